@@ -1,0 +1,104 @@
+//! What a check is: one look at a backend, without a name, a policy or a time limit of its own.
+
+use super::{Failure, Observation};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+
+/// Something that can be looked at, and is well or not.
+#[async_trait]
+pub trait Check: Send + Sync + 'static {
+    /// Looks at the backend once.
+    ///
+    /// The caller owns the time limit and may drop this future at any await: whatever is half-done then must not be reused.
+    /// It is never called again before the last call has ended or was dropped.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that says in a sentence of ours, safe for everybody, why the application could not work with this backend.
+    async fn probe(&self) -> Result<Observation, Failure>;
+}
+
+/// A sort of backend that can be configured: its file, module, cargo feature and compose service all bear the name [`KIND`](Self::KIND).
+pub trait Backend: Check + Sized {
+    /// The kind's name, as in `kind = "postgres"`: `[a-z][a-z0-9_]*`.
+    const KIND: &'static str;
+
+    /// What the kind is for an application.
+    const CATEGORY: Category;
+
+    /// A complete table in TOML, without its header; printed in the documentation, parsed and built by a test.
+    const EXAMPLE: &'static str;
+
+    /// URL schemes, without `+driver`, by which a URL found in the environment belongs to this kind; none: it is never discovered.
+    const SCHEMES: &'static [&'static str] = &[];
+
+    /// The kind's own keys. Doc comments of the type and its fields are the reference that users read.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// Makes a check of a configuration. Pure: no input or output happens here, so that starting never waits for a backend.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] names the key and says what to do.
+    fn build(config: Self::Config) -> Result<Self, InvalidConfig>;
+}
+
+/// What takes in backends; implemented by `allswell::Registry`.
+pub trait Register {
+    /// Makes the kind `B` available under its name.
+    fn register<B: Backend>(&mut self) -> &mut Self;
+}
+
+/// What a kind is for an application; decides what discovery may contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Category {
+    /// Keeps what the application must not lose.
+    Database,
+    /// Keeps what the application can compute again.
+    Cache,
+    /// Carries messages and jobs.
+    Queue,
+    /// Keeps files and objects.
+    Storage,
+    /// Speaks a general protocol.
+    Network,
+    /// The machine that allswell runs on.
+    Host,
+    /// Anything else.
+    Other,
+}
+
+impl Category {
+    /// The category in lower case, as in generated documentation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Cache => "cache",
+            Self::Queue => "queue",
+            Self::Storage => "storage",
+            Self::Network => "network",
+            Self::Host => "host",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// A key whose value has the right type and still cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct InvalidConfig {
+    /// The key, relative to the check's table.
+    pub key: &'static str,
+    /// What is wrong and what to write instead; never a secret's value.
+    pub message: Cow<'static, str>,
+}
+
+impl InvalidConfig {
+    /// Says what is wrong with `key`.
+    pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { key, message: message.into() }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a probe brought back when the backend does not work.
+
+use super::{
+    observation::{Value, Values},
+    redact::strip_user_info,
+};
+use std::{borrow::Cow, error::Error, fmt, io};
+
+/// Any error that can be sent between threads; what drivers return.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a backend fails, in the few words that dashboards and scripts can rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// The name does not resolve, refused, no route, reset or closed before the first answer.
+    Unreachable,
+    /// Handshake, chain, name or date of a certificate; TLS spoken to a plain port.
+    Tls,
+    /// Credentials or rights; the named database, vhost or account does not exist or is not ours.
+    Rejected,
+    /// It answered and said no: read-only, starting up, missing queue, threshold passed, unexpected answer.
+    Unhealthy,
+    /// It answered something that is not its protocol, or broke off in the middle.
+    Protocol,
+    /// No more connections, memory or quota there.
+    Exhausted,
+    /// Nothing within the time limit.
+    Timeout,
+    /// Ours: the last result is too old to be believed.
+    Stale,
+    /// Ours: there is no result yet.
+    Pending,
+    /// Ours: the check panicked.
+    Panicked,
+    /// Ours: a defect, or no resources on this machine.
+    Internal,
+}
+
+impl FailureClass {
+    /// The class in lower case, as reports have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Rejected => "rejected",
+            Self::Unhealthy => "unhealthy",
+            Self::Protocol => "protocol",
+            Self::Exhausted => "exhausted",
+            Self::Timeout => "timeout",
+            Self::Stale => "stale",
+            Self::Pending => "pending",
+            Self::Panicked => "panicked",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A backend does not work: a class, a sentence for everybody, and the driver's words for the operator.
+pub struct Failure {
+    class: FailureClass,
+    message: Cow<'static, str>,
+    values: Values,
+    cause: Option<BoxError>,
+}
+
+impl Failure {
+    /// A failure with a sentence of ours: a lower-case fragment without a full stop, and without a secret, URL, address or driver's text.
+    pub fn new(class: FailureClass, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { class, message: message.into(), values: Values::new(), cause: None }
+    }
+
+    /// [`FailureClass::Unreachable`], caused by what the driver says.
+    pub fn unreachable(cause: impl Into<BoxError>) -> Self {
+        Self::new(FailureClass::Unreachable, "cannot be reached").because(cause)
+    }
+
+    /// [`FailureClass::Tls`], caused by what the driver says.
+    pub fn tls(cause: impl Into<BoxError>) -> Self {
+        Self::new(FailureClass::Tls, "the TLS handshake failed").because(cause)
+    }
+
+    /// [`FailureClass::Rejected`], with a sentence of ours.
+    pub fn rejected(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(FailureClass::Rejected, message)
+    }
+
+    /// [`FailureClass::Unhealthy`], with a sentence of ours.
+    pub fn unhealthy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(FailureClass::Unhealthy, message)
+    }
+
+    /// [`FailureClass::Protocol`], caused by what the driver says.
+    pub fn protocol(cause: impl Into<BoxError>) -> Self {
+        Self::new(FailureClass::Protocol, "the answer is not in the expected protocol").because(cause)
+    }
+
+    /// [`FailureClass::Exhausted`], with a sentence of ours.
+    pub fn exhausted(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(FailureClass::Exhausted, message)
+    }
+
+    /// [`FailureClass::Internal`], caused by what went wrong here.
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        Self::new(FailureClass::Internal, "the check itself failed").because(cause)
+    }
+
+    /// An input or output error of a network connection, classified by its kind.
+    #[must_use]
+    pub fn network(error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        // 24 and 23 are EMFILE and ENFILE: the shortage is on this machine, not over there.
+        let (class, message) = match (error.kind(), error.raw_os_error()) {
+            (_, Some(23 | 24)) => (FailureClass::Internal, "this machine has no file descriptors left"),
+            (Kind::ConnectionRefused, _) => (FailureClass::Unreachable, "connection refused"),
+            (Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected, _) => {
+                (FailureClass::Unreachable, "connection reset")
+            }
+            (Kind::UnexpectedEof, _) => (FailureClass::Unreachable, "connection closed before an answer"),
+            (Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown, _) => {
+                (FailureClass::Unreachable, "no route to the host")
+            }
+            (Kind::TimedOut, _) => (FailureClass::Timeout, "the network gave up waiting"),
+            (Kind::NotFound, _) => (FailureClass::Unreachable, "there is no such socket"),
+            (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not let us connect"),
+            (Kind::InvalidData, _) => (FailureClass::Protocol, "the answer is not in the expected protocol"),
+            _ => (FailureClass::Unreachable, "cannot be reached"),
+        };
+        Self::new(class, message).because(error)
+    }
+
+    /// Adds what was observed until then.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds the driver's words, for the log and for who shows the token.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<BoxError>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Replaces the sentence.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The class.
+    #[must_use]
+    pub const fn class(&self) -> FailureClass {
+        self.class
+    }
+
+    /// Our sentence, safe for everybody.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What was observed until it failed.
+    #[must_use]
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The driver's words and theirs, joined by `: `, at most 1 KiB, without the user-info of URLs. Known secrets are still in it:
+    /// pass it through a [`Redactor`](super::Redactor) before anybody sees it.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        const LIMIT: usize = 1024;
+        let mut text = String::new();
+        let mut next: Option<&dyn Error> = self.cause.as_deref().map(|cause| cause as _);
+        while let Some(error) = next {
+            let words = error.to_string();
+            // Many errors repeat their source in their own words.
+            if !text.contains(&words) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&words);
+            }
+            if text.len() > LIMIT {
+                text.truncate(text.floor_char_boundary(LIMIT));
+                text.push('…');
+                break;
+            }
+            next = error.source();
+        }
+        (!text.is_empty()).then(|| strip_user_info(&text).into_owned())
+    }
+
+    /// Takes it apart: class, sentence and values.
+    #[must_use]
+    pub fn into_parts(self) -> (FailureClass, Cow<'static, str>, Values) {
+        (self.class, self.message, self.values)
+    }
+}
+
+/// Shows no driver's words: they may hold a secret.
+impl fmt::Debug for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Failure")
+            .field("class", &self.class)
+            .field("message", &self.message)
+            .field("values", &self.values)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.class, self.message)
+    }
+}
+
+// No `source`: an error chain that somebody prints would show the driver's words unredacted.
+impl Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn the_cause_is_the_whole_chain_without_user_info() {
+        let inner = io::Error::other("GET http://app:hunter2@db/ failed");
+        let failure = Failure::unreachable(Outer(inner));
+        assert_eq!(failure.cause().as_deref(), Some("outer: GET http://***@db/ failed"));
+        assert!(!format!("{failure:?} {failure}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_cause_is_bounded() {
+        let failure = Failure::protocol("ü".repeat(10_000));
+        assert!(failure.cause().is_some_and(|cause| cause.len() < 1100));
+    }
+
+    #[test]
+    fn network_errors_have_a_class() {
+        let refused = Failure::network(io::ErrorKind::ConnectionRefused.into());
+        assert_eq!((refused.class(), refused.message()), (FailureClass::Unreachable, "connection refused"));
+        assert_eq!(Failure::network(io::Error::from_raw_os_error(24)).class(), FailureClass::Internal);
+    }
+}

@@ -1,0 +1,184 @@
+//! The one kept connection of a check.
+
+use super::{Failure, Observation, TimeSpan};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// How a check with connections looks at its backend: open one, ask on it, hang up.
+#[async_trait]
+pub trait Session: Send + Sync {
+    /// The driver's connection.
+    type Connection: Send;
+
+    /// Opens a connection, as the application does.
+    async fn open(&self) -> Result<Self::Connection, Failure>;
+
+    /// Asks the one question on a connection.
+    async fn ask(&self, connection: &mut Self::Connection) -> Result<Observation, Failure>;
+
+    /// Says goodbye, so that the backend's log has no complaint about us. It is polled once and then dropped: nobody waits for the answer.
+    async fn hang_up(connection: Self::Connection) {
+        drop(connection);
+    }
+}
+
+/// Whether a connection is used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reuse {
+    /// Keep it between probes, as the application does.
+    #[default]
+    Kept,
+    /// Open a new one for each probe.
+    Fresh,
+}
+
+/// The one kept connection: taken before an await, put back only on success.
+///
+/// So a probe that was dropped half-way, or failed, leaves no connection in the middle of an answer. A failure on a connection that was
+/// kept is believed only when a new connection confirms it, within the same probe: a backend that restarted between two probes is no false
+/// alarm. After the maximal age it is renewed, so that rotated credentials, a changed address or exhausted slots do not hide behind it.
+#[derive(Debug)]
+pub struct Kept<C> {
+    slot: Mutex<Option<(C, Instant)>>,
+    reuse: Reuse,
+    max_age: TimeSpan,
+}
+
+impl<C: Send> Kept<C> {
+    /// The default of `max_connection_age`: 60 s.
+    pub const MAX_AGE: TimeSpan = TimeSpan::seconds(60);
+
+    /// No connection yet.
+    #[must_use]
+    pub const fn new(reuse: Reuse, max_age: TimeSpan) -> Self {
+        Self { slot: Mutex::new(None), reuse, max_age }
+    }
+
+    /// Asks on the kept connection, or on a new one when there is none, it has grown old, or the answer was a failure.
+    ///
+    /// Adds `connect_ms` when a connection was opened, and `query_ms`.
+    pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
+        let mut old = None;
+        if let Some((mut connection, opened)) = self.take() {
+            if opened.elapsed() < self.max_age.0 {
+                let asked = Instant::now();
+                if let Ok(observation) = session.ask(&mut connection).await {
+                    let observation = observation.took("query_ms", asked.elapsed());
+                    self.put(connection, opened);
+                    return Ok(observation);
+                }
+            } else {
+                old = Some(connection);
+            }
+        }
+        let opening = Instant::now();
+        let mut connection = session.open().await?;
+        let opened = Instant::now();
+        let observation = session.ask(&mut connection).await?.took("connect_ms", opened - opening).took("query_ms", opened.elapsed());
+        if self.reuse == Reuse::Kept {
+            self.put(connection, opened);
+        } else {
+            old = Some(connection);
+        }
+        if let Some(connection) = old {
+            S::hang_up(connection).now_or_never();
+        }
+        Ok(observation)
+    }
+
+    fn take(&self) -> Option<(C, Instant)> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, connection: C, opened: Instant) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, opened));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        time::Duration,
+    };
+    use tokio::time::{advance, timeout};
+
+    /// Hands out numbered connections; connections up to `dead` answer no more.
+    #[derive(Default)]
+    struct Numbered {
+        opened: AtomicU32,
+        dead: AtomicU32,
+        hangs: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Session for Numbered {
+        type Connection = u32;
+
+        async fn open(&self) -> Result<u32, Failure> {
+            Ok(self.opened.fetch_add(1, SeqCst) + 1)
+        }
+
+        async fn ask(&self, connection: &mut u32) -> Result<Observation, Failure> {
+            if self.hangs.load(SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            if *connection <= self.dead.load(SeqCst) {
+                return Err(Failure::unreachable("dead"));
+            }
+            Ok(Observation::pass().with("connection", *connection))
+        }
+    }
+
+    async fn number(kept: &Kept<u32>, session: &Numbered) -> u64 {
+        kept.probe(session).await.expect("it passes").values()["connection"].as_u64().expect("a number")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_reused_until_it_is_too_old() {
+        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        assert_eq!(number(&kept, &session).await, 1);
+        advance(Duration::from_secs(61)).await;
+        assert_eq!(number(&kept, &session).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_dead_one_is_reopened_within_the_same_probe() {
+        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        session.dead.store(1, SeqCst);
+        assert_eq!(number(&kept, &session).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_failure_on_a_new_one_is_believed_at_once() {
+        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        session.dead.store(u32::MAX, SeqCst);
+        assert!(kept.probe(&session).await.is_err());
+        assert_eq!(session.opened.load(SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_dropped_half_way_is_not_used_again() {
+        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        session.hangs.store(true, SeqCst);
+        assert!(timeout(Duration::from_secs(1), kept.probe(&session)).await.is_err());
+        session.hangs.store(false, SeqCst);
+        assert_eq!(number(&kept, &session).await, 2);
+    }
+
+    #[tokio::test]
+    async fn fresh_means_a_new_one_each_time() {
+        let (kept, session) = (Kept::new(Reuse::Fresh, TimeSpan::seconds(60)), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        assert_eq!(number(&kept, &session).await, 2);
+    }
+}

@@ -1,0 +1,20 @@
+//! The contract: what a check is, what it brings back, and what every kind shares to keep it.
+
+mod blocking;
+mod check;
+mod failure;
+mod kept;
+mod observation;
+pub mod prelude;
+mod redact;
+mod secret;
+mod units;
+
+pub use blocking::Blocking;
+pub use check::{Backend, Category, Check, InvalidConfig, Register};
+pub use failure::{BoxError, Failure, FailureClass};
+pub use kept::{Kept, Reuse, Session};
+pub use observation::{Observation, Value, Values};
+pub use redact::{Redactor, strip_user_info};
+pub use secret::Secret;
+pub use units::{Amount, ByteSize, TimeSpan};

@@ -1,0 +1,85 @@
+//! What a probe that passed brought back.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+/// An observed value, as it stands in the JSON report.
+pub type Value = serde_json::Value;
+
+/// Observed values by name: lower-case words joined by `_`, with the unit last (`used_memory_bytes`, `connect_ms`).
+pub type Values = BTreeMap<Cow<'static, str>, Value>;
+
+/// What was seen of a backend that works.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    warning: Option<String>,
+    values: Values,
+}
+
+impl Observation {
+    /// All is well.
+    #[must_use]
+    pub fn pass() -> Self {
+        Self::default()
+    }
+
+    /// It works, and somebody should look at it: a sentence of ours, safe for everybody.
+    pub fn warn(warning: impl Into<String>) -> Self {
+        Self { warning: Some(warning.into()), values: Values::new() }
+    }
+
+    /// Adds an observed value.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds an observed value, if there is one.
+    #[must_use]
+    pub fn with_some(self, name: impl Into<Cow<'static, str>>, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds how long a phase took, in milliseconds with three decimals; the name should end in `_ms`.
+    #[must_use]
+    pub fn took(self, name: impl Into<Cow<'static, str>>, duration: Duration) -> Self {
+        self.with(name, milliseconds(duration))
+    }
+
+    /// Turns it into a warning, or makes the warning longer when there is one already.
+    #[must_use]
+    pub fn warned(mut self, warning: impl Into<String>) -> Self {
+        let warning = warning.into();
+        self.warning = Some(match self.warning {
+            Some(earlier) => format!("{earlier}; {warning}"),
+            None => warning,
+        });
+        self
+    }
+
+    /// The warning, if it is more than a pass.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// What was observed.
+    #[must_use]
+    pub const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Takes it apart: warning and values.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<String>, Values) {
+        (self.warning, self.values)
+    }
+}
+
+/// A duration as reports have it: milliseconds with three decimals.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,9 @@
+//! What a backend's file needs: `use crate::contract::prelude::*;`, or `allswell_checks::prelude::*` outside of this crate.
+
+pub use super::{
+    Amount, Backend, Blocking, ByteSize, Category, Check, Failure, FailureClass, InvalidConfig, Kept, Observation, Redactor, Reuse, Secret,
+    Session, TimeSpan,
+};
+pub use async_trait::async_trait;
+pub use schemars::JsonSchema;
+pub use serde::Deserialize;

@@ -1,0 +1,247 @@
+//! Durations, sizes and shares as people write them: `"500ms"`, `"2GiB"`, `"5%"`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+
+/// A duration in words: `"500ms"`, `"10s"`, `"1m 30s"`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeSpan(pub Duration);
+
+impl TimeSpan {
+    /// That many seconds.
+    #[must_use]
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// That many milliseconds.
+    #[must_use]
+    pub const fn millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+}
+
+impl FromStr for TimeSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\""))
+    }
+}
+
+impl fmt::Display for TimeSpan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(formatter)
+    }
+}
+
+impl fmt::Debug for TimeSpan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// A number of bytes in words: `"512"`, `"64KiB"`, `"2GiB"`, `"1.5GB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a size: write a number and a unit, such as \"64KiB\", \"500MB\" or \"2GiB\"");
+        let trimmed = text.trim();
+        let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
+        let number: f64 = trimmed[..digits].parse().map_err(|_| wrong())?;
+        let factor = match trimmed[digits..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "kb" => 1e3,
+            "mb" => 1e6,
+            "gb" => 1e9,
+            "tb" => 1e12,
+            "kib" => 1024.0,
+            "mib" => 1024.0 * 1024.0,
+            "gib" => 1024.0 * 1024.0 * 1024.0,
+            "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+            _ => return Err(wrong()),
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and no sign was read")]
+        let bytes = (number * factor).round() as u64;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        match UNITS.iter().find(|(_, size)| self.0 >= *size) {
+            #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+            Some((unit, size)) if !self.0.is_multiple_of(*size) => write!(formatter, "{:.1} {unit}", self.0 as f64 / *size as f64),
+            Some((unit, size)) => write!(formatter, "{} {unit}", self.0 / size),
+            None => write!(formatter, "{} bytes", self.0),
+        }
+    }
+}
+
+/// A part of a whole, as a share (`"5%"`) or as a size (`"2GiB"`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// Between 0 and 1.
+    Share(f64),
+    /// So many bytes.
+    Size(ByteSize),
+}
+
+impl Amount {
+    /// Whether `part` of `whole` is less than this.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a threshold does not turn on the sixteenth digit")]
+    pub fn is_above(self, part: u64, whole: u64) -> bool {
+        match self {
+            Self::Share(share) => (part as f64) < share * whole as f64,
+            Self::Size(size) => part < size.0,
+        }
+    }
+}
+
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is neither a share nor a size: write \"5%\" or \"2GiB\"");
+        match text.trim().strip_suffix('%') {
+            Some(percent) => {
+                let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
+                if (0.0..=100.0).contains(&percent) { Ok(Self::Share(percent / 100.0)) } else { Err(wrong()) }
+            }
+            None => text.parse().map(Self::Size).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(formatter, "{}%", share * 100.0),
+            Self::Size(size) => size.fmt(formatter),
+        }
+    }
+}
+
+fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+/// Defaults are documented as they are written.
+impl serde::Serialize for TimeSpan {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl serde::Serialize for ByteSize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl serde::Serialize for Amount {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for TimeSpan {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "duration", "examples": ["500ms", "10s", "1m"] })
+    }
+}
+
+impl JsonSchema for ByteSize {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "size", "examples": ["64KiB", "2GiB"] })
+    }
+}
+
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "share or size", "examples": ["5%", "2GiB"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_shown() {
+        for (text, bytes, shown) in
+            [("64", 64, "64 bytes"), ("64KiB", 65_536, "64 KiB"), ("2 GiB", 2 << 30, "2 GiB"), ("1.5gb", 1_500_000_000, "1.4 GiB")]
+        {
+            let size: ByteSize = text.parse().expect(text);
+            assert_eq!((size.0, size.to_string().as_str()), (bytes, shown));
+        }
+        assert!("2 parsecs".parse::<ByteSize>().is_err());
+        assert!("-1MB".parse::<ByteSize>().is_err());
+    }
+
+    #[test]
+    fn amounts_are_shares_or_sizes() {
+        assert_eq!("5%".parse(), Ok(Amount::Share(0.05)));
+        assert_eq!("1KiB".parse(), Ok(Amount::Size(ByteSize(1024))));
+        assert!("101%".parse::<Amount>().is_err());
+        assert!(Amount::Share(0.05).is_above(4, 100));
+        assert!(!Amount::Share(0.05).is_above(5, 100));
+    }
+
+    #[test]
+    fn a_duration_needs_a_unit() {
+        assert_eq!("1m 30s".parse(), Ok(TimeSpan::seconds(90)));
+        assert!("10".parse::<TimeSpan>().is_err_and(|message| message.contains("`10` is not a duration")));
+    }
+}

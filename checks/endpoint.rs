@@ -1,0 +1,47 @@
+//! A backend's URL: shared by every kind that has one.
+
+use crate::contract::{InvalidConfig, Secret};
+use url::Url;
+
+/// Reads the URL under the key `url`. `schemes` are pairs: as people write it, as the driver knows it. A `+driver` behind the scheme, as in
+/// `postgresql+asyncpg://`, belongs to somebody else's library and is left out.
+///
+/// # Errors
+///
+/// What is wrong with it; never the URL itself.
+pub(crate) fn parse(url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, InvalidConfig> {
+    let invalid = |message: String| Err(InvalidConfig::new("url", message));
+    let wanted = schemes.first().map_or("", |(_, known)| known);
+    let Some((scheme, rest)) = url.expose().trim().split_once("://") else {
+        return invalid(format!("not a URL: write `{wanted}://…`"));
+    };
+    let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+    let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
+        return invalid(format!("the scheme `{}` is not of this kind: write `{wanted}://…`", scheme.chars().take(32).collect::<String>()));
+    };
+    match Url::parse(&format!("{known}://{rest}")) {
+        Ok(url) => Ok(url),
+        Err(error) => invalid(format!("not a URL: {error}; a password that holds `/`, `?`, `#` or `@` goes into the key `password`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMES: &[(&str, &str)] = &[("postgres", "postgres"), ("postgis", "postgres")];
+
+    #[test]
+    fn aliases_and_drivers_become_the_known_scheme() {
+        let url = parse(&Secret::new("postgis+psycopg://app:pw@db:5432/orders"), SCHEMES).expect("a URL");
+        assert_eq!(url.as_str(), "postgres://app:pw@db:5432/orders");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_url() {
+        for wrong in ["hunter2", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"] {
+            let error = parse(&Secret::new(wrong), SCHEMES).expect_err("it is wrong");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Memory that is available: of the cgroup when it has a limit, else of the host.
+
+use crate::contract::prelude::*;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Reads how much memory can still be had before something is killed: of the control group (v1 or v2) when it has a limit below the host's
+/// memory, as in a container, else of the host. Page cache that can be dropped counts as available.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Warn when less than this is available: a share (`"10%"`) or a size (`"200MiB"`).
+    pub warn_available: Option<Amount>,
+    /// Fail when less than this is available.
+    #[serde(default = "fail_available")]
+    pub fail_available: Option<Amount>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+const fn fail_available() -> Option<Amount> {
+    Some(Amount::Share(0.02))
+}
+
+/// A check of this machine's or this container's memory.
+pub struct Memory {
+    config: Config,
+    blocking: Blocking,
+}
+
+impl Backend for Memory {
+    const KIND: &'static str = "memory";
+    const CATEGORY: Category = Category::Host;
+    const EXAMPLE: &'static str = r#"
+warn_available = "10%"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        Ok(Self { config, blocking: Blocking::default() })
+    }
+}
+
+#[async_trait]
+impl Check for Memory {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        let found = self.blocking.run(|| read(Path::new("/"))).await?;
+        let found = found.map_err(|error| Failure::internal(error).saying("this system does not tell about its memory"))?;
+        let short = |limit: Option<Amount>| limit.filter(|limit| limit.is_above(found.available, found.limit));
+        let sentence = |limit: Amount| format!("{} of {} available, less than {limit}", ByteSize(found.available), ByteSize(found.limit));
+        if let Some(limit) = short(self.config.fail_available) {
+            let failure = Failure::unhealthy(sentence(limit)).with("available_bytes", found.available).with("limit_bytes", found.limit);
+            return Err(match found.oom_kills {
+                Some(kills) => failure.with("oom_kills", kills),
+                None => failure,
+            });
+        }
+        let seen = Observation::pass()
+            .with("available_bytes", found.available)
+            .with("limit_bytes", found.limit)
+            .with_some("oom_kills", found.oom_kills);
+        Ok(match short(self.config.warn_available) {
+            Some(limit) => seen.warned(sentence(limit)),
+            None => seen,
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Found {
+    available: u64,
+    limit: u64,
+    oom_kills: Option<u64>,
+}
+
+/// Reads below `root`, which is `/` but in tests.
+fn read(root: &Path) -> io::Result<Found> {
+    let host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    Ok(group(root, &groups, &host).unwrap_or(host))
+}
+
+/// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#meminfo>
+fn host(meminfo: &str) -> io::Result<Found> {
+    let kibibytes = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
+    };
+    match (kibibytes("MemAvailable"), kibibytes("MemTotal")) {
+        (Some(available), Some(total)) => Ok(Found { available: available * 1024, limit: total * 1024, oom_kills: None }),
+        _ => Err(io::Error::other("no MemAvailable in /proc/meminfo")),
+    }
+}
+
+/// The tightest limit of our group and the groups around it.
+fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
+    let mut tightest: Option<Found> = None;
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let version = match controllers {
+            "" => &V2,
+            _ if controllers.split(',').any(|controller| controller == "memory") => &V1,
+            _ => continue,
+        };
+        let mount = root.join(version.mount);
+        let own = mount.join(path.trim_start_matches('/'));
+        // In a container our own path may not be mounted: its root is ours then.
+        let start: PathBuf = if own.is_dir() { own } else { mount.clone() };
+        for directory in start.ancestors().take_while(|directory| directory.starts_with(&mount)) {
+            let found = version.read(directory).filter(|found| found.limit < host.limit);
+            if let Some(found) = found.filter(|found| tightest.as_ref().is_none_or(|tightest| found.available < tightest.available)) {
+                tightest = Some(found);
+            }
+        }
+    }
+    tightest
+}
+
+/// Where a version of control groups keeps its numbers.
+struct Version {
+    mount: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    /// In `memory.stat`: page cache that is dropped first.
+    cache: &'static str,
+    kills: &'static str,
+}
+
+/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
+const V2: Version =
+    Version { mount: "sys/fs/cgroup", limit: "memory.max", usage: "memory.current", cache: "inactive_file", kills: "memory.events" };
+
+/// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
+const V1: Version = Version {
+    mount: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    cache: "total_inactive_file",
+    kills: "memory.oom_control",
+};
+
+impl Version {
+    fn read(&self, directory: &Path) -> Option<Found> {
+        let text = |file: &str| fs::read_to_string(directory.join(file)).ok();
+        let field = |file: &str, name: &str| {
+            text(file)?
+                .lines()
+                .find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name).and_then(|(_, value)| value.parse::<u64>().ok()))
+        };
+        // "max" is no limit and no number.
+        let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
+        let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
+        let cache = field("memory.stat", self.cache).unwrap_or(0);
+        Some(Found { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let meminfo = ("proc/meminfo", "MemTotal:        8388608 kB\nMemFree:  1 kB\nMemAvailable:    4194304 kB\n");
+        for (path, text) in files.iter().chain([&meminfo]) {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        }
+        root
+    }
+
+    #[test]
+    fn without_a_limit_the_host_counts() {
+        let root = machine(&[("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")]);
+        assert_eq!(read(root.path()).expect("it reads"), Found { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
+    }
+
+    #[test]
+    fn the_tightest_group_of_version_2_counts() {
+        let root = machine(&[
+            ("proc/self/cgroup", "0::/pod/app\n"),
+            ("sys/fs/cgroup/pod/memory.max", "2147483648\n"),
+            ("sys/fs/cgroup/pod/memory.current", "2000000000\n"),
+            ("sys/fs/cgroup/pod/app/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/pod/app/memory.current", "1000000000\n"),
+            ("sys/fs/cgroup/pod/app/memory.stat", "anon 1\ninactive_file 500000000\n"),
+            ("sys/fs/cgroup/pod/memory.events", "low 0\noom_kill 3\n"),
+        ]);
+        assert_eq!(read(root.path()).expect("it reads"), Found { available: 2 * GIB - 2_000_000_000, limit: 2 * GIB, oom_kills: Some(3) });
+    }
+
+    #[test]
+    fn version_1_is_read_from_its_root_inside_a_container() {
+        let root = machine(&[
+            ("proc/self/cgroup", "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1024\n"),
+        ]);
+        assert_eq!(read(root.path()).expect("it reads"), Found { available: 1024, limit: GIB, oom_kills: None });
+    }
+
+    #[test]
+    fn a_system_without_numbers_says_so() {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        assert!(read(root.path()).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! `MySQL`, `MariaDB` and Aurora.
+
+use crate::{
+    contract::prelude::*,
+    endpoint,
+    net::{Address, Dialer},
+    sql,
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row,
+    mysql::{MySqlConnectOptions, MySqlRow},
+};
+
+/// Asks a query on a kept connection, by default `SELECT 1`. Needs no right but to connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where, as whom, and which database: `mysql://user:password@host:3306/database?ssl-mode=REQUIRED`.
+    pub url: Secret,
+    /// The user, when it does not stand in `url`.
+    pub username: Option<String>,
+    /// The password, when it does not stand in `url`; it needs no escaping here.
+    pub password: Option<Secret>,
+    /// A query of your own: one statement that returns at least one row.
+    pub query: Option<String>,
+    /// What the first column of the first row of `query` must be, as text.
+    pub expect: Option<String>,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default = "max_connection_age")]
+    pub max_connection_age: TimeSpan,
+}
+
+const fn max_connection_age() -> TimeSpan {
+    Kept::<MySqlConnection>::MAX_AGE
+}
+
+/// A check of one database.
+pub struct Mysql {
+    options: MySqlConnectOptions,
+    query: Option<String>,
+    expect: Option<String>,
+    dialer: Dialer,
+    kept: Kept<MySqlConnection>,
+}
+
+impl Backend for Mysql {
+    const KIND: &'static str = "mysql";
+    const CATEGORY: Category = Category::Database;
+    const EXAMPLE: &'static str = r#"
+url = "mysql://app@db.internal:3306/orders?ssl-mode=REQUIRED"
+password = "${DB_PASSWORD}"
+"#;
+    const SCHEMES: &'static [&'static str] = &["mysql", "mysql2", "mariadb", "aurora"];
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "mysql")).collect();
+        let url = endpoint::parse(&config.url, &schemes)?;
+        let mut options = MySqlConnectOptions::from_url(&url)
+            .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
+            .disable_statement_logging();
+        if let Some(username) = &config.username {
+            options = options.username(username);
+        }
+        if let Some(password) = &config.password {
+            options = options.password(password.expose());
+        }
+        if config.expect.is_some() && config.query.is_none() {
+            return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+        }
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        Ok(Self { options, query: config.query, expect: config.expect, dialer: Dialer::default(), kept })
+    }
+}
+
+#[async_trait]
+impl Check for Mysql {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+}
+
+#[async_trait]
+impl Session for Mysql {
+    type Connection = MySqlConnection;
+
+    async fn open(&self) -> Result<MySqlConnection, Failure> {
+        if self.options.get_socket().is_none() {
+            self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+        }
+        self.options.connect().await.map_err(failure)
+    }
+
+    async fn ask(&self, connection: &mut MySqlConnection) -> Result<Observation, Failure> {
+        // Version and role come with the one round trip; everybody may read these variables.
+        let row = match sqlx::raw_sql("SELECT 1, @@version, @@read_only").fetch_one(&mut *connection).await {
+            Ok(row) => Some(row),
+            // Some that speak the protocol lack these variables.
+            Err(sqlx::Error::Database(_)) => {
+                sqlx::raw_sql("SELECT 1").fetch_one(&mut *connection).await.map_err(failure)?;
+                None
+            }
+            Err(error) => return Err(failure(error)),
+        };
+        if let Some(query) = &self.query {
+            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
+            sql::expect(answer.as_ref().and_then(|row| text(row, 0)).as_deref(), self.expect.as_deref())?;
+        }
+        let version = row.as_ref().and_then(|row| text(row, 1));
+        let read_only = row.as_ref().and_then(|row| text(row, 2)).map(|value| matches!(value.as_str(), "1" | "ON"));
+        Ok(Observation::pass().with_some("server_version", version).with_some("read_only", read_only))
+    }
+
+    async fn hang_up(connection: MySqlConnection) {
+        // Without a goodbye the server logs an aborted connection. It may be gone already, and nobody is interested.
+        let _ = connection.close().await;
+    }
+}
+
+/// A column in the text form in which this protocol sends everything.
+fn text(row: &MySqlRow, column: usize) -> Option<String> {
+    row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
+}
+
+fn failure(error: sqlx::Error) -> Failure {
+    // The SQLSTATE is too coarse here (08004, HY000): the number tells.
+    let number = error
+        .as_database_error()
+        .and_then(|said| said.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>())
+        .map(sqlx::mysql::MySqlDatabaseError::number);
+    let Some(number) = number else { return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error")) };
+    let (class, message) = classify(number);
+    Failure::new(class, message).because(error)
+}
+
+/// By error number: <https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference>.
+const fn classify(number: u16) -> (FailureClass, &'static str) {
+    match number {
+        1044 | 1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
+        1049 => (FailureClass::Rejected, "there is no such database"),
+        1129 | 1130 => (FailureClass::Rejected, "the server does not let this host connect"),
+        1142 | 1143 | 1227 => (FailureClass::Rejected, "the user may not do that"),
+        1040 | 1203 | 1226 => (FailureClass::Exhausted, "no more connections are allowed there"),
+        1021 | 1114 => (FailureClass::Exhausted, "the disk is full there"),
+        1037 | 1038 | 1041 => (FailureClass::Exhausted, "the server is out of memory"),
+        1053 | 1927 => (FailureClass::Unhealthy, "the server is shutting down"),
+        1290 | 1836 => (FailureClass::Unhealthy, "the server is read-only"),
+        1054 | 1064 | 1146 => (FailureClass::Unhealthy, "the server does not accept the query"),
+        _ => (FailureClass::Unhealthy, "the server answered with an error"),
+    }
+}

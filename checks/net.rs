@@ -1,0 +1,111 @@
+//! Names and sockets: shared by every kind that opens a connection.
+
+use crate::contract::{Blocking, Failure, FailureClass};
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    str::FromStr,
+};
+use tokio::net::TcpStream;
+
+/// A host and a port: `db.internal:5432`, `10.0.0.7:80`, `[::1]:6379`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Address {
+    /// A host, which may stand in brackets, and a port.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Self {
+        Self { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an address: write \"host:port\", such as \"db.internal:5432\"");
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        if host.is_empty() || (host.contains(':') && !bracketed) || host.contains('/') {
+            return Err(wrong());
+        }
+        Ok(Self::new(host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Resolves and connects for one check.
+///
+/// The system's resolver blocks and cannot be cancelled, so at most one look-up of a check is alive.
+#[derive(Debug, Default)]
+pub struct Dialer(Blocking);
+
+impl Dialer {
+    /// All addresses of a name, by the system's resolver. Kinds whose driver resolves by itself ask here first: a resolver that hangs then
+    /// costs one thread, and a name that does not resolve is told apart from a port that does not answer.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureClass::Unreachable`] when the name does not resolve.
+    pub async fn resolve(&self, address: &Address) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(ip) = address.host.parse() {
+            return Ok(vec![SocketAddr::new(ip, address.port)]);
+        }
+        let (host, port) = (address.host.clone(), address.port);
+        let looked_up = self.0.run(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>)).await?;
+        let unresolved = |cause: io::Error| Failure::new(FailureClass::Unreachable, "the name does not resolve").because(cause);
+        let addresses = looked_up.map_err(unresolved)?;
+        if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+    }
+
+    /// A connection to the first of the name's addresses that takes one.
+    ///
+    /// # Errors
+    ///
+    /// Why the last address did not take it.
+    pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
+        let stream = connect_any(&self.resolve(address).await?).await?;
+        stream.set_nodelay(true).map_err(Failure::network)?;
+        Ok(stream)
+    }
+}
+
+/// A connection to the first of these that takes one.
+pub(crate) async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+    TcpStream::connect(addresses).await.map_err(Failure::network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        assert_eq!("db:5432".parse(), Ok(Address::new("db", 5432)));
+        assert_eq!("[::1]:80".parse::<Address>().map(|address| address.to_string()).as_deref(), Ok("[::1]:80"));
+        for wrong in ["db", ":80", "db:", "db:0", "db:99999", "::1:80", "http://db:80"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_says_so() {
+        let failure = Dialer::default().connect(&Address::new("no-such-host.invalid", 1)).await.expect_err("no such host");
+        assert_eq!((failure.class(), failure.message()), (FailureClass::Unreachable, "the name does not resolve"));
+    }
+}

@@ -1,0 +1,153 @@
+//! `PostgreSQL`, and what speaks its protocol: Aurora, Cockroach, Timescale, `PgBouncer` in front of any of them.
+
+use crate::{
+    contract::prelude::*,
+    endpoint,
+    net::{Address, Dialer},
+    sql,
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, ValueRef,
+    postgres::{PgConnectOptions, PgRow},
+};
+
+/// Asks a query on a kept connection, by default `SELECT 1`, in the protocol's simple form, which leaves no prepared statement behind and
+/// works through `PgBouncer` in every pooling mode. Needs no right but to connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where, as whom, and which database: `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    pub url: Secret,
+    /// The user, when it does not stand in `url`.
+    pub username: Option<String>,
+    /// The password, when it does not stand in `url`; it needs no escaping here.
+    pub password: Option<Secret>,
+    /// A query of your own: one statement that returns at least one row.
+    pub query: Option<String>,
+    /// What the first column of the first row of `query` must be, as text.
+    pub expect: Option<String>,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default = "max_connection_age")]
+    pub max_connection_age: TimeSpan,
+}
+
+const fn max_connection_age() -> TimeSpan {
+    Kept::<PgConnection>::MAX_AGE
+}
+
+/// A check of one database.
+pub struct Postgres {
+    options: PgConnectOptions,
+    query: Option<String>,
+    expect: Option<String>,
+    dialer: Dialer,
+    kept: Kept<PgConnection>,
+}
+
+impl Backend for Postgres {
+    const KIND: &'static str = "postgres";
+    const CATEGORY: Category = Category::Database;
+    const EXAMPLE: &'static str = r#"
+url = "postgres://app@db.internal:5432/orders?sslmode=require"
+password = "${DB_PASSWORD}"
+"#;
+    const SCHEMES: &'static [&'static str] = &["postgres", "postgresql", "postgis", "pgsql", "psql", "timescale"];
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "postgres")).collect();
+        let url = endpoint::parse(&config.url, &schemes)?;
+        let mut options = PgConnectOptions::from_url(&url)
+            .map_err(|_| InvalidConfig::new("url", "PostgreSQL's driver does not take a parameter of it"))?
+            .application_name("allswell")
+            .disable_statement_logging();
+        if let Some(username) = &config.username {
+            options = options.username(username);
+        }
+        if let Some(password) = &config.password {
+            options = options.password(password.expose());
+        }
+        if config.expect.is_some() && config.query.is_none() {
+            return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+        }
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        Ok(Self { options, query: config.query, expect: config.expect, dialer: Dialer::default(), kept })
+    }
+}
+
+#[async_trait]
+impl Check for Postgres {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+}
+
+#[async_trait]
+impl Session for Postgres {
+    type Connection = PgConnection;
+
+    async fn open(&self) -> Result<PgConnection, Failure> {
+        if self.options.get_socket().is_none() {
+            self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+        }
+        self.options.connect().await.map_err(failure)
+    }
+
+    async fn ask(&self, connection: &mut PgConnection) -> Result<Observation, Failure> {
+        // Role and version come with the one round trip; they are plain functions that everybody may call.
+        let row = match sqlx::raw_sql("SELECT 1, pg_is_in_recovery(), current_setting('server_version')").fetch_one(&mut *connection).await
+        {
+            Ok(row) => Some(row),
+            // Some that speak the protocol lack these functions.
+            Err(sqlx::Error::Database(_)) => {
+                sqlx::raw_sql("SELECT 1").fetch_one(&mut *connection).await.map_err(failure)?;
+                None
+            }
+            Err(error) => return Err(failure(error)),
+        };
+        if let Some(query) = &self.query {
+            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
+            sql::expect(answer.as_ref().and_then(|row| text(row, 0)), self.expect.as_deref())?;
+        }
+        let role = row.as_ref().and_then(|row| text(row, 1)).map(|in_recovery| if in_recovery == "t" { "replica" } else { "primary" });
+        // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
+        let version = row.as_ref().and_then(|row| text(row, 2)).and_then(|version| version.split_whitespace().next());
+        Ok(Observation::pass().with_some("role", role).with_some("server_version", version))
+    }
+
+    async fn hang_up(connection: PgConnection) {
+        // The server may be gone already, and nobody is interested.
+        let _ = connection.close().await;
+    }
+}
+
+/// A column in the text form in which the simple protocol sends everything.
+fn text(row: &PgRow, column: usize) -> Option<&str> {
+    let value = row.try_get_raw(column).ok()?;
+    if value.is_null() { None } else { value.as_str().ok() }
+}
+
+fn failure(error: sqlx::Error) -> Failure {
+    sql::failure(error, classify)
+}
+
+/// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn classify(code: &str) -> (FailureClass, &'static str) {
+    match code {
+        "28P01" | "28000" => (FailureClass::Rejected, "the credentials are not accepted"),
+        "3D000" => (FailureClass::Rejected, "there is no such database"),
+        "42501" => (FailureClass::Rejected, "the user may not do that"),
+        "53300" => (FailureClass::Exhausted, "no more connections are allowed there"),
+        "53100" => (FailureClass::Exhausted, "the disk is full there"),
+        _ if code.starts_with("53") => (FailureClass::Exhausted, "the server is out of resources"),
+        "57P03" => (FailureClass::Unhealthy, "the server is starting up or in recovery"),
+        "57P01" | "57P02" => (FailureClass::Unhealthy, "the server is shutting down"),
+        "57014" => (FailureClass::Unhealthy, "the server cancelled the query"),
+        "25006" => (FailureClass::Unhealthy, "the server is read-only"),
+        "42601" | "42P01" | "42703" | "42883" => (FailureClass::Unhealthy, "the server does not accept the query"),
+        _ => (FailureClass::Unhealthy, "the server answered with an error"),
+    }
+}

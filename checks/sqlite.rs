@@ -1,0 +1,180 @@
+//! `SQLite` files.
+
+use crate::{contract::prelude::*, sql};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, ValueRef,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::runtime::Handle;
+
+/// Opens the file as the application does and reads its header page, so that a file that is no database is noticed; notices a file that was
+/// replaced. Never creates the file unless told to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The database's file.
+    pub path: PathBuf,
+    /// Whether to create the file when it is missing.
+    #[serde(default)]
+    pub create: bool,
+    /// Whether to read the whole file and verify it by `PRAGMA quick_check`: for small databases only.
+    #[serde(default)]
+    pub quick_check: bool,
+    /// A query of your own: one statement that returns at least one row.
+    pub query: Option<String>,
+    /// What the first column of the first row of `query` must be, as text.
+    pub expect: Option<String>,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default = "max_connection_age")]
+    pub max_connection_age: TimeSpan,
+}
+
+const fn max_connection_age() -> TimeSpan {
+    Kept::<SqliteConnection>::MAX_AGE
+}
+
+/// A check of one file.
+pub struct Sqlite {
+    file: Arc<File>,
+    blocking: Blocking,
+}
+
+struct File {
+    config: Config,
+    kept: Kept<Opened>,
+}
+
+/// A connection, and the file that it was opened on.
+struct Opened {
+    connection: SqliteConnection,
+    identity: (u64, u64),
+}
+
+impl Backend for Sqlite {
+    const KIND: &'static str = "sqlite";
+    const CATEGORY: Category = Category::Database;
+    const EXAMPLE: &'static str = r#"
+path = "/var/lib/orders/orders.sqlite3"
+"#;
+    const SCHEMES: &'static [&'static str] = &["sqlite", "sqlite3"];
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        if config.path.as_os_str().is_empty() {
+            return Err(InvalidConfig::new("path", "is empty: name the database's file"));
+        }
+        if config.expect.is_some() && config.query.is_none() {
+            return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+        }
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        Ok(Self { file: Arc::new(File { config, kept }), blocking: Blocking::default() })
+    }
+}
+
+#[async_trait]
+impl Check for Sqlite {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        // All of it on a thread of its own, at most one: the driver starts a thread for each connection, and on a hung mount each would stay.
+        let (file, runtime) = (Arc::clone(&self.file), Handle::current());
+        self.blocking.run(move || runtime.block_on(file.kept.probe(&*file))).await?
+    }
+}
+
+#[async_trait]
+impl Session for File {
+    type Connection = Opened;
+
+    async fn open(&self) -> Result<Opened, Failure> {
+        let connection = SqliteConnectOptions::new()
+            .filename(&self.config.path)
+            .create_if_missing(self.config.create)
+            .read_only(!self.config.create)
+            .disable_statement_logging()
+            .connect()
+            .await
+            .map_err(|error| if self.config.path.exists() { failure(error) } else { missing(error) })?;
+        Ok(Opened { connection, identity: identity(&self.config.path)? })
+    }
+
+    async fn ask(&self, opened: &mut Opened) -> Result<Observation, Failure> {
+        if identity(&self.config.path)? != opened.identity {
+            return Err(Failure::unhealthy("the file was replaced"));
+        }
+        let connection = &mut opened.connection;
+        // Of these two the first reads the header page; `SELECT 1` would pass on any file.
+        sqlx::raw_sql("PRAGMA schema_version").fetch_one(&mut *connection).await.map_err(failure)?;
+        let journal_mode = sqlx::raw_sql("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(failure)?;
+        if self.config.quick_check {
+            let verdict = sqlx::raw_sql("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(failure)?;
+            if text(&verdict).as_deref() != Some("ok") {
+                return Err(Failure::unhealthy("the file is damaged").because(text(&verdict).unwrap_or_default()));
+            }
+        }
+        if let Some(query) = &self.config.query {
+            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
+            sql::expect(answer.as_ref().and_then(text).as_deref(), self.config.expect.as_deref())?;
+        }
+        let size = std::fs::metadata(&self.config.path).map_err(unreadable)?.len();
+        Ok(Observation::pass().with("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
+    }
+
+    async fn hang_up(opened: Opened) {
+        // Only this closes the file at once; a mere drop leaves it to the driver's thread.
+        let _ = opened.connection.close().await;
+    }
+}
+
+/// Device and inode: another file under the same name has others.
+fn identity(path: &Path) -> Result<(u64, u64), Failure> {
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// The first column as text, whatever its type.
+fn text(row: &SqliteRow) -> Option<String> {
+    let value = row.try_get_raw(0).ok()?;
+    if value.is_null() {
+        return None;
+    }
+    row.try_get_unchecked::<String, _>(0).ok()
+}
+
+fn missing(cause: sqlx::Error) -> Failure {
+    Failure::unhealthy("there is no such file").because(cause)
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::unhealthy("there is no such file").because(error),
+        io::ErrorKind::PermissionDenied => Failure::rejected("we may not read the file").because(error),
+        _ => Failure::unhealthy("the file cannot be read").because(error),
+    }
+}
+
+fn failure(error: sqlx::Error) -> Failure {
+    sql::failure(error, classify)
+}
+
+/// By primary result code, the low byte of what the driver reports: <https://www.sqlite.org/rescode.html>.
+fn classify(code: &str) -> (FailureClass, &'static str) {
+    match code.parse::<u32>().map_or(0, |code| code & 0xff) {
+        3 | 23 => (FailureClass::Rejected, "we may not read the file"),
+        5 | 6 => (FailureClass::Unhealthy, "the database is locked"),
+        8 => (FailureClass::Unhealthy, "the file is read-only"),
+        10 => (FailureClass::Unhealthy, "the file cannot be read"),
+        11 => (FailureClass::Unhealthy, "the file is damaged"),
+        13 => (FailureClass::Exhausted, "the disk is full"),
+        14 => (FailureClass::Unhealthy, "the file cannot be opened"),
+        26 => (FailureClass::Protocol, "the file is not a database"),
+        _ => (FailureClass::Unhealthy, "the database answered with an error"),
+    }
+}

@@ -1,0 +1,153 @@
+//! A local or mounted directory, used as an application uses it.
+
+use crate::contract::prelude::*;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Writes a uniquely named file, reads it back, compares, and deletes it. A hung mount, such as NFS without its server, is a timeout and
+/// blocks nothing else.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whether to write; if not, the directory is only listed.
+    #[serde(default = "yes")]
+    pub write: bool,
+    /// How much is written, at most 1 MiB.
+    #[serde(default = "size")]
+    pub size: ByteSize,
+    /// Whether to wait until what was written is on the medium (`fsync`).
+    #[serde(default)]
+    pub sync: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn size() -> ByteSize {
+    ByteSize(64)
+}
+
+/// A check of one directory.
+pub struct Storage {
+    path: PathBuf,
+    write: bool,
+    size: usize,
+    sync: bool,
+    blocking: Blocking,
+}
+
+impl Backend for Storage {
+    const KIND: &'static str = "storage";
+    const CATEGORY: Category = Category::Storage;
+    const EXAMPLE: &'static str = r#"
+path = "/srv/media"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        if config.path.as_os_str().is_empty() {
+            return Err(InvalidConfig::new("path", "is empty: name a directory"));
+        }
+        let size = usize::try_from(config.size.0).ok().filter(|size| (1..=1 << 20).contains(size));
+        let size = size.ok_or_else(|| InvalidConfig::new("size", "must be between 1 byte and 1MiB"))?;
+        Ok(Self { path: config.path, write: config.write, size, sync: config.sync, blocking: Blocking::default() })
+    }
+}
+
+#[async_trait]
+impl Check for Storage {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        let path = self.path.clone();
+        if !self.write {
+            self.blocking.run(move || fs::read_dir(&path).and_then(|mut entries| entries.next().transpose())).await?.map_err(failure)?;
+            return Ok(Observation::pass());
+        }
+        let (size, sync) = (self.size, self.sync);
+        let (written, read) = self.blocking.run(move || round_trip(&path, size, sync)).await??;
+        Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
+    }
+}
+
+/// Deletes the file when it goes out of scope, whatever happened before.
+struct Removed<'a>(&'a Path);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        // Where deleting fails there is nobody to tell; the next round says why writing fails.
+        let _ = fs::remove_file(self.0);
+    }
+}
+
+fn round_trip(directory: &Path, size: usize, sync: bool) -> Result<(Duration, Duration), Failure> {
+    let path = directory.join(format!(".allswell-{:016x}", fastrand::u64(..)));
+    let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
+    let started = Instant::now();
+    // Never follows or replaces what is there already.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failure)?;
+    let removed = Removed(&path);
+    file.write_all(&sent).map_err(failure)?;
+    if sync {
+        file.sync_all().map_err(failure)?;
+    }
+    drop(file);
+    let written = started.elapsed();
+    let mut found = Vec::with_capacity(size);
+    File::open(&path).and_then(|file| file.take(size as u64 + 1).read_to_end(&mut found)).map_err(failure)?;
+    if found != sent {
+        return Err(Failure::unhealthy("what was read is not what was written"));
+    }
+    let read = started.elapsed().saturating_sub(written);
+    drop(removed);
+    if path.symlink_metadata().is_ok() {
+        return Err(Failure::unhealthy("a file cannot be deleted"));
+    }
+    Ok((written, read))
+}
+
+fn failure(error: io::Error) -> Failure {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => Failure::unhealthy("there is no such directory"),
+        Kind::NotADirectory => Failure::unhealthy("it is not a directory"),
+        Kind::PermissionDenied => Failure::rejected("we may not use the directory"),
+        Kind::ReadOnlyFilesystem => Failure::unhealthy("the file system is read-only"),
+        Kind::StorageFull => Failure::exhausted("no space is left"),
+        Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
+        _ => Failure::unhealthy("the directory cannot be used"),
+    }
+    .because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(path: &Path) -> Storage {
+        Storage { path: path.to_owned(), write: true, size: 64, sync: true, blocking: Blocking::default() }
+    }
+
+    #[tokio::test]
+    async fn a_round_trip_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let seen = storage(directory.path()).probe().await.expect("it passes");
+        assert!(seen.values().contains_key("write_ms") && seen.values().contains_key("read_ms"));
+        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_missing_directory_or_a_file_is_told() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let missing = storage(&directory.path().join("none")).probe().await.expect_err("it is missing");
+        assert_eq!(missing.message(), "there is no such directory");
+        let file = directory.path().join("file");
+        fs::write(&file, "").expect("it is writable");
+        assert_eq!(storage(&file).probe().await.expect_err("it is a file").message(), "it is not a directory");
+    }
+}

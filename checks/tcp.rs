@@ -1,0 +1,77 @@
+//! Anything that listens on a TCP port.
+
+use crate::{
+    contract::prelude::*,
+    net::{Address, Dialer},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+
+/// Opens a connection and closes it again; optionally waits for a banner.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where: `host:port`.
+    pub address: String,
+    /// What the server must send by itself, somewhere in its first 1,024 bytes, such as `SSH-2.0`.
+    pub expect_banner: Option<String>,
+}
+
+/// A check of one port.
+pub struct Tcp {
+    address: Address,
+    expect_banner: Option<String>,
+    dialer: Dialer,
+}
+
+/// How much of a banner is looked at.
+const BANNER: usize = 1024;
+
+impl Backend for Tcp {
+    const KIND: &'static str = "tcp";
+    const CATEGORY: Category = Category::Network;
+    const EXAMPLE: &'static str = r#"
+address = "bastion.internal:22"
+expect_banner = "SSH-2.0"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let address = config.address.parse().map_err(|message: String| InvalidConfig::new("address", message))?;
+        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > BANNER) {
+            return Err(InvalidConfig::new("expect_banner", "must have between 1 and 1,024 bytes"));
+        }
+        Ok(Self { address, expect_banner: config.expect_banner, dialer: Dialer::default() })
+    }
+}
+
+#[async_trait]
+impl Check for Tcp {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        let started = Instant::now();
+        let mut stream = self.dialer.connect(&self.address).await?;
+        let seen = Observation::pass().took("connect_ms", started.elapsed());
+        let Some(expected) = &self.expect_banner else {
+            // An orderly goodbye; what the peer makes of it is not our business.
+            let _ = stream.shutdown().await;
+            return Ok(seen);
+        };
+        let mut banner = Vec::new();
+        let mut chunk = [0; BANNER];
+        while !contains(&banner, expected.as_bytes()) {
+            let room = BANNER - banner.len();
+            match stream.read(&mut chunk[..room]).await.map_err(Failure::network)? {
+                0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
+                0 => return Err(Failure::unhealthy("the banner is not the expected one")),
+                read => banner.extend_from_slice(&chunk[..read]),
+            }
+        }
+        Ok(seen.took("banner_ms", started.elapsed()))
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
