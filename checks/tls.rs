@@ -54,7 +54,7 @@ pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
     while let Some(error) = next {
         // An io::Error holds rustls's error without naming it as its source.
         let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || held.is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>) {
+        if error.is::<rustls::Error>() || held.and_then(|held| held.downcast_ref::<rustls::Error>()).is_some() {
             return true;
         }
         next = error.source();

@@ -1,0 +1,124 @@
+//! The default dialect: indented JSON, for people with curl and for programs alike.
+
+use super::Detail;
+use crate::{
+    component::CheckName,
+    report::{ComponentReport, Report, Service, Status},
+};
+use allswell_checks::contract::Values;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::{collections::BTreeMap, time::Duration};
+
+pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+    let full = detail > Detail::Status;
+    let document = Document {
+        status: report.status,
+        summary: full.then_some(&report.summary),
+        service: full.then_some(&*report.service),
+        generated_at: full.then(|| time(report.generated_at)),
+        draining: report.draining,
+        components: report
+            .components
+            .iter()
+            .map(|(name, component)| (name, if full { Entry::full(component, detail) } else { Entry::brief(component) }))
+            .collect(),
+    };
+    // Maps with text keys and plain values always serialise; should they ever not, a short answer is better than none.
+    let mut json =
+        serde_json::to_vec_pretty(&document).unwrap_or_else(|_| format!("{{\n  \"status\": \"{}\"\n}}", report.status).into_bytes());
+    json.push(b'\n');
+    json
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a Service>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated_at: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    draining: bool,
+    components: BTreeMap<&'a CheckName, Entry<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct Entry<'a> {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    critical: Option<bool>,
+    #[serde(skip_serializing_if = "is_false")]
+    muted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_ms_left: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consecutive: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<&'a Values>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    class: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// Names and statuses alone.
+    fn brief(component: &ComponentReport) -> Self {
+        Self { status: component.status, muted: component.muted, ..Self::default() }
+    }
+
+    fn full(component: &'a ComponentReport, detail: Detail) -> Self {
+        Self {
+            status: component.status,
+            kind: Some(component.kind),
+            critical: Some(component.critical),
+            muted: component.muted,
+            warning: component.warning.as_deref(),
+            failure: component.failure.as_ref().map(|failure| Failure {
+                class: failure.class.as_str(),
+                message: &failure.message,
+                cause: failure.cause.as_deref().filter(|_| detail == Detail::Causes),
+            }),
+            held_ms_left: component.held_left.map(milliseconds),
+            duration_ms: component.duration.map(milliseconds),
+            checked_at: component.checked_at.map(time),
+            since: component.since.map(time),
+            consecutive: Some(component.consecutive),
+            observed: Some(&component.values).filter(|values| !values.is_empty()),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn time(timestamp: Timestamp) -> String {
+    format!("{timestamp:.3}")
+}
+
+/// With three decimals.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,68 @@
+//! Dialects: one wire format of a report per file, each a pure function of the report.
+
+mod json;
+mod text;
+
+use crate::report::Report;
+
+/// A wire format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The default: indented JSON.
+    Json,
+    /// One line a component.
+    Text,
+}
+
+/// How much of a report is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Names and statuses.
+    Status,
+    /// All but the drivers' words.
+    Full,
+    /// The drivers' words too, redacted.
+    Causes,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Text];
+
+    /// The name, as in `?format=`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+
+    /// The media type, for the header and for negotiation.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain",
+        }
+    }
+
+    /// The header `Content-Type`.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// The report in this format; made at most once per report.
+    #[must_use]
+    pub fn render(self, report: &Report, detail: Detail) -> bytes::Bytes {
+        let slot = self as usize * 3 + detail as usize;
+        report.rendered(slot, |report| match self {
+            Self::Json => json::render(report, detail),
+            Self::Text => text::render(report, detail),
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Plain text: the verdict, and one line a component in columns, failing first.
+
+use super::Detail;
+use crate::report::{ComponentReport, Report, Status};
+use std::fmt::Write as _;
+
+pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+    let mut text = String::new();
+    if detail > Detail::Status {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}  {}", report.status, report.summary);
+    } else {
+        let _ = writeln!(text, "{}", report.status);
+    }
+    let width = report.components.keys().map(|name| name.as_str().len()).max().unwrap_or_default();
+    let mut components: Vec<_> = report.components.iter().collect();
+    components.sort_by_key(|(_, component)| std::cmp::Reverse(component.status));
+    for (name, component) in components {
+        let line = if detail > Detail::Status { line(component, detail) } else { String::new() };
+        let _ = writeln!(text, "{}", format!("{:<4}  {name:<width$}  {line}", component.status).trim_end());
+    }
+    text.into_bytes()
+}
+
+/// Time and message of one component.
+pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
+    let took = component.duration.map_or_else(String::new, |duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3));
+    let mut line = format!("{took:>10}");
+    if let Some(failure) = &component.failure {
+        let _ = write!(line, "  {}: {}", failure.class, failure.message);
+        if let Some(cause) = failure.cause.as_ref().filter(|_| detail == Detail::Causes) {
+            // A cause is one line here, whatever the driver put into it.
+            let _ = write!(line, " ({})", cause.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    if let Some(warning) = &component.warning {
+        let _ = write!(line, "  {warning}");
+    }
+    if let Some(left) = component.held_left {
+        let _ = write!(line, "  held, {:.0} s left", left.as_secs_f64());
+    }
+    if component.status == Status::Fail && !component.critical {
+        line.push_str("  (not critical)");
+    }
+    line
+}

@@ -1,0 +1,347 @@
+//! The handle to the engine: build it, read its report, ask for fresh probes, drain it.
+
+use super::{board::Board, sampler, supervisor};
+use crate::{
+    component::{CheckName, Component, InvalidName, Policy},
+    report::{Circumstances, ComponentReport, Report, Service, View},
+};
+use allswell_checks::contract::{Category, Check, Redactor};
+use arc_swap::ArcSwapOption;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
+
+/// From this silence on, the engine counts as dead: `/livez` fails.
+const DEAD: Duration = Duration::from_secs(5);
+
+/// Fresh probes are called for at most this often.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Probes components in the background and tells from memory how they are. Clones are handles to the same engine, which ends with the last.
+#[derive(Clone)]
+pub struct Aggregator(Arc<Inner>);
+
+struct Inner {
+    board: Arc<Board>,
+    service: Arc<Service>,
+    /// What each view judges, as indices of the board, and the last report made of it.
+    views: BTreeMap<View, (Vec<usize>, ArcSwapOption<Cached>)>,
+    only_host: bool,
+    draining: AtomicBool,
+    rounds: watch::Sender<u64>,
+    /// When fresh probes were called for last.
+    fresh: Mutex<Option<Instant>>,
+    engine: Mutex<Option<AbortHandle>>,
+}
+
+struct Cached {
+    report: Arc<Report>,
+    version: u64,
+    until: Option<Instant>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            engine.abort();
+        }
+    }
+}
+
+impl Aggregator {
+    /// Begins with nothing to check.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The report on everything: a read of memory, at any time.
+    #[must_use]
+    pub fn report(&self) -> Arc<Report> {
+        self.report_on(&View::Whole).unwrap_or_else(|| self.make(&View::Whole, &[], Instant::now()).0)
+    }
+
+    /// The report on a view; `None` when there is no such group or component.
+    #[must_use]
+    pub fn report_on(&self, view: &View) -> Option<Arc<Report>> {
+        let (indices, cache) = self.0.views.get(view)?;
+        let now = Instant::now();
+        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
+        let version = self.0.board.version();
+        if let Some(cached) = &*cache.load()
+            && cached.version == version
+            && cached.until.is_none_or(|until| now < until)
+            && *view != View::Live
+        {
+            return Some(Arc::clone(&cached.report));
+        }
+        let (report, until) = self.make(view, indices, now);
+        cache.store(Some(Arc::new(Cached { report: Arc::clone(&report), version, until })));
+        Some(report)
+    }
+
+    fn make(&self, view: &View, indices: &[usize], now: Instant) -> (Arc<Report>, Option<Instant>) {
+        let mut until: Option<Instant> = None;
+        let mut components = BTreeMap::new();
+        for index in indices {
+            let (name, component, stands_until) = self.0.board.report(*index, now);
+            components.insert(name, component);
+            until = [until, stands_until].into_iter().flatten().min();
+        }
+        let circumstances = Circumstances {
+            service: Arc::clone(&self.0.service),
+            generated_at: Timestamp::now(),
+            draining: self.is_draining(),
+            alive: self.is_alive(),
+            only_host: self.0.only_host,
+        };
+        (Arc::new(Report::new(view, components, circumstances)), until)
+    }
+
+    /// The report on a view, as soon as every component in it has a result to believe, but not later than `deadline`.
+    pub async fn report_by(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
+        let believable = |report: &Report| if *view == View::Live { self.is_alive() } else { !report.is_awaited() };
+        let report = self.report_on(view)?;
+        if believable(&report) {
+            return Some(report);
+        }
+        self.wait(deadline, || self.report_on(view).is_none_or(|report| believable(&report))).await;
+        self.report_on(view)
+    }
+
+    /// Probes everything now and reports on a view as soon as all have answered, but not later than `deadline`.
+    ///
+    /// It probes once for all who ask at the same time, and at most once a second; results count like any other. Nothing is lost when the
+    /// caller goes away.
+    pub async fn fresh(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
+        let round = {
+            let mut last = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= FRESH) {
+                *last = Some(Instant::now());
+                self.0.rounds.send_modify(|round| *round += 1);
+            }
+            *self.0.rounds.borrow()
+        };
+        let mut answered = 0;
+        self.wait(deadline, || {
+            answered = self.0.board.answered(round, answered);
+            answered == self.0.board.len()
+        })
+        .await;
+        self.report_on(view)
+    }
+
+    /// Looks again at every change until it is as wished or too late.
+    async fn wait(&self, deadline: Instant, mut done: impl FnMut() -> bool) {
+        let mut changes = self.0.board.watch();
+        while !done() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {}
+    }
+
+    /// Probes every component once, here and now, and calls `seen` for each as it answers. For an engine that was built and not started.
+    pub async fn probe_once(&self, mut seen: impl FnMut(&CheckName, &ComponentReport)) -> Arc<Report> {
+        let board = &self.0.board;
+        let enabled = (0..board.len()).filter(|index| board.component(*index).policy.enabled);
+        let mut probes: FuturesUnordered<_> = enabled
+            .map(|index| async move {
+                sampler::probe_and_record(board, index, 0).await;
+                index
+            })
+            .collect();
+        while let Some(index) = probes.next().await {
+            let (name, report, _) = board.report(index, Instant::now());
+            seen(&name, &report);
+        }
+        self.report()
+    }
+
+    /// The view that a name in a URL means: a group or a component.
+    #[must_use]
+    pub fn view(&self, name: &str) -> Option<View> {
+        let view = match name {
+            "live" => View::Live,
+            "ready" => View::Ready,
+            "startup" => View::Startup,
+            _ => {
+                let name: CheckName = name.parse().ok()?;
+                [View::Group(name.clone()), View::Component(name)].into_iter().find(|view| self.0.views.contains_key(view))?
+            }
+        };
+        Some(view)
+    }
+
+    /// All components' names, kinds and policies, by name.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        self.0.board.components()
+    }
+
+    /// Begins to fail the whole report, `ready` and every group, so that load balancers send no more traffic.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        self.0.board.bump();
+    }
+
+    /// Whether it is draining.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether the engine moved within the last five seconds.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.0.board.since_beat() < DEAD
+    }
+}
+
+impl fmt::Debug for Aggregator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Aggregator")
+            .field("components", &self.0.board.len())
+            .field("draining", &self.is_draining())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an [`Aggregator`] is made of.
+#[derive(Default)]
+pub struct Builder {
+    service: Service,
+    policy: Policy,
+    components: Vec<Component>,
+    groups: BTreeMap<CheckName, BTreeSet<CheckName>>,
+    categories: BTreeMap<CheckName, Category>,
+    redactor: Redactor,
+}
+
+impl Builder {
+    /// Says who the report is about.
+    #[must_use]
+    pub fn service(mut self, service: Service) -> Self {
+        self.service = service;
+        self
+    }
+
+    /// The policy of the checks that are added from here on.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Adds a check under a name, which replaces an earlier one of that name.
+    ///
+    /// # Panics
+    ///
+    /// When the name is not `[a-z][a-z0-9_]*` without `__`: it stands in the program, so this is a defect of it. Use
+    /// [`component`](Self::component) for names that come from elsewhere.
+    #[must_use]
+    pub fn check(self, name: &str, check: impl Check) -> Self {
+        let parsed: Result<CheckName, InvalidName> = name.parse();
+        match parsed {
+            Ok(name) => {
+                let policy = self.policy.clone();
+                self.component(Component { name, kind: "custom", policy, check: Arc::new(check) })
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Adds a component, which replaces an earlier one of its name.
+    #[must_use]
+    pub fn component(mut self, component: Component) -> Self {
+        self.components.retain(|other| other.name != component.name);
+        self.components.push(component);
+        self
+    }
+
+    /// Adds a group of components by name; names that do not exist are ignored. The group `ready`, unless it is added, is all critical checks.
+    #[must_use]
+    pub fn group(mut self, name: CheckName, checks: impl IntoIterator<Item = CheckName>) -> Self {
+        self.groups.insert(name, checks.into_iter().collect());
+        self
+    }
+
+    /// Says what a component is for, so that the summary can tell when nothing but the host is checked.
+    #[must_use]
+    pub fn category(mut self, name: CheckName, category: Category) -> Self {
+        self.categories.insert(name, category);
+        self
+    }
+
+    /// What takes secrets out of drivers' words.
+    #[must_use]
+    pub fn redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Builds it without probing anything.
+    #[must_use]
+    pub fn build(self) -> Aggregator {
+        let board = Arc::new(Board::new(self.components, self.redactor));
+        let of = |wanted: &dyn Fn(&Component) -> bool| {
+            board.components().enumerate().filter(|(_, component)| wanted(component)).map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let mut views = BTreeMap::from([
+            (View::Whole, of(&|_| true)),
+            (View::Live, Vec::new()),
+            (View::Ready, of(&|component| component.policy.critical)),
+            (View::Startup, of(&|component| component.policy.critical)),
+        ]);
+        for component in board.components() {
+            views.insert(View::Component(component.name.clone()), of(&|other| other.name == component.name));
+        }
+        for (name, checks) in &self.groups {
+            let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
+            views.insert(view, of(&|component| checks.contains(&component.name)));
+        }
+        let host = |component: &Component| self.categories.get(&component.name) == Some(&Category::Host);
+        let only_host = board.len() > 0 && board.components().all(host);
+        let (rounds, _) = watch::channel(0);
+        Aggregator(Arc::new(Inner {
+            board,
+            service: Arc::new(self.service),
+            views: views.into_iter().map(|(view, indices)| (view, (indices, ArcSwapOption::empty()))).collect(),
+            only_host,
+            draining: AtomicBool::new(false),
+            rounds,
+            fresh: Mutex::new(None),
+            engine: Mutex::new(None),
+        }))
+    }
+
+    /// Builds it and begins to probe on the runtime that this is called from.
+    ///
+    /// # Panics
+    ///
+    /// When it is called outside of a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Aggregator {
+        self.start_on(&Handle::current())
+    }
+
+    /// Builds it and begins to probe on a runtime of its own.
+    #[must_use]
+    pub fn start_on(self, runtime: &Handle) -> Aggregator {
+        let aggregator = self.build();
+        let inner = &aggregator.0;
+        let engine = runtime.spawn(supervisor::supervise(Arc::clone(&inner.board), inner.rounds.subscribe()));
+        *inner.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
+        aggregator
+    }
+}

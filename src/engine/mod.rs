@@ -1,0 +1,10 @@
+//! The engine: probes components, keeps their states, and puts reports together from memory.
+
+mod aggregator;
+mod board;
+mod moment;
+mod sampler;
+mod supervisor;
+mod track;
+
+pub use aggregator::{Aggregator, Builder};

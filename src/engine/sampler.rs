@@ -1,0 +1,188 @@
+//! One task per component: tick, probe, time limit, panic. The only place that runs probes.
+
+use super::board::{Board, Transition};
+use crate::{component::Component, report::Status};
+use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
+use futures_util::FutureExt;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// Probes one component again and again, beginning at `first`, and whenever a new round of fresh probes is called.
+pub(crate) async fn sample(board: Arc<Board>, index: usize, mut rounds: watch::Receiver<u64>, first: Instant) {
+    let mut next = first;
+    loop {
+        tokio::select! {
+            () = sleep_until(next) => {}
+            called = rounds.changed() => if called.is_err() { return },
+        }
+        let round = *rounds.borrow_and_update();
+        let started = Instant::now();
+        probe_and_record(&board, index, round).await;
+        next = next_tick(started, Instant::now(), board.component(index));
+    }
+}
+
+/// Probes one component once and puts the result on the board.
+pub(crate) async fn probe_and_record(board: &Board, index: usize, round: u64) {
+    let started = Instant::now();
+    let component = board.component(index);
+    let result = probe(component).await;
+    let duration = started.elapsed();
+    let failure = result.as_ref().err().map(|failure| {
+        let cause = failure.cause().map(|cause| board.redactor().redact(&cause).into_owned());
+        (failure.class(), failure.message().to_owned(), cause)
+    });
+    if let Some(transition) = board.record(index, result, duration, round) {
+        log(component, &transition, failure.as_ref(), duration);
+    }
+}
+
+/// One probe within its time limit. A panic, also while it is dropped, is a failure.
+async fn probe(component: &Component) -> Result<Observation, Failure> {
+    let limit = component.policy.timeout;
+    let mut looking = Box::pin(AssertUnwindSafe(async { component.check.probe().await }).catch_unwind());
+    let result = match timeout(limit, looking.as_mut()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(panicked(&*panic)),
+        Err(_) => Err(Failure::new(FailureClass::Timeout, format!("no answer within {}", TimeSpan(limit)))),
+    };
+    match catch_unwind(AssertUnwindSafe(|| drop(looking))) {
+        Ok(()) => result,
+        Err(panic) => Err(panicked(&*panic)),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let failure = Failure::new(FailureClass::Panicked, "the check panicked");
+    match words {
+        Some(words) => failure.because(words.to_owned()),
+        None => failure,
+    }
+}
+
+/// An interval after the last beginning, more or less; ticks that have passed meanwhile are skipped.
+fn next_tick(started: Instant, now: Instant, component: &Component) -> Instant {
+    let policy = &component.policy;
+    let spread = policy.jitter * (2.0 * fastrand::f64() - 1.0);
+    let interval = policy.interval.mul_f64((1.0 + spread).max(0.0)).max(Duration::from_millis(1));
+    let missed = now.duration_since(started).as_nanos() / interval.as_nanos();
+    started + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
+}
+
+/// One line for a transition, none for a probe.
+fn log(component: &Component, transition: &Transition, failure: Option<&(FailureClass, String, Option<String>)>, duration: Duration) {
+    let (name, kind) = (component.name.as_str(), component.kind);
+    let from = transition.from.map_or("pending", Status::as_str);
+    let to = transition.to.as_str();
+    let lasted =
+        transition.lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
+    let duration_ms = duration.as_secs_f64() * 1e3;
+    let (class, message, cause) = match failure {
+        Some((class, message, cause)) => (Some(class.as_str()), Some(message.as_str()), cause.as_deref()),
+        None => (None, None, None),
+    };
+    match (transition.to, component.policy.critical) {
+        (Status::Fail, true) => {
+            tracing::error!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component fails")
+        }
+        (Status::Fail, false) => {
+            tracing::warn!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component fails")
+        }
+        (Status::Warn, _) => {
+            tracing::warn!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component warns")
+        }
+        (Status::Pass, _) => tracing::info!(component = name, kind, from, to, duration_ms, lasted, "component passes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::Policy;
+    use allswell_checks::contract::Check;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    /// Does what a closure says.
+    struct Does<F>(F);
+
+    #[async_trait::async_trait]
+    impl<F: Fn() -> Fut + Send + Sync + 'static, Fut: Future<Output = Result<Observation, Failure>> + Send> Check for Does<F> {
+        async fn probe(&self) -> Result<Observation, Failure> {
+            self.0().await
+        }
+    }
+
+    fn component(policy: Policy, check: impl Check) -> Component {
+        Component { name: "c".parse().expect("a name"), kind: "custom", policy, check: Arc::new(check) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_dropped_at_its_timeout() {
+        let component = component(Policy::default(), Does(std::future::pending));
+        let failure = probe(&component).await.expect_err("it never answers");
+        assert_eq!((failure.class(), failure.message()), (FailureClass::Timeout, "no answer within 2s"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_a_failure_wherever_it_happens() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("while dropped");
+            }
+        }
+        let early = component(Policy::default(), Does(|| async { panic!("boom {}", 7) }));
+        let failure = probe(&early).await.expect_err("it panics");
+        assert_eq!((failure.class(), failure.cause().as_deref()), (FailureClass::Panicked, Some("boom 7")));
+        let late = component(
+            Policy::default(),
+            Does(|| async {
+                let _bomb = Bomb;
+                std::future::pending().await
+            }),
+        );
+        assert_eq!(probe(&late).await.expect_err("it panics").cause().as_deref(), Some("while dropped"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_never_overlap_and_missed_ticks_are_skipped() {
+        static RUNNING: AtomicU32 = AtomicU32::new(0);
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let slow = Does(|| async {
+            assert_eq!(RUNNING.fetch_add(1, SeqCst), 0, "two probes at a time");
+            STARTED.fetch_add(1, SeqCst);
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            RUNNING.fetch_sub(1, SeqCst);
+            Ok(Observation::pass())
+        });
+        let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
+        let board = Arc::new(Board::new(vec![component(policy, slow)], Default::default()));
+        let (_rounds, called) = watch::channel(0);
+        let task = tokio::spawn(sample(board, 0, called, Instant::now()));
+        tokio::time::sleep(Duration::from_secs(95)).await;
+        // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
+        assert_eq!(STARTED.load(SeqCst), 4);
+        task.abort();
+    }
+
+    #[test]
+    fn jitter_stays_within_its_share() {
+        let component = component(Policy { jitter: 0.2, ..Policy::default() }, Does(std::future::pending));
+        let start = Instant::now();
+        let mut seen = Vec::new();
+        for _ in 0..1000 {
+            seen.push((next_tick(start, start, &component) - start).as_secs_f64());
+        }
+        assert!(seen.iter().all(|seconds| (8.0..=12.0).contains(seconds)));
+        assert!(seen.iter().any(|seconds| *seconds < 9.0) && seen.iter().any(|seconds| *seconds > 11.0));
+    }
+}

@@ -1,0 +1,382 @@
+//! The report: all components' results, and the verdict, at one moment.
+
+use crate::component::CheckName;
+use allswell_checks::contract::{FailureClass, Values};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// How well something is; the words of draft-inadarei-api-health-check-06. Ordered from best to worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It works.
+    #[default]
+    Pass,
+    /// It works, and somebody should look at it.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+impl Status {
+    /// The status in lower case, as in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// Whether it works: pass or warn.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        self != Self::Fail
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// Who the report is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Service {
+    /// The application's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The application's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// This machine, container or process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+/// Why a component fails, or failed last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailureReport {
+    /// The class.
+    pub class: FailureClass,
+    /// Our sentence, safe for everybody.
+    pub message: Cow<'static, str>,
+    /// The driver's words, redacted: for who shows the token.
+    pub cause: Option<String>,
+}
+
+/// One component's result and what it is judged to mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentReport {
+    /// As judged by rise, fall, hold and age.
+    pub status: Status,
+    /// The kind of the check.
+    pub kind: &'static str,
+    /// Whether its failure fails the report.
+    pub critical: bool,
+    /// Never probed, by configuration.
+    pub muted: bool,
+    /// What somebody should look at.
+    pub warning: Option<String>,
+    /// Why the last probe failed, or why it is judged to fail.
+    pub failure: Option<FailureReport>,
+    /// How long the last probe took.
+    pub duration: Option<Duration>,
+    /// When the last probe ended.
+    pub checked_at: Option<Timestamp>,
+    /// Since when the status is what it is.
+    pub since: Option<Timestamp>,
+    /// How many results in a row had the present raw outcome.
+    pub consecutive: u64,
+    /// How much longer the last good verdict is kept.
+    pub held_left: Option<Duration>,
+    /// What the last probe observed.
+    pub values: Values,
+    /// Whether it has ever passed.
+    pub passed_once: bool,
+}
+
+impl ComponentReport {
+    /// Whether there is no result to believe, yet or any more: an answer is worth waiting for.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| matches!(failure.class, FailureClass::Pending | FailureClass::Stale))
+    }
+}
+
+/// What a report is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// All components.
+    Whole,
+    /// The process and its engine alone.
+    Live,
+    /// The group `ready`.
+    Ready,
+    /// Whether every critical component has passed once.
+    Startup,
+    /// A configured group.
+    Group(CheckName),
+    /// One component, judged by itself.
+    Component(CheckName),
+}
+
+impl View {
+    /// Whether it fails while draining.
+    #[must_use]
+    pub const fn drains(&self) -> bool {
+        matches!(self, Self::Whole | Self::Ready | Self::Group(_))
+    }
+}
+
+/// How many renderings of a report are kept beside it.
+const RENDERINGS: usize = 32;
+
+/// All components' results and the verdict at one moment.
+#[derive(Debug)]
+pub struct Report {
+    /// The verdict.
+    pub status: Status,
+    /// The verdict in a sentence.
+    pub summary: String,
+    /// Who it is about.
+    pub service: Arc<Service>,
+    /// When it was put together.
+    pub generated_at: Timestamp,
+    /// Whether it fails because the service is about to end.
+    pub draining: bool,
+    /// The components that it judges, by name.
+    pub components: BTreeMap<CheckName, ComponentReport>,
+    /// What was rendered of it already.
+    rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
+}
+
+/// What a report is made of, beside the components.
+pub(crate) struct Circumstances {
+    pub(crate) service: Arc<Service>,
+    pub(crate) generated_at: Timestamp,
+    pub(crate) draining: bool,
+    /// Whether the engine still beats.
+    pub(crate) alive: bool,
+    /// Nothing but the machine itself is checked anywhere.
+    pub(crate) only_host: bool,
+}
+
+impl Report {
+    /// Judges components.
+    pub(crate) fn new(view: &View, components: BTreeMap<CheckName, ComponentReport>, circumstances: Circumstances) -> Self {
+        let draining = circumstances.draining && view.drains();
+        let verdict = match view {
+            View::Live => Verdict::alive(circumstances.alive),
+            View::Startup => Verdict::startup(&components),
+            View::Component(_) => Verdict::alone(&components),
+            View::Whole => Verdict::together(&components, circumstances.only_host),
+            View::Ready | View::Group(_) => Verdict::together(&components, false),
+        };
+        let (status, summary) =
+            if draining { (Status::Fail, format!("draining; {}", verdict.summary)) } else { (verdict.status, verdict.summary) };
+        let Circumstances { service, generated_at, .. } = circumstances;
+        Self { status, summary, service, generated_at, draining, components, rendered: Default::default() }
+    }
+
+    /// Whether a component has no result to believe, yet or any more.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.components.values().any(ComponentReport::is_awaited)
+    }
+
+    /// The rendering number `slot`, made at most once.
+    pub(crate) fn rendered(&self, slot: usize, render: impl FnOnce(&Self) -> Vec<u8>) -> bytes::Bytes {
+        self.rendered[slot].get_or_init(|| render(self).into()).clone()
+    }
+}
+
+struct Verdict {
+    status: Status,
+    summary: String,
+}
+
+impl Verdict {
+    fn alive(alive: bool) -> Self {
+        if alive {
+            Self { status: Status::Pass, summary: "the engine is alive".to_owned() }
+        } else {
+            Self { status: Status::Fail, summary: "the engine does not move".to_owned() }
+        }
+    }
+
+    fn startup(components: &BTreeMap<CheckName, ComponentReport>) -> Self {
+        let missing: Vec<_> =
+            components.iter().filter(|(_, component)| !component.muted && !component.passed_once).map(|(name, _)| name).collect();
+        if missing.is_empty() {
+            return Self { status: Status::Pass, summary: "every critical component has passed once".to_owned() };
+        }
+        let verb = if missing.len() == 1 { "has" } else { "have" };
+        let summary =
+            format!("{} of {} {verb} not passed yet: {}", missing.len(), count(components.len(), "critical component"), list(&missing));
+        Self { status: Status::Fail, summary }
+    }
+
+    /// One component by itself, critical or not.
+    fn alone(components: &BTreeMap<CheckName, ComponentReport>) -> Self {
+        let status = components.values().map(|component| component.status).max().unwrap_or(Status::Pass);
+        let summary = components.iter().next().map_or_else(String::new, |(name, component)| match component {
+            ComponentReport { muted: true, .. } => format!("{name} is muted: it is never probed"),
+            ComponentReport { failure: Some(failure), status: Status::Fail, .. } => format!("{name} fails: {}", failure.message),
+            ComponentReport { status, .. } => format!("{name} {}", verb(*status, 1)),
+        });
+        Self { status, summary }
+    }
+
+    fn together(components: &BTreeMap<CheckName, ComponentReport>, only_host: bool) -> Self {
+        let judged: Vec<_> = components.iter().filter(|(_, component)| !component.muted).collect();
+        let muted = components.len() - judged.len();
+        let fatal = |component: &ComponentReport| component.status == Status::Fail && component.critical;
+        let worst =
+            judged.iter().map(|(_, component)| if fatal(component) { Status::Fail } else { component.status.min(Status::Warn) }).max();
+        let mut summary = Self::sentence(&judged);
+        if muted > 0 {
+            summary.push_str(&format!("; {muted} muted"));
+        }
+        if only_host {
+            summary.push_str("; ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
+        }
+        Self { status: worst.unwrap_or(Status::Pass), summary }
+    }
+
+    fn sentence(judged: &[(&CheckName, &ComponentReport)]) -> String {
+        let of =
+            |status: Status| judged.iter().filter(|(_, component)| component.status == status).map(|(name, _)| *name).collect::<Vec<_>>();
+        for status in [Status::Fail, Status::Warn] {
+            let names = of(status);
+            if !names.is_empty() {
+                return format!("{} of {} {}: {}", names.len(), count(judged.len(), "component"), verb(status, names.len()), list(&names));
+            }
+        }
+        match judged.len() {
+            0 => "nothing is checked".to_owned(),
+            1 => format!("1 component {}", verb(Status::Pass, 1)),
+            many => format!("all {many} components {}", verb(Status::Pass, many)),
+        }
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn verb(status: Status, number: usize) -> &'static str {
+    match (status, number) {
+        (Status::Pass, 1) => "passes",
+        (Status::Pass, _) => "pass",
+        (Status::Warn, 1) => "warns",
+        (Status::Warn, _) => "warn",
+        (Status::Fail, 1) => "fails",
+        (Status::Fail, _) => "fail",
+    }
+}
+
+/// At most ten names: a summary is read, not searched.
+fn list(names: &[&CheckName]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = names.iter().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(status: Status, critical: bool) -> ComponentReport {
+        let failure = (status == Status::Fail).then(|| FailureReport {
+            class: FailureClass::Timeout,
+            message: "no answer within 1s".into(),
+            cause: None,
+        });
+        ComponentReport {
+            status,
+            kind: "redis",
+            critical,
+            muted: false,
+            warning: None,
+            failure,
+            duration: None,
+            checked_at: None,
+            since: None,
+            consecutive: 1,
+            held_left: None,
+            values: Values::new(),
+            passed_once: status.is_good(),
+        }
+    }
+
+    fn report(view: &View, components: &[(&str, ComponentReport)], draining: bool) -> (Status, String) {
+        let components = components.iter().map(|(name, component)| (name.parse().expect("a name"), component.clone())).collect();
+        let circumstances =
+            Circumstances { service: Arc::default(), generated_at: Timestamp::UNIX_EPOCH, draining, alive: true, only_host: false };
+        let report = Report::new(view, components, circumstances);
+        (report.status, report.summary)
+    }
+
+    #[test]
+    fn the_worst_critical_component_decides() {
+        use Status::{Fail, Pass, Warn};
+        let (good, bad) = (component(Pass, true), component(Fail, true));
+        for (components, expected) in [
+            (vec![("a", good.clone()), ("b", good.clone())], (Pass, "all 2 components pass")),
+            (vec![("a", good.clone())], (Pass, "1 component passes")),
+            (vec![("cache", bad.clone()), ("db", good.clone())], (Fail, "1 of 2 components fails: cache")),
+            (vec![("a", bad.clone()), ("b", bad.clone())], (Fail, "2 of 2 components fail: a, b")),
+            (vec![("a", component(Fail, false)), ("b", good.clone())], (Warn, "1 of 2 components fails: a")),
+            (vec![("a", component(Warn, true))], (Warn, "1 of 1 component warns: a")),
+            (vec![], (Pass, "nothing is checked")),
+        ] {
+            let (status, summary) = report(&View::Whole, &components, false);
+            assert_eq!((status, summary.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn muted_components_are_listed_and_do_not_count() {
+        let muted = ComponentReport { muted: true, ..component(Status::Warn, true) };
+        let (status, summary) = report(&View::Whole, &[("a", muted), ("b", component(Status::Pass, true))], false);
+        assert_eq!((status, summary.as_str()), (Status::Pass, "1 component passes; 1 muted"));
+    }
+
+    #[test]
+    fn alone_a_component_counts_critical_or_not() {
+        let view = View::Component("a".parse().expect("a name"));
+        let (status, summary) = report(&view, &[("a", component(Status::Fail, false))], false);
+        assert_eq!((status, summary.as_str()), (Status::Fail, "a fails: no answer within 1s"));
+    }
+
+    #[test]
+    fn draining_fails_what_sends_traffic_and_nothing_else() {
+        let good = [("a", component(Status::Pass, true))];
+        assert_eq!(report(&View::Whole, &good, true), (Status::Fail, "draining; 1 component passes".to_owned()));
+        assert_eq!(report(&View::Ready, &good, true).0, Status::Fail);
+        assert_eq!(report(&View::Component("a".parse().expect("a name")), &good, true).0, Status::Pass);
+        assert_eq!(report(&View::Live, &[], true).0, Status::Pass);
+    }
+
+    #[test]
+    fn startup_waits_for_the_first_pass_of_each() {
+        let (status, summary) =
+            report(&View::Startup, &[("a", component(Status::Pass, true)), ("b", component(Status::Fail, true))], false);
+        assert_eq!((status, summary.as_str()), (Status::Fail, "1 of 2 critical components has not passed yet: b"));
+        let recovered = ComponentReport { passed_once: true, ..component(Status::Fail, true) };
+        assert_eq!(report(&View::Startup, &[("b", recovered)], false).0, Status::Pass);
+    }
+}
