@@ -5,7 +5,7 @@ use crate::{
     component::{CheckName, Component, InvalidName, Policy},
     report::{Circumstances, ComponentReport, Report, Service, View},
 };
-use allswell_checks::contract::{Category, Check, Redactor};
+use allswell_checks::contract::{Check, Redactor};
 use arc_swap::ArcSwapOption;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -224,7 +224,7 @@ pub struct Builder {
     policy: Policy,
     components: Vec<Component>,
     groups: BTreeMap<CheckName, BTreeSet<CheckName>>,
-    categories: BTreeMap<CheckName, Category>,
+    only_host: bool,
     redactor: Redactor,
 }
 
@@ -276,10 +276,10 @@ impl Builder {
         self
     }
 
-    /// Says what a component is for, so that the summary can tell when nothing but the host is checked.
+    /// Says that nothing but this machine is checked: the summary then says so loudly.
     #[must_use]
-    pub fn category(mut self, name: CheckName, category: Category) -> Self {
-        self.categories.insert(name, category);
+    pub fn only_host(mut self, only_host: bool) -> Self {
+        self.only_host = only_host;
         self
     }
 
@@ -310,14 +310,12 @@ impl Builder {
             let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
             views.insert(view, of(&|component| checks.contains(&component.name)));
         }
-        let host = |component: &Component| self.categories.get(&component.name) == Some(&Category::Host);
-        let only_host = board.len() > 0 && board.components().all(host);
         let (rounds, _) = watch::channel(0);
         Aggregator(Arc::new(Inner {
             board,
             service: Arc::new(self.service),
             views: views.into_iter().map(|(view, indices)| (view, (indices, ArcSwapOption::empty()))).collect(),
-            only_host,
+            only_host: self.only_host,
             draining: AtomicBool::new(false),
             rounds,
             fresh: Mutex::new(None),

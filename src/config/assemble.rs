@@ -1,0 +1,401 @@
+//! Makes settings, components and groups of one merged table, and finds everything that is wrong with it.
+
+use super::{
+    discover::{self, Discovered},
+    error::Problem,
+    load::{Configured, Interpolated, read_secret},
+    locate::{Place, Places},
+    settings::{FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
+};
+use crate::{
+    component::{CheckName, Component},
+    registry::{Kind, Registry},
+    table::{self, Finding, is_secret, schema_at, suggestion, takes},
+};
+use allswell_checks::contract::{Category, Redactor, Secret};
+use figment::{
+    Figment,
+    providers::{Format, Toml},
+    value::{Dict, Value},
+};
+use schemars::schema_for;
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, path::Path};
+
+/// A configuration, if the problems left one.
+pub(crate) struct Assembled {
+    pub(crate) configured: Option<Configured>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+pub(crate) fn assemble(
+    mut merged: Dict,
+    interpolated: &Interpolated,
+    problems: Vec<Problem>,
+    places: &Places<'_>,
+    registry: &Registry,
+) -> Assembled {
+    let mut assembler = Assembler { interpolated, places, registry, problems, warnings: Vec::new(), secrets: Vec::new() };
+    let checks = assembler.take_tables(&mut merged, "checks");
+    let groups = assembler.take_tables(&mut merged, "groups");
+    let settings = assembler.settings(merged);
+    let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
+
+    let mut made = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    match checks {
+        Some(checks) => {
+            names.extend(checks.keys().cloned());
+            made.extend(checks.into_iter().filter_map(|(name, check)| assembler.check(&name, check, &defaults)));
+        }
+        None => made.extend(assembler.discovered(&defaults)),
+    }
+    let groups = assembler.groups(groups.unwrap_or_default(), &names);
+
+    let only_host = made.iter().all(|made| made.host);
+    let origins = made.iter().map(|made| (made.component.name.clone(), made.origin.clone())).collect();
+    let mut redactor = Redactor::new(&assembler.secrets);
+    redactor.forget(|word| registry.get(word).is_some());
+    let configured = settings.map(|settings| Configured {
+        settings,
+        components: made.into_iter().map(|made| made.component).collect(),
+        origins,
+        groups,
+        only_host,
+        warnings: assembler.warnings,
+        redactor,
+    });
+    Assembled { configured, problems: assembler.problems }
+}
+
+/// A component, and where it comes from.
+struct Made {
+    component: Component,
+    origin: String,
+    /// It says something about this machine alone.
+    host: bool,
+}
+
+struct Assembler<'a> {
+    interpolated: &'a Interpolated,
+    places: &'a Places<'a>,
+    registry: &'a Registry,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    secrets: Vec<Secret>,
+}
+
+impl<'a> Assembler<'a> {
+    fn locate(&self, path: &[String], finding: Finding) -> Problem {
+        let path: Vec<String> = path.iter().cloned().chain(finding.path).collect();
+        Problem { place: self.places.of(&path), path, message: finding.message, hint: finding.hint }
+    }
+
+    /// Adds findings about the table at `path`; what follows from a reference that did not resolve is not said twice.
+    fn report(&mut self, path: &[String], findings: Vec<Finding>) {
+        for finding in findings {
+            let gone = |(key, _): &(Vec<String>, String)| {
+                key.len() == path.len() + 1
+                    && key.starts_with(path)
+                    && finding.message == format!("the key `{}` is missing", key[path.len()])
+            };
+            if !self.interpolated.mistakes.iter().any(gone) {
+                let problem = self.locate(path, finding);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    /// Takes the table of tables under a key.
+    fn take_tables(&mut self, merged: &mut Dict, key: &str) -> Option<BTreeMap<String, Dict>> {
+        let value = merged.remove(key)?;
+        let Value::Dict(_, tables) = value else {
+            self.report(&[], vec![Finding::new([key], format!("expected tables, such as [{key}.orders]"))]);
+            return Some(BTreeMap::new());
+        };
+        let mut taken = BTreeMap::new();
+        for (name, value) in tables {
+            match value {
+                Value::Dict(_, table) => {
+                    taken.insert(name, table);
+                }
+                _ => self.report(&[], vec![Finding::new([key, &name], format!("expected a table: [{key}.{name}]"))]),
+            }
+        }
+        Some(taken)
+    }
+
+    fn settings(&mut self, mut table: Dict) -> Option<Settings> {
+        let schema = schema_for!(Settings).to_value();
+        self.prepare(&mut table, &schema, &[]);
+        let mut findings = Vec::new();
+        let settings: Option<Settings> = table::read(&table, &schema, &mut findings);
+        for finding in &mut findings {
+            // Keys that belong elsewhere are a common slip.
+            if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
+                finding.hint = suggestion(&finding.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
+            }
+        }
+        if let Some(settings) = &settings {
+            let within = |section: &str, inner: Vec<Finding>| {
+                inner
+                    .into_iter()
+                    .map(|finding| Finding { path: [vec![section.to_owned()], finding.path].concat(), ..finding })
+                    .collect::<Vec<_>>()
+            };
+            findings.extend(within("server", settings.server.findings()));
+            findings.extend(within("defaults", settings.defaults.findings()));
+        }
+        self.report(&[], findings);
+        let mut settings = settings?;
+        settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        Some(settings)
+    }
+
+    /// One `[checks.NAME]`: policy keys and the kind's own keys, each read by itself.
+    fn check(&mut self, name: &str, mut table: Dict, defaults: &PolicySettings) -> Option<Made> {
+        let path = ["checks".to_owned(), name.to_owned()];
+        let valid: Option<CheckName> = match name.parse() {
+            Ok(valid) => Some(valid),
+            Err(error) => {
+                self.report(&path, vec![Finding::new(Vec::<String>::new(), format!("{error}"))]);
+                None
+            }
+        };
+        let policy = self.policy(&mut table, defaults, &path);
+        let kind = self.kind(&mut table, &path)?;
+        let component = self.component(valid, kind, table, policy, &path)?;
+        let host = kind.category == Category::Host;
+        Some(Made { component, origin: self.places.of(&path).to_string(), host })
+    }
+
+    fn component(
+        &mut self,
+        name: Option<CheckName>,
+        kind: &Kind,
+        mut table: Dict,
+        policy: Option<PolicySettings>,
+        path: &[String],
+    ) -> Option<Component> {
+        self.prepare(&mut table, &kind.schema, path);
+        let mut findings = Vec::new();
+        let check = kind.make(&table, &mut findings);
+        let policy_keys = schema_for!(PolicySettings).to_value();
+        for finding in &mut findings {
+            if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
+                let policy_keys = policy_keys["properties"].as_object().into_iter().flat_map(|keys| keys.keys());
+                finding.hint = suggestion(&finding.path[0], policy_keys.map(String::as_str).chain(["kind"]));
+            }
+        }
+        self.report(path, findings);
+        Some(Component { name: name?, kind: kind.name, policy: policy?.policy(), check: check? })
+    }
+
+    /// Takes the policy keys out of a check's table, over the defaults.
+    fn policy(&mut self, table: &mut Dict, defaults: &PolicySettings, path: &[String]) -> Option<PolicySettings> {
+        let schema = schema_for!(PolicySettings).to_value();
+        let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).cloned().collect();
+        let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
+        self.prepare(&mut own, &schema, path);
+        let mut findings = Vec::new();
+        let read: Option<PolicySettings> = table::read(&own, &schema, &mut findings);
+        let policy = read.map(|read| {
+            let set = |key: &str| own.contains_key(key);
+            PolicySettings {
+                interval: if set("interval") { read.interval } else { defaults.interval },
+                timeout: if set("timeout") { read.timeout } else { defaults.timeout },
+                jitter: if set("jitter") { read.jitter } else { defaults.jitter },
+                critical: if set("critical") { read.critical } else { defaults.critical },
+                fall: if set("fall") { read.fall } else { defaults.fall },
+                rise: if set("rise") { read.rise } else { defaults.rise },
+                hold: if set("hold") { read.hold } else { defaults.hold },
+                enabled: if set("enabled") { read.enabled } else { defaults.enabled },
+            }
+        });
+        if let Some(policy) = &policy {
+            findings.extend(policy.findings().into_iter().filter(|finding| own.contains_key(&finding.path[0])));
+            if policy.timeout >= policy.interval && !policy.interval.0.is_zero() {
+                let message = format!(
+                    "{} is not below the interval of {}: a slow backend is probed less often than you ask for",
+                    policy.timeout, policy.interval
+                );
+                let warning = self.locate(path, Finding::new(["timeout"], message));
+                self.warnings.push(warning);
+            }
+        }
+        self.report(path, findings);
+        policy
+    }
+
+    fn kind(&mut self, table: &mut Dict, path: &[String]) -> Option<&'a Kind> {
+        let registry = self.registry;
+        let known = || registry.kinds().map(|kind| kind.name);
+        let finding = match table.remove("kind") {
+            None => {
+                let kinds = known().collect::<Vec<_>>().join(", ");
+                Finding::new(Vec::<String>::new(), "the key `kind` is missing").hint(Some(format!("kinds are {kinds}")))
+            }
+            Some(Value::String(_, name)) => match registry.get(&name) {
+                Some(kind) => return Some(kind),
+                None if allswell_checks::KINDS.contains(&name.as_str()) => {
+                    Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"))
+                }
+                None => {
+                    let hint = suggestion(&name, known()).or_else(|| Some(format!("kinds are {}", known().collect::<Vec<_>>().join(", "))));
+                    Finding::new(["kind"], format!("there is no kind `{}`", name.chars().take(40).collect::<String>())).hint(hint)
+                }
+            },
+            Some(_) => Finding::new(["kind"], "expected text in quotes, such as \"postgres\""),
+        };
+        self.report(path, vec![finding]);
+        None
+    }
+
+    fn groups(&mut self, tables: BTreeMap<String, Dict>, checks: &[String]) -> BTreeMap<CheckName, GroupSettings> {
+        let schema = schema_for!(GroupSettings).to_value();
+        let mut groups = Groups::new();
+        for (name, mut table) in tables {
+            let path = ["groups".to_owned(), name.clone()];
+            self.prepare(&mut table, &schema, &path);
+            let mut findings = Vec::new();
+            let group: Option<GroupSettings> = table::read(&table, &schema, &mut findings);
+            if let Some(group) = &group {
+                findings.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
+                for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {
+                    let hint = suggestion(check, checks.iter().map(String::as_str));
+                    let message = format!("groups.{name} names `{check}`, but there is no such check");
+                    findings.push(Finding::new(["checks".to_owned(), index.to_string()], message).hint(hint));
+                }
+            }
+            if checks.contains(&name) {
+                findings.push(Finding::new(Vec::<String>::new(), "a check has this name, too; a name in a URL must mean one thing"));
+            }
+            if matches!(name.as_str(), "live" | "startup") {
+                findings.push(Finding::new(Vec::<String>::new(), "this group is built in and cannot be changed"));
+            }
+            self.report(&path, findings);
+            groups.extend(group.map(|group| (name, group)));
+        }
+        let mut named = BTreeMap::new();
+        for (name, group) in groups {
+            match name.parse::<CheckName>() {
+                Ok(name) => {
+                    named.insert(name, group);
+                }
+                Err(error) => self.report(&["groups".to_owned(), name], vec![Finding::new(Vec::<String>::new(), error.to_string())]),
+            }
+        }
+        named
+    }
+
+    /// What the environment and the machine offer, when no check is configured. Nothing here stops the start.
+    fn discovered(&mut self, defaults: &PolicySettings) -> Vec<Made> {
+        let (found, warnings) = discover::discover(self.places.environment, self.registry);
+        self.warnings.extend(warnings);
+        let mut made = Vec::new();
+        for Discovered { name, kind, table, origin, host } in found {
+            let Some(kind) = self.registry.get(kind) else { continue };
+            let policy = PolicySettings { critical: defaults.critical && !host, ..defaults.clone() };
+            let before = self.problems.len();
+            let component = self.component(Some(name), kind, table, Some(policy), &[]);
+            let variable = Place::Variable(origin.clone());
+            let unusable = self.problems.split_off(before).into_iter().map(|problem| Problem {
+                place: variable.clone(),
+                path: Vec::new(),
+                message: format!("not checked: {}", problem.message),
+                ..problem
+            });
+            self.warnings.extend(unusable);
+            made.extend(component.map(|component| Made { component, origin, host }));
+        }
+        made
+    }
+
+    /// Makes the texts of variables what the keys want, reads secrets' files, and remembers secrets.
+    fn prepare(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
+        let interpolated = self.interpolated;
+        for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
+            let inner = &key[path.len()..];
+            if let Some(value) = find(table, inner) {
+                coerce(value, schema_at(schema, inner));
+            }
+        }
+        self.secret_files(table, schema, path);
+        self.remember(table, schema, &mut Vec::new());
+    }
+
+    /// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
+    fn secret_files(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
+        let mut findings = Vec::new();
+        let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
+        for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, std::slice::from_ref(key)))) {
+            let file_key = format!("{key}_file");
+            if table.contains_key(&key) {
+                findings.push(Finding::new([&file_key], format!("`{key}` is given, too; keep one of the two")));
+            }
+            match table.remove(&file_key) {
+                Some(Value::String(_, file)) => match read_secret(Path::new(&file)) {
+                    Ok(secret) => {
+                        table.entry(key).or_insert_with(|| Value::from(secret.expose()));
+                    }
+                    Err(message) => findings.push(Finding::new([&file_key], message)),
+                },
+                _ => findings.push(Finding::new([&file_key], "expected the path of a file, in quotes")),
+            }
+        }
+        self.report(path, findings);
+        for (key, value) in table.iter_mut() {
+            let inner = schema_at(schema, std::slice::from_ref(key)).clone();
+            if let (Value::Dict(_, table), true) = (value, inner["properties"].is_object()) {
+                self.secret_files(table, &inner, &[path, std::slice::from_ref(key)].concat());
+            }
+        }
+    }
+
+    fn remember(&mut self, table: &Dict, schema: &Json, path: &mut Vec<String>) {
+        for (key, value) in table {
+            path.push(key.clone());
+            match value {
+                Value::Dict(_, inner) => self.remember(inner, schema, path),
+                Value::String(_, text) if is_secret(schema_at(schema, path)) => self.secrets.push(Secret::new(text.as_str())),
+                _ => {}
+            }
+            path.pop();
+        }
+    }
+}
+
+fn find<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
+    let (key, rest) = path.split_first()?;
+    let value = table.get_mut(key)?;
+    match value {
+        value if rest.is_empty() => Some(value),
+        Value::Dict(_, inner) => find(inner, rest),
+        _ => None,
+    }
+}
+
+/// Text from the environment, read as the key's own type. What does not fit stays text, and is told as such.
+fn coerce(value: &mut Value, schema: &Json) {
+    let Value::String(_, text) = &*value else { return };
+    let text = text.trim();
+    if takes(schema, "string") || schema.is_null() {
+        return;
+    }
+    let read = if takes(schema, "boolean") {
+        text.parse::<bool>().ok().map(Value::from)
+    } else if takes(schema, "integer") {
+        text.parse::<i64>().ok().map(Value::from)
+    } else if takes(schema, "number") {
+        text.parse::<f64>().ok().map(Value::from)
+    } else if takes(schema, "array") && !text.starts_with('[') {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
+        Some(Value::from(items.collect::<Vec<_>>()))
+    } else {
+        // A list or a table, as TOML writes it.
+        Figment::from(Toml::string(&format!("value = {text}"))).extract::<Dict>().ok().and_then(|mut table| table.remove("value"))
+    };
+    if let Some(read) = read {
+        *value = read;
+    }
+}

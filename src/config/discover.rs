@@ -1,0 +1,183 @@
+//! What an application's environment already tells, for when no check is configured.
+
+use super::{environment::Environment, error::Problem, locate::Place};
+use crate::{
+    component::CheckName,
+    registry::{Kind, Registry},
+    table::takes,
+};
+use allswell_checks::contract::Category;
+use figment::value::{Dict, Value};
+use std::{collections::BTreeSet, env::temp_dir, path::PathBuf};
+
+/// A check that nobody asked for by name.
+pub(crate) struct Discovered {
+    pub(crate) name: CheckName,
+    pub(crate) kind: &'static str,
+    /// The kind's own keys.
+    pub(crate) table: Dict,
+    /// The variable, or `this host`.
+    pub(crate) origin: String,
+    /// It says something about this machine alone, and is never critical.
+    pub(crate) host: bool,
+}
+
+/// Variables that every application gives a meaning: they come first when two hold the same URL, and are told of when they cannot be used.
+const KNOWN: &[&str] = &[
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CACHE_URL",
+    "CELERY_BROKER_URL",
+    "RABBITMQ_URL",
+    "AMQP_URL",
+    "CLOUDAMQP_URL",
+    "MONGODB_URI",
+    "MONGO_URL",
+    "MEMCACHED_URL",
+    "NATS_URL",
+    "ELASTICSEARCH_URL",
+    "OPENSEARCH_URL",
+];
+
+/// Looks through the environment and at the machine.
+pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
+    let mut found = Vec::new();
+    let mut warnings = Vec::new();
+    let mut urls = BTreeSet::new();
+    let others = environment.iter().map(|(variable, _)| variable).filter(|variable| !KNOWN.contains(variable));
+    for variable in KNOWN.iter().copied().chain(others) {
+        let Some(stem) = variable.strip_suffix("_URL").or_else(|| variable.strip_suffix("_URI")) else { continue };
+        let Some(url) = environment.get(variable).filter(|_| !variable.starts_with("ALLSWELL_")) else { continue };
+        let warning = |message: String| Problem { place: Place::Variable(variable.to_owned()), path: Vec::new(), message, hint: None };
+        let Some(kind) = kind_of(url, registry) else {
+            if KNOWN.contains(&variable) {
+                warnings.push(warning("not checked: this build has no kind for the scheme of this URL".to_owned()));
+            }
+            continue;
+        };
+        if !urls.insert(url) {
+            continue;
+        }
+        match (stem.to_ascii_lowercase().parse(), own_keys(kind, url)) {
+            (Ok(name), Some(table)) => found.push(Discovered { name, kind: kind.name, table, origin: variable.to_owned(), host: false }),
+            (Err(_), Some(_)) => warnings.push(warning("not checked: the variable's name makes no name for a check".to_owned())),
+            // A database in memory is nothing that could fail.
+            (_, None) => {}
+        }
+    }
+    let host = host(registry).into_iter().filter(|check| found.iter().all(|other| other.name != check.name)).collect::<Vec<_>>();
+    found.extend(host);
+    (found, warnings)
+}
+
+/// The kind that a URL's scheme belongs to: only of those that hold data or carry jobs, so that nothing is contacted that might be
+/// somebody's webhook.
+fn kind_of<'a>(url: &str, registry: &'a Registry) -> Option<&'a Kind> {
+    let (scheme, _) = url.split_once(':')?;
+    let scheme = scheme.split('+').next()?.to_ascii_lowercase();
+    let eligible = |kind: &&Kind| matches!(kind.category, Category::Database | Category::Cache | Category::Queue);
+    registry.kinds().filter(eligible).find(|kind| kind.schemes.contains(&scheme.as_str()))
+}
+
+/// The URL as the kind's own keys; `None` where there is nothing to look at.
+fn own_keys(kind: &Kind, url: &str) -> Option<Dict> {
+    if !takes(&kind.schema["properties"]["path"], "string") {
+        return Some(Dict::from([("url".to_owned(), Value::from(url))]));
+    }
+    // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
+    let (_, rest) = url.split_once(':')?;
+    let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
+    let path = path.split('?').next().unwrap_or(path);
+    let named = !path.is_empty() && !path.contains(":memory:");
+    named.then(|| Dict::from([("path".to_owned(), Value::from(path))]))
+}
+
+/// The machine itself.
+fn host(registry: &Registry) -> Vec<Discovered> {
+    let temporary = temp_dir();
+    let path = |path: PathBuf| ("path".to_owned(), Value::from(path.to_string_lossy().into_owned()));
+    // One for each user: another's file may not be ours to open.
+    let file = temporary.join(format!("allswell-{}.sqlite", rustix::process::getuid().as_raw()));
+    let checks = [
+        ("disk", Dict::new()),
+        ("memory", Dict::new()),
+        ("sqlite", Dict::from([path(file), ("create".to_owned(), Value::from(true))])),
+        ("storage", Dict::from([path(temporary)])),
+    ];
+    let mut found = Vec::new();
+    for (kind, table) in checks {
+        // This build may lack a kind.
+        if let (Some(kind), Ok(name)) = (registry.get(kind), kind.parse()) {
+            found.push(Discovered { name, kind: kind.name, table, origin: "this host".to_owned(), host: true });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discovered(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (found, warnings) = discover(&environment, &Registry::builtin());
+        let found = found.iter().filter(|one| !one.host).map(|one| format!("{}: {} from {}", one.name, one.kind, one.origin)).collect();
+        (found, warnings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn urls_of_databases_caches_and_queues_are_found() {
+        let (found, warnings) = discovered(&[
+            ("DATABASE_URL", "postgresql+asyncpg://db/orders"),
+            ("REDIS_URL", "redis://cache"),
+            ("CACHE_URL", "redis://cache"),
+            ("REPORTS_URI", "mysql2://db/reports"),
+            ("CELERY_BROKER_URL", "amqps://mq/"),
+            ("SLACK_WEBHOOK_URL", "https://hooks.example/T0"),
+            ("ALLSWELL_CHECKS__X__URL", "postgres://db"),
+            ("EMPTY_URL", ""),
+        ]);
+        assert_eq!(
+            found,
+            [
+                "database: postgres from DATABASE_URL",
+                "redis: redis from REDIS_URL",
+                "celery_broker: rabbitmq from CELERY_BROKER_URL",
+                "reports: mysql from REPORTS_URI",
+            ]
+        );
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_where_everybody_expects_it_to_work() {
+        let (found, warnings) = discovered(&[("NATS_URL", "nats://mq"), ("OTHER_URL", "foo://bar"), ("X__Y_URL", "redis://a")]);
+        assert_eq!(found, Vec::<String>::new());
+        assert_eq!(
+            warnings,
+            [
+                "NATS_URL: not checked: this build has no kind for the scheme of this URL",
+                "X__Y_URL: not checked: the variable's name makes no name for a check",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_database_is_found_by_its_path() {
+        let registry = Registry::builtin();
+        let kind = registry.get("sqlite").expect("it is built in");
+        let path = |url| own_keys(kind, url).and_then(|table| table["path"].as_str().map(str::to_owned));
+        assert_eq!(path("sqlite:///db.sqlite3"), Some("db.sqlite3".to_owned()));
+        assert_eq!(path("sqlite:////var/lib/db.sqlite3?mode=ro"), Some("/var/lib/db.sqlite3".to_owned()));
+        assert_eq!(path("sqlite://:memory:"), None);
+        assert_eq!(path("sqlite://"), None);
+    }
+
+    #[test]
+    fn the_host_is_always_there() {
+        let (found, _) = discover(&Environment::default(), &Registry::builtin());
+        let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["disk", "memory", "sqlite", "storage"]);
+        assert!(found.iter().all(|one| one.host));
+    }
+}

@@ -1,0 +1,147 @@
+//! The environment as a value: read once, by `main`, and handed down.
+
+use figment::value::{Dict, Value};
+use std::{collections::BTreeMap, io, path::Path};
+
+/// Environment variables.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// These variables.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+
+    /// This process's variables; those that are not UTF-8 are left out.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect())
+    }
+
+    /// Adds the variables of a file of `NAME=value` lines; those that are set already win, as they do for the application.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or a line of it is not `NAME=value`; the line is not quoted.
+    pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
+        let lines = dotenvy::from_path_iter(path).map_err(plain)?;
+        for (line, variable) in lines.enumerate() {
+            let (name, value) = variable.map_err(|error| match error {
+                dotenvy::Error::LineParse(..) => io::Error::other(format!("the variable number {} is not written as NAME=value", line + 1)),
+                error => plain(error),
+            })?;
+            self.0.entry(name).or_insert(value);
+        }
+        Ok(())
+    }
+
+    /// The value of a variable; an empty one counts as missing, as in most applications.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether it is set at all, if only to nothing.
+    pub(crate) fn get_even_empty(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// All variables, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The variables that are ours, with the key that each sets: `ALLSWELL_CHECKS__DB__URL` sets `checks.db.url`. Those without `__` are not,
+    /// such as the `ALLSWELL_PORT` that Kubernetes makes for a service of that name.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = (Vec<String>, &str)> {
+        self.iter().filter_map(|(name, value)| Some((key_of(name)?, value)))
+    }
+
+    /// All overrides as one table.
+    pub(crate) fn table(&self) -> Dict {
+        let mut table = Dict::new();
+        for (key, value) in self.overrides() {
+            insert(&mut table, &key, Value::from(value));
+        }
+        table
+    }
+
+    pub(crate) fn variable_of(&self, key: &[String]) -> Option<String> {
+        let name = format!("ALLSWELL_{}", key.join("__").to_ascii_uppercase());
+        (key.len() > 1).then(|| self.0.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned()).flatten()
+    }
+
+    /// A variable that sets something below a key.
+    pub(crate) fn variable_under(&self, key: &[String]) -> Option<String> {
+        let below = format!("ALLSWELL_{}__", key.join("__").to_ascii_uppercase());
+        self.0.keys().find(|name| name.to_ascii_uppercase().starts_with(&below)).cloned()
+    }
+}
+
+/// Shows names, not values.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn key_of(name: &str) -> Option<Vec<String>> {
+    let rest = name.strip_prefix("ALLSWELL_").filter(|rest| rest.contains("__"))?;
+    Some(rest.split("__").map(str::to_ascii_lowercase).collect())
+}
+
+/// Puts a value into a table at a key, with tables around it; what is in the way is replaced.
+pub(crate) fn insert(table: &mut Dict, key: &[String], value: Value) {
+    match key {
+        [] => {}
+        [last] => {
+            table.insert(last.clone(), value);
+        }
+        [first, rest @ ..] => {
+            let inner = table.entry(first.clone()).or_insert_with(|| Value::from(Dict::new()));
+            if !matches!(inner, Value::Dict(..)) {
+                *inner = Value::from(Dict::new());
+            }
+            if let Value::Dict(_, inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn plain(error: dotenvy::Error) -> io::Error {
+    match error {
+        dotenvy::Error::Io(error) => error,
+        _ => io::Error::other("not a file of NAME=value lines"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_with_levels_are_ours() {
+        let environment = Environment::new(
+            [("ALLSWELL_PORT", "tcp://10.0.0.1:80"), ("ALLSWELL_SERVER__LISTEN", "x"), ("OTHER__X", "y")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned())),
+        );
+        let keys: Vec<_> = environment.overrides().map(|(key, _)| key.join(".")).collect();
+        assert_eq!(keys, ["server.listen"]);
+        assert_eq!(format!("{environment:?}"), r#"{"ALLSWELL_PORT", "ALLSWELL_SERVER__LISTEN", "OTHER__X"}"#);
+    }
+
+    #[test]
+    fn a_file_adds_what_is_not_set_and_never_quotes_a_line() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join(".env");
+        std::fs::write(&path, "# comment\nexport A=1\nB='two words'\n").expect("a file");
+        let mut environment = Environment::new([("A".to_owned(), "0".to_owned())]);
+        environment.add_file(&path).expect("it reads");
+        assert_eq!((environment.get("A"), environment.get("B")), (Some("0"), Some("two words")));
+        std::fs::write(&path, "A=1\nhunter2 = x y z\n").expect("a file");
+        let error = environment.add_file(&path).expect_err("it is wrong").to_string();
+        assert!(error.contains("number 2") && !error.contains("hunter2"), "{error}");
+    }
+}

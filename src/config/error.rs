@@ -1,0 +1,52 @@
+//! What is wrong with a configuration, in words for the person who has to mend it.
+
+use super::locate::Place;
+use std::fmt;
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file and line, or the environment variable.
+    pub(crate) place: Place,
+    /// The whole key.
+    pub(crate) path: Vec<String>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: ", self.place)?;
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path.join("."))?;
+        }
+        formatter.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(formatter, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration; a line each.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(formatter, "error: {problem}")?;
+        }
+        match self.problems.len() {
+            1 => formatter.write_str("1 problem in the configuration; nothing was started"),
+            many => write!(formatter, "{many} problems in the configuration; nothing was started"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

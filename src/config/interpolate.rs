@@ -1,0 +1,73 @@
+//! `${NAME}` and `${NAME:-default}` in a text, from the environment.
+
+use super::environment::Environment;
+
+/// The text with every reference replaced. `$${` is a literal `${`.
+///
+/// # Errors
+///
+/// What is wrong with a reference, and what to do.
+pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
+    let mut done = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if let Some(before) = rest[..at].strip_suffix('$') {
+            done.push_str(before);
+            done.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        done.push_str(&rest[..at]);
+        let inside = &rest[at + 2..];
+        let end = inside.find('}').ok_or("`${` without its `}`; a literal `${` is written `$${`")?;
+        let (name, default) = match inside[..end].split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (&inside[..end], None),
+        };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(format!("`${{{}}}` is not a variable's name", name.chars().take(40).collect::<String>()));
+        }
+        // As in a shell, an empty variable takes the default, and without a default is what it is.
+        let value = match default {
+            Some(default) => environment.get(name).unwrap_or(default),
+            None => environment
+                .get_even_empty(name)
+                .ok_or_else(|| format!("the environment has no variable {name}; set it, or write `${{{name}:-default}}`"))?,
+        };
+        done.push_str(value);
+        rest = &inside[end + 1..];
+    }
+    done.push_str(rest);
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Result<String, String> {
+        let environment = Environment::new([("A", "1"), ("EMPTY", ""), ("B", "${A}")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        interpolate(text, &environment)
+    }
+
+    #[test]
+    fn references_are_replaced_once() {
+        for (text, expected) in [
+            ("no reference, $5, $ {A}", "no reference, $5, $ {A}"),
+            ("<${A}${A}>", "<11>"),
+            ("${NONE:-x:y}", "x:y"),
+            ("${EMPTY:-d}${EMPTY}", "d"),
+            ("${B}", "${A}"),
+            ("$${A} and $$${A}", "${A} and $${A}"),
+        ] {
+            assert_eq!(with(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(with("${NONE}"), Err("the environment has no variable NONE; set it, or write `${NONE:-default}`".to_owned()));
+        assert!(with("${A").is_err_and(|message| message.contains("without its")));
+        assert!(with("${a b}").is_err_and(|message| message.contains("not a variable's name")));
+    }
+}

@@ -1,0 +1,161 @@
+//! Where a key was written: file, line and column, or an environment variable.
+
+use super::environment::Environment;
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+use toml_edit::{ImDocument, Item};
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file; line and column count from 1.
+    File {
+        /// As it was named.
+        path: PathBuf,
+        /// Line and column, where they are known.
+        at: Option<(usize, usize)>,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// Nowhere in particular.
+    Configuration,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, at: Some((line, column)) } => write!(formatter, "{}:{line}:{column}", path.display()),
+            Self::File { path, at: None } => write!(formatter, "{}", path.display()),
+            Self::Variable(name) => formatter.write_str(name),
+            Self::Configuration => formatter.write_str("configuration"),
+        }
+    }
+}
+
+/// A file that was read, with the places of its keys.
+pub(crate) struct Document {
+    pub(crate) path: PathBuf,
+    toml: ImDocument<String>,
+}
+
+impl Document {
+    /// Parses a file's text.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not TOML, and why.
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, (Place, String)> {
+        match ImDocument::parse(text.clone()) {
+            Ok(toml) => Ok(Self { path: path.to_owned(), toml }),
+            Err(error) => {
+                let at = error.span().map(|span| line_and_column(&text, span.start));
+                // The message's first line; the others quote the file, which may hold a secret.
+                let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
+                Err((Place::File { path: path.to_owned(), at }, message))
+            }
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.toml.raw()
+    }
+
+    /// Where a key, or what of it is there, was written; and how many of its segments are there.
+    fn find(&self, key: &[String]) -> (usize, Option<Range<usize>>) {
+        let mut item: &Item = self.toml.as_item();
+        let mut place = None;
+        for (depth, segment) in key.iter().enumerate() {
+            let inner = match segment.parse::<usize>() {
+                Ok(index) if item.as_array().is_some() => {
+                    let value = item.as_array().and_then(|array| array.get(index));
+                    return (depth + usize::from(value.is_some()), value.and_then(toml_edit::Value::span).or(place));
+                }
+                _ => item.as_table_like().and_then(|table| table.get_key_value(segment)),
+            };
+            let Some((name, value)) = inner else { return (depth, place) };
+            // The key itself says best where to look; a table that is only implied has no key of its own.
+            place = name.span().or_else(|| value.span()).or(place);
+            item = value;
+        }
+        (key.len(), place)
+    }
+}
+
+/// All places where keys were written, from the weakest layer to the strongest.
+pub(crate) struct Places<'a> {
+    pub(crate) documents: &'a [Document],
+    pub(crate) environment: &'a Environment,
+}
+
+impl Places<'_> {
+    /// Where the value of a key comes from. For a key that is nowhere: where the table around it is.
+    pub(crate) fn of(&self, key: &[String]) -> Place {
+        if let Some(variable) = self.environment.variable_of(key) {
+            return Place::Variable(variable);
+        }
+        let mut best: Option<(usize, Place)> = None;
+        for document in self.documents {
+            let (depth, span) = document.find(key);
+            // Of equally deep finds the last wins, as its layer does.
+            if depth > 0 && best.as_ref().is_none_or(|(deepest, _)| depth >= *deepest) {
+                let at = span.map(|span| line_and_column(document.text(), span.start));
+                best = Some((depth, Place::File { path: document.path.clone(), at }));
+            }
+        }
+        if let Some((_, place)) = best.filter(|(depth, _)| *depth == key.len() || key.len() == 1 || *depth > 1) {
+            return place;
+        }
+        match self.environment.variable_under(key) {
+            Some(variable) => Place::Variable(variable),
+            None => Place::Configuration,
+        }
+    }
+}
+
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(key: &str) -> String {
+        let text = "[server]\nlisten = \"x\"\n\n[checks.db]\n  url = \"u\"\n  queues = [\"a\",\n    7]\n";
+        let documents = [Document::parse(Path::new("a.toml"), text.to_owned()).expect("it is TOML")];
+        let environment = Environment::new([("ALLSWELL_CHECKS__CACHE__URL".to_owned(), "x".to_owned())]);
+        let key: Vec<String> = key.split('.').map(str::to_owned).collect();
+        Places { documents: &documents, environment: &environment }.of(&key).to_string()
+    }
+
+    #[test]
+    fn keys_list_items_and_tables_have_their_places() {
+        assert_eq!(place("server.listen"), "a.toml:2:1");
+        assert_eq!(place("checks.db.url"), "a.toml:5:3");
+        assert_eq!(place("checks.db.queues.1"), "a.toml:7:5");
+        assert_eq!(place("checks.db"), "a.toml:4:9");
+        assert_eq!(place("checks.db.missing"), "a.toml:4:9", "a missing key is where its table is");
+    }
+
+    #[test]
+    fn variables_have_theirs() {
+        assert_eq!(place("checks.cache.url"), "ALLSWELL_CHECKS__CACHE__URL");
+        assert_eq!(place("checks.cache"), "ALLSWELL_CHECKS__CACHE__URL");
+        assert_eq!(place("log"), "configuration");
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place_and_quotes_nothing() {
+        let Err((place, message)) = Document::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n".to_owned()) else {
+            panic!("it is not TOML")
+        };
+        assert_eq!(place.to_string(), "a.toml:2:20");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}

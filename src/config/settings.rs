@@ -1,0 +1,250 @@
+//! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
+
+use crate::{component::Policy, report::Service, table::Finding};
+use allswell_checks::contract::{Secret, TimeSpan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+/// Everything but the checks and the groups.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who we are; in every report.
+    pub service: ServiceSettings,
+    /// How we answer.
+    pub server: ServerSettings,
+    /// What we log.
+    pub log: LogSettings,
+    /// The policy of every check that does not say otherwise.
+    pub defaults: PolicySettings,
+}
+
+/// Who we are; in every report.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// The application's name.
+    pub name: Option<String>,
+    /// The application's version.
+    pub version: Option<String>,
+    /// This machine, container or process; the host name when it is not given.
+    pub instance: Option<String>,
+}
+
+impl From<&ServiceSettings> for Service {
+    fn from(settings: &ServiceSettings) -> Self {
+        Self { name: settings.name.clone(), version: settings.version.clone(), instance: settings.instance.clone() }
+    }
+}
+
+/// How we answer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address and port; port 0 takes a free one.
+    pub listen: String,
+    /// The HTTP status of `fail`: 500 to 599.
+    pub fail_status: u16,
+    /// The HTTP status of `warn`: 200 to 499.
+    pub warn_status: u16,
+    /// Every answer leaves by then, with what is known.
+    pub deadline: TimeSpan,
+    /// After SIGTERM: fail readiness this long, keep serving, then exit.
+    pub drain: TimeSpan,
+    /// `Authorization: Bearer …` unlocks causes and fresh probes.
+    pub token: Option<Secret>,
+    /// What is told without the token.
+    pub details: Details,
+    /// The most connections at a time.
+    pub max_connections: usize,
+    /// A request's head must be complete by then.
+    pub header_timeout: TimeSpan,
+    /// Between requests of one connection.
+    pub idle_timeout: TimeSpan,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8080".to_owned(),
+            fail_status: 500,
+            warn_status: 200,
+            deadline: TimeSpan::millis(800),
+            drain: TimeSpan::seconds(5),
+            token: None,
+            details: Details::Full,
+            max_connections: 1024,
+            header_timeout: TimeSpan::seconds(5),
+            idle_timeout: TimeSpan::seconds(75),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// What the types do not say.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = vec![
+            status("fail_status", self.fail_status, FAIL_STATUS),
+            status("warn_status", self.warn_status, 200..=499),
+            positive("deadline", self.deadline),
+            positive("header_timeout", self.header_timeout),
+            positive("idle_timeout", self.idle_timeout),
+        ];
+        let port = self.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            let message =
+                format!("`{}` is not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"", self.listen);
+            findings.push(Some(Finding::new(["listen"], message)));
+        }
+        if self.max_connections == 0 {
+            findings.push(Some(Finding::new(["max_connections"], "must be at least 1")));
+        }
+        if self.token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
+            findings.push(Some(Finding::new(["token"], "is empty: leave it out, or give it a value that nobody guesses")));
+        }
+        findings.into_iter().flatten().collect()
+    }
+}
+
+/// The statuses that may mean `fail`.
+pub(crate) const FAIL_STATUS: RangeInclusive<u16> = 500..=599;
+
+/// A status that must be in a range.
+pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<Finding> {
+    let message = format!("expected a status from {} to {}, found {status}", range.start(), range.end());
+    (!range.contains(&status)).then(|| Finding::new([key], message))
+}
+
+fn positive(key: &str, span: TimeSpan) -> Option<Finding> {
+    span.0.is_zero().then(|| Finding::new([key], "must be longer than nothing"))
+}
+
+/// What is told without the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Details {
+    /// Everything but the drivers' words.
+    Full,
+    /// Names and statuses alone.
+    Status,
+}
+
+/// What we log, to standard error.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// The least important level that is logged. `RUST_LOG`, where set, wins.
+    pub level: LogLevel,
+    /// For people, or for programs.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}
+
+/// A level of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The level as `RUST_LOG` writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// When a check is probed and what its results count for.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicySettings {
+    /// Between the beginnings of two probes.
+    pub interval: TimeSpan,
+    /// A probe is dropped after this time.
+    pub timeout: TimeSpan,
+    /// How much each interval varies, as a share of it: 0 to 0.5.
+    pub jitter: f64,
+    /// Whether its failure fails the report; if not, it only warns.
+    pub critical: bool,
+    /// Consecutive failures before the component fails.
+    pub fall: u32,
+    /// Consecutive passes before it passes again.
+    pub rise: u32,
+    /// Keep the last good verdict, as a warning, at most this long after it starts to fail.
+    pub hold: TimeSpan,
+    /// Whether it is probed at all; if not, it is listed as muted.
+    pub enabled: bool,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        let Policy { interval, timeout, jitter, critical, fall, rise, hold, enabled } = Policy::default();
+        Self { interval: TimeSpan(interval), timeout: TimeSpan(timeout), jitter, critical, fall, rise, hold: TimeSpan(hold), enabled }
+    }
+}
+
+impl PolicySettings {
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let Self { interval, timeout, jitter, critical, fall, rise, hold, enabled } = self.clone();
+        Policy { interval: interval.0, timeout: timeout.0, jitter, critical, fall, rise, hold: hold.0, enabled }
+    }
+
+    /// What the types do not say.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = vec![positive("interval", self.interval), positive("timeout", self.timeout)];
+        if !(0.0..=0.5).contains(&self.jitter) {
+            findings.push(Some(Finding::new(["jitter"], format!("expected a share from 0 to 0.5, found {}", self.jitter))));
+        }
+        for (key, count) in [("fall", self.fall), ("rise", self.rise)] {
+            if count == 0 {
+                findings.push(Some(Finding::new([key], "must be at least 1")));
+            }
+        }
+        findings.into_iter().flatten().collect()
+    }
+}
+
+/// Components that are judged together, under a name of their own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSettings {
+    /// The names of its checks.
+    pub checks: Vec<String>,
+    /// The HTTP status of `fail` for this group; the server's when it is not given.
+    pub fail_status: Option<u16>,
+}
+
+/// Groups by name, as they are written.
+pub(crate) type Groups = BTreeMap<String, GroupSettings>;
