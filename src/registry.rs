@@ -1,6 +1,6 @@
 //! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
 
-use crate::table::{self, Finding};
+use crate::table::{self, Finding, suggestion_or_all};
 use allswell_checks::contract::{Backend, Category, Check, Register};
 use figment::value::Dict;
 use serde_json::Value as Json;
@@ -47,6 +47,18 @@ impl Registry {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Kind> {
         self.kinds.get(name)
+    }
+
+    /// The kind of that name, or what to say about there being none.
+    pub(crate) fn find(&self, name: &str) -> Result<&Kind, Finding> {
+        let unknown = || {
+            if allswell_checks::KINDS.contains(&name) {
+                return Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"));
+            }
+            let hint = suggestion_or_all(name, "kinds", self.kinds.keys().copied());
+            Finding::new(["kind"], format!("there is no kind `{}`", name.chars().take(40).collect::<String>())).hint(Some(hint))
+        };
+        self.get(name).ok_or_else(unknown)
     }
 
     /// All kinds, by name.

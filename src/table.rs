@@ -211,6 +211,12 @@ pub(crate) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }
 
+/// "did you mean …?", or else all that is known: `plural` says what they are.
+pub(crate) fn suggestion_or_all<'a>(word: &str, plural: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    suggestion(word, known.iter().copied()).unwrap_or_else(|| format!("{plural} are {}", known.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

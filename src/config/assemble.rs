@@ -229,21 +229,14 @@ impl<'a> Assembler<'a> {
 
     fn kind(&mut self, table: &mut Dict, path: &[String]) -> Option<&'a Kind> {
         let registry = self.registry;
-        let known = || registry.kinds().map(|kind| kind.name);
         let finding = match table.remove("kind") {
             None => {
-                let kinds = known().collect::<Vec<_>>().join(", ");
+                let kinds = registry.kinds().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
                 Finding::new(Vec::<String>::new(), "the key `kind` is missing").hint(Some(format!("kinds are {kinds}")))
             }
-            Some(Value::String(_, name)) => match registry.get(&name) {
-                Some(kind) => return Some(kind),
-                None if allswell_checks::KINDS.contains(&name.as_str()) => {
-                    Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"))
-                }
-                None => {
-                    let hint = suggestion(&name, known()).or_else(|| Some(format!("kinds are {}", known().collect::<Vec<_>>().join(", "))));
-                    Finding::new(["kind"], format!("there is no kind `{}`", name.chars().take(40).collect::<String>())).hint(hint)
-                }
+            Some(Value::String(_, name)) => match registry.find(&name) {
+                Ok(kind) => return Some(kind),
+                Err(finding) => finding,
             },
             Some(_) => Finding::new(["kind"], "expected text in quotes, such as \"postgres\""),
         };

@@ -5,6 +5,9 @@ mod text;
 
 use crate::report::Report;
 
+#[cfg(feature = "cli")]
+pub(crate) use text::line;
+
 /// A wire format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {

@@ -1,0 +1,148 @@
+//! `allswell check`: one round, here and now.
+
+use super::{DONE, NOT_WELL, USAGE, builder, complain, configured, duration, print};
+use crate::{
+    component::CheckName,
+    config::{Configured, LogLevel, LogSettings, Sources},
+    dialect::{Detail, Dialect, line},
+    engine::Aggregator,
+    registry::Registry,
+    report::{ComponentReport, Report, Status},
+    table::suggestion_or_all,
+    telemetry,
+};
+use clap::{Args, ValueEnum};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::runtime;
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckOnce {
+    /// Only these components
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How to print the report
+    #[arg(long, value_name = "F", default_value = "text")]
+    format: Format,
+    /// Drop every probe after this time, such as 500ms or 5s
+    #[arg(long, value_name = "D", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Exit with 1 on a warning, too
+    #[arg(long)]
+    warnings_as_errors: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line a component
+    Text,
+    /// The report as served
+    Json,
+}
+
+impl CheckOnce {
+    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
+        let mut configured = match configured(sources, registry) {
+            Ok(configured) => configured,
+            Err(code) => return code,
+        };
+        // The result is on standard output; only who asks by RUST_LOG gets the log as well.
+        let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
+        let guard = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        for warning in &configured.warnings {
+            complain(&format!("warning: {warning}"));
+        }
+        if let Err(complaint) = self.select(&mut configured) {
+            complain(&complaint);
+            return USAGE;
+        }
+        let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&format!("error: cannot start: {error}"));
+                return NOT_WELL;
+            }
+        };
+        let aggregator = builder(&configured).build();
+        let report = runtime.block_on(self.show(&aggregator));
+        runtime.shutdown_background();
+        drop(guard);
+        match report.status {
+            Status::Fail => NOT_WELL,
+            Status::Warn if self.warnings_as_errors => NOT_WELL,
+            Status::Warn | Status::Pass => DONE,
+        }
+    }
+
+    /// Keeps the components that are named, with the time limit that is given.
+    fn select(&self, configured: &mut Configured) -> Result<(), String> {
+        for name in &self.names {
+            if !configured.components.iter().any(|component| component.name.as_str() == name) {
+                let known = configured.components.iter().map(|component| component.name.as_str());
+                let hint = suggestion_or_all(name, "components", known);
+                return Err(format!("error: there is no component `{name}`; {hint}"));
+            }
+        }
+        configured.components.retain(|component| self.names.is_empty() || self.names.iter().any(|name| name == component.name.as_str()));
+        for component in &mut configured.components {
+            component.policy.timeout = self.timeout.unwrap_or(component.policy.timeout);
+        }
+        Ok(())
+    }
+
+    async fn show(&self, aggregator: &Aggregator) -> Arc<Report> {
+        if self.format == Format::Json {
+            let report = aggregator.probe_once(|_, _| {}).await;
+            print(&String::from_utf8_lossy(&Dialect::Json.render(&report, Detail::Causes)));
+            return report;
+        }
+        let width = aggregator.components().map(|component| component.name.as_str().len()).max().unwrap_or_default();
+        let text = |name: &CheckName, report: &ComponentReport| format!("{name:<width$}  {}", line(report, Detail::Causes));
+        let report = if io::stdout().is_terminal() {
+            let table = Table::new(aggregator, width);
+            aggregator.probe_once(|name, report| table.finish(name, report.status, text(name, report))).await
+        } else {
+            aggregator
+                .probe_once(|name, report| print(&format!("{}\n", format!("{:<4}  {}", report.status, text(name, report)).trim_end())))
+                .await
+        };
+        print(&format!("{:<4}  {}\n", report.status, report.summary));
+        report
+    }
+}
+
+/// A live table: every component has its line from the beginning, and its result as soon as there is one.
+struct Table(BTreeMap<CheckName, ProgressBar>);
+
+impl Table {
+    fn new(aggregator: &Aggregator, width: usize) -> Self {
+        let table = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        let waiting = ProgressStyle::with_template("{spinner:4}  {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let lines = aggregator.components().filter(|component| component.policy.enabled).map(|component| {
+            let line =
+                table.add(ProgressBar::new_spinner().with_style(waiting.clone()).with_message(format!("{:<width$}", component.name)));
+            line.enable_steady_tick(Duration::from_millis(100));
+            (component.name.clone(), line)
+        });
+        Self(lines.collect())
+    }
+
+    fn finish(&self, name: &CheckName, status: Status, text: String) {
+        let template = match status {
+            Status::Pass => "{prefix:4.green}  {msg}",
+            Status::Warn => "{prefix:4.yellow}  {msg}",
+            Status::Fail => "{prefix:4.red.bold}  {msg}",
+        };
+        if let Some(line) = self.0.get(name) {
+            line.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            line.set_prefix(status.as_str());
+            line.finish_with_message(text);
+        }
+    }
+}

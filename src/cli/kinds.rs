@@ -1,0 +1,32 @@
+//! `allswell kinds`: the reference, on the terminal.
+
+use super::{DONE, USAGE, complain, print};
+use crate::{reference, registry::Registry};
+use clap::Args;
+
+/// The arguments of `kinds`.
+#[derive(Debug, Args)]
+pub(super) struct Kinds {
+    /// Only this kind, with its keys
+    kind: Option<String>,
+}
+
+impl Kinds {
+    pub(super) fn run(self, registry: &Registry) -> u8 {
+        let Some(name) = self.kind else {
+            print(&reference::list(registry));
+            return DONE;
+        };
+        match registry.find(&name) {
+            Ok(kind) => {
+                print(&reference::kind(kind));
+                DONE
+            }
+            Err(finding) => {
+                let hint = finding.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+                complain(&format!("error: {}{hint}", finding.message));
+                USAGE
+            }
+        }
+    }
+}

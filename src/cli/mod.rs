@@ -1,0 +1,143 @@
+//! The command line: one file per command.
+
+mod check;
+mod get;
+mod kinds;
+mod serve;
+mod validate;
+
+use crate::{
+    config::{Configured, Details, Environment, ServerSettings, Sources, load},
+    dialect::Detail,
+    engine::{Aggregator, Builder},
+    http::{Answers, Limits},
+    registry::Registry,
+    report::Service,
+};
+use allswell_checks::contract::TimeSpan;
+use clap::{Parser, Subcommand};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Is all well? Probes databases, caches, queues and storage in the background and serves the verdict over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "allswell", version, max_term_width = 100)]
+pub struct Arguments {
+    /// A configuration file; later ones win [default: allswell.toml in the working directory, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Vec<PathBuf>,
+    /// A file of NAME=value lines; variables that are set already win
+    #[arg(long, value_name = "FILE", global = true)]
+    env_file: Vec<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service until SIGTERM or SIGINT (the default)
+    Serve(serve::Serve),
+    /// Probe everything once, here and now, without a server
+    Check(check::CheckOnce),
+    /// Ask a running allswell: for HEALTHCHECK in images without curl
+    Get(get::Get),
+    /// Read the configuration and print every problem; starts nothing
+    Validate,
+    /// List the kinds, or one kind's keys, defaults and example
+    Kinds(kinds::Kinds),
+}
+
+/// The command is done.
+pub const DONE: u8 = 0;
+/// The answer is no: something is not well, or cannot be reached.
+pub const NOT_WELL: u8 = 1;
+/// The command cannot be carried out as it was given.
+pub const USAGE: u8 = 2;
+
+/// Runs a command to its end.
+#[must_use]
+pub fn run(arguments: Arguments, mut environment: Environment, registry: &Registry) -> ExitCode {
+    let mut code = DONE;
+    for file in &arguments.env_file {
+        if let Err(error) = environment.add_file(file) {
+            complain(&format!("error: {}: {error}", file.display()));
+            code = USAGE;
+        }
+    }
+    if code != DONE {
+        return code.into();
+    }
+    let sources = Sources { files: arguments.config, environment, overrides: Vec::new() };
+    let code = match arguments.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
+        Command::Serve(serve) => serve.run(sources, registry),
+        Command::Check(check) => check.run(&sources, registry),
+        Command::Get(get) => get.run(&sources, registry),
+        Command::Validate => validate::run(&sources, registry),
+        Command::Kinds(kinds) => kinds.run(registry),
+    };
+    code.into()
+}
+
+/// Reads the configuration, or says everything that is wrong with it.
+fn configured(sources: &Sources, registry: &Registry) -> Result<Configured, u8> {
+    load(sources, registry).map_err(|error| {
+        complain(&error.to_string());
+        USAGE
+    })
+}
+
+/// A line on standard error, for the person who gave the command.
+fn complain(line: &str) {
+    // When nobody listens there is nothing left to do.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Text on standard output; the reader may have left, as `head` does.
+fn print(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// An engine's parts from a configuration.
+fn builder(configured: &Configured) -> Builder {
+    let mut builder = Aggregator::builder()
+        .service(Service::from(&configured.settings.service))
+        .redactor(configured.redactor.clone())
+        .only_host(configured.only_host);
+    for component in &configured.components {
+        builder = builder.component(component.clone());
+    }
+    for (name, group) in &configured.groups {
+        let checks = group.checks.iter().filter_map(|check| check.parse().ok());
+        builder = builder.group(name.clone(), checks);
+    }
+    builder
+}
+
+/// How to answer, from a configuration.
+fn answers(configured: &Configured) -> Answers {
+    let server = &configured.settings.server;
+    Answers {
+        fail_status: server.fail_status,
+        warn_status: server.warn_status,
+        deadline: server.deadline.0,
+        token: server.token.clone(),
+        detail: match server.details {
+            Details::Full => Detail::Full,
+            Details::Status => Detail::Status,
+        },
+        group_fail_status: configured.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.fail_status?))).collect(),
+    }
+}
+
+fn limits(server: &ServerSettings) -> Limits {
+    Limits { max_connections: server.max_connections, header_timeout: server.header_timeout.0, idle_timeout: server.idle_timeout.0 }
+}
+
+/// A duration on the command line.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    text.parse::<TimeSpan>().map(|span| span.0)
+}

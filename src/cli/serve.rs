@@ -1,0 +1,127 @@
+//! `allswell serve`: the service.
+
+use super::{DONE, NOT_WELL, answers, builder, complain, configured, limits};
+use crate::{
+    config::{Configured, Sources},
+    engine::Aggregator,
+    http::{Server, service},
+    registry::Registry,
+    telemetry,
+};
+use clap::Args;
+use std::{
+    io::{self, IsTerminal},
+    thread,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+/// The arguments of `serve`.
+#[derive(Debug, Default, Args)]
+pub(super) struct Serve {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub(super) fn run(self, mut sources: Sources, registry: &Registry) -> u8 {
+        if let Some(listen) = self.listen {
+            sources.overrides.push((vec!["server".to_owned(), "listen".to_owned()], listen));
+        }
+        let configured = match configured(&sources, registry) {
+            Ok(configured) => configured,
+            Err(code) => return code,
+        };
+        let log = &configured.settings.log;
+        let guard = telemetry::install(log, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        let code = match runtimes() {
+            Ok((engine, http)) => {
+                let code = http.block_on(serve(&configured, &engine));
+                // A check that hangs in a blocking call must not keep us: its thread ends with the process.
+                engine.shutdown_background();
+                http.shutdown_background();
+                code
+            }
+            Err(error) => {
+                complain(&format!("error: cannot start: {error}"));
+                NOT_WELL
+            }
+        };
+        drop(guard);
+        code
+    }
+}
+
+/// The engine's runtime, and the one that answers: a check that blocks can make probes late, but not answers.
+fn runtimes() -> io::Result<(Runtime, Runtime)> {
+    let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let engine = runtime::Builder::new_multi_thread().worker_threads(workers).thread_name("allswell-engine").enable_all().build()?;
+    let http = runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok((engine, http))
+}
+
+async fn serve(configured: &Configured, engine: &Runtime) -> u8 {
+    let settings = &configured.settings.server;
+    let listener = match TcpListener::bind(&settings.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let hint = if error.kind() == io::ErrorKind::AddrInUse {
+                ": another program listens there; choose another address by --listen"
+            } else {
+                ""
+            };
+            complain(&format!("error: cannot listen on {}: {error}{hint}", settings.listen));
+            return NOT_WELL;
+        }
+    };
+    for warning in &configured.warnings {
+        tracing::warn!("{warning}");
+    }
+    for component in &configured.components {
+        let from = configured.origins.get(&component.name).map_or("", String::as_str);
+        tracing::info!(component = %component.name, kind = component.kind, critical = component.policy.critical, from, "checking");
+    }
+    if configured.only_host {
+        tracing::warn!("ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
+    }
+    let aggregator = builder(configured).start_on(engine.handle());
+    let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
+    tracing::info!(address, components = configured.components.len(), "listening");
+    let server = Server::new(service(&aggregator, &answers(configured)), limits(settings));
+    match end(&aggregator, settings.drain.0) {
+        Ok(end) => {
+            server.run(listener, end).await;
+            tracing::info!("ended");
+            DONE
+        }
+        Err(error) => {
+            complain(&format!("error: cannot listen for signals: {error}"));
+            NOT_WELL
+        }
+    }
+}
+
+/// Done when the service is to end: at once on SIGINT, after draining on SIGTERM, at once on a second signal of either sort.
+fn end(aggregator: &Aggregator, drain: Duration) -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => {}
+        }
+        tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "draining");
+        aggregator.drain();
+        tokio::select! {
+            () = sleep(drain) => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! Answers: from a report to a status, headers and a body.
+
+use crate::{
+    component::CheckName,
+    dialect::{Detail, Dialect},
+    report::{Report, Status, View},
+};
+use allswell_checks::contract::Secret;
+use axum::{
+    body::Body,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+        header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY},
+    },
+};
+use bytes::Bytes;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How reports are answered.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// The HTTP status of `fail`; default 500.
+    pub fail_status: u16,
+    /// The HTTP status of `warn`; default 200.
+    pub warn_status: u16,
+    /// Every answer leaves by then; default 800 ms.
+    pub deadline: Duration,
+    /// Unlocks causes and fresh probes; default: none, so fresh probes are for everybody and causes for nobody.
+    pub token: Option<Secret>,
+    /// What is told without the token; default: all but causes.
+    pub detail: Detail,
+    /// Groups with a status of their own for `fail`.
+    pub group_fail_status: BTreeMap<CheckName, u16>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            fail_status: 500,
+            warn_status: 200,
+            deadline: Duration::from_millis(800),
+            token: None,
+            detail: Detail::Full,
+            group_fail_status: BTreeMap::new(),
+        }
+    }
+}
+
+const X_HEALTH_STATUS: HeaderName = HeaderName::from_static("x-health-status");
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+impl Answers {
+    /// The HTTP status of a verdict.
+    fn code(&self, view: &View, status: Status) -> StatusCode {
+        let group = match view {
+            View::Ready => self.group_fail_status.get("ready"),
+            View::Group(name) => self.group_fail_status.get(name),
+            _ => None,
+        };
+        let code = match status {
+            Status::Pass => 200,
+            Status::Warn => self.warn_status,
+            Status::Fail => *group.unwrap_or(&self.fail_status),
+        };
+        // Embedders may have set anything; a status that HTTP cannot carry must not turn a failure into a pass.
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether the request shows the token.
+    pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return false };
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
+        shown.is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case(b"bearer ") && same(shown, token.expose().as_bytes()))
+    }
+
+    /// Whether the request may have fresh probes: everybody may, where there is no token.
+    pub(super) fn may_refresh(&self, headers: &HeaderMap) -> bool {
+        self.token.is_none() || self.shows_token(headers)
+    }
+
+    /// The answer with the report in it.
+    pub(super) fn report(&self, view: &View, report: &Report, dialect: Dialect, headers: &HeaderMap) -> Response<Body> {
+        let detail = if self.shows_token(headers) { Detail::Causes } else { self.detail };
+        let body = dialect.render(report, detail);
+        answer(self.code(view, report.status), report.status, dialect.content_type(), body)
+    }
+
+    /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
+    pub(super) fn options(&self, view: &View, report: &Report) -> Response<Body> {
+        let mut response = answer(self.code(view, report.status), report.status, "text/plain; charset=utf-8", Bytes::new());
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+        response
+    }
+}
+
+/// A problem of the request, not of the health: RFC 9457.
+pub(super) fn problem(code: StatusCode, detail: &str, whole: Status) -> Response<Body> {
+    let document = serde_json::json!({
+        "type": "about:blank",
+        "title": code.canonical_reason().unwrap_or_default(),
+        "status": code.as_u16(),
+        "detail": detail,
+    });
+    let mut response = answer(code, whole, "application/problem+json", format!("{document:#}\n").into());
+    if code == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    }
+    response
+}
+
+fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, length);
+    // A cached 200 would hide an outage, and a 500 from a cache would prolong it.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(X_HEALTH_STATUS, HeaderValue::from_static(status.as_str()));
+    response
+}
+
+/// Compares in a time that tells nothing but the length.
+fn same(shown: &[u8], token: &[u8]) -> bool {
+    shown.len() == token.len() && shown.iter().zip(token).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}

@@ -1,0 +1,201 @@
+//! The listener: accepts, bounds and closes connections. `axum::serve` bounds none of what is bounded here.
+
+use super::connection::{Phase, Watch, Watched};
+use axum::Router;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tower_service::Service;
+
+/// What a peer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections at a time; beyond it the oldest without a request in progress is closed.
+    pub max_connections: usize,
+    /// A request's head must be complete this long after its first byte, and the first byte must come this long after the connection.
+    pub header_timeout: Duration,
+    /// Between requests of one connection, and for taking in an answer.
+    pub idle_timeout: Duration,
+}
+
+/// How long open connections have to end when the server does.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How large a request's head may be.
+const HEAD: usize = 16 * 1024;
+
+/// Serves a router on a listener.
+pub struct Server {
+    router: Router,
+    limits: Limits,
+    connections: Mutex<Connections>,
+    /// Rung whenever a connection has ended.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct Connections {
+    next: u64,
+    /// By age, the oldest first.
+    open: BTreeMap<u64, Arc<Watch>>,
+}
+
+impl Server {
+    /// A server that listens to nothing yet.
+    #[must_use]
+    pub fn new(router: Router, limits: Limits) -> Arc<Self> {
+        Arc::new(Self { router, limits, connections: Mutex::default(), ended: Notify::new() })
+    }
+
+    /// Serves until `end` is done; then lets open requests end, for a second at most.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
+        let mut end = pin!(end);
+        let (ending, ends) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = &mut end => break,
+                // Ended tasks are collected as they end, so that they do not pile up.
+                Some(_) = tasks.join_next() => continue,
+                accepted = self.accept(&listener) => accepted,
+            };
+            if let Some((stream, id, watch)) = accepted {
+                let (server, ends) = (Arc::clone(&self), ends.clone());
+                tasks.spawn(async move {
+                    server.serve(stream, &watch, ends).await;
+                    server.forget(id);
+                });
+            }
+        }
+        drop(listener);
+        ending.send_replace(true);
+        // Who has not ended by then is cut off.
+        let _ = timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, u64, Arc<Watch>)> {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                while self.make_room() {
+                    self.ended.notified().await;
+                }
+                // Answers are one small write: waiting for more to send would only delay them.
+                let _ = stream.set_nodelay(true);
+                let (id, watch) = self.remember();
+                Some((stream, id, watch))
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: whoever is idle has to go. A connection that was reset before we saw it is nobody's fault.
+                if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.close_oldest();
+                    sleep(Duration::from_millis(50)).await;
+                }
+                None
+            }
+        }
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self) -> (u64, Arc<Watch>) {
+        let mut connections = self.open();
+        let id = connections.next;
+        connections.next += 1;
+        let watch = Arc::new(Watch::new());
+        connections.open.insert(id, Arc::clone(&watch));
+        (id, watch)
+    }
+
+    fn forget(&self, id: u64) {
+        self.open().open.remove(&id);
+        self.ended.notify_one();
+    }
+
+    /// Whether a new connection has to wait until another has ended, which this brings about where it can.
+    fn make_room(&self) -> bool {
+        let full = self.open().open.len() >= self.limits.max_connections;
+        if full {
+            self.close_oldest();
+        }
+        full
+    }
+
+    /// Closes the oldest connection without a complete request in progress.
+    fn close_oldest(&self) {
+        let connections = self.open();
+        if let Some(watch) = connections.open.values().find(|watch| matches!(watch.phase().0, Phase::Idle | Phase::Head)) {
+            watch.close.notify_one();
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>) {
+        let (router, seen) = (self.router.clone(), Arc::clone(watch));
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let watch = Arc::clone(&seen);
+            watch.set(Phase::Busy);
+            let answer = router.clone().call(request);
+            async move {
+                let answer = answer.await;
+                watch.set(Phase::Answered);
+                answer
+            }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            // Some clients close their half as soon as they have asked, and wait for the answer.
+            .half_close(true)
+            .max_buf_size(HEAD)
+            // Ours is the watch's.
+            .header_read_timeout(None)
+            .pipeline_flush(true);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(watch))), service));
+        let mut sleeper = pin!(sleep_until(self.patience(watch)));
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                // Half requests, resets and nonsense are the peer's affair, and no line in our log.
+                _ = connection.as_mut() => return,
+                () = watch.close.notified() => return,
+                () = sleeper.as_mut() => {
+                    let until = self.patience(watch);
+                    if until <= Instant::now() {
+                        return;
+                    }
+                    sleeper.as_mut().reset(until);
+                }
+                _ = ends.wait_for(|ending| *ending), if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Until when the present phase may last.
+    fn patience(&self, watch: &Watch) -> Instant {
+        let (phase, since) = watch.phase();
+        since
+            + match phase {
+                Phase::Head => self.limits.header_timeout,
+                Phase::Idle | Phase::Busy | Phase::Answered => self.limits.idle_timeout,
+            }
+    }
+}

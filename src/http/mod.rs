@@ -1,0 +1,16 @@
+//! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
+
+mod answer;
+#[cfg(feature = "cli")]
+mod connection;
+#[cfg(feature = "cli")]
+mod listener;
+mod negotiate;
+mod routes;
+
+pub use answer::Answers;
+#[cfg(feature = "cli")]
+pub use listener::{Limits, Server};
+#[cfg(feature = "cli")]
+pub(crate) use routes::service;
+pub use routes::{router, router_with};

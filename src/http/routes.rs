@@ -1,0 +1,89 @@
+//! Routes: which view a path means.
+
+use super::{
+    answer::{Answers, problem},
+    negotiate::{by_accept, wishes},
+};
+use crate::{engine::Aggregator, report::View};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
+    routing::any,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The health paths, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its defaults.
+pub fn router(aggregator: Aggregator) -> Router {
+    router_with(aggregator, Answers::default())
+}
+
+/// The health paths, answered as one likes.
+pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
+    let desk = Arc::new(Desk { aggregator, answers });
+    let mut routes = Router::new();
+    for (path, view) in [
+        ("/health", View::Whole),
+        ("/healthz", View::Whole),
+        ("/livez", View::Live),
+        ("/readyz", View::Ready),
+        ("/startupz", View::Startup),
+    ] {
+        let route = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+            desk.serve(&view, &request.into_parts().0).await
+        });
+        routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
+    }
+    routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
+}
+
+/// Everything that the binary answers.
+#[cfg(feature = "cli")]
+pub(crate) fn service(aggregator: &Aggregator, answers: &Answers) -> Router {
+    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers: answers.clone() });
+    let root =
+        any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
+    let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
+    Router::new().route("/", root).fallback(unknown).with_state(desk).merge(router_with(aggregator.clone(), answers.clone()))
+}
+
+/// Who answers.
+struct Desk {
+    aggregator: Aggregator,
+    answers: Answers,
+}
+
+async fn named(State(desk): State<Arc<Desk>>, Path(name): Path<String>, request: Request<Body>) -> Response<Body> {
+    match desk.aggregator.view(&name) {
+        Some(view) => desk.serve(&view, &request.into_parts().0).await,
+        None => desk.unknown("there is no component or group of this name"),
+    }
+}
+
+impl Desk {
+    async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {
+        if !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return problem(StatusCode::METHOD_NOT_ALLOWED, "this path can only be read", self.aggregator.report().status);
+        }
+        let wishes = wishes(request.uri.query());
+        let headers = &request.headers;
+        let deadline = Instant::now() + self.answers.deadline;
+        let report = if wishes.fresh && self.answers.may_refresh(headers) {
+            self.aggregator.fresh(view, deadline).await
+        } else {
+            self.aggregator.report_by(view, deadline).await
+        };
+        let Some(report) = report else { return self.unknown("there is no component or group of this name") };
+        if request.method == Method::OPTIONS {
+            return self.answers.options(view, &report);
+        }
+        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get(ACCEPT).map(|accept| accept.as_bytes())));
+        self.answers.report(view, &report, dialect, headers)
+    }
+
+    fn unknown(&self, detail: &str) -> Response<Body> {
+        problem(StatusCode::NOT_FOUND, detail, self.aggregator.report().status)
+    }
+}
