@@ -3,7 +3,7 @@
 use crate::contract::prelude::*;
 use std::path::PathBuf;
 
-/// Reads how much space and how many inodes are free for unprivileged users on the file system that holds a path.
+/// Reads the free space and inodes of the file system that holds a path. What only the superuser may use does not count as free.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

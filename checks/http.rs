@@ -16,12 +16,14 @@ use hyper::{
     header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
+use serde::{Deserializer, Serialize, Serializer, de::Error};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     future::poll_fn,
     ops::RangeInclusive,
     pin::{Pin, pin},
+    str::FromStr,
     task::Poll,
 };
 use tokio::{
@@ -29,8 +31,7 @@ use tokio::{
     time::Instant,
 };
 
-/// Sends a request on a kept connection and looks at the status, and at the body when told to. Redirects are answers, not orders: a
-/// redirect to a login page is not what the application's users get.
+/// Sends a request and looks at the answer's status and body. The connection is kept. Redirects are answers, not orders: a redirect to a login page is not what the application's users get.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -52,7 +53,7 @@ pub struct Config {
     pub forwarded_proto: Option<String>,
     /// Statuses that are well: numbers and ranges.
     #[serde(default = "expect_status")]
-    pub expect_status: Vec<String>,
+    pub expect_status: Vec<Statuses>,
     /// A text that must stand in the first 64 KiB of the body.
     pub expect_body: Option<String>,
     /// Warn when the answer's head takes longer than this.
@@ -69,8 +70,39 @@ fn method() -> String {
     "GET".to_owned()
 }
 
-fn expect_status() -> Vec<String> {
-    vec!["200-299".to_owned()]
+fn expect_status() -> Vec<Statuses> {
+    vec![Statuses(200..=299)]
+}
+
+/// A status or a range of them: `"204"`, `"200-299"`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", inline)]
+pub struct Statuses(RangeInclusive<u16>);
+
+impl FromStr for Statuses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+        match (status(first), status(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Self(first..=last)),
+            _ => Err(format!("`{text}` is not a status: write \"204\" or \"200-299\"")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Defaults are documented as they are written.
+impl Serialize for Statuses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}-{}", self.0.start(), self.0.end()))
+    }
 }
 
 const fn max_connection_age() -> TimeSpan {
@@ -87,7 +119,7 @@ pub struct Http {
     method: Method,
     target: Uri,
     headers: HeaderMap,
-    expect_status: Vec<RangeInclusive<u16>>,
+    expect_status: Vec<Statuses>,
     expect_body: Option<String>,
     warn_after: Option<TimeSpan>,
     dialer: Dialer,
@@ -116,9 +148,8 @@ forwarded_proto = "https"
         let target = target.parse().map_err(|_| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
         let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
         let headers = headers(&config, &url)?;
-        let expect_status = config.expect_status.iter().map(|range| statuses(range)).collect::<Result<_, _>>()?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        let (expect_body, warn_after) = (config.expect_body, config.warn_after);
+        let Config { expect_status, expect_body, warn_after, .. } = config;
         Ok(Self { encrypted, address, method, target, headers, expect_status, expect_body, warn_after, dialer: Dialer::default(), kept })
     }
 }
@@ -153,15 +184,6 @@ fn headers(config: &Config, url: &url::Url) -> Result<HeaderMap, InvalidConfig> 
     Ok(headers)
 }
 
-fn statuses(range: &str) -> Result<RangeInclusive<u16>, InvalidConfig> {
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
-    match (status(first), status(last)) {
-        (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(InvalidConfig::new("expect_status", format!("`{range}` is not a status: write \"204\" or \"200-299\""))),
-    }
-}
-
 #[async_trait]
 impl Check for Http {
     async fn probe(&self) -> Result<Observation, Failure> {
@@ -189,7 +211,7 @@ impl Session for Http {
         let response = link.exchange(request).await?;
         let first_byte = asked.elapsed();
         let status = response.status();
-        if !self.expect_status.iter().any(|range| range.contains(&status.as_u16())) {
+        if !self.expect_status.iter().any(|expected| expected.0.contains(&status.as_u16())) {
             return Err(unexpected(status).with("status_code", status.as_u16()));
         }
         if let Some(expected) = &self.expect_body {
@@ -288,10 +310,10 @@ mod tests {
 
     #[test]
     fn statuses_are_numbers_or_ranges() {
-        assert_eq!(statuses("204").ok(), Some(204..=204));
-        assert_eq!(statuses("200 - 399").ok(), Some(200..=399));
+        assert_eq!("204".parse(), Ok(Statuses(204..=204)));
+        assert_eq!("200 - 399".parse(), Ok(Statuses(200..=399)));
         for wrong in ["", "2xx", "299-200", "99", "200-999"] {
-            assert!(statuses(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Statuses>().is_err(), "{wrong}");
         }
     }
 }

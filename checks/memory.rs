@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Reads how much memory can still be had before something is killed: of the control group (v1 or v2) when it has a limit below the host's
-/// memory, as in a container, else of the host. Page cache that can be dropped counts as available.
+/// Reads how much memory is available before something is killed. It is that of the control group (v1 or v2) when it has a limit below the
+/// host's memory, as in a container, else that of the host. Page cache that can be dropped counts as available.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

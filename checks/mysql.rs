@@ -11,7 +11,7 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlRow},
 };
 
-/// Asks a query on a kept connection, by default `SELECT 1`. Needs no right but to connect.
+/// Asks a query, by default `SELECT 1`. The connection is kept. Needs no right but to connect.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

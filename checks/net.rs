@@ -1,7 +1,10 @@
 //! Names and sockets: shared by every kind that opens a connection.
 
 use crate::contract::{Blocking, Failure, FailureClass};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::Error};
 use std::{
+    borrow::Cow,
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
     str::FromStr,
@@ -36,6 +39,26 @@ impl FromStr for Address {
             return Err(wrong());
         }
         Ok(Self::new(host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?))
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "address", "examples": ["db.internal:5432", "[::1]:6379"] })
     }
 }
 

@@ -11,8 +11,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgRow},
 };
 
-/// Asks a query on a kept connection, by default `SELECT 1`, in the protocol's simple form, which leaves no prepared statement behind and
-/// works through `PgBouncer` in every pooling mode. Needs no right but to connect.
+/// Asks a query, by default `SELECT 1`. The connection is kept; the protocol's simple form leaves no prepared statement behind and works
+/// through `PgBouncer` in every pooling mode. Needs no right but to connect.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -21,8 +21,8 @@ use std::{
 };
 use tokio::net::TcpStream;
 
-/// Opens a channel on a kept connection, and asks by passive declaration whether named queues exist. Needs the right to log in to the
-/// vhost, and for queues any right on them; creates nothing.
+/// Opens a channel, and asks whether named queues exist. The connection is kept. Needs the right to log in to the vhost, and for queues any
+/// right on them; creates nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

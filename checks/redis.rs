@@ -12,7 +12,7 @@ use redis::{
 };
 use std::{collections::HashMap, io};
 
-/// Sends `PING` on a kept connection; `INFO` travels in the same round trip for what is observed, and may be forbidden.
+/// Sends `PING`. The connection is kept; `INFO` travels in the same round trip for what is observed, and may be forbidden.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Opens the file as the application does and reads its header page, so that a file that is no database is noticed; notices a file that was
-/// replaced. Never creates the file unless told to.
+/// Opens the file as the application does and reads its header page. So a file that is no database is noticed, and one that was replaced.
+/// Never creates the file unless told to.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -9,12 +9,12 @@ use tokio::{
     time::Instant,
 };
 
-/// Opens a connection and closes it again; optionally waits for a banner.
+/// Opens a connection and closes it again. Waits for a banner when told to.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where: `host:port`.
-    pub address: String,
+    pub address: Address,
     /// What the server must send by itself, somewhere in its first 1,024 bytes, such as `SSH-2.0`.
     pub expect_banner: Option<String>,
 }
@@ -39,11 +39,10 @@ expect_banner = "SSH-2.0"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        let address = config.address.parse().map_err(|message: String| InvalidConfig::new("address", message))?;
         if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > BANNER) {
             return Err(InvalidConfig::new("expect_banner", "must have between 1 and 1,024 bytes"));
         }
-        Ok(Self { address, expect_banner: config.expect_banner, dialer: Dialer::default() })
+        Ok(Self { address: config.address, expect_banner: config.expect_banner, dialer: Dialer::default() })
     }
 }
 

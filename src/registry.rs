@@ -90,7 +90,11 @@ impl Kind {
 }
 
 fn make<B: Backend>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-    match B::build(table::read(table, schema, findings)?) {
+    let config = table::read(table, schema, findings)?;
+    if !findings.is_empty() {
+        return None;
+    }
+    match B::build(config) {
         Ok(check) => Some(Arc::new(check)),
         Err(invalid) => {
             findings.push(Finding::new([invalid.key], invalid.message));

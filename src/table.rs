@@ -32,16 +32,15 @@ impl Finding {
 /// Reads `table` as a `T`, whose JSON Schema is `schema`.
 ///
 /// The deserialiser stops at the first mistake; so what is mistaken is taken out and the rest is read again, until nothing is left to find.
+/// What could be read without the mistakes comes back, so that it can be looked at further: it is to be used only without findings.
 pub(crate) fn read<T: DeserializeOwned>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<T> {
     let mut rest = table.clone();
-    let mut sound = true;
     // Every round takes something out, or is the last.
     loop {
         let error = match T::deserialize(&Value::from(rest.clone())) {
-            Ok(read) => return sound.then_some(read),
+            Ok(read) => return Some(read),
             Err(error) => error,
         };
-        sound = false;
         let mut path = error.path.clone();
         let (message, hint) = match &error.kind {
             Kind::MissingField(_) => {
@@ -201,14 +200,11 @@ fn short(text: &str) -> String {
     if text.chars().count() <= LIMIT { text.to_owned() } else { text.chars().take(LIMIT).chain(['…']).collect() }
 }
 
-/// "did you mean …?", when a known word is close enough.
+/// "did you mean …?", when a known word is close enough: one slip in four letters.
 pub(crate) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let close = |candidate: &&str| strsim::jaro_winkler(word, candidate);
-    known
-        .map(|candidate| (close(&candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+    let closest = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate)).min()?;
+    let slips = word.chars().count().div_ceil(4);
+    (closest.0 <= slips).then(|| format!("did you mean `{}`?", closest.1))
 }
 
 /// "did you mean …?", or else all that is known: `plural` says what they are.
@@ -253,7 +249,7 @@ mod tests {
         let schema = schemars::schema_for!(Sample).to_value();
         let mut findings = Vec::new();
         let read: Option<Sample> = read(&table, &schema, &mut findings);
-        assert_eq!(read.is_some(), findings.is_empty());
+        assert!(read.is_some() || !findings.is_empty());
         findings
             .into_iter()
             .map(|finding| {
@@ -297,7 +293,7 @@ mod tests {
         assert_eq!(findings("url = \"u\"\ncount = 1\nnames = []\n[inner]"), ["inner: the key `flag` is missing"]);
         assert_eq!(
             findings(""),
-            [": the key `url` is missing (Where it is.)", ": the key `count` is missing", ": the key `names` is missing"]
+            [": the key `url` is missing (Where it is)", ": the key `count` is missing", ": the key `names` is missing"]
         );
     }
 

@@ -9,12 +9,15 @@ use clap::Args;
 pub(super) struct Kinds {
     /// Only this kind, with its keys
     kind: Option<String>,
+    /// Print the whole reference as Markdown
+    #[arg(long, conflicts_with = "kind")]
+    markdown: bool,
 }
 
 impl Kinds {
     pub(super) fn run(self, registry: &Registry) -> u8 {
         let Some(name) = self.kind else {
-            print(&reference::list(registry));
+            print(&if self.markdown { reference::markdown(registry) } else { reference::list(registry) });
             return DONE;
         };
         match registry.find(&name) {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     component::{CheckName, Component},
     registry::{Kind, Registry},
-    table::{self, Finding, is_secret, schema_at, suggestion, takes},
+    table::{self, Finding, is_secret, schema_at, suggestion, suggestion_or_all, takes},
 };
 use allswell_checks::contract::{Category, Redactor, Secret};
 use figment::{
@@ -255,7 +255,7 @@ impl<'a> Assembler<'a> {
             if let Some(group) = &group {
                 findings.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
                 for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {
-                    let hint = suggestion(check, checks.iter().map(String::as_str));
+                    let hint = Some(suggestion_or_all(check, "checks", checks.iter().map(String::as_str)));
                     let message = format!("groups.{name} names `{check}`, but there is no such check");
                     findings.push(Finding::new(["checks".to_owned(), index.to_string()], message).hint(hint));
                 }

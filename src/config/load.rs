@@ -87,7 +87,9 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
         hint: None,
     });
     let problems = problems.collect();
-    let Assembled { configured, problems } = assemble(merged, &interpolated, problems, &places, registry);
+    let Assembled { configured, mut problems } = assemble(merged, &interpolated, problems, &places, registry);
+    // As they stand in the files, so that they can be mended from top to bottom.
+    problems.sort_by(|a, b| a.place.cmp(&b.place));
     match configured {
         Some(configured) if problems.is_empty() => Ok(configured),
         _ => Err(ConfigError { problems }),

@@ -9,7 +9,7 @@ use std::{
 use toml_edit::{ImDocument, Item};
 
 /// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// A file; line and column count from 1.
     File {

@@ -1,2 +1,42 @@
-//! x
-fn main() {}
+//! The developers' commands: `cargo xtask test|servers|generate`. Never shipped.
+
+mod generate;
+mod run;
+mod servers;
+
+use std::{env, process::ExitCode};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [ARG…]        install what servers are missing, then run every test; ARGs go to cargo test
+  servers            install what servers are missing
+  generate           write the generated files
+  generate --check   fail when a generated file is out of date
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test", rest @ ..] => test(rest),
+        ["servers"] => servers::install(),
+        ["generate"] => generate::write(),
+        ["generate", "--check"] => generate::check(),
+        _ => Err(HELP.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            run::say(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[&str]) -> Result<(), String> {
+    servers::install()?;
+    let mut command = vec!["test", "--workspace"];
+    command.extend(arguments);
+    run::cargo(&command)
+}
