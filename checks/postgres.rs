@@ -10,6 +10,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, ValueRef,
     postgres::{PgConnectOptions, PgRow},
 };
+use std::io;
 
 /// Asks a query, by default `SELECT 1`. The connection is kept; the protocol's simple form leaves no prepared statement behind and works
 /// through `PgBouncer` in every pooling mode. Needs no right but to connect.
@@ -131,7 +132,13 @@ fn text(row: &PgRow, column: usize) -> Option<&str> {
 }
 
 fn failure(error: sqlx::Error) -> Failure {
-    sql::failure(error, classify)
+    match error {
+        // What the driver says when the connection ends where the answer to its request for TLS should be.
+        sqlx::Error::Protocol(words) if words.contains("SSLRequest: 0x00") => {
+            Failure::network(io::Error::new(io::ErrorKind::UnexpectedEof, words))
+        }
+        error => sql::failure(error, classify),
+    }
 }
 
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

@@ -24,8 +24,11 @@ pub struct Kind {
     pub schemes: &'static [&'static str],
     /// The JSON Schema of its own keys; the doc comments are in it.
     pub schema: Json,
-    make: fn(&Dict, &Json, &mut Vec<Finding>) -> Option<Arc<dyn Check>>,
+    make: Make,
 }
+
+/// Makes a check of a table with a schema, or finds everything that is wrong with it.
+type Make = fn(&Dict, &Json, &mut Vec<Finding>) -> Option<Arc<dyn Check>>;
 
 impl Registry {
     /// Every kind that allswell ships and this build has.

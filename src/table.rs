@@ -77,9 +77,9 @@ fn missing(table: &Dict, schema: &Json) -> Vec<Finding> {
     required
         .filter(|key| !table.contains_key(*key) && !table.contains_key(&format!("{key}_file")))
         .map(|key| {
-            let first_sentence = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
-            Finding::new(Vec::<String>::new(), format!("the key `{key}` is missing"))
-                .hint(Some(first_sentence.to_owned()).filter(|text| !text.is_empty()))
+            let meaning = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
+            let hint = Some(meaning.trim_end_matches('.').to_owned()).filter(|text| !text.is_empty());
+            Finding::new(Vec::<String>::new(), format!("the key `{key}` is missing")).hint(hint)
         })
         .collect()
 }

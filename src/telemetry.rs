@@ -18,7 +18,6 @@ const OWN: [&str; 2] = ["allswell", "allswell_checks"];
 ///
 /// Lines go through a bounded queue to a thread of its own, and are dropped when nobody reads them: a stuck log must not stop a probe or an
 /// answer.
-#[must_use]
 pub fn install(settings: &LogSettings, environment: &Environment, redactor: Redactor, terminal: bool) -> WorkerGuard {
     let (queue, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(4096).thread_name("allswell-log").finish(io::stderr());

@@ -38,6 +38,9 @@ impl Redactor {
                 None => self.secrets.push(secret.to_owned()),
             }
         }
+        // In a log's JSON or in debug output some characters stand escaped.
+        let escaped: Vec<String> = self.secrets.iter().map(|secret| format!("{secret:?}")).collect();
+        self.secrets.extend(escaped.iter().map(|quoted| quoted[1..quoted.len() - 1].to_owned()));
         self.secrets.retain(|secret| secret.len() >= Self::MIN_LENGTH);
         self.secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.secrets.dedup();
@@ -126,6 +129,13 @@ mod tests {
     fn an_unescaped_slash_in_a_password_hides_nothing() {
         let redactor = Redactor::new([&Secret::new("amqp://app:pa/ss?word@mq/vhost")]);
         assert_eq!(redactor.redact("got pa/ss?word"), "got ***");
+    }
+
+    #[test]
+    fn a_secret_is_found_in_quotes_as_well() {
+        let secret = "pass\"word\\1";
+        let redactor = Redactor::new([&Secret::new(secret)]);
+        assert_eq!(redactor.redact(&format!("{:?}", Some(secret))), "Some(\"***\")");
     }
 
     #[test]

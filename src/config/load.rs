@@ -108,7 +108,7 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
     let mut problems = Vec::new();
     for path in files {
         match fs::read_to_string(path).map_err(|error| file_trouble(&error)) {
-            Ok(text) => match Document::parse(path, text) {
+            Ok(text) => match Document::parse(path, &text) {
                 Ok(document) => documents.push(document),
                 Err((place, message)) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),
             },

@@ -47,11 +47,11 @@ impl Document {
     /// # Errors
     ///
     /// Where it is not TOML, and why.
-    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, (Place, String)> {
-        match ImDocument::parse(text.clone()) {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, (Place, String)> {
+        match ImDocument::parse(text.to_owned()) {
             Ok(toml) => Ok(Self { path: path.to_owned(), toml }),
             Err(error) => {
-                let at = error.span().map(|span| line_and_column(&text, span.start));
+                let at = error.span().map(|span| line_and_column(text, span.start));
                 // The message's first line; the others quote the file, which may hold a secret.
                 let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
                 Err((Place::File { path: path.to_owned(), at }, message))
@@ -128,7 +128,7 @@ mod tests {
 
     fn place(key: &str) -> String {
         let text = "[server]\nlisten = \"x\"\n\n[checks.db]\n  url = \"u\"\n  queues = [\"a\",\n    7]\n";
-        let documents = [Document::parse(Path::new("a.toml"), text.to_owned()).expect("it is TOML")];
+        let documents = [Document::parse(Path::new("a.toml"), text).expect("it is TOML")];
         let environment = Environment::new([("ALLSWELL_CHECKS__CACHE__URL".to_owned(), "x".to_owned())]);
         let key: Vec<String> = key.split('.').map(str::to_owned).collect();
         Places { documents: &documents, environment: &environment }.of(&key).to_string()
@@ -152,9 +152,7 @@ mod tests {
 
     #[test]
     fn a_syntax_error_has_its_place_and_quotes_nothing() {
-        let Err((place, message)) = Document::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n".to_owned()) else {
-            panic!("it is not TOML")
-        };
+        let Err((place, message)) = Document::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n") else { panic!("it is not TOML") };
         assert_eq!(place.to_string(), "a.toml:2:20");
         assert!(!message.contains("hunter2"), "{message}");
     }

@@ -81,26 +81,23 @@ fn next_tick(started: Instant, now: Instant, component: &Component) -> Instant {
 /// One line for a transition, none for a probe.
 fn log(component: &Component, transition: &Transition, failure: Option<&(FailureClass, String, Option<String>)>, duration: Duration) {
     let (name, kind) = (component.name.as_str(), component.kind);
-    let from = transition.from.map_or("pending", Status::as_str);
-    let to = transition.to.as_str();
+    let (from, to) = (transition.from.map_or("pending", Status::as_str), transition.to.as_str());
     let lasted =
         transition.lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
-    let duration_ms = duration.as_secs_f64() * 1e3;
+    let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
     let (class, message, cause) = match failure {
-        Some((class, message, cause)) => (Some(class.as_str()), Some(message.as_str()), cause.as_deref()),
-        None => (None, None, None),
+        Some((class, message, cause)) => (Some(class.as_str()), message.as_str(), cause.as_deref()),
+        None => (None, "", None),
     };
     match (transition.to, component.policy.critical) {
         (Status::Fail, true) => {
-            tracing::error!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component fails")
+            tracing::error!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} fails: {message}");
         }
         (Status::Fail, false) => {
-            tracing::warn!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component fails")
+            tracing::warn!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} fails: {message}");
         }
-        (Status::Warn, _) => {
-            tracing::warn!(component = name, kind, from, to, class, message, cause, duration_ms, lasted, "component warns")
-        }
-        (Status::Pass, _) => tracing::info!(component = name, kind, from, to, duration_ms, lasted, "component passes"),
+        (Status::Warn, _) => tracing::warn!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} warns"),
+        (Status::Pass, _) => tracing::info!(component = name, kind, from, to, duration_ms, lasted, "{name} passes"),
     }
 }
 
@@ -108,7 +105,7 @@ fn log(component: &Component, transition: &Transition, failure: Option<&(Failure
 mod tests {
     use super::*;
     use crate::component::Policy;
-    use allswell_checks::contract::Check;
+    use allswell_checks::contract::{Check, Redactor};
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
     /// Does what a closure says.
@@ -165,7 +162,7 @@ mod tests {
             Ok(Observation::pass())
         });
         let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
-        let board = Arc::new(Board::new(vec![component(policy, slow)], Default::default()));
+        let board = Arc::new(Board::new(vec![component(policy, slow)], Redactor::default()));
         let (_rounds, called) = watch::channel(0);
         let task = tokio::spawn(sample(board, 0, called, Instant::now()));
         tokio::time::sleep(Duration::from_secs(95)).await;

@@ -74,7 +74,7 @@ where
 mod tests {
     use super::*;
     use crate::component::{Component, Policy};
-    use allswell_checks::contract::{Check, Failure, Observation};
+    use allswell_checks::contract::{Check, Failure, Observation, Redactor};
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
     struct Well;
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dead_sampler_is_started_again() {
         let component = Component { name: "c".parse().expect("a name"), kind: "custom", policy: Policy::default(), check: Arc::new(Well) };
-        let board = Board::new(vec![component], Default::default());
+        let board = Board::new(vec![component], Redactor::default());
         let starts = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&starts);
         let dies_at_first = move |_, again: bool| {

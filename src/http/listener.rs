@@ -9,15 +9,17 @@ use hyper_util::{
 };
 use std::{
     collections::BTreeMap,
-    pin::pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use tower_service::Service;
 
@@ -164,29 +166,43 @@ impl Server {
             .half_close(true)
             .max_buf_size(HEAD)
             // Ours is the watch's.
-            .header_read_timeout(None)
-            .pipeline_flush(true);
+            .header_read_timeout(None);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(watch))), service));
-        let mut sleeper = pin!(sleep_until(self.patience(watch)));
+        let mut alarm = pin!(sleep_until(self.patience(watch)));
         let mut ending = false;
         loop {
             tokio::select! {
                 // Half requests, resets and nonsense are the peer's affair, and no line in our log.
-                _ = connection.as_mut() => return,
+                () = self.tend(connection.as_mut(), alarm.as_mut(), watch) => return,
                 () = watch.close.notified() => return,
-                () = sleeper.as_mut() => {
-                    let until = self.patience(watch);
-                    if until <= Instant::now() {
-                        return;
-                    }
-                    sleeper.as_mut().reset(until);
-                }
                 _ = ends.wait_for(|ending| *ending), if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }
         }
+    }
+
+    /// Done when the connection is, or when it has been in its present phase for too long.
+    async fn tend(&self, mut connection: Pin<&mut impl Future>, mut alarm: Pin<&mut Sleep>, watch: &Watch) {
+        poll_fn(|context| {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            // The phase may be another by now. The alarm is set again only when it would come too late, or came too early.
+            let until = self.patience(watch);
+            if until < alarm.deadline() {
+                alarm.as_mut().reset(until);
+            }
+            while alarm.as_mut().poll(context).is_ready() {
+                if until <= Instant::now() {
+                    return Poll::Ready(());
+                }
+                alarm.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Until when the present phase may last.

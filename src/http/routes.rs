@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State},
-    http::{Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
+    http::{HeaderValue, Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
     routing::any,
 };
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Desk {
         if request.method == Method::OPTIONS {
             return self.answers.options(view, &report);
         }
-        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get(ACCEPT).map(|accept| accept.as_bytes())));
+        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get(ACCEPT).map(HeaderValue::as_bytes)));
         self.answers.report(view, &report, dialect, headers)
     }
 

@@ -1,0 +1,270 @@
+//! Configuration: what is right works in every layer, and what is wrong is told all at once with its place.
+
+use crate::{
+    helpers::{Allswell, Ran, command, run},
+    servers::hostile::Hostile,
+};
+use allswell::{
+    component::Policy,
+    config::{Environment, PolicySettings, ServerSettings, Settings, Sources, load},
+    registry::Registry,
+};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+fn validate(configuration: &str, variables: &[(&str, &str)]) -> (Ran, TempDir) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+    let ran = run(command(&directory).arg("validate").envs(variables.iter().copied()));
+    (ran, directory)
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place() {
+    let configuration = r#"
+[server]
+listen = "8080"
+fail_status = 200
+deadline = 5
+tokenn = "hunter2"
+max_connections = -1
+
+[defaults]
+jitter = 2.0
+fall = 0
+
+[log]
+level = "loud"
+
+[cheks.typo]
+kind = "tcp"
+
+[checks.orders_db]
+kind = "postgres"
+ulr = "postgres://app:hunter2@db"
+interval = "5 parsecs"
+
+[checks.reports_db]
+kind = "mysql"
+url = "postgres://app:hunter2@db"
+
+[checks.cache]
+kind = "redis"
+url = "redis://${NO_SUCH_HOST}:6379"
+password = 123456
+password_file = "/no/such/file"
+
+[checks.Bad-Name]
+kind = "tcp"
+address = "db"
+
+[checks.mq]
+kind = "rabitmq"
+
+[checks.nothing]
+timeout = "20s"
+
+[checks.web]
+kind = "http"
+url = "http://web"
+expect_status = ["200", "2xx"]
+headers = { "a b" = "c" }
+
+[groups.ready]
+checks = ["orders_db", "cahce"]
+fail_status = 700
+
+[groups.cache]
+checks = []
+"#;
+    let variables = [("ALLSWELL_SERVER__WARN_STATUS", "many"), ("ALLSWELL_CHECKS__MQ__URL", "hunter2"), ("ALLSWELL_NO__SUCH__KEY", "1")];
+    let (ran, _directory) = validate(configuration, &variables);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    insta::assert_snapshot!(ran.stderr);
+    // Serving starts nothing, either.
+    let (_, directory) = validate(configuration, &[]);
+    let served = run(command(&directory).arg("serve"));
+    assert_eq!(served.code, Some(2));
+    assert!(served.stderr.ends_with("problems in the configuration; nothing was started\n"), "{}", served.stderr);
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_not_there_is_told() {
+    let (ran, directory) = validate("[server]\nlisten = \"a\nb = hunter2\n", &[]);
+    assert_eq!(ran.code, Some(2));
+    assert!(!ran.stderr.contains("hunter2"));
+    insta::assert_snapshot!(ran.stderr);
+    let ran = run(command(&directory).args(["validate", "--config", "none.toml", "--config", "/"]));
+    assert_eq!(ran.code, Some(2));
+    insta::assert_snapshot!(ran.stderr);
+    let ran = run(command(&directory).args(["validate", "--env-file", "none.env"]));
+    assert_eq!(ran.code, Some(2));
+    insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("a file");
+        path
+    };
+    let secret = file("secret", "from-a-file\n");
+    let base = file(
+        "base.toml",
+        "[server]\nlisten = \"a:1\"\nfail_status = 501\nwarn_status = 201\n[checks.port]\nkind = \"tcp\"\naddress = \"${HOST:-nowhere}:1\"\ninterval = \"1m\"\n",
+    );
+    let over = file("over.toml", &format!("[server]\nfail_status = 502\nwarn_status = 202\ntoken_file = \"{}\"\n", secret.display()));
+    let variables = [
+        ("HOST", "db"),
+        ("ALLSWELL_SERVER__WARN_STATUS", "203"),
+        ("ALLSWELL_SERVICE__NAME", "007"),
+        ("ALLSWELL_DEFAULTS__CRITICAL", "false"),
+        ("ALLSWELL_DEFAULTS__JITTER", "0.25"),
+        ("ALLSWELL_CHECKS__PORT__TIMEOUT", "3s"),
+        ("ALLSWELL_CHECKS__JOBS__KIND", "rabbitmq"),
+        ("ALLSWELL_CHECKS__JOBS__URL", "amqp://mq"),
+        ("ALLSWELL_CHECKS__JOBS__QUEUES", "a, b"),
+        ("ALLSWELL_GROUPS__JOBBERS__CHECKS", "[\"jobs\"]"),
+        ("ALLSWELL_PORT", "tcp://10.0.0.1:80"),
+    ];
+    let sources = Sources {
+        files: vec![base, over],
+        environment: Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        overrides: vec![(vec!["server".to_owned(), "listen".to_owned()], "b:2".to_owned())],
+    };
+    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
+    let server = &configured.settings.server;
+    assert_eq!((server.listen.as_str(), server.fail_status, server.warn_status), ("b:2", 502, 203));
+    assert_eq!(server.token.as_ref().map(allswell_checks::contract::Secret::expose), Some("from-a-file"));
+    assert_eq!(configured.settings.service.name.as_deref(), Some("007"));
+    let [jobs, port] = configured.components.as_slice() else { panic!("{:?}", configured.components) };
+    assert_eq!((jobs.name.as_str(), jobs.kind, port.name.as_str(), port.kind), ("jobs", "rabbitmq", "port", "tcp"));
+    assert_eq!((port.policy.interval.as_secs(), port.policy.timeout.as_secs()), (60, 3));
+    assert!(!port.policy.critical && (port.policy.jitter - 0.25).abs() < 1e-9);
+    assert_eq!(configured.groups["jobbers"].checks, ["jobs"]);
+}
+
+#[test]
+fn a_timeout_that_is_not_below_its_interval_is_a_warning() {
+    let (ran, _directory) = validate("[checks.port]\nkind = \"tcp\"\naddress = \"db:1\"\ninterval = \"1s\"\n", &[]);
+    assert_eq!(ran.code, Some(0));
+    insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn what_the_environment_has_is_checked_when_nothing_is_configured() {
+    let server = Hostile::answering("+PONG\r\n$7\r\nrole:x\n\r\n");
+    let url = format!("redis://{}", server.address);
+    let variables = [
+        ("REDIS_URL", url.as_str()),
+        ("CACHE_URL", &url),
+        ("HOOK_URL", "http://127.0.0.1:1/"),
+        ("DATABASE_URL", "postgres://app:x@127.0.0.1:99999/"),
+    ];
+    let service = Allswell::start_with("", &variables);
+    let report = service.get("/health");
+    let names: Vec<_> = report.json()["components"].as_object().expect("components").keys().cloned().collect();
+    assert_eq!(names, ["disk", "memory", "redis", "sqlite", "storage"]);
+    assert!(!report.body.contains("ONLY THE HOST"), "{}", report.body);
+    assert!(
+        service.log().contains("DATABASE_URL: not checked: not a URL"),
+        "a discovered URL that cannot be used is a warning: {}",
+        service.log()
+    );
+    let from = |name: &str| {
+        service
+            .events()
+            .into_iter()
+            .find(|event| event["message"] == "checking" && event["component"] == name)
+            .map(|event| event["from"].clone())
+    };
+    assert_eq!(from("redis"), Some("REDIS_URL".into()));
+}
+
+#[test]
+fn with_nothing_set_it_answers_200_and_says_how_little_that_means() {
+    let service = Allswell::start("");
+    let report = service.get("/health");
+    assert_eq!(report.status, 200, "{}", report.text);
+    assert!(report.json()["summary"].as_str().is_some_and(|summary| summary.contains("ONLY THE HOST IS CHECKED")), "{}", report.body);
+    assert!(service.log().contains("ONLY THE HOST IS CHECKED"), "{}", service.log());
+    assert!(report.json()["components"].as_object().is_some_and(|all| all.values().all(|one| one["critical"] == false)));
+}
+
+#[test]
+fn the_default_file_is_the_default() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.toml");
+    let text = fs::read_to_string(&file).expect("the default configuration");
+    let sources = Sources { files: vec![file], ..Sources::default() };
+    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
+    let Settings { server, log, defaults, service } = &configured.settings;
+    assert_eq!(format!("{server:?}"), format!("{:?}", ServerSettings::default()));
+    assert_eq!(format!("{log:?}"), format!("{:?}", Settings::default().log));
+    assert_eq!(format!("{defaults:?}"), format!("{:?}", PolicySettings::default()));
+    assert_eq!(defaults.policy(), Policy::default());
+    assert_eq!((&service.name, &service.version), (&None, &None));
+    // Every key there is stands in the file, if only in a comment.
+    let schema = schemars::schema_for!(Settings).to_value();
+    for (section, table) in schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings")) {
+        for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
+            let written = text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} =")));
+            assert!(written, "{section}.{key} is not in config/allswell.toml");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_configuration() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    for entry in fs::read_dir(examples).expect("examples").flatten() {
+        let text = fs::read_to_string(entry.path()).expect("an example");
+        // Whatever variables it refers to are given.
+        let names = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next());
+        let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
+        let sources = Sources { files: vec![entry.path()], environment, ..Sources::default() };
+        let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!configured.only_host && configured.warnings.is_empty(), "{}: {:?}", entry.path().display(), configured.warnings);
+    }
+}
+
+#[test]
+fn check_prints_lines_and_tells_by_its_exit_code() {
+    let server = Hostile::closing();
+    let configuration = format!(
+        "[checks.good]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.bad]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n[checks.minor]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
+        server.address
+    );
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+    let check = |arguments: &[&str]| run(command(&directory).arg("check").args(arguments));
+    let all = check(&[]);
+    assert_eq!((all.code, all.stderr.as_str()), (Some(1), ""));
+    assert!(all.stdout.lines().any(|line| line.starts_with("pass  good ")), "{}", all.stdout);
+    assert!(
+        all.stdout.lines().any(|line| line.starts_with("fail  bad ") && line.contains("unreachable: connection refused (")),
+        "{}",
+        all.stdout
+    );
+    assert!(all.stdout.ends_with("fail  2 of 3 components fail: bad, minor\n"), "{}", all.stdout);
+    assert_eq!(check(&["good"]).code, Some(0));
+    assert_eq!(check(&["good", "minor"]).code, Some(0), "a warning");
+    assert_eq!(check(&["good", "minor", "--warnings-as-errors"]).code, Some(1));
+    let json = check(&["bad", "--format", "json", "--timeout", "20s"]);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((json.code, &report["components"]["bad"]["failure"]["class"]), (Some(1), &"unreachable".into()));
+    let unknown = check(&["goood"]);
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no component `goood`; did you mean `good`?\n"));
+    assert_eq!(check(&["--timeout", "soon"]).code, Some(2));
+}
+
+#[test]
+fn kinds_are_the_reference() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let kinds = |arguments: &[&str]| run(command(&directory).arg("kinds").args(arguments));
+    insta::assert_snapshot!(kinds(&[]).stdout);
+    insta::assert_snapshot!(kinds(&["storage"]).stdout);
+    let unknown = kinds(&["storge"]);
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no kind `storge`; did you mean `storage`?\n"));
+}

@@ -1,0 +1,127 @@
+//! What every kind must do, without writing a test: its example works, and hostile servers get their class.
+
+use crate::servers::hostile::{BlackHole, Hostile};
+use allswell::{
+    Aggregator,
+    config::{Environment, PolicySettings, Sources, load},
+    registry::{Kind, Registry},
+};
+use allswell_checks::contract::Category;
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+/// Kinds that open connections, and how an address becomes their configuration.
+const NETWORKED: &[(&str, &str)] = &[
+    ("http", "url = \"http://ADDRESS/\""),
+    ("mysql", "url = \"mysql://app:secret@ADDRESS/orders\""),
+    ("postgres", "url = \"postgres://app:secret@ADDRESS/orders\""),
+    ("rabbitmq", "url = \"amqp://app:secret@ADDRESS/\""),
+    ("redis", "url = \"redis://:secret@ADDRESS/0\""),
+    ("tcp", "address = \"ADDRESS\"\nexpect_banner = \"SSH-2.0\""),
+];
+
+fn load_text(text: &str) -> Aggregator {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), text).expect("a configuration");
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
+    let sources = Sources { files: vec![file.path().to_owned()], environment, ..Sources::default() };
+    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    configured.components.into_iter().fold(Aggregator::builder(), allswell::engine::Builder::component).build()
+}
+
+fn table(kind: &Kind, keys: &str) -> String {
+    format!("[checks.probed]\nkind = \"{}\"\n{keys}\n", kind.name)
+}
+
+#[test]
+fn every_example_builds() {
+    for kind in Registry::builtin().kinds() {
+        load_text(&table(kind, kind.example));
+    }
+}
+
+#[test]
+fn every_kind_is_documented_and_takes_no_key_of_the_policy() {
+    let policy = schemars::schema_for!(PolicySettings).to_value();
+    let policy: BTreeSet<&String> = policy["properties"].as_object().expect("keys").keys().collect();
+    for kind in Registry::builtin().kinds() {
+        assert!(kind.schema["description"].as_str().is_some_and(|text| text.len() > 20), "{} says what it verifies", kind.name);
+        assert_eq!(kind.schema["additionalProperties"], false, "{} refuses unknown keys", kind.name);
+        for (key, schema) in kind.schema["properties"].as_object().into_iter().flatten() {
+            assert!(!policy.contains(key) && key != "kind", "{}.{key} is a key of every check", kind.name);
+            assert!(schema["description"].is_string(), "{}.{key} is documented", kind.name);
+        }
+        let discovered = matches!(kind.category, Category::Database | Category::Cache | Category::Queue);
+        assert!(kind.schemes.is_empty() || discovered, "{} is never discovered, so it needs no schemes", kind.name);
+    }
+}
+
+#[test]
+fn every_networked_kind_is_in_the_table() {
+    let registry = Registry::builtin();
+    let has = |kind: &Kind, key: &str| kind.schema["properties"][key].is_object();
+    let networked: Vec<_> = registry.kinds().filter(|kind| has(kind, "url") || has(kind, "address")).map(|kind| kind.name).collect();
+    assert_eq!(NETWORKED.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), networked);
+}
+
+/// Probes every networked kind at an address, and tells the class of each.
+fn classes(address: &str, timeout: &str) -> Vec<(&'static str, Option<String>)> {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut found = Vec::new();
+    for (kind, keys) in NETWORKED {
+        let text = format!("[checks.probed]\nkind = \"{kind}\"\ntimeout = \"{timeout}\"\n{}\n", keys.replace("ADDRESS", address));
+        let report = runtime.block_on(async { load_text(&text).probe_once(|_, _| {}).await });
+        found.push((*kind, class(&report)));
+    }
+    runtime.shutdown_background();
+    found
+}
+
+fn class(report: &Arc<allswell::report::Report>) -> Option<String> {
+    report.components["probed"].failure.as_ref().map(|failure| failure.class.to_string())
+}
+
+fn all_are(found: &[(&str, Option<String>)], classes: &[&str]) {
+    for (kind, class) in found {
+        assert!(class.as_deref().is_some_and(|class| classes.contains(&class)), "{kind}: {class:?} is none of {classes:?}");
+    }
+}
+
+#[test]
+fn a_refused_port_is_unreachable() {
+    all_are(&classes("127.0.0.1:1", "20s"), &["unreachable"]);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_unreachable() {
+    all_are(&classes("no-such-host.invalid:1", "60s"), &["unreachable"]);
+}
+
+#[test]
+fn lost_packets_are_a_timeout() {
+    let hole = BlackHole::new();
+    all_are(&classes(&format!("127.0.0.1:{}", hole.port), "300ms"), &["timeout"]);
+}
+
+#[test]
+fn silence_is_a_timeout() {
+    all_are(&classes(&Hostile::silent().address.to_string(), "300ms"), &["timeout"]);
+}
+
+#[test]
+fn a_server_that_closes_or_resets_before_it_answers_is_unreachable() {
+    all_are(&classes(&Hostile::closing().address.to_string(), "20s"), &["unreachable"]);
+    let mut reset = classes(&Hostile::resetting().address.to_string(), "20s");
+    // Who waits for a banner says nothing, so that this server does not reset.
+    reset.retain(|(kind, _)| *kind != "tcp" && *kind != "mysql");
+    all_are(&reset, &["unreachable"]);
+}
+
+#[test]
+fn nonsense_is_a_matter_of_protocol() {
+    let mut found = classes(&Hostile::babbling().address.to_string(), "1s");
+    // These two wait for the server's first word, and this one waits for theirs.
+    let waiting: Vec<_> = found.extract_if(.., |(kind, _)| *kind == "tcp" || *kind == "mysql").collect();
+    all_are(&waiting, &["timeout"]);
+    all_are(&found, &["protocol"]);
+}

@@ -1,0 +1,192 @@
+//! The program under test, a client that sees every byte, and waiting for a condition.
+
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long anything may take on a noisy machine before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds something.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that nobody listens on, at this moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// A command of the program, with an environment of its own.
+pub(crate) fn command(directory: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_allswell"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", directory.path()).current_dir(directory.path()).stdin(Stdio::null());
+    command
+}
+
+/// What a command printed, and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn run(command: &mut Command) -> Ran {
+    let output = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The service, running.
+pub(crate) struct Allswell {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: PathBuf,
+    pub(crate) directory: TempDir,
+}
+
+impl Allswell {
+    /// Starts the service with a configuration on a free port, and waits until it listens.
+    pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_with(configuration, &[])
+    }
+
+    /// The same with variables.
+    pub(crate) fn start_with(configuration: &str, variables: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+        let log = directory.path().join("log");
+        let child = command(&directory)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("ALLSWELL_LOG__FORMAT", "json")
+            .envs(variables.iter().copied())
+            .stdout(File::create(directory.path().join("out")).expect("a file"))
+            .stderr(File::create(&log).expect("a file"))
+            .spawn()
+            .expect("the program starts");
+        let mut service = Self { child, address: ([127, 0, 0, 1], 0).into(), log, directory };
+        service.address = eventually("the service listens", || {
+            assert!(service.child.try_wait().expect("a child").is_none(), "it ended: {}", service.log());
+            let line = service.events().into_iter().find(|event| event["message"] == "listening")?;
+            Some(line["address"].as_str().expect("an address").parse().expect("an address"))
+        });
+        service
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that it logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// All that it logged, as events.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Response {
+        get(self.address, path)
+    }
+
+    /// Waits for a report that `is` as wished.
+    pub(crate) fn await_report(&self, path: &str, what: &str, is: impl Fn(&Response) -> bool) -> Response {
+        let mut last = String::new();
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let response = self.get(path);
+            if is(&response) {
+                return response;
+            }
+            last = response.text;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("waited in vain: {what}; the last answer was\n{last}\nand the log\n{}", self.log());
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid().try_into().expect("a pid")).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// How it ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the service ends", || self.child.try_wait().expect("a child"))
+    }
+}
+
+impl Drop for Allswell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer, byte for byte.
+#[derive(Clone, Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+    pub(crate) text: String,
+    pub(crate) took: Duration,
+}
+
+impl Response {
+    pub(crate) fn parse(text: &str, took: Duration) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        Self { status, head: head.to_owned(), body: body.to_owned(), took, text: text.to_owned() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let named = |line: &&str| line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name));
+        self.head.lines().skip(1).find(named).and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The class of a component's failure.
+    pub(crate) fn class(&self, component: &str) -> Option<String> {
+        self.json()["components"][component]["failure"]["class"].as_str().map(str::to_owned)
+    }
+}
+
+/// Sends bytes and reads until the peer closes.
+pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Response {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.write_all(bytes).expect("a request");
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).expect("an answer");
+    Response::parse(&String::from_utf8(text).expect("text"), start.elapsed())
+}
+
+/// What curl would ask.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
+    get_with(address, path, "")
+}
+
+/// The same, with more header lines, each ended by CRLF.
+pub(crate) fn get_with(address: SocketAddr, path: &str, headers: &str) -> Response {
+    send(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n").as_bytes())
+}

@@ -1,0 +1,49 @@
+//! Nothing is left behind: not by probes that are dropped half-way, and not by connections that come and go.
+
+use crate::{
+    helpers::{Allswell, eventually},
+    servers::hostile::{BlackHole, Hostile},
+};
+use std::fs;
+
+/// Threads and descriptors of a process.
+fn held(pid: u32) -> (usize, usize) {
+    let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).expect("proc").count();
+    (count("task"), count("fd"))
+}
+
+#[test]
+fn probes_that_are_dropped_half_way_leave_nothing_behind() {
+    let (silent, hole) = (Hostile::silent(), BlackHole::new());
+    let mut configuration = "[defaults]\ninterval = \"100ms\"\ntimeout = \"50ms\"\n".to_owned();
+    for (name, port) in [("silent", silent.port()), ("hole", hole.port)] {
+        for (kind, url) in [
+            ("http", "http://"),
+            ("mysql", "mysql://a:b@"),
+            ("postgres", "postgres://a:b@"),
+            ("rabbitmq", "amqp://a:b@"),
+            ("redis", "redis://:b@"),
+        ] {
+            configuration += &format!("[checks.{kind}_{name}]\nkind = \"{kind}\"\nurl = \"{url}127.0.0.1:{port}/1\"\n");
+        }
+    }
+    let service = Allswell::start(&configuration);
+    let rounds = |wanted: u64| {
+        service.await_report("/health", "every probe timed out again and again", |response| {
+            let json = response.json();
+            json["components"].as_object().is_some_and(|all| {
+                all.values().all(|one| one["failure"]["class"] == "timeout" && one["consecutive"].as_u64() > Some(wanted))
+            })
+        })
+    };
+    rounds(10);
+    let early = held(service.pid());
+    rounds(60);
+    // At any moment ten probes may be under way, each with a socket or two and perhaps a thread.
+    let slack = 25;
+    let late = eventually("threads and descriptors stay", || {
+        let late = held(service.pid());
+        (late.0 <= early.0 + slack && late.1 <= early.1 + slack).then_some(late)
+    });
+    assert!(late.0 < 60 && late.1 < 100, "threads and descriptors: {early:?}, then {late:?}");
+}

@@ -1,0 +1,14 @@
+//! The one integration-test binary: real servers, hostile servers, and the real program between them.
+
+mod configuration;
+mod conformance;
+mod embedding;
+mod helpers;
+mod http;
+mod layout;
+mod leaks;
+mod main_job;
+mod polls;
+mod secrets;
+mod servers;
+mod signals;

@@ -1,0 +1,103 @@
+//! Polls read memory: they cause no probe, open no connection, and wait for nobody.
+
+use crate::{
+    helpers::{Allswell, eventually, get},
+    servers::{hostile::Hostile, redis},
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+const PASSWORD: &str = "correct-horse";
+
+#[test]
+fn a_thousand_polls_cause_no_probe_and_open_no_connection() {
+    let redis = redis(PASSWORD);
+    let service = Allswell::start(&format!(
+        "[checks.cache]\nkind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\ninterval = \"1h\"\ntimeout = \"20s\"\n",
+        redis.port
+    ));
+    assert_eq!(service.get("/health").status, 200);
+    let counted = |info: &str, field: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+        line.chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<u64>()
+            .expect("a number")
+    };
+    let pings = || counted(&redis.redis_cli(PASSWORD, &["INFO", "commandstats"]), "cmdstat_ping:");
+    let connections = || counted(&redis.redis_cli(PASSWORD, &["INFO", "stats"]), "total_connections_received:");
+    let (pings_before, connections_before) = (pings(), connections());
+    let address = service.address;
+    let pollers: Vec<_> = (0..4).map(|_| thread::spawn(move || (0..250).all(|_| get(address, "/health").status == 200))).collect();
+    assert!(pollers.into_iter().all(|poller| poller.join().expect("no panic")));
+    assert_eq!(pings(), pings_before);
+    // Each of our own looks costs one: this, and the two above.
+    assert_eq!(connections() - connections_before, 2);
+}
+
+#[test]
+fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
+    let server = Hostile::closing();
+    let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address));
+    assert_eq!(service.get("/health").status, 200);
+    assert_eq!(server.accepted(), 1);
+    let (address, start) = (service.address, Instant::now());
+    let askers: Vec<_> = (0..20).map(|_| thread::spawn(move || get(address, "/health?fresh").status)).collect();
+    assert!(askers.into_iter().all(|asker| asker.join().expect("no panic") == 200));
+    let rounds = server.accepted() - 1;
+    let most = usize::try_from(start.elapsed().as_secs()).expect("a number") + 1;
+    assert!((1..=most).contains(&rounds), "{rounds} rounds in {:?}", start.elapsed());
+}
+
+#[test]
+fn fresh_needs_the_token_where_there_is_one() {
+    let server = Hostile::closing();
+    let configuration =
+        format!("[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address);
+    let service = Allswell::start(&configuration);
+    assert_eq!(service.get("/health").status, 200);
+    assert_eq!(service.get("/health?fresh").status, 200, "the answer is the verdict all the same");
+    assert_eq!(server.accepted(), 1);
+    crate::helpers::get_with(service.address, "/health?fresh", "Authorization: Bearer open-sesame\r\n");
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn every_answer_leaves_by_the_deadline_with_what_is_known() {
+    let server = Hostile::silent();
+    let service = Allswell::start(&format!(
+        "[server]\ndeadline = \"300ms\"\n[checks.web]\nkind = \"http\"\nurl = \"http://{}\"\ntimeout = \"1h\"\ninterval = \"2h\"\n\
+         [checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n",
+        server.address, server.address
+    ));
+    let pending = service.get("/health");
+    assert_eq!((pending.status, pending.class("web").as_deref()), (500, Some("pending")));
+    assert!(pending.took >= Duration::from_millis(300), "it waits for the first result: {:?}", pending.took);
+    assert!(pending.took < Duration::from_secs(5), "but not for long: {:?}", pending.took);
+    assert_eq!(pending.json()["components"]["port"]["status"], "pass");
+    assert_eq!(service.get("/health/port").status, 200);
+    assert_eq!(service.get("/startupz").status, 500);
+    assert_eq!(service.get("/livez").status, 200);
+}
+
+#[test]
+fn a_paused_allswell_does_not_lie_when_it_goes_on() {
+    let server = Hostile::closing();
+    let service = Allswell::start(&format!(
+        "[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"100ms\"\ntimeout = \"100ms\"\n",
+        server.address
+    ));
+    assert_eq!(service.get("/health").status, 200);
+    service.signal(rustix::process::Signal::STOP);
+    // Its last result grows older than it may be believed: two seconds.
+    thread::sleep(Duration::from_millis(2500));
+    service.signal(rustix::process::Signal::CONT);
+    let answer = service.get("/health");
+    assert_eq!(answer.status, 200, "it waits for a new result instead of calling the old one stale: {}", answer.text);
+    assert_eq!(service.get("/livez").status, 200);
+    eventually("the stall is told", || service.events().into_iter().find(|event| event["message"] == "the engine stood still"));
+}

@@ -1,0 +1,111 @@
+//! Servers that misbehave on demand.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// A listener on loopback that does with every connection what it was told to; it lives as long as the test process.
+pub(crate) struct Hostile {
+    pub(crate) address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Hostile {
+    fn new(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (count, behave) = (Arc::clone(&accepted), Arc::new(behave));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let behave = Arc::clone(&behave);
+                thread::spawn(move || behave(stream));
+            }
+        });
+        Self { address, accepted }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Accepts, reads, and never says a word.
+    pub(crate) fn silent() -> Self {
+        Self::new(|mut stream| {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        })
+    }
+
+    /// Accepts and closes at once.
+    pub(crate) fn closing() -> Self {
+        Self::new(|stream| {
+            let _ = stream.shutdown(Shutdown::Both);
+        })
+    }
+
+    /// Accepts and resets the connection as soon as something was said.
+    pub(crate) fn resetting() -> Self {
+        Self::new(|mut stream| {
+            let _ = stream.read(&mut [0; 1]);
+            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(std::time::Duration::ZERO));
+        })
+    }
+
+    /// Answers everything with something that is nobody's protocol.
+    pub(crate) fn babbling() -> Self {
+        Self::new(|mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"\x7f\x00\xffwhat is this, said the server to nobody in particular\r\n\r\n\r\n");
+            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        })
+    }
+
+    /// Answers every request with the same bytes and keeps the connection.
+    pub(crate) fn answering(answer: &'static str) -> Self {
+        Self::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        })
+    }
+}
+
+/// A port to which packets get lost: its backlog is full and nobody accepts.
+pub(crate) struct BlackHole {
+    pub(crate) port: u16,
+    _listener: OwnedFd,
+    _backlog: Vec<OwnedFd>,
+}
+
+impl BlackHole {
+    pub(crate) fn new() -> Self {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
+        let open =
+            || socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).expect("a socket");
+        let listener = open();
+        bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        listen(&listener, 0).expect("a listener");
+        let address: SocketAddr = getsockname(&listener).expect("an address").try_into().expect("an address");
+        // The first ones fill the backlog; their packets are the last that get through.
+        let backlog: Vec<OwnedFd> = std::iter::repeat_with(open).take(4).collect();
+        for socket in &backlog {
+            let _ = connect(socket, &address);
+        }
+        Self { port: address.port(), _listener: listener, _backlog: backlog }
+    }
+}

@@ -1,0 +1,14 @@
+//! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
+
+pub(crate) mod hostile;
+mod mariadb;
+mod postgres;
+mod process;
+mod rabbitmq;
+mod redis;
+
+pub(crate) use mariadb::mariadb;
+pub(crate) use postgres::postgres;
+pub(crate) use process::Server;
+pub(crate) use rabbitmq::rabbitmq;
+pub(crate) use redis::redis;

@@ -1,0 +1,93 @@
+//! How it ends.
+
+use crate::{
+    helpers::{Allswell, PATIENCE, command, free_port, run},
+    servers::hostile::Hostile,
+};
+use rustix::process::Signal;
+use std::{
+    net::{TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
+
+fn service(drain: &str) -> Allswell {
+    let server = Hostile::closing();
+    Allswell::start(&format!("[server]\ndrain = \"{drain}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", server.address))
+}
+
+#[test]
+fn sigterm_drains_and_then_ends_with_0() {
+    let mut service = service("2s");
+    assert_eq!(service.get("/readyz").status, 200);
+    let start = Instant::now();
+    service.signal(Signal::TERM);
+    let draining = service.await_report("/readyz", "it drains", |response| response.status == 500);
+    assert_eq!(draining.json()["draining"], true);
+    assert_eq!(draining.json()["components"]["port"]["status"], "pass", "components stay as they are");
+    assert_eq!(service.get("/health").status, 500);
+    assert_eq!(service.get("/livez").status, 200);
+    assert_eq!(service.get("/health/port").status, 200);
+    assert_eq!(service.wait().code(), Some(0), "{}", service.log());
+    assert!(start.elapsed() >= Duration::from_secs(2), "it serves while it drains: {:?}", start.elapsed());
+    assert!(TcpStream::connect(service.address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut service = service("1h");
+    service.signal(Signal::TERM);
+    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.signal(Signal::TERM);
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn sigint_ends_it_at_once() {
+    let mut service = service("1h");
+    let start = Instant::now();
+    service.signal(Signal::INT);
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(start.elapsed() < PATIENCE);
+}
+
+#[test]
+fn an_idle_connection_does_not_keep_it() {
+    let mut service = service("0s");
+    let _idle = TcpStream::connect(service.address).expect("a connection");
+    service.signal(Signal::TERM);
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ran = run(command(&directory).args(["serve", "--listen", &address]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("another program listens there; choose another address by --listen"), "{}", ran.stderr);
+}
+
+#[test]
+fn get_tells_by_its_exit_code() {
+    let mut service = service("1h");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://{}/readyz", service.address);
+    let get = || run(command(&directory).args(["get", &url, "--timeout", "20s"]));
+    service.await_report("/readyz", "it is ready", |response| response.status == 200);
+    let well = get();
+    assert_eq!(well.code, Some(0), "{}", well.stderr);
+    assert!(well.stdout.contains("\"status\": \"pass\""), "{}", well.stdout);
+    service.signal(Signal::TERM);
+    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    let draining = get();
+    assert_eq!((draining.code, draining.stdout.contains("draining")), (Some(1), true), "{}", draining.stderr);
+    service.signal(Signal::TERM);
+    service.wait();
+    assert_eq!(get().code, Some(1));
+    assert_eq!(run(command(&directory).args(["get", "not a url"])).code, Some(2));
+    // Without a URL it asks the port of the configuration.
+    let port = free_port();
+    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
+    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no answer: unreachable: connection refused\n"));
+}
