@@ -50,6 +50,8 @@ macro_rules! builtin {
 
         /// Registers every kind that this build has.
         pub fn register_builtin(registry: &mut impl contract::Register) {
+            // A build without any kind registers nothing.
+            let _ = &registry;
             $(
                 #[cfg(feature = $kind)]
                 registry.register::<$backend>();

@@ -41,7 +41,8 @@ pub fn install(settings: &LogSettings, environment: &Environment, redactor: Reda
 /// warnings unless they are named: what they tell at finer levels may hold anything.
 fn filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
     let wanted = environment.get("RUST_LOG").unwrap_or(settings.level.as_str());
-    let mut directives = Vec::new();
+    // This one tells in its log, at every attempt, what it returns as an error anyway.
+    let mut directives = vec!["lapin=off".to_owned()];
     for directive in wanted.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         match directive.parse::<LevelFilter>() {
             Ok(level) => {
@@ -51,7 +52,7 @@ fn filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
             Err(_) => directives.push(directive.to_owned()),
         }
     }
-    EnvFilter::builder().parse(directives.join(",")).unwrap_or_else(|_| EnvFilter::new("warn,allswell=info,allswell_checks=info"))
+    EnvFilter::builder().parse(directives.join(",")).unwrap_or_else(|_| EnvFilter::new("warn,lapin=off,allswell=info,allswell_checks=info"))
 }
 
 /// Takes known secrets out of every line: the last of several guards, and the only one for what drivers log.
@@ -98,9 +99,9 @@ mod tests {
 
     #[test]
     fn drivers_are_capped_unless_they_are_named() {
-        assert_eq!(directives(LogLevel::Info, ""), "allswell=info,allswell_checks=info,warn");
-        assert_eq!(directives(LogLevel::Info, "trace"), "allswell=trace,allswell_checks=trace,warn");
+        assert_eq!(directives(LogLevel::Info, ""), "allswell=info,allswell_checks=info,lapin=off,warn");
+        assert_eq!(directives(LogLevel::Info, "trace"), "allswell=trace,allswell_checks=trace,lapin=off,warn");
         assert_eq!(directives(LogLevel::Info, "error,lapin=trace"), "allswell=error,allswell_checks=error,error,lapin=trace");
-        assert_eq!(directives(LogLevel::Info, "=?=,["), "allswell=info,allswell_checks=info,warn");
+        assert_eq!(directives(LogLevel::Info, "=?=,["), "allswell=info,allswell_checks=info,lapin=off,warn");
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     telemetry,
 };
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io::{self, IsTerminal},
     thread,
@@ -39,6 +40,7 @@ impl Serve {
             Err(code) => return code,
         };
         let log = &configured.settings.log;
+        raise_descriptor_limit();
         let guard = telemetry::install(log, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
         let code = match runtimes() {
             Ok((engine, http)) => {
@@ -56,6 +58,13 @@ impl Serve {
         drop(guard);
         code
     }
+}
+
+/// Takes as many descriptors as we may have: the soft limit is often 1,024, and one for each connection and backend adds up to more.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, connections are closed earlier than configured.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The engine's runtime, and the one that answers: a check that blocks can make probes late, but not answers.

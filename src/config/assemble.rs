@@ -44,11 +44,13 @@ pub(crate) fn assemble(
     let mut made = Vec::new();
     let mut names: Vec<String> = Vec::new();
     match checks {
-        Some(checks) => {
+        Some(checks) if !checks.is_empty() => {
             names.extend(checks.keys().cloned());
             made.extend(checks.into_iter().filter_map(|(name, check)| assembler.check(&name, check, &defaults)));
         }
-        None => made.extend(assembler.discovered(&defaults)),
+        // Nothing but mistakes may be left of what was asked for: then nothing is discovered in its place.
+        _ if !assembler.problems.is_empty() => {}
+        _ => made.extend(assembler.discovered(&defaults)),
     }
     let groups = assembler.groups(groups.unwrap_or_default(), &names);
 

@@ -92,10 +92,6 @@ impl Board {
         self.changed.subscribe()
     }
 
-    pub(crate) const fn redactor(&self) -> &Redactor {
-        &self.redactor
-    }
-
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
     pub(crate) fn record(&self, index: usize, result: Result<Observation, Failure>, duration: Duration, round: u64) -> Option<Transition> {
         let entry = &self.entries[index];

@@ -1,7 +1,10 @@
 //! One task per component: tick, probe, time limit, panic. The only place that runs probes.
 
 use super::board::{Board, Transition};
-use crate::{component::Component, report::Status};
+use crate::{
+    component::Component,
+    report::{ComponentReport, Status},
+};
 use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
 use futures_util::FutureExt;
 use std::{
@@ -36,12 +39,9 @@ pub(crate) async fn probe_and_record(board: &Board, index: usize, round: u64) {
     let component = board.component(index);
     let result = probe(component).await;
     let duration = started.elapsed();
-    let failure = result.as_ref().err().map(|failure| {
-        let cause = failure.cause().map(|cause| board.redactor().redact(&cause).into_owned());
-        (failure.class(), failure.message().to_owned(), cause)
-    });
     if let Some(transition) = board.record(index, result, duration, round) {
-        log(component, &transition, failure.as_ref(), duration);
+        let (_, report, _) = board.report(index, Instant::now());
+        log(component, &transition, &report);
     }
 }
 
@@ -79,25 +79,20 @@ fn next_tick(started: Instant, now: Instant, component: &Component) -> Instant {
 }
 
 /// One line for a transition, none for a probe.
-fn log(component: &Component, transition: &Transition, failure: Option<&(FailureClass, String, Option<String>)>, duration: Duration) {
-    let (name, kind) = (component.name.as_str(), component.kind);
+fn log(component: &Component, transition: &Transition, report: &ComponentReport) {
+    let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (transition.from.map_or("pending", Status::as_str), transition.to.as_str());
     let lasted =
         transition.lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
-    let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let (class, message, cause) = match failure {
-        Some((class, message, cause)) => (Some(class.as_str()), message.as_str(), cause.as_deref()),
-        None => (None, "", None),
-    };
-    match (transition.to, component.policy.critical) {
-        (Status::Fail, true) => {
-            tracing::error!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} fails: {message}");
-        }
-        (Status::Fail, false) => {
-            tracing::warn!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} fails: {message}");
-        }
-        (Status::Warn, _) => tracing::warn!(component = name, kind, from, to, class, cause, duration_ms, lasted, "{name} warns"),
-        (Status::Pass, _) => tracing::info!(component = name, kind, from, to, duration_ms, lasted, "{name} passes"),
+    let duration_ms = report.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
+    let failure = report.failure.as_ref();
+    let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
+    let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
+    match (transition.to, critical) {
+        (Status::Fail, true) => tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
+        (Status::Fail, false) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
+        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} warns: {words}"),
+        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted, "{component} passes"),
     }
 }
 

@@ -65,23 +65,22 @@ impl Server {
 
     /// Serves until `end` is done; then lets open requests end, for a second at most.
     pub async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
-        let mut end = pin!(end);
         let (ending, ends) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let mut end = pin!(end);
         loop {
-            let accepted = tokio::select! {
+            let stream = tokio::select! {
                 () = &mut end => break,
-                // Ended tasks are collected as they end, so that they do not pile up.
-                Some(_) = tasks.join_next() => continue,
-                accepted = self.accept(&listener) => accepted,
+                stream = self.accept(&listener) => stream,
             };
-            if let Some((stream, id, watch)) = accepted {
-                let (server, ends) = (Arc::clone(&self), ends.clone());
-                tasks.spawn(async move {
-                    server.serve(stream, &watch, ends).await;
-                    server.forget(id);
-                });
-            }
+            // Collected here, those that ended do not pile up.
+            while tasks.try_join_next().is_some() {}
+            let (id, watch) = self.remember();
+            let (server, ends) = (Arc::clone(&self), ends.clone());
+            tasks.spawn(async move {
+                server.serve(stream, &watch, ends).await;
+                server.forget(id);
+            });
         }
         drop(listener);
         ending.send_replace(true);
@@ -89,26 +88,35 @@ impl Server {
         let _ = timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
-    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, u64, Arc<Watch>)> {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                while self.make_room() {
-                    self.ended.notified().await;
+    /// The next connection. Nothing is lost when this is dropped: there is no await after a connection was taken.
+    async fn accept(&self, listener: &TcpListener) -> TcpStream {
+        loop {
+            self.make_room().await;
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // Answers are one small write: waiting for more to send would only delay them.
+                    let _ = stream.set_nodelay(true);
+                    return stream;
                 }
-                // Answers are one small write: waiting for more to send would only delay them.
-                let _ = stream.set_nodelay(true);
-                let (id, watch) = self.remember();
-                Some((stream, id, watch))
-            }
-            Err(error) => {
-                // Out of descriptors, most likely: whoever is idle has to go. A connection that was reset before we saw it is nobody's fault.
-                if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) {
+                // EMFILE or ENFILE: whoever is idle has to go.
+                Err(error) if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     self.close_oldest();
                     sleep(Duration::from_millis(50)).await;
                 }
-                None
+                // A connection that was reset before we saw it is nobody's fault.
+                Err(_) => {}
             }
+        }
+    }
+
+    /// Returns when there are not too many. One more than the limit is taken, so that somebody is known to wait; then the oldest idle one
+    /// goes, and while none is idle, nobody else comes.
+    async fn make_room(&self) {
+        while self.open().open.len() > self.limits.max_connections {
+            self.close_oldest();
+            // One may have become idle without ending.
+            let _ = timeout(Duration::from_millis(20), self.ended.notified()).await;
         }
     }
 
@@ -122,21 +130,17 @@ impl Server {
         connections.next += 1;
         let watch = Arc::new(Watch::new());
         connections.open.insert(id, Arc::clone(&watch));
+        let full = connections.open.len() > self.limits.max_connections;
+        drop(connections);
+        if full {
+            self.close_oldest();
+        }
         (id, watch)
     }
 
     fn forget(&self, id: u64) {
         self.open().open.remove(&id);
         self.ended.notify_one();
-    }
-
-    /// Whether a new connection has to wait until another has ended, which this brings about where it can.
-    fn make_room(&self) -> bool {
-        let full = self.open().open.len() >= self.limits.max_connections;
-        if full {
-            self.close_oldest();
-        }
-        full
     }
 
     /// Closes the oldest connection without a complete request in progress.
