@@ -63,14 +63,17 @@ fn every_kind_is_documented_and_takes_no_key_of_the_policy() {
     }
 }
 
-/// Probes every networked kind at an address, and tells the class of each.
+/// Probes every networked kind at an address, all at the same time, and tells the class of each.
 fn classes(address: &str, timeout: &str) -> Vec<(&'static str, Option<String>)> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut found = Vec::new();
-    for (kind, table) in networked(address) {
-        let report = runtime.block_on(async { load_text(&format!("{table}timeout = \"{timeout}\"\n")).probe_once(|_, _| {}).await });
-        found.push((kind, class(&report)));
-    }
+    let probes: Vec<_> = networked(address)
+        .into_iter()
+        .map(|(kind, table)| {
+            let aggregator = load_text(&format!("{table}timeout = \"{timeout}\"\n"));
+            runtime.spawn(async move { (kind, class(&aggregator.probe_once(|_, _| {}).await)) })
+        })
+        .collect();
+    let found = probes.into_iter().map(|probe| runtime.block_on(probe).expect("no panic")).collect();
     runtime.shutdown_background();
     found
 }
