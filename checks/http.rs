@@ -62,8 +62,8 @@ pub struct Config {
     #[serde(default)]
     pub connection: Reuse,
     /// A kept connection is renewed after this time.
-    #[serde(default = "max_connection_age")]
-    pub max_connection_age: TimeSpan,
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
 }
 
 fn method() -> String {
@@ -103,10 +103,6 @@ impl Serialize for Statuses {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}-{}", self.0.start(), self.0.end()))
     }
-}
-
-const fn max_connection_age() -> TimeSpan {
-    Kept::<Link>::MAX_AGE
 }
 
 /// How much of a body is looked at.

@@ -39,12 +39,8 @@ pub struct Config {
     #[serde(default)]
     pub connection: Reuse,
     /// A kept connection is renewed after this time.
-    #[serde(default = "max_connection_age")]
-    pub max_connection_age: TimeSpan,
-}
-
-const fn max_connection_age() -> TimeSpan {
-    Kept::<Link>::MAX_AGE
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
 }
 
 /// Seconds between heartbeats: a peer that is gone without a word is noticed, and the kept connection with it.

@@ -26,12 +26,8 @@ pub struct Config {
     #[serde(default)]
     pub connection: Reuse,
     /// A kept connection is renewed after this time.
-    #[serde(default = "max_connection_age")]
-    pub max_connection_age: TimeSpan,
-}
-
-const fn max_connection_age() -> TimeSpan {
-    Kept::<MultiplexedConnection>::MAX_AGE
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
 }
 
 /// A check of one server.

@@ -37,6 +37,18 @@ pub enum Reuse {
     Fresh,
 }
 
+/// A kept connection is renewed after this time; default 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct MaxAge(pub TimeSpan);
+
+impl Default for MaxAge {
+    fn default() -> Self {
+        Self(TimeSpan::seconds(60))
+    }
+}
+
 /// The one kept connection: taken before an await, put back only on success.
 ///
 /// So a probe that was dropped half-way, or failed, leaves no connection in the middle of an answer. A failure on a connection that was
@@ -46,16 +58,13 @@ pub enum Reuse {
 pub struct Kept<C> {
     slot: Mutex<Option<(C, Instant)>>,
     reuse: Reuse,
-    max_age: TimeSpan,
+    max_age: MaxAge,
 }
 
 impl<C: Send> Kept<C> {
-    /// The default of `max_connection_age`: 60 s.
-    pub const MAX_AGE: TimeSpan = TimeSpan::seconds(60);
-
     /// No connection yet.
     #[must_use]
-    pub const fn new(reuse: Reuse, max_age: TimeSpan) -> Self {
+    pub const fn new(reuse: Reuse, max_age: MaxAge) -> Self {
         Self { slot: Mutex::new(None), reuse, max_age }
     }
 
@@ -65,7 +74,7 @@ impl<C: Send> Kept<C> {
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         let mut old = None;
         if let Some((mut connection, opened)) = self.take() {
-            if opened.elapsed() < self.max_age.0 {
+            if opened.elapsed() < self.max_age.0.0 {
                 let asked = Instant::now();
                 if let Ok(observation) = session.ask(&mut connection).await {
                     let observation = observation.took("query_ms", asked.elapsed());
@@ -142,7 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_reused_until_it_is_too_old() {
-        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         assert_eq!(number(&kept, &session).await, 1);
         advance(Duration::from_secs(61)).await;
@@ -151,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_one_is_reopened_within_the_same_probe() {
-        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.dead.store(1, SeqCst);
         assert_eq!(number(&kept, &session).await, 2);
@@ -159,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_on_a_new_one_is_believed_at_once() {
-        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         session.dead.store(u32::MAX, SeqCst);
         assert!(kept.probe(&session).await.is_err());
         assert_eq!(session.opened.load(SeqCst), 1);
@@ -167,7 +176,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_was_dropped_half_way_is_not_used_again() {
-        let (kept, session) = (Kept::new(Reuse::Kept, TimeSpan::seconds(60)), Numbered::default());
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.hangs.store(true, SeqCst);
         assert!(timeout(Duration::from_secs(1), kept.probe(&session)).await.is_err());
@@ -177,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn fresh_means_a_new_one_each_time() {
-        let (kept, session) = (Kept::new(Reuse::Fresh, TimeSpan::seconds(60)), Numbered::default());
+        let (kept, session) = (Kept::new(Reuse::Fresh, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         assert_eq!(number(&kept, &session).await, 2);
     }

@@ -13,7 +13,7 @@ mod units;
 pub use blocking::Blocking;
 pub use check::{Backend, Category, Check, InvalidConfig, Register};
 pub use failure::{BoxError, Failure, FailureClass};
-pub use kept::{Kept, Reuse, Session};
+pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, Value, Values};
 pub use redact::{Redactor, strip_user_info};
 pub use secret::Secret;

@@ -1,26 +1,24 @@
 //! Makes settings, components and groups of one merged table, and finds everything that is wrong with it.
 
 use super::{
+    configured::Configured,
     discover::{self, Discovered},
     error::Problem,
-    load::{Configured, Interpolated, read_secret},
+    interpolate::Interpolated,
     locate::{Place, Places},
+    prepare::prepare,
     settings::{FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
 };
 use crate::{
     component::{CheckName, Component},
     registry::{Kind, Registry},
-    table::{self, Finding, is_secret, schema_at, suggestion, suggestion_or_all, takes},
+    table::{self, Finding, suggestion, suggestion_or_all},
 };
 use allswell_checks::contract::{Category, Redactor, Secret};
-use figment::{
-    Figment,
-    providers::{Format, Toml},
-    value::{Dict, Value},
-};
+use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 /// A configuration, if the problems left one.
 pub(crate) struct Assembled {
@@ -125,6 +123,11 @@ impl<'a> Assembler<'a> {
             }
         }
         Some(taken)
+    }
+
+    fn prepare(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
+        let findings = prepare(table, schema, path, self.interpolated, &mut self.secrets);
+        self.report(path, findings);
     }
 
     fn settings(&mut self, mut table: Dict) -> Option<Settings> {
@@ -304,93 +307,5 @@ impl<'a> Assembler<'a> {
             made.extend(component.map(|component| Made { component, origin, host }));
         }
         made
-    }
-
-    /// Makes the texts of variables what the keys want, reads secrets' files, and remembers secrets.
-    fn prepare(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
-        let interpolated = self.interpolated;
-        for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
-            let inner = &key[path.len()..];
-            if let Some(value) = find(table, inner) {
-                coerce(value, schema_at(schema, inner));
-            }
-        }
-        self.secret_files(table, schema, path);
-        self.remember(table, schema, &mut Vec::new());
-    }
-
-    /// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
-    fn secret_files(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
-        let mut findings = Vec::new();
-        let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
-        for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, std::slice::from_ref(key)))) {
-            let file_key = format!("{key}_file");
-            if table.contains_key(&key) {
-                findings.push(Finding::new([&file_key], format!("`{key}` is given, too; keep one of the two")));
-            }
-            match table.remove(&file_key) {
-                Some(Value::String(_, file)) => match read_secret(Path::new(&file)) {
-                    Ok(secret) => {
-                        table.entry(key).or_insert_with(|| Value::from(secret.expose()));
-                    }
-                    Err(message) => findings.push(Finding::new([&file_key], message)),
-                },
-                _ => findings.push(Finding::new([&file_key], "expected the path of a file, in quotes")),
-            }
-        }
-        self.report(path, findings);
-        for (key, value) in table.iter_mut() {
-            let inner = schema_at(schema, std::slice::from_ref(key)).clone();
-            if let (Value::Dict(_, table), true) = (value, inner["properties"].is_object()) {
-                self.secret_files(table, &inner, &[path, std::slice::from_ref(key)].concat());
-            }
-        }
-    }
-
-    fn remember(&mut self, table: &Dict, schema: &Json, path: &mut Vec<String>) {
-        for (key, value) in table {
-            path.push(key.clone());
-            match value {
-                Value::Dict(_, inner) => self.remember(inner, schema, path),
-                Value::String(_, text) if is_secret(schema_at(schema, path)) => self.secrets.push(Secret::new(text.as_str())),
-                _ => {}
-            }
-            path.pop();
-        }
-    }
-}
-
-fn find<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
-    let (key, rest) = path.split_first()?;
-    let value = table.get_mut(key)?;
-    match value {
-        value if rest.is_empty() => Some(value),
-        Value::Dict(_, inner) => find(inner, rest),
-        _ => None,
-    }
-}
-
-/// Text from the environment, read as the key's own type. What does not fit stays text, and is told as such.
-fn coerce(value: &mut Value, schema: &Json) {
-    let Value::String(_, text) = &*value else { return };
-    let text = text.trim();
-    if takes(schema, "string") || schema.is_null() {
-        return;
-    }
-    let read = if takes(schema, "boolean") {
-        text.parse::<bool>().ok().map(Value::from)
-    } else if takes(schema, "integer") {
-        text.parse::<i64>().ok().map(Value::from)
-    } else if takes(schema, "number") {
-        text.parse::<f64>().ok().map(Value::from)
-    } else if takes(schema, "array") && !text.starts_with('[') {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
-        Some(Value::from(items.collect::<Vec<_>>()))
-    } else {
-        // A list or a table, as TOML writes it.
-        Figment::from(Toml::string(&format!("value = {text}"))).extract::<Dict>().ok().and_then(|mut table| table.remove("value"))
-    };
-    if let Some(read) = read {
-        *value = read;
     }
 }

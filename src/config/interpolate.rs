@@ -1,6 +1,7 @@
 //! `${NAME}` and `${NAME:-default}` in a text, from the environment.
 
 use super::environment::Environment;
+use figment::value::{Dict, Value};
 
 /// The text with every reference replaced. `$${` is a literal `${`.
 ///
@@ -39,6 +40,54 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
     }
     done.push_str(rest);
     Ok(done)
+}
+
+/// What became of the references in the values.
+#[derive(Default)]
+pub(crate) struct Interpolated {
+    /// Keys whose values came from the environment, in whole or in part: they are text, whatever the key's type.
+    pub(crate) texts: Vec<Vec<String>>,
+    /// Keys whose references do not resolve. Their values are gone.
+    pub(crate) mistakes: Vec<(Vec<String>, String)>,
+}
+
+impl Interpolated {
+    pub(crate) fn walk(&mut self, table: &mut Dict, path: &mut Vec<String>, environment: &Environment) {
+        for (key, value) in table.iter_mut() {
+            path.push(key.clone());
+            self.value(value, path, environment);
+            path.pop();
+        }
+        table.retain(|key, _| {
+            path.push(key.clone());
+            let kept = !self.mistakes.iter().any(|(mistaken, _)| mistaken == path);
+            path.pop();
+            kept
+        });
+    }
+
+    fn value(&mut self, value: &mut Value, path: &mut Vec<String>, environment: &Environment) {
+        match value {
+            Value::Dict(_, table) => self.walk(table, path, environment),
+            Value::Array(_, items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    path.push(index.to_string());
+                    self.value(item, path, environment);
+                    path.pop();
+                }
+            }
+            // A variable's own value is taken as it is: a password may hold anything.
+            Value::String(..) if environment.variable_of(path).is_some() => self.texts.push(path.clone()),
+            Value::String(_, text) if text.contains("${") => match interpolate(text, environment) {
+                Ok(replaced) => {
+                    *text = replaced;
+                    self.texts.push(path.clone());
+                }
+                Err(message) => self.mistakes.push((path.clone(), message)),
+            },
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

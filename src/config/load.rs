@@ -2,28 +2,19 @@
 
 use super::{
     assemble::{Assembled, assemble},
+    configured::Configured,
     environment::{Environment, insert},
-    error::{ConfigError, Problem},
-    interpolate::interpolate,
+    error::{ConfigError, Problem, file_trouble},
+    interpolate::Interpolated,
     locate::{Document, Place, Places},
-    settings::{GroupSettings, Settings},
 };
-use crate::{
-    component::{CheckName, Component},
-    registry::Registry,
-};
-use allswell_checks::contract::{Redactor, Secret};
+use crate::registry::Registry;
 use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
     value::{Dict, Value},
 };
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 /// The weakest layer, and the reference that people read.
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
@@ -40,25 +31,6 @@ pub struct Sources {
     pub environment: Environment,
     /// Keys given on the command line, the strongest layer.
     pub overrides: Vec<(Vec<String>, String)>,
-}
-
-/// A configuration that can be run.
-#[derive(Debug)]
-pub struct Configured {
-    /// Everything but the checks and the groups.
-    pub settings: Settings,
-    /// The components, by name.
-    pub components: Vec<Component>,
-    /// Where each component was asked for.
-    pub origins: BTreeMap<CheckName, String>,
-    /// The groups.
-    pub groups: BTreeMap<CheckName, GroupSettings>,
-    /// Nothing but the host is checked.
-    pub only_host: bool,
-    /// What deserves a look and stops nothing.
-    pub warnings: Vec<Problem>,
-    /// Knows every secret in it.
-    pub redactor: Redactor,
 }
 
 /// Reads a configuration, or finds everything that is wrong with it. Starts nothing.
@@ -119,78 +91,4 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(documents) } else { Err(problems) }
-}
-
-fn file_trouble(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
-        io::ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        _ => format!("the file cannot be read: {error}"),
-    }
-}
-
-/// A secret's file: its text without line breaks at the end.
-///
-/// # Errors
-///
-/// Why it cannot be read, without its text.
-pub(crate) fn read_secret(path: &Path) -> Result<Secret, String> {
-    const LIMIT: u64 = 64 * 1024;
-    let mut text = String::new();
-    let file = fs::File::open(path).map_err(|error| file_trouble(&error))?;
-    file.take(LIMIT + 1).read_to_string(&mut text).map_err(|error| file_trouble(&error))?;
-    if text.len() as u64 > LIMIT {
-        return Err("the file is longer than 64 KiB: that is no secret".to_owned());
-    }
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
-}
-
-/// What became of the references in the values.
-#[derive(Default)]
-pub(crate) struct Interpolated {
-    /// Keys whose values came from the environment, in whole or in part: they are text, whatever the key's type.
-    pub(crate) texts: Vec<Vec<String>>,
-    /// Keys whose references do not resolve. Their values are gone.
-    pub(crate) mistakes: Vec<(Vec<String>, String)>,
-}
-
-impl Interpolated {
-    fn walk(&mut self, table: &mut Dict, path: &mut Vec<String>, environment: &Environment) {
-        for (key, value) in table.iter_mut() {
-            path.push(key.clone());
-            self.value(value, path, environment);
-            path.pop();
-        }
-        table.retain(|key, _| {
-            path.push(key.clone());
-            let kept = !self.mistakes.iter().any(|(mistaken, _)| mistaken == path);
-            path.pop();
-            kept
-        });
-    }
-
-    fn value(&mut self, value: &mut Value, path: &mut Vec<String>, environment: &Environment) {
-        match value {
-            Value::Dict(_, table) => self.walk(table, path, environment),
-            Value::Array(_, items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    path.push(index.to_string());
-                    self.value(item, path, environment);
-                    path.pop();
-                }
-            }
-            // A variable's own value is taken as it is: a password may hold anything.
-            Value::String(..) if environment.variable_of(path).is_some() => self.texts.push(path.clone()),
-            Value::String(_, text) if text.contains("${") => match interpolate(text, environment) {
-                Ok(replaced) => {
-                    *text = replaced;
-                    self.texts.push(path.clone());
-                }
-                Err(message) => self.mistakes.push((path.clone(), message)),
-            },
-            _ => {}
-        }
-    }
 }

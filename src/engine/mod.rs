@@ -2,9 +2,11 @@
 
 mod aggregator;
 mod board;
+mod builder;
 mod moment;
 mod sampler;
 mod supervisor;
 mod track;
 
-pub use aggregator::{Aggregator, Builder};
+pub use aggregator::Aggregator;
+pub use builder::Builder;

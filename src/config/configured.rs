@@ -1,0 +1,28 @@
+//! A configuration that can be run.
+
+use super::{
+    error::Problem,
+    settings::{GroupSettings, Settings},
+};
+use crate::component::{CheckName, Component};
+use allswell_checks::contract::Redactor;
+use std::collections::BTreeMap;
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Configured {
+    /// Everything but the checks and the groups.
+    pub settings: Settings,
+    /// The components, by name.
+    pub components: Vec<Component>,
+    /// Where each component was asked for.
+    pub origins: BTreeMap<CheckName, String>,
+    /// The groups.
+    pub groups: BTreeMap<CheckName, GroupSettings>,
+    /// Nothing but the host is checked.
+    pub only_host: bool,
+    /// What deserves a look and stops nothing.
+    pub warnings: Vec<Problem>,
+    /// Knows every secret in it.
+    pub redactor: Redactor,
+}
