@@ -1,7 +1,7 @@
 //! Polls read memory: they cause no probe, open no connection, and wait for nobody.
 
 use crate::{
-    helpers::{Allswell, eventually, get},
+    helpers::{Allswell, eventually, get, get_with},
     servers::{hostile::Hostile, redis},
 };
 use std::{
@@ -44,10 +44,11 @@ fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address));
     assert_eq!(service.get("/health").status, 200);
-    assert_eq!(server.accepted(), 1);
+    server.await_accepted(1);
     let (address, start) = (service.address, Instant::now());
     let askers: Vec<_> = (0..20).map(|_| thread::spawn(move || get(address, "/health?fresh").status)).collect();
     assert!(askers.into_iter().all(|asker| asker.join().expect("no panic") == 200));
+    server.await_accepted(2);
     let rounds = server.accepted() - 1;
     let most = usize::try_from(start.elapsed().as_secs()).expect("a number") + 1;
     assert!((1..=most).contains(&rounds), "{rounds} rounds in {:?}", start.elapsed());
@@ -60,10 +61,11 @@ fn fresh_needs_the_token_where_there_is_one() {
         format!("[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address);
     let service = Allswell::start(&configuration);
     assert_eq!(service.get("/health").status, 200);
-    assert_eq!(service.get("/health?fresh").status, 200, "the answer is the verdict all the same");
-    assert_eq!(server.accepted(), 1);
-    crate::helpers::get_with(service.address, "/health?fresh", "Authorization: Bearer open-sesame\r\n");
-    assert_eq!(server.accepted(), 2);
+    let without = service.get("/health?fresh");
+    assert_eq!(without.status, 200, "the answer is the verdict all the same");
+    assert_eq!(without.json()["components"]["port"]["consecutive"], 1);
+    let with = get_with(service.address, "/health?fresh", "Authorization: Bearer open-sesame\r\n");
+    assert_eq!(with.json()["components"]["port"]["consecutive"], 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Servers that misbehave on demand.
 
+use crate::helpers::eventually;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -40,6 +41,11 @@ impl Hostile {
     /// How many connections it has accepted.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has accepted so many: a client is connected before its server has accepted.
+    pub(crate) fn await_accepted(&self, connections: usize) {
+        eventually(&format!("{connections} connections"), || (self.accepted() >= connections).then_some(()));
     }
 
     /// Accepts, reads, and never says a word.
