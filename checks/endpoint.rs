@@ -17,7 +17,10 @@ pub(crate) fn parse(url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, Inval
     };
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
-        return invalid(format!("the scheme `{}` is not of this kind: write `{wanted}://…`", scheme.chars().take(32).collect::<String>()));
+        // What is no scheme may be anything, a password included.
+        let plain = scheme.len() <= 32 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let named = if plain { format!("the scheme `{scheme}`") } else { "what stands before `://`".to_owned() };
+        return invalid(format!("{named} is not of this kind: write `{wanted}://…`"));
     };
     match Url::parse(&format!("{known}://{rest}")) {
         Ok(url) => Ok(url),
@@ -39,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_url() {
-        for wrong in ["hunter2", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"] {
+        for wrong in ["hunter2", "app:hunter2@db/x?next=http://y", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"] {
             let error = parse(&Secret::new(wrong), SCHEMES).expect_err("it is wrong");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }

@@ -3,7 +3,7 @@
 use crate::{
     contract::prelude::*,
     endpoint,
-    net::{Address, Dialer},
+    net::{Address, Dialer, Stream},
     tls,
 };
 use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
-    body::Incoming,
+    body::{Body, Incoming},
     client::conn::http1::{self, Connection, SendRequest},
     header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use serde::{Deserializer, Serialize, Serializer, de::Error};
 use std::{
     collections::BTreeMap,
@@ -26,10 +27,7 @@ use std::{
     str::FromStr,
     task::Poll,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 /// Sends a request and looks at the answer's status and body. The connection is kept. Redirects are answers, not orders: a redirect to a login page is not what the application's users get.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -144,6 +142,15 @@ forwarded_proto = "https"
         let target = target.parse().map_err(|_| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
         let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
         let headers = headers(&config, &url)?;
+        if config.expect_status.is_empty() {
+            return Err(InvalidConfig::new("expect_status", "is empty: nothing would ever be well"));
+        }
+        if config.expect_body.as_ref().is_some_and(|text| text.is_empty() || text.len() > BODY) {
+            return Err(InvalidConfig::new("expect_body", "must have between 1 byte and 64 KiB"));
+        }
+        if config.expect_body.is_some() && method == Method::HEAD {
+            return Err(InvalidConfig::new("expect_body", "is never there in the answer to a HEAD request"));
+        }
         let kept = Kept::new(config.connection, config.max_connection_age);
         let Config { expect_status, expect_body, warn_after, .. } = config;
         Ok(Self { encrypted, address, method, target, headers, expect_status, expect_body, warn_after, dialer: Dialer::default(), kept })
@@ -163,8 +170,9 @@ fn headers(config: &Config, url: &url::Url) -> Result<HeaderMap, InvalidConfig> 
     if let Some(proto) = &config.forwarded_proto {
         headers.insert(HeaderName::from_static("x-forwarded-proto"), text("forwarded_proto", proto)?);
     }
-    let username = config.username.as_deref().unwrap_or(url.username());
-    let password = config.password.as_ref().map(Secret::expose).or(url.password());
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let username = config.username.clone().unwrap_or_else(|| decoded(url.username()));
+    let password = config.password.as_ref().map(|password| password.expose().to_owned()).or_else(|| url.password().map(decoded));
     if !username.is_empty() || password.is_some() {
         let credentials = STANDARD.encode(format!("{username}:{}", password.unwrap_or_default()));
         let mut value = text("password", &format!("Basic {credentials}"))?;
@@ -192,8 +200,7 @@ impl Session for Http {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
-        let stream = self.dialer.connect(&self.address).await?;
-        let stream: Stream = if self.encrypted { Box::new(tls::handshake(&self.address.host, stream).await?) } else { Box::new(stream) };
+        let stream = tls::open(&self.dialer, &self.address, self.encrypted).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
         Ok(Link { sender, driver: Some(connection) })
     }
@@ -210,11 +217,12 @@ impl Session for Http {
         if !self.expect_status.iter().any(|expected| expected.0.contains(&status.as_u16())) {
             return Err(unexpected(status).with("status_code", status.as_u16()));
         }
-        if let Some(expected) = &self.expect_body {
-            let body = link.body(response).await?;
-            if !body.windows(expected.len().max(1)).any(|window| window == expected.as_bytes()) && !expected.is_empty() {
-                return Err(Failure::unhealthy("the expected text is not in the body").with("status_code", status.as_u16()));
-            }
+        let small = response.body().size_hint().upper().is_some_and(|size| size <= BODY as u64);
+        // Read to its end, a body frees the connection for the next request; one that may be endless is left where it is.
+        let body = if small || self.expect_body.is_some() { link.body(response).await? } else { Vec::new() };
+        let lacks = |expected: &String| !body.windows(expected.len()).any(|window| window == expected.as_bytes());
+        if self.expect_body.as_ref().is_some_and(lacks) {
+            return Err(Failure::unhealthy("the expected text is not in the body").with("status_code", status.as_u16()));
         }
         let seen = Observation::pass().with("status_code", status.as_u16()).took("first_byte_ms", first_byte);
         Ok(match self.warn_after {
@@ -236,11 +244,6 @@ fn unexpected(status: StatusCode) -> Failure {
     }
 }
 
-/// A stream, encrypted or not.
-type Stream = Box<dyn Duplex>;
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-
 /// A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
 pub struct Link {
     sender: SendRequest<Empty<Bytes>>,
@@ -259,7 +262,7 @@ impl Link {
         let mut text = Vec::new();
         while text.len() < BODY {
             match alongside(&mut self.driver, body.frame()).await {
-                Some(frame) => text.extend_from_slice(frame.map_err(failure)?.data_ref().map_or(&[][..], |data| data)),
+                Some(frame) => text.extend_from_slice(frame.map_err(broken_off)?.data_ref().map_or(&[][..], |data| data)),
                 None => break,
             }
         }
@@ -282,6 +285,11 @@ async fn alongside<T>(driver: &mut Option<Connection<TokioIo<Stream>, Empty<Byte
         }
     })
     .await
+}
+
+/// In the middle of an answer an end is not an answer's absence.
+fn broken_off(error: hyper::Error) -> Failure {
+    if tls::is_tls(&error) { failure(error) } else { Failure::protocol(error).saying("the answer broke off in the middle") }
 }
 
 fn failure(error: hyper::Error) -> Failure {

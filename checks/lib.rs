@@ -14,6 +14,8 @@ pub use contract::prelude;
 // What several kinds share.
 #[cfg(any(feature = "net", feature = "sql"))]
 mod endpoint;
+#[cfg(feature = "redis")]
+mod meter;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "sql")]

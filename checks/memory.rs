@@ -123,21 +123,26 @@ struct Version {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: page cache that is dropped first.
-    cache: &'static str,
+    /// In `memory.stat`: page cache, which is dropped before anything is killed.
+    cache: [&'static str; 2],
     kills: &'static str,
 }
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
-const V2: Version =
-    Version { mount: "sys/fs/cgroup", limit: "memory.max", usage: "memory.current", cache: "inactive_file", kills: "memory.events" };
+const V2: Version = Version {
+    mount: "sys/fs/cgroup",
+    limit: "memory.max",
+    usage: "memory.current",
+    cache: ["active_file", "inactive_file"],
+    kills: "memory.events",
+};
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
 const V1: Version = Version {
     mount: "sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    cache: "total_inactive_file",
+    cache: ["total_active_file", "total_inactive_file"],
     kills: "memory.oom_control",
 };
 
@@ -152,7 +157,7 @@ impl Version {
         // "max" is no limit and no number.
         let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
         let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
-        let cache = field("memory.stat", self.cache).unwrap_or(0);
+        let cache: u64 = self.cache.iter().filter_map(|name| field("memory.stat", name)).sum();
         Some(Found { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
     }
 }
@@ -200,7 +205,7 @@ mod tests {
             ("proc/self/cgroup", "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n"),
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
-            ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1024\n"),
+            ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000\ntotal_active_file 24\n"),
         ]);
         assert_eq!(read(root.path()).expect("it reads"), Found { available: 1024, limit: GIB, oom_kills: None });
     }

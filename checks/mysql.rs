@@ -4,11 +4,11 @@ use crate::{
     contract::prelude::*,
     endpoint,
     net::{Address, Dialer},
-    sql,
+    sql, tls,
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row,
-    mysql::{MySqlConnectOptions, MySqlRow},
+    mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode},
 };
 
 /// Asks a query, by default `SELECT 1`. The connection is kept. Needs no right but to connect.
@@ -38,6 +38,8 @@ pub struct Mysql {
     options: MySqlConnectOptions,
     query: Option<String>,
     expect: Option<String>,
+    /// The server must prove itself, and the URL does not say to whom: then the system's trusted roots count, as everywhere here.
+    system_roots: bool,
     dialer: Dialer,
     kept: Kept<MySqlConnection>,
 }
@@ -58,6 +60,10 @@ password = "${DB_PASSWORD}"
         let mut options = MySqlConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
             .disable_statement_logging();
+        let host = Address::new(options.get_host(), 0).host;
+        options = options.host(&host);
+        let named = url.query_pairs().any(|(key, _)| matches!(&*key, "sslca" | "ssl-ca"));
+        let system_roots = !named && matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -68,7 +74,14 @@ password = "${DB_PASSWORD}"
             return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
         }
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, dialer: Dialer::default(), kept })
+        Ok(Self { options, query: config.query, expect: config.expect, system_roots, dialer: Dialer::default(), kept })
+    }
+}
+
+impl Mysql {
+    /// Whether the server is reached by a Unix socket.
+    fn local(&self) -> bool {
+        self.options.get_socket().is_some()
     }
 }
 
@@ -84,10 +97,14 @@ impl Session for Mysql {
     type Connection = MySqlConnection;
 
     async fn open(&self) -> Result<MySqlConnection, Failure> {
-        if self.options.get_socket().is_none() {
+        if !self.local() {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
-        self.options.connect().await.map_err(failure)
+        let mut options = self.options.clone();
+        if self.system_roots {
+            options = options.ssl_ca_from_pem(tls::system_roots_pem().await?);
+        }
+        options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
     }
 
     async fn ask(&self, connection: &mut MySqlConnection) -> Result<Observation, Failure> {
@@ -103,7 +120,8 @@ impl Session for Mysql {
         };
         if let Some(query) = &self.query {
             let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            sql::expect(answer.as_ref().and_then(|row| text(row, 0)).as_deref(), self.expect.as_deref())?;
+            let first = answer.as_ref().and_then(|row| text(row, 0));
+            sql::expect(answer.is_some(), first.as_deref(), self.expect.as_deref())?;
         }
         let version = row.as_ref().and_then(|row| text(row, 1));
         let read_only = row.as_ref().and_then(|row| text(row, 2)).map(|value| matches!(value.as_str(), "1" | "ON"));

@@ -9,7 +9,10 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     str::FromStr,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 /// A host and a port: `db.internal:5432`, `10.0.0.7:80`, `[::1]:6379`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,16 +105,18 @@ impl Dialer {
     ///
     /// Why the last address did not take it.
     pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
-        let stream = connect_any(&self.resolve(address).await?).await?;
+        let stream = TcpStream::connect(&*self.resolve(address).await?).await.map_err(Failure::network)?;
         stream.set_nodelay(true).map_err(Failure::network)?;
         Ok(stream)
     }
 }
 
-/// A connection to the first of these that takes one.
-pub(crate) async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-    TcpStream::connect(addresses).await.map_err(Failure::network)
-}
+/// A stream, encrypted or not.
+pub type Stream = Box<dyn Duplex>;
+
+/// What can be read and written.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 #[cfg(test)]
 mod tests {

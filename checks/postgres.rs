@@ -4,11 +4,11 @@ use crate::{
     contract::prelude::*,
     endpoint,
     net::{Address, Dialer},
-    sql,
+    sql, tls,
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, ValueRef,
-    postgres::{PgConnectOptions, PgRow},
+    postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
 use std::io;
 
@@ -40,6 +40,8 @@ pub struct Postgres {
     options: PgConnectOptions,
     query: Option<String>,
     expect: Option<String>,
+    /// The server must prove itself, and the URL does not say to whom: then the system's trusted roots count, as everywhere here.
+    system_roots: bool,
     dialer: Dialer,
     kept: Kept<PgConnection>,
 }
@@ -60,7 +62,13 @@ password = "${DB_PASSWORD}"
         let mut options = PgConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "PostgreSQL's driver does not take a parameter of it"))?
             .application_name("allswell")
+            // PgBouncer refuses to pass it on.
+            .extra_float_digits(None)
             .disable_statement_logging();
+        let host = Address::new(options.get_host(), 0).host;
+        options = options.host(&host);
+        let named = url.query_pairs().any(|(key, _)| matches!(&*key, "sslrootcert" | "ssl-root-cert" | "ssl-ca"));
+        let system_roots = !named && matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -71,7 +79,14 @@ password = "${DB_PASSWORD}"
             return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
         }
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, dialer: Dialer::default(), kept })
+        Ok(Self { options, query: config.query, expect: config.expect, system_roots, dialer: Dialer::default(), kept })
+    }
+}
+
+impl Postgres {
+    /// Whether the server is reached by a Unix socket: by its own option, or as a folder in place of a host.
+    fn local(&self) -> bool {
+        self.options.get_socket().is_some() || self.options.get_host().starts_with('/')
     }
 }
 
@@ -87,10 +102,14 @@ impl Session for Postgres {
     type Connection = PgConnection;
 
     async fn open(&self) -> Result<PgConnection, Failure> {
-        if self.options.get_socket().is_none() {
+        if !self.local() {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
-        self.options.connect().await.map_err(failure)
+        let mut options = self.options.clone();
+        if self.system_roots {
+            options = options.ssl_root_cert_from_pem(tls::system_roots_pem().await?);
+        }
+        options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
     }
 
     async fn ask(&self, connection: &mut PgConnection) -> Result<Observation, Failure> {
@@ -107,7 +126,8 @@ impl Session for Postgres {
         };
         if let Some(query) = &self.query {
             let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            sql::expect(answer.as_ref().and_then(|row| text(row, 0)), self.expect.as_deref())?;
+            let first = answer.as_ref().and_then(|row| text(row, 0));
+            sql::expect(answer.is_some(), first, self.expect.as_deref())?;
         }
         let role = row.as_ref().and_then(|row| text(row, 1)).map(|in_recovery| if in_recovery == "t" { "replica" } else { "primary" });
         // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.

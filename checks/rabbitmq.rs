@@ -18,8 +18,9 @@ use std::{
     io,
     net::{Shutdown, TcpStream as StdStream},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 /// Opens a channel, and asks whether named queues exist. The connection is kept. Needs the right to log in to the vhost, and for queues any
 /// right on them; creates nothing.
@@ -42,6 +43,9 @@ pub struct Config {
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
+
+/// How long the broker has to answer a goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Seconds between heartbeats: a peer that is gone without a word is noticed, and the kept connection with it.
 const HEARTBEAT: u16 = 10;
@@ -74,6 +78,10 @@ queues = ["invoices"]
         }
         let mut uri: AMQPUri =
             url.as_str().parse().map_err(|_| InvalidConfig::new("url", "not an AMQP URL: write `amqp://user@host:5672/vhost`"))?;
+        if let Some(host) = url.host_str() {
+            // An address in brackets would silently become `localhost`.
+            Address::new(host, 0).host.clone_into(&mut uri.authority.host);
+        }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         if let Some(username) = config.username {
             uri.authority.userinfo.username = username;
@@ -123,41 +131,35 @@ impl Session for Rabbitmq {
         Ok(if queues.is_empty() { Observation::pass() } else { Observation::pass().with("queues", queues) })
     }
 
-    async fn hang_up(mut link: Link) {
-        link.socket.keep_open();
-        // Sent at the first poll; the driver's own thread waits for the answer and ends.
-        let _ = link.connection.close(200, "".into()).await;
+    async fn hang_up(link: Link) {
+        // In a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket.
+        tokio::spawn(async move {
+            let _ = timeout(GOODBYE, link.connection.close(200, "".into())).await;
+        });
     }
 }
 
-/// A connection and its socket. Without a [`hang_up`](Session::hang_up) the socket is shut down: only that ends the driver's thread when the
-/// peer is silent.
+/// A connection and its socket, which is shut down with it: only that ends the driver's thread when the peer is silent.
 pub struct Link {
     connection: Connection,
-    socket: Socket,
+    _socket: Socket,
 }
 
 /// A second handle of a socket, which shuts it down when dropped.
-struct Socket(Option<StdStream>);
+struct Socket(StdStream);
 
 impl Socket {
     fn of(stream: TcpStream) -> Result<(TcpStream, Self), Failure> {
         let stream = stream.into_std().map_err(Failure::network)?;
-        let socket = Self(Some(stream.try_clone().map_err(Failure::network)?));
+        let socket = Self(stream.try_clone().map_err(Failure::network)?);
         Ok((TcpStream::from_std(stream).map_err(Failure::network)?, socket))
-    }
-
-    fn keep_open(&mut self) {
-        self.0 = None;
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(socket) = &self.0 {
-            // Fails when the peer was faster, which is as good.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        // Fails when the peer was faster, which is as good.
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
@@ -176,7 +178,7 @@ async fn shake_hands(uri: AMQPUri, stream: AsyncTcpStream<Compat<TcpStream>>, so
         properties,
     ));
     let connection = handshake.await.map_err(Failure::internal)?.map_err(failure)?;
-    Ok(Link { connection, socket })
+    Ok(Link { connection, _socket: socket })
 }
 
 fn queue_failure(name: &str, error: Error) -> Failure {
@@ -197,6 +199,9 @@ fn failure(error: Error) -> Failure {
     let (class, message) = match error.kind() {
         ErrorKind::ProtocolError(said) => match said.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (FailureClass::Rejected, "the credentials are not accepted"),
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("limit") => {
+                (FailureClass::Exhausted, "no more connections are allowed there")
+            }
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (FailureClass::Rejected, "there is no such vhost, or it is not ours"),
             AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => (FailureClass::Unhealthy, "the broker closed the connection"),
             AMQPErrorKind::Hard(AMQPHardError::RESOURCEERROR) => (FailureClass::Exhausted, "the broker is out of resources"),

@@ -3,14 +3,16 @@
 use crate::{
     contract::prelude::*,
     endpoint,
-    net::{Address, Dialer},
+    meter::{Meter, Metered, TOO_LONG},
+    net::{Address, Dialer, Stream},
     tls,
 };
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, ServerErrorKind,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, ServerErrorKind,
     aio::MultiplexedConnection,
 };
 use std::{collections::HashMap, io};
+use tokio::{net::UnixStream, task::AbortHandle};
 
 /// Sends `PING`. The connection is kept; `INFO` travels in the same round trip for what is observed, and may be forbidden.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,10 +34,26 @@ pub struct Config {
 
 /// A check of one server.
 pub struct Redis {
-    client: Client,
+    info: ConnectionInfo,
     dialer: Dialer,
-    kept: Kept<MultiplexedConnection>,
+    kept: Kept<Link>,
 }
+
+/// A connection, and the task of the driver's that reads it.
+pub struct Link {
+    connection: MultiplexedConnection,
+    driver: AbortHandle,
+    meter: Meter,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// The longest answer that is read: `INFO` has a few thousand bytes, and a peer that sends without end must not fill our memory.
+const ANSWER: usize = 1 << 20;
 
 /// As people write it, as the driver knows it.
 const SCHEMES: &[(&str, &str)] = &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
@@ -66,7 +84,7 @@ password = "${REDIS_PASSWORD}"
         }
         info = info.set_redis_settings(settings);
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { client: Client::open(info).map_err(unusable)?, dialer: Dialer::default(), kept })
+        Ok(Self { info, dialer: Dialer::default(), kept })
     }
 }
 
@@ -79,23 +97,34 @@ impl Check for Redis {
 
 #[async_trait]
 impl Session for Redis {
-    type Connection = MultiplexedConnection;
+    type Connection = Link;
 
-    async fn open(&self) -> Result<MultiplexedConnection, Failure> {
-        match self.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                self.dialer.resolve(&Address::new(host, *port)).await?;
-            }
-            _ => {}
-        }
+    async fn open(&self) -> Result<Link, Failure> {
+        let meter = Meter::new(ANSWER);
+        let stream: Stream = match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) => tls::open(&self.dialer, &Address::new(host, *port), false).await?,
+            ConnectionAddr::TcpTls { host, port, .. } => tls::open(&self.dialer, &Address::new(host, *port), true).await?,
+            ConnectionAddr::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(Failure::network)?),
+            _ => return Err(Failure::internal("an address of another sort")),
+        };
         // The driver's own limits of 1 s and 500 ms would speak before ours.
         let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&unlimited).await.map_err(failure)
+        let metered = Metered::new(stream, meter.clone());
+        match MultiplexedConnection::new_with_config(self.info.redis_settings(), metered, unlimited).await {
+            Ok((connection, driver)) => {
+                let driver = tokio::spawn(driver).abort_handle();
+                Ok(Link { connection, driver, meter })
+            }
+            // A server without a free slot says so and hangs up, while the driver still sends; it sees only the end.
+            Err(_) if meter.began_with(b"-ERR max number of clients") => Err(Failure::exhausted("no more connections are allowed there")),
+            Err(error) => Err(failure(error)),
+        }
     }
 
-    async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<Observation, Failure> {
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        link.meter.refill(ANSWER);
         let (pong, info): (RedisResult<String>, RedisResult<String>) =
-            redis::pipe().cmd("PING").cmd("INFO").ignore_errors().query_async(connection).await.map_err(failure)?;
+            redis::pipe().cmd("PING").cmd("INFO").ignore_errors().query_async(&mut link.connection).await.map_err(failure)?;
         let pong = pong.map_err(failure)?;
         if pong != "PONG" {
             return Err(Failure::protocol("another answer than PONG"));
@@ -131,7 +160,6 @@ fn failure(error: RedisError) -> Failure {
         }
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureClass::Unhealthy, "the server answered with an error"),
         (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => (FailureClass::Protocol, "the answer is not in Redis's protocol"),
-        _ if tls::is_tls(&error) => (FailureClass::Tls, "the TLS handshake failed"),
         (ErrorKind::Io, _) => return network(error),
         _ => return Failure::internal(error),
     };
@@ -144,18 +172,8 @@ fn network(error: RedisError) -> Failure {
         error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
         error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
         error if error.is_timeout() => io::ErrorKind::TimedOut,
-        error => error.source_kind(),
+        error if error.to_string().contains(TOO_LONG) => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
     };
     Failure::network(io::Error::new(kind, error))
-}
-
-/// The kind of the input or output error that caused another error.
-trait SourceKind {
-    fn source_kind(&self) -> io::ErrorKind;
-}
-
-impl SourceKind for RedisError {
-    fn source_kind(&self) -> io::ErrorKind {
-        std::error::Error::source(self).and_then(|source| source.downcast_ref::<io::Error>()).map_or(io::ErrorKind::Other, io::Error::kind)
-    }
 }

@@ -1,17 +1,31 @@
 //! What the SQL databases share: one row of an answer, and how sqlx's errors become failures.
 
-use crate::contract::{Failure, FailureClass};
+use crate::{
+    contract::{Failure, FailureClass},
+    tls,
+};
 use sqlx::Error;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use std::io::ErrorKind;
 
-/// Compares the first column of the first row with what is expected.
-pub(crate) fn expect(found: Option<&str>, expected: Option<&str>) -> Result<(), Failure> {
-    match (found, expected) {
-        (found, Some(expected)) if found != Some(expected) => Err(Failure::unhealthy(if found.is_none() {
-            "the query returned nothing"
-        } else {
-            "the query did not return the expected value"
-        })),
+/// Looks at an answer: whether there was a row, and what its first column holds. There must be one, and it must hold what is expected, if
+/// anything is.
+pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> Result<(), Failure> {
+    match expected {
+        _ if !row => Err(Failure::unhealthy("the query returned no row")),
+        Some(expected) if found != Some(expected) => Err(Failure::unhealthy("the query did not return the expected value")),
         _ => Ok(()),
+    }
+}
+
+/// An error while a connection is opened: over a network a missing file is not the server's socket, but a certificate's file on our side.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn open_failure(error: Error, local: bool, failure: fn(Error) -> Failure) -> Failure {
+    match error {
+        Error::Io(error) if !local && error.kind() == ErrorKind::NotFound => {
+            Failure::internal(error).saying("a file that the URL names cannot be read")
+        }
+        error => failure(error),
     }
 }
 
@@ -22,7 +36,7 @@ pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &
             let (class, message) = classify(said.code().as_deref().unwrap_or_default());
             Failure::new(class, message).because(said.message().to_owned())
         }
-        Error::Io(error) => Failure::network(error),
+        Error::Io(error) => tls::io_failure(error),
         Error::Tls(error) => Failure::tls(error),
         Error::Configuration(error) => Failure::internal(error).saying("the driver does not take these settings"),
         error @ (Error::Protocol(_) | Error::Decode(_) | Error::ColumnDecode { .. }) => Failure::protocol(error),

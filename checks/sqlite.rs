@@ -117,7 +117,8 @@ impl Session for File {
         }
         if let Some(query) = &self.config.query {
             let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            sql::expect(answer.as_ref().and_then(text).as_deref(), self.config.expect.as_deref())?;
+            let first = answer.as_ref().and_then(text);
+            sql::expect(answer.is_some(), first.as_deref(), self.config.expect.as_deref())?;
         }
         let size = std::fs::metadata(&self.config.path).map_err(unreadable)?.len();
         Ok(Observation::pass().with("size_bytes", size).with_some("journal_mode", text(&journal_mode)))

@@ -1,17 +1,43 @@
 //! TLS: rustls with the system's trusted roots, shared by every kind that speaks it.
 
-use crate::contract::{Failure, FailureClass};
+use crate::contract::{Blocking, Failure, FailureClass};
+#[cfg(feature = "net")]
+use crate::net::{Address, Dialer, Stream};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use std::{
     error::Error,
+    fmt::Write as _,
     io,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// The system's trust store, like the environment, belongs to the process; it is read once, since that takes tens of milliseconds.
-static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+static SYSTEM: LazyLock<System> = LazyLock::new(System::default);
+
+#[derive(Default)]
+struct System {
+    reading: Blocking,
+    roots: OnceLock<Roots>,
+}
+
+#[derive(Clone)]
+struct Roots {
+    config: Arc<ClientConfig>,
+    pem: Arc<[u8]>,
+}
+
+impl System {
+    async fn roots(&self) -> Result<Roots, Failure> {
+        if let Some(roots) = self.roots.get() {
+            return Ok(roots.clone());
+        }
+        let roots = self.reading.run(read).await??;
+        Ok(self.roots.get_or_init(|| roots).clone())
+    }
+}
 
 /// Client settings that trust what the system trusts.
 ///
@@ -19,23 +45,41 @@ static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 ///
 /// [`FailureClass::Internal`] when this machine trusts nobody: no root certificates are installed.
 pub async fn system_config() -> Result<Arc<ClientConfig>, Failure> {
-    if let Some(config) = SYSTEM.get() {
-        return Ok(Arc::clone(config));
-    }
-    let config = tokio::task::spawn_blocking(read_system).await.map_err(Failure::internal)??;
-    Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
+    SYSTEM.roots().await.map(|roots| roots.config)
 }
 
-fn read_system() -> Result<Arc<ClientConfig>, Failure> {
+/// The system's trusted roots as one PEM text, for drivers that make their own settings of it.
+#[cfg(feature = "sql")]
+pub(crate) async fn system_roots_pem() -> Result<Vec<u8>, Failure> {
+    SYSTEM.roots().await.map(|roots| roots.pem.to_vec())
+}
+
+fn read() -> Result<Roots, Failure> {
+    let certificates = rustls_native_certs::load_native_certs().certs;
+    let mut pem = String::new();
+    for certificate in &certificates {
+        // Writing to a String cannot fail.
+        let _ = writeln!(pem, "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", BASE64_STANDARD.encode(certificate));
+    }
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
         return Err(Failure::new(FailureClass::Internal, "this machine has no root certificates: install ca-certificates"));
     }
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Failure::internal)
-        .map(|builder| Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
+    let config = builder.map_err(Failure::internal)?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Roots { config: Arc::new(config), pem: pem.into_bytes().into() })
+}
+
+/// Opens a connection, encrypted or not.
+///
+/// # Errors
+///
+/// What the resolver, the network or TLS says.
+#[cfg(feature = "net")]
+pub async fn open(dialer: &Dialer, address: &Address, encrypted: bool) -> Result<Stream, Failure> {
+    let stream = dialer.connect(address).await?;
+    Ok(if encrypted { Box::new(handshake(&address.host, stream).await?) } else { Box::new(stream) })
 }
 
 /// Shakes hands on an open connection with a server that must prove to be `host`.

@@ -1,6 +1,6 @@
 //! A component: a check with a name and a policy.
 
-use allswell_checks::contract::Check;
+use allswell_checks::contract::{Check, TimeSpan};
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// A component's or group's name: `[a-z][a-z0-9_]*` without `__`, so that it can be a TOML key, a part of an environment variable's name and
@@ -91,7 +91,7 @@ impl Policy {
     /// The age from which a result is not believed any more: two intervals and the timeout, at least 2 s.
     #[must_use]
     pub fn max_age(&self) -> Duration {
-        (self.interval * 2 + self.timeout).max(Duration::from_secs(2))
+        self.interval.saturating_mul(2).saturating_add(self.timeout).clamp(Duration::from_secs(2), TimeSpan::LONGEST)
     }
 }
 

@@ -1,12 +1,18 @@
 //! The one kept connection of a check.
 
-use super::{Failure, Observation, TimeSpan};
+use super::{Failure, FailureClass, Observation, TimeSpan};
 use async_trait::async_trait;
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
-use tokio::time::Instant;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How a check with connections looks at its backend: open one, ask on it, hang up.
 #[async_trait]
@@ -25,6 +31,12 @@ pub trait Session: Send + Sync {
         drop(connection);
     }
 }
+
+/// How long a kept connection may be silent until a new one is tried beside it.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a backend may take to notice that a slot is free again.
+const SLOT: Duration = Duration::from_millis(100);
 
 /// Whether a connection is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -68,23 +80,52 @@ impl<C: Send> Kept<C> {
         Self { slot: Mutex::new(None), reuse, max_age }
     }
 
-    /// Asks on the kept connection, or on a new one when there is none, it has grown old, or the answer was a failure.
+    /// Asks on the kept connection, or on a new one when there is none, it has grown old, the answer was a failure, or none came for a
+    /// second: a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
     ///
     /// Adds `connect_ms` when a connection was opened, and `query_ms`.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
-        let mut old = None;
-        if let Some((mut connection, opened)) = self.take() {
-            if opened.elapsed() < self.max_age.0.0 {
-                let asked = Instant::now();
-                if let Ok(observation) = session.ask(&mut connection).await {
-                    let observation = observation.took("query_ms", asked.elapsed());
+        match self.take() {
+            Some((mut connection, opened)) if opened.elapsed() < self.max_age.0.0 => {
+                let mut asked = Box::pin(async {
+                    let began = Instant::now();
+                    let observation = session.ask(&mut connection).await.ok()?;
+                    Some(observation.took("query_ms", began.elapsed()))
+                });
+                let answer = match timeout(SILENCE, asked.as_mut()).await {
+                    Ok(answer) => answer,
+                    Err(_) => match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
+                        Either::Left((Some(observation), _)) => Some(observation),
+                        // What a new connection says counts, and what the old one would have said is never read.
+                        Either::Left((None, fresh)) => return fresh.await,
+                        Either::Right((result, _)) => return result,
+                    },
+                };
+                drop(asked);
+                if let Some(observation) = answer {
                     self.put(connection, opened);
                     return Ok(observation);
                 }
-            } else {
-                old = Some(connection);
+                self.fresh(session).await
             }
+            Some((connection, _)) => {
+                // First, since there may be a slot for one connection only.
+                S::hang_up(connection).now_or_never();
+                match self.fresh(session).await {
+                    Err(failure) if failure.class() == FailureClass::Exhausted => {
+                        // The slot that was given back may not be free yet.
+                        sleep(SLOT).await;
+                        self.fresh(session).await
+                    }
+                    result => result,
+                }
+            }
+            None => self.fresh(session).await,
         }
+    }
+
+    /// Asks on a new connection, and keeps it.
+    async fn fresh<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         let opening = Instant::now();
         let mut connection = session.open().await?;
         let opened = Instant::now();
@@ -92,9 +133,6 @@ impl<C: Send> Kept<C> {
         if self.reuse == Reuse::Kept {
             self.put(connection, opened);
         } else {
-            old = Some(connection);
-        }
-        if let Some(connection) = old {
             S::hang_up(connection).now_or_never();
         }
         Ok(observation)
@@ -112,18 +150,16 @@ impl<C: Send> Kept<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
-        time::Duration,
-    };
-    use tokio::time::{advance, timeout};
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use tokio::time::advance;
 
     /// Hands out numbered connections; connections up to `dead` answer no more.
     #[derive(Default)]
     struct Numbered {
         opened: AtomicU32,
         dead: AtomicU32,
-        hangs: AtomicBool,
+        /// Connections up to this one are silent for ever.
+        silent: AtomicU32,
     }
 
     #[async_trait]
@@ -135,7 +171,7 @@ mod tests {
         }
 
         async fn ask(&self, connection: &mut u32) -> Result<Observation, Failure> {
-            if self.hangs.load(SeqCst) {
+            if *connection <= self.silent.load(SeqCst) {
                 std::future::pending::<()>().await;
             }
             if *connection <= self.dead.load(SeqCst) {
@@ -178,10 +214,21 @@ mod tests {
     async fn one_that_was_dropped_half_way_is_not_used_again() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
-        session.hangs.store(true, SeqCst);
-        assert!(timeout(Duration::from_secs(1), kept.probe(&session)).await.is_err());
-        session.hangs.store(false, SeqCst);
+        session.silent.store(u32::MAX, SeqCst);
+        assert!(timeout(Duration::from_secs(5), kept.probe(&session)).await.is_err());
+        session.silent.store(0, SeqCst);
+        assert_eq!(number(&kept, &session).await, 3, "the second was tried beside the first, and dropped with it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_one_is_tried_beside_a_silent_one() {
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        session.silent.store(1, SeqCst);
+        let start = Instant::now();
         assert_eq!(number(&kept, &session).await, 2);
+        assert_eq!(start.elapsed(), SILENCE);
+        assert_eq!(number(&kept, &session).await, 2, "it is kept from then on");
     }
 
     #[tokio::test]

@@ -9,6 +9,9 @@ use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 pub struct TimeSpan(pub Duration);
 
 impl TimeSpan {
+    /// Longer ones are refused where they are read: clocks cannot count that far.
+    pub const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
     /// That many seconds.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
@@ -26,9 +29,9 @@ impl FromStr for TimeSpan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\""))
+        let duration = humantime::parse_duration(text)
+            .map_err(|_| format!("`{text}` is not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\""))?;
+        if duration > Self::LONGEST { Err(format!("`{text}` is longer than a hundred years")) } else { Ok(Self(duration)) }
     }
 }
 
@@ -242,6 +245,7 @@ mod tests {
     #[test]
     fn a_duration_needs_a_unit() {
         assert_eq!("1m 30s".parse(), Ok(TimeSpan::seconds(90)));
+        assert!("18446744073709551615s".parse::<TimeSpan>().is_err_and(|message| message.contains("hundred years")));
         assert!("10".parse::<TimeSpan>().is_err_and(|message| message.contains("`10` is not a duration")));
     }
 }

@@ -3,7 +3,7 @@
 use super::{DONE, NOT_WELL, USAGE, complain, configured, duration, print};
 use crate::{config::Sources, registry::Registry};
 use allswell_checks::{
-    net::{Address, Dialer},
+    net::{Address, Dialer, Stream},
     tls,
 };
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use hyper::{
     Request, StatusCode, Uri,
     client::conn::http1::handshake,
     header::{CONNECTION, HOST, USER_AGENT},
-    rt::{Read, Write},
 };
 use hyper_util::rt::TokioIo;
 use std::{error::Error, time::Duration};
@@ -90,20 +89,15 @@ async fn ask(uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
     let encrypted = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap_or_default();
     let address = Address::new(host, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }));
-    let stream = Dialer::default().connect(&address).await?;
-    if encrypted {
-        let stream = tls::handshake(&address.host, stream).await?;
-        exchange(TokioIo::new(stream), uri).await
-    } else {
-        exchange(TokioIo::new(stream), uri).await
-    }
+    let stream = tls::open(&Dialer::default(), &address, encrypted).await?;
+    exchange(TokioIo::new(stream), uri).await
 }
 
-async fn exchange<S: Read + Write + Send + Unpin + 'static>(stream: S, uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
+async fn exchange(stream: TokioIo<Stream>, uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
     let (mut sender, connection) = handshake(stream).await?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
-        .header(HOST, uri.authority().map_or("", |authority| authority.as_str()))
+        .header(HOST, host_header(uri))
         .header(USER_AGENT, concat!("allswell/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
@@ -116,6 +110,12 @@ async fn exchange<S: Read + Write + Send + Unpin + 'static>(stream: S, uri: &Uri
     // The connection ends with the answer, or the answer says why it did not come.
     let (answer, _) = tokio::join!(answer, connection);
     answer
+}
+
+/// Host and port, without the user-info that a URL may have.
+fn host_header(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]

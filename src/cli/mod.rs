@@ -63,7 +63,7 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: &Regist
     let mut code = DONE;
     for file in &arguments.env_file {
         if let Err(error) = environment.add_file(file) {
-            complain(&format!("error: {}: {error}", file.display()));
+            complain(&format!("error: {error}"));
             code = USAGE;
         }
     }
@@ -134,7 +134,12 @@ fn answers(configured: &Configured) -> Answers {
 }
 
 fn limits(server: &ServerSettings) -> Limits {
-    Limits { max_connections: server.max_connections, header_timeout: server.header_timeout.0, idle_timeout: server.idle_timeout.0 }
+    Limits {
+        max_connections: server.max_connections,
+        header_timeout: server.header_timeout.0,
+        idle_timeout: server.idle_timeout.0,
+        deadline: server.deadline.0,
+    }
 }
 
 /// A duration on the command line.

@@ -2,7 +2,7 @@
 
 use super::{DONE, NOT_WELL, answers, builder, complain, configured, limits};
 use crate::{
-    config::{Configured, Sources},
+    config::{Configured, Override, Sources},
     engine::Aggregator,
     http::{Server, service},
     registry::Registry,
@@ -33,7 +33,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, mut sources: Sources, registry: &Registry) -> u8 {
         if let Some(listen) = self.listen {
-            sources.overrides.push((vec!["server".to_owned(), "listen".to_owned()], listen));
+            sources.overrides.push(Override { flag: "--listen", key: vec!["server".to_owned(), "listen".to_owned()], value: listen });
         }
         let configured = match configured(&sources, registry) {
             Ok(configured) => configured,
@@ -100,20 +100,19 @@ async fn serve(configured: &Configured, engine: &Runtime) -> u8 {
         tracing::warn!("ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
     }
     let aggregator = builder(configured).start_on(engine.handle());
-    let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
-    tracing::info!(address, components = configured.components.len(), "listening");
-    let server = Server::new(service(&aggregator, &answers(configured)), limits(settings));
-    match end(&aggregator, settings.drain.0) {
-        Ok(end) => {
-            server.run(listener, end).await;
-            tracing::info!("ended");
-            DONE
-        }
+    // Before anybody is told that we listen: a signal that comes then must find us ready.
+    let end = match end(&aggregator, settings.drain.0) {
+        Ok(end) => end,
         Err(error) => {
             complain(&format!("error: cannot listen for signals: {error}"));
-            NOT_WELL
+            return NOT_WELL;
         }
-    }
+    };
+    let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
+    tracing::info!(address, components = configured.components.len(), "listening");
+    Server::new(service(&aggregator, &answers(configured)), limits(settings)).run(listener, end).await;
+    tracing::info!("ended");
+    DONE
 }
 
 /// Done when the service is to end: at once on SIGINT, after draining on SIGTERM, at once on a second signal of either sort.

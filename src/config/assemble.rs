@@ -7,7 +7,7 @@ use super::{
     interpolate::Interpolated,
     locate::{Place, Places},
     prepare::prepare,
-    settings::{FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
+    settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
 };
 use crate::{
     component::{CheckName, Component},
@@ -33,7 +33,8 @@ pub(crate) fn assemble(
     places: &Places<'_>,
     registry: &Registry,
 ) -> Assembled {
-    let mut assembler = Assembler { interpolated, places, registry, problems, warnings: Vec::new(), secrets: Vec::new() };
+    let gone = interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect();
+    let mut assembler = Assembler { interpolated, places, registry, problems, warnings: Vec::new(), secrets: Vec::new(), gone };
     let checks = assembler.take_tables(&mut merged, "checks");
     let groups = assembler.take_tables(&mut merged, "groups");
     let settings = assembler.settings(merged);
@@ -46,9 +47,10 @@ pub(crate) fn assemble(
             names.extend(checks.keys().cloned());
             made.extend(checks.into_iter().filter_map(|(name, check)| assembler.check(&name, check, &defaults)));
         }
-        // Nothing but mistakes may be left of what was asked for: then nothing is discovered in its place.
-        _ if !assembler.problems.is_empty() => {}
-        _ => made.extend(assembler.discovered(&defaults)),
+        _ => {
+            made.extend(assembler.discovered(&defaults));
+            names.extend(made.iter().map(|made| made.component.name.to_string()));
+        }
     }
     let groups = assembler.groups(groups.unwrap_or_default(), &names);
 
@@ -56,6 +58,10 @@ pub(crate) fn assemble(
     let origins = made.iter().map(|made| (made.component.name.clone(), made.origin.clone())).collect();
     let mut redactor = Redactor::new(&assembler.secrets);
     redactor.forget(|word| registry.get(word).is_some());
+    // A secret may stand where it should not, and be quoted as the mistake that it is.
+    for problem in assembler.problems.iter_mut().chain(&mut assembler.warnings) {
+        problem.redact(&redactor);
+    }
     let configured = settings.map(|settings| Configured {
         settings,
         components: made.into_iter().map(|made| made.component).collect(),
@@ -83,6 +89,8 @@ struct Assembler<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     secrets: Vec<Secret>,
+    /// Keys whose values could not be had: a reference that does not resolve, a file that cannot be read.
+    gone: Vec<Vec<String>>,
 }
 
 impl<'a> Assembler<'a> {
@@ -91,15 +99,15 @@ impl<'a> Assembler<'a> {
         Problem { place: self.places.of(&path), path, message: finding.message, hint: finding.hint }
     }
 
-    /// Adds findings about the table at `path`; what follows from a reference that did not resolve is not said twice.
+    /// Adds findings about the table at `path`; that a key is missing whose value could not be had is not said as well.
     fn report(&mut self, path: &[String], findings: Vec<Finding>) {
         for finding in findings {
-            let gone = |(key, _): &(Vec<String>, String)| {
+            let gone = |key: &Vec<String>| {
                 key.len() == path.len() + 1
                     && key.starts_with(path)
                     && finding.message == format!("the key `{}` is missing", key[path.len()])
             };
-            if !self.interpolated.mistakes.iter().any(gone) {
+            if !self.gone.iter().any(gone) {
                 let problem = self.locate(path, finding);
                 self.problems.push(problem);
             }
@@ -126,7 +134,9 @@ impl<'a> Assembler<'a> {
     }
 
     fn prepare(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
-        let findings = prepare(table, schema, path, self.interpolated, &mut self.secrets);
+        let findings = prepare(table, schema, path, self.interpolated, self.places, &mut self.secrets);
+        let keys = findings.iter().filter_map(|finding| finding.path.last()?.strip_suffix("_file"));
+        self.gone.extend(keys.map(|key| [path, &[key.to_owned()]].concat()));
         self.report(path, findings);
     }
 
@@ -167,6 +177,9 @@ impl<'a> Assembler<'a> {
                 None
             }
         };
+        if BUILT_IN.contains(&name) {
+            self.report(&path, vec![Finding::new(Vec::<String>::new(), "this is the name of a group that is built in; choose another")]);
+        }
         let policy = self.policy(&mut table, defaults, &path);
         let kind = self.kind(&mut table, &path)?;
         let component = self.component(valid, kind, table, policy, &path)?;

@@ -1,6 +1,6 @@
 //! What an application's environment already tells, for when no check is configured.
 
-use super::{environment::Environment, error::Problem, locate::Place};
+use super::{environment::Environment, error::Problem, locate::Place, settings::BUILT_IN};
 use crate::{
     component::CheckName,
     registry::{Kind, Registry},
@@ -39,6 +39,9 @@ const KNOWN: &[&str] = &[
     "OPENSEARCH_URL",
 ];
 
+/// Variables that name something else than a URL of a database, cache or queue, and something that an application needs all the same.
+const KNOWN_OTHERS: &[&str] = &["AWS_STORAGE_BUCKET_NAME", "EMAIL_URL", "S3_BUCKET", "SMTP_URL"];
+
 /// Looks through the environment and at the machine.
 pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
     let mut found = Vec::new();
@@ -55,15 +58,28 @@ pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<D
             }
             continue;
         };
-        if !urls.insert(url) {
+        if urls.contains(url) {
             continue;
         }
-        match (stem.to_ascii_lowercase().parse(), own_keys(kind, url)) {
-            (Ok(name), Some(table)) => found.push(Discovered { name, kind: kind.name, table, origin: variable.to_owned(), host: false }),
-            (Err(_), Some(_)) => warnings.push(warning("not checked: the variable's name makes no name for a check".to_owned())),
-            // A database in memory is nothing that could fail.
-            (_, None) => {}
+        if url.split_once("://").is_some_and(|(_, rest)| rest.contains("://")) {
+            warnings.push(warning("not checked: a list of several URLs; configure a check for each".to_owned()));
+            continue;
         }
+        let Some(table) = own_keys(kind, url) else { continue };
+        // `X_URL` and `X_URI` cannot both be `x`.
+        let names = [stem, variable].into_iter().filter_map(|name| name.to_ascii_lowercase().parse().ok());
+        let free = |name: &CheckName| !BUILT_IN.contains(&name.as_str()) && found.iter().all(|other: &Discovered| other.name != *name);
+        match names.into_iter().find(free) {
+            Some(name) => {
+                urls.insert(url);
+                found.push(Discovered { name, kind: kind.name, table, origin: variable.to_owned(), host: false });
+            }
+            None => warnings.push(warning("not checked: the variable's name makes no name for a check".to_owned())),
+        }
+    }
+    for variable in KNOWN_OTHERS.iter().filter(|variable| environment.get(variable).is_some()) {
+        let message = "not checked: this build has no kind for it".to_owned();
+        warnings.push(Problem { place: Place::Variable((*variable).to_owned()), path: Vec::new(), message, hint: None });
     }
     let host = host(registry).into_iter().filter(|check| found.iter().all(|other| other.name != check.name)).collect::<Vec<_>>();
     found.extend(host);
@@ -133,6 +149,10 @@ mod tests {
             ("CACHE_URL", "redis://cache"),
             ("REPORTS_URI", "mysql2://db/reports"),
             ("CELERY_BROKER_URL", "amqps://mq/"),
+            ("APP__DB_URL", "redis://db"),
+            ("DB_URL", "redis://db"),
+            ("LIVE_URL", "redis://live"),
+            ("REPORTS_URL", "mysql://db/other"),
             ("SLACK_WEBHOOK_URL", "https://hooks.example/T0"),
             ("ALLSWELL_CHECKS__X__URL", "postgres://db"),
             ("EMPTY_URL", ""),
@@ -143,21 +163,32 @@ mod tests {
                 "database: postgres from DATABASE_URL",
                 "redis: redis from REDIS_URL",
                 "celery_broker: rabbitmq from CELERY_BROKER_URL",
+                "db: redis from DB_URL",
+                "live_url: redis from LIVE_URL",
                 "reports: mysql from REPORTS_URI",
+                "reports_url: mysql from REPORTS_URL",
             ]
         );
-        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(warnings, ["APP__DB_URL: not checked: the variable's name makes no name for a check"]);
     }
 
     #[test]
     fn what_cannot_be_used_is_told_where_everybody_expects_it_to_work() {
-        let (found, warnings) = discovered(&[("NATS_URL", "nats://mq"), ("OTHER_URL", "foo://bar"), ("X__Y_URL", "redis://a")]);
+        let (found, warnings) = discovered(&[
+            ("NATS_URL", "nats://mq"),
+            ("OTHER_URL", "foo://bar"),
+            ("X__Y_URL", "redis://a"),
+            ("CELERY_BROKER_URL", "amqp://a:5672//;amqp://b:5672//"),
+            ("S3_BUCKET", "media"),
+        ]);
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(
             warnings,
             [
+                "CELERY_BROKER_URL: not checked: a list of several URLs; configure a check for each",
                 "NATS_URL: not checked: this build has no kind for the scheme of this URL",
                 "X__Y_URL: not checked: the variable's name makes no name for a check",
+                "S3_BUCKET: not checked: this build has no kind for it",
             ]
         );
     }

@@ -1,7 +1,8 @@
 //! The environment as a value: read once, by `main`, and handed down.
 
+use super::error::file_trouble;
 use figment::value::{Dict, Value};
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// Environment variables.
 #[derive(Clone, Default)]
@@ -22,17 +23,27 @@ impl Environment {
 
     /// Adds the variables of a file of `NAME=value` lines; those that are set already win, as they do for the application.
     ///
+    /// Values are taken literally, as Docker and systemd do, so that a password may hold a `$`; one pair of quotes around a value is
+    /// taken off. Empty lines and lines that begin with `#` are passed over, and so is `export` before a name.
+    ///
     /// # Errors
     ///
-    /// When the file cannot be read, or a line of it is not `NAME=value`; the line is not quoted.
-    pub fn add_file(&mut self, path: &Path) -> io::Result<()> {
-        let lines = dotenvy::from_path_iter(path).map_err(plain)?;
-        for (line, variable) in lines.enumerate() {
-            let (name, value) = variable.map_err(|error| match error {
-                dotenvy::Error::LineParse(..) => io::Error::other(format!("the variable number {} is not written as NAME=value", line + 1)),
-                error => plain(error),
-            })?;
-            self.0.entry(name).or_insert(value);
+    /// When the file cannot be read, or a line of it is not `NAME=value`; the line is told by its number and not quoted.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {}", path.display(), file_trouble(&error)))?;
+        for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let valid = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            match line.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+                Some((name, value)) if valid(name) => {
+                    let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+                    self.0.entry(name.to_owned()).or_insert_with(|| quoted.unwrap_or(value).to_owned());
+                }
+                _ => return Err(format!("{}:{number}: expected NAME=value", path.display())),
+            }
         }
         Ok(())
     }
@@ -110,13 +121,6 @@ pub(crate) fn insert(table: &mut Dict, key: &[String], value: Value) {
     }
 }
 
-fn plain(error: dotenvy::Error) -> io::Error {
-    match error {
-        dotenvy::Error::Io(error) => error,
-        _ => io::Error::other("not a file of NAME=value lines"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,12 +140,13 @@ mod tests {
     fn a_file_adds_what_is_not_set_and_never_quotes_a_line() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join(".env");
-        std::fs::write(&path, "# comment\nexport A=1\nB='two words'\n").expect("a file");
+        fs::write(&path, "# comment\n\nexport A=1\nB='two words'\nC = pa$ecret#1\nD=\"\"\n").expect("a file");
         let mut environment = Environment::new([("A".to_owned(), "0".to_owned())]);
         environment.add_file(&path).expect("it reads");
-        assert_eq!((environment.get("A"), environment.get("B")), (Some("0"), Some("two words")));
-        std::fs::write(&path, "A=1\nhunter2 = x y z\n").expect("a file");
-        let error = environment.add_file(&path).expect_err("it is wrong").to_string();
-        assert!(error.contains("number 2") && !error.contains("hunter2"), "{error}");
+        let values = ["A", "B", "C", "D"].map(|name| environment.get_even_empty(name).expect("it is set"));
+        assert_eq!(values, ["0", "two words", "pa$ecret#1", ""]);
+        fs::write(&path, "A=1\nhunter2 = x y z\nnothing hunter2\n").expect("a file");
+        let error = environment.add_file(&path).expect_err("it is wrong");
+        assert!(error.ends_with(".env:3: expected NAME=value"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, in words for the person who has to mend it.
 
 use super::locate::Place;
+use allswell_checks::contract::Redactor;
 use std::{fmt, io};
 
 /// One thing that is wrong, and where.
@@ -14,6 +15,13 @@ pub struct Problem {
     pub(crate) message: String,
     /// What to do.
     pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    /// Takes secrets out of what is said. A hint is made of our own words alone.
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        self.message = redactor.redact(&self.message).into_owned();
+    }
 }
 
 impl fmt::Display for Problem {

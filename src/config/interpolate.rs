@@ -26,7 +26,8 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
             None => (&inside[..end], None),
         };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return Err(format!("`${{{}}}` is not a variable's name", name.chars().take(40).collect::<String>()));
+            // It is not quoted: it may be half of a password.
+            return Err("what stands in `${…}` is not a variable's name; a literal `${` is written `$${`".to_owned());
         }
         // As in a shell, an empty variable takes the default, and without a default is what it is.
         let value = match default {

@@ -6,7 +6,7 @@ use super::{
     environment::{Environment, insert},
     error::{ConfigError, Problem, file_trouble},
     interpolate::Interpolated,
-    locate::{Document, Place, Places},
+    locate::{Document, Override, Place, Places},
 };
 use crate::registry::Registry;
 use figment::{
@@ -29,8 +29,8 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// Variables: for overrides, for references, for discovery.
     pub environment: Environment,
-    /// Keys given on the command line, the strongest layer.
-    pub overrides: Vec<(Vec<String>, String)>,
+    /// Keys given on the command line.
+    pub overrides: Vec<Override>,
 }
 
 /// Reads a configuration, or finds everything that is wrong with it. Starts nothing.
@@ -46,10 +46,10 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     }
     layers = layers.merge(Serialized::globals(sources.environment.table()));
     let mut merged: Dict = layers.extract().map_err(|error| ConfigError { problems: vec![unmergeable(&error)] })?;
-    for (key, value) in &sources.overrides {
-        insert(&mut merged, key, Value::from(value.as_str()));
+    for given in &sources.overrides {
+        insert(&mut merged, &given.key, Value::from(given.value.as_str()));
     }
-    let places = Places { documents: &documents, environment: &sources.environment };
+    let places = Places { documents: &documents, environment: &sources.environment, overrides: &sources.overrides };
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
     let problems = interpolated.mistakes.iter().map(|(path, message)| Problem {

@@ -20,6 +20,8 @@ pub(crate) enum Place {
     },
     /// An environment variable.
     Variable(String),
+    /// A flag of the command line.
+    Flag(&'static str),
     /// Nowhere in particular.
     Configuration,
 }
@@ -30,9 +32,21 @@ impl fmt::Display for Place {
             Self::File { path, at: Some((line, column)) } => write!(formatter, "{}:{line}:{column}", path.display()),
             Self::File { path, at: None } => write!(formatter, "{}", path.display()),
             Self::Variable(name) => formatter.write_str(name),
+            Self::Flag(name) => formatter.write_str(name),
             Self::Configuration => formatter.write_str("configuration"),
         }
     }
+}
+
+/// A key that was given on the command line, the strongest layer.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// The flag, as in `--listen`.
+    pub flag: &'static str,
+    /// The key that it sets.
+    pub key: Vec<String>,
+    /// Its value.
+    pub value: String,
 }
 
 /// A file that was read, with the places of its keys.
@@ -88,11 +102,15 @@ impl Document {
 pub(crate) struct Places<'a> {
     pub(crate) documents: &'a [Document],
     pub(crate) environment: &'a Environment,
+    pub(crate) overrides: &'a [Override],
 }
 
 impl Places<'_> {
     /// Where the value of a key comes from. For a key that is nowhere: where the table around it is.
     pub(crate) fn of(&self, key: &[String]) -> Place {
+        if let Some(given) = self.overrides.iter().find(|given| given.key == key) {
+            return Place::Flag(given.flag);
+        }
         if let Some(variable) = self.environment.variable_of(key) {
             return Place::Variable(variable);
         }
@@ -115,6 +133,16 @@ impl Places<'_> {
     }
 }
 
+impl Places<'_> {
+    /// How strong the layer is that gives a key.
+    pub(crate) fn layer_of(&self, key: &[String]) -> usize {
+        if self.environment.variable_of(key).is_some() {
+            return usize::MAX;
+        }
+        self.documents.iter().rposition(|document| document.find(key).0 == key.len()).map_or(0, |index| index + 1)
+    }
+}
+
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset)];
     let line = before.matches('\n').count() + 1;
@@ -131,7 +159,7 @@ mod tests {
         let documents = [Document::parse(Path::new("a.toml"), text).expect("it is TOML")];
         let environment = Environment::new([("ALLSWELL_CHECKS__CACHE__URL".to_owned(), "x".to_owned())]);
         let key: Vec<String> = key.split('.').map(str::to_owned).collect();
-        Places { documents: &documents, environment: &environment }.of(&key).to_string()
+        Places { documents: &documents, environment: &environment, overrides: &[] }.of(&key).to_string()
     }
 
     #[test]

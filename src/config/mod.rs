@@ -15,4 +15,5 @@ pub use configured::Configured;
 pub use environment::Environment;
 pub use error::{ConfigError, Problem};
 pub use load::{Sources, load};
+pub use locate::Override;
 pub use settings::{Details, GroupSettings, LogFormat, LogLevel, LogSettings, PolicySettings, ServerSettings, Settings};

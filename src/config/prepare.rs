@@ -1,6 +1,6 @@
 //! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
 
-use super::{error::file_trouble, interpolate::Interpolated};
+use super::{error::file_trouble, interpolate::Interpolated, locate::Places};
 use crate::table::{Finding, is_secret, schema_at, takes};
 use allswell_checks::contract::Secret;
 use figment::{
@@ -9,7 +9,7 @@ use figment::{
     value::{Dict, Value},
 };
 use serde_json::Value as Json;
-use std::{fs, io::Read, path::Path};
+use std::{cmp::Ordering, fs, io::Read, path::Path};
 
 /// Prepares the table at `path`, remembers the secrets in it, and finds what is wrong with their files.
 pub(crate) fn prepare(
@@ -17,6 +17,7 @@ pub(crate) fn prepare(
     schema: &Json,
     path: &[String],
     interpolated: &Interpolated,
+    places: &Places<'_>,
     secrets: &mut Vec<Secret>,
 ) -> Vec<Finding> {
     for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
@@ -26,19 +27,29 @@ pub(crate) fn prepare(
         }
     }
     let mut findings = Vec::new();
-    read_files(table, schema, &mut Vec::new(), &mut findings);
+    let layer = |inner: &[String]| places.layer_of(&[path, inner].concat());
+    read_files(table, schema, &layer, &mut Vec::new(), &mut findings);
     remember(table, schema, &mut Vec::new(), secrets);
     findings
 }
 
 /// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
-fn read_files(table: &mut Dict, schema: &Json, path: &mut Vec<String>, findings: &mut Vec<Finding>) {
+fn read_files(table: &mut Dict, schema: &Json, layer: &dyn Fn(&[String]) -> usize, path: &mut Vec<String>, findings: &mut Vec<Finding>) {
     let within = |path: &[String], key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
     let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
     for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, &within(path, key)))) {
         let file_key = format!("{key}_file");
         let place = within(path, &file_key);
-        if table.contains_key(&key) {
+        // In two layers, the stronger one is meant; in one, nobody knows which.
+        let strength = table.contains_key(&key).then(|| layer(&within(path, &key)).cmp(&layer(&place)));
+        if strength == Some(Ordering::Greater) {
+            table.remove(&file_key);
+            continue;
+        }
+        if strength == Some(Ordering::Less) {
+            table.remove(&key);
+        }
+        if strength == Some(Ordering::Equal) {
             findings.push(Finding::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
         }
         match table.remove(&file_key) {
@@ -54,7 +65,7 @@ fn read_files(table: &mut Dict, schema: &Json, path: &mut Vec<String>, findings:
     for (key, value) in table.iter_mut() {
         if let Value::Dict(_, inner) = value {
             path.push(key.clone());
-            read_files(inner, schema, path, findings);
+            read_files(inner, schema, layer, path, findings);
             path.pop();
         }
     }

@@ -91,6 +91,10 @@ impl ServerSettings {
             positive("header_timeout", self.header_timeout),
             positive("idle_timeout", self.idle_timeout),
         ];
+        if matches!(self.warn_status, 204 | 205 | 304) {
+            let message = format!("{} is a status without a body, and the report has one", self.warn_status);
+            findings.push(Some(Finding::new(["warn_status"], message)));
+        }
         let port = self.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none() {
             let message =
@@ -245,6 +249,9 @@ pub struct GroupSettings {
     /// The HTTP status of `fail` for this group; the server's when it is not given.
     pub fail_status: Option<u16>,
 }
+
+/// Groups that are always there: no check may have such a name.
+pub(crate) const BUILT_IN: [&str; 3] = ["live", "ready", "startup"];
 
 /// Groups by name, as they are written.
 pub(crate) type Groups = BTreeMap<String, GroupSettings>;

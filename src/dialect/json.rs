@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
         summary: full.then_some(&report.summary),
         service: full.then_some(&*report.service),
         generated_at: full.then(|| time(report.generated_at)),
-        draining: report.draining,
+        draining: full && report.draining,
         components: report
             .components
             .iter()
@@ -83,7 +83,7 @@ struct Failure<'a> {
 impl<'a> Entry<'a> {
     /// Names and statuses alone.
     fn brief(component: &ComponentReport) -> Self {
-        Self { status: component.status, muted: component.muted, ..Self::default() }
+        Self { status: component.status, ..Self::default() }
     }
 
     fn full(component: &'a ComponentReport, detail: Detail) -> Self {

@@ -22,15 +22,14 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Time and message of one component.
+/// Time and message of one component, on one line: whatever a check or a driver put into its words, no control character reaches a terminal.
 pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
     let took = component.duration.map_or_else(String::new, |duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3));
     let mut line = format!("{took:>10}");
     if let Some(failure) = &component.failure {
         let _ = write!(line, "  {}: {}", failure.class, failure.message);
         if let Some(cause) = failure.cause.as_ref().filter(|_| detail == Detail::Causes) {
-            // A cause is one line here, whatever the driver put into it.
-            let _ = write!(line, " ({})", cause.split_whitespace().collect::<Vec<_>>().join(" "));
+            let _ = write!(line, " ({cause})");
         }
     }
     if let Some(warning) = &component.warning {
@@ -42,5 +41,5 @@ pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
     if component.status == Status::Fail && !component.critical {
         line.push_str("  (not critical)");
     }
-    line
+    line.replace(char::is_control, " ")
 }

@@ -116,14 +116,17 @@ impl Aggregator {
             components.insert(name, component);
             until = [until, stands_until].into_iter().flatten().min();
         }
-        let circumstances = Circumstances {
+        (Arc::new(Report::new(view, components, self.circumstances())), until)
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
             service: Arc::clone(&self.0.service),
             generated_at: Timestamp::now(),
             draining: self.is_draining(),
             alive: self.is_alive(),
             only_host: self.0.only_host,
-        };
-        (Arc::new(Report::new(view, components, circumstances)), until)
+        }
     }
 
     /// The report on a view, as soon as every component in it has a result to believe, but not later than `deadline`.
@@ -137,11 +140,15 @@ impl Aggregator {
         self.report_on(view)
     }
 
-    /// Probes everything now and reports on a view as soon as all have answered, but not later than `deadline`.
+    /// Probes everything now and reports on a view as soon as all in it have answered, but not later than `deadline`.
     ///
     /// It probes once for all who ask at the same time, and at most once a second; results count like any other. Nothing is lost when the
     /// caller goes away.
     pub async fn fresh(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
+        if *view == View::Live {
+            // Whether the engine moves is no question to a backend.
+            return self.report_by(view, deadline).await;
+        }
         let round = {
             let mut last = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             if last.is_none_or(|last| last.elapsed() >= FRESH) {
@@ -150,10 +157,11 @@ impl Aggregator {
             }
             *self.0.rounds.borrow()
         };
+        let indices = &self.0.views.get(view)?.0;
         let mut answered = 0;
         self.wait(deadline, || {
-            answered = self.0.board.answered(round, answered);
-            answered == self.0.board.len()
+            answered += indices[answered..].iter().take_while(|index| self.0.board.has_answered(**index, round)).count();
+            answered == indices.len()
         })
         .await;
         self.report_on(view)
@@ -175,26 +183,29 @@ impl Aggregator {
                 index
             })
             .collect();
+        let mut components = BTreeMap::new();
         while let Some(index) = probes.next().await {
             let (name, report, _) = board.report(index, Instant::now());
             seen(&name, &report);
+            components.insert(name, report);
         }
-        self.report()
+        // Each as it was when it answered: who waited long for the slowest has not grown old by that.
+        let muted = (0..board.len()).map(|index| board.report(index, Instant::now())).filter(|(_, report, _)| report.muted);
+        components.extend(muted.map(|(name, report, _)| (name, report)));
+        Arc::new(Report::new(&View::Whole, components, self.circumstances()))
     }
 
     /// The view that a name in a URL means: a group or a component.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<View> {
-        let view = match name {
-            "live" => View::Live,
-            "ready" => View::Ready,
-            "startup" => View::Startup,
-            _ => {
-                let name: CheckName = name.parse().ok()?;
-                [View::Group(name.clone()), View::Component(name)].into_iter().find(|view| self.0.views.contains_key(view))?
-            }
-        };
-        Some(view)
+        let known = |view: &View| self.0.views.contains_key(view);
+        let own = name.parse().ok().and_then(|name: CheckName| [View::Component(name.clone()), View::Group(name)].into_iter().find(known));
+        own.or(match name {
+            "live" => Some(View::Live),
+            "ready" => Some(View::Ready),
+            "startup" => Some(View::Startup),
+            _ => None,
+        })
     }
 
     /// All components' names, kinds and policies, by name.

@@ -12,7 +12,7 @@ use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, Ti
 use arc_swap::ArcSwap;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -35,6 +35,8 @@ pub(crate) struct Board {
 struct Entry {
     component: Component,
     state: ArcSwap<State>,
+    /// What the log said last, and since when. Never locked by a poll.
+    announced: Mutex<Option<(Status, Instant)>>,
 }
 
 /// What is known of one component.
@@ -55,11 +57,40 @@ struct LastResult {
     duration: Duration,
 }
 
+/// What a probe brought back, bounded and without secrets.
+pub(crate) struct Outcome {
+    raw: Status,
+    warning: Option<String>,
+    failure: Option<FailureReport>,
+    values: Values,
+}
+
+impl Outcome {
+    /// Calls code of the check's: the `Display` of its errors.
+    pub(crate) fn of(result: Result<Observation, Failure>, redactor: &Redactor) -> Self {
+        match result {
+            Ok(observation) => {
+                let (warning, values) = observation.into_parts();
+                let raw = if warning.is_some() { Status::Warn } else { Status::Pass };
+                Self { raw, warning: warning.map(|text| bounded_text(&text)), failure: None, values: bounded(values) }
+            }
+            Err(failure) => {
+                // Redacted first and cut then: half a secret would not be recognised.
+                let cause = failure.cause().map(|cause| bounded_text(&redactor.redact(&cause)));
+                let (class, message, values) = failure.into_parts();
+                let message = if message.len() > TEXT { bounded_text(&message).into() } else { message };
+                Self { raw: Status::Fail, warning: None, failure: Some(FailureReport { class, message, cause }), values: bounded(values) }
+            }
+        }
+    }
+}
+
 /// A change of what a component is judged to be.
 pub(crate) struct Transition {
     /// None: it had no result.
     pub(crate) from: Option<Status>,
-    pub(crate) to: Status,
+    /// What it is now.
+    pub(crate) report: ComponentReport,
     /// How long it was what it was.
     pub(crate) lasted: Option<Duration>,
 }
@@ -67,7 +98,8 @@ pub(crate) struct Transition {
 impl Board {
     pub(crate) fn new(mut components: Vec<Component>, redactor: Redactor) -> Self {
         components.sort_by(|a, b| a.name.cmp(&b.name));
-        let entries = components.into_iter().map(|component| Entry { component, state: ArcSwap::default() }).collect();
+        let entries =
+            components.into_iter().map(|component| Entry { component, state: ArcSwap::default(), announced: Mutex::default() }).collect();
         let (changed, _) = watch::channel(());
         Self { entries, version: AtomicU64::new(0), changed, beat: ArcSwap::from_pointee(Instant::now()), redactor }
     }
@@ -93,40 +125,39 @@ impl Board {
     }
 
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
-    pub(crate) fn record(&self, index: usize, result: Result<Observation, Failure>, duration: Duration, round: u64) -> Option<Transition> {
-        let entry = &self.entries[index];
-        let (policy, now) = (&entry.component.policy, Moment::now());
-        let mut state = State::clone(&entry.state.load());
-        let before = state.track.judge(policy, now.at);
-        let raw = match result {
-            Ok(observation) => {
-                let (warning, values) = observation.into_parts();
-                let raw = if warning.is_some() { Status::Warn } else { Status::Pass };
-                let warning = warning.map(|text| bounded_text(&text));
-                state.last = Some(Arc::new(LastResult { failed: false, warning, values: bounded(values), duration }));
-                raw
-            }
-            Err(failure) => {
-                let cause = failure.cause().map(|cause| self.redactor.redact(&cause).into_owned());
-                let (class, message, values) = failure.into_parts();
-                let message = if message.len() > TEXT { bounded_text(&message).into() } else { message };
-                state.last_failure = Some(FailureReport { class, message, cause });
-                state.last = Some(Arc::new(LastResult { failed: true, warning: None, values: bounded(values), duration }));
-                Status::Fail
-            }
-        };
-        state.track.record(policy, raw, now);
-        state.round = round;
-        let after = state.track.judge(policy, now.at);
-        entry.state.store(Arc::new(state));
+    pub(crate) fn record(&self, index: usize, outcome: Outcome, duration: Duration, round: u64) {
+        let Entry { component, state, .. } = &self.entries[index];
+        let mut next = State::clone(&state.load());
+        let failed = outcome.failure.is_some();
+        next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
+        next.last_failure = outcome.failure.or(next.last_failure);
+        next.track.record(&component.policy, outcome.raw, Moment::now());
+        next.round = round;
+        state.store(Arc::new(next));
         self.bump();
-        transition(&before, &after, now)
+    }
+
+    /// The change of a component since this was asked for last, by a result or by time alone, if there is one.
+    pub(crate) fn transition(&self, index: usize) -> Option<Transition> {
+        let Entry { component, state, announced } = &self.entries[index];
+        let mut announced = announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let state = state.load();
+        let judgement = state.track.judge(&component.policy, now);
+        let since = judgement.since?.at;
+        let before = announced.replace((judgement.status, since));
+        let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
+        (from != Some(judgement.status)).then(|| Transition { from, report: state.report(component, &judgement), lasted })
     }
 
     /// The engine moves.
     pub(crate) fn beat(&self) {
         self.beat.store(Arc::new(Instant::now()));
         self.changed.send_replace(());
+    }
+
+    pub(crate) const fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// How long ago the engine moved last.
@@ -140,15 +171,15 @@ impl Board {
         self.changed.send_replace(());
     }
 
-    /// How many components, in their order, have answered a round of fresh probes, when the first `known` have; who is muted need not.
-    pub(crate) fn answered(&self, round: u64, known: usize) -> usize {
-        let answers = |entry: &Entry| !entry.component.policy.enabled || entry.state.load().round >= round;
-        known + self.entries[known..].iter().take_while(|entry| answers(entry)).count()
+    /// Whether a component has answered a round of fresh probes; who is muted need not.
+    pub(crate) fn has_answered(&self, index: usize, round: u64) -> bool {
+        let entry = &self.entries[index];
+        !entry.component.policy.enabled || entry.state.load().round >= round
     }
 
     /// What a component is at the moment, and until when that stands if no result comes.
     pub(crate) fn report(&self, index: usize, now: Instant) -> (CheckName, ComponentReport, Option<Instant>) {
-        let Entry { component, state } = &self.entries[index];
+        let Entry { component, state, .. } = &self.entries[index];
         let state = state.load();
         let judgement = state.track.judge(&component.policy, now);
         let report = if component.policy.enabled { state.report(component, &judgement) } else { muted(component) };
@@ -219,27 +250,21 @@ fn ours(class: FailureClass, message: std::borrow::Cow<'static, str>) -> Failure
     FailureReport { class, message, cause: None }
 }
 
-fn transition(before: &Judgement, after: &Judgement, now: Moment) -> Option<Transition> {
-    let from = (before.reason != Reason::Pending).then_some(before.status);
-    (from != Some(after.status)).then(|| Transition {
-        from,
-        to: after.status,
-        lasted: before.since.map(|since| now.at.saturating_duration_since(since.at)),
-    })
-}
-
 /// The longest text of a result that is kept, in bytes.
 const TEXT: usize = 1024;
 /// The most observed values that are kept.
 const VALUES: usize = 64;
 /// The longest observed value that is kept, in bytes of JSON.
 const VALUE: usize = 4096;
+/// The longest name of an observed value that is kept, in bytes.
+const NAME: usize = 128;
 
 /// A check may bring back anything; what is kept and served is bounded.
 fn bounded(values: Values) -> Values {
     let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
     values
         .into_iter()
+        .filter(|(name, _)| name.len() <= NAME)
         .take(VALUES)
         .map(|(name, value)| if fits(&value) { (name, value) } else { (name, Value::from("(too long to show)")) })
         .collect()
@@ -258,6 +283,7 @@ mod tests {
     use super::*;
     use crate::component::Policy;
     use allswell_checks::contract::{Check, Secret};
+    use tokio::time::advance;
 
     struct Never;
 
@@ -277,29 +303,56 @@ mod tests {
         board.report(0, Instant::now()).1
     }
 
+    fn record(board: &Board, result: Result<Observation, Failure>) -> Option<Transition> {
+        board.record(0, Outcome::of(result, board.redactor()), Duration::ZERO, 0);
+        board.transition(0)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn results_become_reports_and_transitions() {
         let board = board(Policy::default());
         assert_eq!(now(&board).failure.map(|failure| failure.class), Some(FailureClass::Pending));
-        let transition = board.record(0, Ok(Observation::pass().with("n", 1)), Duration::ZERO, 0).expect("the first result");
-        assert_eq!((transition.from, transition.to), (None, Status::Pass));
-        assert!(board.record(0, Ok(Observation::pass()), Duration::ZERO, 0).is_none(), "nothing changed");
-        let failed = board.record(0, Err(Failure::unreachable("no hunter2 here")), Duration::ZERO, 0).expect("it fails now");
-        assert_eq!((failed.from, failed.to), (Some(Status::Pass), Status::Fail));
+        assert!(board.transition(0).is_none(), "no result is no change");
+        let transition = record(&board, Ok(Observation::pass().with("n", 1))).expect("the first result");
+        assert_eq!((transition.from, transition.report.status), (None, Status::Pass));
+        assert!(record(&board, Ok(Observation::pass())).is_none(), "nothing changed");
+        let failed = record(&board, Err(Failure::unreachable("no hunter2 here"))).expect("it fails now");
+        assert_eq!((failed.from, failed.report.status), (Some(Status::Pass), Status::Fail));
         assert_eq!(now(&board).failure.and_then(|failure| failure.cause).as_deref(), Some("no *** here"));
-        tokio::time::advance(Duration::from_secs(23)).await;
-        let stale = now(&board);
-        assert_eq!(stale.failure.map(|failure| failure.message), Some("the last result is older than 22s".into()));
+        record(&board, Ok(Observation::pass())).expect("it passes again");
+        advance(Duration::from_secs(23)).await;
+        assert_eq!(now(&board).failure.map(|failure| failure.message), Some("the last result is older than 22s".into()));
+        let stale = board.transition(0).expect("time alone changed it");
+        assert_eq!((stale.from, stale.report.status, stale.lasted), (Some(Status::Pass), Status::Fail, Some(Duration::from_secs(22))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_hold_is_a_transition() {
+        let board = board(Policy { hold: Duration::from_secs(5), ..Policy::default() });
+        record(&board, Ok(Observation::pass()));
+        let held = record(&board, Err(Failure::unhealthy("read-only"))).expect("it is held");
+        assert_eq!(held.report.status, Status::Warn);
+        advance(Duration::from_secs(6)).await;
+        let failed = board.transition(0).expect("the hold is over");
+        assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn a_secret_is_redacted_before_the_text_is_cut() {
+        let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(TEXT - 3));
+        let outcome = Outcome::of(Err(Failure::unreachable(long)), &Redactor::new([&Secret::new("hunter2")]));
+        let cause = outcome.failure.and_then(|failure| failure.cause).expect("a cause");
+        assert!(cause.ends_with("x***…") && cause.len() < 1100, "{cause}");
     }
 
     #[tokio::test]
     async fn a_rising_component_still_says_why_it_fails() {
         let board = board(Policy { rise: 2, ..Policy::default() });
-        board.record(0, Err(Failure::unhealthy("read-only")), Duration::ZERO, 0);
-        board.record(0, Ok(Observation::pass()), Duration::ZERO, 0);
+        record(&board, Err(Failure::unhealthy("read-only")));
+        record(&board, Ok(Observation::pass()));
         let report = now(&board);
         assert_eq!((report.status, report.failure.map(|failure| failure.message)), (Status::Fail, Some("read-only".into())));
-        board.record(0, Ok(Observation::pass()), Duration::ZERO, 0);
+        record(&board, Ok(Observation::pass()));
         assert_eq!((now(&board).status, now(&board).failure), (Status::Pass, None));
     }
 
@@ -307,10 +360,10 @@ mod tests {
     async fn huge_results_are_cut() {
         let board = board(Policy::default());
         let huge = (0..1000).fold(Observation::warn("w".repeat(1 << 20)), |seen, n| seen.with(format!("v{n:04}"), "x".repeat(1 << 14)));
-        board.record(0, Ok(huge), Duration::ZERO, 0);
+        record(&board, Ok(huge.with("a".repeat(1 << 20), 1)));
         let report = now(&board);
         assert_eq!(report.values.len(), VALUES);
-        assert!(report.values.values().all(|value| value == "(too long to show)"));
+        assert!(report.values.iter().all(|(name, value)| value == "(too long to show)" && name.len() == 5));
         assert!(report.warning.is_some_and(|warning| warning.len() < 1100));
     }
 }

@@ -18,7 +18,7 @@ impl Moment {
 
     /// The moment that much later; on the wall it saturates at the end of time.
     pub(crate) fn after(self, duration: Duration) -> Self {
-        Self { at: self.at + duration, wall: self.wall.saturating_add(duration).unwrap_or(Timestamp::MAX) }
+        Self { at: self.at.checked_add(duration).unwrap_or(self.at), wall: self.wall.saturating_add(duration).unwrap_or(Timestamp::MAX) }
     }
 
     /// The later of two.

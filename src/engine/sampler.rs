@@ -1,10 +1,7 @@
 //! One task per component: tick, probe, time limit, panic. The only place that runs probes.
 
-use super::board::{Board, Transition};
-use crate::{
-    component::Component,
-    report::{ComponentReport, Status},
-};
+use super::board::{Board, Outcome, Transition};
+use crate::{component::Component, report::Status};
 use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
 use futures_util::FutureExt;
 use std::{
@@ -39,9 +36,29 @@ pub(crate) async fn probe_and_record(board: &Board, index: usize, round: u64) {
     let component = board.component(index);
     let result = probe(component).await;
     let duration = started.elapsed();
-    if let Some(transition) = board.record(index, result, duration, round) {
-        let (_, report, _) = board.report(index, Instant::now());
-        log(component, &transition, &report);
+    // The words of an error are the check's own code, too.
+    let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, board.redactor())));
+    let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), board.redactor()));
+    board.record(index, outcome, duration, round);
+    announce(board, index);
+}
+
+/// Logs the change of a component, if there is one: one line for a transition, none for a probe.
+pub(crate) fn announce(board: &Board, index: usize) {
+    let Some(Transition { from, report, lasted }) = board.transition(index) else { return };
+    let component = board.component(index);
+    let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
+    let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
+    let lasted = lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
+    let duration_ms = report.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
+    let failure = report.failure.as_ref();
+    let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
+    let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
+    match (report.status, critical) {
+        (Status::Fail, true) => tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
+        (Status::Fail, false) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
+        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} warns: {words}"),
+        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted, "{component} passes"),
     }
 }
 
@@ -76,24 +93,6 @@ fn next_tick(started: Instant, now: Instant, component: &Component) -> Instant {
     let interval = policy.interval.mul_f64((1.0 + spread).max(0.0)).max(Duration::from_millis(1));
     let missed = now.duration_since(started).as_nanos() / interval.as_nanos();
     started + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
-}
-
-/// One line for a transition, none for a probe.
-fn log(component: &Component, transition: &Transition, report: &ComponentReport) {
-    let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
-    let (from, to) = (transition.from.map_or("pending", Status::as_str), transition.to.as_str());
-    let lasted =
-        transition.lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
-    let duration_ms = report.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
-    let failure = report.failure.as_ref();
-    let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
-    let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
-    match (transition.to, critical) {
-        (Status::Fail, true) => tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
-        (Status::Fail, false) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
-        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} warns: {words}"),
-        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted, "{component} passes"),
-    }
 }
 
 #[cfg(test)]
@@ -164,6 +163,23 @@ mod tests {
         // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
         assert_eq!(STARTED.load(SeqCst), 4);
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn an_error_that_panics_when_it_is_told_is_a_panic_of_the_check() {
+        #[derive(Debug)]
+        struct Mute;
+        impl std::fmt::Display for Mute {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("no words")
+            }
+        }
+        impl std::error::Error for Mute {}
+        let mute = component(Policy::default(), Does(|| async { Err(Failure::unreachable(Mute)) }));
+        let board = Board::new(vec![mute], Redactor::default());
+        probe_and_record(&board, 0, 0).await;
+        let (_, report, _) = board.report(0, Instant::now());
+        assert_eq!(report.failure.map(|failure| failure.class), Some(FailureClass::Panicked));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The supervisor: starts a sampler for every component, starts it again should it ever end, and shows by its own beat that the engine moves.
 
-use super::{board::Board, sampler::sample};
+use super::{
+    board::Board,
+    sampler::{announce, sample},
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -11,6 +14,9 @@ use tokio::{
 /// How often the engine shows that it moves.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
 
+/// How long a sampler that ended rests at most before it is started again.
+const RESTART: Duration = Duration::from_secs(10);
+
 /// From this silence on, the engine has stood still, and the log says so.
 const STALL: Duration = Duration::from_secs(2);
 
@@ -20,8 +26,12 @@ pub(crate) async fn supervise(board: Arc<Board>, rounds: watch::Receiver<u64>) {
     let firsts: Vec<_> =
         (0..board.len()).map(|index| board.component(index).policy.enabled.then(|| start + head_start(index, board.len()))).collect();
     let samplers = |index: usize, again: bool| {
-        let first = if again { Instant::now() + board.component(index).policy.interval } else { firsts[index].unwrap_or(start) };
-        sample(Arc::clone(&board), index, rounds.clone(), first)
+        let first =
+            if again { Instant::now() + board.component(index).policy.interval.min(RESTART) } else { firsts[index].unwrap_or(start) };
+        let mut rounds = rounds.clone();
+        // The rounds until now were called for the one that ended; without this they would start the next one at once, again and again.
+        rounds.mark_unchanged();
+        sample(Arc::clone(&board), index, rounds, first)
     };
     let enabled = (0..board.len()).filter(|index| firsts[*index].is_some());
     keep_alive(enabled, samplers, &board).await;
@@ -56,6 +66,8 @@ where
                     tracing::warn!(stood_still_ms = u64::try_from(still.as_millis()).unwrap_or(u64::MAX), "the engine stood still");
                 }
                 board.beat();
+                // What changes by time alone: a hold that ends, a result that grows too old.
+                (0..board.len()).for_each(|index| announce(board, index));
             }
             Some(ended) = samplers.join_next_with_id() => {
                 let id = match &ended { Ok((id, ())) => *id, Err(error) => error.id() };

@@ -57,6 +57,8 @@ pub(crate) enum Reason {
 impl Track {
     /// Takes in a result that came at a moment not before the last one.
     pub(crate) fn record(&mut self, policy: &Policy, raw: Status, at: Moment) {
+        // A verdict that was not believed any more begins anew.
+        let was_stale = self.last.is_some_and(|last| at.at > last.at.after(policy.max_age()).at);
         let last = match self.last {
             Some(last) => Last {
                 raw,
@@ -74,7 +76,7 @@ impl Track {
             None if raw.is_good() => Verdict::Good { status: raw, since: at },
             None => Verdict::Failed { since: at, held_until: at },
             Some(Verdict::Good { status, since }) if raw.is_good() => {
-                Verdict::Good { status: raw, since: if raw == status { since } else { at } }
+                Verdict::Good { status: raw, since: if raw == status && !was_stale { since } else { at } }
             }
             Some(Verdict::Good { .. }) if last.streak >= u64::from(policy.fall) => {
                 Verdict::Failed { since: at, held_until: last.streak_began.after(policy.hold) }
@@ -183,6 +185,8 @@ mod tests {
         let policy = policy(1, 5, 600);
         let (stale, start) = judged(&policy, &[(0, Pass), (10, Fail)], 33);
         assert_eq!((stale.status, stale.reason, second(stale.since, start)), (Fail, Reason::Stale, Some(32)));
+        let (again, start) = judged(&policy, &[(0, Pass), (100, Pass)], 101);
+        assert_eq!((again.status, second(again.since, start)), (Pass, Some(100)), "it was stale in between");
     }
 
     fn raw() -> impl Strategy<Value = Status> {

@@ -14,6 +14,7 @@ use axum::{
     },
 };
 use bytes::Bytes;
+use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
 /// How reports are answered.
@@ -93,15 +94,21 @@ impl Answers {
     }
 }
 
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
 /// A problem of the request, not of the health: RFC 9457.
 pub(super) fn problem(code: StatusCode, detail: &str, whole: Status) -> Response<Body> {
-    let document = serde_json::json!({
-        "type": "about:blank",
-        "title": code.canonical_reason().unwrap_or_default(),
-        "status": code.as_u16(),
-        "detail": detail,
-    });
-    let mut response = answer(code, whole, "application/problem+json", format!("{document:#}\n").into());
+    let problem = Problem { r#type: "about:blank", title: code.canonical_reason().unwrap_or_default(), status: code.as_u16(), detail };
+    // Plain texts and a number always serialise.
+    let mut document = serde_json::to_vec_pretty(&problem).unwrap_or_default();
+    document.push(b'\n');
+    let mut response = answer(code, whole, "application/problem+json", document.into());
     if code == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     }

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -35,15 +35,17 @@ pub(super) struct Watch {
     opened: Instant,
     /// Milliseconds after `opened` in the upper bits, the phase in the lowest two.
     state: AtomicU64,
+    /// Requests in progress: in HTTP/2 there may be several.
+    requests: AtomicUsize,
     pub(super) close: Notify,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { opened: Instant::now(), state: AtomicU64::new(0), close: Notify::new() }
+        Self { opened: Instant::now(), state: AtomicU64::new(0), requests: AtomicUsize::new(0), close: Notify::new() }
     }
 
-    pub(super) fn set(&self, phase: Phase) {
+    fn set(&self, phase: Phase) {
         let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
         self.state.store(since << 2 | phase as u64, Ordering::Relaxed);
     }
@@ -58,19 +60,62 @@ impl Watch {
         };
         (phase, self.opened + Duration::from_millis(state >> 2))
     }
+
+    /// Whether nobody waits for an answer on it.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.phase().0, Phase::Idle | Phase::Head)
+    }
 }
+
+/// A request in progress, until it is dropped.
+pub(super) struct InProgress(Arc<Watch>);
+
+impl InProgress {
+    pub(super) fn begin(watch: &Arc<Watch>) -> Self {
+        watch.requests.fetch_add(1, Ordering::Relaxed);
+        watch.set(Phase::Busy);
+        Self(Arc::clone(watch))
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.set(Phase::Answered);
+        }
+    }
+}
+
+/// The beginning of every HTTP/2 connection with prior knowledge: RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A stream that tells its watch when bytes come in and when an answer is out.
 pub(super) struct Watched {
     stream: TcpStream,
     watch: Arc<Watch>,
-    /// In HTTP/2 frames come and go outside of requests, and its library bounds what a head may be.
-    multiplexed: Option<bool>,
+    /// How much of the preface has come; `None`: this is HTTP/1.
+    preface: Option<usize>,
 }
 
 impl Watched {
     pub(super) const fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, multiplexed: None }
+        Self { stream, watch, preface: Some(0) }
+    }
+
+    /// In HTTP/2 frames come and go outside of requests, so that only the preface counts as a head; its library bounds what follows.
+    fn saw(&mut self, read: &[u8]) {
+        let before = self.preface;
+        self.preface = before.and_then(|seen| {
+            let rest = &PREFACE[seen..];
+            let compared = rest.len().min(read.len());
+            (rest[..compared] == read[..compared]).then_some(seen + compared)
+        });
+        match (self.watch.phase().0, self.preface) {
+            (Phase::Head, Some(seen)) if seen == PREFACE.len() => self.watch.set(Phase::Idle),
+            (Phase::Idle, Some(seen)) if seen == PREFACE.len() => {}
+            (Phase::Idle, _) => self.watch.set(Phase::Head),
+            _ => {}
+        }
     }
 }
 
@@ -80,12 +125,7 @@ impl AsyncRead for Watched {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
         if !read.is_empty() {
-            let multiplexed = *self.multiplexed.get_or_insert_with(|| read.starts_with(b"PRI"));
-            match self.watch.phase().0 {
-                Phase::Idle if multiplexed => self.watch.set(Phase::Idle),
-                Phase::Idle => self.watch.set(Phase::Head),
-                _ => {}
-            }
+            self.saw(read);
         }
         polled
     }
@@ -124,6 +164,7 @@ impl AsyncWrite for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::net::TcpListener;
 
     #[tokio::test(start_paused = true)]
     async fn a_phase_and_its_beginning_are_kept_together() {
@@ -133,6 +174,34 @@ mod tests {
         for phase in [Phase::Head, Phase::Busy, Phase::Answered, Phase::Idle] {
             watch.set(phase);
             assert_eq!(watch.phase(), (phase, watch.opened + Duration::from_secs(3)));
+        }
+    }
+
+    #[test]
+    fn the_last_of_several_requests_makes_it_answered() {
+        let watch = Arc::new(Watch::new());
+        let (first, second) = (InProgress::begin(&watch), InProgress::begin(&watch));
+        drop(first);
+        assert_eq!(watch.phase().0, Phase::Busy);
+        drop(second);
+        assert_eq!(watch.phase().0, Phase::Answered);
+    }
+
+    #[tokio::test]
+    async fn only_the_whole_preface_makes_it_http_2() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        for (pieces, phase) in [
+            (vec![&b"GET / HTTP/1.1"[..]], Phase::Head),
+            (vec![&b"PRI"[..]], Phase::Head),
+            (vec![&b"PRI * HTTP/2.0\r\n"[..], &b"\r\nSM\r\n\r\nframe"[..]], Phase::Idle),
+            (vec![&b"PRIX"[..], &b" / HTTP/1.1"[..]], Phase::Head),
+        ] {
+            let stream = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+            let mut watched = Watched::new(stream, Arc::new(Watch::new()));
+            for piece in &pieces {
+                watched.saw(piece);
+            }
+            assert_eq!(watched.watch.phase().0, phase, "{pieces:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The listener: accepts, bounds and closes connections. `axum::serve` bounds none of what is bounded here.
 
-use super::connection::{Phase, Watch, Watched};
+use super::connection::{InProgress, Phase, Watch, Watched};
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -10,8 +10,9 @@ use hyper_util::{
 use std::{
     collections::BTreeMap,
     future::poll_fn,
+    io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
 };
@@ -28,14 +29,16 @@ use tower_service::Service;
 pub struct Limits {
     /// The most connections at a time; beyond it the oldest without a request in progress is closed.
     pub max_connections: usize,
-    /// A request's head must be complete this long after its first byte, and the first byte must come this long after the connection.
+    /// A request's head must be complete this long after its first byte.
     pub header_timeout: Duration,
-    /// Between requests of one connection, and for taking in an answer.
+    /// Before the first request of a connection and between two.
     pub idle_timeout: Duration,
+    /// Every answer is known this long after its request.
+    pub deadline: Duration,
 }
 
-/// How long open connections have to end when the server does.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// What an answer may take beyond the deadline, until it is with the peer; and how long open connections have to end when the server does.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How large a request's head may be.
 const HEAD: usize = 16 * 1024;
@@ -63,7 +66,7 @@ impl Server {
         Arc::new(Self { router, limits, connections: Mutex::default(), ended: Notify::new() })
     }
 
-    /// Serves until `end` is done; then lets open requests end, for a second at most.
+    /// Serves until `end` is done; then lets open requests end, by the deadline and a second.
     pub async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -75,21 +78,22 @@ impl Server {
             };
             // Collected here, those that ended do not pile up.
             while tasks.try_join_next().is_some() {}
-            let (id, watch) = self.remember();
+            let (guest, watch) = self.remember();
             let (server, ends) = (Arc::clone(&self), ends.clone());
             tasks.spawn(async move {
                 server.serve(stream, &watch, ends).await;
-                server.forget(id);
+                drop(guest);
             });
         }
         drop(listener);
         ending.send_replace(true);
         // Who has not ended by then is cut off.
-        let _ = timeout(GOODBYE, async { while tasks.join_next().await.is_some() {} }).await;
+        let _ = timeout(self.limits.deadline + GRACE, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
     /// The next connection. Nothing is lost when this is dropped: there is no await after a connection was taken.
     async fn accept(&self, listener: &TcpListener) -> TcpStream {
+        let mut complained = false;
         loop {
             self.make_room().await;
             match listener.accept().await {
@@ -98,14 +102,17 @@ impl Server {
                     let _ = stream.set_nodelay(true);
                     return stream;
                 }
-                // EMFILE or ENFILE: whoever is idle has to go.
-                Err(error) if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                // Who went away before we saw them is nobody's fault.
+                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+                // Out of descriptors or memory, most likely: whoever is idle has to go.
+                Err(error) => {
+                    if !complained {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        complained = true;
+                    }
                     self.close_oldest();
                     sleep(Duration::from_millis(50)).await;
                 }
-                // A connection that was reset before we saw it is nobody's fault.
-                Err(_) => {}
             }
         }
     }
@@ -120,11 +127,11 @@ impl Server {
         }
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Connections> {
+    fn open(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self) -> (u64, Arc<Watch>) {
+    fn remember(self: &Arc<Self>) -> (Guest, Arc<Watch>) {
         let mut connections = self.open();
         let id = connections.next;
         connections.next += 1;
@@ -135,18 +142,16 @@ impl Server {
         if full {
             self.close_oldest();
         }
-        (id, watch)
+        (Guest { server: Arc::clone(self), id }, watch)
     }
 
-    fn forget(&self, id: u64) {
-        self.open().open.remove(&id);
-        self.ended.notify_one();
-    }
-
-    /// Closes the oldest connection without a complete request in progress.
+    /// Closes the oldest connection on which nobody waits for an answer; if there is none, one whose peer does not take its answer. Never
+    /// the youngest: its request is on the way.
     fn close_oldest(&self) {
         let connections = self.open();
-        if let Some(watch) = connections.open.values().find(|watch| matches!(watch.phase().0, Phase::Idle | Phase::Head)) {
+        let older = || connections.open.values().rev().skip(1).rev();
+        let overdue = |watch: &&Arc<Watch>| watch.phase().1.elapsed() > self.limits.deadline + GRACE;
+        if let Some(watch) = older().find(|watch| watch.is_idle()).or_else(|| older().find(overdue)) {
             watch.close.notify_one();
         }
     }
@@ -154,12 +159,11 @@ impl Server {
     async fn serve(&self, stream: TcpStream, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>) {
         let (router, seen) = (self.router.clone(), Arc::clone(watch));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let watch = Arc::clone(&seen);
-            watch.set(Phase::Busy);
+            let in_progress = InProgress::begin(&seen);
             let answer = router.clone().call(request);
             async move {
                 let answer = answer.await;
-                watch.set(Phase::Answered);
+                drop(in_progress);
                 answer
             }
         });
@@ -176,9 +180,16 @@ impl Server {
         let mut ending = false;
         loop {
             tokio::select! {
+                // In this order: a request that has just come is seen before the bell.
+                biased;
                 // Half requests, resets and nonsense are the peer's affair, and no line in our log.
                 () = self.tend(connection.as_mut(), alarm.as_mut(), watch) => return,
-                () = watch.close.notified() => return,
+                () = watch.close.notified() => {
+                    let (_, since) = watch.phase();
+                    if watch.is_idle() || since.elapsed() > self.limits.deadline + GRACE {
+                        return;
+                    }
+                }
                 _ = ends.wait_for(|ending| *ending), if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
@@ -212,10 +223,25 @@ impl Server {
     /// Until when the present phase may last.
     fn patience(&self, watch: &Watch) -> Instant {
         let (phase, since) = watch.phase();
-        since
-            + match phase {
-                Phase::Head => self.limits.header_timeout,
-                Phase::Idle | Phase::Busy | Phase::Answered => self.limits.idle_timeout,
-            }
+        let limit = match phase {
+            Phase::Head => self.limits.header_timeout,
+            Phase::Idle => self.limits.idle_timeout,
+            // As long as an answer may take, and as long again as a slow peer may take it in.
+            Phase::Busy | Phase::Answered => self.limits.deadline + GRACE + self.limits.idle_timeout,
+        };
+        since + limit
+    }
+}
+
+/// A connection's place among the open ones, given back whatever ends it.
+struct Guest {
+    server: Arc<Server>,
+    id: u64,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.server.open().open.remove(&self.id);
+        self.server.ended.notify_one();
     }
 }

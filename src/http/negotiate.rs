@@ -14,7 +14,8 @@ pub(super) fn wishes(query: Option<&str>) -> Wishes {
     let mut wishes = Wishes::default();
     for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match &*key {
-            "format" => wishes.format = by_name(&value).or(wishes.format),
+            // What is not known is answered as if nothing better were known.
+            "format" => wishes.format = Some(by_name(&value).unwrap_or(Dialect::Json)),
             "fresh" => wishes.fresh = value != "0" && value != "false",
             _ => {}
         }
@@ -29,30 +30,34 @@ fn by_name(name: &str) -> Option<Dialect> {
 }
 
 /// The best of what `Accept` names (RFC 9110, section 12.5.1); JSON where it names nothing that we have, or makes no sense.
-pub(super) fn by_accept(accept: Option<&[u8]>) -> Dialect {
-    let text = accept.and_then(|accept| std::str::from_utf8(accept).ok()).unwrap_or("*/*");
-    let mut best = (Dialect::Json, 0.0);
-    for range in text.split(',') {
-        let mut parameters = range.split(';').map(str::trim);
-        let media = parameters.next().unwrap_or_default();
-        let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
-        let quality: f32 = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
-        // Of equally good ones the first wins.
-        if let Some(dialect) = by_media_range(media).filter(|_| quality > best.1) {
-            best = (dialect, quality);
+pub(super) fn by_accept<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Dialect {
+    let mut ranges = Vec::new();
+    for text in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
+        for range in text.split(',') {
+            let mut parameters = range.split(';').map(str::trim);
+            let Some((wanted_type, wanted_subtype)) = parameters.next().and_then(|media| media.split_once('/')) else { continue };
+            let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
+            let quality: f32 = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
+            ranges.push((wanted_type, wanted_subtype, quality));
         }
     }
-    best.0
-}
-
-/// The first dialect, in our order, within a media range.
-fn by_media_range(range: &str) -> Option<Dialect> {
-    let (wanted_type, wanted_subtype) = range.split_once('/')?;
-    Dialect::ALL.into_iter().find(|dialect| {
+    let mut best = (0.0, 0, Dialect::Json);
+    for dialect in Dialect::ALL {
         let (own_type, own_subtype) = dialect.media_type().split_once('/').unwrap_or_default();
-        (wanted_type == "*" || wanted_type.eq_ignore_ascii_case(own_type))
-            && (wanted_subtype == "*" || wanted_subtype.eq_ignore_ascii_case(own_subtype))
-    })
+        let matching = ranges.iter().filter_map(|(wanted_type, wanted_subtype, quality)| {
+            let fits = |wanted: &str, own: &str| wanted == "*" || wanted.eq_ignore_ascii_case(own);
+            let specificity = u8::from(*wanted_type != "*") + u8::from(*wanted_subtype != "*");
+            (fits(wanted_type, own_type) && fits(wanted_subtype, own_subtype)).then_some((specificity, *quality))
+        });
+        // The most specific range speaks for a dialect. Of equally good dialects the one that was named more exactly wins, then ours.
+        if let Some((specificity, quality)) = matching.max_by_key(|(specificity, _)| *specificity)
+            && (quality, specificity) > (best.0, best.1)
+            && quality > 0.0
+        {
+            best = (quality, specificity, dialect);
+        }
+    }
+    best.2
 }
 
 #[cfg(test)]
@@ -69,29 +74,32 @@ mod tests {
             ("text/plain;q=0.5, application/json;q=0.4", Dialect::Text),
             ("text/plain; q=0.5, */*", Dialect::Json),
             ("text/plain;q=0", Dialect::Json),
+            ("application/json;q=0, */*", Dialect::Text),
+            ("*/*, text/plain", Dialect::Text),
             ("image/png", Dialect::Json),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Json),
             ("", Dialect::Json),
             (";;;,,,q=", Dialect::Json),
         ] {
-            assert_eq!(by_accept(Some(accept.as_bytes())), expected, "{accept}");
+            assert_eq!(by_accept([accept.as_bytes()].into_iter()), expected, "{accept}");
         }
-        assert_eq!(by_accept(None), Dialect::Json);
-        assert_eq!(by_accept(Some(b"\xff\xfe")), Dialect::Json);
+        assert_eq!(by_accept([].into_iter()), Dialect::Json);
+        assert_eq!(by_accept([&b"\xff\xfe"[..]].into_iter()), Dialect::Json);
+        assert_eq!(by_accept([&b"image/png"[..], b"text/plain"].into_iter()), Dialect::Text, "several lines are one");
     }
 
     #[test]
     fn the_query_is_read_and_the_rest_ignored() {
         assert_eq!(wishes(Some("format=text&x=1")), Wishes { format: Some(Dialect::Text), fresh: false });
         assert_eq!(wishes(Some("fresh")), Wishes { format: None, fresh: true });
-        assert_eq!(wishes(Some("fresh=0&format=no+such")), Wishes::default());
-        assert_eq!(wishes(Some("%ff%&&=&format")), Wishes::default());
+        assert_eq!(wishes(Some("fresh=0&format=no+such")), Wishes { format: Some(Dialect::Json), fresh: false });
+        assert_eq!(wishes(Some("%ff%&&=&formal")), Wishes::default());
     }
 
     proptest! {
         #[test]
         fn nothing_makes_it_panic(accept in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,200}") {
-            by_accept(Some(&accept));
+            by_accept([&accept[..]].into_iter());
             wishes(Some(&query));
         }
     }

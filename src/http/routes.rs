@@ -8,7 +8,7 @@ use crate::{engine::Aggregator, report::View};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderValue, Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
     routing::any,
 };
@@ -55,8 +55,9 @@ struct Desk {
     answers: Answers,
 }
 
-async fn named(State(desk): State<Arc<Desk>>, Path(name): Path<String>, request: Request<Body>) -> Response<Body> {
-    match desk.aggregator.view(&name) {
+async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {
+    // A name that is not UTF-8 is nobody's.
+    match name.ok().and_then(|Path(name)| desk.aggregator.view(&name)) {
         Some(view) => desk.serve(&view, &request.into_parts().0).await,
         None => desk.unknown("there is no component or group of this name"),
     }
@@ -79,7 +80,7 @@ impl Desk {
         if request.method == Method::OPTIONS {
             return self.answers.options(view, &report);
         }
-        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get(ACCEPT).map(HeaderValue::as_bytes)));
+        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
         self.answers.report(view, &report, dialect, headers)
     }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use allswell::{
     component::Policy,
-    config::{Environment, PolicySettings, ServerSettings, Settings, Sources, load},
+    config::{Environment, Override, PolicySettings, ServerSettings, Settings, Sources, load},
     registry::Registry,
 };
 use std::{fs, path::Path};
@@ -60,6 +60,9 @@ address = "db"
 
 [checks.mq]
 kind = "rabitmq"
+
+[checks.live]
+kind = "memory"
 
 [checks.nothing]
 timeout = "20s"
@@ -132,7 +135,7 @@ fn later_layers_win_key_by_key() {
     let sources = Sources {
         files: vec![base, over],
         environment: Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
-        overrides: vec![(vec!["server".to_owned(), "listen".to_owned()], "b:2".to_owned())],
+        overrides: vec![Override { flag: "--listen", key: vec!["server".to_owned(), "listen".to_owned()], value: "b:2".to_owned() }],
     };
     let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
     let server = &configured.settings.server;
@@ -144,6 +147,51 @@ fn later_layers_win_key_by_key() {
     assert_eq!((port.policy.interval.as_secs(), port.policy.timeout.as_secs()), (60, 3));
     assert!(!port.policy.critical && (port.policy.jitter - 0.25).abs() < 1e-9);
     assert_eq!(configured.groups["jobbers"].checks, ["jobs"]);
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_quoted() {
+    let configuration = "[server]\nlisten = \"${REDIS_URL}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"${REDIS_URL}\"\n[checks.odd]\nkind = \"${REDIS_URL}\"\n\
+         [checks.cache]\nkind = \"redis\"\nurl = \"app:hunter2@h/x?next=http://y\"\n[checks.pw]\nkind = \"redis\"\nurl = \"redis://h\"\npassword = \"pa${hunt er2}x\"\n";
+    let (ran, _directory) = validate(configuration, &[("REDIS_URL", "redis://:hunter2@cache:6379/0")]);
+    assert_eq!(ran.code, Some(2));
+    assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("hunt er2"), "{}", ran.stderr);
+    let (ran, _directory) = validate("", &[("DATABASE_URL", "postgres://app:hunter2@db:99999/x")]);
+    assert!(ran.stderr.contains("DATABASE_URL") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_secret_and_its_file_are_one_key_in_two_forms() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("secret");
+    fs::write(&file, "from-a-file").expect("a file");
+    let token = |configuration: &str, variables: &[(&str, &str)]| {
+        let path = directory.path().join("allswell.toml");
+        fs::write(&path, configuration).expect("a configuration");
+        let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let sources = Sources { files: vec![path], environment, overrides: Vec::new() };
+        load(&sources, &Registry::builtin()).map(|configured| configured.settings.server.token.map(|token| token.expose().to_owned()))
+    };
+    let path = file.to_str().expect("a path");
+    let later = token("[server]\ntoken = \"plain\"\n", &[("ALLSWELL_SERVER__TOKEN_FILE", path)]);
+    assert_eq!(later.expect("it is valid").as_deref(), Some("from-a-file"), "the later layer wins");
+    let later = token(&format!("[server]\ntoken_file = \"{path}\"\n"), &[("ALLSWELL_SERVER__TOKEN", "plain")]);
+    assert_eq!(later.expect("it is valid").as_deref(), Some("plain"));
+    let both = token(&format!("[server]\ntoken = \"plain\"\ntoken_file = \"{path}\"\n"), &[]).expect_err("which one?");
+    assert!(both.to_string().contains("keep one of the two"), "{both}");
+    let (missing, _directory) = validate("[checks.db]\nkind = \"postgres\"\nurl_file = \"/no/such/file\"\n", &[]);
+    assert_eq!(
+        missing.stderr,
+        "error: allswell.toml:3:1: checks.db.url_file: there is no such file\n1 problem in the configuration; nothing was started\n"
+    );
+}
+
+#[test]
+fn groups_may_name_what_is_discovered_and_flags_are_places() {
+    let (ran, directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let ran = run(command(&directory).args(["serve", "--listen", "nope"]).env("DATABASE_URL", "postgres://db/orders"));
+    assert!(ran.stderr.starts_with("error: --listen: server.listen: `nope` is not an address"), "{}", ran.stderr);
 }
 
 #[test]

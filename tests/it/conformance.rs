@@ -119,6 +119,53 @@ fn a_server_that_closes_or_resets_before_it_answers_is_unreachable() {
 }
 
 #[test]
+fn an_address_of_ipv6_is_what_is_connected_to() {
+    let Some(server) = Hostile::closing_on_ipv6() else { return };
+    let found = classes(&server.address.to_string(), "20s");
+    all_are(&found, &["unreachable"]);
+    server.await_accepted(found.len());
+}
+
+/// Probes one configured check.
+fn class_of(table: &str) -> Option<String> {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let aggregator = load_text(&format!("[checks.probed]\ntimeout = \"20s\"\n{table}\n"));
+    let class = class(&runtime.block_on(aggregator.probe_once(|_, _| {})));
+    runtime.shutdown_background();
+    class
+}
+
+#[test]
+fn tls_spoken_to_a_plain_port_is_a_matter_of_tls() {
+    let (babbling, refusing) = (Hostile::babbling().address, Hostile::answering("N").address);
+    for table in [
+        format!("kind = \"http\"\nurl = \"https://{babbling}/\""),
+        format!("kind = \"redis\"\nurl = \"rediss://{babbling}/0\""),
+        format!("kind = \"rabbitmq\"\nurl = \"amqps://{babbling}/\""),
+        format!("kind = \"postgres\"\nurl = \"postgres://a@{refusing}/b?sslmode=require\""),
+    ] {
+        assert_eq!(class_of(&table).as_deref(), Some("tls"), "{table}");
+    }
+}
+
+#[test]
+fn an_endless_answer_fills_no_memory() {
+    let server = Hostile::endless(b"$2000000000\r\n", b"x");
+    let class = class_of(&format!("kind = \"redis\"\nurl = \"redis://{}/0\"", server.address));
+    assert_eq!(class.as_deref(), Some("protocol"));
+}
+
+#[test]
+fn http_credentials_are_decoded_and_a_body_that_breaks_off_is_told() {
+    let (server, heard) = Hostile::listening("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this");
+    let class = class_of(&format!("kind = \"http\"\nurl = \"http://app:p%40ss%2Fw@{}/\"\nexpect_body = \"more\"", server.address));
+    assert_eq!(class.as_deref(), Some("protocol"));
+    // "app:p@ss/w" in base64.
+    let request = heard.recv().expect("a request");
+    assert!(request.to_ascii_lowercase().contains("authorization: basic yxbwonbac3mvdw=="), "{request}");
+}
+
+#[test]
 fn nonsense_is_a_matter_of_protocol() {
     let mut found = classes(&Hostile::babbling().address.to_string(), "1s");
     // These two wait for the server's first word, and this one waits for theirs.

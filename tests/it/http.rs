@@ -245,6 +245,60 @@ fn the_oldest_idle_connection_makes_room_for_a_poll() {
     eventually("descriptors are given back", || (open() < 30).then_some(()));
 }
 
+/// A service with one check that never answers, so that `/health` waits for its deadline.
+fn pending(server: &str) -> Allswell {
+    let silent = Hostile::silent();
+    Allswell::start(&format!(
+        "[server]\n{server}\n[checks.web]\nkind = \"http\"\nurl = \"http://{}\"\ninterval = \"2h\"\ntimeout = \"1h\"\n",
+        silent.address
+    ))
+}
+
+#[test]
+fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
+    let service = pending("max_connections = 2\ndeadline = \"2s\"");
+    let address = service.address;
+    let waiting: Vec<_> = (0..2).map(|_| std::thread::spawn(move || crate::helpers::get(address, "/health").status)).collect();
+    std::thread::sleep(Duration::from_millis(300)); // they are under way; nothing tells when
+    for _ in 0..5 {
+        assert_eq!(service.get("/livez").status, 200);
+    }
+    assert!(waiting.into_iter().all(|waiting| waiting.join().expect("no panic") == 500));
+}
+
+#[test]
+fn peers_that_ask_and_do_not_read_keep_nobody_from_an_answer() {
+    let service = pending("max_connections = 4\ndeadline = \"300ms\"\nidle_timeout = \"1h\"");
+    let hogs: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut hog = TcpStream::connect(service.address).expect("a connection");
+            hog.set_write_timeout(Some(Duration::from_millis(500))).expect("a time limit");
+            // Until nothing more is taken.
+            while hog.write_all("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000).as_bytes()).is_ok() {}
+            hog
+        })
+        .collect();
+    assert_eq!(service.get("/livez").status, 200);
+    drop(hogs);
+}
+
+#[test]
+fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
+    let service = pending("deadline = \"2s\"\nidle_timeout = \"200ms\"");
+    assert_eq!(service.get("/health").class("web").as_deref(), Some("pending"));
+    let start = Instant::now();
+    assert_eq!(service.get("/livez?fresh").status, 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "whether the engine moves is no question to a backend");
+}
+
+#[test]
+fn names_that_cannot_be_are_nobodys() {
+    let service = well();
+    let response = service.get("/health/%ff");
+    assert_eq!((response.status, response.header("content-type")), (404, Some("application/problem+json")));
+    has_the_headers(&response, "pass");
+}
+
 #[test]
 fn floods_of_headers_and_endless_urls_are_refused() {
     let service = well();

@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -20,7 +21,10 @@ pub(crate) struct Hostile {
 
 impl Hostile {
     fn new(behave: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::on(TcpListener::bind("127.0.0.1:0").expect("a port"), behave)
+    }
+
+    fn on(listener: TcpListener, behave: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("an address");
         let accepted = Arc::new(AtomicUsize::new(0));
         let (count, behave) = (Arc::clone(&accepted), Arc::new(behave));
@@ -58,9 +62,12 @@ impl Hostile {
 
     /// Accepts and closes at once.
     pub(crate) fn closing() -> Self {
-        Self::new(|stream| {
-            let _ = stream.shutdown(Shutdown::Both);
-        })
+        Self::new(close)
+    }
+
+    /// The same on the loopback address of IPv6, where this machine has one.
+    pub(crate) fn closing_on_ipv6() -> Option<Self> {
+        TcpListener::bind("[::1]:0").ok().map(|listener| Self::on(listener, close))
     }
 
     /// Accepts and resets the connection as soon as something was said.
@@ -80,6 +87,28 @@ impl Hostile {
         })
     }
 
+    /// Begins an answer and never ends it.
+    pub(crate) fn endless(beginning: &'static [u8], rest: &'static [u8]) -> Self {
+        let rest = rest.repeat(64 * 1024);
+        Self::new(move |mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(beginning);
+            while stream.write_all(&rest).is_ok() {}
+        })
+    }
+
+    /// Answers the first request, closes, and tells what was asked.
+    pub(crate) fn listening(answer: &'static str) -> (Self, mpsc::Receiver<String>) {
+        let (heard, requests) = mpsc::channel();
+        let server = Self::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).unwrap_or(0);
+            let _ = heard.send(String::from_utf8_lossy(&buffer[..read]).into_owned());
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        (server, requests)
+    }
+
     /// Answers every request with the same bytes and keeps the connection.
     pub(crate) fn answering(answer: &'static str) -> Self {
         Self::new(move |mut stream| {
@@ -89,6 +118,11 @@ impl Hostile {
             }
         })
     }
+}
+
+fn close(stream: TcpStream) {
+    let _ = stream.shutdown(Shutdown::Both);
+    drop(stream);
 }
 
 /// A port to which packets get lost: its backlog is full and nobody accepts.

@@ -1,0 +1,103 @@
+//! A bound on what is read of a stream: drivers that buffer whatever comes must not fill our memory.
+
+use crate::net::Stream;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a reader is told when the meter is empty.
+pub(crate) const TOO_LONG: &str = "the answer is too long";
+
+/// How much may still be read, and how the peer began.
+#[derive(Clone)]
+pub(crate) struct Meter(Arc<State>);
+
+struct State {
+    left: AtomicUsize,
+    beginning: OnceLock<Vec<u8>>,
+}
+
+impl Meter {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(State { left: bytes.into(), beginning: OnceLock::new() }))
+    }
+
+    pub(crate) fn refill(&self, bytes: usize) {
+        self.0.left.store(bytes, Relaxed);
+    }
+
+    /// Whether the first bytes that were read begin with a text of at most 64 bytes.
+    pub(crate) fn began_with(&self, text: &[u8]) -> bool {
+        self.0.beginning.get().is_some_and(|beginning| beginning.starts_with(text))
+    }
+
+    fn count(&self, read: &[u8]) {
+        self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
+        if !read.is_empty() {
+            self.0.beginning.get_or_init(|| read[..read.len().min(64)].to_vec());
+        }
+    }
+}
+
+/// A stream with a meter. It may read one buffer more than the meter has left.
+pub(crate) struct Metered {
+    stream: Stream,
+    meter: Meter,
+}
+
+impl Metered {
+    pub(crate) const fn new(stream: Stream, meter: Meter) -> Self {
+        Self { stream, meter }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.meter.0.left.load(Relaxed) == 0 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG)));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.meter.count(&buffer.filled()[before..]);
+        polled
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn an_endless_answer_ends() {
+        let meter = Meter::new(1000);
+        let mut endless = Metered::new(Box::new(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink())), meter.clone());
+        let mut read = Vec::new();
+        let error = endless.read_to_end(&mut read).await.expect_err("it is endless");
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG));
+        assert!(read.len() < 100_000 && meter.began_with(b"xxx"));
+        meter.refill(10);
+        assert!(endless.read_u8().await.is_ok());
+    }
+}
