@@ -12,7 +12,7 @@ pub mod contract;
 pub use contract::prelude;
 
 // What several kinds share.
-#[cfg(any(feature = "net", feature = "sql"))]
+#[cfg(feature = "endpoint")]
 mod endpoint;
 #[cfg(feature = "redis")]
 mod meter;

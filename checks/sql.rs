@@ -5,7 +5,7 @@ use crate::{
     tls,
 };
 use sqlx::Error;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "sql-server")]
 use std::io::ErrorKind;
 
 /// Looks at an answer: whether there was a row, and what its first column holds. There must be one, and it must hold what is expected, if
@@ -19,7 +19,7 @@ pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> 
 }
 
 /// An error while a connection is opened: over a network a missing file is not the server's socket, but a certificate's file on our side.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(feature = "sql-server")]
 pub(crate) fn open_failure(error: Error, local: bool, failure: fn(Error) -> Failure) -> Failure {
     match error {
         Error::Io(error) if !local && error.kind() == ErrorKind::NotFound => {

@@ -3,11 +3,13 @@
 use crate::contract::{Blocking, Failure, FailureClass};
 #[cfg(feature = "net")]
 use crate::net::{Address, Dialer, Stream};
+#[cfg(feature = "sql-server")]
 use base64::{Engine, prelude::BASE64_STANDARD};
+#[cfg(feature = "sql-server")]
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use std::{
     error::Error,
-    fmt::Write as _,
     io,
     sync::{Arc, LazyLock, OnceLock},
 };
@@ -26,6 +28,7 @@ struct System {
 #[derive(Clone)]
 struct Roots {
     config: Arc<ClientConfig>,
+    #[cfg(feature = "sql-server")]
     pem: Arc<[u8]>,
 }
 
@@ -49,18 +52,15 @@ pub async fn system_config() -> Result<Arc<ClientConfig>, Failure> {
 }
 
 /// The system's trusted roots as one PEM text, for drivers that make their own settings of it.
-#[cfg(feature = "sql")]
+#[cfg(feature = "sql-server")]
 pub(crate) async fn system_roots_pem() -> Result<Vec<u8>, Failure> {
     SYSTEM.roots().await.map(|roots| roots.pem.to_vec())
 }
 
 fn read() -> Result<Roots, Failure> {
     let certificates = rustls_native_certs::load_native_certs().certs;
-    let mut pem = String::new();
-    for certificate in &certificates {
-        // Writing to a String cannot fail.
-        let _ = writeln!(pem, "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", BASE64_STANDARD.encode(certificate));
-    }
+    #[cfg(feature = "sql-server")]
+    let pem = pem(&certificates);
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
@@ -68,7 +68,20 @@ fn read() -> Result<Roots, Failure> {
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
     let config = builder.map_err(Failure::internal)?.with_root_certificates(roots).with_no_client_auth();
-    Ok(Roots { config: Arc::new(config), pem: pem.into_bytes().into() })
+    Ok(Roots {
+        config: Arc::new(config),
+        #[cfg(feature = "sql-server")]
+        pem,
+    })
+}
+
+#[cfg(feature = "sql-server")]
+fn pem(certificates: &[CertificateDer<'_>]) -> Arc<[u8]> {
+    let block = |certificate: &CertificateDer<'_>| {
+        let base64 = BASE64_STANDARD.encode(certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n")
+    };
+    certificates.iter().map(block).collect::<String>().into_bytes().into()
 }
 
 /// Opens a connection, encrypted or not.
