@@ -1,6 +1,6 @@
 //! A component: a check with a name and a policy.
 
-use allswell_checks::contract::{Check, TimeSpan};
+use allswell_checks::contract::{Check, Secret, TimeSpan};
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// A component's or group's name: `[a-z][a-z0-9_]*` without `__`, so that it can be a TOML key, a part of an environment variable's name and
@@ -106,6 +106,23 @@ pub struct Component {
     pub policy: Policy,
     /// Who looks.
     pub check: Arc<dyn Check>,
+    /// All that the check was made of, secrets included: by it a reload knows whether the check changed. `None`: it always has.
+    pub(crate) identity: Option<Secret>,
+}
+
+impl Component {
+    /// A check with a name and a policy.
+    #[must_use]
+    pub fn new(name: CheckName, kind: &'static str, policy: Policy, check: Arc<dyn Check>) -> Self {
+        Self { name, kind, policy, check, identity: None }
+    }
+
+    /// Whether it would be probed just as another one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let identities = (self.identity.as_ref().map(Secret::expose), other.identity.as_ref().map(Secret::expose));
+        let same = matches!(identities, (Some(own), Some(others)) if own == others);
+        same && self.name == other.name && self.kind == other.kind && self.policy == other.policy
+    }
 }
 
 impl fmt::Debug for Component {

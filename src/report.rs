@@ -113,6 +113,36 @@ impl ComponentReport {
     }
 }
 
+/// Which configuration is in force, and how the last reload went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigReport {
+    /// Counts from 1, and goes up with every reload that was applied.
+    pub revision: u64,
+    /// When it was applied.
+    pub loaded_at: Timestamp,
+    /// The last reload, if there was one.
+    pub last_reload: Option<Reload>,
+}
+
+/// A reload of the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reload {
+    /// When it was tried.
+    pub at: Timestamp,
+    /// Why it was refused, a line each; empty when it was applied.
+    pub problems: Vec<String>,
+    /// What changed in the files and needs a restart to take effect.
+    pub needs_restart: Vec<String>,
+}
+
+impl Reload {
+    /// The outcome in a word.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        if self.problems.is_empty() { "applied" } else { "refused" }
+    }
+}
+
 /// What a report is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
@@ -154,6 +184,8 @@ pub struct Report {
     pub generated_at: Timestamp,
     /// Whether it fails because the service is about to end.
     pub draining: bool,
+    /// Which configuration is in force; in the whole report alone.
+    pub configuration: Option<Arc<ConfigReport>>,
     /// The components that it judges, by name.
     pub components: BTreeMap<CheckName, ComponentReport>,
     /// What was rendered of it already.
@@ -169,6 +201,7 @@ pub(crate) struct Circumstances {
     pub(crate) alive: bool,
     /// Nothing but the machine itself is checked anywhere.
     pub(crate) only_host: bool,
+    pub(crate) configuration: Option<Arc<ConfigReport>>,
 }
 
 impl Report {
@@ -184,8 +217,9 @@ impl Report {
         };
         let (status, summary) =
             if draining { (Status::Fail, format!("draining; {}", verdict.summary)) } else { (verdict.status, verdict.summary) };
-        let Circumstances { service, generated_at, .. } = circumstances;
-        Self { status, summary, service, generated_at, draining, components, rendered: Default::default() }
+        let Circumstances { service, generated_at, configuration, .. } = circumstances;
+        let configuration = configuration.filter(|_| *view == View::Whole);
+        Self { status, summary, service, generated_at, draining, configuration, components, rendered: Default::default() }
     }
 
     /// Whether a component has no result to believe, yet or any more.
@@ -324,8 +358,14 @@ mod tests {
 
     fn report(view: &View, components: &[(&str, ComponentReport)], draining: bool) -> (Status, String) {
         let components = components.iter().map(|(name, component)| (name.parse().expect("a name"), component.clone())).collect();
-        let circumstances =
-            Circumstances { service: Arc::default(), generated_at: Timestamp::UNIX_EPOCH, draining, alive: true, only_host: false };
+        let circumstances = Circumstances {
+            service: Arc::default(),
+            generated_at: Timestamp::UNIX_EPOCH,
+            draining,
+            alive: true,
+            only_host: false,
+            configuration: None,
+        };
         let report = Report::new(view, components, circumstances);
         (report.status, report.summary)
     }

@@ -102,7 +102,7 @@ impl CheckOnce {
             print(&String::from_utf8_lossy(&Dialect::Json.render(&report, Detail::Causes)));
             return report;
         }
-        let width = aggregator.components().map(|component| component.name.as_str().len()).max().unwrap_or_default();
+        let width = aggregator.components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();
         let text = |name: &CheckName, report: &ComponentReport| format!("{name:<width$}  {}", line(report, Detail::Causes));
         let report = if io::stdout().is_terminal() {
             let table = Table::new(aggregator, width);
@@ -124,7 +124,7 @@ impl Table {
     fn new(aggregator: &Aggregator, width: usize) -> Self {
         let table = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let waiting = ProgressStyle::with_template("{spinner:4}  {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let lines = aggregator.components().filter(|component| component.policy.enabled).map(|component| {
+        let lines = aggregator.components().into_iter().filter(|component| component.policy.enabled).map(|component| {
             let line =
                 table.add(ProgressBar::new_spinner().with_style(waiting.clone()).with_message(format!("{:<width$}", component.name)));
             line.enable_steady_tick(Duration::from_millis(100));

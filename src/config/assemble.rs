@@ -206,7 +206,9 @@ impl<'a> Assembler<'a> {
             }
         }
         self.report(path, findings);
-        Some(Component { name: name?, kind: kind.name, policy: policy?.policy(), check: check? })
+        // Should it ever not serialise, a reload restarts the check, which is no harm.
+        let identity = serde_json::to_string(&table).ok().map(Secret::new);
+        Some(Component { identity, ..Component::new(name?, kind.name, policy?.policy(), check?) })
     }
 
     /// Takes the policy keys out of a check's table, over the defaults.

@@ -1,11 +1,12 @@
 //! The handle to the engine: read its report, ask for fresh probes, drain it.
 
-use super::{board::Board, sampler, supervisor::supervise};
+use super::{board::Board, builder::Builder, pulse::Pulse, sampler, supervisor::supervise};
 use crate::{
     component::{CheckName, Component},
-    report::{Circumstances, ComponentReport, Report, Service, View},
+    report::{Circumstances, ComponentReport, ConfigReport, Report, View},
 };
-use arc_swap::ArcSwapOption;
+use allswell_checks::contract::Redactor;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use std::{
@@ -35,22 +36,16 @@ const FRESH: Duration = Duration::from_secs(1);
 pub struct Aggregator(Arc<Inner>);
 
 struct Inner {
-    board: Arc<Board>,
-    service: Arc<Service>,
-    /// What each view judges, as indices of the board, and the last report made of it.
-    views: BTreeMap<View, (Vec<usize>, ArcSwapOption<Cached>)>,
-    only_host: bool,
+    board: ArcSwap<Board>,
+    /// Tells the supervisor of the next board.
+    boards: watch::Sender<Arc<Board>>,
+    pulse: Arc<Pulse>,
     draining: AtomicBool,
+    configuration: ArcSwapOption<ConfigReport>,
     rounds: watch::Sender<u64>,
     /// When fresh probes were called for last.
     fresh: Mutex<Option<Instant>>,
     engine: Mutex<Option<AbortHandle>>,
-}
-
-struct Cached {
-    report: Arc<Report>,
-    version: u64,
-    until: Option<Instant>,
 }
 
 impl Drop for Inner {
@@ -62,70 +57,75 @@ impl Drop for Inner {
 }
 
 impl Aggregator {
-    /// Over a board, and which of its components each view judges.
-    pub(super) fn new(board: Board, service: Service, views: BTreeMap<View, Vec<usize>>, only_host: bool) -> Self {
-        let (rounds, _) = watch::channel(0);
+    /// Begins with nothing to check.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn new(board: Board, redactor: Redactor) -> Self {
+        let board = Arc::new(board);
+        let pulse = Pulse::default();
+        pulse.set_redactor(redactor);
         Self(Arc::new(Inner {
-            board: Arc::new(board),
-            service: Arc::new(service),
-            views: views.into_iter().map(|(view, indices)| (view, (indices, ArcSwapOption::empty()))).collect(),
-            only_host,
+            board: ArcSwap::new(Arc::clone(&board)),
+            boards: watch::channel(board).0,
+            pulse: Arc::new(pulse),
             draining: AtomicBool::new(false),
-            rounds,
+            configuration: ArcSwapOption::empty(),
+            rounds: watch::channel(0).0,
             fresh: Mutex::new(None),
             engine: Mutex::new(None),
         }))
     }
 
     /// Begins to probe.
-    pub(super) fn start_on(&self, runtime: &Handle) {
-        let engine = runtime.spawn(supervise(Arc::clone(&self.0.board), self.0.rounds.subscribe()));
-        *self.0.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
+    fn start_on(&self, runtime: &Handle) {
+        let inner = &self.0;
+        let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), inner.rounds.subscribe()));
+        *inner.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
+    }
+
+    /// Goes on with other components, groups and service. What is configured just as before keeps its state, its connection and its history.
+    pub fn replace(&self, builder: Builder) {
+        let inner = &self.0;
+        let (board, redactor) = builder.into_board(Some(&inner.board.load()));
+        let board = Arc::new(board);
+        inner.pulse.set_redactor(redactor);
+        inner.board.store(Arc::clone(&board));
+        inner.boards.send_replace(board);
+        inner.pulse.bump();
+    }
+
+    /// Says in the report which configuration this is, and how the last reload went.
+    pub fn tell_configuration(&self, configuration: ConfigReport) {
+        self.0.configuration.store(Some(Arc::new(configuration)));
+        self.0.pulse.bump();
     }
 
     /// The report on everything: a read of memory, at any time.
     #[must_use]
     pub fn report(&self) -> Arc<Report> {
-        self.report_on(&View::Whole).unwrap_or_else(|| self.make(&View::Whole, &[], Instant::now()).0)
+        let whole = self.0.board.load().report(&View::Whole, &self.0.pulse, || self.circumstances());
+        // Every board has this view.
+        whole.unwrap_or_else(|| Arc::new(Report::new(&View::Whole, BTreeMap::new(), self.circumstances())))
     }
 
     /// The report on a view; `None` when there is no such group or component.
     #[must_use]
     pub fn report_on(&self, view: &View) -> Option<Arc<Report>> {
-        let (indices, cache) = self.0.views.get(view)?;
-        let now = Instant::now();
-        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
-        let version = self.0.board.version();
-        if let Some(cached) = &*cache.load()
-            && cached.version == version
-            && cached.until.is_none_or(|until| now < until)
-            && *view != View::Live
-        {
-            return Some(Arc::clone(&cached.report));
-        }
-        let (report, until) = self.make(view, indices, now);
-        cache.store(Some(Arc::new(Cached { report: Arc::clone(&report), version, until })));
-        Some(report)
-    }
-
-    fn make(&self, view: &View, indices: &[usize], now: Instant) -> (Arc<Report>, Option<Instant>) {
-        let mut until: Option<Instant> = None;
-        let mut components = BTreeMap::new();
-        for index in indices {
-            let (name, component, stands_until) = self.0.board.report(*index, now);
-            components.insert(name, component);
-            until = [until, stands_until].into_iter().flatten().min();
-        }
-        (Arc::new(Report::new(view, components, self.circumstances())), until)
+        self.0.board.load().report(view, &self.0.pulse, || self.circumstances())
     }
 
     fn circumstances(&self) -> Circumstances {
+        let board = self.0.board.load();
         Circumstances {
-            service: Arc::clone(&self.0.service),
+            service: Arc::clone(&board.service),
             generated_at: Timestamp::now(),
             draining: self.is_draining(),
             alive: self.is_alive(),
-            only_host: self.0.only_host,
+            only_host: board.only_host,
+            configuration: self.0.configuration.load_full(),
         }
     }
 
@@ -157,11 +157,13 @@ impl Aggregator {
             }
             *self.0.rounds.borrow()
         };
-        let indices = &self.0.views.get(view)?.0;
+        let board = self.0.board.load_full();
+        let entries = board.of(view)?;
         let mut answered = 0;
         self.wait(deadline, || {
-            answered += indices[answered..].iter().take_while(|index| self.0.board.has_answered(**index, round)).count();
-            answered == indices.len()
+            answered += entries[answered..].iter().take_while(|entry| entry.has_answered(round)).count();
+            // What is not on the board any more answers nobody.
+            answered == entries.len() || !Arc::ptr_eq(&board, &self.0.board.load())
         })
         .await;
         self.report_on(view)
@@ -169,36 +171,37 @@ impl Aggregator {
 
     /// Looks again at every change until it is as wished or too late.
     async fn wait(&self, deadline: Instant, mut done: impl FnMut() -> bool) {
-        let mut changes = self.0.board.watch();
+        let mut changes = self.0.pulse.watch();
         while !done() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {}
     }
 
     /// Probes every component once, here and now, and calls `seen` for each as it answers. For an engine that was built and not started.
     pub async fn probe_once(&self, mut seen: impl FnMut(&CheckName, &ComponentReport)) -> Arc<Report> {
-        let board = &self.0.board;
-        let enabled = (0..board.len()).filter(|index| board.component(*index).policy.enabled);
+        let board = self.0.board.load_full();
+        let enabled = board.entries().iter().filter(|entry| entry.component.policy.enabled);
         let mut probes: FuturesUnordered<_> = enabled
-            .map(|index| async move {
-                sampler::probe_and_record(board, index, 0).await;
-                index
+            .map(|entry| async move {
+                sampler::probe_and_record(entry, &self.0.pulse, 0).await;
+                entry
             })
             .collect();
         let mut components = BTreeMap::new();
-        while let Some(index) = probes.next().await {
-            let (name, report, _) = board.report(index, Instant::now());
-            seen(&name, &report);
-            components.insert(name, report);
+        while let Some(entry) = probes.next().await {
+            // As it was when it answered: who waited long for the slowest has not grown old by that.
+            let (report, _) = entry.report(Instant::now());
+            seen(&entry.component.name, &report);
+            components.insert(entry.component.name.clone(), report);
         }
-        // Each as it was when it answered: who waited long for the slowest has not grown old by that.
-        let muted = (0..board.len()).map(|index| board.report(index, Instant::now())).filter(|(_, report, _)| report.muted);
-        components.extend(muted.map(|(name, report, _)| (name, report)));
+        let muted = board.entries().iter().filter(|entry| !entry.component.policy.enabled);
+        components.extend(muted.map(|entry| (entry.component.name.clone(), entry.report(Instant::now()).0)));
         Arc::new(Report::new(&View::Whole, components, self.circumstances()))
     }
 
     /// The view that a name in a URL means: a group or a component.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<View> {
-        let known = |view: &View| self.0.views.contains_key(view);
+        let board = self.0.board.load();
+        let known = |view: &View| board.of(view).is_some();
         let own = name.parse().ok().and_then(|name: CheckName| [View::Component(name.clone()), View::Group(name)].into_iter().find(known));
         own.or(match name {
             "live" => Some(View::Live),
@@ -209,14 +212,15 @@ impl Aggregator {
     }
 
     /// All components' names, kinds and policies, by name.
-    pub fn components(&self) -> impl Iterator<Item = &Component> {
-        self.0.board.components()
+    #[must_use]
+    pub fn components(&self) -> Vec<Component> {
+        self.0.board.load().entries().iter().map(|entry| entry.component.clone()).collect()
     }
 
     /// Begins to fail the whole report, `ready` and every group, so that load balancers send no more traffic.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
-        self.0.board.bump();
+        self.0.pulse.bump();
     }
 
     /// Whether it is draining.
@@ -228,7 +232,7 @@ impl Aggregator {
     /// Whether the engine moved within the last five seconds.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.0.board.since_beat() < DEAD
+        self.0.pulse.since_beat() < DEAD
     }
 }
 
@@ -236,8 +240,35 @@ impl fmt::Debug for Aggregator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Aggregator")
-            .field("components", &self.0.board.len())
+            .field("components", &self.0.board.load().entries().len())
             .field("draining", &self.is_draining())
             .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Builds it without probing anything.
+    #[must_use]
+    pub fn build(self) -> Aggregator {
+        let (board, redactor) = self.into_board(None);
+        Aggregator::new(board, redactor)
+    }
+
+    /// Builds it and begins to probe on the runtime that this is called from.
+    ///
+    /// # Panics
+    ///
+    /// When it is called outside of a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Aggregator {
+        self.start_on(&Handle::current())
+    }
+
+    /// Builds it and begins to probe on a runtime of its own.
+    #[must_use]
+    pub fn start_on(self, runtime: &Handle) -> Aggregator {
+        let aggregator = self.build();
+        aggregator.start_on(runtime);
+        aggregator
     }
 }

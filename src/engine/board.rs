@@ -1,369 +1,101 @@
-//! The board: the last result of every component, written by its sampler alone and read by everybody without a lock.
+//! The board: all components, what each view judges of them, and the last report made of it.
 
-use super::{
-    moment::Moment,
-    track::{Judgement, Reason, Track},
-};
+use super::{entry::Entry, pulse::Pulse};
 use crate::{
     component::{CheckName, Component},
-    report::{ComponentReport, FailureReport, Status},
+    report::{Circumstances, Report, Service, View},
 };
-use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-/// All components and what is known of them.
+/// All components and views of one configuration.
 pub(crate) struct Board {
     /// By name.
-    entries: Vec<Entry>,
-    /// Goes up with every change: what was made of an older version is out of date.
-    version: AtomicU64,
-    /// Wakes those who wait for a change.
-    changed: watch::Sender<()>,
-    /// When the engine moved last.
-    beat: ArcSwap<Instant>,
-    redactor: Redactor,
+    entries: Vec<Arc<Entry>>,
+    views: BTreeMap<View, Viewed>,
+    pub(crate) service: Arc<Service>,
+    /// Nothing but the machine itself is checked.
+    pub(crate) only_host: bool,
 }
 
-struct Entry {
-    component: Component,
-    state: ArcSwap<State>,
-    /// What the log said last, and since when. Never locked by a poll.
-    announced: Mutex<Option<(Status, Instant)>>,
+/// What a view judges, and the last report made of it.
+struct Viewed {
+    entries: Vec<Arc<Entry>>,
+    cache: ArcSwapOption<Cached>,
 }
 
-/// What is known of one component.
-#[derive(Clone, Default)]
-struct State {
-    track: Track,
-    last: Option<Arc<LastResult>>,
-    /// Stays while the component is judged to fail though its last probe passed.
-    last_failure: Option<FailureReport>,
-    /// The last round of fresh probes that it has answered.
-    round: u64,
-}
-
-struct LastResult {
-    failed: bool,
-    warning: Option<String>,
-    values: Values,
-    duration: Duration,
-}
-
-/// What a probe brought back, bounded and without secrets.
-pub(crate) struct Outcome {
-    raw: Status,
-    warning: Option<String>,
-    failure: Option<FailureReport>,
-    values: Values,
-}
-
-impl Outcome {
-    /// Calls code of the check's: the `Display` of its errors.
-    pub(crate) fn of(result: Result<Observation, Failure>, redactor: &Redactor) -> Self {
-        match result {
-            Ok(observation) => {
-                let (warning, values) = observation.into_parts();
-                let raw = if warning.is_some() { Status::Warn } else { Status::Pass };
-                Self { raw, warning: warning.map(|text| bounded_text(&text)), failure: None, values: bounded(values) }
-            }
-            Err(failure) => {
-                // Redacted first and cut then: half a secret would not be recognised.
-                let cause = failure.cause().map(|cause| bounded_text(&redactor.redact(&cause)));
-                let (class, message, values) = failure.into_parts();
-                let message = if message.len() > TEXT { bounded_text(&message).into() } else { message };
-                Self { raw: Status::Fail, warning: None, failure: Some(FailureReport { class, message, cause }), values: bounded(values) }
-            }
-        }
-    }
-}
-
-/// A change of what a component is judged to be.
-pub(crate) struct Transition {
-    /// None: it had no result.
-    pub(crate) from: Option<Status>,
-    /// What it is now.
-    pub(crate) report: ComponentReport,
-    /// How long it was what it was.
-    pub(crate) lasted: Option<Duration>,
+struct Cached {
+    report: Arc<Report>,
+    version: u64,
+    until: Option<Instant>,
 }
 
 impl Board {
-    pub(crate) fn new(mut components: Vec<Component>, redactor: Redactor) -> Self {
-        components.sort_by(|a, b| a.name.cmp(&b.name));
-        let entries =
-            components.into_iter().map(|component| Entry { component, state: ArcSwap::default(), announced: Mutex::default() }).collect();
-        let (changed, _) = watch::channel(());
-        Self { entries, version: AtomicU64::new(0), changed, beat: ArcSwap::from_pointee(Instant::now()), redactor }
+    /// Components that `before` has just so keep their entries, and with them their states and connections.
+    pub(crate) fn new(
+        components: BTreeMap<CheckName, Component>,
+        groups: &BTreeMap<CheckName, BTreeSet<CheckName>>,
+        service: Service,
+        only_host: bool,
+        before: Option<&Self>,
+    ) -> Self {
+        let kept = |component: &Component| before?.entries.iter().find(|entry| entry.component.is_same(component)).map(Arc::clone);
+        let entries: Vec<Arc<Entry>> =
+            components.into_values().map(|component| kept(&component).unwrap_or_else(|| Arc::new(Entry::new(component)))).collect();
+        let of = |wanted: &dyn Fn(&Component) -> bool| {
+            entries.iter().filter(|entry| wanted(&entry.component)).map(Arc::clone).collect::<Vec<_>>()
+        };
+        let mut views = BTreeMap::from([
+            (View::Whole, entries.clone()),
+            (View::Live, Vec::new()),
+            (View::Ready, of(&|component| component.policy.critical)),
+            (View::Startup, of(&|component| component.policy.critical)),
+        ]);
+        views.extend(entries.iter().map(|entry| (View::Component(entry.component.name.clone()), vec![Arc::clone(entry)])));
+        for (name, checks) in groups {
+            let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
+            views.insert(view, of(&|component| checks.contains(&component.name)));
+        }
+        let views = views.into_iter().map(|(view, entries)| (view, Viewed { entries, cache: ArcSwapOption::empty() })).collect();
+        Self { entries, views, service: Arc::new(service), only_host }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
     }
 
-    pub(crate) fn component(&self, index: usize) -> &Component {
-        &self.entries[index].component
+    /// What a view judges; `None`: there is no such view.
+    pub(crate) fn of(&self, view: &View) -> Option<&[Arc<Entry>]> {
+        self.views.get(view).map(|viewed| &*viewed.entries)
     }
 
-    pub(crate) fn components(&self) -> impl Iterator<Item = &Component> {
-        self.entries.iter().map(|entry| &entry.component)
-    }
-
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-
-    /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
-    pub(crate) fn record(&self, index: usize, outcome: Outcome, duration: Duration, round: u64) {
-        let Entry { component, state, .. } = &self.entries[index];
-        let mut next = State::clone(&state.load());
-        let failed = outcome.failure.is_some();
-        next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
-        next.last_failure = outcome.failure.or(next.last_failure);
-        next.track.record(&component.policy, outcome.raw, Moment::now());
-        next.round = round;
-        state.store(Arc::new(next));
-        self.bump();
-    }
-
-    /// The change of a component since this was asked for last, by a result or by time alone, if there is one.
-    pub(crate) fn transition(&self, index: usize) -> Option<Transition> {
-        let Entry { component, state, announced } = &self.entries[index];
-        let mut announced = announced.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The report on a view: the last one, if nothing has changed since.
+    pub(crate) fn report(&self, view: &View, pulse: &Pulse, circumstances: impl FnOnce() -> Circumstances) -> Option<Arc<Report>> {
+        let viewed = self.views.get(view)?;
         let now = Instant::now();
-        let state = state.load();
-        let judgement = state.track.judge(&component.policy, now);
-        let since = judgement.since?.at;
-        let before = announced.replace((judgement.status, since));
-        let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
-        (from != Some(judgement.status)).then(|| Transition { from, report: state.report(component, &judgement), lasted })
-    }
-
-    /// The engine moves.
-    pub(crate) fn beat(&self) {
-        self.beat.store(Arc::new(Instant::now()));
-        self.changed.send_replace(());
-    }
-
-    pub(crate) const fn redactor(&self) -> &Redactor {
-        &self.redactor
-    }
-
-    /// How long ago the engine moved last.
-    pub(crate) fn since_beat(&self) -> Duration {
-        self.beat.load().elapsed()
-    }
-
-    /// Something else than a result changed.
-    pub(crate) fn bump(&self) {
-        self.version.fetch_add(1, Ordering::Release);
-        self.changed.send_replace(());
-    }
-
-    /// Whether a component has answered a round of fresh probes; who is muted need not.
-    pub(crate) fn has_answered(&self, index: usize, round: u64) -> bool {
-        let entry = &self.entries[index];
-        !entry.component.policy.enabled || entry.state.load().round >= round
-    }
-
-    /// What a component is at the moment, and until when that stands if no result comes.
-    pub(crate) fn report(&self, index: usize, now: Instant) -> (CheckName, ComponentReport, Option<Instant>) {
-        let Entry { component, state, .. } = &self.entries[index];
-        let state = state.load();
-        let judgement = state.track.judge(&component.policy, now);
-        let report = if component.policy.enabled { state.report(component, &judgement) } else { muted(component) };
-        let until = match judgement.reason {
-            // The time that is left is shown: it should move.
-            Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
-            _ => judgement.until,
-        };
-        (component.name.clone(), report, until)
-    }
-}
-
-impl State {
-    fn report(&self, component: &Component, judgement: &Judgement) -> ComponentReport {
-        let last = self.last.as_deref();
-        let failure = match judgement.reason {
-            Reason::Pending => Some(ours(FailureClass::Pending, "there is no result yet".into())),
-            Reason::Stale => {
-                let limit = TimeSpan(component.policy.max_age());
-                Some(ours(FailureClass::Stale, format!("the last result is older than {limit}").into()))
-            }
-            Reason::Held(_) | Reason::Results => {
-                let failing = judgement.status == Status::Fail || last.is_some_and(|last| last.failed);
-                self.last_failure.clone().filter(|_| failing)
-            }
-        };
-        ComponentReport {
-            status: judgement.status,
-            kind: component.kind,
-            critical: component.policy.critical,
-            muted: false,
-            warning: last.and_then(|last| last.warning.clone()),
-            failure,
-            duration: last.map(|last| last.duration),
-            checked_at: self.track.last().map(|(_, at)| at.wall),
-            since: judgement.since.map(|since| since.wall),
-            consecutive: self.track.consecutive(),
-            held_left: match judgement.reason {
-                Reason::Held(left) => Some(left),
-                _ => None,
-            },
-            values: last.map(|last| last.values.clone()).unwrap_or_default(),
-            passed_once: self.track.passed_once(),
+        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
+        let version = pulse.version();
+        if let Some(cached) = &*viewed.cache.load()
+            && cached.version == version
+            && cached.until.is_none_or(|until| now < until)
+            // Whether the engine moves is a matter of the moment.
+            && *view != View::Live
+        {
+            return Some(Arc::clone(&cached.report));
         }
-    }
-}
-
-/// Nobody knows how it is, so it is not said to pass.
-fn muted(component: &Component) -> ComponentReport {
-    ComponentReport {
-        status: Status::Warn,
-        kind: component.kind,
-        critical: component.policy.critical,
-        muted: true,
-        warning: Some("muted: it is never probed".to_owned()),
-        failure: None,
-        duration: None,
-        checked_at: None,
-        since: None,
-        consecutive: 0,
-        held_left: None,
-        values: Values::new(),
-        passed_once: false,
-    }
-}
-
-fn ours(class: FailureClass, message: std::borrow::Cow<'static, str>) -> FailureReport {
-    FailureReport { class, message, cause: None }
-}
-
-/// The longest text of a result that is kept, in bytes.
-const TEXT: usize = 1024;
-/// The most observed values that are kept.
-const VALUES: usize = 64;
-/// The longest observed value that is kept, in bytes of JSON.
-const VALUE: usize = 4096;
-/// The longest name of an observed value that is kept, in bytes.
-const NAME: usize = 128;
-
-/// A check may bring back anything; what is kept and served is bounded.
-fn bounded(values: Values) -> Values {
-    let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
-    values
-        .into_iter()
-        .filter(|(name, _)| name.len() <= NAME)
-        .take(VALUES)
-        .map(|(name, value)| if fits(&value) { (name, value) } else { (name, Value::from("(too long to show)")) })
-        .collect()
-}
-
-fn bounded_text(text: &str) -> String {
-    let mut bounded = text[..text.floor_char_boundary(TEXT)].to_owned();
-    if bounded.len() < text.len() {
-        bounded.push('…');
-    }
-    bounded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::component::Policy;
-    use allswell_checks::contract::{Check, Secret};
-    use tokio::time::advance;
-
-    struct Never;
-
-    #[async_trait::async_trait]
-    impl Check for Never {
-        async fn probe(&self) -> Result<Observation, Failure> {
-            std::future::pending().await
+        let mut until: Option<Instant> = None;
+        let mut components = BTreeMap::new();
+        for entry in &viewed.entries {
+            let (component, stands_until) = entry.report(now);
+            components.insert(entry.component.name.clone(), component);
+            until = [until, stands_until].into_iter().flatten().min();
         }
-    }
-
-    fn board(policy: Policy) -> Board {
-        let component = Component { name: "db".parse().expect("a name"), kind: "custom", policy, check: Arc::new(Never) };
-        Board::new(vec![component], Redactor::new([&Secret::new("hunter2")]))
-    }
-
-    fn now(board: &Board) -> ComponentReport {
-        board.report(0, Instant::now()).1
-    }
-
-    fn record(board: &Board, result: Result<Observation, Failure>) -> Option<Transition> {
-        board.record(0, Outcome::of(result, board.redactor()), Duration::ZERO, 0);
-        board.transition(0)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn results_become_reports_and_transitions() {
-        let board = board(Policy::default());
-        assert_eq!(now(&board).failure.map(|failure| failure.class), Some(FailureClass::Pending));
-        assert!(board.transition(0).is_none(), "no result is no change");
-        let transition = record(&board, Ok(Observation::pass().with("n", 1))).expect("the first result");
-        assert_eq!((transition.from, transition.report.status), (None, Status::Pass));
-        assert!(record(&board, Ok(Observation::pass())).is_none(), "nothing changed");
-        let failed = record(&board, Err(Failure::unreachable("no hunter2 here"))).expect("it fails now");
-        assert_eq!((failed.from, failed.report.status), (Some(Status::Pass), Status::Fail));
-        assert_eq!(now(&board).failure.and_then(|failure| failure.cause).as_deref(), Some("no *** here"));
-        record(&board, Ok(Observation::pass())).expect("it passes again");
-        advance(Duration::from_secs(23)).await;
-        assert_eq!(now(&board).failure.map(|failure| failure.message), Some("the last result is older than 22s".into()));
-        let stale = board.transition(0).expect("time alone changed it");
-        assert_eq!((stale.from, stale.report.status, stale.lasted), (Some(Status::Pass), Status::Fail, Some(Duration::from_secs(22))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_hold_is_a_transition() {
-        let board = board(Policy { hold: Duration::from_secs(5), ..Policy::default() });
-        record(&board, Ok(Observation::pass()));
-        let held = record(&board, Err(Failure::unhealthy("read-only"))).expect("it is held");
-        assert_eq!(held.report.status, Status::Warn);
-        advance(Duration::from_secs(6)).await;
-        let failed = board.transition(0).expect("the hold is over");
-        assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
-    }
-
-    #[test]
-    fn a_secret_is_redacted_before_the_text_is_cut() {
-        let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(TEXT - 3));
-        let outcome = Outcome::of(Err(Failure::unreachable(long)), &Redactor::new([&Secret::new("hunter2")]));
-        let cause = outcome.failure.and_then(|failure| failure.cause).expect("a cause");
-        assert!(cause.ends_with("x***…") && cause.len() < 1100, "{cause}");
-    }
-
-    #[tokio::test]
-    async fn a_rising_component_still_says_why_it_fails() {
-        let board = board(Policy { rise: 2, ..Policy::default() });
-        record(&board, Err(Failure::unhealthy("read-only")));
-        record(&board, Ok(Observation::pass()));
-        let report = now(&board);
-        assert_eq!((report.status, report.failure.map(|failure| failure.message)), (Status::Fail, Some("read-only".into())));
-        record(&board, Ok(Observation::pass()));
-        assert_eq!((now(&board).status, now(&board).failure), (Status::Pass, None));
-    }
-
-    #[tokio::test]
-    async fn huge_results_are_cut() {
-        let board = board(Policy::default());
-        let huge = (0..1000).fold(Observation::warn("w".repeat(1 << 20)), |seen, n| seen.with(format!("v{n:04}"), "x".repeat(1 << 14)));
-        record(&board, Ok(huge.with("a".repeat(1 << 20), 1)));
-        let report = now(&board);
-        assert_eq!(report.values.len(), VALUES);
-        assert!(report.values.iter().all(|(name, value)| value == "(too long to show)" && name.len() == 5));
-        assert!(report.warning.is_some_and(|warning| warning.len() < 1100));
+        let report = Arc::new(Report::new(view, components, circumstances()));
+        viewed.cache.store(Some(Arc::new(Cached { report: Arc::clone(&report), version, until })));
+        Some(report)
     }
 }

@@ -1,34 +1,25 @@
 //! What an aggregator is made of, until it is built.
 
-use super::{aggregator::Aggregator, board::Board};
+use super::board::Board;
 use crate::{
     component::{CheckName, Component, InvalidName, Policy},
-    report::{Service, View},
+    report::Service,
 };
 use allswell_checks::contract::{Check, Redactor};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use tokio::runtime::Handle;
 
-/// What an [`Aggregator`] is made of.
+/// What an [`Aggregator`](super::Aggregator) is made of.
 #[derive(Default)]
 pub struct Builder {
     service: Service,
     policy: Policy,
-    components: Vec<Component>,
+    components: BTreeMap<CheckName, Component>,
     groups: BTreeMap<CheckName, BTreeSet<CheckName>>,
     only_host: bool,
     redactor: Redactor,
-}
-
-impl Aggregator {
-    /// Begins with nothing to check.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
 }
 
 impl Builder {
@@ -58,7 +49,7 @@ impl Builder {
         match parsed {
             Ok(name) => {
                 let policy = self.policy.clone();
-                self.component(Component { name, kind: "custom", policy, check: Arc::new(check) })
+                self.component(Component::new(name, "custom", policy, Arc::new(check)))
             }
             Err(error) => panic!("{error}"),
         }
@@ -67,8 +58,7 @@ impl Builder {
     /// Adds a component, which replaces an earlier one of its name.
     #[must_use]
     pub fn component(mut self, component: Component) -> Self {
-        self.components.retain(|other| other.name != component.name);
-        self.components.push(component);
+        self.components.insert(component.name.clone(), component);
         self
     }
 
@@ -93,44 +83,8 @@ impl Builder {
         self
     }
 
-    /// Builds it without probing anything.
-    #[must_use]
-    pub fn build(self) -> Aggregator {
-        let board = Board::new(self.components, self.redactor);
-        let of = |wanted: &dyn Fn(&Component) -> bool| {
-            board.components().enumerate().filter(|(_, component)| wanted(component)).map(|(index, _)| index).collect::<Vec<_>>()
-        };
-        let mut views = BTreeMap::from([
-            (View::Whole, of(&|_| true)),
-            (View::Live, Vec::new()),
-            (View::Ready, of(&|component| component.policy.critical)),
-            (View::Startup, of(&|component| component.policy.critical)),
-        ]);
-        for component in board.components() {
-            views.insert(View::Component(component.name.clone()), of(&|other| other.name == component.name));
-        }
-        for (name, checks) in &self.groups {
-            let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
-            views.insert(view, of(&|component| checks.contains(&component.name)));
-        }
-        Aggregator::new(board, self.service, views, self.only_host)
-    }
-
-    /// Builds it and begins to probe on the runtime that this is called from.
-    ///
-    /// # Panics
-    ///
-    /// When it is called outside of a tokio runtime.
-    #[must_use]
-    pub fn start(self) -> Aggregator {
-        self.start_on(&Handle::current())
-    }
-
-    /// Builds it and begins to probe on a runtime of its own.
-    #[must_use]
-    pub fn start_on(self, runtime: &Handle) -> Aggregator {
-        let aggregator = self.build();
-        aggregator.start_on(runtime);
-        aggregator
+    /// The board, with the entries of what is on an earlier one just so.
+    pub(super) fn into_board(self, before: Option<&Board>) -> (Board, Redactor) {
+        (Board::new(self.components, &self.groups, self.service, self.only_host, before), self.redactor)
     }
 }

@@ -3,7 +3,9 @@
 mod aggregator;
 mod board;
 mod builder;
+mod entry;
 mod moment;
+mod pulse;
 mod sampler;
 mod supervisor;
 mod track;

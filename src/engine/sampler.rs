@@ -1,6 +1,9 @@
 //! One task per component: tick, probe, time limit, panic. The only place that runs probes.
 
-use super::board::{Board, Outcome, Transition};
+use super::{
+    entry::{Entry, Outcome, Transition},
+    pulse::Pulse,
+};
 use crate::{component::Component, report::Status};
 use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
 use futures_util::FutureExt;
@@ -16,7 +19,7 @@ use tokio::{
 };
 
 /// Probes one component again and again, beginning at `first`, and whenever a new round of fresh probes is called.
-pub(crate) async fn sample(board: Arc<Board>, index: usize, mut rounds: watch::Receiver<u64>, first: Instant) {
+pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, mut rounds: watch::Receiver<u64>, first: Instant) {
     let mut next = first;
     loop {
         tokio::select! {
@@ -25,28 +28,28 @@ pub(crate) async fn sample(board: Arc<Board>, index: usize, mut rounds: watch::R
         }
         let round = *rounds.borrow_and_update();
         let started = Instant::now();
-        probe_and_record(&board, index, round).await;
-        next = next_tick(started, Instant::now(), board.component(index));
+        probe_and_record(&entry, &pulse, round).await;
+        next = next_tick(started, Instant::now(), &entry.component);
     }
 }
 
-/// Probes one component once and puts the result on the board.
-pub(crate) async fn probe_and_record(board: &Board, index: usize, round: u64) {
+/// Probes a component once and records the result.
+pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, round: u64) {
     let started = Instant::now();
-    let component = board.component(index);
-    let result = probe(component).await;
+    let result = probe(&entry.component).await;
     let duration = started.elapsed();
+    let redactor = pulse.redactor();
     // The words of an error are the check's own code, too.
-    let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, board.redactor())));
-    let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), board.redactor()));
-    board.record(index, outcome, duration, round);
-    announce(board, index);
+    let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, &redactor)));
+    let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), &redactor));
+    entry.record(outcome, duration, round, pulse);
+    announce(entry);
 }
 
 /// Logs the change of a component, if there is one: one line for a transition, none for a probe.
-pub(crate) fn announce(board: &Board, index: usize) {
-    let Some(Transition { from, report, lasted }) = board.transition(index) else { return };
-    let component = board.component(index);
+pub(crate) fn announce(entry: &Entry) {
+    let Some(Transition { from, report, lasted }) = entry.transition() else { return };
+    let component = &entry.component;
     let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
     let lasted = lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
@@ -99,7 +102,7 @@ fn next_tick(started: Instant, now: Instant, component: &Component) -> Instant {
 mod tests {
     use super::*;
     use crate::component::Policy;
-    use allswell_checks::contract::{Check, Redactor};
+    use allswell_checks::contract::Check;
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
     /// Does what a closure says.
@@ -113,7 +116,7 @@ mod tests {
     }
 
     fn component(policy: Policy, check: impl Check) -> Component {
-        Component { name: "c".parse().expect("a name"), kind: "custom", policy, check: Arc::new(check) }
+        Component::new("c".parse().expect("a name"), "custom", policy, Arc::new(check))
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,9 +159,9 @@ mod tests {
             Ok(Observation::pass())
         });
         let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
-        let board = Arc::new(Board::new(vec![component(policy, slow)], Redactor::default()));
+        let entry = Arc::new(Entry::new(component(policy, slow)));
         let (_rounds, called) = watch::channel(0);
-        let task = tokio::spawn(sample(board, 0, called, Instant::now()));
+        let task = tokio::spawn(sample(entry, Arc::default(), called, Instant::now()));
         tokio::time::sleep(Duration::from_secs(95)).await;
         // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
         assert_eq!(STARTED.load(SeqCst), 4);
@@ -176,9 +179,9 @@ mod tests {
         }
         impl std::error::Error for Mute {}
         let mute = component(Policy::default(), Does(|| async { Err(Failure::unreachable(Mute)) }));
-        let board = Board::new(vec![mute], Redactor::default());
-        probe_and_record(&board, 0, 0).await;
-        let (_, report, _) = board.report(0, Instant::now());
+        let entry = Entry::new(mute);
+        probe_and_record(&entry, &Pulse::default(), 0).await;
+        let (report, _) = entry.report(Instant::now());
         assert_eq!(report.failure.map(|failure| failure.class), Some(FailureClass::Panicked));
     }
 

@@ -2,12 +2,19 @@
 
 use super::{
     board::Board,
+    entry::Entry,
+    pulse::Pulse,
     sampler::{announce, sample},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::watch,
-    task::{Id, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
 };
 
@@ -20,21 +27,33 @@ const RESTART: Duration = Duration::from_secs(10);
 /// From this silence on, the engine has stood still, and the log says so.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Runs until it is dropped.
-pub(crate) async fn supervise(board: Arc<Board>, rounds: watch::Receiver<u64>) {
-    let start = Instant::now();
-    let firsts: Vec<_> =
-        (0..board.len()).map(|index| board.component(index).policy.enabled.then(|| start + head_start(index, board.len()))).collect();
-    let samplers = |index: usize, again: bool| {
-        let first =
-            if again { Instant::now() + board.component(index).policy.interval.min(RESTART) } else { firsts[index].unwrap_or(start) };
+/// Probes what is on the board, and goes on with the next board when there is one. Runs until it is dropped.
+pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, rounds: watch::Receiver<u64>) {
+    let start = |entry: &Arc<Entry>, delay: Duration| {
         let mut rounds = rounds.clone();
-        // The rounds until now were called for the one that ended; without this they would start the next one at once, again and again.
+        // The rounds until now were called for others; without this they would start this one at once, whatever the delay.
         rounds.mark_unchanged();
-        sample(Arc::clone(&board), index, rounds, first)
+        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, Instant::now() + delay)
     };
-    let enabled = (0..board.len()).filter(|index| firsts[*index].is_some());
-    keep_alive(enabled, samplers, &board).await;
+    let mut samplers = Samplers::new(start);
+    samplers.follow(&boards.borrow_and_update().clone());
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beats.tick() => {
+                let still = pulse.since_beat();
+                if still > STALL {
+                    tracing::warn!(stood_still_ms = u64::try_from(still.as_millis()).unwrap_or(u64::MAX), "the engine stood still");
+                }
+                pulse.beat();
+                // What changes by time alone: a hold that ends, a result that grows too old.
+                boards.borrow().entries().iter().for_each(|entry| announce(entry));
+            }
+            Ok(()) = boards.changed() => samplers.follow(&boards.borrow_and_update().clone()),
+            () = samplers.tend() => {}
+        }
+    }
 }
 
 /// The first probes begin at once; very many are spread over a moment, at most a second, so as not to be a burst.
@@ -47,37 +66,55 @@ fn head_start(index: usize, components: usize) -> Duration {
     spread.mul_f64(f64::from(u32::try_from(index).unwrap_or(u32::MAX)) / f64::from(u32::try_from(components).unwrap_or(u32::MAX)))
 }
 
-async fn keep_alive<F>(indices: impl Iterator<Item = usize>, sampler: impl Fn(usize, bool) -> F, board: &Board)
+/// The running samplers.
+struct Samplers<S> {
+    start: S,
+    tasks: JoinSet<()>,
+    running: HashMap<Id, (Arc<Entry>, AbortHandle)>,
+}
+
+impl<S, F> Samplers<S>
 where
+    S: Fn(&Arc<Entry>, Duration) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut samplers = JoinSet::new();
-    let mut names: HashMap<Id, usize> = HashMap::new();
-    for index in indices {
-        names.insert(samplers.spawn(sampler(index, false)).id(), index);
+    fn new(start: S) -> Self {
+        Self { start, tasks: JoinSet::new(), running: HashMap::new() }
     }
-    let mut beats = interval(BEAT);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = beats.tick() => {
-                let still = board.since_beat();
-                if still > STALL {
-                    tracing::warn!(stood_still_ms = u64::try_from(still.as_millis()).unwrap_or(u64::MAX), "the engine stood still");
-                }
-                board.beat();
-                // What changes by time alone: a hold that ends, a result that grows too old.
-                (0..board.len()).for_each(|index| announce(board, index));
+
+    fn spawn(&mut self, entry: &Arc<Entry>, delay: Duration) {
+        let task = self.tasks.spawn((self.start)(entry, delay));
+        self.running.insert(task.id(), (Arc::clone(entry), task));
+    }
+
+    /// Ends the samplers of what is not on the board any more, and starts those of what is new there.
+    fn follow(&mut self, board: &Board) {
+        let wanted: HashSet<*const Entry> = board.entries().iter().map(Arc::as_ptr).collect();
+        // Forgotten first, so that their end is no surprise.
+        self.running.retain(|_, (entry, task)| {
+            let stays = wanted.contains(&Arc::as_ptr(entry));
+            if !stays {
+                task.abort();
             }
-            Some(ended) = samplers.join_next_with_id() => {
-                let id = match &ended { Ok((id, ())) => *id, Err(error) => error.id() };
-                if let Some(index) = names.remove(&id) {
-                    let component = board.component(index).name.as_str();
-                    let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
-                    tracing::error!(component, reason, "a sampler ended; it is started again");
-                    names.insert(samplers.spawn(sampler(index, true)).id(), index);
-                }
-            }
+            stays
+        });
+        let running: HashSet<*const Entry> = self.running.values().map(|(entry, _)| Arc::as_ptr(entry)).collect();
+        let new: Vec<_> =
+            board.entries().iter().filter(|entry| entry.component.policy.enabled && !running.contains(&Arc::as_ptr(entry))).collect();
+        for (index, entry) in new.iter().enumerate() {
+            self.spawn(entry, head_start(index, new.len()));
+        }
+    }
+
+    /// Waits until a sampler ends, which none should by itself, and starts it again.
+    async fn tend(&mut self) {
+        let Some(ended) = self.tasks.join_next_with_id().await else { return pending().await };
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        if let Some((entry, _)) = self.running.remove(&id) {
+            let component = entry.component.name.as_str();
+            let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
+            tracing::error!(component, reason, "a sampler ended; it is started again");
+            self.spawn(&entry, entry.component.policy.interval.min(RESTART));
         }
     }
 }
@@ -85,9 +122,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::component::{Component, Policy};
-    use allswell_checks::contract::{Check, Failure, Observation, Redactor};
-    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use crate::{
+        component::{CheckName, Component, Policy},
+        report::Service,
+    };
+    use allswell_checks::contract::{Check, Failure, Observation, Secret};
+    use std::{collections::BTreeMap, sync::Mutex};
+    use tokio::time::timeout;
 
     struct Well;
 
@@ -98,23 +139,50 @@ mod tests {
         }
     }
 
+    fn board(names: &[&str], before: Option<&Board>) -> Board {
+        let component = |name: &&str| {
+            let name: CheckName = name.parse().expect("a name");
+            let component = Component::new(name.clone(), "custom", Policy::default(), Arc::new(Well));
+            (name.clone(), Component { identity: Some(Secret::new(name.as_str())), ..component })
+        };
+        Board::new(names.iter().map(component).collect(), &BTreeMap::new(), Service::default(), false, before)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_dead_sampler_is_started_again() {
-        let component = Component { name: "c".parse().expect("a name"), kind: "custom", policy: Policy::default(), check: Arc::new(Well) };
-        let board = Board::new(vec![component], Redactor::default());
-        let starts = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&starts);
-        let dies_at_first = move |_, again: bool| {
-            count.fetch_add(1, SeqCst);
+        let delays = Mutex::new(Vec::new());
+        let dies_at_first = |_: &Arc<Entry>, delay: Duration| {
+            let first = delays.lock().expect("no panic").is_empty();
+            delays.lock().expect("no panic").push(delay);
             async move {
-                assert!(again, "the first one dies");
-                std::future::pending::<()>().await;
+                assert!(!first, "the first one dies");
+                pending::<()>().await;
             }
         };
-        let run = keep_alive(0..1, dies_at_first, &board);
-        assert!(tokio::time::timeout(Duration::from_secs(5), run).await.is_err(), "the supervisor goes on");
-        assert_eq!(starts.load(SeqCst), 2);
-        assert!(board.since_beat() <= BEAT);
+        let mut samplers = Samplers::new(dies_at_first);
+        samplers.follow(&board(&["a"], None));
+        samplers.tend().await;
+        assert!(timeout(Duration::from_secs(1), samplers.tend()).await.is_err(), "the second one lives");
+        assert_eq!(*delays.lock().expect("no panic"), [Duration::ZERO, RESTART]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_board_keeps_what_did_not_change() {
+        let started = Mutex::new(Vec::new());
+        let start = |entry: &Arc<Entry>, _| {
+            started.lock().expect("no panic").push(entry.component.name.to_string());
+            pending()
+        };
+        let mut samplers = Samplers::new(start);
+        let first = board(&["a", "b"], None);
+        samplers.follow(&first);
+        let second = board(&["b", "c"], Some(&first));
+        samplers.follow(&second);
+        assert_eq!(*started.lock().expect("no panic"), ["a", "b", "c"]);
+        assert_eq!(samplers.running.len(), 2);
+        drop(first);
+        assert!(timeout(Duration::from_secs(1), samplers.tend()).await.is_ok(), "the end of `a` is collected");
+        assert_eq!(started.lock().expect("no panic").len(), 3, "and is no death");
     }
 
     #[test]

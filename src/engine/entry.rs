@@ -1,0 +1,308 @@
+//! One component's place on the board: its last results, written by its sampler alone and read by everybody without a lock.
+
+use super::{
+    moment::Moment,
+    pulse::Pulse,
+    track::{Judgement, Reason, Track},
+};
+use crate::{
+    component::Component,
+    report::{ComponentReport, FailureReport, Status},
+};
+use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
+use arc_swap::ArcSwap;
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A component and what is known of it.
+pub(crate) struct Entry {
+    pub(crate) component: Component,
+    state: ArcSwap<State>,
+    /// What the log said last, and since when. Never locked by a poll.
+    announced: Mutex<Option<(Status, Instant)>>,
+}
+
+/// What is known of one component.
+#[derive(Clone, Default)]
+struct State {
+    track: Track,
+    last: Option<Arc<LastResult>>,
+    /// Stays while the component is judged to fail though its last probe passed.
+    last_failure: Option<FailureReport>,
+    /// The last round of fresh probes that it has answered.
+    round: u64,
+}
+
+struct LastResult {
+    failed: bool,
+    warning: Option<String>,
+    values: Values,
+    duration: Duration,
+}
+
+/// What a probe brought back, bounded and without secrets.
+pub(crate) struct Outcome {
+    raw: Status,
+    warning: Option<String>,
+    failure: Option<FailureReport>,
+    values: Values,
+}
+
+impl Outcome {
+    /// Calls code of the check's: the `Display` of its errors.
+    pub(crate) fn of(result: Result<Observation, Failure>, redactor: &Redactor) -> Self {
+        match result {
+            Ok(observation) => {
+                let (warning, values) = observation.into_parts();
+                let raw = if warning.is_some() { Status::Warn } else { Status::Pass };
+                Self { raw, warning: warning.map(|text| bounded_text(&text)), failure: None, values: bounded(values) }
+            }
+            Err(failure) => {
+                // Redacted first and cut then: half a secret would not be recognised.
+                let cause = failure.cause().map(|cause| bounded_text(&redactor.redact(&cause)));
+                let (class, message, values) = failure.into_parts();
+                let message = if message.len() > TEXT { bounded_text(&message).into() } else { message };
+                Self { raw: Status::Fail, warning: None, failure: Some(FailureReport { class, message, cause }), values: bounded(values) }
+            }
+        }
+    }
+}
+
+/// A change of what a component is judged to be.
+pub(crate) struct Transition {
+    /// None: it had no result.
+    pub(crate) from: Option<Status>,
+    /// What it is now.
+    pub(crate) report: ComponentReport,
+    /// How long it was what it was.
+    pub(crate) lasted: Option<Duration>,
+}
+
+impl Entry {
+    pub(crate) fn new(component: Component) -> Self {
+        Self { component, state: ArcSwap::default(), announced: Mutex::default() }
+    }
+
+    /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
+    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64, pulse: &Pulse) {
+        let mut next = State::clone(&self.state.load());
+        let failed = outcome.failure.is_some();
+        next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
+        next.last_failure = outcome.failure.or(next.last_failure);
+        next.track.record(&self.component.policy, outcome.raw, Moment::now());
+        next.round = round;
+        self.state.store(Arc::new(next));
+        pulse.bump();
+    }
+
+    /// The change since this was asked for last, by a result or by time alone, if there is one.
+    pub(crate) fn transition(&self) -> Option<Transition> {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.load();
+        let judgement = state.track.judge(&self.component.policy, Instant::now());
+        let since = judgement.since?.at;
+        let before = announced.replace((judgement.status, since));
+        let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
+        (from != Some(judgement.status)).then(|| Transition { from, report: state.report(&self.component, &judgement), lasted })
+    }
+
+    /// Whether it has answered a round of fresh probes; who is muted need not.
+    pub(crate) fn has_answered(&self, round: u64) -> bool {
+        !self.component.policy.enabled || self.state.load().round >= round
+    }
+
+    /// What it is at the moment, and until when that stands if no result comes.
+    pub(crate) fn report(&self, now: Instant) -> (ComponentReport, Option<Instant>) {
+        if !self.component.policy.enabled {
+            return (muted(&self.component), None);
+        }
+        let state = self.state.load();
+        let judgement = state.track.judge(&self.component.policy, now);
+        let until = match judgement.reason {
+            // The time that is left is shown: it should move.
+            Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
+            _ => judgement.until,
+        };
+        (state.report(&self.component, &judgement), until)
+    }
+}
+
+impl State {
+    fn report(&self, component: &Component, judgement: &Judgement) -> ComponentReport {
+        let last = self.last.as_deref();
+        let failure = match judgement.reason {
+            Reason::Pending => Some(ours(FailureClass::Pending, "there is no result yet".into())),
+            Reason::Stale => {
+                let limit = TimeSpan(component.policy.max_age());
+                Some(ours(FailureClass::Stale, format!("the last result is older than {limit}").into()))
+            }
+            Reason::Held(_) | Reason::Results => {
+                let failing = judgement.status == Status::Fail || last.is_some_and(|last| last.failed);
+                self.last_failure.clone().filter(|_| failing)
+            }
+        };
+        ComponentReport {
+            status: judgement.status,
+            kind: component.kind,
+            critical: component.policy.critical,
+            muted: false,
+            warning: last.and_then(|last| last.warning.clone()),
+            failure,
+            duration: last.map(|last| last.duration),
+            checked_at: self.track.last().map(|(_, at)| at.wall),
+            since: judgement.since.map(|since| since.wall),
+            consecutive: self.track.consecutive(),
+            held_left: match judgement.reason {
+                Reason::Held(left) => Some(left),
+                _ => None,
+            },
+            values: last.map(|last| last.values.clone()).unwrap_or_default(),
+            passed_once: self.track.passed_once(),
+        }
+    }
+}
+
+/// Nobody knows how it is, so it is not said to pass.
+fn muted(component: &Component) -> ComponentReport {
+    ComponentReport {
+        status: Status::Warn,
+        kind: component.kind,
+        critical: component.policy.critical,
+        muted: true,
+        warning: Some("muted: it is never probed".to_owned()),
+        failure: None,
+        duration: None,
+        checked_at: None,
+        since: None,
+        consecutive: 0,
+        held_left: None,
+        values: Values::new(),
+        passed_once: false,
+    }
+}
+
+fn ours(class: FailureClass, message: Cow<'static, str>) -> FailureReport {
+    FailureReport { class, message, cause: None }
+}
+
+/// The longest text of a result that is kept, in bytes.
+const TEXT: usize = 1024;
+/// The most observed values that are kept.
+const VALUES: usize = 64;
+/// The longest observed value that is kept, in bytes of JSON.
+const VALUE: usize = 4096;
+/// The longest name of an observed value that is kept, in bytes.
+const NAME: usize = 128;
+
+/// A check may bring back anything; what is kept and served is bounded.
+fn bounded(values: Values) -> Values {
+    let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
+    values
+        .into_iter()
+        .filter(|(name, _)| name.len() <= NAME)
+        .take(VALUES)
+        .map(|(name, value)| if fits(&value) { (name, value) } else { (name, Value::from("(too long to show)")) })
+        .collect()
+}
+
+fn bounded_text(text: &str) -> String {
+    let mut bounded = text[..text.floor_char_boundary(TEXT)].to_owned();
+    if bounded.len() < text.len() {
+        bounded.push('…');
+    }
+    bounded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::Policy;
+    use allswell_checks::contract::{Check, Secret};
+    use tokio::time::advance;
+
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Check for Never {
+        async fn probe(&self) -> Result<Observation, Failure> {
+            std::future::pending().await
+        }
+    }
+
+    fn entry(policy: Policy) -> Entry {
+        Entry::new(Component::new("db".parse().expect("a name"), "custom", policy, Arc::new(Never)))
+    }
+
+    fn now(entry: &Entry) -> ComponentReport {
+        entry.report(Instant::now()).0
+    }
+
+    fn record(entry: &Entry, result: Result<Observation, Failure>) -> Option<Transition> {
+        let redactor = Redactor::new([&Secret::new("hunter2")]);
+        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0, &Pulse::default());
+        entry.transition()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn results_become_reports_and_transitions() {
+        let entry = entry(Policy::default());
+        assert_eq!(now(&entry).failure.map(|failure| failure.class), Some(FailureClass::Pending));
+        assert!(entry.transition().is_none(), "no result is no change");
+        let transition = record(&entry, Ok(Observation::pass().with("n", 1))).expect("the first result");
+        assert_eq!((transition.from, transition.report.status), (None, Status::Pass));
+        assert!(record(&entry, Ok(Observation::pass())).is_none(), "nothing changed");
+        let failed = record(&entry, Err(Failure::unreachable("no hunter2 here"))).expect("it fails now");
+        assert_eq!((failed.from, failed.report.status), (Some(Status::Pass), Status::Fail));
+        assert_eq!(now(&entry).failure.and_then(|failure| failure.cause).as_deref(), Some("no *** here"));
+        record(&entry, Ok(Observation::pass())).expect("it passes again");
+        advance(Duration::from_secs(23)).await;
+        assert_eq!(now(&entry).failure.map(|failure| failure.message), Some("the last result is older than 22s".into()));
+        let stale = entry.transition().expect("time alone changed it");
+        assert_eq!((stale.from, stale.report.status, stale.lasted), (Some(Status::Pass), Status::Fail, Some(Duration::from_secs(22))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_hold_is_a_transition() {
+        let entry = entry(Policy { hold: Duration::from_secs(5), ..Policy::default() });
+        record(&entry, Ok(Observation::pass()));
+        let held = record(&entry, Err(Failure::unhealthy("read-only"))).expect("it is held");
+        assert_eq!(held.report.status, Status::Warn);
+        advance(Duration::from_secs(6)).await;
+        let failed = entry.transition().expect("the hold is over");
+        assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn a_secret_is_redacted_before_the_text_is_cut() {
+        let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(TEXT - 3));
+        let outcome = Outcome::of(Err(Failure::unreachable(long)), &Redactor::new([&Secret::new("hunter2")]));
+        let cause = outcome.failure.and_then(|failure| failure.cause).expect("a cause");
+        assert!(cause.ends_with("x***…") && cause.len() < 1100, "{cause}");
+    }
+
+    #[tokio::test]
+    async fn a_rising_component_still_says_why_it_fails() {
+        let entry = entry(Policy { rise: 2, ..Policy::default() });
+        record(&entry, Err(Failure::unhealthy("read-only")));
+        record(&entry, Ok(Observation::pass()));
+        let report = now(&entry);
+        assert_eq!((report.status, report.failure.map(|failure| failure.message)), (Status::Fail, Some("read-only".into())));
+        record(&entry, Ok(Observation::pass()));
+        assert_eq!((now(&entry).status, now(&entry).failure), (Status::Pass, None));
+    }
+
+    #[tokio::test]
+    async fn huge_results_are_cut() {
+        let entry = entry(Policy::default());
+        let huge = (0..1000).fold(Observation::warn("w".repeat(1 << 20)), |seen, n| seen.with(format!("v{n:04}"), "x".repeat(1 << 14)));
+        record(&entry, Ok(huge.with("a".repeat(1 << 20), 1)));
+        let report = now(&entry);
+        assert_eq!(report.values.len(), VALUES);
+        assert!(report.values.iter().all(|(name, value)| value == "(too long to show)" && name.len() == 5));
+        assert!(report.warning.is_some_and(|warning| warning.len() < 1100));
+    }
+}

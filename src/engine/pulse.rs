@@ -1,0 +1,65 @@
+//! The engine's pulse: that something changed, that it still moves, and which secrets it must not tell.
+
+use allswell_checks::contract::Redactor;
+use arc_swap::ArcSwap;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+
+/// What samplers, readers and the supervisor share.
+pub(crate) struct Pulse {
+    /// Goes up with every change: what was made of an older version is out of date.
+    version: AtomicU64,
+    /// Wakes those who wait for a change.
+    changed: watch::Sender<()>,
+    /// When the engine moved last.
+    beat: ArcSwap<Instant>,
+    redactor: ArcSwap<Redactor>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        let beat = ArcSwap::from_pointee(Instant::now());
+        Self { version: AtomicU64::new(0), changed: watch::channel(()).0, beat, redactor: ArcSwap::default() }
+    }
+}
+
+impl Pulse {
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Something changed.
+    pub(crate) fn bump(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The engine moves.
+    pub(crate) fn beat(&self) {
+        self.beat.store(Arc::new(Instant::now()));
+        self.changed.send_replace(());
+    }
+
+    /// How long ago the engine moved last.
+    pub(crate) fn since_beat(&self) -> Duration {
+        self.beat.load().elapsed()
+    }
+
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        self.redactor.load_full()
+    }
+
+    pub(crate) fn set_redactor(&self, redactor: Redactor) {
+        self.redactor.store(Arc::new(redactor));
+    }
+}
