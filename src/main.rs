@@ -7,5 +7,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // One provider for every driver; a second installation, of which there is none here, would be refused.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Arguments::parse(), Environment::of_process(), &Registry::builtin())
+    cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin())
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Environment, LogFormat, LogSettings};
 use allswell_checks::contract::Redactor;
+use arc_swap::ArcSwap;
 use std::{
     io::{self, Write},
     panic,
@@ -9,32 +10,58 @@ use std::{
 };
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
 
 /// Ours; all other targets are drivers'.
 const OWN: [&str; 2] = ["allswell", "allswell_checks"];
 
-/// Sends the log of this process to standard error until the guard is dropped, which writes what is left.
+/// The log of this process. Dropped, it writes what is left.
+pub struct Log {
+    redactor: Arc<ArcSwap<Redactor>>,
+    filter: reload::Handle<EnvFilter, Registry>,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Goes on with another level and other secrets. The format stays: lines of two formats are no log.
+    pub fn apply(&self, settings: &LogSettings, environment: &Environment, redactor: Redactor) {
+        self.redactor.store(Arc::new(redactor));
+        // Fails only when another program's log is installed in place of ours.
+        let _ = self.filter.reload(filter(settings, environment));
+    }
+}
+
+/// Sends the log of this process to standard error.
 ///
 /// Lines go through a bounded queue to a thread of its own, and are dropped when nobody reads them: a stuck log must not stop a probe or an
 /// answer.
-pub fn install(settings: &LogSettings, environment: &Environment, redactor: Redactor, terminal: bool) -> WorkerGuard {
-    let (queue, guard) =
+#[must_use]
+pub fn install(settings: &LogSettings, environment: &Environment, redactor: Redactor, terminal: bool) -> Log {
+    let (queue, writer) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(4096).thread_name("allswell-log").finish(io::stderr());
-    let writer = Redacted { queue, redactor: Arc::new(redactor) };
+    let redactor = Arc::new(ArcSwap::from_pointee(redactor));
+    let redacted = Redacted { queue, redactor: Arc::clone(&redactor) };
     let colour = terminal && environment.get("NO_COLOR").is_none();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(settings, environment)).with_ansi(colour).with_writer(writer);
-    // A second installation, as in a program that embeds us and has its own log, leaves the first in place.
-    let _ = match settings.format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    let (filter, handle) = reload::Layer::new(filter(settings, environment));
+    let lines = fmt::layer().with_ansi(colour).with_writer(redacted);
+    let lines = match settings.format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
+    // A second installation, as in a program that embeds us and has its own log, leaves the first in place.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     panic::set_hook(Box::new(|panic| {
         let words = panic.payload_as_str().unwrap_or("(no words)");
         let place = panic.location().map(ToString::to_string);
         tracing::error!(words, place, "panic");
     }));
-    guard
+    Log { redactor, filter: handle, _writer: writer }
 }
 
 /// `RUST_LOG`, where it is set and makes sense, else the configured level. A level that names no target is ours; drivers get at most
@@ -59,7 +86,7 @@ fn filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
 #[derive(Clone)]
 struct Redacted {
     queue: NonBlocking,
-    redactor: Arc<Redactor>,
+    redactor: Arc<ArcSwap<Redactor>>,
 }
 
 impl<'a> MakeWriter<'a> for Redacted {
@@ -74,7 +101,7 @@ impl Write for Redacted {
     /// Each event arrives in one piece.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.queue.write_all(self.redactor.redact(&text).as_bytes())?;
+        self.queue.write_all(self.redactor.load().redact(&text).as_bytes())?;
         Ok(line.len())
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod get;
 mod kinds;
+mod reload;
 mod serve;
 mod validate;
 
@@ -20,6 +21,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 /// Is all well? Probes databases, caches, queues and storage in the background and serves the verdict over HTTP.
@@ -59,7 +61,7 @@ pub const USAGE: u8 = 2;
 
 /// Runs a command to its end.
 #[must_use]
-pub fn run(arguments: Arguments, mut environment: Environment, registry: &Registry) -> ExitCode {
+pub fn run(arguments: Arguments, mut environment: Environment, registry: Registry) -> ExitCode {
     let mut code = DONE;
     for file in &arguments.env_file {
         if let Err(error) = environment.add_file(file) {
@@ -72,11 +74,11 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: &Regist
     }
     let sources = Sources { files: arguments.config, environment, overrides: Vec::new() };
     let code = match arguments.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
-        Command::Serve(serve) => serve.run(sources, registry),
-        Command::Check(check) => check.run(&sources, registry),
-        Command::Get(get) => get.run(&sources, registry),
-        Command::Validate => validate::run(&sources, registry),
-        Command::Kinds(kinds) => kinds.run(registry),
+        Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
+        Command::Check(check) => check.run(&sources, &registry),
+        Command::Get(get) => get.run(&sources, &registry),
+        Command::Validate => validate::run(&sources, &registry),
+        Command::Kinds(kinds) => kinds.run(&registry),
     };
     code.into()
 }

@@ -1,19 +1,25 @@
 //! `allswell serve`: the service.
 
-use super::{DONE, NOT_WELL, answers, builder, complain, configured, limits};
-use crate::{
-    config::{Configured, Override, Sources},
-    engine::Aggregator,
-    http::{Server, service},
-    registry::Registry,
-    telemetry,
+use super::{
+    DONE, NOT_WELL, answers, builder, complain, configured, limits,
+    reload::{Reloader, Running},
 };
+use crate::{
+    config::{Configured, Override, Settings, Sources},
+    engine::Aggregator,
+    http::{Control, Server, service},
+    registry::Registry,
+    telemetry::{self, Log},
+};
+use arc_swap::ArcSwap;
 use clap::Args;
+use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io::{self, IsTerminal},
+    pin::pin,
+    sync::Arc,
     thread,
-    time::Duration,
 };
 use tokio::{
     net::TcpListener,
@@ -31,20 +37,21 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self, mut sources: Sources, registry: &Registry) -> u8 {
+    pub(super) fn run(self, mut sources: Sources, registry: Arc<Registry>) -> u8 {
         if let Some(listen) = self.listen {
             sources.overrides.push(Override { flag: "--listen", key: vec!["server".to_owned(), "listen".to_owned()], value: listen });
         }
-        let configured = match configured(&sources, registry) {
+        let configured = match configured(&sources, &registry) {
             Ok(configured) => configured,
             Err(code) => return code,
         };
-        let log = &configured.settings.log;
         raise_descriptor_limit();
-        let guard = telemetry::install(log, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        let settings = &configured.settings.log;
+        let log = telemetry::install(settings, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        let log = Arc::new(log);
         let code = match runtimes() {
             Ok((engine, http)) => {
-                let code = http.block_on(serve(&configured, &engine));
+                let code = http.block_on(serve(sources, registry, &configured, &engine, Arc::clone(&log)));
                 // A check that hangs in a blocking call must not keep us: its thread ends with the process.
                 engine.shutdown_background();
                 http.shutdown_background();
@@ -55,7 +62,7 @@ impl Serve {
                 NOT_WELL
             }
         };
-        drop(guard);
+        drop(log);
         code
     }
 }
@@ -75,7 +82,7 @@ fn runtimes() -> io::Result<(Runtime, Runtime)> {
     Ok((engine, http))
 }
 
-async fn serve(configured: &Configured, engine: &Runtime) -> u8 {
+async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configured, engine: &Runtime, log: Arc<Log>) -> u8 {
     let settings = &configured.settings.server;
     let listener = match TcpListener::bind(&settings.listen).await {
         Ok(listener) => listener,
@@ -100,23 +107,39 @@ async fn serve(configured: &Configured, engine: &Runtime) -> u8 {
         tracing::warn!("ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
     }
     let aggregator = builder(configured).start_on(engine.handle());
+    let current = Arc::new(ArcSwap::from_pointee(configured.settings.clone()));
+    let answers = Arc::new(ArcSwap::from_pointee(answers(configured)));
+    let (control, asked) = Control::new();
+    let server = Server::new(service(&aggregator, Arc::clone(&answers), control), limits(settings));
+    let running = Running { aggregator: aggregator.clone(), answers, settings: Arc::clone(&current), server: Arc::clone(&server), log };
+    let reloader = Reloader::new(sources, registry, running, configured);
     // Before anybody is told that we listen: a signal that comes then must find us ready.
-    let end = match end(&aggregator, settings.drain.0) {
+    let end = match end(&aggregator, current) {
         Ok(end) => end,
         Err(error) => {
             complain(&format!("error: cannot listen for signals: {error}"));
             return NOT_WELL;
         }
     };
+    let mut reloading = pin!(reloader.run(asked));
+    // Polled once, it listens for its signal, too.
+    let _ = reloading.as_mut().now_or_never();
     let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
     tracing::info!(address, components = configured.components.len(), "listening");
-    Server::new(service(&aggregator, &answers(configured)), limits(settings)).run(listener, end).await;
-    tracing::info!("ended");
-    DONE
+    tokio::select! {
+        () = server.run(listener, end) => {
+            tracing::info!("ended");
+            DONE
+        }
+        Err(error) = reloading => {
+            complain(&format!("error: cannot listen for signals: {error}"));
+            NOT_WELL
+        }
+    }
 }
 
 /// Done when the service is to end: at once on SIGINT, after draining on SIGTERM, at once on a second signal of either sort.
-fn end(aggregator: &Aggregator, drain: Duration) -> io::Result<impl Future<Output = ()>> {
+fn end(aggregator: &Aggregator, settings: Arc<ArcSwap<Settings>>) -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -124,6 +147,7 @@ fn end(aggregator: &Aggregator, drain: Duration) -> io::Result<impl Future<Outpu
             _ = interrupt.recv() => return,
             _ = terminate.recv() => {}
         }
+        let drain = settings.load().server.drain.0;
         tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "draining");
         aggregator.drain();
         tokio::select! {

@@ -42,6 +42,7 @@ pub(crate) fn assemble(
 
     let mut made = Vec::new();
     let mut names: Vec<String> = Vec::new();
+    let asked = checks.as_ref().is_some_and(|checks| !checks.is_empty());
     match checks {
         Some(checks) if !checks.is_empty() => {
             names.extend(checks.keys().cloned());
@@ -67,6 +68,8 @@ pub(crate) fn assemble(
         components: made.into_iter().map(|made| made.component).collect(),
         origins,
         groups,
+        asked,
+        files: places.documents.iter().map(|document| document.path.clone()).collect(),
         only_host,
         warnings: assembler.warnings,
         redactor,

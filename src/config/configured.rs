@@ -6,7 +6,7 @@ use super::{
 };
 use crate::component::{CheckName, Component};
 use allswell_checks::contract::Redactor;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub struct Configured {
     pub origins: BTreeMap<CheckName, String>,
     /// The groups.
     pub groups: BTreeMap<CheckName, GroupSettings>,
+    /// The checks were asked for, and not discovered.
+    pub asked: bool,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
     /// Nothing but the host is checked.
     pub only_host: bool,
     /// What deserves a look and stops nothing.

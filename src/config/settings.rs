@@ -52,7 +52,9 @@ pub struct ServerSettings {
     pub deadline: TimeSpan,
     /// After SIGTERM: fail readiness this long, keep serving, then exit.
     pub drain: TimeSpan,
-    /// `Authorization: Bearer …` unlocks causes and fresh probes.
+    /// Reload when a file's content changes; SIGHUP always does.
+    pub watch_config: bool,
+    /// `Authorization: Bearer …` unlocks causes, fresh probes and reloads.
     pub token: Option<Secret>,
     /// What is told without the token.
     pub details: Details,
@@ -72,6 +74,7 @@ impl Default for ServerSettings {
             warn_status: 200,
             deadline: TimeSpan::millis(800),
             drain: TimeSpan::seconds(5),
+            watch_config: false,
             token: None,
             details: Details::Full,
             max_connections: 1024,

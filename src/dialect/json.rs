@@ -3,7 +3,7 @@
 use super::Detail;
 use crate::{
     component::CheckName,
-    report::{ComponentReport, Report, Service, Status},
+    report::{ComponentReport, ConfigReport, Report, Service, Status},
 };
 use allswell_checks::contract::Values;
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
         service: full.then_some(&*report.service),
         generated_at: full.then(|| time(report.generated_at)),
         draining: full && report.draining,
+        config: report.configuration.as_deref().filter(|_| full).map(|configuration| Config::of(configuration, detail)),
         components: report
             .components
             .iter()
@@ -42,7 +43,43 @@ struct Document<'a> {
     generated_at: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
     draining: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Config<'a>>,
     components: BTreeMap<&'a CheckName, Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    revision: u64,
+    loaded_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_reload: Option<LastReload<'a>>,
+}
+
+#[derive(Serialize)]
+struct LastReload<'a> {
+    at: String,
+    outcome: &'a str,
+    /// How many; which, is in the log and told with the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<usize>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    messages: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    needs_restart: &'a [String],
+}
+
+impl<'a> Config<'a> {
+    fn of(configuration: &'a ConfigReport, detail: Detail) -> Self {
+        let last_reload = configuration.last_reload.as_ref().map(|reload| LastReload {
+            at: time(reload.at),
+            outcome: reload.outcome(),
+            problems: Some(reload.problems.len()).filter(|problems| *problems > 0),
+            messages: if detail == Detail::Causes { &reload.problems } else { &[] },
+            needs_restart: &reload.needs_restart,
+        });
+        Self { revision: configuration.revision, loaded_at: time(configuration.loaded_at), last_reload }
+    }
 }
 
 #[derive(Default, Serialize)]

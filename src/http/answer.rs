@@ -48,7 +48,8 @@ impl Default for Answers {
 }
 
 const X_HEALTH_STATUS: HeaderName = HeaderName::from_static("x-health-status");
-const METHODS: &str = "GET, HEAD, OPTIONS";
+/// The methods of a health path.
+pub(super) const READING: &str = "GET, HEAD, OPTIONS";
 
 impl Answers {
     /// The HTTP status of a verdict.
@@ -89,7 +90,7 @@ impl Answers {
     /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
     pub(super) fn options(&self, view: &View, report: &Report) -> Response<Body> {
         let mut response = answer(self.code(view, report.status), report.status, "text/plain; charset=utf-8", Bytes::new());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
         response
     }
 }
@@ -108,14 +109,17 @@ pub(super) fn problem(code: StatusCode, detail: &str, whole: Status) -> Response
     // Plain texts and a number always serialise.
     let mut document = serde_json::to_vec_pretty(&problem).unwrap_or_default();
     document.push(b'\n');
-    let mut response = answer(code, whole, "application/problem+json", document.into());
-    if code == StatusCode::METHOD_NOT_ALLOWED {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
-    }
+    answer(code, whole, "application/problem+json", document.into())
+}
+
+/// A method that a path does not take.
+pub(super) fn not_allowed(allowed: &'static str, detail: &str, whole: Status) -> Response<Body> {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail, whole);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
+pub(super) fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = code;

@@ -1,6 +1,7 @@
 //! The listener: accepts, bounds and closes connections. `axum::serve` bounds none of what is bounded here.
 
 use super::connection::{InProgress, Phase, Watch, Watched};
+use arc_swap::ArcSwap;
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -46,7 +47,7 @@ const HEAD: usize = 16 * 1024;
 /// Serves a router on a listener.
 pub struct Server {
     router: Router,
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     connections: Mutex<Connections>,
     /// Rung whenever a connection has ended.
     ended: Notify,
@@ -63,7 +64,16 @@ impl Server {
     /// A server that listens to nothing yet.
     #[must_use]
     pub fn new(router: Router, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { router, limits, connections: Mutex::default(), ended: Notify::new() })
+        Arc::new(Self { router, limits: ArcSwap::from_pointee(limits), connections: Mutex::default(), ended: Notify::new() })
+    }
+
+    /// Goes on with other limits, for the open connections, too.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
+    }
+
+    fn limits(&self) -> Limits {
+        **self.limits.load()
     }
 
     /// Serves until `end` is done; then lets open requests end, by the deadline and a second.
@@ -88,7 +98,7 @@ impl Server {
         drop(listener);
         ending.send_replace(true);
         // Who has not ended by then is cut off.
-        let _ = timeout(self.limits.deadline + GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+        let _ = timeout(self.limits().deadline + GRACE, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
     /// The next connection. Nothing is lost when this is dropped: there is no await after a connection was taken.
@@ -120,7 +130,7 @@ impl Server {
     /// Returns when there are not too many. One more than the limit is taken, so that somebody is known to wait; then the oldest idle one
     /// goes, and while none is idle, nobody else comes.
     async fn make_room(&self) {
-        while self.open().open.len() > self.limits.max_connections {
+        while self.open().open.len() > self.limits().max_connections {
             self.close_oldest();
             // One may have become idle without ending.
             let _ = timeout(Duration::from_millis(20), self.ended.notified()).await;
@@ -137,7 +147,7 @@ impl Server {
         connections.next += 1;
         let watch = Arc::new(Watch::new());
         connections.open.insert(id, Arc::clone(&watch));
-        let full = connections.open.len() > self.limits.max_connections;
+        let full = connections.open.len() > self.limits().max_connections;
         drop(connections);
         if full {
             self.close_oldest();
@@ -150,7 +160,7 @@ impl Server {
     fn close_oldest(&self) {
         let connections = self.open();
         let older = || connections.open.values().rev().skip(1).rev();
-        let overdue = |watch: &&Arc<Watch>| watch.phase().1.elapsed() > self.limits.deadline + GRACE;
+        let overdue = |watch: &&Arc<Watch>| watch.phase().1.elapsed() > self.limits().deadline + GRACE;
         if let Some(watch) = older().find(|watch| watch.is_idle()).or_else(|| older().find(overdue)) {
             watch.close.notify_one();
         }
@@ -186,7 +196,7 @@ impl Server {
                 () = self.tend(connection.as_mut(), alarm.as_mut(), watch) => return,
                 () = watch.close.notified() => {
                     let (_, since) = watch.phase();
-                    if watch.is_idle() || since.elapsed() > self.limits.deadline + GRACE {
+                    if watch.is_idle() || since.elapsed() > self.limits().deadline + GRACE {
                         return;
                     }
                 }
@@ -223,11 +233,12 @@ impl Server {
     /// Until when the present phase may last.
     fn patience(&self, watch: &Watch) -> Instant {
         let (phase, since) = watch.phase();
+        let limits = self.limits();
         let limit = match phase {
-            Phase::Head => self.limits.header_timeout,
-            Phase::Idle => self.limits.idle_timeout,
+            Phase::Head => limits.header_timeout,
+            Phase::Idle => limits.idle_timeout,
             // As long as an answer may take, and as long again as a slow peer may take it in.
-            Phase::Busy | Phase::Answered => self.limits.deadline + GRACE + self.limits.idle_timeout,
+            Phase::Busy | Phase::Answered => limits.deadline + GRACE + limits.idle_timeout,
         };
         since + limit
     }

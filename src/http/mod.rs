@@ -1,5 +1,7 @@
 //! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
 
+#[cfg(feature = "cli")]
+mod admin;
 mod answer;
 #[cfg(feature = "cli")]
 mod connection;
@@ -8,6 +10,8 @@ mod listener;
 mod negotiate;
 mod routes;
 
+#[cfg(feature = "cli")]
+pub(crate) use admin::Control;
 pub use answer::Answers;
 #[cfg(feature = "cli")]
 pub use listener::{Limits, Server};

@@ -1,10 +1,13 @@
 //! Routes: which view a path means.
 
+#[cfg(feature = "cli")]
+use super::admin::{self, Control};
 use super::{
-    answer::{Answers, problem},
+    answer::{Answers, READING, not_allowed, problem},
     negotiate::{by_accept, wishes},
 };
 use crate::{engine::Aggregator, report::View};
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Body,
@@ -22,7 +25,10 @@ pub fn router(aggregator: Aggregator) -> Router {
 
 /// The health paths, answered as one likes.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
-    let desk = Arc::new(Desk { aggregator, answers });
+    health(Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)) }))
+}
+
+fn health(desk: Arc<Desk>) -> Router {
     let mut routes = Router::new();
     for (path, view) in [
         ("/health", View::Whole),
@@ -39,20 +45,24 @@ pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
-/// Everything that the binary answers.
+/// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
-pub(crate) fn service(aggregator: &Aggregator, answers: &Answers) -> Router {
-    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers: answers.clone() });
+pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: Control) -> Router {
+    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers });
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
+    let reload = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+        admin::reload(&desk.answers.load(), &control, &request.into_parts().0, desk.aggregator.report().status).await
+    });
     let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
-    Router::new().route("/", root).fallback(unknown).with_state(desk).merge(router_with(aggregator.clone(), answers.clone()))
+    let routes = Router::new().route("/", root).route("/admin/reload", reload.clone()).route("/admin/reload/", reload).fallback(unknown);
+    routes.with_state(Arc::clone(&desk)).merge(health(desk))
 }
 
 /// Who answers.
 struct Desk {
     aggregator: Aggregator,
-    answers: Answers,
+    answers: Arc<ArcSwap<Answers>>,
 }
 
 async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {
@@ -66,22 +76,23 @@ async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRej
 impl Desk {
     async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {
         if !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return problem(StatusCode::METHOD_NOT_ALLOWED, "this path can only be read", self.aggregator.report().status);
+            return not_allowed(READING, "this path can only be read", self.aggregator.report().status);
         }
+        let answers = self.answers.load_full();
         let wishes = wishes(request.uri.query());
         let headers = &request.headers;
-        let deadline = Instant::now() + self.answers.deadline;
-        let report = if wishes.fresh && self.answers.may_refresh(headers) {
+        let deadline = Instant::now() + answers.deadline;
+        let report = if wishes.fresh && answers.may_refresh(headers) {
             self.aggregator.fresh(view, deadline).await
         } else {
             self.aggregator.report_by(view, deadline).await
         };
         let Some(report) = report else { return self.unknown("there is no component or group of this name") };
         if request.method == Method::OPTIONS {
-            return self.answers.options(view, &report);
+            return answers.options(view, &report);
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
-        self.answers.report(view, &report, dialect, headers)
+        answers.report(view, &report, dialect, headers)
     }
 
     fn unknown(&self, detail: &str) -> Response<Body> {

@@ -9,6 +9,7 @@ mod layout;
 mod leaks;
 mod main_job;
 mod polls;
+mod reload;
 mod secrets;
 mod servers;
 mod signals;
