@@ -88,6 +88,16 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How long a backend may be broken at worst until the component fails: the intervals until the last of `fall` failures at their longest,
+    /// its time limit, and what is held beyond that.
+    #[must_use]
+    pub fn worst_detection(&self) -> Duration {
+        let interval = self.interval.mul_f64(1.0 + self.jitter.clamp(0.0, 1.0));
+        let fallen = interval.saturating_mul(self.fall).saturating_add(self.timeout);
+        let held = interval.saturating_add(self.timeout).saturating_add(self.hold);
+        fallen.max(held)
+    }
+
     /// The age from which a result is not believed any more: two intervals and the timeout, at least 2 s.
     #[must_use]
     pub fn max_age(&self) -> Duration {
@@ -139,6 +149,14 @@ impl fmt::Debug for Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_worst_time_to_detection_counts_jitter_fall_and_hold() {
+        let policy = Policy::default();
+        assert_eq!(policy.worst_detection(), Duration::from_secs(13));
+        assert_eq!(Policy { fall: 3, ..policy.clone() }.worst_detection(), Duration::from_secs(35));
+        assert_eq!(Policy { fall: 3, hold: Duration::from_secs(60), ..policy }.worst_detection(), Duration::from_secs(73));
+    }
 
     #[test]
     fn names_fit_files_environment_and_urls() {

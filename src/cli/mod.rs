@@ -2,13 +2,14 @@
 
 mod check;
 mod get;
+mod init;
 mod kinds;
 mod reload;
 mod serve;
 mod validate;
 
 use crate::{
-    config::{Configured, Details, Environment, ServerSettings, Sources, load},
+    config::{Configured, Details, Environment, ServerSettings, Sources, load, schema},
     dialect::Detail,
     engine::{Aggregator, Builder},
     http::{Answers, Limits},
@@ -16,7 +17,7 @@ use crate::{
     report::Service,
 };
 use allswell_checks::contract::TimeSpan;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -46,10 +47,19 @@ enum Command {
     Check(check::CheckOnce),
     /// Ask a running allswell: for HEALTHCHECK in images without curl
     Get(get::Get),
-    /// Read the configuration and print every problem; starts nothing
-    Validate,
+    /// Print a commented configuration made of what is found in the environment
+    Init(init::Init),
+    /// Read the configuration and print every problem, or what it would do; starts nothing
+    Validate(validate::Validate),
     /// List the kinds, or one kind's keys, defaults and example
     Kinds(kinds::Kinds),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// The command is done.
@@ -77,8 +87,19 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
-        Command::Validate => validate::run(&sources, &registry),
+        Command::Init(init) => init.run(&sources, &registry),
+        Command::Validate(validate) => validate.run(&sources, &registry),
         Command::Kinds(kinds) => kinds.run(&registry),
+        Command::Schema => {
+            print(&format!("{:#}\n", schema(&registry)));
+            DONE
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "allswell", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            DONE
+        }
     };
     code.into()
 }

@@ -1,22 +1,79 @@
-//! `allswell validate`: every problem of a configuration, and nothing started.
+//! `allswell validate`: every problem of a configuration, or what it would do; and nothing started.
 
 use super::{DONE, complain, configured, print};
-use crate::{config::Sources, registry::Registry};
+use crate::{
+    config::{Configured, Sources},
+    registry::Registry,
+};
+use allswell_checks::contract::TimeSpan;
+use clap::Args;
+use std::time::Duration;
 
-pub(super) fn run(sources: &Sources, registry: &Registry) -> u8 {
-    match configured(sources, registry) {
-        Ok(configured) => {
-            for warning in &configured.warnings {
-                complain(&format!("warning: {warning}"));
-            }
-            let (checks, groups) = (configured.components.len(), configured.groups.len());
-            print(&format!("the configuration is valid: {checks} checks, {groups} groups\n"));
-            for component in &configured.components {
-                let from = configured.origins.get(&component.name).map_or("", String::as_str);
-                print(&format!("  {}  {}  from {from}\n", component.name, component.kind));
-            }
-            DONE
+/// The arguments of `validate`.
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// Print every value and where it comes from
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Validate {
+    pub(super) fn run(&self, sources: &Sources, registry: &Registry) -> u8 {
+        let configured = match configured(sources, registry) {
+            Ok(configured) => configured,
+            Err(code) => return code,
+        };
+        for warning in &configured.warnings {
+            complain(&format!("warning: {warning}"));
         }
-        Err(code) => code,
+        let (checks, groups) = (configured.components.len(), configured.groups.len());
+        print(&format!("the configuration is valid: {checks} checks, {groups} groups\n\n"));
+        print(&table(&plan(&configured)));
+        if self.explain {
+            let rows = configured.explained.iter().map(|one| vec![one.key.clone(), one.value.clone(), one.origin.clone()]);
+            let title = ["key", "value", "from"].map(str::to_owned).to_vec();
+            print(&format!("\n{}", table(&[title].into_iter().chain(rows).collect::<Vec<_>>())));
+        }
+        DONE
     }
+}
+
+/// What each check would do.
+fn plan(configured: &Configured) -> Vec<Vec<String>> {
+    let mut rows = vec![["check", "kind", "counts", "interval", "timeout", "noticed within", "from"].map(str::to_owned).to_vec()];
+    for component in &configured.components {
+        let policy = &component.policy;
+        let counts = match (policy.enabled, policy.critical) {
+            (false, _) => "muted",
+            (true, true) => "critical",
+            (true, false) => "warning",
+        };
+        rows.push(vec![
+            component.name.to_string(),
+            component.kind.to_owned(),
+            counts.to_owned(),
+            TimeSpan(policy.interval).to_string(),
+            TimeSpan(policy.timeout).to_string(),
+            if policy.enabled { TimeSpan(rounded(policy.worst_detection())).to_string() } else { "never".to_owned() },
+            configured.origins.get(&component.name).cloned().unwrap_or_default(),
+        ]);
+    }
+    rows
+}
+
+/// Without the nanoseconds that a jitter makes.
+fn rounded(duration: Duration) -> Duration {
+    Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+/// Columns, each as wide as its widest value.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }

@@ -4,6 +4,7 @@ use super::{
     configured::Configured,
     discover::{self, Discovered},
     error::Problem,
+    explain::{Explained, explain},
     interpolate::Interpolated,
     locate::{Place, Places},
     prepare::prepare,
@@ -33,6 +34,7 @@ pub(crate) fn assemble(
     places: &Places<'_>,
     registry: &Registry,
 ) -> Assembled {
+    let explained = explain(&merged, places, registry);
     let gone = interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect();
     let mut assembler = Assembler { interpolated, places, registry, problems, warnings: Vec::new(), secrets: Vec::new(), gone };
     let checks = assembler.take_tables(&mut merged, "checks");
@@ -63,6 +65,7 @@ pub(crate) fn assemble(
     for problem in assembler.problems.iter_mut().chain(&mut assembler.warnings) {
         problem.redact(&redactor);
     }
+    let explained = explained.into_iter().map(|one| Explained { value: redactor.redact(&one.value).into_owned(), ..one }).collect();
     let configured = settings.map(|settings| Configured {
         settings,
         components: made.into_iter().map(|made| made.component).collect(),
@@ -71,6 +74,7 @@ pub(crate) fn assemble(
         asked,
         files: places.documents.iter().map(|document| document.path.clone()).collect(),
         only_host,
+        explained,
         warnings: assembler.warnings,
         redactor,
     });

@@ -2,6 +2,7 @@
 
 use super::{
     error::Problem,
+    explain::Explained,
     settings::{GroupSettings, Settings},
 };
 use crate::component::{CheckName, Component};
@@ -25,6 +26,8 @@ pub struct Configured {
     pub files: Vec<PathBuf>,
     /// Nothing but the host is checked.
     pub only_host: bool,
+    /// Where every value comes from.
+    pub explained: Vec<Explained>,
     /// What deserves a look and stops nothing.
     pub warnings: Vec<Problem>,
     /// Knows every secret in it.

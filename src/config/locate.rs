@@ -134,6 +134,12 @@ impl Places<'_> {
 }
 
 impl Places<'_> {
+    /// Where a key itself was written, if it was.
+    pub(crate) fn exactly(&self, key: &[String]) -> Option<Place> {
+        let given = self.overrides.iter().any(|given| given.key == key) || self.layer_of(key) > 0;
+        given.then(|| self.of(key))
+    }
+
     /// How strong the layer is that gives a key.
     pub(crate) fn layer_of(&self, key: &[String]) -> usize {
         if self.environment.variable_of(key).is_some() {

@@ -9,7 +9,15 @@ use allswell::{
     config::{Environment, Override, PolicySettings, ServerSettings, Settings, Sources, load},
     registry::Registry,
 };
-use std::{fs, path::Path};
+use figment::{
+    Figment,
+    providers::{Format, Toml},
+};
+use proptest::prelude::*;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tempfile::TempDir;
 
 fn validate(configuration: &str, variables: &[(&str, &str)]) -> (Ran, TempDir) {
@@ -263,17 +271,137 @@ fn the_default_file_is_the_default() {
     }
 }
 
+/// The default configuration and every example.
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let examples = fs::read_dir(folder.join("examples")).expect("examples").flatten().map(|entry| entry.path());
+    examples.chain([folder.join("allswell.toml")]).collect()
+}
+
 #[test]
 fn every_example_is_a_configuration() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
-    for entry in fs::read_dir(examples).expect("examples").flatten() {
-        let text = fs::read_to_string(entry.path()).expect("an example");
-        // Whatever variables it refers to are given.
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    for path in files().into_iter().filter(|path| !path.ends_with("config/allswell.toml")) {
+        // The files and variables that it refers to are there.
+        let text = fs::read_to_string(&path).expect("an example");
+        let lines = text.lines().map(|line| match line.split_once("_file = \"") {
+            Some((key, _)) => format!("{key}_file = \"{}\"", secret.path().display()),
+            None => line.to_owned(),
+        });
+        let copy = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(copy.path(), lines.collect::<Vec<_>>().join("\n").replace("token_file", "# token_file")).expect("a copy");
         let names = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next());
-        let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
-        let sources = Sources { files: vec![entry.path()], environment, ..Sources::default() };
-        let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
-        assert!(!configured.only_host && configured.warnings.is_empty(), "{}: {:?}", entry.path().display(), configured.warnings);
+        let environment = Environment::new(names.map(|name| (name.to_owned(), "1".to_owned())));
+        let sources = Sources { files: vec![copy.path().to_owned()], environment, ..Sources::default() };
+        let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!configured.only_host && configured.warnings.is_empty(), "{}: {:?}", path.display(), configured.warnings);
+    }
+}
+
+#[test]
+fn the_schema_is_fresh_and_agrees_with_what_is_valid() {
+    let schema = allswell::config::schema(&Registry::builtin());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.schema.json");
+    let committed = fs::read_to_string(file).expect("the schema");
+    assert!(committed == format!("{schema:#}\n"), "config/allswell.schema.json is out of date: run `cargo xtask generate`");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let json = |text: &str| Figment::from(Toml::string(text)).extract::<serde_json::Value>().expect("it is TOML");
+    for path in files() {
+        let text = fs::read_to_string(&path).expect("a configuration");
+        assert!(text.starts_with("#:schema "), "{} names its schema", path.display());
+        let errors: Vec<_> = validator.iter_errors(&json(&text)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+    }
+    for kind in Registry::builtin().kinds() {
+        assert!(validator.is_valid(&json(&format!("[checks.x]\nkind = \"{}\"\n{}", kind.name, kind.example))), "{}", kind.name);
+    }
+    for wrong in [
+        "[server]\nlistn = \"x\"",
+        "[server]\nfail_status = \"x\"",
+        "[checks.x]\nkind = \"postgrs\"",
+        "[checks.x]\nkind = \"postgres\"",
+        "[checks.x]\nkind = \"postgres\"\nurl = \"u\"\nulr = \"u\"",
+        "[checks.X]\nkind = \"memory\"",
+        "[groups.g]\nfail_status = 503",
+    ] {
+        assert!(!validator.is_valid(&json(wrong)), "{wrong}");
+    }
+    assert!(validator.is_valid(&json("[checks.x]\nkind = \"postgres\"\nurl_file = \"/run/url\"\ninterval = \"5s\"")));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    assert_eq!(run(command(&directory).arg("schema")).stdout, committed);
+}
+
+#[test]
+fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
+    let configuration = "[server]\nfail_status = 503\n[defaults]\ntimeout = \"3s\"\n[checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:hunter2@db/x\"\n\
+         hold = \"1m\"\n[checks.port]\nkind = \"tcp\"\naddress = \"db:1\"\ncritical = false\nfall = 3\n[checks.quiet]\nkind = \"memory\"\nenabled = false\n";
+    let variables = [("ALLSWELL_CHECKS__PORT__INTERVAL", "5s"), ("ALLSWELL_SERVICE__NAME", "orders")];
+    let (ran, directory) = validate(configuration, &variables);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout);
+    let explained = run(command(&directory).args(["validate", "--explain"]).envs(variables));
+    assert!(!explained.stdout.contains("hunter2"), "{}", explained.stdout);
+    insta::assert_snapshot!(explained.stdout);
+}
+
+#[test]
+fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("app.env"), "REDIS_URL=redis://:hunter2@cache/0\n").expect("a file");
+    let compose = "services:\n  db:\n    image: docker.io/library/postgres:17\n    environment:\n      POSTGRES_USER: app\n      POSTGRES_PASSWORD: hunter2\n      POSTGRES_DB: orders\n\
+         \x20 mq:\n    image: rabbitmq:4-alpine\n    environment:\n      - RABBITMQ_DEFAULT_USER=jobs\n      - RABBITMQ_DEFAULT_PASS=hunter2\n  web:\n    image: nginx\n";
+    fs::write(path("docker-compose.yml"), compose).expect("a file");
+    let variables = [("DATABASE_URL", "postgres://app:hunter2@db/orders"), ("NATS_URL", "nats://mq")];
+    let made = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
+    assert_eq!((made.code, made.stderr.as_str()), (Some(0), ""));
+    assert!(!made.stdout.contains("hunter2"), "{}", made.stdout);
+    let shown = made.stdout.replace(&directory.path().display().to_string(), "/tmp");
+    insta::assert_snapshot!(shown.replace(&format!("allswell-{}.sqlite", rustix::process::getuid().as_raw()), "allswell-UID.sqlite"));
+    fs::write(path("allswell.toml"), &made.stdout).expect("a configuration");
+    let validated = run(command(&directory).args(["validate", "--env-file", "app.env"]).envs(variables));
+    assert_eq!(validated.code, Some(0), "{}", validated.stderr);
+    assert!(validated.stdout.contains("8 checks"), "{}", validated.stdout);
+    fs::write(path("docker-compose.yml"), "a: [hunter2").expect("a file");
+    let broken = run(command(&directory).arg("init"));
+    assert_eq!((broken.code, broken.stderr.as_str()), (Some(2), "error: the compose file is not YAML\n"));
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(command(&directory).args(["completions", shell]));
+        assert!(ran.code == Some(0) && ran.stdout.contains("validate"), "{shell}");
+    }
+}
+
+/// A configuration with something of everything.
+const WHOLE: &str = "[service]\nname = \"a\"\n[server]\nlisten = \"a:1\"\nfail_status = 503\ntoken = \"secret-token\"\n[log]\nlevel = \"info\"\n[defaults]\ninterval = \"5s\"\njitter = 0.2\n\
+    [checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:secret-url@db/x\"\nhold = \"1m\"\n[checks.web]\nkind = \"http\"\nurl = \"http://web\"\nexpect_status = [\"200\"]\n\
+    headers = { a = \"secret-header\" }\n[checks.disk]\nkind = \"disk\"\nwarn_free = \"5%\"\n[groups.g]\nchecks = [\"db\"]\nfail_status = 503\n";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever is done to a configuration, reading it ends in a configuration or in located messages, and quotes no secret.
+    #[test]
+    fn mutated_configurations_are_told_with_their_places(
+        at in 0..WHOLE.len(), length in 0_usize..12, text in prop_oneof!["[\\PC\n]{0,8}", Just("\"".to_owned()), Just("= 7".to_owned()), Just("${X".to_owned())],
+    ) {
+        let end = WHOLE.floor_char_boundary((at + length).min(WHOLE.len()));
+        let mutated = format!("{}{text}{}", &WHOLE[..WHOLE.floor_char_boundary(at).min(end)], &WHOLE[end..]);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), &mutated).expect("a configuration");
+        let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
+        if let Err(error) = load(&sources, &Registry::builtin()) {
+            let path = file.path().display().to_string();
+            prop_assert!(!error.problems.is_empty());
+            for problem in &error.problems {
+                let told = problem.to_string();
+                prop_assert!(told.starts_with(&format!("{path}:")), "no place: {told}\n{mutated}");
+            }
+        }
     }
 }
 

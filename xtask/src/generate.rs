@@ -4,7 +4,7 @@ use crate::run;
 use std::{fs, path::PathBuf, process::Command};
 
 /// Each generated file, and the arguments by which allswell prints it.
-const GENERATED: &[(&str, &[&str])] = &[("checks/README.md", &["kinds", "--markdown"])];
+const GENERATED: &[(&str, &[&str])] = &[("checks/README.md", &["kinds", "--markdown"]), ("config/allswell.schema.json", &["schema"])];
 
 /// Writes them.
 pub(crate) fn write() -> Result<(), String> {

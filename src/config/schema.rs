@@ -1,0 +1,97 @@
+//! The JSON Schema of a configuration, for editors that complete and check it.
+
+use super::settings::{GroupSettings, PolicySettings, Settings};
+use crate::{
+    registry::{Kind, Registry},
+    table::is_secret,
+};
+use schemars::schema_for;
+use serde_json::{Map, Value as Json, json};
+
+/// The schema of a whole configuration: the settings, and every kind that is registered.
+#[must_use]
+pub fn schema(registry: &Registry) -> Json {
+    let mut root = schema_for!(Settings).to_value();
+    let mut definitions = take_definitions(&mut root);
+    for definition in definitions.values_mut() {
+        allow_files(definition);
+    }
+    let group = own(schema_for!(GroupSettings).to_value(), &mut definitions);
+    let kinds: Vec<Json> = registry.kinds().map(|kind| check(kind, &mut definitions)).collect();
+    let names = json!({ "pattern": "^[a-z](_?[a-z0-9])*$", "maxLength": 64 });
+    root["title"] = "The configuration of allswell".into();
+    root["description"] = "Files, variables such as ALLSWELL_SERVER__LISTEN and flags together; the later wins.".into();
+    root["properties"]["checks"] = json!({
+        "description": "What is checked, by names of yours.",
+        "type": "object",
+        "propertyNames": names,
+        "additionalProperties": { "oneOf": kinds },
+    });
+    root["properties"]["groups"] = json!({
+        "description": "Components that are judged together, by names of yours; `ready` is all critical checks unless it is given.",
+        "type": "object",
+        "propertyNames": names,
+        "additionalProperties": group,
+    });
+    root["$defs"] = definitions.into();
+    root
+}
+
+/// One kind's table: its own keys, the keys of every check, and its name.
+fn check(kind: &Kind, definitions: &mut Map<String, Json>) -> Json {
+    let mut table = own(kind.schema.clone(), definitions);
+    allow_files(&mut table);
+    table["title"] = kind.name.into();
+    let policy = schema_for!(PolicySettings).to_value();
+    if table["properties"].is_null() {
+        table["properties"] = json!({});
+    }
+    if let (Some(keys), Some(common)) = (table["properties"].as_object_mut(), policy["properties"].as_object()) {
+        for (key, schema) in common {
+            let mut schema = schema.clone();
+            // The default is that of `[defaults]`.
+            schema.as_object_mut().and_then(|schema| schema.remove("default"));
+            keys.insert(key.clone(), schema);
+        }
+        keys.insert("kind".to_owned(), json!({ "description": "The sort of backend.", "const": kind.name }));
+    }
+    match table.get_mut("required").and_then(Json::as_array_mut) {
+        Some(required) => required.push("kind".into()),
+        None => table["required"] = json!(["kind"]),
+    }
+    table
+}
+
+/// A schema without what makes it a document, its definitions put to the others.
+fn own(mut schema: Json, definitions: &mut Map<String, Json>) -> Json {
+    definitions.extend(take_definitions(&mut schema));
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("$schema");
+        schema.remove("title");
+    }
+    schema
+}
+
+fn take_definitions(schema: &mut Json) -> Map<String, Json> {
+    match schema.as_object_mut().and_then(|schema| schema.remove("$defs")) {
+        Some(Json::Object(definitions)) => definitions,
+        _ => Map::new(),
+    }
+}
+
+/// Every secret key `x` may be given as `x_file`, also where it is required.
+fn allow_files(table: &mut Json) {
+    let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) else { return };
+    let secrets: Vec<String> = keys.iter().filter(|(_, schema)| is_secret(schema)).map(|(key, _)| key.clone()).collect();
+    for key in &secrets {
+        let description = format!("The path of a file that holds `{key}`.");
+        keys.insert(format!("{key}_file"), json!({ "description": description, "type": "string" }));
+    }
+    let Some(required) = table.get_mut("required").and_then(Json::as_array_mut) else { return };
+    let either: Vec<String> = secrets.into_iter().filter(|key| required.iter().any(|required| required == key)).collect();
+    required.retain(|required| !either.iter().any(|key| required == key));
+    if !either.is_empty() {
+        let choices = either.iter().map(|key| json!({ "anyOf": [{ "required": [key] }, { "required": [format!("{key}_file")] }] }));
+        table["allOf"] = choices.collect();
+    }
+}
