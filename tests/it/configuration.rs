@@ -75,6 +75,11 @@ kind = "memory"
 [checks.nothing]
 timeout = "20s"
 
+[checks.media]
+kind = "storage"
+path = "/srv"
+size = "2 parsecs"
+
 [checks.web]
 kind = "http"
 url = "http://web"
@@ -155,6 +160,21 @@ fn later_layers_win_key_by_key() {
     assert_eq!((port.policy.interval.as_secs(), port.policy.timeout.as_secs()), (60, 3));
     assert!(!port.policy.critical && (port.policy.jitter - 0.25).abs() < 1e-9);
     assert_eq!(configured.groups["jobbers"].checks, ["jobs"]);
+}
+
+#[test]
+fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
+    let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
+    let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("it has one kind");
+    let told = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
+    assert_eq!(
+        told,
+        "error: allswell.toml:2:1: checks.a.kind: the kind `redis` exists, but this binary was built without it\n\
+         error: allswell.toml:4:1: checks.b.kind: there is no kind `rodis`; kinds are tcp\n\
+         2 problems in the configuration; nothing was started"
+    );
 }
 
 #[test]

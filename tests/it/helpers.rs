@@ -70,9 +70,12 @@ impl Allswell {
         let directory = tempfile::tempdir().expect("a temporary directory");
         fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
         let log = directory.path().join("log");
-        let child = command(&directory)
+        let mut command = command(&directory);
+        if !configuration.contains("[log]") {
+            command.env("ALLSWELL_LOG__FORMAT", "json");
+        }
+        let child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("ALLSWELL_LOG__FORMAT", "json")
             .envs(variables.iter().copied())
             .stdout(File::create(directory.path().join("out")).expect("a file"))
             .stderr(File::create(&log).expect("a file"))

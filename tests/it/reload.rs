@@ -132,13 +132,26 @@ fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
 }
 
 #[test]
-fn what_needs_a_restart_is_said() {
-    let server = Hostile::closing();
-    let service = Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server)));
-    let text = format!("[server]\ntoken = \"{TOKEN}\"\n[log]\nlevel = \"debug\"\n{}", check("port", &server));
-    write(&service, &text);
-    // `--listen` and the variable of these tests win over the file: so nothing that is fixed has changed.
-    assert_eq!(post(&service, "/admin/reload", TOKEN).json()["needs_restart"], serde_json::Value::Null);
+fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
+    let (first, second) = (Hostile::closing(), Hostile::closing());
+    let checks = check("first", &first) + &check("second", &second);
+    let configuration =
+        |log: &str, group: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\n{log}\n{checks}[groups.some]\nchecks = [\"{group}\"]\n");
+    let service = Allswell::start(&configuration("format = \"json\"", "first"));
+    let grouped = |name: &str| service.get("/health/some").json()["components"].as_object().is_some_and(|all| all.contains_key(name));
+    assert!(grouped("first"));
+    write(&service, &configuration("format = \"text\"\nlevel = \"warn\"", "second"));
+    let applied = post(&service, "/admin/reload", TOKEN);
+    assert_eq!((applied.status, &applied.json()["needs_restart"]), (200, &serde_json::json!(["log.format"])));
+    assert!(grouped("second") && !grouped("first"), "groups change");
+    assert_eq!(service.get("/health").json()["config"]["last_reload"]["needs_restart"][0], "log.format");
+    eventually("the log says so, in the old format", || {
+        service.events().into_iter().find(|event| event["message"] == "log.format changed; this takes a restart")
+    });
+    // From here on only warnings are logged.
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+    let applications = service.events().iter().filter(|event| event["message"] == "the new configuration is applied").count();
+    assert_eq!(applications, 0, "{}", service.log());
 }
 
 #[test]
