@@ -135,6 +135,8 @@ impl Session for Rabbitmq {
         // In a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket.
         tokio::spawn(async move {
             let _ = timeout(GOODBYE, link.connection.close(200, "".into())).await;
+            // Named as a whole: else the socket would stay outside of this task, and end before the goodbye.
+            drop(link);
         });
     }
 }

@@ -96,8 +96,13 @@ impl<C: Send> Kept<C> {
                     Ok(answer) => answer,
                     Err(_) => match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
                         Either::Left((Some(observation), _)) => Some(observation),
-                        // What a new connection says counts, and what the old one would have said is never read.
                         Either::Left((None, fresh)) => return fresh.await,
+                        // The old one may hold the only slot, and be merely slow.
+                        Either::Right((Err(failure), asked)) if failure.class() == FailureClass::Exhausted => match asked.await {
+                            Some(observation) => Some(observation),
+                            None => return Err(failure),
+                        },
+                        // What a new connection says counts, and what the old one would have said is never read.
                         Either::Right((result, _)) => return result,
                     },
                 };
@@ -150,7 +155,7 @@ impl<C: Send> Kept<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
     use tokio::time::advance;
 
     /// Hands out numbered connections; connections up to `dead` answer no more.
@@ -160,6 +165,8 @@ mod tests {
         dead: AtomicU32,
         /// Connections up to this one are silent for ever.
         silent: AtomicU32,
+        /// Whether each takes three seconds to answer, and the first has the only slot.
+        slow: AtomicBool,
     }
 
     #[async_trait]
@@ -167,10 +174,14 @@ mod tests {
         type Connection = u32;
 
         async fn open(&self) -> Result<u32, Failure> {
-            Ok(self.opened.fetch_add(1, SeqCst) + 1)
+            let number = self.opened.fetch_add(1, SeqCst) + 1;
+            if number > 1 && self.slow.load(SeqCst) { Err(Failure::exhausted("no slot")) } else { Ok(number) }
         }
 
         async fn ask(&self, connection: &mut u32) -> Result<Observation, Failure> {
+            if self.slow.load(SeqCst) {
+                sleep(Duration::from_secs(3)).await;
+            }
             if *connection <= self.silent.load(SeqCst) {
                 std::future::pending::<()>().await;
             }
@@ -229,6 +240,15 @@ mod tests {
         assert_eq!(number(&kept, &session).await, 2);
         assert_eq!(start.elapsed(), SILENCE);
         assert_eq!(number(&kept, &session).await, 2, "it is kept from then on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_one_that_holds_the_only_slot_is_waited_for() {
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        session.slow.store(true, SeqCst);
+        assert_eq!(number(&kept, &session).await, 1);
+        assert_eq!(session.opened.load(SeqCst), 2, "a second one was tried");
     }
 
     #[tokio::test]

@@ -2,7 +2,10 @@
 
 use crate::{
     helpers::{Allswell, eventually},
-    servers::hostile::{BlackHole, Hostile},
+    servers::{
+        hostile::{BlackHole, Hostile},
+        mariadb, postgres, rabbitmq, redis,
+    },
 };
 use std::fs;
 
@@ -48,4 +51,44 @@ fn probes_that_are_dropped_half_way_leave_nothing_behind() {
     assert!(late.0 < 60 && late.1 < 100, "threads and descriptors: {early:?}, then {late:?}");
     // Six hundred failed probes: a line for each check at the start, one for its first result, and none for the rest.
     assert!(service.log().lines().count() < 40, "{}", service.log());
+}
+
+#[test]
+fn renewed_connections_leave_nothing_behind_and_nobody_complains() {
+    let (postgres, mariadb, redis, rabbitmq) = (postgres("secret"), mariadb("secret"), redis("secret"), rabbitmq("secret"));
+    let mut configuration = "[defaults]\ninterval = \"100ms\"\ntimeout = \"10s\"\n".to_owned();
+    for (kind, url, port, path) in [
+        ("postgres", "postgres://app:secret@", postgres.port, "/orders"),
+        ("mysql", "mysql://app:secret@", mariadb.port, "/orders"),
+        ("redis", "redis://:secret@", redis.port, "/0"),
+        ("rabbitmq", "amqp://app:secret@", rabbitmq.port, "/"),
+    ] {
+        configuration +=
+            &format!("[checks.{kind}]\nkind = \"{kind}\"\nmax_connection_age = \"150ms\"\nurl = \"{url}127.0.0.1:{port}{path}\"\n");
+    }
+    let service = Allswell::start(&configuration);
+    let rounds = |wanted: u64| {
+        service.await_report("/health", "every probe passed again and again", |response| {
+            let json = response.json();
+            json["components"]
+                .as_object()
+                .is_some_and(|all| all.values().all(|one| one["status"] == "pass" && one["consecutive"].as_u64() > Some(wanted)))
+        })
+    };
+    rounds(20);
+    let early = held(service.pid());
+    rounds(100);
+    // A goodbye to the broker may be under way for five seconds at most.
+    eventually("threads and descriptors stay", || {
+        let late = held(service.pid());
+        (late.0 <= early.0 + 5 && late.1 <= early.1 + 10).then_some(())
+    });
+    drop(service);
+    for (server, complaint) in
+        [(&postgres, "unexpected EOF"), (&mariadb, "Aborted connection"), (&rabbitmq, "client unexpectedly closed TCP connection")]
+    {
+        let log = fs::read_to_string(server.directory.path().join("log")).expect("a log");
+        // When the service ends, each may miss its goodbye once.
+        assert!(log.matches(complaint).count() <= 1, "{log}");
+    }
 }
