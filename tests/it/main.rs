@@ -13,3 +13,4 @@ mod reload;
 mod secrets;
 mod servers;
 mod signals;
+mod tls;

@@ -1,5 +1,6 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
+mod certificates;
 pub(crate) mod hostile;
 mod mariadb;
 mod postgres;
@@ -7,8 +8,9 @@ mod process;
 mod rabbitmq;
 mod redis;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use mariadb::mariadb;
-pub(crate) use postgres::postgres;
+pub(crate) use postgres::{postgres, postgres_with_tls};
 pub(crate) use process::Server;
 pub(crate) use rabbitmq::rabbitmq;
-pub(crate) use redis::redis;
+pub(crate) use redis::{redis, redis_with_tls};

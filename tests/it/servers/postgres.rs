@@ -1,11 +1,32 @@
 //! `PostgreSQL`, with the user `app`, whose password is given, and the database `orders`.
 
-use super::process::{Server, as_user, folder, newest, set_up};
+use super::{
+    Certificates,
+    process::{Server, as_user, folder, newest, own, set_up},
+};
 use crate::helpers::free_port;
 use std::{fs, process::Command};
+use tempfile::TempDir;
 
 pub(crate) fn postgres(password: &str) -> Server {
+    start(password, folder(), &[])
+}
+
+/// The same, with TLS for who asks for it.
+pub(crate) fn postgres_with_tls(password: &str) -> (Server, Certificates) {
     let directory = folder();
+    // The key must belong to the server's user, whose home the data folder is going to be.
+    let certificates = Certificates::new(directory.path());
+    own("postgres", &certificates.key);
+    let options = [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificates.certificate.display()),
+        format!("ssl_key_file={}", certificates.key.display()),
+    ];
+    (start(password, directory, &options), certificates)
+}
+
+fn start(password: &str, directory: TempDir, settings: &[String]) -> Server {
     let (data, secret) = (directory.path().join("data"), directory.path().join("secret"));
     fs::write(&secret, password).expect("a file");
     let versions = "/usr/lib/postgresql";
@@ -23,6 +44,7 @@ pub(crate) fn postgres(password: &str) -> Server {
         command
     };
     let make = ask.clone();
+    let settings = settings.to_vec();
     let server = Server::launch(
         directory,
         port,
@@ -37,6 +59,9 @@ pub(crate) fn postgres(password: &str) -> Server {
                 "fsync=off",
             ]);
             command.arg("-k").arg(directory);
+            for setting in &settings {
+                command.args(["-c", setting]);
+            }
             command
         },
         move |_, port| ask(port, "postgres", "SELECT 1").output().is_ok_and(|output| output.status.success()),

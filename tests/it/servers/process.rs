@@ -147,13 +147,21 @@ pub(super) fn as_user(user: &str, directory: &Path, program: &Path) -> Command {
     if !rustix::process::getuid().is_root() {
         return Command::new(program);
     }
-    let ids = fs::read_to_string("/etc/passwd").expect("users");
-    let line = ids.lines().find(|line| line.split(':').next() == Some(user)).unwrap_or_else(|| panic!("no user {user}"));
-    let id = |field: usize| line.split(':').nth(field).and_then(|id| id.parse().ok());
-    chown(directory, id(2), id(3)).expect("an owner");
+    own(user, directory);
     let mut command = Command::new("/usr/bin/setpriv");
     command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups", "--"]).arg(program);
     command
+}
+
+/// Gives a file to a user, where this is root.
+pub(super) fn own(user: &str, path: &Path) {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("users");
+    let line = users.lines().find(|line| line.split(':').next() == Some(user)).unwrap_or_else(|| panic!("no user {user}"));
+    let id = |field: usize| line.split(':').nth(field).and_then(|id| id.parse().ok());
+    chown(path, id(2), id(3)).expect("an owner");
 }
 
 /// A program whose folder has a version in its path.

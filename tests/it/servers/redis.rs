@@ -1,8 +1,11 @@
 //! Redis, whose password is given.
 
-use super::process::{Server, folder};
+use super::{
+    Certificates,
+    process::{Server, folder},
+};
 use crate::helpers::free_port;
-use std::process::Command;
+use std::{net::TcpStream, process::Command};
 
 pub(crate) fn redis(password: &str) -> Server {
     let (secret, same) = (password.to_owned(), password.to_owned());
@@ -19,6 +22,40 @@ pub(crate) fn redis(password: &str) -> Server {
         },
         move |_, port| redis_cli(port, &same, &["PING"]).trim() == "PONG",
     )
+}
+
+/// The same, for TLS alone.
+pub(crate) fn redis_with_tls() -> (Server, Certificates) {
+    let directory = folder();
+    let certificates = Certificates::new(directory.path());
+    let server = Server::launch(
+        directory,
+        free_port(),
+        |directory, port| {
+            let mut command = Command::new("redis-server");
+            command.args([
+                "--port",
+                "0",
+                "--tls-port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "::1",
+                "--save",
+                "",
+                "--tls-auth-clients",
+                "no",
+            ]);
+            for (key, file) in
+                [("--tls-cert-file", "cert.pem"), ("--tls-key-file", "key.pem"), ("--tls-ca-cert-file", "ca.pem"), ("--dir", "")]
+            {
+                command.arg(key).arg(directory.join(file));
+            }
+            command
+        },
+        |_, port| TcpStream::connect(("127.0.0.1", port)).is_ok(),
+    );
+    (server, certificates)
 }
 
 impl Server {
