@@ -33,19 +33,7 @@ pub(crate) fn redis_with_tls() -> (Server, Certificates) {
         free_port(),
         |directory, port| {
             let mut command = Command::new("redis-server");
-            command.args([
-                "--port",
-                "0",
-                "--tls-port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "::1",
-                "--save",
-                "",
-                "--tls-auth-clients",
-                "no",
-            ]);
+            command.args(["--port", "0", "--tls-port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--tls-auth-clients", "no"]);
             for (key, file) in
                 [("--tls-cert-file", "cert.pem"), ("--tls-key-file", "key.pem"), ("--tls-ca-cert-file", "ca.pem"), ("--dir", "")]
             {
