@@ -1,7 +1,7 @@
 //! Anything that answers HTTP.
 
 use crate::{
-    contract::prelude::*,
+    contract::{from_text, prelude::*},
     endpoint,
     net::{Address, Dialer, Stream},
     tls,
@@ -17,7 +17,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
-use serde::{Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserializer, Serialize, Serializer};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -29,7 +29,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Sends a request and looks at the answer's status and body. The connection is kept. Redirects are answers, not orders: a redirect to a login page is not what the application's users get.
+/// Sends a request and looks at the answer's status and body. The connection is kept. Redirects are answers, not orders: a redirect to a
+/// login page is not what the application's users get.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -92,7 +93,7 @@ impl FromStr for Statuses {
 
 impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        from_text(deserializer)
     }
 }
 

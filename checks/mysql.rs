@@ -70,9 +70,7 @@ password = "${DB_PASSWORD}"
         if let Some(password) = &config.password {
             options = options.password(password.expose());
         }
-        if config.expect.is_some() && config.query.is_none() {
-            return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
-        }
+        sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { options, query: config.query, expect: config.expect, system_roots, dialer: Dialer::default(), kept })
     }

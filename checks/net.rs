@@ -1,8 +1,8 @@
 //! Names and sockets: shared by every kind that opens a connection.
 
-use crate::contract::{Blocking, Failure, FailureClass};
+use crate::contract::{Blocking, Failure, FailureClass, from_text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer};
 use std::{
     borrow::Cow,
     fmt, io,
@@ -47,7 +47,7 @@ impl FromStr for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        from_text(deserializer)
     }
 }
 

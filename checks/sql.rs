@@ -1,12 +1,20 @@
 //! What the SQL databases share: one row of an answer, and how sqlx's errors become failures.
 
 use crate::{
-    contract::{Failure, FailureClass},
+    contract::{Failure, FailureClass, InvalidConfig},
     tls,
 };
 use sqlx::Error;
 #[cfg(feature = "sql-server")]
 use std::io::ErrorKind;
+
+/// An expectation is one of a query's answer.
+pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Result<(), InvalidConfig> {
+    if expect.is_some() && query.is_none() {
+        return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+    }
+    Ok(())
+}
 
 /// Looks at an answer: whether there was a row, and what its first column holds. There must be one, and it must hold what is expected, if
 /// anything is.

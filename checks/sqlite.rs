@@ -68,9 +68,7 @@ path = "/var/lib/orders/orders.sqlite3"
         if config.path.as_os_str().is_empty() {
             return Err(InvalidConfig::new("path", "is empty: name the database's file"));
         }
-        if config.expect.is_some() && config.query.is_none() {
-            return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
-        }
+        sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { file: Arc::new(File { config, kept }), blocking: Blocking::default() })
     }

@@ -80,6 +80,7 @@ impl Observation {
 }
 
 /// A duration as reports have it: milliseconds with three decimals.
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -23,6 +23,12 @@ impl TimeSpan {
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
+
+    /// Without what is finer than a millisecond: nobody reads it.
+    #[must_use]
+    pub fn whole_millis(self) -> Self {
+        Self::millis(self.0.as_millis().try_into().unwrap_or(u64::MAX))
+    }
 }
 
 impl FromStr for TimeSpan {
@@ -134,7 +140,8 @@ impl fmt::Display for Amount {
     }
 }
 
-fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
+/// Reads a value from its text, for a type that is written as one.
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 

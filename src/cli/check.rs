@@ -1,6 +1,6 @@
 //! `allswell check`: one round, here and now.
 
-use super::{DONE, NOT_WELL, USAGE, builder, complain, configured, duration, print};
+use super::{DONE, NOT_WELL, USAGE, begun, builder, complain, configured, duration, print};
 use crate::{
     component::CheckName,
     config::{Configured, LogLevel, LogSettings, Sources},
@@ -62,12 +62,9 @@ impl CheckOnce {
             complain(&complaint);
             return USAGE;
         }
-        let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        let runtime = match begun(runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()) {
             Ok(runtime) => runtime,
-            Err(error) => {
-                complain(&format!("error: cannot start: {error}"));
-                return NOT_WELL;
-            }
+            Err(code) => return code,
         };
         let aggregator = builder(&configured).build();
         let report = runtime.block_on(self.show(&aggregator));

@@ -1,6 +1,6 @@
 //! `allswell get`: asks a running allswell, for images that have no curl.
 
-use super::{DONE, NOT_WELL, USAGE, complain, configured, duration, print};
+use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, print};
 use crate::{config::Sources, registry::Registry};
 use allswell_checks::{
     net::{Address, Dialer, Stream},
@@ -50,12 +50,9 @@ impl Get {
                 return USAGE;
             }
         };
-        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match begun(runtime::Builder::new_current_thread().enable_all().build()) {
             Ok(runtime) => runtime,
-            Err(error) => {
-                complain(&format!("error: cannot start: {error}"));
-                return NOT_WELL;
-            }
+            Err(code) => return code,
         };
         let answer = runtime.block_on(async { timeout(self.timeout, ask(&uri)).await });
         runtime.shutdown_background();

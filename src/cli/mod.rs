@@ -82,13 +82,13 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
     if code != DONE {
         return code.into();
     }
-    let sources = Sources { files: arguments.config, environment, overrides: Vec::new() };
+    let sources = Sources { files: arguments.config, environment, ..Sources::default() };
     let code = match arguments.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
         Command::Init(init) => init.run(&sources, &registry),
-        Command::Validate(validate) => validate.run(&sources, &registry),
+        Command::Validate(validate) => validate.run(sources, &registry),
         Command::Kinds(kinds) => kinds.run(&registry),
         Command::Schema => {
             print(&format!("{:#}\n", schema(&registry)));
@@ -109,6 +109,14 @@ fn configured(sources: &Sources, registry: &Registry) -> Result<Configured, u8> 
     load(sources, registry).map_err(|error| {
         complain(&error.to_string());
         USAGE
+    })
+}
+
+/// What was begun, or a complaint that it cannot be.
+fn begun<T>(begun: io::Result<T>) -> Result<T, u8> {
+    begun.map_err(|error| {
+        complain(&format!("error: cannot start: {error}"));
+        NOT_WELL
     })
 }
 

@@ -1,7 +1,7 @@
 //! `allswell serve`: the service.
 
 use super::{
-    DONE, NOT_WELL, answers, builder, complain, configured, limits,
+    DONE, NOT_WELL, answers, begun, builder, complain, configured, limits,
     reload::{Reloader, Running},
 };
 use crate::{
@@ -49,7 +49,7 @@ impl Serve {
         let settings = &configured.settings.log;
         let log = telemetry::install(settings, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
         let log = Arc::new(log);
-        let code = match runtimes() {
+        let code = match begun(runtimes()) {
             Ok((engine, http)) => {
                 let code = http.block_on(serve(sources, registry, &configured, &engine, Arc::clone(&log)));
                 // A check that hangs in a blocking call must not keep us: its thread ends with the process.
@@ -57,10 +57,7 @@ impl Serve {
                 http.shutdown_background();
                 code
             }
-            Err(error) => {
-                complain(&format!("error: cannot start: {error}"));
-                NOT_WELL
-            }
+            Err(code) => code,
         };
         drop(log);
         code

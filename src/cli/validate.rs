@@ -7,7 +7,6 @@ use crate::{
 };
 use allswell_checks::contract::TimeSpan;
 use clap::Args;
-use std::time::Duration;
 
 /// The arguments of `validate`.
 #[derive(Debug, Args)]
@@ -18,8 +17,9 @@ pub(super) struct Validate {
 }
 
 impl Validate {
-    pub(super) fn run(&self, sources: &Sources, registry: &Registry) -> u8 {
-        let configured = match configured(sources, registry) {
+    pub(super) fn run(&self, mut sources: Sources, registry: &Registry) -> u8 {
+        sources.explain = self.explain;
+        let configured = match configured(&sources, registry) {
             Ok(configured) => configured,
             Err(code) => return code,
         };
@@ -54,16 +54,11 @@ fn plan(configured: &Configured) -> Vec<Vec<String>> {
             counts.to_owned(),
             TimeSpan(policy.interval).to_string(),
             TimeSpan(policy.timeout).to_string(),
-            if policy.enabled { TimeSpan(rounded(policy.worst_detection())).to_string() } else { "never".to_owned() },
+            if policy.enabled { TimeSpan(policy.worst_detection()).whole_millis().to_string() } else { "never".to_owned() },
             configured.origins.get(&component.name).cloned().unwrap_or_default(),
         ]);
     }
     rows
-}
-
-/// Without the nanoseconds that a jitter makes.
-fn rounded(duration: Duration) -> Duration {
-    Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX))
 }
 
 /// Columns, each as wide as its widest value.

@@ -4,7 +4,6 @@ use super::{
     configured::Configured,
     discover::{self, Discovered},
     error::Problem,
-    explain::{Explained, explain},
     interpolate::Interpolated,
     locate::{Place, Places},
     prepare::prepare,
@@ -34,9 +33,17 @@ pub(crate) fn assemble(
     places: &Places<'_>,
     registry: &Registry,
 ) -> Assembled {
-    let explained = explain(&merged, places, registry);
     let gone = interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect();
-    let mut assembler = Assembler { interpolated, places, registry, problems, warnings: Vec::new(), secrets: Vec::new(), gone };
+    let mut assembler = Assembler {
+        interpolated,
+        places,
+        registry,
+        problems,
+        warnings: Vec::new(),
+        secrets: Vec::new(),
+        gone,
+        policy_schema: schema_for!(PolicySettings).to_value(),
+    };
     let checks = assembler.take_tables(&mut merged, "checks");
     let groups = assembler.take_tables(&mut merged, "groups");
     let settings = assembler.settings(merged);
@@ -65,7 +72,6 @@ pub(crate) fn assemble(
     for problem in assembler.problems.iter_mut().chain(&mut assembler.warnings) {
         problem.redact(&redactor);
     }
-    let explained = explained.into_iter().map(|one| Explained { value: redactor.redact(&one.value).into_owned(), ..one }).collect();
     let configured = settings.map(|settings| Configured {
         settings,
         components: made.into_iter().map(|made| made.component).collect(),
@@ -74,7 +80,7 @@ pub(crate) fn assemble(
         asked,
         files: places.documents.iter().map(|document| document.path.clone()).collect(),
         only_host,
-        explained,
+        explained: Vec::new(),
         warnings: assembler.warnings,
         redactor,
     });
@@ -98,6 +104,8 @@ struct Assembler<'a> {
     secrets: Vec<Secret>,
     /// Keys whose values could not be had: a reference that does not resolve, a file that cannot be read.
     gone: Vec<Vec<String>>,
+    /// Made once: every check is read by it.
+    policy_schema: Json,
 }
 
 impl<'a> Assembler<'a> {
@@ -205,10 +213,9 @@ impl<'a> Assembler<'a> {
         self.prepare(&mut table, &kind.schema, path);
         let mut findings = Vec::new();
         let check = kind.make(&table, &mut findings);
-        let policy_keys = schema_for!(PolicySettings).to_value();
         for finding in &mut findings {
             if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
-                let policy_keys = policy_keys["properties"].as_object().into_iter().flat_map(|keys| keys.keys());
+                let policy_keys = self.policy_schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys());
                 finding.hint = suggestion(&finding.path[0], policy_keys.map(String::as_str).chain(["kind"]));
             }
         }
@@ -220,7 +227,7 @@ impl<'a> Assembler<'a> {
 
     /// Takes the policy keys out of a check's table, over the defaults.
     fn policy(&mut self, table: &mut Dict, defaults: &PolicySettings, path: &[String]) -> Option<PolicySettings> {
-        let schema = schema_for!(PolicySettings).to_value();
+        let schema = self.policy_schema.clone();
         let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).cloned().collect();
         let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
         self.prepare(&mut own, &schema, path);

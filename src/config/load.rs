@@ -5,6 +5,7 @@ use super::{
     configured::Configured,
     environment::{Environment, insert},
     error::{ConfigError, Problem, file_trouble},
+    explain::{Explained, explain},
     interpolate::Interpolated,
     locate::{Document, Override, Place, Places},
 };
@@ -31,6 +32,8 @@ pub struct Sources {
     pub environment: Environment,
     /// Keys given on the command line.
     pub overrides: Vec<Override>,
+    /// Whether to tell where every value comes from: only a person wants to know.
+    pub explain: bool,
 }
 
 /// Reads a configuration, or finds everything that is wrong with it. Starts nothing.
@@ -59,11 +62,16 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
         hint: None,
     });
     let problems = problems.collect();
+    let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems } = assemble(merged, &interpolated, problems, &places, registry);
     // As they stand in the files, so that they can be mended from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     match configured {
-        Some(configured) if problems.is_empty() => Ok(configured),
+        Some(mut configured) if problems.is_empty() => {
+            let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };
+            configured.explained = explained.into_iter().map(redacted).collect();
+            Ok(configured)
+        }
         _ => Err(ConfigError { problems }),
     }
 }

@@ -5,10 +5,10 @@ use crate::{
     component::CheckName,
     report::{ComponentReport, ConfigReport, Report, Service, Status},
 };
-use allswell_checks::contract::Values;
+use allswell_checks::contract::{Values, milliseconds};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
     let full = detail > Detail::Status;
@@ -153,9 +153,4 @@ const fn is_false(value: &bool) -> bool {
 /// RFC 3339 in UTC with milliseconds.
 fn time(timestamp: Timestamp) -> String {
     format!("{timestamp:.3}")
-}
-
-/// With three decimals.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

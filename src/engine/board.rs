@@ -43,7 +43,11 @@ impl Board {
         only_host: bool,
         before: Option<&Self>,
     ) -> Self {
-        let kept = |component: &Component| before?.entries.iter().find(|entry| entry.component.is_same(component)).map(Arc::clone);
+        let kept = |component: &Component| {
+            let entries = &before?.entries;
+            let index = entries.binary_search_by(|entry| entry.component.name.cmp(&component.name)).ok()?;
+            entries[index].component.is_same(component).then(|| Arc::clone(&entries[index]))
+        };
         let entries: Vec<Arc<Entry>> =
             components.into_values().map(|component| kept(&component).unwrap_or_else(|| Arc::new(Entry::new(component)))).collect();
         let of = |wanted: &dyn Fn(&Component) -> bool| {

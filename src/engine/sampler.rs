@@ -5,7 +5,7 @@ use super::{
     pulse::Pulse,
 };
 use crate::{component::Component, report::Status};
-use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
+use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan, milliseconds};
 use futures_util::FutureExt;
 use std::{
     any::Any,
@@ -52,8 +52,8 @@ pub(crate) fn announce(entry: &Entry) {
     let component = &entry.component;
     let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
-    let lasted = lasted.map(|lasted| TimeSpan(Duration::from_millis(lasted.as_millis().try_into().unwrap_or(u64::MAX))).to_string());
-    let duration_ms = report.duration.map(|duration| (duration.as_secs_f64() * 1e6).round() / 1e3);
+    let lasted = lasted.map(|lasted| TimeSpan(lasted).whole_millis().to_string());
+    let duration_ms = report.duration.map(milliseconds);
     let failure = report.failure.as_ref();
     let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
     let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();

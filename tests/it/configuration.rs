@@ -149,6 +149,7 @@ fn later_layers_win_key_by_key() {
         files: vec![base, over],
         environment: Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
         overrides: vec![Override { flag: "--listen", key: vec!["server".to_owned(), "listen".to_owned()], value: "b:2".to_owned() }],
+        ..Sources::default()
     };
     let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
     let server = &configured.settings.server;
@@ -197,7 +198,7 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
         let path = directory.path().join("allswell.toml");
         fs::write(&path, configuration).expect("a configuration");
         let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let sources = Sources { files: vec![path], environment, overrides: Vec::new() };
+        let sources = Sources { files: vec![path], environment, ..Sources::default() };
         load(&sources, &Registry::builtin()).map(|configured| configured.settings.server.token.map(|token| token.expose().to_owned()))
     };
     let path = file.to_str().expect("a path");
