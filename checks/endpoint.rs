@@ -3,14 +3,14 @@
 use crate::contract::{InvalidConfig, Secret};
 use url::Url;
 
-/// Reads the URL under the key `url`. `schemes` are pairs: as people write it, as the driver knows it. A `+driver` behind the scheme, as in
+/// Reads the URL under a key. `schemes` are pairs: as people write it, as the driver knows it. A `+driver` behind the scheme, as in
 /// `postgresql+asyncpg://`, belongs to somebody else's library and is left out.
 ///
 /// # Errors
 ///
 /// What is wrong with it; never the URL itself.
-pub(crate) fn parse(url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, InvalidConfig> {
-    let invalid = |message: String| Err(InvalidConfig::new("url", message));
+pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, InvalidConfig> {
+    let invalid = |message: String| Err(InvalidConfig::new(key, message));
     let wanted = schemes.first().map_or("", |(_, known)| known);
     let Some((scheme, rest)) = url.expose().trim().split_once("://") else {
         return invalid(format!("not a URL: write `{wanted}://…`"));
@@ -36,14 +36,14 @@ mod tests {
 
     #[test]
     fn aliases_and_drivers_become_the_known_scheme() {
-        let url = parse(&Secret::new("postgis+psycopg://app:pw@db:5432/orders"), SCHEMES).expect("a URL");
+        let url = parse("url", &Secret::new("postgis+psycopg://app:pw@db:5432/orders"), SCHEMES).expect("a URL");
         assert_eq!(url.as_str(), "postgres://app:pw@db:5432/orders");
     }
 
     #[test]
     fn what_is_wrong_is_said_without_the_url() {
         for wrong in ["hunter2", "app:hunter2@db/x?next=http://y", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"] {
-            let error = parse(&Secret::new(wrong), SCHEMES).expect_err("it is wrong");
+            let error = parse("url", &Secret::new(wrong), SCHEMES).expect_err("it is wrong");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }

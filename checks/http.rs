@@ -4,7 +4,7 @@ use crate::{
     contract::{from_text, prelude::*},
     endpoint,
     net::{Address, Dialer, Stream},
-    tls,
+    tls::{self, Tls, TlsKeys},
 };
 use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use bytes::Bytes;
@@ -40,6 +40,9 @@ pub struct Config {
     pub username: Option<String>,
     /// The password for basic authentication, when it does not stand in `url`; it needs no escaping here.
     pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are.
+    #[serde(default)]
+    pub tls: TlsKeys,
     /// The request's method.
     #[serde(default = "method")]
     pub method: String,
@@ -109,7 +112,7 @@ const BODY: usize = 64 * 1024;
 
 /// A check of one URL.
 pub struct Http {
-    encrypted: bool,
+    tls: Option<Tls>,
     address: Address,
     method: Method,
     target: Uri,
@@ -132,8 +135,10 @@ forwarded_proto = "https"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        let url = endpoint::parse(&config.url, &[("http", "http"), ("https", "https")])?;
+        let url = endpoint::parse("url", &config.url, &[("http", "http"), ("https", "https")])?;
         let encrypted = url.scheme() == "https";
+        config.tls.examine(encrypted, "https://")?;
+        let tls = encrypted.then(|| Tls::new(config.tls.clone()));
         let host = url.host_str().ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
         let address = Address::new(host, url.port().unwrap_or(if encrypted { 443 } else { 80 }));
         let target = match url.query() {
@@ -154,7 +159,7 @@ forwarded_proto = "https"
         }
         let kept = Kept::new(config.connection, config.max_connection_age);
         let Config { expect_status, expect_body, warn_after, .. } = config;
-        Ok(Self { encrypted, address, method, target, headers, expect_status, expect_body, warn_after, dialer: Dialer::default(), kept })
+        Ok(Self { tls, address, method, target, headers, expect_status, expect_body, warn_after, dialer: Dialer::default(), kept })
     }
 }
 
@@ -201,7 +206,7 @@ impl Session for Http {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
-        let stream = tls::open(&self.dialer, &self.address, self.encrypted).await?;
+        let stream = tls::open(&self.dialer, &self.address, self.tls.as_ref()).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
         Ok(Link { sender, driver: Some(connection) })
     }
@@ -295,7 +300,7 @@ fn broken_off(error: hyper::Error) -> Failure {
 
 fn failure(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) {
-        return Failure::tls(error);
+        return tls::failure(error);
     }
     if error.is_parse() {
         return Failure::protocol(error).saying("the answer is not HTTP");

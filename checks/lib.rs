@@ -12,12 +12,16 @@ pub mod contract;
 pub use contract::prelude;
 
 // What several kinds share.
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "amqp", feature = "resp"))]
 mod meter;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "resp")]
+mod resp;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(feature = "tls")]

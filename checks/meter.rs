@@ -1,11 +1,14 @@
 //! A bound on what is read of a stream: drivers that buffer whatever comes must not fill our memory.
 
-use crate::net::Stream;
+use crate::{
+    contract::{Failure, FailureClass},
+    net::Stream,
+};
 use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -15,34 +18,49 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// What a reader is told when the meter is empty.
 pub(crate) const TOO_LONG: &str = "the answer is too long";
 
+/// How many of the first bytes are remembered.
+const BEGINNING: usize = 4096;
+
 /// How much may still be read, and how the peer began.
 #[derive(Clone)]
 pub(crate) struct Meter(Arc<State>);
 
 struct State {
     left: AtomicUsize,
-    beginning: OnceLock<Vec<u8>>,
+    beginning: Mutex<Vec<u8>>,
 }
 
 impl Meter {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(State { left: bytes.into(), beginning: OnceLock::new() }))
+        Self(Arc::new(State { left: bytes.into(), beginning: Mutex::default() }))
     }
 
     pub(crate) fn refill(&self, bytes: usize) {
         self.0.left.store(bytes, Relaxed);
     }
 
-    /// Whether the first bytes that were read begin with a text of at most 64 bytes.
-    pub(crate) fn began_with(&self, text: &[u8]) -> bool {
-        self.0.beginning.get().is_some_and(|beginning| beginning.starts_with(text))
+    /// The first bytes that were read, at most 4 KiB: what drivers keep to themselves.
+    pub(crate) fn beginning(&self) -> Vec<u8> {
+        self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the driver's failure means, by how the peer began: an end after a first word is no answer's absence, and an alert of TLS is no
+    /// nonsense.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        // <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>: the type `alert`, and a version that has begun with 3 since 1996.
+        const ALERT: &[u8] = &[21, 3];
+        let beginning = self.beginning();
+        if beginning.starts_with(ALERT) {
+            return failure.reclassified(FailureClass::Protocol).saying("the port speaks TLS, and was spoken to without");
+        }
+        if beginning.is_empty() { failure } else { failure.midway() }
     }
 
     fn count(&self, read: &[u8]) {
         self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
-        if !read.is_empty() {
-            self.0.beginning.get_or_init(|| read[..read.len().min(64)].to_vec());
-        }
+        let mut beginning = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = BEGINNING - beginning.len();
+        beginning.extend_from_slice(&read[..read.len().min(room)]);
     }
 }
 
@@ -96,7 +114,7 @@ mod tests {
         let mut read = Vec::new();
         let error = endless.read_to_end(&mut read).await.expect_err("it is endless");
         assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG));
-        assert!(read.len() < 100_000 && meter.began_with(b"xxx"));
+        assert!(read.len() < 100_000 && meter.beginning().starts_with(b"xxx"));
         meter.refill(10);
         assert!(endless.read_u8().await.is_ok());
     }

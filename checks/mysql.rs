@@ -4,7 +4,8 @@ use crate::{
     contract::prelude::*,
     endpoint,
     net::{Address, Dialer},
-    sql, tls,
+    sql,
+    tls::{Tls, TlsFiles, TlsKeys},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row,
@@ -21,6 +22,9 @@ pub struct Config {
     pub username: Option<String>,
     /// The password, when it does not stand in `url`; it needs no escaping here.
     pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are.
+    #[serde(default)]
+    pub tls: TlsFiles,
     /// A query of your own: one statement that returns at least one row.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
@@ -38,8 +42,9 @@ pub struct Mysql {
     options: MySqlConnectOptions,
     query: Option<String>,
     expect: Option<String>,
-    /// The server must prove itself, and the URL does not say to whom: then the system's trusted roots count, as everywhere here.
-    system_roots: bool,
+    /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
+    gives_roots: bool,
+    tls: Tls,
     dialer: Dialer,
     kept: Kept<MySqlConnection>,
 }
@@ -56,14 +61,24 @@ password = "${DB_PASSWORD}"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "mysql")).collect();
-        let url = endpoint::parse(&config.url, &schemes)?;
+        let url = endpoint::parse("url", &config.url, &schemes)?;
         let mut options = MySqlConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
-        let named = url.query_pairs().any(|(key, _)| matches!(&*key, "sslca" | "ssl-ca"));
-        let system_roots = !named && matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
+        let says = |keys: &[&str]| url.query_pairs().any(|(key, _)| keys.contains(&&*key));
+        let tls = TlsKeys::from(config.tls);
+        tls.examine(!matches!(options.get_ssl_mode(), MySqlSslMode::Disabled), "ssl-mode=VERIFY_IDENTITY")?;
+        if tls.ca_file.is_some() {
+            options = match options.get_ssl_mode() {
+                MySqlSslMode::Preferred if !says(&["sslmode", "ssl-mode"]) => options.ssl_mode(MySqlSslMode::VerifyIdentity),
+                MySqlSslMode::Required => options.ssl_mode(MySqlSslMode::VerifyCa),
+                _ => options,
+            };
+        }
+        let named = tls.ca_file.is_none() && says(&["sslca", "ssl-ca"]);
+        let gives_roots = !named && matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -72,7 +87,7 @@ password = "${DB_PASSWORD}"
         }
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, system_roots, dialer: Dialer::default(), kept })
+        Ok(Self { options, query: config.query, expect: config.expect, gives_roots, tls: Tls::new(tls), dialer: Dialer::default(), kept })
     }
 }
 
@@ -99,8 +114,11 @@ impl Session for Mysql {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
         let mut options = self.options.clone();
-        if self.system_roots {
-            options = options.ssl_ca_from_pem(tls::system_roots_pem().await?);
+        if self.gives_roots {
+            options = options.ssl_ca_from_pem(self.tls.roots_pem().await?);
+        }
+        if let Some((certificate, key)) = self.tls.identity_pem().await? {
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
         options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
     }

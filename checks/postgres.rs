@@ -4,7 +4,8 @@ use crate::{
     contract::prelude::*,
     endpoint,
     net::{Address, Dialer},
-    sql, tls,
+    sql,
+    tls::{Tls, TlsFiles, TlsKeys},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, ValueRef,
@@ -23,6 +24,9 @@ pub struct Config {
     pub username: Option<String>,
     /// The password, when it does not stand in `url`; it needs no escaping here.
     pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are.
+    #[serde(default)]
+    pub tls: TlsFiles,
     /// A query of your own: one statement that returns at least one row.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
@@ -40,8 +44,9 @@ pub struct Postgres {
     options: PgConnectOptions,
     query: Option<String>,
     expect: Option<String>,
-    /// The server must prove itself, and the URL does not say to whom: then the system's trusted roots count, as everywhere here.
-    system_roots: bool,
+    /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
+    gives_roots: bool,
+    tls: Tls,
     dialer: Dialer,
     kept: Kept<PgConnection>,
 }
@@ -58,7 +63,7 @@ password = "${DB_PASSWORD}"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "postgres")).collect();
-        let url = endpoint::parse(&config.url, &schemes)?;
+        let url = endpoint::parse("url", &config.url, &schemes)?;
         let mut options = PgConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "PostgreSQL's driver does not take a parameter of it"))?
             .application_name("allswell")
@@ -67,8 +72,19 @@ password = "${DB_PASSWORD}"
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
-        let named = url.query_pairs().any(|(key, _)| matches!(&*key, "sslrootcert" | "ssl-root-cert" | "ssl-ca"));
-        let system_roots = !named && matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+        let says = |keys: &[&str]| url.query_pairs().any(|(key, _)| keys.contains(&&*key));
+        let tls = TlsKeys::from(config.tls);
+        tls.examine(!matches!(options.get_ssl_mode(), PgSslMode::Disable), "sslmode=verify-full")?;
+        if tls.ca_file.is_some() {
+            options = match options.get_ssl_mode() {
+                PgSslMode::Allow | PgSslMode::Prefer if !says(&["sslmode", "ssl-mode"]) => options.ssl_mode(PgSslMode::VerifyFull),
+                // As libpq does, once it has a root certificate.
+                PgSslMode::Require => options.ssl_mode(PgSslMode::VerifyCa),
+                _ => options,
+            };
+        }
+        let named = tls.ca_file.is_none() && says(&["sslrootcert", "ssl-root-cert", "ssl-ca"]);
+        let gives_roots = !named && matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -77,7 +93,7 @@ password = "${DB_PASSWORD}"
         }
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, system_roots, dialer: Dialer::default(), kept })
+        Ok(Self { options, query: config.query, expect: config.expect, gives_roots, tls: Tls::new(tls), dialer: Dialer::default(), kept })
     }
 }
 
@@ -104,8 +120,11 @@ impl Session for Postgres {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
         let mut options = self.options.clone();
-        if self.system_roots {
-            options = options.ssl_root_cert_from_pem(tls::system_roots_pem().await?);
+        if self.gives_roots {
+            options = options.ssl_root_cert_from_pem(self.tls.roots_pem().await?);
+        }
+        if let Some((certificate, key)) = self.tls.identity_pem().await? {
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
         options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
     }

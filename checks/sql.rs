@@ -31,7 +31,7 @@ pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> 
 pub(crate) fn open_failure(error: Error, local: bool, failure: fn(Error) -> Failure) -> Failure {
     match error {
         Error::Io(error) if !local && error.kind() == ErrorKind::NotFound => {
-            Failure::internal(error).saying("a file that the URL names cannot be read")
+            Failure::tls(error).saying("a file that the URL names cannot be read")
         }
         error => failure(error),
     }
@@ -45,7 +45,7 @@ pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &
             Failure::new(class, message).because(said.message().to_owned())
         }
         Error::Io(error) => tls::io_failure(error),
-        Error::Tls(error) => Failure::tls(error),
+        Error::Tls(error) => tls::failure(error),
         Error::Configuration(error) => Failure::internal(error).saying("the driver does not take these settings"),
         error @ (Error::Protocol(_) | Error::Decode(_) | Error::ColumnDecode { .. }) => Failure::protocol(error),
         error => Failure::internal(error),

@@ -84,20 +84,29 @@ struct Key {
 }
 
 fn keys(schema: &Json) -> Vec<Key> {
+    let mut keys = keys_below(schema, "");
+    // What must be given comes first.
+    keys.sort_by_key(|key| !key.required);
+    keys
+}
+
+/// The keys of a table; those of a table within it with its name and a dot before theirs.
+fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-    let mut keys: Vec<Key> = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, property)| Key {
-            name: name.clone(),
+    let mut keys = Vec::new();
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let key = format!("{before}{name}");
+        if property["properties"].is_object() {
+            keys.extend(keys_below(property, &format!("{key}.")));
+            continue;
+        }
+        keys.push(Key {
+            name: key,
             description: unwrapped(description(property)),
             default: property.get("default").filter(|default| !default.is_null()).map(toml),
             required: required.contains(&name.as_str()),
-        })
-        .collect();
-    // What must be given comes first.
-    keys.sort_by_key(|key| !key.required);
+        });
+    }
     keys
 }
 

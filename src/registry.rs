@@ -100,7 +100,7 @@ fn make<B: Backend>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) ->
     match B::build(config) {
         Ok(check) => Some(Arc::new(check)),
         Err(invalid) => {
-            findings.push(Finding::new([invalid.key], invalid.message));
+            findings.push(Finding::new(invalid.key.split('.'), invalid.message));
             None
         }
     }

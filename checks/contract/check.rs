@@ -90,7 +90,7 @@ impl Category {
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {message}")]
 pub struct InvalidConfig {
-    /// The key, relative to the check's table.
+    /// The key, from the check's table on: `url`, or in an inner table `tls.ca_file`.
     pub key: &'static str,
     /// What is wrong and what to write instead; never a secret's value.
     pub message: Cow<'static, str>,

@@ -157,6 +157,21 @@ impl Failure {
         self
     }
 
+    /// Replaces the class.
+    #[must_use]
+    pub fn reclassified(self, class: FailureClass) -> Self {
+        Self { class, ..self }
+    }
+
+    /// The same, of a peer that had answered before: an end is then no answer's absence, but an answer that broke off in the middle.
+    #[must_use]
+    pub fn midway(self) -> Self {
+        match self.class {
+            FailureClass::Unreachable => self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle"),
+            _ => self,
+        }
+    }
+
     /// The class.
     #[must_use]
     pub const fn class(&self) -> FailureClass {

@@ -4,7 +4,7 @@ use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, print}
 use crate::{config::Sources, registry::Registry};
 use allswell_checks::{
     net::{Address, Dialer, Stream},
-    tls,
+    tls::{self, Tls},
 };
 use bytes::Bytes;
 use clap::Args;
@@ -86,7 +86,7 @@ async fn ask(uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
     let encrypted = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap_or_default();
     let address = Address::new(host, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }));
-    let stream = tls::open(&Dialer::default(), &address, encrypted).await?;
+    let stream = tls::open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?;
     exchange(TokioIo::new(stream), uri).await
 }
 

@@ -1,13 +1,12 @@
 //! What every kind must do, without writing a test: its example works, and hostile servers get their class.
 
-use crate::servers::hostile::{BlackHole, Hostile};
-use allswell::{
-    Aggregator,
-    config::{Environment, PolicySettings, Sources, load},
-    registry::Registry,
+use crate::{
+    probing::aggregator,
+    servers::hostile::{BlackHole, Hostile},
 };
+use allswell::{config::PolicySettings, registry::Registry};
 use allswell_checks::contract::Category;
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The kinds that open connections, each with a table that points to an address. A kind with the key `url` or `address` is one of them.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
@@ -25,25 +24,15 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
         if has("expect_banner") {
             keys += "expect_banner = \"SSH-2.0\"\n";
         }
-        tables.push((kind.name, format!("[checks.probed]\nkind = \"{}\"\n{keys}", kind.name)));
+        tables.push((kind.name, format!("kind = \"{}\"\n{keys}", kind.name)));
     }
     tables
-}
-
-fn load_text(text: &str) -> Aggregator {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(file.path(), text).expect("a configuration");
-    let names = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
-    let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
-    let sources = Sources { files: vec![file.path().to_owned()], environment, ..Sources::default() };
-    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    configured.components.into_iter().fold(Aggregator::builder(), allswell::engine::Builder::component).build()
 }
 
 #[test]
 fn every_example_builds() {
     for kind in Registry::builtin().kinds() {
-        load_text(&format!("[checks.probed]\nkind = \"{}\"\n{}\n", kind.name, kind.example));
+        aggregator(&format!("kind = \"{}\"\n{}", kind.name, kind.example));
     }
 }
 
@@ -69,7 +58,7 @@ fn classes(address: &str, timeout: &str) -> Vec<(&'static str, Option<String>)> 
     let probes: Vec<_> = networked(address)
         .into_iter()
         .map(|(kind, table)| {
-            let aggregator = load_text(&format!("{table}timeout = \"{timeout}\"\n"));
+            let aggregator = aggregator(&format!("{table}timeout = \"{timeout}\"\n"));
             runtime.spawn(async move { (kind, class(&aggregator.probe_once(|_, _| {}).await)) })
         })
         .collect();
@@ -129,7 +118,7 @@ fn an_address_of_ipv6_is_what_is_connected_to() {
 /// Probes one configured check.
 fn class_of(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let aggregator = load_text(&format!("[checks.probed]\ntimeout = \"20s\"\n{table}\n"));
+    let aggregator = aggregator(&format!("timeout = \"20s\"\n{table}\n"));
     let class = class(&runtime.block_on(aggregator.probe_once(|_, _| {})));
     runtime.shutdown_background();
     class

@@ -1,6 +1,6 @@
 //! A certificate authority of the tests' own, and a server's certificate for `localhost`.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -17,14 +17,25 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// New ones, in a folder.
     pub(crate) fn new(directory: &Path) -> Self {
+        Self::until(directory, 2099)
+    }
+
+    /// Ones whose server's certificate expired years ago.
+    pub(crate) fn expired(directory: &Path) -> Self {
+        Self::until(directory, 2001)
+    }
+
+    fn until(directory: &Path, year: i32) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = parameters.self_signed(&key).expect("an authority").pem();
         let issuer = Issuer::new(parameters, key);
         let key = KeyPair::generate().expect("a key");
-        let certificate =
-            CertificateParams::new(vec!["localhost".to_owned()]).and_then(|own| own.signed_by(&key, &issuer)).expect("a certificate");
+        let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+        parameters.not_before = date_time_ymd(2000, 1, 1);
+        parameters.not_after = date_time_ymd(year, 1, 1);
+        let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
         let file = |name: &str, text: String| {
             let path = directory.join(name);
             fs::write(&path, text).expect("a file");

@@ -65,7 +65,17 @@ impl Hostile {
         Self::new(close)
     }
 
-    /// The same on the loopback address of IPv6, where this machine has one.
+    /// Waits for a word and closes without an answer, in good order.
+    pub(crate) fn hanging_up() -> Self {
+        Self::new(|mut stream| {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer);
+            let _ = stream.shutdown(Shutdown::Write);
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        })
+    }
+
+    /// The same as [`closing`](Self::closing) on the loopback address of IPv6, where this machine has one.
     pub(crate) fn closing_on_ipv6() -> Option<Self> {
         TcpListener::bind("[::1]:0").ok().map(|listener| Self::on(listener, close))
     }

@@ -5,8 +5,10 @@ pub(crate) mod hostile;
 mod mariadb;
 mod postgres;
 mod process;
+pub(crate) mod proxy;
 mod rabbitmq;
 mod redis;
+mod tls_front;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use mariadb::mariadb;
@@ -14,3 +16,4 @@ pub(crate) use postgres::{postgres, postgres_with_tls};
 pub(crate) use process::Server;
 pub(crate) use rabbitmq::rabbitmq;
 pub(crate) use redis::{redis, redis_with_tls};
+pub(crate) use tls_front::{tls_front, tls_front_for_known_clients};

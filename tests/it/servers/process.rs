@@ -53,10 +53,11 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
-    /// Kills it hard, with all its children.
+    /// Kills it hard, with all its children, and waits until they are gone.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
+        eventually("a killed server is gone", || (tree(self.child.id(), self.directory.path()).len() == 1).then_some(()));
     }
 
     /// Starts it again, on the same port, with the data that it had.

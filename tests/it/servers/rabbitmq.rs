@@ -13,36 +13,50 @@ use std::{
 
 pub(crate) fn rabbitmq(password: &str) -> Server {
     let directory = folder();
-    let (distribution, mapper) = (free_port(), free_port());
     let configuration = format!("default_user = app\ndefault_pass = {password}\nloopback_users = none\nlog.console = true\n");
-    fs::write(directory.path().join("rabbitmq.conf"), configuration).expect("a file");
-    fs::write(directory.path().join("plugins"), "[].\n").expect("a file");
+    for (name, text) in [("rabbitmq.conf", &*configuration), ("plugins", "[].\n")] {
+        fs::write(directory.path().join(name), text).expect("a file");
+    }
+    for name in ["distribution", "mapper"] {
+        fs::write(directory.path().join(name), free_port().to_string()).expect("a file");
+    }
     Server::launch(
         directory,
         free_port(),
         move |directory, port| {
-            let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
-            environment(&mut command, directory);
-            command
-                .env("RABBITMQ_NODENAME", format!("allswell{distribution}@localhost"))
-                .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-                .env("RABBITMQ_NODE_PORT", port.to_string())
-                .env("RABBITMQ_DIST_PORT", distribution.to_string())
-                .env("ERL_EPMD_PORT", mapper.to_string());
+            let mut command = program("rabbitmq-server", directory);
+            command.env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1").env("RABBITMQ_NODE_PORT", port.to_string());
             command
         },
         |_, port| speaks(port),
     )
 }
 
-fn environment(command: &mut Command, directory: &Path) {
+impl Server {
+    /// What `rabbitmqctl` prints; it must succeed.
+    pub(crate) fn rabbitmqctl(&self, arguments: &[&str]) -> String {
+        let output = program("rabbitmqctl", self.directory.path()).args(arguments).output().expect("rabbitmqctl");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(output.status.success(), "{arguments:?}: {said:?}");
+        said[0].clone()
+    }
+}
+
+/// A program of the broker's own, in its folder.
+fn program(name: &str, directory: &Path) -> Command {
+    let port = |name: &str| fs::read_to_string(directory.join(name)).expect("a port");
+    let mut command = Command::new(format!("/usr/lib/rabbitmq/bin/{name}"));
     command
         .env("HOME", directory)
+        .env("RABBITMQ_NODENAME", format!("allswell{}@localhost", port("distribution")))
+        .env("RABBITMQ_DIST_PORT", port("distribution"))
+        .env("ERL_EPMD_PORT", port("mapper"))
         .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
         .env("RABBITMQ_MNESIA_BASE", directory.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", directory.join("logs"))
         .env("RABBITMQ_PID_FILE", directory.join("pid"))
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", directory.join("plugins"));
+    command
 }
 
 /// Whether it answers the header of the protocol.

@@ -1,0 +1,149 @@
+//! One check by itself: built from a table, probed here, counted, and dropped half-way.
+
+use allswell::{
+    Aggregator,
+    config::{Environment, Sources, load},
+    registry::Registry,
+};
+use allswell_checks::contract::{Check, Failure, Observation};
+use serde_json::Value;
+use std::{
+    fs,
+    future::poll_fn,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Runtime, time::timeout};
+
+/// What a failure may take beyond its time limit on a noisy machine.
+const NOISE: Duration = Duration::from_secs(10);
+
+/// A check, and a runtime to probe it on.
+pub(crate) struct Probed {
+    pub(crate) runtime: Runtime,
+    pub(crate) check: Arc<dyn Check>,
+}
+
+impl Probed {
+    /// Makes a check of a table, without its header.
+    pub(crate) fn new(table: &str) -> Self {
+        let mut components = components(table);
+        let check = components.pop().expect("a component").check;
+        Self { runtime: Runtime::new().expect("a runtime"), check }
+    }
+
+    /// Probes once, without a time limit but the suite's patience.
+    pub(crate) fn probe(&self) -> Result<Observation, Failure> {
+        self.runtime.block_on(async { timeout(crate::helpers::PATIENCE, self.check.probe()).await.expect("it ends") })
+    }
+
+    /// Probes once; it must pass.
+    pub(crate) fn pass(&self) -> Observation {
+        self.probe().unwrap_or_else(|failure| panic!("{failure}: {:?}", failure.cause()))
+    }
+
+    /// Probes once; it must fail.
+    pub(crate) fn fail(&self) -> Failure {
+        self.probe().expect_err("it fails")
+    }
+
+    /// An observed value of a probe that passes.
+    pub(crate) fn observed(&self, name: &str) -> Value {
+        self.pass().values().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Probes so many times; each must pass.
+    pub(crate) fn passes(&self, times: usize) {
+        for _ in 0..times {
+            self.pass();
+        }
+    }
+
+    /// Drops probes at their first await, at their second, and so on, until one comes to its end: without a kept connection, and then,
+    /// where `warm`, with one. Tells at how many awaits it dropped.
+    pub(crate) fn drop_at_every_await(&self, warm: bool) -> usize {
+        let mut dropped = 0;
+        for polls in 1.. {
+            if warm {
+                self.pass();
+            }
+            if self.runtime.block_on(self.drop_after(polls)) {
+                break;
+            }
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Polls a probe so many times and drops it; whether it came to its end before.
+    async fn drop_after(&self, polls: usize) -> bool {
+        let (mut probe, mut left) = (self.check.probe(), polls);
+        poll_fn(|context| {
+            left -= 1;
+            match probe.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending if left == 0 => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+fn components(table: &str) -> Vec<allswell::component::Component> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), format!("[checks.probed]\n{table}\n")).expect("a configuration");
+    let names = table.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
+    let sources = Sources { files: vec![file.path().to_owned()], environment, ..Sources::default() };
+    load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}\n{table}")).components
+}
+
+/// An engine with one component, `probed`, made of a table without its header.
+pub(crate) fn aggregator(table: &str) -> Aggregator {
+    components(table).into_iter().fold(Aggregator::builder(), allswell::engine::Builder::component).build()
+}
+
+/// What makes a check fail, and how it has to: with which class, which sentence, and, by `timeout` in its table or 20 s, how soon.
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) table: String,
+    pub(crate) class: &'static str,
+    pub(crate) message: &'static str,
+}
+
+impl Case {
+    pub(crate) fn new(what: &'static str, table: impl Into<String>, class: &'static str, message: &'static str) -> Self {
+        Self { what, table: table.into(), class, message }
+    }
+}
+
+/// Probes all cases at the same time, each by an engine of its own, and compares.
+pub(crate) fn assert_failures(cases: &[Case]) {
+    let runtime = Runtime::new().expect("a runtime");
+    let probes: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let own_limit = case.table.lines().any(|line| line.starts_with("timeout"));
+            let aggregator = aggregator(&if own_limit { case.table.clone() } else { format!("timeout = \"20s\"\n{}", case.table) });
+            let limit = if own_limit { NOISE } else { Duration::from_secs(20) };
+            runtime.spawn(async move {
+                let start = Instant::now();
+                let report = aggregator.probe_once(|_, _| {}).await;
+                let failure = report.components["probed"].failure.as_ref();
+                (failure.map(|failure| (failure.class.to_string(), failure.message.to_string())), start.elapsed() < limit)
+            })
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for (case, probe) in cases.iter().zip(probes) {
+        let (found, in_time) = runtime.block_on(probe).expect("no panic");
+        let expected = Some((case.class.to_owned(), case.message.to_owned()));
+        if found != expected || !in_time {
+            wrong.push(format!("{}: expected {expected:?}, found {found:?}, in time: {in_time}", case.what));
+        }
+    }
+    runtime.shutdown_background();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

@@ -1,0 +1,104 @@
+//! A proxy between a check and a server: it counts connections and round trips, and breaks off on demand.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+};
+
+/// It lives as long as the test process.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    turns: AtomicUsize,
+    /// How many bytes of the server's get through on one connection.
+    limit: AtomicUsize,
+}
+
+impl Proxy {
+    /// In front of a port on loopback.
+    pub(crate) fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let own = listener.local_addr().expect("an address").port();
+        let seen = Arc::new(Seen { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
+        let shared = Arc::clone(&seen);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                shared.connections.fetch_add(1, SeqCst);
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                join(client, server, &shared);
+            }
+        });
+        Self { port: own, seen }
+    }
+
+    /// How many connections were opened so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(SeqCst)
+    }
+
+    /// How many of them are open.
+    pub(crate) fn open(&self) -> usize {
+        self.seen.open.load(SeqCst)
+    }
+
+    /// How many round trips were made so far: how often the client spoke after the server had, or first.
+    pub(crate) fn round_trips(&self) -> usize {
+        self.seen.turns.load(SeqCst)
+    }
+
+    /// From now on, closes each connection when the server has said so many bytes on it.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.seen.limit.store(bytes, SeqCst);
+    }
+}
+
+fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let clients_turn = Arc::new(AtomicBool::new(true));
+    seen.open.fetch_add(1, SeqCst);
+    let (from, to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+    let (shared, turn) = (Arc::clone(seen), Arc::clone(&clients_turn));
+    thread::spawn(move || {
+        copy(from, to, |chunk| {
+            if turn.swap(false, SeqCst) {
+                shared.turns.fetch_add(1, SeqCst);
+            }
+            chunk
+        });
+    });
+    let shared = Arc::clone(seen);
+    thread::spawn(move || {
+        let mut said = 0;
+        copy(server, client, |chunk| {
+            clients_turn.store(true, SeqCst);
+            let room = shared.limit.load(SeqCst).saturating_sub(said).min(chunk);
+            said += chunk;
+            room
+        });
+        shared.open.fetch_sub(1, SeqCst);
+    });
+}
+
+/// Copies until either side ends, or less may pass than was read; then ends both.
+fn copy(mut from: TcpStream, mut to: TcpStream, mut may_pass: impl FnMut(usize) -> usize) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let passes = may_pass(read);
+        if to.write_all(&buffer[..passes]).is_err() || passes < read {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,48 @@
+//! TLS in front of a server that has none of its own: with any certificate, and on demand with a client's.
+
+use super::Certificates;
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::{net::TcpListener, sync::Arc, thread};
+use tokio::{io::copy_bidirectional, net::TcpStream, runtime::Builder};
+use tokio_rustls::TlsAcceptor;
+
+/// A port on which TLS is spoken, and behind which is a plain port; it lives as long as the test process.
+pub(crate) fn tls_front(upstream: u16, certificates: &Certificates) -> u16 {
+    serve(upstream, certificates, ServerConfig::builder().with_no_client_auth())
+}
+
+/// The same for clients who prove by a certificate of the same authority who they are.
+pub(crate) fn tls_front_for_known_clients(upstream: u16, certificates: &Certificates) -> u16 {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&certificates.authority).expect("a certificate")).expect("a root");
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("a verifier");
+    serve(upstream, certificates, ServerConfig::builder().with_client_cert_verifier(verifier))
+}
+
+fn serve(upstream: u16, certificates: &Certificates, builder: rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>) -> u16 {
+    let chain = vec![CertificateDer::from_pem_file(&certificates.certificate).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_file(&certificates.key).expect("a key");
+    let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("a configuration")));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            while let Ok((client, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut client) = acceptor.accept(client).await else { return };
+                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+    });
+    port
+}
