@@ -18,12 +18,16 @@ mod amqp;
 mod endpoint;
 #[cfg(any(feature = "amqp", feature = "resp"))]
 mod meter;
+#[cfg(feature = "sql-server")]
+mod migrations;
 #[cfg(feature = "net")]
 pub mod net;
 #[cfg(feature = "resp")]
 mod resp;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(feature = "sql-server")]
+mod sql_server;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -3,16 +3,24 @@
 use crate::{
     contract::prelude::*,
     endpoint,
+    migrations::Framework,
     net::{Address, Dialer},
     sql,
+    sql_server::{Lag, Limits, Questions, Role, Server, Told, open_failure},
     tls::{Tls, TlsFiles, TlsKeys},
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row,
+    Column, ConnectOptions, Connection, Error, MySqlConnection, Row,
     mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode},
 };
+use std::{path::PathBuf, time::Duration};
 
-/// Asks a query, by default `SELECT 1`. The connection is kept. Needs no right but to connect.
+/// Asks a query, by default `SELECT 1`, and on demand for the role, the replication lag, the connections and pending migrations. The connection
+/// is kept, and all is asked in one round trip.
+///
+/// Needs a user who may connect, and no more: `CREATE USER probe IDENTIFIED BY '…';` for `warn_lag` and `fail_lag` also
+/// `GRANT REPLICATION CLIENT ON *.* TO probe;`, in MariaDB `GRANT REPLICA MONITOR ON *.* TO probe;` and for `pending_migrations`
+/// `GRANT SELECT ON orders.django_migrations TO probe;`. A database in the URL must be one on which the user has some right.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -25,10 +33,29 @@ pub struct Config {
     /// Whom TLS trusts, and how it proves who we are.
     #[serde(default)]
     pub tls: TlsFiles,
-    /// A query of your own: one statement that returns at least one row.
+    /// A query of your own: one statement that returns at least one row. The server ends it after 30 s.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
     pub expect: Option<String>,
+    /// What the server must be: `primary` takes writes, `replica` is read-only.
+    #[serde(default)]
+    pub role: Role,
+    /// Warn when a replica is further behind than this.
+    pub warn_lag: Option<TimeSpan>,
+    /// Fail when a replica is further behind than this, or its replication is broken.
+    pub fail_lag: Option<TimeSpan>,
+    /// Warn when more than this share of the server's `max_connections` is taken.
+    pub warn_connections: Option<Share>,
+    /// Fail when more than this share of the server's `max_connections` is taken.
+    pub fail_connections: Option<Share>,
+    /// Fail while migrations wait to be applied: those of `django` or `sqlx`; another name is a table that holds a row for each that was
+    /// applied, and must not be empty; `none` for not looking.
+    #[serde(default)]
+    pub pending_migrations: Framework,
+    /// Folders of migrations that the application brings, such as `/srv/orders/billing/migrations`. Without them it only counts that there is
+    /// an account of migrations, and for `sqlx` that none stopped half-way.
+    #[serde(default)]
+    pub migration_paths: Vec<PathBuf>,
     /// Whether the connection is kept between probes.
     #[serde(default)]
     pub connection: Reuse,
@@ -40,13 +67,13 @@ pub struct Config {
 /// A check of one database.
 pub struct Mysql {
     options: MySqlConnectOptions,
-    query: Option<String>,
-    expect: Option<String>,
+    questions: Questions,
+    limits: Limits,
     /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
     gives_roots: bool,
     tls: Tls,
     dialer: Dialer,
-    kept: Kept<MySqlConnection>,
+    kept: Kept<Link>,
 }
 
 impl Backend for Mysql {
@@ -85,9 +112,12 @@ password = "${DB_PASSWORD}"
         if let Some(password) = &config.password {
             options = options.password(password.expose());
         }
-        sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
+        let questions = Questions::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
+        let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
+        let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, gives_roots, tls: Tls::new(tls), dialer: Dialer::default(), kept })
+        let (tls, dialer) = (Tls::new(tls), Dialer::default());
+        Ok(Self { options, questions, limits, gives_roots, tls, dialer, kept })
     }
 }
 
@@ -105,11 +135,33 @@ impl Check for Mysql {
     }
 }
 
+/// The variables are everybody's; the state of replication is not, and not every server that speaks the protocol knows either.
+const SERVER: Server<MySqlRow> = Server {
+    tell: &[&[VARIABLES, CONNECTIONS, PATIENCE, "SHOW REPLICA STATUS"], &[VARIABLES, CONNECTIONS, PATIENCE], &["SELECT 1"]],
+    quote: '`',
+    text,
+    failure,
+    // Syntax, rights, unknown variables and statements.
+    is_refusal: |error| matches!(number(error), Some(1064 | 1142 | 1193 | 1227 | 1295)),
+    is_no_table: |error| number(error) == Some(1146),
+};
+const VARIABLES: &str = "SELECT 1, @@version, @@read_only OR @@innodb_read_only, @@max_connections";
+/// The server goes on with the query of a probe that was dropped, and would with one more at each probe: so it ends each after 30 s. `MariaDB`
+/// and `MySQL` each understand their own part.
+const PATIENCE: &str = "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
+const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
+
+/// A connection, and what of `SERVER.tell` its server answers.
+pub struct Link {
+    connection: MySqlConnection,
+    tells: usize,
+}
+
 #[async_trait]
 impl Session for Mysql {
-    type Connection = MySqlConnection;
+    type Connection = Link;
 
-    async fn open(&self) -> Result<MySqlConnection, Failure> {
+    async fn open(&self) -> Result<Link, Failure> {
         if !self.local() {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
@@ -120,34 +172,45 @@ impl Session for Mysql {
         if let Some((certificate, key)) = self.tls.identity_pem().await? {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
-        options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
+        let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
+        Ok(Link { connection, tells: 0 })
     }
 
-    async fn ask(&self, connection: &mut MySqlConnection) -> Result<Observation, Failure> {
-        // Version and role come with the one round trip; everybody may read these variables.
-        let row = match sqlx::raw_sql("SELECT 1, @@version, @@read_only").fetch_one(&mut *connection).await {
-            Ok(row) => Some(row),
-            // Some that speak the protocol lack these variables.
-            Err(sqlx::Error::Database(_)) => {
-                sqlx::raw_sql("SELECT 1").fetch_one(&mut *connection).await.map_err(failure)?;
-                None
-            }
-            Err(error) => return Err(failure(error)),
-        };
-        if let Some(query) = &self.query {
-            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            let first = answer.as_ref().and_then(|row| text(row, 0));
-            sql::expect(answer.is_some(), first.as_deref(), self.expect.as_deref())?;
-        }
-        let version = row.as_ref().and_then(|row| text(row, 1));
-        let read_only = row.as_ref().and_then(|row| text(row, 2)).map(|value| matches!(value.as_str(), "1" | "ON"));
-        Ok(Observation::pass().with_some("server_version", version).with_some("read_only", read_only))
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let told = self.questions.ask::<sqlx::MySql>(&mut link.connection, &mut link.tells, &SERVER).await?;
+        let told = Telling::of(&told);
+        let seen = Observation::pass().with_some("server_version", told.version).with_some("read_only", told.told.read_only);
+        self.limits.judge(&told.told, seen)
     }
 
-    async fn hang_up(connection: MySqlConnection) {
+    async fn hang_up(link: Link) {
         // Without a goodbye the server logs an aborted connection. It may be gone already, and nobody is interested.
-        let _ = connection.close().await;
+        let _ = link.connection.close().await;
     }
+}
+
+/// What the rows tell beside the verdict.
+struct Telling {
+    version: Option<String>,
+    told: Told,
+}
+
+impl Telling {
+    fn of(answers: &[Vec<MySqlRow>]) -> Self {
+        let variable = |column| answers.first()?.first().and_then(|row| text(row, column));
+        let read_only = variable(2).map(|value| value == "1");
+        let taken = answers.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
+        let most = variable(3).and_then(|most| most.parse().ok());
+        let lag = answers.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
+        Self { version: variable(1), told: Told { replica: read_only, read_only, lag, connections: taken.zip(most) } }
+    }
+}
+
+/// How far a server is behind one of its sources: `NULL` while replication does not run.
+fn behind(source: &MySqlRow) -> Lag {
+    let column = source.columns().iter().position(|column| matches!(column.name(), "Seconds_Behind_Source" | "Seconds_Behind_Master"));
+    let seconds = column.and_then(|column| text(source, column)).and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(Lag::Stopped, |seconds| Lag::Behind(Duration::from_secs(seconds)))
 }
 
 /// A column in the text form in which this protocol sends everything.
@@ -155,13 +218,15 @@ fn text(row: &MySqlRow, column: usize) -> Option<String> {
     row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
 }
 
-fn failure(error: sqlx::Error) -> Failure {
-    // The SQLSTATE is too coarse here (08004, HY000): the number tells.
-    let number = error
-        .as_database_error()
-        .and_then(|said| said.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>())
-        .map(sqlx::mysql::MySqlDatabaseError::number);
-    let Some(number) = number else { return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error")) };
+/// The error's number: the SQLSTATE is too coarse here (08004, HY000).
+fn number(error: &Error) -> Option<u16> {
+    error.as_database_error()?.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+}
+
+fn failure(error: Error) -> Failure {
+    let Some(number) = number(&error) else {
+        return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error"));
+    };
     let (class, message) = classify(number);
     Failure::new(class, message).because(error)
 }

@@ -3,18 +3,24 @@
 use crate::{
     contract::prelude::*,
     endpoint,
+    migrations::Framework,
     net::{Address, Dialer},
     sql,
+    sql_server::{Lag, Limits, Questions, Role, Server, Told, open_failure},
     tls::{Tls, TlsFiles, TlsKeys},
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, ValueRef,
+    ConnectOptions, Connection, Error, PgConnection, Row, ValueRef,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
-use std::io;
+use std::{io, path::PathBuf, time::Duration};
 
-/// Asks a query, by default `SELECT 1`. The connection is kept; the protocol's simple form leaves no prepared statement behind and works
-/// through `PgBouncer` in every pooling mode. Needs no right but to connect.
+/// Asks a query, by default `SELECT 1`, and on demand for the role, the replication lag, the connections and pending migrations. The connection
+/// is kept, and all is asked in one round trip; the protocol's simple form leaves no prepared statement behind and works through `PgBouncer`
+/// in every pooling mode.
+///
+/// Needs a user who may connect, and no more: `CREATE ROLE probe LOGIN PASSWORD '…'; GRANT CONNECT ON DATABASE orders TO probe;` for
+/// `pending_migrations` also `GRANT SELECT ON django_migrations TO probe;`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -31,6 +37,25 @@ pub struct Config {
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
     pub expect: Option<String>,
+    /// What the server must be: `primary` takes writes, `replica` follows another.
+    #[serde(default)]
+    pub role: Role,
+    /// Warn when a replica is further behind than this; what its primary has not yet written does not count.
+    pub warn_lag: Option<TimeSpan>,
+    /// Fail when a replica is further behind than this, or its replication is broken.
+    pub fail_lag: Option<TimeSpan>,
+    /// Warn when more than this share of the server's `max_connections` is taken.
+    pub warn_connections: Option<Share>,
+    /// Fail when more than this share of the server's `max_connections` is taken.
+    pub fail_connections: Option<Share>,
+    /// Fail while migrations wait to be applied: those of `django` or `sqlx`; another name is a table that holds a row for each that was
+    /// applied, and must not be empty; `none` for not looking.
+    #[serde(default)]
+    pub pending_migrations: Framework,
+    /// Folders of migrations that the application brings, such as `/srv/orders/billing/migrations`. Without them it only counts that there is
+    /// an account of migrations, and for `sqlx` that none stopped half-way.
+    #[serde(default)]
+    pub migration_paths: Vec<PathBuf>,
     /// Whether the connection is kept between probes.
     #[serde(default)]
     pub connection: Reuse,
@@ -42,13 +67,13 @@ pub struct Config {
 /// A check of one database.
 pub struct Postgres {
     options: PgConnectOptions,
-    query: Option<String>,
-    expect: Option<String>,
+    questions: Questions,
+    limits: Limits,
     /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
     gives_roots: bool,
     tls: Tls,
     dialer: Dialer,
-    kept: Kept<PgConnection>,
+    kept: Kept<Link>,
 }
 
 impl Backend for Postgres {
@@ -91,9 +116,12 @@ password = "${DB_PASSWORD}"
         if let Some(password) = &config.password {
             options = options.password(password.expose());
         }
-        sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
+        let questions = Questions::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
+        let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
+        let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { options, query: config.query, expect: config.expect, gives_roots, tls: Tls::new(tls), dialer: Dialer::default(), kept })
+        let (tls, dialer) = (Tls::new(tls), Dialer::default());
+        Ok(Self { options, questions, limits, gives_roots, tls, dialer, kept })
     }
 }
 
@@ -111,11 +139,43 @@ impl Check for Postgres {
     }
 }
 
+/// All that is asked are plain functions and views that everybody may use. Aurora knows no lag of this sort, and some that speak the protocol
+/// have neither role nor version.
+///
+/// A replica without a receiver has not caught up, though it has replayed all that it received: its lag is the age of the last transaction.
+///
+/// For the rest of the text, which is one transaction, the server looks each second whether we are still there: else the query of a probe that
+/// was dropped would go on, and one more with each probe.
+const SERVER: Server<PgRow> = Server {
+    tell: &[
+        &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
+           (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections'), \
+           CASE WHEN NOT pg_is_in_recovery() THEN NULL \
+           WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 \
+           ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END, \
+           set_config('client_connection_check_interval', '1s', true)"],
+        &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only')"],
+        &["SELECT 1"],
+    ],
+    quote: '"',
+    text,
+    failure,
+    // Syntax and rights; what is not supported.
+    is_refusal: |error| code(error).is_some_and(|code| code.starts_with("42") || code.starts_with("0A")),
+    is_no_table: |error| code(error).as_deref() == Some("42P01"),
+};
+
+/// A connection, and what of `SERVER.tell` its server answers.
+pub struct Link {
+    connection: PgConnection,
+    tells: usize,
+}
+
 #[async_trait]
 impl Session for Postgres {
-    type Connection = PgConnection;
+    type Connection = Link;
 
-    async fn open(&self) -> Result<PgConnection, Failure> {
+    async fn open(&self) -> Result<Link, Failure> {
         if !self.local() {
             self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
@@ -126,48 +186,64 @@ impl Session for Postgres {
         if let Some((certificate, key)) = self.tls.identity_pem().await? {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
-        options.connect().await.map_err(|error| sql::open_failure(error, self.local(), failure))
+        let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
+        Ok(Link { connection, tells: 0 })
     }
 
-    async fn ask(&self, connection: &mut PgConnection) -> Result<Observation, Failure> {
-        // Role and version come with the one round trip; they are plain functions that everybody may call.
-        let row = match sqlx::raw_sql("SELECT 1, pg_is_in_recovery(), current_setting('server_version')").fetch_one(&mut *connection).await
-        {
-            Ok(row) => Some(row),
-            // Some that speak the protocol lack these functions.
-            Err(sqlx::Error::Database(_)) => {
-                sqlx::raw_sql("SELECT 1").fetch_one(&mut *connection).await.map_err(failure)?;
-                None
-            }
-            Err(error) => return Err(failure(error)),
-        };
-        if let Some(query) = &self.query {
-            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            let first = answer.as_ref().and_then(|row| text(row, 0));
-            sql::expect(answer.is_some(), first, self.expect.as_deref())?;
-        }
-        let role = row.as_ref().and_then(|row| text(row, 1)).map(|in_recovery| if in_recovery == "t" { "replica" } else { "primary" });
-        // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
-        let version = row.as_ref().and_then(|row| text(row, 2)).and_then(|version| version.split_whitespace().next());
-        Ok(Observation::pass().with_some("role", role).with_some("server_version", version))
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let told = self.questions.ask::<sqlx::Postgres>(&mut link.connection, &mut link.tells, &SERVER).await?;
+        let told = told.first().and_then(|rows| rows.first()).map(Telling::of).unwrap_or_default();
+        self.limits.judge(&told.told, Observation::pass().with_some("role", told.role).with_some("server_version", told.version))
     }
 
-    async fn hang_up(connection: PgConnection) {
+    async fn hang_up(link: Link) {
         // The server may be gone already, and nobody is interested.
-        let _ = connection.close().await;
+        let _ = link.connection.close().await;
     }
 }
 
-/// A column in the text form in which the simple protocol sends everything.
-fn text(row: &PgRow, column: usize) -> Option<&str> {
-    let value = row.try_get_raw(column).ok()?;
-    if value.is_null() { None } else { value.as_str().ok() }
+/// What one row tells beside the verdict.
+#[derive(Default)]
+struct Telling {
+    role: Option<&'static str>,
+    version: Option<String>,
+    told: Told,
 }
 
-fn failure(error: sqlx::Error) -> Failure {
+impl Telling {
+    fn of(row: &PgRow) -> Self {
+        let replica = text(row, 1).map(|in_recovery| in_recovery == "t");
+        let number = |column| text(row, column).and_then(|number| number.parse::<u64>().ok());
+        let lag = match (replica, row.len() > 6, text(row, 6).and_then(|seconds| seconds.parse::<f64>().ok())) {
+            (Some(false), true, _) => Some(Lag::None),
+            (Some(true), true, None) => Some(Lag::Stopped),
+            // The primary's clock may be ahead of the replica's.
+            (Some(true), true, Some(seconds)) => Some(Lag::Behind(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))),
+            _ => None,
+        };
+        Self {
+            role: replica.map(|replica| if replica { "replica" } else { "primary" }),
+            // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
+            version: text(row, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned)),
+            told: Told { replica, read_only: text(row, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
+        }
+    }
+}
+
+/// A column in the text form in which the simple protocol sends everything; nothing where there is none.
+fn text(row: &PgRow, column: usize) -> Option<String> {
+    let value = row.try_get_raw(column).ok()?;
+    if value.is_null() { None } else { value.as_str().ok().map(str::to_owned) }
+}
+
+fn code(error: &Error) -> Option<String> {
+    error.as_database_error().and_then(|said| said.code().map(std::borrow::Cow::into_owned))
+}
+
+fn failure(error: Error) -> Failure {
     match error {
         // What the driver says when the connection ends where the answer to its request for TLS should be.
-        sqlx::Error::Protocol(words) if words.contains("SSLRequest: 0x00") => {
+        Error::Protocol(words) if words.contains("SSLRequest: 0x00") => {
             Failure::network(io::Error::new(io::ErrorKind::UnexpectedEof, words))
         }
         error => sql::failure(error, classify),
@@ -177,7 +253,8 @@ fn failure(error: sqlx::Error) -> Failure {
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn classify(code: &str) -> (FailureClass, &'static str) {
     match code {
-        "28P01" | "28000" => (FailureClass::Rejected, "the credentials are not accepted"),
+        "28P01" => (FailureClass::Rejected, "the credentials are not accepted"),
+        "28000" => (FailureClass::Rejected, "the server does not let this user in from here, or not without TLS"),
         "3D000" => (FailureClass::Rejected, "there is no such database"),
         "42501" => (FailureClass::Rejected, "the user may not do that"),
         "53300" => (FailureClass::Exhausted, "no more connections are allowed there"),

@@ -1,12 +1,10 @@
-//! What the SQL databases share: one row of an answer, and how sqlx's errors become failures.
+//! What the SQL databases share: the answer of a query, and how sqlx's errors become failures.
 
 use crate::{
     contract::{Failure, FailureClass, InvalidConfig},
     tls,
 };
 use sqlx::Error;
-#[cfg(feature = "sql-server")]
-use std::io::ErrorKind;
 
 /// An expectation is one of a query's answer.
 pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Result<(), InvalidConfig> {
@@ -26,17 +24,6 @@ pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> 
     }
 }
 
-/// An error while a connection is opened: over a network a missing file is not the server's socket, but a certificate's file on our side.
-#[cfg(feature = "sql-server")]
-pub(crate) fn open_failure(error: Error, local: bool, failure: fn(Error) -> Failure) -> Failure {
-    match error {
-        Error::Io(error) if !local && error.kind() == ErrorKind::NotFound => {
-            Failure::tls(error).saying("a file that the URL names cannot be read")
-        }
-        error => failure(error),
-    }
-}
-
 /// Classifies an error; what the database itself said is for the kind to classify.
 pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &'static str)) -> Failure {
     match error {
@@ -45,6 +32,9 @@ pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &
             Failure::new(class, message).because(said.message().to_owned())
         }
         Error::Io(error) => tls::io_failure(error),
+        Error::Tls(error) if error.to_string().contains("does not support TLS") => {
+            Failure::tls(error).saying("the server does not offer TLS")
+        }
         Error::Tls(error) => tls::failure(error),
         Error::Configuration(error) => Failure::internal(error).saying("the driver does not take these settings"),
         error @ (Error::Protocol(_) | Error::Decode(_) | Error::ColumnDecode { .. }) => Failure::protocol(error),

@@ -302,7 +302,10 @@ pub(crate) fn failure(error: impl Into<BoxError>) -> Failure {
         Some(Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. })) => {
             "the certificate is not valid yet"
         }
-        Some(Tls::InvalidCertificate(Certificate::UnknownIssuer)) => "the certificate's issuer is not trusted here",
+        // Who bears a trusted name and signs with another key is not whom we trust.
+        Some(Tls::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature)) => {
+            "the certificate's issuer is not trusted here"
+        }
         Some(Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. })) => {
             "the certificate is for another name"
         }

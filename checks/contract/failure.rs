@@ -1,7 +1,7 @@
 //! What a probe brought back when the backend does not work.
 
 use super::{
-    observation::{Value, Values},
+    observation::{Observation, Value, Values},
     redact::strip_user_info,
 };
 use std::{borrow::Cow, error::Error, fmt, io};
@@ -140,6 +140,13 @@ impl Failure {
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds all that was observed until then.
+    #[must_use]
+    pub fn observing(mut self, seen: Observation) -> Self {
+        self.values.extend(seen.into_parts().1);
         self
     }
 

@@ -19,4 +19,4 @@ pub use redact::{Redactor, strip_user_info};
 pub use secret::Secret;
 #[cfg(any(feature = "http", feature = "net"))]
 pub(crate) use units::from_text;
-pub use units::{Amount, ByteSize, TimeSpan};
+pub use units::{Amount, ByteSize, Share, TimeSpan};

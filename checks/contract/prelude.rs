@@ -2,7 +2,7 @@
 
 pub use super::{
     Amount, Backend, Blocking, ByteSize, Category, Check, Failure, FailureClass, InvalidConfig, Kept, MaxAge, Observation, Redactor, Reuse,
-    Secret, Session, TimeSpan,
+    Secret, Session, Share, TimeSpan,
 };
 pub use async_trait::async_trait;
 pub use schemars::JsonSchema;

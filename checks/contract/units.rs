@@ -134,9 +134,40 @@ impl FromStr for Amount {
 impl fmt::Display for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Share(share) => write!(formatter, "{}%", share * 100.0),
+            // What was read as 29 must not be shown as 28.999999999999996.
+            Self::Share(share) => write!(formatter, "{}%", (share * 1e8).round() / 1e6),
             Self::Size(size) => size.fmt(formatter),
         }
+    }
+}
+
+/// A part of a whole in words: `"80%"`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+impl Share {
+    /// Whether `part` is more than this of `whole`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a threshold does not turn on the sixteenth digit")]
+    pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        part as f64 > self.0 * whole as f64
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(Amount::Share(share)) => Ok(Self(share)),
+            _ => Err(format!("`{text}` is not a share: write \"80%\"")),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Amount::Share(self.0).fmt(formatter)
     }
 }
 
@@ -158,6 +189,12 @@ impl<'de> Deserialize<'de> for ByteSize {
 }
 
 impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
@@ -224,6 +261,20 @@ impl JsonSchema for Amount {
     }
 }
 
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "share", "examples": ["80%"] })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +298,13 @@ mod tests {
         assert!("101%".parse::<Amount>().is_err());
         assert!(Amount::Share(0.05).is_above(4, 100));
         assert!(!Amount::Share(0.05).is_above(5, 100));
+    }
+
+    #[test]
+    fn a_share_is_no_size() {
+        assert!("80%".parse::<Share>().is_ok_and(|share| share.is_exceeded(81, 100) && !share.is_exceeded(80, 100)));
+        assert!("1GiB".parse::<Share>().is_err_and(|message| message.contains("write \"80%\"")));
+        assert_eq!("29%".parse::<Share>().map(|share| share.to_string()).as_deref(), Ok("29%"));
     }
 
     #[test]

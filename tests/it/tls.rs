@@ -2,7 +2,7 @@
 
 use crate::{
     helpers::{Allswell, Response},
-    servers::{postgres_with_tls, redis_with_tls},
+    servers::{Certificates, postgres_with_tls, redis_with_tls},
 };
 
 fn results(configuration: &str, authority: Option<&str>) -> Response {
@@ -14,7 +14,7 @@ fn results(configuration: &str, authority: Option<&str>) -> Response {
 #[test]
 fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
     let (redis, redis_files) = redis_with_tls();
-    let (postgres, postgres_files) = postgres_with_tls("secret");
+    let (postgres, postgres_files) = postgres_with_tls("secret", Certificates::new);
     // One bundle with both authorities, as the system's is.
     let bundle = redis.directory.path().join("bundle.pem");
     let pem = [&redis_files.authority, &postgres_files.authority].map(|path| std::fs::read_to_string(path).expect("a certificate"));

@@ -11,6 +11,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 /// A listener on loopback that does with every connection what it was told to; it lives as long as the test process.
@@ -84,7 +85,7 @@ impl Hostile {
     pub(crate) fn resetting() -> Self {
         Self::new(|mut stream| {
             let _ = stream.read(&mut [0; 1]);
-            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(std::time::Duration::ZERO));
+            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(Duration::ZERO));
         })
     }
 
@@ -104,6 +105,17 @@ impl Hostile {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(beginning);
             while stream.write_all(&rest).is_ok() {}
+        })
+    }
+
+    /// Begins an answer and goes on slowly, for ever.
+    pub(crate) fn trickling(beginning: &'static [u8], rest: &'static [u8]) -> Self {
+        Self::new(move |mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(beginning);
+            while stream.write_all(rest).is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
         })
     }
 

@@ -1,11 +1,36 @@
 //! `MariaDB`, with the user `app`, whose password is given, and the database `orders`.
 
-use super::process::{Server, as_user, folder, set_up};
+use super::{
+    Certificates,
+    process::{Server, as_user, folder, own, set_up},
+};
 use crate::helpers::free_port;
 use std::{path::Path, process::Command};
+use tempfile::TempDir;
 
 pub(crate) fn mariadb(password: &str) -> Server {
+    mariadb_with(password, &[])
+}
+
+/// The same with options, such as `--max-connections=10`.
+pub(crate) fn mariadb_with(password: &str, options: &[&str]) -> Server {
+    new(password, folder(), options.iter().map(|&option| option.to_owned()).collect())
+}
+
+/// The same with TLS for who asks for it.
+pub(crate) fn mariadb_with_tls(password: &str, make: fn(&Path) -> Certificates) -> (Server, Certificates) {
     let directory = folder();
+    let certificates = make(directory.path());
+    own("mysql", &certificates.key);
+    let options = vec![
+        format!("--ssl-cert={}", certificates.certificate.display()),
+        format!("--ssl-key={}", certificates.key.display()),
+        format!("--ssl-ca={}", certificates.authority.display()),
+    ];
+    (new(password, directory, options), certificates)
+}
+
+fn new(password: &str, directory: TempDir, options: Vec<String>) -> Server {
     let data = directory.path().join("data");
     set_up(
         as_user("mysql", directory.path(), Path::new("/usr/bin/mariadb-install-db"))
@@ -16,26 +41,39 @@ pub(crate) fn mariadb(password: &str) -> Server {
     let server = Server::launch(
         directory,
         free_port(),
-        |directory, port| {
+        move |directory, port| {
             let mut command = as_user("mysql", directory, Path::new("/usr/sbin/mariadbd"));
             command
                 .arg("--no-defaults")
                 .arg(format!("--datadir={}", directory.join("data").display()))
                 .arg(format!("--socket={}", directory.join("s").display()))
                 .arg(format!("--port={port}"))
-                .args(["--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"]);
+                .args(["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
+                .args(&options);
             command
         },
         |directory, _| client(directory, "SELECT 1").output().is_ok_and(|output| output.status.success()),
     );
-    let statements =
-        format!("CREATE DATABASE orders; CREATE USER app@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT ALL ON orders.* TO app@'127.0.0.1'");
-    set_up(&mut client(server.directory.path(), &statements));
+    server.mariadb(&format!(
+        "CREATE DATABASE orders; CREATE USER app@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT ALL ON orders.* TO app@'127.0.0.1'"
+    ));
     server
+}
+
+impl Server {
+    /// What a statement of the superuser's answers, in plain lines; it must succeed.
+    pub(crate) fn mariadb(&self, statement: &str) -> String {
+        let output = client(self.directory.path(), statement).output().expect("mariadb");
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
 }
 
 fn client(directory: &Path, statement: &str) -> Command {
     let mut command = Command::new("/usr/bin/mariadb");
-    command.arg("--no-defaults").arg(format!("--socket={}", directory.join("s").display())).args(["-u", "root", "-e", statement]);
+    command
+        .arg("--no-defaults")
+        .arg(format!("--socket={}", directory.join("s").display()))
+        .args(["-u", "root", "-N", "-B", "-e", statement]);
     command
 }

@@ -11,8 +11,8 @@ mod redis;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;
-pub(crate) use mariadb::mariadb;
-pub(crate) use postgres::{postgres, postgres_with_tls};
+pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
+pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
 pub(crate) use process::Server;
 pub(crate) use rabbitmq::rabbitmq;
 pub(crate) use redis::{redis, redis_with_tls};

@@ -1,71 +1,94 @@
-//! `PostgreSQL`, with the user `app`, whose password is given, and the database `orders`.
+//! `PostgreSQL`, with the superuser `app`, whose password is given, and the database `orders`.
 
 use super::{
     Certificates,
     process::{Server, as_user, folder, newest, own, set_up},
 };
 use crate::helpers::free_port;
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
+const VERSIONS: &str = "/usr/lib/postgresql";
+
 pub(crate) fn postgres(password: &str) -> Server {
-    start(password, folder(), &[])
+    postgres_with(password, &[])
 }
 
-/// The same, with TLS for who asks for it.
-pub(crate) fn postgres_with_tls(password: &str) -> (Server, Certificates) {
+/// The same with settings, such as `max_connections=10`.
+pub(crate) fn postgres_with(password: &str, settings: &[&str]) -> Server {
+    new(password, folder(), settings.iter().map(|&setting| setting.to_owned()).collect())
+}
+
+/// The same with TLS for who asks for it.
+pub(crate) fn postgres_with_tls(password: &str, make: fn(&Path) -> Certificates) -> (Server, Certificates) {
     let directory = folder();
     // The key must belong to the server's user, whose home the data folder is going to be.
-    let certificates = Certificates::new(directory.path());
+    let certificates = make(directory.path());
     own("postgres", &certificates.key);
-    let options = [
+    let settings = vec![
         "ssl=on".to_owned(),
         format!("ssl_cert_file={}", certificates.certificate.display()),
         format!("ssl_key_file={}", certificates.key.display()),
+        format!("ssl_ca_file={}", certificates.authority.display()),
     ];
-    (start(password, directory, &options), certificates)
+    (new(password, directory, settings), certificates)
 }
 
-fn start(password: &str, directory: TempDir, settings: &[String]) -> Server {
+/// A server that follows another one; not ready before it accepts connections, or refuses them when it is told to with `hot_standby=off`.
+pub(crate) fn postgres_standby(primary: &Server, password: &str, settings: &[&str]) -> Server {
+    let directory = folder();
+    let mut copy = as_user("postgres", directory.path(), &newest(VERSIONS, "bin/pg_basebackup"));
+    copy.arg("-D").arg(directory.path().join("data")).args(["-h", "127.0.0.1", "-p", &primary.port.to_string(), "-U", "app", "-R"]);
+    set_up(copy.args(["--checkpoint=fast", "--no-sync"]).env("PGPASSWORD", password));
+    let port = free_port();
+    launch(password, directory, port, settings.iter().map(|&setting| setting.to_owned()).collect())
+}
+
+fn new(password: &str, directory: TempDir, settings: Vec<String>) -> Server {
     let (data, secret) = (directory.path().join("data"), directory.path().join("secret"));
     fs::write(&secret, password).expect("a file");
-    let versions = "/usr/lib/postgresql";
-    let initialise = newest(versions, "bin/initdb");
+    let initialise = newest(VERSIONS, "bin/initdb");
     let options = ["--username=app", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
     set_up(as_user("postgres", directory.path(), &initialise).arg("-D").arg(&data).arg("--pwfile").arg(&secret).args(options));
-    let port = free_port();
-    let (program, client) = (newest(versions, "bin/postgres"), newest(versions, "bin/psql"));
+    let server = launch(password, directory, free_port(), settings);
+    server.psql(password, "postgres", "CREATE DATABASE orders");
+    server
+}
+
+fn launch(password: &str, directory: TempDir, port: u16, settings: Vec<String>) -> Server {
+    let program = newest(VERSIONS, "bin/postgres");
     let password = password.to_owned();
-    let ask = move |port: u16, database: &str, statement: &str| {
-        let mut command = Command::new(&client);
-        command
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "app", "-d", database, "-c", statement])
-            .env("PGPASSWORD", &password);
-        command
-    };
-    let make = ask.clone();
-    let settings = settings.to_vec();
-    let server = Server::launch(
+    let refuses = settings.iter().any(|setting| setting == "hot_standby=off");
+    Server::launch(
         directory,
         port,
         move |directory, port| {
             let mut command = as_user("postgres", directory, &program);
-            command.arg("-D").arg(directory.join("data")).args([
-                "-p",
-                &port.to_string(),
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "fsync=off",
-            ]);
-            command.arg("-k").arg(directory);
-            for setting in &settings {
+            command.arg("-D").arg(directory.join("data")).arg("-k").arg(directory).args(["-p", &port.to_string()]);
+            for setting in ["listen_addresses=127.0.0.1", "fsync=off"].into_iter().chain(settings.iter().map(String::as_str)) {
                 command.args(["-c", setting]);
             }
             command
         },
-        move |_, port| ask(port, "postgres", "SELECT 1").output().is_ok_and(|output| output.status.success()),
-    );
-    set_up(&mut make(port, "postgres", "CREATE DATABASE orders"));
-    server
+        move |_, port| {
+            let output = psql(port, &password, "postgres", "SELECT 1").output().expect("psql");
+            output.status.success() || (refuses && String::from_utf8_lossy(&output.stderr).contains("not accepting connections"))
+        },
+    )
+}
+
+impl Server {
+    /// What a statement of the superuser's answers, in plain lines; it must succeed.
+    pub(crate) fn psql(&self, password: &str, database: &str, statement: &str) -> String {
+        let output = psql(self.port, password, database, statement).output().expect("psql");
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+fn psql(port: u16, password: &str, database: &str, statement: &str) -> Command {
+    let mut command = Command::new(newest(VERSIONS, "bin/psql"));
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "app", "-d", database, "-qtA", "-c", statement]);
+    command.env("PGPASSWORD", password);
+    command
 }
