@@ -234,8 +234,8 @@ fn failure(error: Error) -> Failure {
 /// By error number: <https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference>.
 const fn classify(number: u16) -> (FailureClass, &'static str) {
     match number {
-        1044 | 1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
-        1049 => (FailureClass::Rejected, "there is no such database"),
+        1044 | 1049 => (FailureClass::Rejected, "there is no such database, or it is not ours"),
+        1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
         1129 | 1130 => (FailureClass::Rejected, "the server does not let this host connect"),
         1142 | 1143 | 1227 => (FailureClass::Rejected, "the user may not do that"),
         1040 | 1203 | 1226 => (FailureClass::Exhausted, "no more connections are allowed there"),

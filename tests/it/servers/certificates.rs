@@ -1,6 +1,6 @@
 //! A certificate authority of the tests' own, and a server's certificate for `localhost`.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -29,10 +29,12 @@ impl Certificates {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, "the tests' authority");
         let authority = parameters.self_signed(&key).expect("an authority").pem();
         let issuer = Issuer::new(parameters, key);
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+        parameters.distinguished_name.push(DnType::CommonName, "localhost");
         parameters.not_before = date_time_ymd(2000, 1, 1);
         parameters.not_after = date_time_ymd(year, 1, 1);
         let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");

@@ -108,6 +108,14 @@ impl Hostile {
         })
     }
 
+    /// Says something before it is asked, and nothing after.
+    pub(crate) fn greeting(words: &'static [u8]) -> Self {
+        Self::new(move |mut stream| {
+            let _ = stream.write_all(words);
+            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        })
+    }
+
     /// Begins an answer and goes on slowly, for ever.
     pub(crate) fn trickling(beginning: &'static [u8], rest: &'static [u8]) -> Self {
         Self::new(move |mut stream| {

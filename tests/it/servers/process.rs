@@ -55,9 +55,15 @@ impl Server {
 
     /// Kills it hard, with all its children, and waits until they are gone.
     pub(crate) fn kill(&mut self) {
-        self.signal(Signal::KILL);
+        let killed = self.signal(Signal::KILL);
         let _ = self.child.wait();
-        eventually("a killed server is gone", || (tree(self.child.id(), self.directory.path()).len() == 1).then_some(()));
+        // A thread that is on its way out may still hold the sockets, though the process is a zombie already.
+        let alive = |pid: &Pid| {
+            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+            let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+            stats.filter_map(|stat| stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with('Z'))).any(|alive| alive)
+        };
+        eventually("a killed server is gone", || (!killed.iter().any(alive)).then_some(()));
     }
 
     /// Starts it again, on the same port, with the data that it had.
@@ -66,13 +72,14 @@ impl Server {
         self.await_ready();
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal to all of its processes, and tells which.
+    fn signal(&self, signal: Signal) -> Vec<Pid> {
         // Children first appear while their parent is still running: look until no new one is found.
         let mut signalled = Vec::new();
         loop {
             let tree: Vec<Pid> = tree(self.child.id(), self.directory.path()).into_iter().filter(|pid| !signalled.contains(pid)).collect();
             if tree.is_empty() {
-                return;
+                return signalled;
             }
             for pid in tree {
                 // It may be gone already.
