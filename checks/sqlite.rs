@@ -10,11 +10,14 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::runtime::Handle;
 
 /// Opens the file as the application does and reads its header page. So a file that is no database is noticed, and one that was replaced.
-/// Never creates the file unless told to.
+/// Never creates the file unless told to, and changes nothing in it.
+///
+/// Needs what the application needs: to read the file, and to write in its folder where the database is in WAL mode.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -37,6 +40,9 @@ pub struct Config {
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
+
+/// How long somebody else's lock is waited for: less than a probe's usual time limit, so that it can be told.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// A check of one file.
 pub struct Sqlite {
@@ -91,7 +97,9 @@ impl Session for File {
         let connection = SqliteConnectOptions::new()
             .filename(&self.config.path)
             .create_if_missing(self.config.create)
-            .read_only(!self.config.create)
+            // Not read-only, which in WAL mode would leave the log behind that it opened. What cannot be written to is opened for reading.
+            .pragma("query_only", if self.config.create { "0" } else { "1" })
+            .busy_timeout(BUSY)
             .disable_statement_logging()
             .connect()
             .await
