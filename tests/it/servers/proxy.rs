@@ -20,7 +20,6 @@ struct Seen {
     connections: AtomicUsize,
     open: AtomicUsize,
     turns: AtomicUsize,
-    bytes: AtomicUsize,
     /// How many bytes of the server's get through on one connection.
     limit: AtomicUsize,
 }
@@ -30,7 +29,7 @@ impl Proxy {
     pub(crate) fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
-        let seen = Arc::new(Seen { connections: 0.into(), open: 0.into(), turns: 0.into(), bytes: 0.into(), limit: usize::MAX.into() });
+        let seen = Arc::new(Seen { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
         let shared = Arc::clone(&seen);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -55,11 +54,6 @@ impl Proxy {
     /// How many round trips were made so far: how often the client spoke after the server had, or first.
     pub(crate) fn round_trips(&self) -> usize {
         self.seen.turns.load(SeqCst)
-    }
-
-    /// How many bytes the server has said so far.
-    pub(crate) fn bytes(&self) -> usize {
-        self.seen.bytes.load(SeqCst)
     }
 
     /// From now on, closes each connection when the server has said so many bytes on it.
@@ -88,7 +82,6 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
         let mut said = 0;
         copy(server, client, |chunk| {
             clients_turn.store(true, SeqCst);
-            shared.bytes.fetch_add(chunk, SeqCst);
             let room = shared.limit.load(SeqCst).saturating_sub(said).min(chunk);
             said += chunk;
             room
