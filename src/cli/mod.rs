@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod certificate;
 mod check;
 mod get;
 mod init;

@@ -1,6 +1,6 @@
 //! Reloading: on SIGHUP, on `POST /admin/reload`, and when a watched file's content has changed.
 
-use super::{answers, builder, limits};
+use super::{answers, builder, certificate::Certificate, limits};
 use crate::{
     config::{Configured, Settings, Sources, load},
     engine::Aggregator,
@@ -35,6 +35,7 @@ pub(super) struct Reloader {
     pub(super) answers: Arc<ArcSwap<Answers>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) server: Arc<Server>,
+    pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) log: Arc<Log>,
     /// What the report says.
     told: ConfigReport,
@@ -48,17 +49,18 @@ pub(super) struct Running {
     pub(super) answers: Arc<ArcSwap<Answers>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) server: Arc<Server>,
+    pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) log: Arc<Log>,
 }
 
 impl Reloader {
     /// For a service that runs what was `configured`.
     pub(super) fn new(sources: Sources, registry: Arc<Registry>, running: Running, configured: &Configured) -> Self {
-        let Running { aggregator, answers, settings, server, log } = running;
+        let Running { aggregator, answers, settings, server, certificate, log } = running;
         let told = ConfigReport { revision: 1, loaded_at: Timestamp::now(), last_reload: None };
         aggregator.tell_configuration(told.clone());
         let (asked, files) = (configured.asked, configured.files.clone());
-        Self { sources, registry, aggregator, answers, settings, server, log, told, asked, files }
+        Self { sources, registry, aggregator, answers, settings, server, certificate, log, told, asked, files }
     }
 
     /// Reloads whenever it is asked to; never ends.
@@ -125,11 +127,17 @@ impl Reloader {
     fn apply(&mut self, configured: &Configured) -> Reload {
         let before = self.settings.load_full();
         let settings = &configured.settings;
-        let fixed =
-            [("server.listen", before.server.listen != settings.server.listen), ("log.format", before.log.format != settings.log.format)];
+        let fixed = [
+            ("server.listen", before.server.listen != settings.server.listen),
+            ("server.tls", before.server.tls.is_some() != settings.server.tls.is_some()),
+            ("log.format", before.log.format != settings.log.format),
+        ];
         let needs_restart: Vec<String> = fixed.iter().filter(|(_, changed)| *changed).map(|(key, _)| (*key).to_owned()).collect();
         self.log.apply(&settings.log, &self.sources.environment, configured.redactor.clone());
         self.answers.store(Arc::new(answers(configured)));
+        if let (Some(certificate), Some(tls)) = (&self.certificate, &settings.server.tls) {
+            certificate.replace(tls);
+        }
         self.server.set_limits(limits(&settings.server));
         self.aggregator.replace(builder(configured));
         self.settings.store(Arc::new(settings.clone()));

@@ -1,7 +1,9 @@
 //! `allswell serve`: the service.
 
 use super::{
-    DONE, NOT_WELL, answers, begun, builder, complain, configured, limits,
+    DONE, NOT_WELL, USAGE, answers, begun, builder,
+    certificate::Certificate,
+    complain, configured, limits,
     reload::{Reloader, Running},
 };
 use crate::{
@@ -16,6 +18,7 @@ use clap::Args;
 use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
+    future::pending,
     io::{self, IsTerminal},
     pin::pin,
     sync::Arc,
@@ -106,9 +109,25 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     let aggregator = builder(configured).start_on(engine.handle());
     let current = Arc::new(ArcSwap::from_pointee(configured.settings.clone()));
     let answers = Arc::new(ArcSwap::from_pointee(answers(configured)));
+    let certificate = match settings.tls.as_ref().map(Certificate::new).transpose() {
+        Ok(certificate) => certificate.map(Arc::new),
+        // It could be used when the configuration was read.
+        Err(unusable) => {
+            complain(&format!("error: server.tls.{}: {}", unusable.key, unusable.message));
+            return USAGE;
+        }
+    };
+    let tls = certificate.as_ref().map(|certificate| Arc::clone(&certificate.config));
     let (control, asked) = Control::new();
-    let server = Server::new(service(&aggregator, Arc::clone(&answers), control), limits(settings));
-    let running = Running { aggregator: aggregator.clone(), answers, settings: Arc::clone(&current), server: Arc::clone(&server), log };
+    let server = Server::new(service(&aggregator, Arc::clone(&answers), control), limits(settings), tls);
+    let running = Running {
+        aggregator: aggregator.clone(),
+        answers,
+        settings: Arc::clone(&current),
+        server: Arc::clone(&server),
+        certificate: certificate.clone(),
+        log,
+    };
     let reloader = Reloader::new(sources, registry, running, configured);
     // Before anybody is told that we listen: a signal that comes then must find us ready.
     let end = match end(&aggregator, current) {
@@ -123,7 +142,14 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     let _ = reloading.as_mut().now_or_never();
     let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
     tracing::info!(address, components = configured.components.len(), "listening");
+    let fresh = async {
+        match certificate {
+            Some(certificate) => certificate.keep_fresh().await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
+        () = fresh => NOT_WELL,
         () = server.run(listener, end) => {
             tracing::info!("ended");
             DONE

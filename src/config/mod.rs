@@ -1,6 +1,8 @@
 //! Configuration: files and the environment on one side, settings and components on the other, and every mistake told with its place.
 
 mod assemble;
+#[cfg(feature = "cli")]
+pub(crate) mod certificate;
 mod configured;
 mod discover;
 mod environment;
@@ -22,4 +24,4 @@ pub use init::init;
 pub use load::{Sources, load};
 pub use locate::Override;
 pub use schema::schema;
-pub use settings::{Details, GroupSettings, LogFormat, LogLevel, LogSettings, PolicySettings, ServerSettings, Settings};
+pub use settings::{Details, GroupSettings, LogFormat, LogLevel, LogSettings, PolicySettings, ServerSettings, Settings, TlsSettings};

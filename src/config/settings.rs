@@ -4,7 +4,7 @@ use crate::{component::Policy, report::Service, table::Finding};
 use allswell_checks::contract::{Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf};
 
 /// Everything but the checks and the groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -58,6 +58,8 @@ pub struct ServerSettings {
     pub token: Option<Secret>,
     /// What is told without the token.
     pub details: Details,
+    /// HTTPS on the same listener.
+    pub tls: Option<TlsSettings>,
     /// The most connections at a time.
     pub max_connections: usize,
     /// A request's head must be complete by then.
@@ -77,6 +79,7 @@ impl Default for ServerSettings {
             watch_config: false,
             token: None,
             details: Details::Full,
+            tls: None,
             max_connections: 1024,
             header_timeout: TimeSpan::seconds(5),
             idle_timeout: TimeSpan::seconds(75),
@@ -110,7 +113,31 @@ impl ServerSettings {
         if self.token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
             findings.push(Some(Finding::new(["token"], "is empty: leave it out, or give it a value that nobody guesses")));
         }
+        #[cfg(feature = "cli")]
+        if let Some(Err(unusable)) = self.tls.as_ref().map(super::certificate::read) {
+            findings.push(Some(Finding::new(["tls", unusable.key], unusable.message)));
+        }
         findings.into_iter().flatten().collect()
+    }
+}
+
+/// HTTPS on the same listener, by TLS 1.2 and 1.3. The files are PEM, and read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "they are keys that users write")]
+pub struct TlsSettings {
+    /// Our certificate, and those between it and its root.
+    pub certificate_file: PathBuf,
+    /// The key of our certificate.
+    pub key_file: PathBuf,
+    /// Only clients with a certificate of these authorities are answered.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// All files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.certificate_file, &self.key_file].into_iter().chain(&self.client_ca_file)
     }
 }
 

@@ -8,6 +8,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use rustls::ServerConfig;
 use std::{
     collections::BTreeMap,
     future::poll_fn,
@@ -18,11 +19,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 /// What a peer may take.
@@ -47,6 +50,8 @@ const HEAD: usize = 16 * 1024;
 /// Serves a router on a listener.
 pub struct Server {
     router: Router,
+    /// With which every connection is encrypted, if it is.
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
     limits: ArcSwap<Limits>,
     connections: Mutex<Connections>,
     /// Rung whenever a connection has ended.
@@ -61,10 +66,10 @@ struct Connections {
 }
 
 impl Server {
-    /// A server that listens to nothing yet.
+    /// A server that listens to nothing yet; with TLS, if it is to speak it. Both may be changed while it runs.
     #[must_use]
-    pub fn new(router: Router, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { router, limits: ArcSwap::from_pointee(limits), connections: Mutex::default(), ended: Notify::new() })
+    pub fn new(router: Router, limits: Limits, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Arc<Self> {
+        Arc::new(Self { router, tls, limits: ArcSwap::from_pointee(limits), connections: Mutex::default(), ended: Notify::new() })
     }
 
     /// Goes on with other limits, for the open connections, too.
@@ -91,7 +96,7 @@ impl Server {
             let (guest, watch) = self.remember();
             let (server, ends) = (Arc::clone(&self), ends.clone());
             tasks.spawn(async move {
-                server.serve(stream, &watch, ends).await;
+                server.welcome(stream, &watch, ends).await;
                 drop(guest);
             });
         }
@@ -166,7 +171,23 @@ impl Server {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>) {
+    /// Encrypts a connection where that is wanted, and serves it.
+    async fn welcome(&self, stream: TcpStream, watch: &Arc<Watch>, ends: watch::Receiver<bool>) {
+        let Some(tls) = &self.tls else { return self.serve(stream, watch, ends).await };
+        let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
+        tokio::select! {
+            // A port scan, a plain request, a certificate that is not trusted: the peer's affair, and no line in our log.
+            shaken = timeout(self.limits().header_timeout, handshake) => if let Ok(Ok(stream)) = shaken {
+                self.serve(stream, watch, ends).await;
+            },
+            () = watch.close.notified() => {}
+        }
+    }
+
+    async fn serve<S>(&self, stream: S, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (router, seen) = (self.router.clone(), Arc::clone(watch));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let in_progress = InProgress::begin(&seen);

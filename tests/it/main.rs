@@ -3,6 +3,7 @@
 mod configuration;
 mod conformance;
 mod embedding;
+mod encrypted;
 mod helpers;
 mod http;
 mod kinds;

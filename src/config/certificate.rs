@@ -1,0 +1,60 @@
+//! The listener's certificate, read from PEM files.
+
+use super::settings::TlsSettings;
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::{fmt::Display, path::Path, sync::Arc};
+
+/// A key of `[server.tls]` whose file cannot be used, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    pub(crate) key: &'static str,
+    pub(crate) message: String,
+}
+
+impl Unusable {
+    fn new(key: &'static str, error: impl Display) -> Self {
+        Self { key, message: format!("the file cannot be used: {error}") }
+    }
+}
+
+/// Reads the files.
+///
+/// # Errors
+///
+/// The first file that cannot be used.
+pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
+    let chain = certificates(&settings.certificate_file, "certificate_file")?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key_file).map_err(|error| Unusable::new("key_file", error))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Unusable::new("certificate_file", error))?;
+    let builder = match &settings.client_ca_file {
+        Some(file) => {
+            let mut roots = RootCertStore::empty();
+            for root in certificates(file, "client_ca_file")? {
+                roots.add(root).map_err(|error| Unusable::new("client_ca_file", error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|error| Unusable::new("client_ca_file", error))?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| Unusable::new("key_file", error))?;
+    config.alpn_protocols = ["h2", "http/1.1", "http/1.0"].map(|protocol| protocol.as_bytes().to_vec()).to_vec();
+    Ok(config)
+}
+
+fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(Unusable { key, message: "no certificate is in the file".to_owned() }),
+        Err(error) => Err(Unusable::new(key, error)),
+    }
+}

@@ -1,0 +1,124 @@
+//! HTTPS and HTTP/2 on the listener, asked by curl.
+
+use crate::{
+    helpers::{Allswell, PATIENCE, Ran, eventually, run},
+    servers::Certificates,
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+};
+use tempfile::TempDir;
+
+/// A service that speaks TLS, with its certificates in a folder.
+fn service(folder: &Path, more: &str) -> (Allswell, Certificates) {
+    let files = Certificates::new(folder);
+    let configuration = format!(
+        "[server]\nheader_timeout = \"1s\"\n[server.tls]\ncertificate_file = \"{}\"\nkey_file = \"{}\"\n{more}\n\
+         [checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n",
+        files.certificate.display(),
+        files.key.display()
+    );
+    (Allswell::start(&configuration), files)
+}
+
+/// What curl says of `/health`: the version of HTTP, the status, and that of TLS's verification.
+fn curl(service: &Allswell, files: &Certificates, arguments: &[&str]) -> Ran {
+    let address = format!("https://localhost:{}/health", service.address.port());
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_version} %{http_code}"]);
+    command.arg("--cacert").arg(&files.authority).args(arguments).arg(address);
+    run(&mut command)
+}
+
+#[test]
+fn tls_is_spoken_in_both_versions_and_http_in_all_of_its_own() {
+    let folder = TempDir::new().expect("a folder");
+    let (service, files) = service(folder.path(), "");
+    for (arguments, expected) in [
+        (&["--tlsv1.2", "--tls-max", "1.2", "--http1.1"][..], "1.1 200"),
+        (&["--tlsv1.3", "--http1.1"], "1.1 200"),
+        (&["--tlsv1.3", "--http1.0"], "1 200"),
+        (&["--tlsv1.2", "--tls-max", "1.2", "--http2"], "2 200"),
+        (&["--tlsv1.3", "--http2"], "2 200"),
+        (&["--http2", "--head"], "2 200"),
+    ] {
+        let asked = curl(&service, &files, arguments);
+        assert_eq!(asked.stdout, expected, "{arguments:?}: {}", asked.stderr);
+    }
+    // By an address no name is sent, as load balancers do it; they do not look at the certificate, either.
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--insecure", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}"]);
+    let asked = run(command.arg(format!("https://127.0.0.1:{}/health", service.address.port())));
+    assert_eq!(asked.stdout, "200", "{}", asked.stderr);
+    let lines = service.log().lines().count();
+
+    // Who connects and says nothing, or speaks plainly, is closed in time and without a line in the log.
+    for words in [&b""[..], b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let mut stream = TcpStream::connect(service.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream.write_all(words).expect("words");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "nothing is told without TLS");
+    }
+    assert_eq!(service.log().lines().count(), lines, "{}", service.log());
+}
+
+#[test]
+fn a_new_certificate_is_taken_when_it_is_whole() {
+    let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let (service, old) = service(folder.path(), "");
+    let new = Certificates::new(other.path());
+    assert_eq!(curl(&service, &old, &[]).stdout, "2 200");
+    fs::copy(&new.certificate, &old.certificate).expect("a file");
+    eventually("the certificate without its key is refused", || service.log().contains("the old certificate stays in force").then_some(()));
+    assert_eq!(curl(&service, &old, &[]).stdout, "2 200", "the old one goes on");
+    fs::copy(&new.key, &old.key).expect("a file");
+    eventually("the new one is in force", || (curl(&service, &new, &[]).stdout == "2 200").then_some(()));
+    assert_ne!(curl(&service, &old, &[]).code, Some(0), "the old authority is not trusted for it");
+}
+
+#[test]
+fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
+    let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let (trusted, stranger) = (Certificates::new(folder.path()), Certificates::new(other.path()));
+    let authority = folder.path().join("clients.pem");
+    fs::copy(&trusted.authority, &authority).expect("a file");
+    let client = folder.path().join("client.pem");
+    fs::copy(&trusted.certificate, &client).expect("a file");
+    let client_key = folder.path().join("client-key.pem");
+    fs::copy(&trusted.key, &client_key).expect("a file");
+    let (service, files) = service(folder.path(), &format!("client_ca_file = \"{}\"", authority.display()));
+    let with = |certificate: &Path, key: &Path| {
+        curl(&service, &files, &["--cert", &certificate.display().to_string(), "--key", &key.display().to_string()])
+    };
+    let known = with(&client, &client_key);
+    assert_eq!(known.stdout, "2 200", "{}", known.stderr);
+    assert_ne!(curl(&service, &files, &[]).code, Some(0));
+    assert_ne!(with(&stranger.certificate, &stranger.key).code, Some(0));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("allswell.toml"), "[server.tls]\ncertificate_file = \"/none.pem\"\nkey_file = \"/none.pem\"\n")
+        .expect("a configuration");
+    let ran = run(crate::helpers::command(&folder).arg("validate"));
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.starts_with("error: allswell.toml:2:1: server.tls.certificate_file: the file cannot be used"), "{}", ran.stderr);
+}
+
+#[test]
+fn http_2_is_spoken_without_tls_by_who_knows() {
+    let service = Allswell::start("[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n");
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--noproxy", "*", "--http2-prior-knowledge", "--head"]);
+    let address = format!("http://{}/health", service.address);
+    let asked = run(command.arg(&address));
+    assert_eq!(asked.stdout.matches("HTTP/2 200").count(), 1, "{} {}", asked.stdout, asked.stderr);
+    assert_eq!(asked.stdout.matches("content-length: ").count(), 1, "{}", asked.stdout);
+}
