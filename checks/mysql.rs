@@ -15,8 +15,8 @@ use sqlx::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Asks a query, by default `SELECT 1`, and on demand for the role, the replication lag, the connections and pending migrations. The connection
-/// is kept, and all is asked in one round trip.
+/// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
+/// connection is kept, and all is asked in one round trip.
 ///
 /// Needs a user who may connect, and no more: `CREATE USER probe IDENTIFIED BY '…';` for `warn_lag` and `fail_lag` also
 /// `GRANT REPLICATION CLIENT ON *.* TO probe;`, in MariaDB `GRANT REPLICA MONITOR ON *.* TO probe;` and for `pending_migrations`

@@ -15,8 +15,8 @@ use sqlx::{
 };
 use std::{io, path::PathBuf, time::Duration};
 
-/// Asks a query, by default `SELECT 1`, and on demand for the role, the replication lag, the connections and pending migrations. The connection
-/// is kept, and all is asked in one round trip; the protocol's simple form leaves no prepared statement behind and works through `PgBouncer`
+/// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
+/// connection is kept, and all is asked in one round trip; the protocol's simple form leaves no prepared statement behind and works through `PgBouncer`
 /// in every pooling mode.
 ///
 /// Needs a user who may connect, and no more: `CREATE ROLE probe LOGIN PASSWORD '…'; GRANT CONNECT ON DATABASE orders TO probe;` for

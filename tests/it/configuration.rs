@@ -286,7 +286,10 @@ fn the_default_file_is_the_default() {
     let schema = schemars::schema_for!(Settings).to_value();
     for (section, table) in schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings")) {
         for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
-            let written = text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} =")));
+            let written = text.lines().any(|line| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("{key} =")) || line.starts_with(&format!("[server.{key}]"))
+            });
             assert!(written, "{section}.{key} is not in config/allswell.toml");
         }
     }
