@@ -9,8 +9,8 @@ use futures_util::future::{join, try_join_all};
 use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
 use serde_json::{Map, Value, json};
 
-/// Opens a channel, and asks whether named queues exist, how much waits in them, and who consumes them. The connection is kept; nothing is
-/// created, and no message is touched.
+/// Opens a channel and looks at named queues. They must exist; how much waits in them and who consumes them is observed, and judged on demand.
+/// The connection is kept; nothing is created, and no message is touched.
 ///
 /// Needs a user who may log in to the vhost, and no more: `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
 #[derive(Debug, Deserialize, JsonSchema)]
