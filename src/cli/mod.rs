@@ -2,11 +2,13 @@
 
 mod certificate;
 mod check;
+mod drain;
 mod get;
 mod init;
 mod kinds;
 mod reload;
 mod serve;
+mod systemd;
 mod validate;
 
 use crate::{

@@ -129,6 +129,7 @@ impl Reloader {
         let settings = &configured.settings;
         let fixed = [
             ("server.listen", before.server.listen != settings.server.listen),
+            ("server.haproxy_agent", before.server.haproxy_agent != settings.server.haproxy_agent),
             ("server.tls", before.server.tls.is_some() != settings.server.tls.is_some()),
             ("log.format", before.log.format != settings.log.format),
         ];

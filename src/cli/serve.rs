@@ -3,13 +3,14 @@
 use super::{
     DONE, NOT_WELL, USAGE, answers, begun, builder,
     certificate::Certificate,
-    complain, configured, limits,
+    complain, configured, drain, limits,
     reload::{Reloader, Running},
+    systemd,
 };
 use crate::{
     config::{Configured, Override, Settings, Sources},
-    engine::Aggregator,
-    http::{Control, Server, service},
+    engine::{Aggregator, Drainer},
+    http::{Control, Server, haproxy_agent, service},
     registry::Registry,
     telemetry::{self, Log},
 };
@@ -18,7 +19,6 @@ use clap::Args;
 use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    future::pending,
     io::{self, IsTerminal},
     pin::pin,
     sync::Arc,
@@ -84,17 +84,13 @@ fn runtimes() -> io::Result<(Runtime, Runtime)> {
 
 async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configured, engine: &Runtime, log: Arc<Log>) -> u8 {
     let settings = &configured.settings.server;
-    let listener = match TcpListener::bind(&settings.listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            let hint = if error.kind() == io::ErrorKind::AddrInUse {
-                ": another program listens there; choose another address by --listen"
-            } else {
-                ""
-            };
-            complain(&format!("error: cannot listen on {}: {error}{hint}", settings.listen));
-            return NOT_WELL;
-        }
+    let Some(listener) = listen("server.listen", &settings.listen).await else { return NOT_WELL };
+    let agent = match &settings.haproxy_agent {
+        Some(agent) => match listen("server.haproxy_agent.listen", &agent.listen).await {
+            Some(agent) => Some(agent),
+            None => return NOT_WELL,
+        },
+        None => None,
     };
     for warning in &configured.warnings {
         tracing::warn!("{warning}");
@@ -119,7 +115,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     };
     let tls = certificate.as_ref().map(|certificate| Arc::clone(&certificate.config));
     let (control, asked) = Control::new();
-    let server = Server::new(service(&aggregator, Arc::clone(&answers), control), limits(settings), tls);
+    let server = Server::new(service(&aggregator, Arc::clone(&answers), &control), limits(settings), tls);
     let running = Running {
         aggregator: aggregator.clone(),
         answers,
@@ -130,7 +126,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     };
     let reloader = Reloader::new(sources, registry, running, configured);
     // Before anybody is told that we listen: a signal that comes then must find us ready.
-    let end = match end(&aggregator, current) {
+    let end = match end(&aggregator, Arc::clone(&current)) {
         Ok(end) => end,
         Err(error) => {
             complain(&format!("error: cannot listen for signals: {error}"));
@@ -140,16 +136,20 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     let mut reloading = pin!(reloader.run(asked));
     // Polled once, it listens for its signal, too.
     let _ = reloading.as_mut().now_or_never();
-    let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
-    tracing::info!(address, components = configured.components.len(), "listening");
-    let fresh = async {
-        match certificate {
-            Some(certificate) => certificate.keep_fresh().await,
-            None => pending().await,
-        }
-    };
+    drain::look(&aggregator, &current).await;
+    tokio::spawn(drain::follow(aggregator.clone(), Arc::clone(&current)));
+    if let Some(certificate) = certificate {
+        tokio::spawn(certificate.keep_fresh());
+    }
+    if let Some(agent) = agent {
+        tracing::info!(address = shown(&agent), "listening for HAProxy's agent-check");
+        tokio::spawn(haproxy_agent::serve(agent, aggregator.clone(), move || current.load().server.deadline.0));
+    }
+    tracing::info!(address = shown(&listener), components = configured.components.len(), "listening");
+    systemd::ready();
+    tokio::spawn(systemd::tell_status(aggregator.clone()));
+    engine.spawn(systemd::feed_watchdog(aggregator.clone()));
     tokio::select! {
-        () = fresh => NOT_WELL,
         () = server.run(listener, end) => {
             tracing::info!("ended");
             DONE
@@ -161,18 +161,43 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     }
 }
 
+/// Listens, or complains that it cannot.
+async fn listen(key: &str, address: &str) -> Option<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let hint = match (error.kind(), key) {
+                (io::ErrorKind::AddrInUse, "server.listen") => ": another program listens there; choose another address by --listen",
+                (io::ErrorKind::AddrInUse, _) => ": another program listens there",
+                _ => "",
+            };
+            complain(&format!("error: {key}: cannot listen on {address}: {error}{hint}"));
+            None
+        }
+    }
+}
+
+/// Where it really listens: a port 0 has become another.
+fn shown(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+}
+
 /// Done when the service is to end: at once on SIGINT, after draining on SIGTERM, at once on a second signal of either sort.
 fn end(aggregator: &Aggregator, settings: Arc<ArcSwap<Settings>>) -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => return,
-            _ = terminate.recv() => {}
+        let at_once = tokio::select! {
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => false,
+        };
+        systemd::stopping();
+        if at_once {
+            return;
         }
         let drain = settings.load().server.drain.0;
-        tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "draining");
-        aggregator.drain();
+        tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "told to end");
+        aggregator.want_drain(Drainer::End, true);
         tokio::select! {
             () = sleep(drain) => {}
             _ = interrupt.recv() => {}

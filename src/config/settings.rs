@@ -52,6 +52,8 @@ pub struct ServerSettings {
     pub deadline: TimeSpan,
     /// After SIGTERM: fail readiness this long, keep serving, then exit.
     pub drain: TimeSpan,
+    /// While this file exists: drain.
+    pub drain_file: Option<PathBuf>,
     /// Reload when a file's content changes; SIGHUP always does.
     pub watch_config: bool,
     /// `Authorization: Bearer …` unlocks causes, fresh probes and reloads.
@@ -60,6 +62,8 @@ pub struct ServerSettings {
     pub details: Details,
     /// HTTPS on the same listener.
     pub tls: Option<TlsSettings>,
+    /// `HAProxy`'s agent-check: one line per connect.
+    pub haproxy_agent: Option<AgentSettings>,
     /// The most connections at a time.
     pub max_connections: usize,
     /// A request's head must be complete by then.
@@ -76,10 +80,12 @@ impl Default for ServerSettings {
             warn_status: 200,
             deadline: TimeSpan::millis(800),
             drain: TimeSpan::seconds(5),
+            drain_file: None,
             watch_config: false,
             token: None,
             details: Details::Full,
             tls: None,
+            haproxy_agent: None,
             max_connections: 1024,
             header_timeout: TimeSpan::seconds(5),
             idle_timeout: TimeSpan::seconds(75),
@@ -101,12 +107,8 @@ impl ServerSettings {
             let message = format!("{} is a status without a body, and the report has one", self.warn_status);
             findings.push(Some(Finding::new(["warn_status"], message)));
         }
-        let port = self.listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
-            let message =
-                format!("`{}` is not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"", self.listen);
-            findings.push(Some(Finding::new(["listen"], message)));
-        }
+        findings.push(address(&["listen"], &self.listen));
+        findings.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
         if self.max_connections == 0 {
             findings.push(Some(Finding::new(["max_connections"], "must be at least 1")));
         }
@@ -119,6 +121,14 @@ impl ServerSettings {
         }
         findings.into_iter().flatten().collect()
     }
+}
+
+/// `HAProxy`'s agent-check: whoever connects is told in one line how all is, and the connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSettings {
+    /// Address and port.
+    pub listen: String,
 }
 
 /// HTTPS on the same listener, by TLS 1.2 and 1.3. The files are PEM, and read again when they change.
@@ -148,6 +158,13 @@ pub(crate) const FAIL_STATUS: RangeInclusive<u16> = 500..=599;
 pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<Finding> {
     let message = format!("expected a status from {} to {}, found {status}", range.start(), range.end());
     (!range.contains(&status)).then(|| Finding::new([key], message))
+}
+
+/// An address to listen on.
+fn address(key: &[&str], listen: &str) -> Option<Finding> {
+    let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+    let message = format!("`{listen}` is not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"");
+    port.is_none().then(|| Finding::new(key.iter().copied(), message))
 }
 
 fn positive(key: &str, span: TimeSpan) -> Option<Finding> {

@@ -1,5 +1,7 @@
 //! Dialects: one wire format of a report per file, each a pure function of the report.
 
+#[cfg(feature = "cli")]
+pub(crate) mod haproxy_agent;
 mod json;
 mod text;
 

@@ -1,6 +1,13 @@
 //! The handle to the engine: read its report, ask for fresh probes, drain it.
 
-use super::{board::Board, builder::Builder, pulse::Pulse, sampler, supervisor::supervise};
+use super::{
+    board::Board,
+    builder::Builder,
+    drain::{Drain, Drainer},
+    pulse::Pulse,
+    sampler,
+    supervisor::supervise,
+};
 use crate::{
     component::{CheckName, Component},
     report::{Circumstances, ComponentReport, ConfigReport, Report, View},
@@ -12,10 +19,7 @@ use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -40,7 +44,7 @@ struct Inner {
     /// Tells the supervisor of the next board.
     boards: watch::Sender<Arc<Board>>,
     pulse: Arc<Pulse>,
-    draining: AtomicBool,
+    drain: Drain,
     configuration: ArcSwapOption<ConfigReport>,
     rounds: watch::Sender<u64>,
     /// When fresh probes were called for last.
@@ -71,7 +75,7 @@ impl Aggregator {
             board: ArcSwap::new(Arc::clone(&board)),
             boards: watch::channel(board).0,
             pulse: Arc::new(pulse),
-            draining: AtomicBool::new(false),
+            drain: Drain::default(),
             configuration: ArcSwapOption::empty(),
             rounds: watch::channel(0).0,
             fresh: Mutex::new(None),
@@ -169,6 +173,12 @@ impl Aggregator {
         self.report_on(view)
     }
 
+    /// Wakes at every change of what is told.
+    #[cfg(feature = "cli")]
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.pulse.watch()
+    }
+
     /// Looks again at every change until it is as wished or too late.
     async fn wait(&self, deadline: Instant, mut done: impl FnMut() -> bool) {
         let mut changes = self.0.pulse.watch();
@@ -219,14 +229,30 @@ impl Aggregator {
 
     /// Begins to fail the whole report, `ready` and every group, so that load balancers send no more traffic.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
-        self.0.pulse.bump();
+        self.want_drain(Drainer::Owner, true);
+    }
+
+    /// Takes [`drain`](Self::drain) back.
+    pub fn undrain(&self) {
+        self.want_drain(Drainer::Owner, false);
+    }
+
+    /// Notes who wants to drain, or no longer does; a line in the log when that changes what is told.
+    pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
+        if self.0.drain.set(drainer, wanted) {
+            if wanted {
+                tracing::info!(by = ?drainer, "draining: no more traffic is wanted");
+            } else {
+                tracing::info!(by = ?drainer, "drained no longer: traffic is wanted again");
+            }
+            self.0.pulse.bump();
+        }
     }
 
     /// Whether it is draining.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.drain.is_wanted()
     }
 
     /// Whether the engine moved within the last five seconds.

@@ -3,6 +3,7 @@
 mod aggregator;
 mod board;
 mod builder;
+mod drain;
 mod entry;
 mod moment;
 mod pulse;
@@ -12,3 +13,5 @@ mod track;
 
 pub use aggregator::Aggregator;
 pub use builder::Builder;
+#[cfg(feature = "cli")]
+pub(crate) use drain::Drainer;

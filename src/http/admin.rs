@@ -1,11 +1,12 @@
-//! What the token unlocks: `POST /admin/reload`.
+//! What the token unlocks: `POST /admin/drain`, `/admin/undrain` and `/admin/reload`.
 
 use super::answer::{Answers, answer, not_allowed, problem};
-use crate::report::{Reload, Status};
+use crate::{engine::Aggregator, report::Reload};
 use axum::{
     body::Body,
     http::{HeaderValue, Method, Response, StatusCode, header::WWW_AUTHENTICATE, request::Parts},
 };
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,8 +29,22 @@ impl Control {
     }
 }
 
+/// What may be ordered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Drain,
+    Undrain,
+    Reload,
+}
+
+/// `true` also when somebody else wants it: an end that was begun, or a file.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Draining {
+    draining: bool,
+}
+
+#[derive(Serialize)]
+struct Reloaded<'a> {
     outcome: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
@@ -37,25 +52,44 @@ struct Told<'a> {
     needs_restart: &'a [String],
 }
 
-pub(super) async fn reload(answers: &Answers, control: &Control, request: &Parts, whole: Status) -> Response<Body> {
+/// Carries out an order, if whoever gives it shows the token.
+pub(super) async fn obey(order: Order, answers: &Answers, control: &Control, aggregator: &Aggregator, request: &Parts) -> Response<Body> {
+    let whole = || aggregator.report().status;
     if answers.token.is_none() {
-        return problem(StatusCode::NOT_FOUND, "there is nothing here without `server.token`", whole);
+        return problem(StatusCode::NOT_FOUND, "there is nothing here without `server.token`", whole());
     }
     if request.method != Method::POST {
-        return not_allowed("POST", "this path takes POST alone", whole);
+        return not_allowed("POST", "this path takes POST alone", whole());
     }
     if !answers.shows_token(&request.headers) {
-        let mut response = problem(StatusCode::UNAUTHORIZED, "show the token: `Authorization: Bearer …`", whole);
+        let mut response = problem(StatusCode::UNAUTHORIZED, "show the token: `Authorization: Bearer …`", whole());
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }
-    let Some(reload) = control.reload().await else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end", whole);
+    let (code, body) = match order {
+        Order::Drain => {
+            aggregator.drain();
+            (StatusCode::OK, pretty(&Draining { draining: aggregator.is_draining() }))
+        }
+        Order::Undrain => {
+            aggregator.undrain();
+            (StatusCode::OK, pretty(&Draining { draining: aggregator.is_draining() }))
+        }
+        Order::Reload => match control.reload().await {
+            Some(reload) => {
+                let code = if reload.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+                let Reload { problems, needs_restart, .. } = &reload;
+                (code, pretty(&Reloaded { outcome: reload.outcome(), problems, needs_restart }))
+            }
+            None => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end", whole()),
+        },
     };
-    let code = if reload.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let outcome = Told { outcome: reload.outcome(), problems: &reload.problems, needs_restart: &reload.needs_restart };
+    answer(code, whole(), "application/json", body)
+}
+
+fn pretty(value: &impl Serialize) -> Bytes {
     // Plain texts always serialise.
-    let mut body = serde_json::to_vec_pretty(&outcome).unwrap_or_default();
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
     body.push(b'\n');
-    answer(code, whole, "application/json", body.into())
+    body.into()
 }

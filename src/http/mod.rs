@@ -6,6 +6,8 @@ mod answer;
 #[cfg(feature = "cli")]
 mod connection;
 #[cfg(feature = "cli")]
+pub(crate) mod haproxy_agent;
+#[cfg(feature = "cli")]
 mod listener;
 mod negotiate;
 mod routes;

@@ -1,7 +1,7 @@
 //! Routes: which view a path means.
 
 #[cfg(feature = "cli")]
-use super::admin::{self, Control};
+use super::admin::{self, Control, Order};
 use super::{
     answer::{Answers, READING, not_allowed, problem},
     negotiate::{by_accept, wishes},
@@ -47,15 +47,19 @@ fn health(desk: Arc<Desk>) -> Router {
 
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
-pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: Control) -> Router {
+pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Router {
     let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers });
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
-    let reload = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-        admin::reload(&desk.answers.load(), &control, &request.into_parts().0, desk.aggregator.report().status).await
-    });
     let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
-    let routes = Router::new().route("/", root).route("/admin/reload", reload.clone()).route("/admin/reload/", reload).fallback(unknown);
+    let mut routes = Router::new().route("/", root).fallback(unknown);
+    for (path, order) in [("/admin/drain", Order::Drain), ("/admin/undrain", Order::Undrain), ("/admin/reload", Order::Reload)] {
+        let control = control.clone();
+        let route = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+            admin::obey(order, &desk.answers.load(), &control, &desk.aggregator, &request.into_parts().0).await
+        });
+        routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
+    }
     routes.with_state(Arc::clone(&desk)).merge(health(desk))
 }
 

@@ -2,8 +2,10 @@
 
 mod configuration;
 mod conformance;
+mod drain;
 mod embedding;
 mod encrypted;
+mod haproxy;
 mod helpers;
 mod http;
 mod kinds;

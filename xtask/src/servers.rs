@@ -10,6 +10,8 @@ use std::{
 
 /// A package, and the programs by which it is known to be there: one of them is enough.
 const SERVERS: &[(&str, &[&str])] = &[
+    ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
+    ("haproxy", &["/usr/sbin/haproxy"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),

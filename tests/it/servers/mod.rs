@@ -1,6 +1,7 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
 mod certificates;
+mod haproxy;
 pub(crate) mod hostile;
 mod mariadb;
 mod postgres;
@@ -11,6 +12,7 @@ mod redis;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use haproxy::haproxy;
 pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
 pub(crate) use process::Server;

@@ -1,0 +1,45 @@
+//! `HAProxy`'s agent-check: one line for everyone who connects.
+
+use crate::{dialect::haproxy_agent::line, engine::Aggregator, report::View};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
+
+/// How many may be answered at a time; others wait in the listener's backlog.
+const AT_ONCE: usize = 64;
+
+/// How long a peer may take to take its line in, and to hang up.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Answers everyone who connects with the verdict, by `deadline` after they did; never ends.
+pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, deadline: impl Fn() -> Duration) {
+    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        // Never closed.
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely.
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (aggregator, until) = (aggregator.clone(), Instant::now() + deadline());
+        tokio::spawn(async move {
+            let report = aggregator.report_by(&View::Whole, until).await.unwrap_or_else(|| aggregator.report());
+            let _ = timeout(GOODBYE, tell(stream, &line(&report))).await;
+            drop(seat);
+        });
+    }
+}
+
+/// Says the line and waits until the peer has hung up: what it sent and nobody read would else reset the connection, and lose the line.
+async fn tell(mut stream: TcpStream, line: &str) -> std::io::Result<()> {
+    stream.write_all(line.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 256];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Draining by file and by the token, and what systemd is told.
+
+use crate::helpers::{Allswell, Response, eventually, send};
+use rustix::process::Signal;
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+const CHECK: &str = "[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n";
+
+/// Gives an order, with the token or without.
+fn order(service: &Allswell, method: &str, path: &str, token: &str) -> Response {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{token}\r\n");
+    send(service.address, request.as_bytes())
+}
+
+const TOKEN: &str = "Authorization: Bearer correct-horse\r\n";
+
+#[test]
+fn a_file_drains_while_it_exists() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("drain");
+    fs::write(&file, "").expect("a file");
+    let service = Allswell::start(&format!("[server]\ndrain_file = \"{}\"\n{CHECK}", file.display()));
+    // From the very first answer on.
+    let first = service.get("/readyz");
+    assert_eq!((first.status, &first.json()["draining"]), (500, &true.into()));
+    assert_eq!(service.get("/livez").status, 200);
+    fs::remove_file(&file).expect("a file");
+    service.await_report("/readyz", "it takes traffic again", |response| response.status == 200);
+    fs::write(&file, "").expect("a file");
+    service.await_report("/readyz", "it drains again", |response| response.status == 500);
+    let lines = service.events().iter().filter(|event| event["by"] == "File").count();
+    assert_eq!(lines, 3, "one line a transition: {}", service.log());
+}
+
+#[test]
+fn the_token_drains_and_takes_it_back() {
+    let service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\n{CHECK}"));
+    assert_eq!(order(&service, "POST", "/admin/drain", "").status, 401);
+    assert_eq!(order(&service, "POST", "/admin/drain", "Authorization: Bearer wrong\r\n").status, 401);
+    assert_eq!(order(&service, "GET", "/admin/drain", TOKEN).status, 405);
+    assert_eq!(service.get("/readyz").status, 200);
+    let drained = order(&service, "POST", "/admin/drain/", TOKEN);
+    assert_eq!((drained.status, drained.json()), (200, serde_json::json!({ "draining": true })));
+    let draining = service.get("/health");
+    assert_eq!((draining.status, draining.header("x-health-status")), (500, Some("fail")));
+    assert_eq!(service.get("/health/disk").status, 200);
+    let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
+    assert_eq!(undrained.json(), serde_json::json!({ "draining": false }));
+    assert_eq!(service.get("/health").status, 200);
+
+    // Without a token there is nothing to unlock.
+    let open = Allswell::start(CHECK);
+    for path in ["/admin/drain", "/admin/undrain", "/admin/reload"] {
+        assert_eq!(order(&open, "POST", path, TOKEN).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn an_end_that_was_begun_is_not_taken_back() {
+    let mut service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\ndrain = \"1h\"\n{CHECK}"));
+    service.signal(Signal::TERM);
+    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
+    assert_eq!(undrained.json(), serde_json::json!({ "draining": true }));
+    service.signal(Signal::TERM);
+    service.wait();
+}
+
+#[test]
+fn systemd_is_told_that_we_are_ready_how_all_is_that_we_move_and_that_we_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    let heard = Arc::new(Mutex::new(Vec::<String>::new()));
+    let hears = Arc::clone(&heard);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read) = socket.recv(&mut buffer) {
+            hears.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
+        }
+    });
+    let said = |what: &str| heard.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
+    let variables = [("NOTIFY_SOCKET", path.to_str().expect("a path")), ("WATCHDOG_USEC", "100000")];
+    let mut service = Allswell::start_with(CHECK, &variables);
+    eventually("it is ready", || (said("READY=1") == 1).then_some(()));
+    let summary = service.get("/health").json()["summary"].as_str().expect("a summary").to_owned();
+    eventually("how all is", || (said(&format!("STATUS={summary}")) >= 1).then_some(()));
+    eventually("the watchdog is fed again and again", || (said("WATCHDOG=1") > 5).then_some(()));
+    assert_eq!(said("STOPPING=1"), 0);
+    service.signal(Signal::INT);
+    service.wait();
+    eventually("it ends", || (said("STOPPING=1") == 1).then_some(()));
+}

@@ -1,0 +1,74 @@
+//! `HAProxy` with one backend that is probed by its default check beside an agent, and one that listens to the agent alone.
+
+use super::process::{Server, folder};
+use crate::helpers::free_port;
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+};
+
+/// Probes a server on loopback, and its agent.
+pub(crate) fn haproxy(port: u16, agent: u16) -> Server {
+    let directory = folder();
+    let configuration = format!(
+        "global\n  stats socket {socket} mode 600 level admin\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
+         listen both\n  bind 127.0.0.1:{own}\n  option httpchk\n  server one {server}\n\
+         listen agent\n  bind 127.0.0.1:{other}\n  server one {server}\n",
+        server =
+            format_args!("127.0.0.1:{port} weight 100 check inter 100ms rise 1 fall 1 agent-check agent-port {agent} agent-inter 100ms"),
+        socket = directory.path().join("socket").display(),
+        own = free_port(),
+        other = free_port(),
+    );
+    fs::write(directory.path().join("haproxy.cfg"), configuration).expect("a file");
+    Server::launch(
+        directory,
+        0,
+        |directory, _| {
+            let mut command = Command::new("/usr/sbin/haproxy");
+            command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
+            command
+        },
+        |directory, _| ask(directory, "both").is_some(),
+    )
+}
+
+/// What `HAProxy` thinks of a server.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) status: String,
+    pub(crate) weight: u32,
+    /// How its own probe ended.
+    pub(crate) check: String,
+    /// What the agent said last.
+    pub(crate) agent: String,
+}
+
+impl Server {
+    /// In the backend `both` or `agent`.
+    pub(crate) fn haproxy_state(&self, backend: &str) -> State {
+        ask(self.directory.path(), backend).expect("an answer of HAProxy's")
+    }
+}
+
+fn ask(directory: &Path, backend: &str) -> Option<State> {
+    let mut stream = UnixStream::connect(directory.join("socket")).ok()?;
+    stream.write_all(b"show stat\n").ok()?;
+    let mut table = String::new();
+    stream.read_to_string(&mut table).ok()?;
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
+    let server: Vec<&str> = lines.find(|line| line.starts_with(&format!("{backend},one,")))?.split(',').collect();
+    let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| server.get(at)).map_or("", |value| *value);
+    Some(State {
+        // "UP 1/2" while it changes, "DOWN (agent)" for who said so.
+        status: column("status").to_owned(),
+        weight: column("weight").parse().ok()?,
+        check: column("check_status").trim_start_matches("* ").to_owned(),
+        agent: column("last_agt").to_owned(),
+    })
+}
