@@ -1,14 +1,13 @@
 //! `allswell check`: one round, here and now.
 
-use super::{DONE, NOT_WELL, USAGE, begun, builder, complain, configured, duration, print};
+use super::{DONE, NOT_WELL, begun, builder, complain, configured, duration, print, select};
 use crate::{
     component::CheckName,
-    config::{Configured, LogLevel, LogSettings, Sources},
+    config::{LogLevel, LogSettings, Sources},
     dialect::{Detail, Dialect, line},
     engine::Aggregator,
     registry::Registry,
     report::{ComponentReport, Report, Status},
-    table::suggestion_or_all,
     telemetry,
 };
 use clap::{Args, ValueEnum};
@@ -58,9 +57,11 @@ impl CheckOnce {
         for warning in &configured.warnings {
             complain(&format!("warning: {warning}"));
         }
-        if let Err(complaint) = self.select(&mut configured) {
-            complain(&complaint);
-            return USAGE;
+        if let Err(code) = select(&mut configured, &self.names) {
+            return code;
+        }
+        for component in &mut configured.components {
+            component.policy.timeout = self.timeout.unwrap_or(component.policy.timeout);
         }
         let runtime = match begun(runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()) {
             Ok(runtime) => runtime,
@@ -75,22 +76,6 @@ impl CheckOnce {
             Status::Warn if self.warnings_as_errors => NOT_WELL,
             Status::Warn | Status::Pass => DONE,
         }
-    }
-
-    /// Keeps the components that are named, with the time limit that is given.
-    fn select(&self, configured: &mut Configured) -> Result<(), String> {
-        for name in &self.names {
-            if !configured.components.iter().any(|component| component.name.as_str() == name) {
-                let known = configured.components.iter().map(|component| component.name.as_str());
-                let hint = suggestion_or_all(name, "components", known);
-                return Err(format!("error: there is no component `{name}`; {hint}"));
-            }
-        }
-        configured.components.retain(|component| self.names.is_empty() || self.names.iter().any(|name| name == component.name.as_str()));
-        for component in &mut configured.components {
-            component.policy.timeout = self.timeout.unwrap_or(component.policy.timeout);
-        }
-        Ok(())
     }
 
     async fn show(&self, aggregator: &Aggregator) -> Arc<Report> {

@@ -10,6 +10,7 @@ mod reload;
 mod serve;
 mod systemd;
 mod validate;
+mod wait;
 
 use crate::{
     config::{Configured, Details, Environment, ServerSettings, Sources, load, schema},
@@ -18,6 +19,7 @@ use crate::{
     http::{Answers, Limits},
     registry::Registry,
     report::Service,
+    table::suggestion_or_all,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -50,6 +52,8 @@ enum Command {
     Check(check::CheckOnce),
     /// Ask a running allswell: for HEALTHCHECK in images without curl
     Get(get::Get),
+    /// Wait until all is well, then end or become another command
+    Wait(wait::Wait),
     /// Print a commented configuration made of what is found in the environment
     Init(init::Init),
     /// Read the configuration and print every problem, or what it would do; starts nothing
@@ -90,6 +94,7 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
+        Command::Wait(wait) => wait.run(&sources, &registry),
         Command::Init(init) => init.run(&sources, &registry),
         Command::Validate(validate) => validate.run(sources, &registry),
         Command::Kinds(kinds) => kinds.run(&registry),
@@ -113,6 +118,20 @@ fn configured(sources: &Sources, registry: &Registry) -> Result<Configured, u8> 
         complain(&error.to_string());
         USAGE
     })
+}
+
+/// Keeps the components that are named, or all where none is; or complains about a name that nothing has.
+fn select(configured: &mut Configured, names: &[String]) -> Result<(), u8> {
+    for name in names {
+        if !configured.components.iter().any(|component| component.name.as_str() == name) {
+            let known = configured.components.iter().map(|component| component.name.as_str());
+            let hint = suggestion_or_all(name, "components", known);
+            complain(&format!("error: there is no component `{name}`; {hint}"));
+            return Err(USAGE);
+        }
+    }
+    configured.components.retain(|component| names.is_empty() || names.iter().any(|name| name == component.name.as_str()));
+    Ok(())
 }
 
 /// What was begun, or a complaint that it cannot be.

@@ -33,8 +33,8 @@ fn a_file_drains_while_it_exists() {
     service.await_report("/readyz", "it takes traffic again", |response| response.status == 200);
     fs::write(&file, "").expect("a file");
     service.await_report("/readyz", "it drains again", |response| response.status == 500);
-    let lines = service.events().iter().filter(|event| event["by"] == "File").count();
-    assert_eq!(lines, 3, "one line a transition: {}", service.log());
+    let lines = || service.events().iter().filter(|event| event["by"] == "File").count();
+    eventually("one line a transition", || (lines() == 3).then_some(()));
 }
 
 #[test]
@@ -77,11 +77,11 @@ fn systemd_is_told_that_we_are_ready_how_all_is_that_we_move_and_that_we_end() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
     let heard = Arc::new(Mutex::new(Vec::<String>::new()));
-    let hears = Arc::clone(&heard);
+    let ears = Arc::clone(&heard);
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = socket.recv(&mut buffer) {
-            hears.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
+            ears.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
         }
     });
     let said = |what: &str| heard.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();

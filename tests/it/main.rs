@@ -19,3 +19,4 @@ mod secrets;
 mod servers;
 mod signals;
 mod tls;
+mod wait;
