@@ -174,7 +174,6 @@ impl Aggregator {
     }
 
     /// Wakes at every change of what is told.
-    #[cfg(feature = "cli")]
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.0.pulse.watch()
     }
@@ -219,6 +218,12 @@ impl Aggregator {
             "startup" => Some(View::Startup),
             _ => None,
         })
+    }
+
+    /// The names of all groups but those that are built in.
+    #[must_use]
+    pub fn groups(&self) -> Vec<CheckName> {
+        self.0.board.load().groups().cloned().collect()
     }
 
     /// All components' names, kinds and policies, by name.

@@ -72,6 +72,11 @@ impl Board {
         &self.entries
     }
 
+    /// Groups with names of the users' own.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &CheckName> {
+        self.views.keys().filter_map(|view| if let View::Group(name) = view { Some(name) } else { None })
+    }
+
     /// What a view judges; `None`: there is no such view.
     pub(crate) fn of(&self, view: &View) -> Option<&[Arc<Entry>]> {
         self.views.get(view).map(|viewed| &*viewed.entries)

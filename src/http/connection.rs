@@ -1,5 +1,8 @@
 //! One connection's phase, and the stream through which it is seen.
 
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::Frame;
 use std::{
     pin::Pin,
     sync::{
@@ -36,12 +39,20 @@ pub(super) struct Watch {
     state: AtomicU64,
     /// Requests in progress: in HTTP/2 there may be several.
     requests: AtomicUsize,
+    /// Those of them whose answers have no end that is known: somebody watches.
+    watchers: AtomicUsize,
     pub(super) close: Notify,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { opened: Instant::now(), state: AtomicU64::new(0), requests: AtomicUsize::new(0), close: Notify::new() }
+        Self {
+            opened: Instant::now(),
+            state: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            watchers: AtomicUsize::new(0),
+            close: Notify::new(),
+        }
     }
 
     fn set(&self, phase: Phase) {
@@ -58,6 +69,11 @@ impl Watch {
             _ => Phase::Answered,
         };
         (phase, self.opened + Duration::from_millis(state >> 2))
+    }
+
+    /// Whether somebody watches, and may do so for as long as they like.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Whether nobody waits for an answer on it.
@@ -82,6 +98,34 @@ impl Drop for InProgress {
         if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.set(Phase::Answered);
         }
+    }
+}
+
+/// The body of an answer, which is in progress for as long as the body lasts: its end is not known when it begins.
+pub(super) struct Lasting {
+    body: Body,
+    in_progress: InProgress,
+}
+
+impl Lasting {
+    pub(super) fn new(body: Body, in_progress: InProgress) -> Self {
+        in_progress.0.watchers.fetch_add(1, Ordering::Relaxed);
+        Self { body, in_progress }
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.in_progress.0.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl http_body::Body for Lasting {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
 }
 

@@ -1,16 +1,20 @@
 //! The listener: accepts, bounds and closes connections. `axum::serve` bounds none of what is bounded here.
 
-use super::connection::{InProgress, Phase, Watch, Watched};
+use super::connection::{InProgress, Lasting, Phase, Watch, Watched};
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use rustls::ServerConfig;
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     future::poll_fn,
     io,
     pin::{Pin, pin},
@@ -45,7 +49,17 @@ pub struct Limits {
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How large a request's head may be.
-const HEAD: usize = 16 * 1024;
+const HEAD: u32 = 16 * 1024;
+
+/// How many requests may be in progress on one connection of HTTP/2.
+const STREAMS: u32 = 64;
+
+/// How often a peer of HTTP/2 is asked whether it is there, and how long it has to answer.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+
+/// As good as for ever, and still a moment that clocks can count to.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Serves a router on a listener.
 pub struct Server {
@@ -193,9 +207,14 @@ impl Server {
             let in_progress = InProgress::begin(&seen);
             let answer = router.clone().call(request);
             async move {
-                let answer = answer.await;
-                drop(in_progress);
-                answer
+                let answer = answer.await?;
+                Ok::<_, Infallible>(match answer.body().size_hint().exact() {
+                    Some(_) => {
+                        drop(in_progress);
+                        answer
+                    }
+                    None => answer.map(|body| Body::new(Lasting::new(body, in_progress))),
+                })
             }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -203,9 +222,17 @@ impl Server {
             .http1()
             // Some clients close their half as soon as they have asked, and wait for the answer.
             .half_close(true)
-            .max_buf_size(HEAD)
+            .max_buf_size(HEAD as usize)
             // Ours is the watch's.
             .header_read_timeout(None);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            // Whoever watches says nothing for hours; this tells whether they are still there.
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PONG)
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(HEAD);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(watch))), service));
         let mut alarm = pin!(sleep_until(self.patience(watch)));
         let mut ending = false;
@@ -258,6 +285,7 @@ impl Server {
         let limit = match phase {
             Phase::Head => limits.header_timeout,
             Phase::Idle => limits.idle_timeout,
+            Phase::Busy | Phase::Answered if watch.is_watched() => FOR_EVER,
             // As long as an answer may take, and as long again as a slow peer may take it in.
             Phase::Busy | Phase::Answered => limits.deadline + GRACE + limits.idle_timeout,
         };

@@ -5,6 +5,7 @@ mod admin;
 mod answer;
 #[cfg(feature = "cli")]
 mod connection;
+mod grpc;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
 #[cfg(feature = "cli")]

@@ -4,6 +4,7 @@
 use super::admin::{self, Control, Order};
 use super::{
     answer::{Answers, READING, not_allowed, problem},
+    grpc::{self, Call},
     negotiate::{by_accept, wishes},
 };
 use crate::{engine::Aggregator, report::View};
@@ -42,6 +43,14 @@ fn health(desk: Arc<Desk>) -> Router {
         });
         routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
     }
+    for (path, call) in [("Check", Call::Check), ("Watch", Call::Watch), ("List", Call::List)] {
+        let route = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+            grpc::serve(call, &desk.aggregator, request, desk.deadline()).await
+        });
+        routes = routes.route(&format!("/grpc.health.v1.Health/{path}"), route);
+    }
+    let alb = any(|State(desk): State<Arc<Desk>>| async move { grpc::alb(&desk.aggregator, desk.deadline()).await });
+    routes = routes.route("/AWS.ALB/healthcheck", alb);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
@@ -97,6 +106,11 @@ impl Desk {
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
         answers.report(view, &report, dialect, headers)
+    }
+
+    /// By when an answer to a request of this moment leaves.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.answers.load().deadline
     }
 
     fn unknown(&self, detail: &str) -> Response<Body> {

@@ -1,0 +1,278 @@
+//! gRPC: the service `grpc.health.v1.Health`, and the path that an Application Load Balancer asks by default.
+//!
+//! <https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto>, and for the frames
+//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Its three messages are so small that they are coded here.
+
+use super::answer::{answer, not_allowed};
+use crate::{
+    engine::Aggregator,
+    report::{Report, Status, View},
+};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE},
+};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::stream::{self, Stream};
+use http_body::Frame;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The calls of the service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call {
+    Check,
+    Watch,
+    List,
+}
+
+/// Statuses of a call: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    InvalidArgument = 3,
+    NotFound = 5,
+    Unimplemented = 12,
+    Unavailable = 14,
+}
+
+/// How large a request may be: a name, and what later versions may add.
+const REQUEST: usize = 4096;
+
+/// A watcher is looked after at least this often: results grow old without anything happening.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Serves a call.
+pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
+    let whole = aggregator.report().status;
+    if request.method() != Method::POST {
+        return not_allowed("POST", "this path takes gRPC calls alone", whole);
+    }
+    let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if !is_grpc {
+        return answer(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            whole,
+            "text/plain; charset=utf-8",
+            Bytes::from_static(b"this path takes gRPC calls alone\n"),
+        );
+    }
+    let body = timeout_at(deadline, Limited::new(request.into_body(), REQUEST).collect()).await;
+    let Some(service) = body.ok().and_then(Result::ok).and_then(|body| message(body.to_bytes())).and_then(|message| name(&message)) else {
+        return refused(Code::InvalidArgument, "the request is not an uncompressed HealthCheckRequest");
+    };
+    match call {
+        Call::Check => match judged(aggregator, &service, deadline).await {
+            Some(report) => unary(&serving(Some(&report))),
+            None => refused(Code::NotFound, "there is no component or group of this name"),
+        },
+        Call::Watch => streaming(watch(aggregator.clone(), service, deadline)),
+        Call::List => unary(&list(aggregator)),
+    }
+}
+
+/// What an Application Load Balancer asks where nobody set a path: 12, `UNIMPLEMENTED`, is its default for a healthy target.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
+pub(super) async fn alb(aggregator: &Aggregator, deadline: Instant) -> Response<Body> {
+    match judged(aggregator, "", deadline).await {
+        Some(report) if report.status.is_good() => refused(Code::Unimplemented, "all is well"),
+        _ => refused(Code::Unavailable, "not all is well"),
+    }
+}
+
+/// The report on a service: a component, a group, or with an empty name everything.
+async fn judged(aggregator: &Aggregator, service: &str, deadline: Instant) -> Option<Arc<Report>> {
+    aggregator.report_by(&view(aggregator, service)?, deadline).await
+}
+
+fn view(aggregator: &Aggregator, service: &str) -> Option<View> {
+    if service.is_empty() { Some(View::Whole) } else { aggregator.view(service) }
+}
+
+/// How a service is now and whenever that changes; also of one that is not known, since it may be some day.
+fn watch(aggregator: Aggregator, service: String, deadline: Instant) -> impl Stream<Item = Bytes> {
+    let changes = aggregator.changes();
+    stream::unfold((aggregator, changes, None), move |(aggregator, mut changes, told)| {
+        let service = service.clone();
+        async move {
+            loop {
+                let report = match told {
+                    None => judged(&aggregator, &service, deadline).await,
+                    Some(_) => view(&aggregator, &service).and_then(|view| aggregator.report_on(&view)),
+                };
+                let now = serving(report.as_deref());
+                if told.as_ref() != Some(&now) {
+                    return Some((framed(&now), (aggregator, changes, Some(now))));
+                }
+                if let Ok(Err(_)) = timeout(LOOK, changes.changed()).await {
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+/// Every service and how it is.
+fn list(aggregator: &Aggregator) -> BytesMut {
+    let components = aggregator.components().into_iter().map(|component| component.name.to_string());
+    let mut names: Vec<String> = ["", "live", "ready", "startup"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(aggregator.groups().iter().map(ToString::to_string))
+        .chain(components)
+        .collect();
+    names.sort();
+    names.dedup();
+    let mut message = BytesMut::new();
+    for name in names {
+        let report = view(aggregator, &name).and_then(|view| aggregator.report_on(&view));
+        let mut entry = BytesMut::new();
+        put_field(&mut entry, 1, name.as_bytes());
+        put_field(&mut entry, 2, &serving(report.as_deref()));
+        put_field(&mut message, 1, &entry);
+    }
+    message
+}
+
+/// A `HealthCheckResponse`: its field 1 is `SERVING` 1, `NOT_SERVING` 2, or of a service that nobody knows 3.
+fn serving(report: Option<&Report>) -> BytesMut {
+    let status = match report.map(|report| report.status) {
+        Some(Status::Pass | Status::Warn) => 1,
+        Some(Status::Fail) => 2,
+        None => 3,
+    };
+    BytesMut::from(&[1 << 3, status][..])
+}
+
+/// A field that has a length.
+fn put_field(message: &mut BytesMut, number: u8, value: &[u8]) {
+    message.put_u8(number << 3 | 2);
+    let mut length = value.len();
+    while length >= 0x80 {
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits of it")]
+        message.put_u8((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "less than seven bits are left")]
+    message.put_u8(length as u8);
+    message.put_slice(value);
+}
+
+/// The one message of a request.
+fn message(mut body: Bytes) -> Option<Bytes> {
+    let compressed = body.try_get_u8().ok()?;
+    let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
+    (compressed == 0 && body.len() == length).then_some(body)
+}
+
+/// The name in a `HealthCheckRequest`: its field 1; others are none of ours.
+fn name(mut message: &[u8]) -> Option<String> {
+    let mut name = String::new();
+    while message.has_remaining() {
+        let tag = varint(&mut message)?;
+        let length = match tag & 7 {
+            0 => {
+                varint(&mut message)?;
+                0
+            }
+            1 => 8,
+            2 => usize::try_from(varint(&mut message)?).ok()?,
+            5 => 4,
+            _ => return None,
+        };
+        let (value, rest) = message.split_at_checked(length)?;
+        message = rest;
+        if tag == 1 << 3 | 2 {
+            name = String::from_utf8(value.to_vec()).ok()?;
+        }
+    }
+    Some(name)
+}
+
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = message.try_get_u8().ok()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// A message in its frame: not compressed, and its length.
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    // Names have at most 64 bytes, and nobody has millions of them.
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+fn unary(message: &[u8]) -> Response<Body> {
+    streaming(stream::iter([framed(message)]))
+}
+
+/// Messages, and after the last that all went well.
+fn streaming(messages: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
+    use futures_util::StreamExt;
+    let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+    let frames = messages.map(Frame::data).chain(stream::iter([Frame::trailers(trailers)])).map(Ok::<_, Infallible>);
+    let mut response = Response::new(Body::new(StreamBody::new(frames)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// An answer without a message.
+fn refused(code: Code, message: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from(code as u16));
+    headers.insert("grpc-message", HeaderValue::from_static(message));
+    response
+}
+
+const GRPC_STATUS: axum::http::HeaderName = axum::http::HeaderName::from_static("grpc-status");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_request_is_read_whatever_later_versions_add() {
+        assert_eq!(name(b""), Some(String::new()));
+        assert_eq!(name(b"\x0a\x05ready"), Some("ready".to_owned()));
+        // A number, eight bytes, a text and four bytes under other numbers.
+        assert_eq!(name(b"\x10\x96\x01\x19........\x22\x03abc\x0a\x02db\x2d...."), Some("db".to_owned()));
+        for wrong in [&b"\x0a\x05db"[..], b"\x0a", b"\x0b", b"\x0a\x01\xff", b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+            assert_eq!(name(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn only_one_plain_message_is_a_request() {
+        assert_eq!(message(Bytes::from_static(b"\0\0\0\0\x02ab")), Some(Bytes::from_static(b"ab")));
+        for wrong in [&b""[..], b"\0\0\0\0", b"\x01\0\0\0\x02ab", b"\0\0\0\0\x03ab", b"\0\0\0\0\x01ab"] {
+            assert_eq!(message(Bytes::from_static(wrong)), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn long_fields_have_long_lengths() {
+        let mut message = BytesMut::new();
+        put_field(&mut message, 1, &[b'x'; 300]);
+        assert_eq!((&message[..3], message.len()), (&b"\x0a\xac\x02"[..], 303));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            name(&bytes);
+            message(bytes.into());
+        }
+    }
+}
