@@ -58,7 +58,8 @@ impl Task {
             (_, None) => ("prefix", unique(prefix)),
         };
         let path = Path::parse(&object).ok().filter(|path| path.as_ref() == object);
-        let path = path.ok_or_else(|| InvalidConfig::new(wrong, "cannot be used: write `folder/name`, without a `/` in front or two in a row"))?;
+        let path =
+            path.ok_or_else(|| InvalidConfig::new(wrong, "cannot be used: write `folder/name`, without a `/` in front or two in a row"))?;
         let shown = if mode == Mode::Read { object } else { format!("{prefix}*") };
         Ok(Self { mode, object: path, shown })
     }

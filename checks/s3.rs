@@ -125,7 +125,11 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
     let plain = |key: &'static str, value: &Secret| {
         let value = value.expose().trim();
         let sendable = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
-        if sendable { Ok(value.to_owned()) } else { Err(InvalidConfig::new(key, "is no key of AWS: blanks or special characters are in it")) }
+        if sendable {
+            Ok(value.to_owned())
+        } else {
+            Err(InvalidConfig::new(key, "is no key of AWS: blanks or special characters are in it"))
+        }
     };
     let credential = AwsCredential {
         key_id: plain("access_key_id", id)?,

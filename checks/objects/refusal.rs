@@ -35,7 +35,8 @@ impl Refusal {
             headers: answer.headers.clone(),
             body: String::from_utf8_lossy(&answer.body).into_owned(),
         };
-        let code = refusal.header("x-ms-error-code").or_else(|| refusal.element("Code")).or_else(|| refusal.inner_header("x-ms-error-code"));
+        let code =
+            refusal.header("x-ms-error-code").or_else(|| refusal.element("Code")).or_else(|| refusal.inner_header("x-ms-error-code"));
         refusal.code = code.unwrap_or_default();
         refusal
     }
@@ -107,7 +108,7 @@ pub(crate) fn of_s3(refusal: &Refusal, bucket: &str, object: &str, right: &str) 
         "AllAccessDisabled" | "AccountProblem" | "UserProjectAccountProblem" => Failure::rejected("the account may not be used"),
         "AuthenticationRequired" => Failure::rejected("credentials are asked for, and none were sent"),
         "ExpiredToken" | "TokenRefreshRequired" => Failure::rejected("the credentials have expired"),
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" | "InvalidClientTokenId" => {
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" | "NotSignedUp" => {
             Failure::rejected("the credentials are not accepted")
         }
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => {
