@@ -11,8 +11,8 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts a small blob under `prefix`, gets it, compares, and deletes it; or only reads one byte of a blob that is there already. The
-/// connection is kept.
+/// Puts a blob under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of a blob that is there
+/// already. The connection is kept.
 ///
 /// Each check has one name for its blobs that nobody else has, so that at most one is ever left behind: when a probe was cut off at its time
 /// limit, until the check's next probe. An account that keeps versions or deleted blobs (soft delete) keeps those of each probe: use
@@ -162,6 +162,8 @@ impl Provider for Azure {
                 Failure::rejected(format!("the account {account} does not let this machine in"))
             }
             "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} takes no access keys")),
+            // So Azurite says of a wrong key.
+            "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
             "AuthorizationFailure"
             | "AuthorizationPermissionMismatch"
             | "AuthorizationResourceTypeMismatch"

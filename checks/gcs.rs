@@ -11,8 +11,8 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts a small object under `prefix`, gets it, compares, and deletes it; or only reads one byte of an object that is there already. The
-/// connection is kept.
+/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
+/// already. The connection is kept.
 ///
 /// Each check has one name for its objects that nobody else has, so that at most one is ever left behind: when a probe was cut off at its
 /// time limit, until the check's next probe. A bucket that keeps versions or deleted objects (soft delete) keeps those of each probe: use

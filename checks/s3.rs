@@ -13,8 +13,8 @@ use object_store::{
 use serde::Serialize;
 use std::{path::PathBuf, sync::Arc};
 
-/// Puts a small object under `prefix`, gets it, compares, and deletes it; or only reads one byte of an object that is there already. For S3
-/// and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
+/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
+/// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
 ///
 /// Each check has one name for its objects that nobody else has, so that at most one is ever left behind: when a probe was cut off at its
 /// time limit, until the check's next probe. A bucket that keeps versions keeps those of each probe: have a lifecycle rule for `prefix`, or

@@ -125,7 +125,7 @@ fn addressed(mut request: HttpRequest) -> HttpRequest {
         request.headers_mut().insert(HOST, host);
     }
     if request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().trim_ascii() == b"Bearer") {
-        // Some of the driver's requests carry the empty token of nobody, which is refused where nobody may read.
+        // Some of the driver's requests carry the empty token of nobody, which is refused even where everybody may read.
         request.headers_mut().remove(AUTHORIZATION);
     }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));

@@ -1,6 +1,7 @@
 //! `s3` against a server that verifies signatures, stores and keeps to policies; and against hand-made answers of AWS for what it never says.
 
 use crate::{
+    helpers::{command, eventually, run},
     probing::{Case, Probed, assert_failures},
     servers::{
         Certificates,
@@ -10,6 +11,8 @@ use crate::{
         tls_front, tls_front_for_known_clients,
     },
 };
+use serde_json::Value;
+use std::fs;
 
 /// The documented rights of the user `probe`, and of others less.
 fn policy(user: &str, action: &str, object: &str) -> bool {
@@ -127,6 +130,85 @@ fn credentials_and_rights_have_their_sentences() {
     assert_eq!(server.objects().len(), 1);
 }
 
+/// What the program makes of an environment in which nothing is configured but `configuration`: the report of one round, and the class and
+/// sentence of the component `media`. A metadata service is not there, and is looked for on loopback alone.
+fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+    fs::create_dir(directory.path().join(".aws")).expect("a folder");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("a file");
+    }
+    let mut command = command(&directory);
+    command.env("HOME", directory.path()).env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").envs(variables.iter().copied());
+    let ran = run(command.args(["check", "--format", "json", "--timeout", "20s"]));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+    let components = report["components"].as_object().expect("components");
+    let bucket = components.values().find(|component| component["kind"] == "s3");
+    bucket.cloned().unwrap_or_else(|| panic!("no bucket: {}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn credentials_come_from_the_usual_chain() {
+    let server = server();
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    let configuration = format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n");
+    let sentence = |component: &Value| component["failure"]["message"].as_str().unwrap_or("passed").to_owned();
+
+    let nowhere = component(&configuration, &[], &[]);
+    assert_eq!(nowhere["failure"]["class"], "rejected");
+    assert_eq!(
+        sentence(&nowhere),
+        "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service"
+    );
+    let keys = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+    assert_eq!(sentence(&component(&configuration, &keys, &[])), "passed");
+
+    let profiles = format!(
+        "[default]\naws_access_key_id = nobody\naws_secret_access_key = x\n[ops]\naws_access_key_id = probe\naws_secret_access_key = {SECRET}\n"
+    );
+    let files = [(".aws/credentials", profiles.as_str()), ("elsewhere", &profiles)];
+    let accepted = |configuration: &str, variables: &[(&str, &str)]| sentence(&component(configuration, variables, &files));
+    assert_eq!(accepted(&configuration, &[]), "the credentials are not accepted", "the default profile");
+    assert_eq!(accepted(&configuration, &keys), "passed", "the environment goes first");
+    assert_eq!(
+        accepted(&format!("{configuration}profile = \"ops\""), &[("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")]),
+        "passed"
+    );
+    assert_eq!(accepted(&format!("{configuration}profile = \"ops\"\ncredentials_file = \"elsewhere\""), &[]), "passed");
+    assert_eq!(accepted(&format!("{configuration}profile = \"none\""), &[]), "the credentials cannot be used");
+
+    // As in a pod of EKS.
+    let role =
+        format!("{{\"AccessKeyId\":\"probe\",\"SecretAccessKey\":\"{SECRET}\",\"Token\":\"t\",\"Expiration\":\"2099-01-01T00:00:00Z\"}}");
+    let agent = format!("http://127.0.0.1:{}/v1/credentials", answer("200 OK", "", &role));
+    let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
+    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
+    let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
+    let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
+    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "x")])), "who gives us credentials answered 403");
+}
+
+#[test]
+fn a_discovered_bucket_is_asked_and_never_written_to() {
+    let server = server();
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    let variables = [
+        ("AWS_STORAGE_BUCKET_NAME", "media"),
+        ("AWS_S3_ENDPOINT_URL", &endpoint),
+        ("AWS_ACCESS_KEY_ID", "lister"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+    ];
+    let found = component("", &variables, &[]);
+    assert_eq!(found["status"], "pass", "{found}");
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| asked.starts_with("GetObject media/allswell/")) && !asked.is_empty(), "{asked:?}");
+    assert_eq!(server.objects(), Vec::<String>::new());
+    let mut elsewhere = variables;
+    elsewhere[0].1 = "none";
+    assert_eq!(component("", &elsewhere, &[])["failure"]["message"], "there is no bucket none");
+}
+
 /// An answer of AWS, as it is on the wire.
 fn answer(status: &str, headers: &str, body: &str) -> u16 {
     let text = format!("HTTP/1.1 {status}\r\n{headers}content-type: application/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len());
@@ -240,6 +322,7 @@ fn a_connection_is_renewed_when_it_broke_or_grew_old() {
     let proxy = Proxy::to(server.port);
     Probed::new(&table(proxy.port, "probe", "max_connection_age = \"0s\"")).passes(2);
     assert_eq!(proxy.connections(), 6);
+    eventually("no old connection stays open", || (proxy.open() == 0).then_some(()));
 }
 
 #[test]
