@@ -1,5 +1,6 @@
 //! Object storage through `object_store`: shared by the kinds that keep objects in buckets.
 
+mod link;
 mod refusal;
 mod transport;
 
@@ -30,7 +31,8 @@ pub enum Mode {
     Write,
     /// Reads one byte of the object `key`.
     Read,
-    /// Asks for an object that is not there, and is content with hearing so: for a bucket of which nothing is known.
+    /// Asks for an object that is not there, and is content with hearing so: for a bucket in which nothing may be written and nothing is
+    /// known. Where the right to list is missing, a bucket does not tell, which is a warning.
     Bucket,
 }
 

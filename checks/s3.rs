@@ -12,6 +12,7 @@ use object_store::{
 };
 use serde::Serialize;
 use std::{path::PathBuf, sync::Arc};
+use url::Url;
 
 /// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
 /// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
@@ -97,6 +98,12 @@ region = "eu-central-1"
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { bucket, prefix, region, addressing, mode, key, profile, credentials_file, anonymous, .. } = config;
         objects::examine_bucket(&bucket)?;
+        if region
+            .as_ref()
+            .is_some_and(|region| region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        {
+            return Err(InvalidConfig::new("region", "is no region: write `eu-central-1`"));
+        }
         let credentials = match (config.access_key_id, config.secret_access_key, config.session_token) {
             (Some(id), Some(secret), token) => Some(keys(&id, &secret, token.as_ref())?),
             (None, None, None) => None,
@@ -109,9 +116,8 @@ region = "eu-central-1"
         }
         let mut endpoint = objects::endpoint(config.endpoint.as_deref(), config.tls)?;
         if let (Some((url, origin, _)), Addressing::Virtual) = (&mut endpoint, addressing) {
-            let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-            url.set_host(Some(&host)).map_err(|_| InvalidConfig::new("endpoint", "cannot take a bucket in front of its host"))?;
-            *origin = Origin::new(url.scheme() == "https", &host, url.port());
+            put_in_front(&bucket, url)?;
+            *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
         }
         let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
         let transport = Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), config.connection, config.max_connection_age);
@@ -120,16 +126,17 @@ region = "eu-central-1"
     }
 }
 
+/// The bucket in front of the host's name, which an address has not.
+fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
+    let refused = || InvalidConfig::new("endpoint", "cannot take a bucket in front of its host: set `addressing` to `path`");
+    let host = url.domain().map(|domain| format!("{bucket}.{domain}")).ok_or_else(refused)?;
+    url.set_host(Some(&host)).map_err(|_| refused())
+}
+
 fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCredentialProvider, InvalidConfig> {
-    // They travel in headers.
     let plain = |key: &'static str, value: &Secret| {
         let value = value.expose().trim();
-        let sendable = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
-        if sendable {
-            Ok(value.to_owned())
-        } else {
-            Err(InvalidConfig::new(key, "is no key of AWS: blanks or special characters are in it"))
-        }
+        if is_sendable(value) { Ok(value.to_owned()) } else { Err(InvalidConfig::new(key, UNSENDABLE)) }
     };
     let credential = AwsCredential {
         key_id: plain("access_key_id", id)?,
@@ -137,6 +144,13 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
         token: token.map(|token| plain("session_token", token)).transpose()?,
     };
     Ok(Arc::new(StaticCredentialProvider::new(credential)))
+}
+
+const UNSENDABLE: &str = "is no key of AWS: blanks or special characters are in it";
+
+/// Whether a key can travel in a header, as the driver takes for granted.
+fn is_sendable(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[async_trait]
@@ -199,7 +213,12 @@ impl Provider for Aws {
     }
 
     async fn log_in(&self, client: &AmazonS3) -> object_store::Result<()> {
-        if self.anonymous { Ok(()) } else { client.credentials().get_credential().await.map(drop) }
+        if self.anonymous {
+            return Ok(());
+        }
+        let found = client.credentials().get_credential().await?;
+        let sendable = is_sendable(&found.key_id) && found.token.as_deref().is_none_or(is_sendable);
+        if sendable { Ok(()) } else { Err(object_store::Error::Generic { store: "S3", source: UNSENDABLE.into() }) }
     }
 
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
@@ -226,5 +245,41 @@ impl Provider for Aws {
             Action::Delete => "s3:DeleteObject",
         };
         objects::of_s3(refusal, bucket, object, right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_stands_in_front_of_a_name_and_of_no_address() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let mut named = url("https://s3.internal:9000/");
+        put_in_front("media", &mut named).expect("a name");
+        assert_eq!(named.as_str(), "https://media.s3.internal:9000/");
+        assert!(put_in_front("media", &mut url("http://127.0.0.1:9000")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_with_its_key() {
+        for (more, key) in [
+            (r#""bucket": "s3://media""#, "bucket"),
+            (r#""bucket": "media", "region": "eu central""#, "region"),
+            (r#""bucket": "media", "mode": "read""#, "key"),
+            (r#""bucket": "media", "key": "logo.png""#, "key"),
+            (r#""bucket": "media", "prefix": "/a/""#, "prefix"),
+            (r#""bucket": "media", "access_key_id": "A""#, "secret_access_key"),
+            (r#""bucket": "media", "secret_access_key": "A""#, "access_key_id"),
+            (r#""bucket": "media", "access_key_id": "A B", "secret_access_key": "C""#, "access_key_id"),
+            (r#""bucket": "media", "access_key_id": "A", "secret_access_key": "C", "profile": "ops""#, "access_key_id"),
+            (r#""bucket": "media", "tls": {"ca_file": "/ca.pem"}"#, "tls"),
+            (r#""bucket": "media", "endpoint": "http://h", "tls": {"ca_file": "/ca.pem"}"#, "tls"),
+            (r#""bucket": "media", "endpoint": "http://u:p@h""#, "endpoint"),
+            (r#""bucket": "media", "endpoint": "ftp://h""#, "endpoint"),
+        ] {
+            let config = serde_json::from_str(&format!("{{{more}}}")).expect(more);
+            assert_eq!(S3::build(config).err().map(|error| error.key), Some(key), "{more}");
+        }
     }
 }

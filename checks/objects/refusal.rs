@@ -105,6 +105,7 @@ pub(crate) fn of_s3(refusal: &Refusal, bucket: &str, object: &str, right: &str) 
         "InvalidBucketName" => Failure::unhealthy(format!("no bucket can have the name {bucket}")),
         "NoSuchKey" => Failure::unhealthy(format!("there is no object {object}")),
         "AccessDenied" | "Forbidden" => Failure::rejected(format!("access denied: needs {right} on {bucket}/{object}")),
+        "InvalidObjectState" => Failure::unhealthy(format!("the object {object} is archived and cannot be read")),
         "AllAccessDisabled" | "AccountProblem" | "UserProjectAccountProblem" => Failure::rejected("the account may not be used"),
         "AuthenticationRequired" => Failure::rejected("credentials are asked for, and none were sent"),
         "ExpiredToken" | "TokenRefreshRequired" => Failure::rejected("the credentials have expired"),

@@ -1,40 +1,29 @@
 //! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
 
+use super::link::Link;
 use crate::{
     contract::{Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
-    meter::{Meter, Metered, TOO_LONG},
-    net::{Address, Dialer, Stream},
+    net::{Address, Dialer},
     tls::{self, Tls},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, StatusCode, Uri,
-    client::conn::http1::{self, Connection, SendRequest},
     header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
 use object_store::{
     ClientOptions,
-    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpService},
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
 };
 use std::{
     collections::BTreeMap,
-    error::Error as _,
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     net::Ipv4Addr,
-    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 use tokio::time::timeout;
-
-/// The most that is read of one answer: errors, tokens and what we wrote ourselves are small.
-const ANSWER: usize = 256 * 1024;
 
 /// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
 const METADATA: Duration = Duration::from_secs(1);
@@ -217,72 +206,19 @@ impl Session for Exchange<'_> {
             _ => &self.shared.others,
         };
         let stream = tls::open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?;
-        let meter = Meter::new(ANSWER);
-        let stream: Stream = Box::new(Metered::new(stream, meter.clone()));
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
-        Ok(Link { sender, driver: Some(connection), meter })
+        Link::over(stream).await
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let answer = link.exchange(self.request.clone()).await.map_err(|error| link.meter.explain(failure(error)))?;
-        *lock(&self.answer) = Some(answer);
+        *lock(&self.answer) = Some(link.ask(self.request.clone()).await?);
         Ok(Observation::pass())
-    }
-}
-
-type Driver = Connection<TokioIo<Stream>, HttpRequestBody>;
-
-/// A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
-pub(crate) struct Link {
-    sender: SendRequest<HttpRequestBody>,
-    driver: Option<Driver>,
-    meter: Meter,
-}
-
-impl Link {
-    async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<Answer> {
-        self.meter.refill(ANSWER);
-        alongside(&mut self.driver, self.sender.ready()).await?;
-        let response = alongside(&mut self.driver, self.sender.send_request(request)).await?;
-        let (head, body) = response.into_parts();
-        let body = alongside(&mut self.driver, body.collect()).await?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
-    }
-}
-
-/// Waits for `work` and drives the connection on which it waits.
-async fn alongside<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
-        if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
-            *driver = None;
-        }
-        match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
-fn failure(error: hyper::Error) -> Failure {
-    if tls::is_tls(&error) {
-        return tls::failure(error);
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return Failure::unreachable(error).saying("connection closed before an answer");
-    }
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidData) => Failure::protocol(error).saying(TOO_LONG),
-        Some(kind) => Failure::network(io::Error::new(kind, error)),
-        None => Failure::protocol(error).saying("the answer is not HTTP"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::client::HttpRequestBody;
 
     fn request(uri: &str) -> HttpRequest {
         hyper::Request::get(uri).body(HttpRequestBody::empty()).expect("a request")
