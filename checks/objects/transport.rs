@@ -28,7 +28,8 @@ use tokio::time::timeout;
 /// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
 const METADATA: Duration = Duration::from_secs(1);
 
-/// Carries the requests of one check, to whatever hosts the driver asks.
+/// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
+/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted.
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Shared>);
 
