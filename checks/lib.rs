@@ -14,14 +14,18 @@ pub use contract::prelude;
 // What several kinds share.
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(feature = "s3")]
+mod aws_profile;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "amqp", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "objects", feature = "resp"))]
 mod meter;
 #[cfg(feature = "sql-server")]
 mod migrations;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "objects")]
+mod objects;
 #[cfg(feature = "resp")]
 mod resp;
 #[cfg(feature = "sql")]
@@ -32,8 +36,12 @@ mod sql_server;
 pub mod tls;
 
 // One module per kind, and below it the one list of them: keep both in alphabetical order.
+#[cfg(feature = "azure_blob")]
+pub mod azure_blob;
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "gcs")]
+pub mod gcs;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "memory")]
@@ -46,6 +54,8 @@ pub mod postgres;
 pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "s3")]
+pub mod s3;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "storage")]
@@ -71,13 +81,16 @@ macro_rules! builtin {
 }
 
 builtin! {
+    "azure_blob" => azure_blob::AzureBlob,
     "disk" => disk::Disk,
+    "gcs" => gcs::Gcs,
     "http" => http::Http,
     "memory" => memory::Memory,
     "mysql" => mysql::Mysql,
     "postgres" => postgres::Postgres,
     "rabbitmq" => rabbitmq::Rabbitmq,
     "redis" => redis::Redis,
+    "s3" => s3::S3,
     "sqlite" => sqlite::Sqlite,
     "storage" => storage::Storage,
     "tcp" => tcp::Tcp,

@@ -320,7 +320,7 @@ impl<'a> Assembler<'a> {
         let (found, warnings) = discover::discover(self.places.environment, self.registry);
         self.warnings.extend(warnings);
         let mut made = Vec::new();
-        for Discovered { name, kind, table, origin, host } in found {
+        for Discovered { name, kind, table, origin, host, .. } in found {
             let Some(kind) = self.registry.get(kind) else { continue };
             let policy = PolicySettings { critical: defaults.critical && !host, ..defaults.clone() };
             let before = self.problems.len();

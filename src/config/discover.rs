@@ -1,6 +1,12 @@
 //! What an application's environment already tells, for when no check is configured.
 
-use super::{environment::Environment, error::Problem, locate::Place, settings::BUILT_IN};
+use super::{
+    buckets::{self, buckets},
+    environment::Environment,
+    error::Problem,
+    locate::Place,
+    settings::BUILT_IN,
+};
 use crate::{
     component::CheckName,
     registry::{Kind, Registry},
@@ -8,7 +14,11 @@ use crate::{
 };
 use allswell_checks::contract::Category;
 use figment::value::{Dict, Value};
-use std::{collections::BTreeSet, env::temp_dir, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env::temp_dir,
+    path::PathBuf,
+};
 
 /// A check that nobody asked for by name.
 pub(crate) struct Discovered {
@@ -16,6 +26,8 @@ pub(crate) struct Discovered {
     pub(crate) kind: &'static str,
     /// The kind's own keys.
     pub(crate) table: Dict,
+    /// Which variable each of them comes from, of those that are as they stand there.
+    pub(crate) variables: BTreeMap<&'static str, String>,
     /// The variable, or `this host`.
     pub(crate) origin: String,
     /// It says something about this machine alone, and is never critical.
@@ -40,7 +52,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Variables that name something else than a URL of a database, cache or queue, and something that an application needs all the same.
-const KNOWN_OTHERS: &[&str] = &["AWS_STORAGE_BUCKET_NAME", "EMAIL_URL", "S3_BUCKET", "SMTP_URL"];
+const KNOWN_OTHERS: &[&str] = &["EMAIL_URL", "SMTP_URL"];
 
 /// Looks through the environment and at the machine.
 pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
@@ -72,12 +84,20 @@ pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<D
         match names.into_iter().find(free) {
             Some(name) => {
                 urls.insert(url);
-                found.push(Discovered { name, kind: kind.name, table, origin: variable.to_owned(), host: false });
+                let variables = table.keys().filter(|key| *key == "url").map(|_| ("url", variable.to_owned())).collect();
+                found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), host: false });
             }
             None => warnings.push(warning("not checked: the variable's name makes no name for a check".to_owned())),
         }
     }
-    for variable in KNOWN_OTHERS.iter().filter(|variable| environment.get(variable).is_some()) {
+    let buckets = match registry.get("s3") {
+        Some(kind) => {
+            found.extend(buckets(environment, kind));
+            &[]
+        }
+        None => buckets::VARIABLES,
+    };
+    for variable in KNOWN_OTHERS.iter().chain(buckets).filter(|variable| environment.get(variable).is_some()) {
         let message = "not checked: this build has no kind for it".to_owned();
         warnings.push(Problem { place: Place::Variable((*variable).to_owned()), path: Vec::new(), message, hint: None });
     }
@@ -124,7 +144,7 @@ fn host(registry: &Registry) -> Vec<Discovered> {
     for (kind, table) in checks {
         // This build may lack a kind.
         if let (Some(kind), Ok(name)) = (registry.get(kind), kind.parse()) {
-            found.push(Discovered { name, kind: kind.name, table, origin: "this host".to_owned(), host: true });
+            found.push(Discovered { name, kind: kind.name, table, variables: BTreeMap::new(), origin: "this host".to_owned(), host: true });
         }
     }
     found
@@ -179,7 +199,7 @@ mod tests {
             ("OTHER_URL", "foo://bar"),
             ("X__Y_URL", "redis://a"),
             ("CELERY_BROKER_URL", "amqp://a:5672//;amqp://b:5672//"),
-            ("S3_BUCKET", "media"),
+            ("EMAIL_URL", "smtp://mail"),
         ]);
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(
@@ -188,7 +208,7 @@ mod tests {
                 "CELERY_BROKER_URL: not checked: a list of several URLs; configure a check for each",
                 "NATS_URL: not checked: this build has no kind for the scheme of this URL",
                 "X__Y_URL: not checked: the variable's name makes no name for a check",
-                "S3_BUCKET: not checked: this build has no kind for it",
+                "EMAIL_URL: not checked: this build has no kind for it",
             ]
         );
     }

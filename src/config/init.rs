@@ -21,10 +21,12 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
     for check in found.iter().filter(|check| !check.host) {
         // Writing to a String cannot fail, here and below.
         let _ = write!(text, "\n[checks.{}]                   # from {}\nkind = \"{}\"\n", check.name, check.origin, check.kind);
-        let _ = match check.table.get("path").and_then(|path| path.as_str()) {
-            Some(path) => writeln!(text, "path = {}", quoted(path)),
-            None => writeln!(text, "url = \"${{{}}}\"", check.origin),
-        };
+        for (key, value) in &check.table {
+            let _ = match check.variables.get(key.as_str()) {
+                Some(variable) => writeln!(text, "{key} = \"${{{variable}}}\""),
+                None => writeln!(text, "{key} = {}", quoted(value.as_str().unwrap_or_default())),
+            };
+        }
     }
     let taken = |name: &str| found.iter().any(|check| check.name.as_str() == name);
     for service in compose.map(services).transpose()?.unwrap_or_default() {

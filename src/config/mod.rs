@@ -1,6 +1,7 @@
 //! Configuration: files and the environment on one side, settings and components on the other, and every mistake told with its place.
 
 mod assemble;
+mod buckets;
 #[cfg(feature = "cli")]
 pub(crate) mod certificate;
 mod configured;

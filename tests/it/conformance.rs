@@ -8,7 +8,8 @@ use allswell::{config::PolicySettings, registry::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The kinds that open connections, each with a table that points to an address. A kind with the key `url` or `address` is one of them.
+/// The kinds that open connections, each with a table that points to an address. A kind with the key `url`, `address` or
+/// `endpoint` is one of them.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
@@ -18,6 +19,14 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
             keys += &format!("url = \"{}://app:secret@{address}/\"\n", kind.schemes.first().unwrap_or(&kind.name));
         } else if has("address") {
             keys += &format!("address = \"{address}\"\n");
+        } else if has("endpoint") {
+            keys += &format!("endpoint = \"http://{address}\"\nbucket = \"media\"\n");
+            keys += match kind.name {
+                // An account's key must be base64.
+                "azure_blob" => "account = \"orders\"\naccess_key = \"c2VjcmV0\"\n",
+                "s3" => "access_key_id = \"app\"\nsecret_access_key = \"secret\"\n",
+                _ => "anonymous = true\n",
+            };
         } else {
             continue;
         }
@@ -131,6 +140,7 @@ fn tls_spoken_to_a_plain_port_is_a_matter_of_tls() {
         format!("kind = \"http\"\nurl = \"https://{babbling}/\""),
         format!("kind = \"redis\"\nurl = \"rediss://{babbling}/0\""),
         format!("kind = \"rabbitmq\"\nurl = \"amqps://{babbling}/\""),
+        format!("kind = \"s3\"\nbucket = \"media\"\nendpoint = \"https://{babbling}\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\""),
         format!("kind = \"postgres\"\nurl = \"postgres://a@{refusing}/b?sslmode=require\""),
     ] {
         assert_eq!(class_of(&table).as_deref(), Some("tls"), "{table}");

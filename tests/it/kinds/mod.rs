@@ -1,7 +1,10 @@
 //! One file per kind, named as the kind: its failures, with class, sentence and time limit; what a dropped probe leaves behind; what a probe
 //! costs; and the least rights it needs.
 
+mod azure_blob;
+mod gcs;
 mod mysql;
 mod postgres;
 mod rabbitmq;
+mod s3;
 mod sqlite;

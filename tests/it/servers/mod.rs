@@ -1,5 +1,6 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
+pub(crate) mod blobs;
 mod certificates;
 mod haproxy;
 pub(crate) mod hostile;
@@ -9,6 +10,7 @@ mod process;
 pub(crate) mod proxy;
 mod rabbitmq;
 mod redis;
+pub(crate) mod s3;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;

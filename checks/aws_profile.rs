@@ -1,0 +1,82 @@
+//! Profiles in the file of credentials that the AWS command line and SDKs share: the one link of the usual chain that `object_store` lacks.
+
+use crate::contract::Blocking;
+use async_trait::async_trait;
+use object_store::{CredentialProvider, Error, Result, aws::AwsCredential};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A profile's keys, read anew each time: short-lived ones are replaced in the file by somebody else.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>
+#[derive(Debug)]
+pub(crate) struct Profile {
+    file: PathBuf,
+    name: String,
+    reading: Blocking,
+}
+
+impl Profile {
+    pub(crate) fn new(file: PathBuf, name: &str) -> Self {
+        Self { file, name: name.to_owned(), reading: Blocking::default() }
+    }
+
+    /// Where the file is for everybody who says nothing else. Like the rest of the chain it belongs to the user whom we run as, not to a
+    /// configuration.
+    pub(crate) fn usual_file() -> Option<PathBuf> {
+        std::env::home_dir().map(|home| home.join(".aws").join("credentials"))
+    }
+
+    /// Whether the file has this profile, with keys in it. Blocks.
+    pub(crate) fn exists(&self) -> bool {
+        read(&self.file, &self.name).is_ok()
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Profile {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
+        let (file, name) = (self.file.clone(), self.name.clone());
+        let read = self.reading.run(move || read(&file, &name)).await.map_err(|failure| failure.to_string());
+        read.and_then(|credential| credential).map(Arc::new).map_err(|message| Error::Generic { store: "S3", source: message.into() })
+    }
+}
+
+fn read(file: &Path, name: &str) -> Result<AwsCredential, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    credential(&text, name).ok_or_else(|| format!("{}: no keys in the profile {name}", file.display()))
+}
+
+fn credential(text: &str, profile: &str) -> Option<AwsCredential> {
+    let mut inside = false;
+    let mut keys = BTreeMap::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+            inside = header.trim() == profile;
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| inside) {
+            keys.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+        }
+    }
+    let mut take = |key: &str| keys.remove(key).filter(|value| !value.is_empty());
+    Some(AwsCredential { key_id: take("aws_access_key_id")?, secret_key: take("aws_secret_access_key")?, token: take("aws_session_token") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_found_by_its_name() {
+        let text = "[default]\naws_access_key_id = A\n# aws_secret_access_key = old\naws_secret_access_key=s=1\n\n[ops]\nregion = x\n\
+                    AWS_ACCESS_KEY_ID=B\naws_secret_access_key = t\naws_session_token = u\n[sso]\nsso_session = corp\n";
+        let found = |name| credential(text, name).map(|found| (found.key_id, found.secret_key, found.token));
+        assert_eq!(found("default"), Some(("A".to_owned(), "s=1".to_owned(), None)));
+        assert_eq!(found("ops"), Some(("B".to_owned(), "t".to_owned(), Some("u".to_owned()))));
+        assert_eq!(found("sso"), None);
+        assert_eq!(found("none"), None);
+    }
+}

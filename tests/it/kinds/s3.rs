@@ -1,0 +1,340 @@
+//! `s3` against a server that verifies signatures, stores and keeps to policies; and against hand-made answers of AWS for what it never says.
+
+use crate::{
+    helpers::{command, eventually, run},
+    probing::{Case, Probed, assert_failures},
+    servers::{
+        Certificates,
+        hostile::{BlackHole, Hostile},
+        proxy::Proxy,
+        s3::{S3Server, SECRET, TAMPERED, s3},
+        tls_front, tls_front_for_known_clients,
+    },
+};
+use serde_json::Value;
+use std::fs;
+
+/// The documented rights of the user `probe`, and of others less.
+fn policy(user: &str, action: &str, object: &str) -> bool {
+    let ours = object.starts_with("media/allswell/") && ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"].contains(&action);
+    match user {
+        "probe" | TAMPERED => ours,
+        "reader" => action == "s3:GetObject" && object == "media/logo.png",
+        "no_writer" => ours && action != "s3:PutObject",
+        "no_reader" => ours && action != "s3:GetObject",
+        "no_deleter" => ours && action != "s3:DeleteObject",
+        "lister" => action == "s3:GetObject",
+        _ => false,
+    }
+}
+
+fn server() -> S3Server {
+    s3(&["probe", TAMPERED, "reader", "no_writer", "no_reader", "no_deleter", "lister"], policy)
+}
+
+fn at(endpoint: &str, user: &str, more: &str) -> String {
+    format!(
+        "kind = \"s3\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\naccess_key_id = \"{user}\"\nsecret_access_key = \"{SECRET}\"\n{more}"
+    )
+}
+
+fn table(port: u16, user: &str, more: &str) -> String {
+    at(&format!("http://127.0.0.1:{port}"), user, more)
+}
+
+#[test]
+fn an_object_is_written_read_and_deleted_by_the_documented_rights() {
+    let server = server();
+    let probed = Probed::new(&table(server.port, "probe", ""));
+    let seen = probed.pass();
+    for name in ["write_ms", "read_ms"] {
+        assert!(seen.values()[name].as_f64().is_some_and(|took| took > 0.0), "{seen:?}");
+    }
+    assert_eq!(server.objects(), Vec::<String>::new());
+    let asked = server.asked();
+    let actions: Vec<&str> = asked.iter().filter_map(|asked| asked.split(' ').next()).collect();
+    assert_eq!(actions, ["PutObject", "GetObject", "DeleteObject"]);
+    Probed::new(&table(server.port, "probe", "")).pass();
+    assert_ne!(server.asked()[0], asked[0], "no two checks share a name");
+}
+
+#[test]
+fn reading_needs_one_right_on_one_object() {
+    let server = server();
+    server.put("logo.png", b"12345");
+    server.put("empty", b"");
+    let read = |user: &str, key: &str| table(server.port, user, &format!("mode = \"read\"\nkey = \"{key}\""));
+    let seen = Probed::new(&read("reader", "logo.png")).pass();
+    assert_eq!(seen.values()["size_bytes"], 5);
+    assert!(seen.values().contains_key("read_ms"));
+    assert_eq!(server.asked(), ["GetObject media/logo.png"]);
+    assert_eq!(Probed::new(&read("lister", "empty")).observed("size_bytes"), 0);
+    assert_failures(&[
+        Case::new("no object", read("lister", "none"), "unhealthy", "there is no object none"),
+        Case::new("no right", read("reader", "none"), "rejected", "access denied: needs s3:GetObject on media/none"),
+    ]);
+    let bucket = |user: &str| Probed::new(&table(server.port, user, "mode = \"bucket\""));
+    assert_eq!(bucket("lister").pass().warning(), None);
+    let warned = bucket("reader").pass();
+    assert_eq!(warned.warning(), Some("the bucket does not tell us what is not there: name an object as `key` to be sure"));
+}
+
+#[test]
+fn what_cannot_be_reached_or_is_no_s3_has_its_class() {
+    let server = server();
+    let (hole, cut) = (BlackHole::new(), Proxy::to(server.port));
+    cut.cut_after(100);
+    let probe = |port: u16| table(port, "probe", "");
+    let late = |port: u16| table(port, "probe", "timeout = \"1s\"");
+    let endless = Hostile::endless(b"HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 9999999999\r\n\r\n", b"x");
+    assert_failures(&[
+        Case::new("refused", probe(1), "unreachable", "connection refused"),
+        Case::new("no name", at("http://no-such-host.invalid", "probe", ""), "unreachable", "the name does not resolve"),
+        Case::new("black hole", late(hole.port), "timeout", "no answer within 1s"),
+        Case::new("silent", late(Hostile::silent().port()), "timeout", "no answer within 1s"),
+        Case::new("hangs up", probe(Hostile::hanging_up().port()), "unreachable", "connection closed before an answer"),
+        Case::new("resets", probe(Hostile::resetting().port()), "unreachable", "connection reset"),
+        Case::new("another protocol", probe(Hostile::babbling().port()), "protocol", "the answer is not HTTP"),
+        Case::new("endless", probe(endless.port()), "protocol", "the answer is too long"),
+        Case::new("breaks off", probe(cut.port), "protocol", "the connection broke off in the middle"),
+        Case::new(
+            "TLS to a plain port",
+            at(&format!("https://127.0.0.1:{}", server.port), "probe", ""),
+            "tls",
+            "the port does not speak TLS",
+        ),
+    ]);
+}
+
+#[test]
+fn credentials_and_rights_have_their_sentences() {
+    let server = server();
+    let of = |user: &str| table(server.port, user, "");
+    let denied = |right: &str| -> &'static str { format!("access denied: needs {right} on media/allswell/*").leak() };
+    assert_failures(&[
+        Case::new("user", of("nobody"), "rejected", "the credentials are not accepted"),
+        Case::new("secret", of("probe").replace(SECRET, "wrong"), "rejected", "the credentials are not accepted"),
+        Case::new("no writing", of("no_writer"), "rejected", denied("s3:PutObject")),
+        Case::new("no reading", of("no_reader"), "rejected", denied("s3:GetObject")),
+        Case::new(
+            "anonymous",
+            format!("kind = \"s3\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{}\"\nanonymous = true", server.port),
+            "rejected",
+            denied("s3:PutObject"),
+        ),
+        Case::new("no bucket", of("probe").replace("\"media\"", "\"none\""), "unhealthy", "there is no bucket none"),
+        Case::new("tampered", of(TAMPERED), "unhealthy", "what was read is not what was written"),
+    ]);
+    assert_eq!(server.objects(), Vec::<String>::new(), "what could not be read, or was read wrongly, is deleted all the same");
+    assert_failures(&[Case::new("no deleting", of("no_deleter"), "rejected", denied("s3:DeleteObject"))]);
+    assert_eq!(server.objects().len(), 1);
+}
+
+/// What the program makes of an environment in which nothing is configured but `configuration`: the report of one round, and the class and
+/// sentence of the component `media`. A metadata service is not there, and is looked for on loopback alone.
+fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+    fs::create_dir(directory.path().join(".aws")).expect("a folder");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("a file");
+    }
+    let mut command = command(&directory);
+    command.env("HOME", directory.path()).env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").envs(variables.iter().copied());
+    let ran = run(command.args(["check", "--format", "json", "--timeout", "20s"]));
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+    let components = report["components"].as_object().expect("components");
+    let bucket = components.values().find(|component| component["kind"] == "s3");
+    bucket.cloned().unwrap_or_else(|| panic!("no bucket: {}{}", ran.stdout, ran.stderr))
+}
+
+#[test]
+fn credentials_come_from_the_usual_chain() {
+    let server = server();
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    let configuration = format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n");
+    let sentence = |component: &Value| component["failure"]["message"].as_str().unwrap_or("passed").to_owned();
+
+    let nowhere = component(&configuration, &[], &[]);
+    assert_eq!(nowhere["failure"]["class"], "rejected");
+    assert_eq!(
+        sentence(&nowhere),
+        "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service"
+    );
+    let keys = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+    assert_eq!(sentence(&component(&configuration, &keys, &[])), "passed");
+
+    let profiles = format!(
+        "[default]\naws_access_key_id = nobody\naws_secret_access_key = x\n[ops]\naws_access_key_id = probe\naws_secret_access_key = {SECRET}\n"
+    );
+    let files = [(".aws/credentials", profiles.as_str()), ("elsewhere", &profiles)];
+    let accepted = |configuration: &str, variables: &[(&str, &str)]| sentence(&component(configuration, variables, &files));
+    assert_eq!(accepted(&configuration, &[]), "the credentials are not accepted", "the default profile");
+    assert_eq!(accepted(&configuration, &keys), "passed", "the environment goes first");
+    assert_eq!(
+        accepted(&format!("{configuration}profile = \"ops\""), &[("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")]),
+        "passed"
+    );
+    assert_eq!(accepted(&format!("{configuration}profile = \"ops\"\ncredentials_file = \"elsewhere\""), &[]), "passed");
+    assert_eq!(accepted(&format!("{configuration}profile = \"none\""), &[]), "the credentials cannot be used");
+
+    // As in a pod of EKS.
+    let role =
+        format!("{{\"AccessKeyId\":\"probe\",\"SecretAccessKey\":\"{SECRET}\",\"Token\":\"t\",\"Expiration\":\"2099-01-01T00:00:00Z\"}}");
+    let agent = format!("http://127.0.0.1:{}/v1/credentials", answer("200 OK", "", &role));
+    let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
+    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
+    let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
+    let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
+    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "x")])), "who gives us credentials answered 403");
+}
+
+#[test]
+fn a_discovered_bucket_is_asked_and_never_written_to() {
+    let server = server();
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    let variables = [
+        ("AWS_STORAGE_BUCKET_NAME", "media"),
+        ("AWS_S3_ENDPOINT_URL", &endpoint),
+        ("AWS_ACCESS_KEY_ID", "lister"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+    ];
+    let found = component("", &variables, &[]);
+    assert_eq!(found["status"], "pass", "{found}");
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| asked.starts_with("GetObject media/allswell/")) && !asked.is_empty(), "{asked:?}");
+    assert_eq!(server.objects(), Vec::<String>::new());
+    let mut elsewhere = variables;
+    elsewhere[0].1 = "none";
+    assert_eq!(component("", &elsewhere, &[])["failure"]["message"], "there is no bucket none");
+}
+
+/// An answer of AWS, as it is on the wire.
+fn answer(status: &str, headers: &str, body: &str) -> u16 {
+    let text = format!("HTTP/1.1 {status}\r\n{headers}content-type: application/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    Hostile::answering(text.leak()).port()
+}
+
+fn error(status: &str, code: &str, more: &str) -> u16 {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>…</Message>{more}<RequestId>4442587FB7D0A2F9</RequestId></Error>"
+    );
+    answer(status, "", &body)
+}
+
+#[test]
+fn what_aws_and_others_say_has_its_sentence() {
+    let elsewhere = "the bucket media is in another region: set `region` to eu-central-1";
+    let case = |what, port, class, message| Case::new(what, table(port, "probe", ""), class, message);
+    let endpoint = "<Endpoint>media.s3.eu-central-1.amazonaws.com</Endpoint><Bucket>media</Bucket>";
+    let redirect = format!("<Error><Code>PermanentRedirect</Code>{endpoint}</Error>");
+    assert_failures(&[
+        case("redirected", answer("301 Moved Permanently", "x-amz-bucket-region: eu-central-1\r\n", &redirect), "unhealthy", elsewhere),
+        case("region", error("400 Bad Request", "AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>"), "unhealthy", elsewhere),
+        case(
+            "elsewhere",
+            answer("307 Temporary Redirect", "location: http://x/\r\n", ""),
+            "unhealthy",
+            "the bucket media is in another region, or at another endpoint",
+        ),
+        case(
+            "clock",
+            error(
+                "403 Forbidden",
+                "RequestTimeTooSkewed",
+                "<RequestTime>20261120T100000Z</RequestTime><ServerTime>2026-11-20T11:00:00Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>",
+            ),
+            "rejected",
+            "the clock of this machine and the storage's differ too much",
+        ),
+        case(
+            "key",
+            error("403 Forbidden", "InvalidAccessKeyId", "<AWSAccessKeyId>probe</AWSAccessKeyId>"),
+            "rejected",
+            "the credentials are not accepted",
+        ),
+        case("token", error("400 Bad Request", "ExpiredToken", ""), "rejected", "the credentials have expired"),
+        case("slow", error("503 Slow Down", "SlowDown", ""), "exhausted", "the storage has no room for our requests: it says to slow down"),
+        case("quota", error("400 Bad Request", "XMinioAdminBucketQuotaExceeded", ""), "exhausted", "the quota is used up"),
+        case("full", error("507 Insufficient Storage", "XMinioStorageFull", ""), "exhausted", "no space is left"),
+        case("internal", error("500 Internal Server Error", "InternalError", ""), "unhealthy", "the storage answered 500 InternalError"),
+        case("a proxy's no", answer("403 Forbidden", "", "<html>no</html>"), "rejected", "the storage answered 403 Forbidden"),
+        case("a web server", answer("404 Not Found", "", "<html>nothing</html>"), "unhealthy", "the storage answered 404 Not Found"),
+        case("no storage", answer("200 OK", "", "<html>hello</html>"), "protocol", "the answer is not that of an object storage"),
+        case(
+            "stale",
+            answer("200 OK", "etag: \"1\"\r\nlast-modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n", "old"),
+            "unhealthy",
+            "what was read is not what was written",
+        ),
+    ]);
+}
+
+#[test]
+fn certificates_are_verified() {
+    let server = server();
+    let (folder, old) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (good, expired) = (Certificates::new(folder.path()), Certificates::expired(old.path()));
+    let trusting = |certificates: &Certificates| format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
+    let (front, old_front) = (tls_front(server.port, &good), tls_front(server.port, &expired));
+    let known = tls_front_for_known_clients(server.port, &good);
+    let to = |host: &str, port: u16, more: &str| at(&format!("https://{host}:{port}"), "probe", more);
+    let ours =
+        format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
+    assert_failures(&[
+        Case::new("plain to a TLS port", table(front, "probe", ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("unknown CA", to("localhost", front, ""), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("another name", to("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
+        Case::new("expired", to("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
+        Case::new("no certificate", to("localhost", known, &trusting(&good)), "tls", "the server wants a certificate of ours"),
+        Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file of `tls.ca_file` cannot be used"),
+    ]);
+    Probed::new(&to("localhost", front, &trusting(&good))).pass();
+    Probed::new(&to("127.0.0.1", front, &format!("{}tls.server_name = \"localhost\"", trusting(&good)))).pass();
+    Probed::new(&to("localhost", known, &(trusting(&good) + &ours))).pass();
+}
+
+#[test]
+fn a_probe_costs_three_round_trips_on_a_kept_connection() {
+    let server = server();
+    server.put("logo.png", b"1");
+    for (user, more, trips) in [("probe", "", 3), ("reader", "mode = \"read\"\nkey = \"logo.png\"", 1)] {
+        let proxy = Proxy::to(server.port);
+        let probed = Probed::new(&table(proxy.port, user, more));
+        probed.pass();
+        let before = proxy.round_trips();
+        server.asked();
+        probed.passes(100);
+        assert_eq!((proxy.connections(), proxy.round_trips() - before), (1, trips * 100));
+        assert_eq!(server.asked().len(), trips * 100);
+    }
+}
+
+#[test]
+fn a_connection_is_renewed_when_it_broke_or_grew_old() {
+    let server = server();
+    let proxy = Proxy::to(server.port);
+    // Enough for some answers, and then the connection ends in the middle of one.
+    proxy.cut_after(2000);
+    let probed = Probed::new(&table(proxy.port, "probe", ""));
+    probed.passes(20);
+    assert!(proxy.connections() > 2, "{}", proxy.connections());
+    let proxy = Proxy::to(server.port);
+    Probed::new(&table(proxy.port, "probe", "max_connection_age = \"0s\"")).passes(2);
+    assert_eq!(proxy.connections(), 6);
+    eventually("no old connection stays open", || (proxy.open() == 0).then_some(()));
+}
+
+#[test]
+fn dropped_probes_leave_at_most_one_object_and_the_next_probe_none() {
+    let server = server();
+    let probed = Probed::new(&table(server.port, "probe", ""));
+    assert!(probed.drop_at_every_await(false) > 2);
+    server.await_connections(1);
+    assert!(probed.drop_at_every_await(true) > 2);
+    server.await_connections(1);
+    let left = server.objects();
+    assert!(left.len() <= 1, "{left:?}");
+    probed.pass();
+    assert_eq!(server.objects(), Vec::<String>::new());
+}

@@ -1,0 +1,140 @@
+//! A server of S3 that verifies signatures, stores on disk and keeps to policies: the crates `s3s` and `s3s-fs`, within this process.
+
+use crate::helpers::eventually;
+use hyper_util::rt::TokioIo;
+use s3s::{
+    S3Error, S3ErrorCode, S3Result,
+    access::{S3Access, S3AccessContext},
+    auth::SimpleAuth,
+    path::S3Path,
+    service::S3ServiceBuilder,
+};
+use s3s_fs::FileSystem;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// The secret of every user.
+pub(crate) const SECRET: &str = "a-secret-of-s3";
+
+/// A user whose objects are changed by somebody before they are read.
+pub(crate) const TAMPERED: &str = "tampered";
+
+/// Whether a user may do something, as `s3:PutObject`, to an object, as `media/allswell/x`.
+type Policy = fn(user: &str, action: &str, object: &str) -> bool;
+
+/// A server with the bucket `media`.
+pub(crate) struct S3Server {
+    pub(crate) port: u16,
+    folder: TempDir,
+    seen: Arc<Seen>,
+    _runtime: Runtime,
+}
+
+#[derive(Default)]
+struct Seen {
+    asked: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+}
+
+/// Starts one for these users.
+pub(crate) fn s3(users: &[&str], policy: Policy) -> S3Server {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    fs::create_dir(folder.path().join("media")).expect("a bucket");
+    let seen = Arc::<Seen>::default();
+    let mut auth = SimpleAuth::new();
+    for user in users {
+        auth.register((*user).to_owned(), SECRET.into());
+    }
+    let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("a file system"));
+    builder.set_auth(auth);
+    builder.set_access(Access { policy, root: folder.path().to_owned(), seen: Arc::clone(&seen) });
+    let service = builder.build();
+
+    let runtime = Runtime::new().expect("a runtime");
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let shared = Arc::clone(&seen);
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (service, seen) = (service.clone(), Arc::clone(&shared));
+            seen.connections.fetch_add(1, SeqCst);
+            tokio::spawn(async move {
+                let _ = stream.set_nodelay(true);
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                seen.connections.fetch_sub(1, SeqCst);
+            });
+        }
+    });
+    S3Server { port, folder, seen, _runtime: runtime }
+}
+
+impl S3Server {
+    /// All objects of the bucket, by name.
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let bucket = self.folder.path().join("media");
+        let mut found = Vec::new();
+        files(&bucket, &mut found);
+        found.iter().map(|path| path.strip_prefix(&bucket).expect("it is inside").display().to_string()).collect()
+    }
+
+    /// Puts an object, without asking anybody.
+    pub(crate) fn put(&self, name: &str, content: &[u8]) {
+        fs::write(self.folder.path().join("media").join(name), content).expect("an object");
+    }
+
+    /// What was asked for since the last time, as `PutObject media/allswell/x`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.asked.lock().expect("a list"))
+    }
+
+    /// Waits until so many connections are open: what is left of others is over then.
+    pub(crate) fn await_connections(&self, open: usize) {
+        eventually(&format!("{open} connections are open"), || (self.seen.connections.load(SeqCst) == open).then_some(()));
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            files(&entry.path(), found);
+        } else {
+            found.push(entry.path());
+        }
+    }
+}
+
+struct Access {
+    policy: Policy,
+    root: PathBuf,
+    seen: Arc<Seen>,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Access {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let action = context.s3_op().name().to_owned();
+        let (bucket, object) = match context.s3_path() {
+            S3Path::Root => (String::new(), String::new()),
+            S3Path::Bucket { bucket } => (bucket.to_string(), bucket.to_string()),
+            S3Path::Object { bucket, key } => (bucket.to_string(), format!("{bucket}/{key}")),
+        };
+        self.seen.asked.lock().expect("a list").push(format!("{action} {object}"));
+        // As AWS does, for everybody.
+        if !self.root.join(&bucket).is_dir() {
+            return Err(S3Error::new(S3ErrorCode::NoSuchBucket));
+        }
+        let user = context.credentials().map(|credentials| credentials.access_key.as_str()).unwrap_or_default();
+        if user == TAMPERED && action == "GetObject" {
+            fs::write(self.root.join(&object), "something else").expect("an object");
+        }
+        if (self.policy)(user, &format!("s3:{action}"), &object) { Ok(()) } else { Err(S3Error::new(S3ErrorCode::AccessDenied)) }
+    }
+}
