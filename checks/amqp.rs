@@ -105,12 +105,13 @@ impl Link {
         self.meter.refill(ANSWER);
     }
 
-    /// Says goodbye in a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket.
-    pub(crate) fn hang_up(self) {
+    /// Says goodbye in a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket. Channels
+    /// and their consumers end with the connection: one that is dropped before would say a goodbye of its own, and break into this one.
+    pub(crate) fn hang_up(self, channels: impl Send + 'static) {
         tokio::spawn(async move {
             let _ = timeout(GOODBYE, self.connection.close(200, "".into())).await;
             // Named as a whole: else the socket would stay outside of this task, and end before the goodbye.
-            drop(self);
+            drop((self, channels));
         });
     }
 }

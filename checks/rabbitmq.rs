@@ -116,7 +116,7 @@ impl Session for Rabbitmq {
     }
 
     async fn hang_up(link: Link) {
-        link.amqp.hang_up();
+        link.amqp.hang_up(link.channel);
     }
 }
 
