@@ -16,10 +16,12 @@ pub use contract::prelude;
 mod amqp;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "amqp", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "http", feature = "resp"))]
 mod meter;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(all(feature = "net", feature = "tls"))]
+pub mod opening;
 #[cfg(feature = "resp")]
 mod resp;
 #[cfg(feature = "sql")]
