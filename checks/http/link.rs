@@ -3,7 +3,7 @@
 use super::{expectation::BODY, request::Place};
 use crate::{
     contract::prelude::*,
-    meter::{Meter, Metered},
+    meter::{Meter, Metered, TOO_LONG},
     net::Dialer,
     opening::{self, Expiry, Phases},
     tls::{self, Tls},
@@ -17,8 +17,9 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::{
+    error::Error,
     future::poll_fn,
-    mem,
+    io, mem,
     pin::{Pin, pin},
     task::Poll,
     time::Duration,
@@ -151,8 +152,9 @@ fn failure(error: hyper::Error) -> Failure {
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return Failure::unreachable(error).saying("connection closed before an answer");
     }
-    match std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind) {
-        Some(kind) => Failure::network(std::io::Error::new(kind, error)),
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
+        Some(io) => Failure::network(io::Error::new(io.kind(), error)),
         None => Failure::protocol(error),
     }
 }

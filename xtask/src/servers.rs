@@ -1,6 +1,9 @@
 //! The real servers that the tests start: installed from Debian's or Ubuntu's packages when they are missing.
 
-use crate::run::{output, run, say};
+use crate::{
+    run::{output, run, say},
+    venvs,
+};
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
@@ -11,13 +14,22 @@ use std::{
 /// A package, and the programs by which it is known to be there: one of them is enough.
 const SERVERS: &[(&str, &[&str])] = &[
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
+    ("nginx", &["/usr/sbin/nginx"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
+    // Debian's Python makes no virtual environments without it.
+    ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
 ];
 
 /// Installs what is missing, or says what to do.
 pub(crate) fn install() -> Result<(), String> {
+    packages()?;
+    venvs::install()
+}
+
+/// What apt installs.
+fn packages() -> Result<(), String> {
     let missing: Vec<&str> =
         SERVERS.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
     if missing.is_empty() {

@@ -1,8 +1,10 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
 mod certificates;
+mod django;
 pub(crate) mod hostile;
 mod mariadb;
+mod nginx;
 mod postgres;
 mod process;
 pub(crate) mod proxy;
@@ -11,7 +13,9 @@ mod redis;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use django::{Trust, django};
 pub(crate) use mariadb::mariadb;
+pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_with_tls};
 pub(crate) use process::Server;
 pub(crate) use rabbitmq::rabbitmq;

@@ -172,3 +172,10 @@ pub(super) fn newest(before: &str, after: &str) -> PathBuf {
     found.sort();
     found.pop().unwrap_or_else(|| panic!("no {before}/*/{after}; run `cargo xtask servers`"))
 }
+
+/// A program of a virtual environment that `cargo xtask servers` made.
+pub(super) fn in_venv(name: &str, program: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers").join(name).join("bin").join(program);
+    assert!(path.exists(), "no {}; run `cargo xtask servers`", path.display());
+    path
+}
