@@ -1,6 +1,7 @@
 //! Anything that answers HTTP.
 
 mod diagnosis;
+mod dialect;
 mod expectation;
 mod link;
 mod request;
@@ -13,6 +14,7 @@ use crate::{
     opening::Expiry,
     tls::{Tls, TlsKeys},
 };
+use dialect::Dialect;
 use expectation::{Expectation, Scalar, Statuses};
 use hyper::{Method, Response, body::Incoming};
 use link::{Beginning, Link};
@@ -20,7 +22,6 @@ use request::{Ask, Place};
 use serde_json::Value;
 use std::{collections::BTreeMap, mem, time::Duration};
 use tokio::time::Instant;
-use upstream::Dialect;
 
 /// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
 /// to a login page is not what the application's users get.
@@ -150,14 +151,21 @@ impl Session for Http {
     }
 
     async fn ask(&self, links: &mut Vec<Link>) -> Result<Observation, Failure> {
-        let asked = Instant::now();
         let mut ask = self.ask.clone();
+        // Of all the connections and requests that it takes.
+        let (mut opening, mut waiting) = (BTreeMap::<_, Duration>::new(), Duration::ZERO);
         for _ in 0..=REDIRECTS {
             let link = self.link_to(&ask.place, links).await?;
+            for (phase, took) in link.take_phases() {
+                *opening.entry(phase).or_default() += took;
+            }
+            let asked = Instant::now();
             let answer = link.exchange(ask.request()).await?;
+            waiting += asked.elapsed();
             let next = if self.follow_redirects { ask.redirected(answer.status(), answer.headers())? } else { None };
             let Some(next) = next else {
-                let mut seen = self.seen(link, &answer, asked.elapsed());
+                let seen = self.seen(link.expiry, &answer, waiting);
+                let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
                 return match self.judge(&ask, link, answer, &mut seen).await {
                     Ok(()) => Ok(seen),
                     Err(failure) => {
@@ -191,14 +199,13 @@ impl Http {
     }
 
     /// What the head of an answer shows.
-    fn seen(&self, link: &mut Link, answer: &Response<Incoming>, took: Duration) -> Observation {
+    fn seen(&self, expiry: Option<Expiry>, answer: &Response<Incoming>, waiting: Duration) -> Observation {
         let seen = Observation::pass()
             .with("status_code", answer.status().as_u16())
-            .took("first_byte_ms", took)
-            .with_some("certificate_days_left", link.expiry.map(Expiry::days_left));
-        let seen = link.take_phases().into_iter().fold(seen, |seen, (name, took)| seen.took(name, took));
+            .took("first_byte_ms", waiting)
+            .with_some("certificate_days_left", expiry.map(Expiry::days_left));
         match self.warn_after {
-            Some(limit) if took > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
+            Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
             _ => seen,
         }
     }

@@ -24,8 +24,8 @@ pub struct Opened {
     pub expiry: Option<Expiry>,
 }
 
-/// What took time before a connection could be used, by the name under which it is observed: `resolve_ms`, where there is a name, and
-/// `tls_ms`, where there is TLS. Both are parts of the whole, `connect_ms`.
+/// What took time before a connection could be used, by the name under which it is observed: the whole, `connect_ms`, and its parts
+/// `resolve_ms`, where there is a name, and `tls_ms`, where there is TLS.
 pub type Phases = Vec<(&'static str, Duration)>;
 
 /// Opens a connection, encrypted or not.
@@ -42,10 +42,13 @@ pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Resu
     }
     let until_then = |failure: Failure| phases.iter().fold(failure, |failure, (name, took)| failure.with(*name, milliseconds(*took)));
     let stream = net::connect(&addresses).await.map_err(until_then)?;
-    let Some(tls) = tls else { return Ok(Opened { stream: Box::new(stream), phases, expiry: None }) };
+    let Some(tls) = tls else {
+        phases.push(("connect_ms", began.elapsed()));
+        return Ok(Opened { stream: Box::new(stream), phases, expiry: None });
+    };
     let connected = Instant::now();
     let stream = tls.handshake(&address.host, stream).await.map_err(until_then)?;
-    phases.push(("tls_ms", connected.elapsed()));
+    phases.extend([("tls_ms", connected.elapsed()), ("connect_ms", began.elapsed())]);
     let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of(chain.first()?));
     Ok(Opened { stream: Box::new(stream), phases, expiry })
 }
