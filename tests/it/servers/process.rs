@@ -154,8 +154,18 @@ pub(super) fn as_user(user: &str, directory: &Path, program: &Path) -> Command {
     command
 }
 
+/// A program, run as nobody where this is root: a user who has no rights but those that files give.
+pub(crate) fn as_nobody(program: &Path) -> Command {
+    if !rustix::process::getuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(program);
+    command
+}
+
 /// Gives a file to a user, where this is root.
-pub(super) fn own(user: &str, path: &Path) {
+pub(crate) fn own(user: &str, path: &Path) {
     if !rustix::process::getuid().is_root() {
         return;
     }
