@@ -54,12 +54,12 @@ pub struct Config {
     #[serde(default = "Statuses::successes")]
     pub expect_status: Vec<Statuses>,
     /// Texts that must stand in headers of the answer, by the header's name; an empty text: the header must be there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_headers: BTreeMap<String, String>,
     /// A text that must stand in the first 64 KiB of the body.
     pub expect_body: Option<String>,
     /// Values that must stand in a JSON body of at most 64 KiB, by JSON pointer: `{ "/status" = "ok", "/workers/0/ready" = true }`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_json: BTreeMap<String, Scalar>,
     /// Whether to follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server is told neither
     /// credentials nor `headers`, and sees no certificate of ours.

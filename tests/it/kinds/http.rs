@@ -170,7 +170,7 @@ fn cost(server: &Server, tls_port: u16, certificates: &Certificates) {
         // A body with a length, one without, none, and redirects on the same server and to another.
         for (path, more, requests) in [
             ("/", "", 1),
-            ("/chunked", "", 1),
+            ("/chunked", "expect_headers = { transfer-encoding = \"chunked\" }", 1),
             ("/chunked", "expect_body = \"well\"", 1),
             ("/empty", "", 1),
             ("/none", "expect_status = [\"404\"]", 1),

@@ -70,7 +70,7 @@ http {{
         location = /last {{ keepalive_timeout 0; return 200 "goodbye"; }}
         location = /down {{ return 503; }}
         location = /secret {{ auth_basic "secret"; auth_basic_user_file {directory}/users; }}
-        location = /chunked {{ ssi on; ssi_types *; default_type text/plain; try_files /index.html =404; }}
+        location = /chunked {{ alias {directory}/www/index.html; ssi on; ssi_types *; }}
         location = /moved {{ return 302 /json; }}
         location = /round {{ return 302 /round; }}
         location = /encrypt {{ return 301 https://localhost:{encrypted}/json; }}
