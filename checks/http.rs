@@ -189,12 +189,18 @@ impl Http {
     /// The connection to a place: one that is there, or a new one.
     async fn link_to<'a>(&self, place: &Place, links: &'a mut Vec<Link>) -> Result<&'a mut Link, Failure> {
         let known = links.iter().position(|link| link.place == *place);
-        let at = known.unwrap_or(links.len());
         match known {
             Some(at) if links[at].is_usable() => {}
             Some(at) => links[at] = self.link(place).await?,
-            None => links.push(self.link(place).await?),
+            None => {
+                // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
+                if links.len() > REDIRECTS {
+                    links.remove(1);
+                }
+                links.push(self.link(place).await?);
+            }
         }
+        let at = known.unwrap_or(links.len() - 1);
         Ok(&mut links[at])
     }
 

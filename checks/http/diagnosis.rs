@@ -49,8 +49,9 @@ fn django(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Op
     }
 }
 
+/// Also the name that every machine gives itself: nobody's users call an app by it.
 fn is_address(host: &str) -> bool {
-    host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+    host == "localhost" || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
 }
 
 /// Whether the answer to a request without TLS is the same path with it.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     Request, Response,
-    body::{Body, Incoming},
+    body::Incoming,
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -91,9 +91,7 @@ impl Link {
     /// Reads a body that decides nothing, as far as it is short in length and time; a longer one costs the connection.
     pub(super) async fn glance(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
         let mut beginning = Beginning::default();
-        if body.size_hint().lower() > BODY as u64 {
-            self.driver = None;
-        } else if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
+        if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
             read?;
         } else {
             self.driver = None;

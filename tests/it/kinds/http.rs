@@ -4,7 +4,7 @@ use crate::{
     helpers::{Allswell, eventually},
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, Trust, django,
+        Certificates, Server, django,
         hostile::{BlackHole, Hostile},
         nginx,
         proxy::Proxy,
@@ -72,6 +72,8 @@ fn failures(server: &Server) {
         Case::new("credentials", table(port, "/secret", ""), "rejected", "answered 401 Unauthorized"),
         Case::new("redirect", table(port, "/moved", ""), "unhealthy", "answered 302 Found"),
     ]);
+    let refused = Probed::new("kind = \"http\"\nurl = \"http://localhost:1/\"").fail();
+    assert!(refused.values()["resolve_ms"].is_number(), "what was observed until then: {refused:?}");
     let failure = Probed::new(&table(port, "/down", "")).fail();
     assert_eq!(failure.values()["status_code"], 503);
     assert!(failure.values()["first_byte_ms"].is_number());
@@ -299,11 +301,15 @@ fn endless_answers_are_bounded() {
 
 #[test]
 fn a_django_app_behind_no_load_balancer_is_understood() {
-    let (wary, trusting) = (django(Trust::Nobody), django(Trust::TheProxy));
+    let (wary, trusting, debugging) = (django(&[]), django(&["trust"]), django(&["debug"]));
     let name = "host = \"www.example.com\"\n";
     let told = format!("{name}forwarded_proto = \"https\"\n");
+    let rejects = "the app rejects this Host: add it to ALLOWED_HOSTS or set `host`";
     assert_failures(&[
-        Case::new("the Host", table(wary.port, "/", ""), "unhealthy", "the app rejects this Host: add it to ALLOWED_HOSTS or set `host`"),
+        Case::new("the Host", table(wary.port, "/", ""), "unhealthy", rejects),
+        Case::new("the name that every machine has", table(wary.port, "/", "").replace("127.0.0.1", "localhost"), "unhealthy", rejects),
+        Case::new("another Host", table(wary.port, "/", "host = \"other.example.com\""), "unhealthy", "answered 400 Bad Request"),
+        Case::new("another Host, told by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
         Case::new(
             "HTTPS",
             table(wary.port, "/", name),

@@ -4,14 +4,8 @@ use super::process::{Server, folder, in_venv};
 use crate::helpers::free_port;
 use std::{fs, process::Command};
 
-/// Whether the app believes the header `X-Forwarded-Proto`.
-#[derive(Clone, Copy)]
-pub(crate) enum Trust {
-    Nobody,
-    TheProxy,
-}
-
-pub(crate) fn django(trust: Trust) -> Server {
+/// With `trust` it believes the header `X-Forwarded-Proto`; with `debug` it tells more than it should.
+pub(crate) fn django(words: &'static [&'static str]) -> Server {
     let directory = folder();
     fs::write(directory.path().join("app.py"), APP).expect("a file");
     Server::launch(
@@ -19,8 +13,7 @@ pub(crate) fn django(trust: Trust) -> Server {
         free_port(),
         move |directory, port| {
             let mut command = Command::new(in_venv("django", "python"));
-            let trusts = matches!(trust, Trust::TheProxy);
-            command.current_dir(directory).arg("app.py").arg(port.to_string()).args(trusts.then_some("trust"));
+            command.current_dir(directory).arg("app.py").arg(port.to_string()).args(words);
             command
         },
         |_, port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
@@ -33,6 +26,7 @@ from django.conf import settings
 
 settings.configure(
     SECRET_KEY="of the tests",
+    DEBUG="debug" in sys.argv,
     ALLOWED_HOSTS=["www.example.com"],
     ROOT_URLCONF="__main__",
     INSTALLED_APPS=["health_check"],

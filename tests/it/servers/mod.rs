@@ -14,7 +14,7 @@ mod redis;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;
-pub(crate) use django::{Trust, django};
+pub(crate) use django::django;
 pub(crate) use mariadb::mariadb;
 pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_with_tls};

@@ -46,7 +46,8 @@ fn configuration(directory: &str, port: u16, encrypted: u16) -> String {
     format!(
         r#"
 daemon off;
-worker_processes 1;
+# A worker writes over its environment, by which it would be known to be killed.
+master_process off;
 pid {directory}/pid;
 events {{ worker_connections 100; }}
 http {{
