@@ -14,14 +14,16 @@ use crate::{
     opening::Expiry,
     tls::{Tls, TlsKeys},
 };
-use dialect::Dialect;
-use expectation::{Expectation, Scalar, Statuses};
+use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
 use link::{Beginning, Link};
 use request::{Ask, Place};
 use serde_json::Value;
 use std::{collections::BTreeMap, mem, time::Duration};
 use tokio::time::Instant;
+
+pub use dialect::Dialect;
+pub use expectation::{Scalar, Statuses};
 
 /// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
 /// to a login page is not what the application's users get.

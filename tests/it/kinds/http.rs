@@ -300,6 +300,18 @@ fn endless_answers_are_bounded() {
 }
 
 #[test]
+fn a_server_that_sends_elsewhere_each_time_fills_no_memory() {
+    let well = Hostile::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let elsewhere: Vec<Proxy> = std::iter::repeat_with(|| Proxy::to(well.port())).take(20).collect();
+    let wandering = Hostile::sending_on(elsewhere.iter().map(|proxy| proxy.port).collect());
+    let probed = Probed::new(&table(wandering.port(), "/", "follow_redirects = true"));
+    probed.passes(40);
+    assert_eq!(wandering.accepted(), 1, "its own connection is kept");
+    let open = || elsewhere.iter().map(Proxy::open).sum::<usize>();
+    eventually("five are left", || (open() == 5).then_some(()));
+}
+
+#[test]
 fn a_django_app_behind_no_load_balancer_is_understood() {
     let (wary, trusting, debugging) = (django(&[]), django(&["trust"]), django(&["debug"]));
     let name = "host = \"www.example.com\"\n";

@@ -145,6 +145,18 @@ impl Hostile {
         (server, requests)
     }
 
+    /// Sends every request on to the next of some ports, in turn, and keeps the connection.
+    pub(crate) fn sending_on(ports: Vec<u16>) -> Self {
+        let turn = AtomicUsize::new(0);
+        Self::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                let port = ports[turn.fetch_add(1, Ordering::SeqCst) % ports.len()];
+                let _ = write!(stream, "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/\r\ncontent-length: 0\r\n\r\n");
+            }
+        })
+    }
+
     /// Answers every request with the same bytes and keeps the connection.
     pub(crate) fn answering(answer: &'static str) -> Self {
         Self::new(move |mut stream| {
