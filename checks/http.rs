@@ -26,7 +26,8 @@ pub use dialect::Dialect;
 pub use expectation::{Scalar, Statuses};
 
 /// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
-/// to a login page is not what the application's users get.
+/// to a login page is not what the application's users get. A body of which nothing is expected is read for 250 ms and up to 64 KiB, so that
+/// the connection can be used again, and its end decides nothing.
 ///
 /// Needs no rights but the network and, where the URL wants one, a user who may read this one page. Observes `status_code`,
 /// `first_byte_ms`, for HTTPS `certificate_days_left`, and of an opened connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.
@@ -42,7 +43,7 @@ pub struct Config {
     /// Whom TLS trusts, and how it proves who we are.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// The request's method.
+    /// The request's method. A failure on a kept connection is believed only when a new one confirms it: so a request may be sent twice.
     #[serde(default = "method")]
     pub method: String,
     /// More request headers, by name.
