@@ -27,7 +27,7 @@ pub use expectation::{Scalar, Statuses};
 
 /// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
 /// to a login page is not what the application's users get. A body of which nothing is expected is read for 250 ms and up to 64 KiB, so that
-/// the connection can be used again, and its end decides nothing.
+/// the connection can be used again; one that goes on longer is well, and one that breaks off by then is a failure.
 ///
 /// Needs no rights but the network and, where the URL wants one, a user who may read this one page. Observes `status_code`,
 /// `first_byte_ms`, for HTTPS `certificate_days_left`, and of an opened connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.

@@ -32,7 +32,7 @@ const EXCHANGE: usize = 1 << 20;
 /// How large the head of an answer may be.
 const HEAD: usize = 64 * 1024;
 
-/// How long the end of a body is waited for that decides nothing: an answer that is streamed for ever is an answer all the same.
+/// How long the end of a body is waited for of which nothing is expected: an answer that is streamed for ever is an answer all the same.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 type Driver = Connection<TokioIo<Metered>, Empty<Bytes>>;
@@ -88,7 +88,7 @@ impl Link {
         Ok(beginning)
     }
 
-    /// Reads a body that decides nothing, as far as it is short in length and time; a longer one costs the connection.
+    /// Reads a body of which nothing is expected, as far as it is short in length and time; a longer one costs the connection.
     pub(super) async fn glance(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
         let mut beginning = Beginning::default();
         if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
