@@ -4,6 +4,8 @@ use crate::contract::prelude::*;
 use std::path::PathBuf;
 
 /// Reads the free space and inodes of the file system that holds a path. What only the superuser may use does not count as free.
+///
+/// Needs the right to enter the folders above the path (`chmod u+x`), and none to the path itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

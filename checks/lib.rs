@@ -18,7 +18,7 @@ mod amqp;
 mod aws_profile;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "amqp", feature = "objects", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "http", feature = "objects", feature = "resp"))]
 mod meter;
 #[cfg(feature = "sql-server")]
 mod migrations;
@@ -26,6 +26,8 @@ mod migrations;
 pub mod net;
 #[cfg(feature = "objects")]
 mod objects;
+#[cfg(all(feature = "net", feature = "tls"))]
+pub mod opening;
 #[cfg(feature = "resp")]
 mod resp;
 #[cfg(feature = "sql")]

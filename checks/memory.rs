@@ -7,7 +7,10 @@ use std::{
 };
 
 /// Reads how much memory is available before something is killed. It is that of the control group (v1 or v2) when it has a limit below the
-/// host's memory, as in a container, else that of the host. Page cache that can be dropped counts as available.
+/// host's memory, as in a container, else that of the host. Page cache that can be dropped counts as available. Observes how often
+/// something was killed for want of memory there, since the group or the host began.
+///
+/// Needs no rights: everybody may read these numbers.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -76,7 +79,8 @@ struct Found {
 
 /// Reads below `root`, which is `/` but in tests.
 fn read(root: &Path) -> io::Result<Found> {
-    let host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
+    let mut host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
+    host.oom_kills = number(&root.join("proc/vmstat"), "oom_kill");
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     Ok(group(root, &groups, &host).unwrap_or(host))
 }
@@ -149,17 +153,19 @@ const V1: Version = Version {
 impl Version {
     fn read(&self, directory: &Path) -> Option<Found> {
         let text = |file: &str| fs::read_to_string(directory.join(file)).ok();
-        let field = |file: &str, name: &str| {
-            text(file)?
-                .lines()
-                .find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name).and_then(|(_, value)| value.parse::<u64>().ok()))
-        };
+        let field = |file: &str, name: &str| number(&directory.join(file), name);
         // "max" is no limit and no number.
         let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
         let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
         let cache: u64 = self.cache.iter().filter_map(|name| field("memory.stat", name)).sum();
         Some(Found { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
     }
+}
+
+/// The number behind a name, in a file that has a name and a number on each line.
+fn number(file: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok()))
 }
 
 #[cfg(test)]
@@ -181,8 +187,11 @@ mod tests {
 
     #[test]
     fn without_a_limit_the_host_counts() {
-        let root = machine(&[("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")]);
-        assert_eq!(read(root.path()).expect("it reads"), Found { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
+        let files = [("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")];
+        let read = |files: &[_]| read(machine(files).path()).expect("it reads");
+        assert_eq!(read(&files), Found { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
+        let kills = [&files[..], &[("proc/vmstat", "pgfault 1\noom_kill 2\n")]].concat();
+        assert_eq!(read(&kills).oom_kills, Some(2));
     }
 
     #[test]

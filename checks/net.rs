@@ -105,10 +105,19 @@ impl Dialer {
     ///
     /// Why the last address did not take it.
     pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
-        let stream = TcpStream::connect(&*self.resolve(address).await?).await.map_err(Failure::network)?;
-        stream.set_nodelay(true).map_err(Failure::network)?;
-        Ok(stream)
+        connect(&self.resolve(address).await?).await
     }
+}
+
+/// A connection to the first of some addresses that takes one.
+///
+/// # Errors
+///
+/// Why the last address did not take it.
+pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+    let stream = TcpStream::connect(addresses).await.map_err(Failure::network)?;
+    stream.set_nodelay(true).map_err(Failure::network)?;
+    Ok(stream)
 }
 
 /// A stream, encrypted or not.

@@ -9,19 +9,23 @@ use std::{
 };
 
 /// Writes a uniquely named file, reads it back, compares, and deletes it. A hung mount, such as NFS without its server, is a timeout and
-/// blocks nothing else.
+/// blocks nothing else. The file is deleted whatever happens, also when the time limit has passed in the meantime; only a program that
+/// is ended in the middle leaves one, whose name begins with `.allswell-`.
+///
+/// Needs the right to write to the directory and to enter it (`chmod u+wx`), and without `write` to list and to enter it (`chmod u+rx`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The directory.
     pub path: PathBuf,
-    /// Whether to write; if not, the directory is only listed.
+    /// Whether to write; if not, the directory is opened and its first entry is read.
     #[serde(default = "yes")]
     pub write: bool,
     /// How much is written, at most 1 MiB.
     #[serde(default = "size")]
     pub size: ByteSize,
-    /// Whether to wait until what was written is on the medium (`fsync`).
+    /// Whether to wait until what was written is on the medium (`fsync`). Without it, a network file system may keep to itself for a while
+    /// that there is no space or quota left.
     #[serde(default)]
     pub sync: bool,
 }
@@ -66,8 +70,8 @@ impl Check for Storage {
     async fn probe(&self) -> Result<Observation, Failure> {
         let path = self.path.clone();
         if !self.write {
-            self.blocking.run(move || fs::read_dir(&path).and_then(|mut entries| entries.next().transpose())).await?.map_err(failure)?;
-            return Ok(Observation::pass());
+            let read = self.blocking.run(move || list(&path)).await?.map_err(failure)?;
+            return Ok(Observation::pass().took("read_ms", read));
         }
         let (size, sync) = (self.size, self.sync);
         let (written, read) = self.blocking.run(move || round_trip(&path, size, sync)).await??;
@@ -83,6 +87,12 @@ impl Drop for Removed<'_> {
         // Where deleting fails there is nobody to tell; the next round says why writing fails.
         let _ = fs::remove_file(self.0);
     }
+}
+
+fn list(directory: &Path) -> io::Result<Duration> {
+    let started = Instant::now();
+    fs::read_dir(directory)?.next().transpose()?;
+    Ok(started.elapsed())
 }
 
 fn round_trip(directory: &Path, size: usize, sync: bool) -> Result<(Duration, Duration), Failure> {
@@ -120,6 +130,11 @@ fn failure(error: io::Error) -> Failure {
         Kind::ReadOnlyFilesystem => Failure::unhealthy("the file system is read-only"),
         Kind::StorageFull => Failure::exhausted("no space is left"),
         Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
+        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("what was mounted there is gone"),
+        // EMFILE and ENFILE: the shortage is on this side.
+        _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
+            Failure::new(FailureClass::Internal, "this machine has no file descriptors left")
+        }
         _ => Failure::unhealthy("the directory cannot be used"),
     }
     .because(error)

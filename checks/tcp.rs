@@ -10,6 +10,9 @@ use tokio::{
 };
 
 /// Opens a connection and closes it again. Waits for a banner when told to.
+///
+/// Needs no rights but the network. Each probe is a connection of its own, that being the question; a server that counts connections without
+/// a word as errors, as `MySQL` does, is better asked by its own kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -61,7 +64,8 @@ impl Check for Tcp {
         let mut chunk = [0; BANNER];
         while !contains(&banner, expected.as_bytes()) {
             let room = BANNER - banner.len();
-            match stream.read(&mut chunk[..room]).await.map_err(Failure::network)? {
+            let read = stream.read(&mut chunk[..room]).await.map_err(Failure::network);
+            match read.map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
                 0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
                 0 => return Err(Failure::unhealthy("the banner is not the expected one")),
                 read => banner.extend_from_slice(&chunk[..read]),

@@ -2,7 +2,10 @@
 
 use crate::contract::{Blocking, BoxError, Failure, FailureClass, InvalidConfig};
 #[cfg(feature = "net")]
-use crate::net::{Address, Dialer, Stream};
+use crate::{
+    net::{Address, Dialer, Stream},
+    opening,
+};
 #[cfg(feature = "sql-server")]
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls::{
@@ -261,11 +264,7 @@ fn unusable(key: &'static str, cause: impl Into<BoxError>) -> Failure {
 /// What the resolver, the network or TLS says.
 #[cfg(feature = "net")]
 pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Stream, Failure> {
-    let stream = dialer.connect(address).await?;
-    Ok(match tls {
-        Some(tls) => Box::new(tls.handshake(&address.host, stream).await?),
-        None => Box::new(stream),
-    })
+    opening::open(dialer, address, tls).await.map(|opened| opened.stream)
 }
 
 /// Whether an error, or what caused it, comes from TLS.

@@ -83,7 +83,7 @@ impl<C: Send> Kept<C> {
     /// Asks on the kept connection, or on a new one when there is none, it has grown old, the answer was a failure, or none came for a
     /// second: a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
     ///
-    /// Adds `connect_ms` when a connection was opened, and `query_ms`.
+    /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not tell by itself how long that took.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         match self.take() {
             Some((mut connection, opened)) if opened.elapsed() < self.max_age.0.0 => {
@@ -134,7 +134,10 @@ impl<C: Send> Kept<C> {
         let opening = Instant::now();
         let mut connection = session.open().await?;
         let opened = Instant::now();
-        let observation = session.ask(&mut connection).await?.took("connect_ms", opened - opening).took("query_ms", opened.elapsed());
+        let mut observation = session.ask(&mut connection).await?.took("query_ms", opened.elapsed());
+        if !observation.values().contains_key("connect_ms") {
+            observation = observation.took("connect_ms", opened - opening);
+        }
         if self.reuse == Reuse::Kept {
             self.put(connection, opened);
         } else {

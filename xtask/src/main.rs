@@ -3,6 +3,7 @@
 mod generate;
 mod run;
 mod servers;
+mod venvs;
 
 use std::{env, process::ExitCode};
 

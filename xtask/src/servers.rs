@@ -1,6 +1,9 @@
 //! The real servers that the tests start: installed from Debian's or Ubuntu's packages when they are missing.
 
-use crate::run::{output, run, say};
+use crate::{
+    run::{output, run, say},
+    venvs,
+};
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
@@ -13,13 +16,22 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
     ("haproxy", &["/usr/sbin/haproxy"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
+    ("nginx", &["/usr/sbin/nginx"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
+    // Debian's Python makes no virtual environments without it.
+    ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
 ];
 
 /// Installs what is missing, or says what to do.
 pub(crate) fn install() -> Result<(), String> {
+    packages()?;
+    venvs::install()
+}
+
+/// What apt installs.
+fn packages() -> Result<(), String> {
     let missing: Vec<&str> =
         SERVERS.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
     if missing.is_empty() {

@@ -2,9 +2,14 @@
 //! costs; and the least rights it needs.
 
 mod azure_blob;
+mod disk;
 mod gcs;
+mod http;
+mod memory;
 mod mysql;
 mod postgres;
 mod rabbitmq;
 mod s3;
 mod sqlite;
+mod storage;
+mod tcp;

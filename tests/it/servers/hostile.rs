@@ -98,6 +98,32 @@ impl Hostile {
         })
     }
 
+    /// Speaks first, a byte after the other, and then waits.
+    pub(crate) fn greeting(words: &'static str) -> Self {
+        Self::new(move |mut stream| {
+            for byte in words.bytes() {
+                let _ = stream.write_all(&[byte]);
+                thread::sleep(std::time::Duration::from_millis(10));
+            }
+            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+        })
+    }
+
+    /// Speaks first, and resets the connection when that was heard.
+    pub(crate) fn greeting_and_resetting(words: &'static str) -> Self {
+        Self::new(move |mut stream| {
+            let _ = stream.write_all(words.as_bytes());
+            // A reset takes with it what was not read yet, and nobody tells when it was.
+            thread::sleep(std::time::Duration::from_millis(500));
+            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(std::time::Duration::ZERO));
+        })
+    }
+
+    /// Speaks first, and for ever.
+    pub(crate) fn endlessly_greeting(words: &'static str) -> Self {
+        Self::new(move |mut stream| while stream.write_all(words.as_bytes()).is_ok() {})
+    }
+
     /// Begins an answer and never ends it.
     pub(crate) fn endless(beginning: &'static [u8], rest: &'static [u8]) -> Self {
         let rest = rest.repeat(64 * 1024);
@@ -137,6 +163,18 @@ impl Hostile {
             let _ = stream.write_all(answer.as_bytes());
         });
         (server, requests)
+    }
+
+    /// Sends every request on to the next of some ports, in turn, and keeps the connection.
+    pub(crate) fn sending_on(ports: Vec<u16>) -> Self {
+        let turn = AtomicUsize::new(0);
+        Self::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                let port = ports[turn.fetch_add(1, Ordering::SeqCst) % ports.len()];
+                let _ = write!(stream, "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/\r\ncontent-length: 0\r\n\r\n");
+            }
+        })
     }
 
     /// Answers every request with the same bytes and keeps the connection.

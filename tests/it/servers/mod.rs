@@ -2,9 +2,12 @@
 
 pub(crate) mod blobs;
 mod certificates;
+mod django;
 mod haproxy;
 pub(crate) mod hostile;
 mod mariadb;
+pub(crate) mod mounts;
+mod nginx;
 mod postgres;
 mod process;
 pub(crate) mod proxy;
@@ -14,10 +17,12 @@ pub(crate) mod s3;
 mod tls_front;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use django::django;
 pub(crate) use haproxy::haproxy;
 pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
+pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
-pub(crate) use process::Server;
+pub(crate) use process::{Server, as_nobody, own};
 pub(crate) use rabbitmq::rabbitmq;
 pub(crate) use redis::{redis, redis_with_tls};
 pub(crate) use tls_front::{tls_front, tls_front_for_known_clients};

@@ -161,8 +161,18 @@ pub(super) fn as_user(user: &str, directory: &Path, program: &Path) -> Command {
     command
 }
 
+/// A program, run as nobody where this is root: a user who has no rights but those that files give.
+pub(crate) fn as_nobody(program: &Path) -> Command {
+    if !rustix::process::getuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(program);
+    command
+}
+
 /// Gives a file to a user, where this is root.
-pub(super) fn own(user: &str, path: &Path) {
+pub(crate) fn own(user: &str, path: &Path) {
     if !rustix::process::getuid().is_root() {
         return;
     }
@@ -178,4 +188,11 @@ pub(super) fn newest(before: &str, after: &str) -> PathBuf {
     let mut found: Vec<PathBuf> = versions.flatten().map(|entry| entry.path().join(after)).filter(|path| path.exists()).collect();
     found.sort();
     found.pop().unwrap_or_else(|| panic!("no {before}/*/{after}; run `cargo xtask servers`"))
+}
+
+/// A program of a virtual environment that `cargo xtask servers` made.
+pub(super) fn in_venv(name: &str, program: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers").join(name).join("bin").join(program);
+    assert!(path.exists(), "no {}; run `cargo xtask servers`", path.display());
+    path
 }

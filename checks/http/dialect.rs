@@ -1,0 +1,278 @@
+//! The wire formats of other health checks, read as statuses by name.
+
+use super::upstream::{Status, Upstream};
+use crate::contract::{prelude::*, strip_user_info};
+use hyper::StatusCode;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A system whose report an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Dialect {
+    /// allswell itself.
+    Allswell,
+    /// ASP.NET Core: its plain text, or the JSON for Xabaril's user interface.
+    Aspnet,
+    /// django-health-check, version 3 or 4.
+    Django,
+    /// The Internet-Draft "Health Check Response Format for HTTP APIs".
+    #[serde(rename = "health+json")]
+    HealthJson,
+    /// `MicroProfile` Health: Quarkus, Open Liberty, Helidon, `WildFly`.
+    Microprofile,
+    /// Spring Boot's actuator.
+    Spring,
+}
+
+impl Dialect {
+    /// What to ask for: some servers would answer with a page for people.
+    pub(super) const fn accept(self) -> &'static str {
+        match self {
+            Self::HealthJson => "application/health+json, application/json;q=0.9, */*;q=0.5",
+            _ => "application/json, */*;q=0.5",
+        }
+    }
+
+    /// Whether a body that comes with a status which is not expected may be a report: Django's has no mark of its own.
+    pub(super) fn comes_with(self, status: StatusCode) -> bool {
+        self != Self::Django || status == StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    /// The name, as it is configured.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Allswell => "allswell",
+            Self::Aspnet => "aspnet",
+            Self::Django => "django",
+            Self::HealthJson => "health+json",
+            Self::Microprofile => "microprofile",
+            Self::Spring => "spring",
+        }
+    }
+
+    /// Reads a whole body; `json` is the same, where it is JSON.
+    pub(super) fn read(self, body: &[u8], json: Option<&Value>) -> Option<Upstream> {
+        let Some(json) = json else {
+            let word = std::str::from_utf8(body).ok()?.trim();
+            let known = self == Self::Aspnet && ["Healthy", "Degraded", "Unhealthy"].contains(&word);
+            return known.then(|| Upstream { verdict: Some(Status::of(word)), components: BTreeMap::new() });
+        };
+        let mut found = Found::default();
+        if self == Self::Django {
+            for (name, said) in json.as_object()? {
+                found.add(name, django(said.as_str()?));
+            }
+            return Some(Upstream { verdict: None, components: found.0 });
+        }
+        let verdict = Status::member(json)?;
+        match self {
+            Self::Allswell => found.all(&json["components"], |one| Status::member(one).filter(|_| one["muted"] != true)),
+            Self::Aspnet => found.all(&json["entries"], Status::member),
+            Self::HealthJson => found.all(&json["checks"], |readings| match readings {
+                Value::Array(readings) => readings.iter().filter_map(Status::member).max(),
+                reading => Status::member(reading),
+            }),
+            Self::Microprofile => {
+                for check in json["checks"].as_array().into_iter().flatten() {
+                    if let (Some(name), Some(status)) = (check["name"].as_str(), Status::member(check)) {
+                        found.add(name, status);
+                    }
+                }
+            }
+            // The second version of the actuator's format has `details`.
+            _ => found.spring(if json["components"].is_object() { &json["components"] } else { &json["details"] }, ""),
+        }
+        Some(Upstream { verdict: Some(verdict), components: found.0 })
+    }
+}
+
+/// `OK` (4) or `working` (3) is well; warnings alone, a line each, are a warning.
+fn django(said: &str) -> Status {
+    let warns = |line: &str| line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("warning:"));
+    match said {
+        "OK" | "working" => Status::Pass,
+        _ if !said.is_empty() && said.lines().all(warns) => Status::Warn,
+        _ => Status::Fail,
+    }
+}
+
+/// Names are somebody else's text: short, on one line, and without a URL's user-info.
+#[derive(Default)]
+struct Found(BTreeMap<String, Status>);
+
+impl Found {
+    const NAME: usize = 80;
+
+    fn add(&mut self, name: &str, status: Status) {
+        let clean: String = strip_user_info(name).chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::NAME).collect();
+        // Names that become the same are as bad as the worst of them.
+        let entry = self.0.entry(clean).or_insert(status);
+        *entry = status.max(*entry);
+    }
+
+    fn all(&mut self, members: &Value, status: impl Fn(&Value) -> Option<Status>) {
+        for (name, member) in members.as_object().into_iter().flatten() {
+            if let Some(status) = status(member) {
+                self.add(name, status);
+            }
+        }
+    }
+
+    /// A component may be made of others; then these count.
+    fn spring(&mut self, members: &Value, above: &str) {
+        for (name, member) in members.as_object().into_iter().flatten() {
+            let name = format!("{above}{name}");
+            match (member.get("components"), Status::member(member)) {
+                (Some(inner), _) if inner.is_object() => self.spring(inner, &format!("{name}/")),
+                (_, Some(status)) => self.add(&name, status),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, json};
+
+    /// The failure, the warning, or "well"; and what is observed.
+    fn judged(dialect: Dialect, body: &Value, expected: bool) -> (String, Value) {
+        let upstream = dialect.read(body.to_string().as_bytes(), Some(body)).expect("it is a report");
+        let said = match upstream.judge(expected) {
+            Ok(warning) => warning.unwrap_or_else(|| "well".to_owned()),
+            Err(failure) => failure.to_string(),
+        };
+        (said, upstream.observed().into())
+    }
+
+    #[test]
+    fn django_health_check_is_read_in_both_versions() {
+        let well = json!({ "Database(alias='default')": "OK", "Cache backend: default": "working" });
+        assert_eq!(judged(Dialect::Django, &well, true).0, "well");
+        assert_eq!(judged(Dialect::Django, &well, false).0, "well", "it has nothing to say about a 500");
+        let bad = json!({ "Boom()": "Unknown Error: unknown error", "Disk": "Warning: 95 %", "Database": "OK" });
+        let (said, observed) = judged(Dialect::Django, &bad, false);
+        assert_eq!(said, "unhealthy: the report fails: Boom()");
+        assert_eq!(observed, json!({ "Boom()": "fail", "Disk": "warn", "Database": "pass" }));
+        let not_critical = json!({ "NonCrit": "unknown error: Oops", "DatabaseBackend": "working" });
+        assert_eq!(judged(Dialect::Django, &not_critical, true).0, "the report warns: NonCrit");
+        let warnings = json!({ "BoomW": "warning: w1
+warning: w2", "Disk": "working" });
+        assert_eq!(judged(Dialect::Django, &warnings, false).0, "unhealthy: the report fails: BoomW");
+        assert_eq!(
+            django(
+                "warning: w1
+unknown error: e2"
+            ),
+            Status::Fail
+        );
+    }
+
+    #[test]
+    fn every_other_dialect_is_read() {
+        for (dialect, body, expected, sentence) in [
+            (
+                Dialect::Spring,
+                json!({ "status": "DOWN", "components": {
+                    "db": { "status": "DOWN", "details": { "error": "secret" } },
+                    "broker": { "status": "DOWN", "components": { "us1": { "status": "UP" }, "us2": { "status": "OUT_OF_SERVICE" } } },
+                    "mail": { "status": "UNKNOWN" },
+                    "diskSpace": { "status": "UP" },
+                } }),
+                false,
+                "unhealthy: the report fails: broker/us2, db",
+            ),
+            (Dialect::Spring, json!({ "status": "DOWN" }), false, "unhealthy: the report fails without saying what"),
+            (Dialect::Spring, json!({ "status": "UP", "details": { "db": { "status": "UP" } } }), true, "well"),
+            (Dialect::Spring, json!({ "status": "DEGRADED" }), true, "the report warns without saying what"),
+            (
+                Dialect::Microprofile,
+                json!({ "status": "DOWN", "checks": [{ "name": "db", "status": "DOWN" }, { "name": "q", "status": "UP" }] }),
+                false,
+                "unhealthy: the report fails: db",
+            ),
+            (
+                Dialect::Aspnet,
+                json!({ "status": "Degraded", "entries": { "x": { "status": "Degraded" }, "y": { "status": "Healthy" } } }),
+                true,
+                "the report warns: x",
+            ),
+            (
+                Dialect::Aspnet,
+                json!({ "status": "Unhealthy", "entries": { "x": { "status": "Unhealthy" } } }),
+                true,
+                "unhealthy: the report fails: x",
+            ),
+            (
+                Dialect::HealthJson,
+                json!({ "status": "fail", "checks": {
+                    "db:time": [{ "status": "pass" }, { "status": "Down" }],
+                    "cpu:utilization": [{ "status": "warn" }],
+                    "uptime": [{ "observedValue": 7 }],
+                } }),
+                false,
+                "unhealthy: the report fails: db:time",
+            ),
+            (Dialect::HealthJson, json!({ "status": "up" }), true, "well"),
+            (
+                Dialect::Allswell,
+                json!({ "status": "warn", "components": {
+                    "cache": { "status": "fail", "critical": false },
+                    "db": { "status": "pass" },
+                    "old": { "status": "fail", "muted": true },
+                } }),
+                true,
+                "the report warns: cache",
+            ),
+        ] {
+            assert_eq!(judged(dialect, &body, expected).0, sentence, "{dialect:?}: {body}");
+        }
+        let plain = |text: &str| Dialect::Aspnet.read(text.as_bytes(), None).and_then(|upstream| upstream.verdict);
+        assert_eq!(
+            (
+                plain(
+                    "Degraded
+"
+                ),
+                plain("Fine")
+            ),
+            (Some(Status::Warn), None)
+        );
+    }
+
+    #[test]
+    fn what_is_no_report_is_none() {
+        for (dialect, body) in [
+            (Dialect::Django, json!({ "status": 1 })),
+            (Dialect::Django, json!([])),
+            (Dialect::Spring, json!({ "status": true })),
+            (Dialect::HealthJson, json!({ "checks": {} })),
+            (Dialect::Allswell, json!("pass")),
+        ] {
+            assert_eq!(dialect.read(body.to_string().as_bytes(), Some(&body)), None, "{dialect:?}: {body}");
+        }
+        assert_eq!(Dialect::Spring.read(b"UP", None), None);
+    }
+
+    #[test]
+    fn what_is_carried_is_bounded_and_clean() {
+        let many: Map<String, Value> = (0..1000).map(|number| (format!("a{number:03}"), "OK".into())).collect();
+        let mut many = Value::Object(many);
+        many["http://a:secret@db/
+1"] = "broken".into();
+        many[&"z".repeat(10_000)] = "broken".into();
+        for number in 0..10 {
+            many[format!("bad{number}")] = "broken: secret".into();
+        }
+        let (said, observed) = judged(Dialect::Django, &many, false);
+        assert_eq!(said, "unhealthy: the report fails: bad0, bad1, bad2, bad3, bad4 and 7 more");
+        let observed = observed.as_object().expect("a table").clone();
+        assert_eq!(observed.len(), Upstream::OBSERVED);
+        assert!(observed.keys().all(|name| name.chars().count() <= Found::NAME && !name.contains(['\n', '\r'])));
+        assert_eq!(observed.values().filter(|status| *status == "fail").count(), 12, "the worst are carried");
+        assert!(!json!(observed).to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,158 @@
+//! A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
+
+use super::{expectation::BODY, request::Place};
+use crate::{
+    contract::prelude::*,
+    meter::{Meter, Metered, TOO_LONG},
+    net::Dialer,
+    opening::{self, Expiry, Phases},
+    tls::{self, Tls},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http1::{Builder, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    error::Error,
+    future::poll_fn,
+    io, mem,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
+const EXCHANGE: usize = 1 << 20;
+
+/// How large the head of an answer may be.
+const HEAD: usize = 64 * 1024;
+
+/// How long the end of a body is waited for of which nothing is expected: an answer that is streamed for ever is an answer all the same.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+type Driver = Connection<TokioIo<Metered>, Empty<Bytes>>;
+
+/// A connection to one place.
+pub struct Link {
+    pub(super) place: Place,
+    pub(super) expiry: Option<Expiry>,
+    phases: Phases,
+    meter: Meter,
+    sender: SendRequest<Empty<Bytes>>,
+    /// None when the connection cannot be used again.
+    driver: Option<Driver>,
+}
+
+/// A body, or its first 64 KiB.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) bytes: Vec<u8>,
+    pub(super) whole: bool,
+}
+
+impl Link {
+    pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls) -> Result<Self, Failure> {
+        let opened = opening::open(dialer, &place.address, place.encrypted.then_some(tls)).await?;
+        let meter = Meter::new(EXCHANGE);
+        let stream = Metered::new(opened.stream, meter.clone());
+        let (sender, driver) = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.map_err(failure)?;
+        Ok(Self { place, expiry: opened.expiry, phases: opened.phases, meter, sender, driver: Some(driver) })
+    }
+
+    /// Whether another request may be sent, as far as one can know without trying.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.driver.is_some()
+    }
+
+    /// How long the phases of the opening took; told once.
+    pub(super) fn take_phases(&mut self) -> Phases {
+        mem::take(&mut self.phases)
+    }
+
+    /// Sends a request and reads the head of the answer.
+    pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        self.meter.refill(EXCHANGE);
+        let answer = self.sender.send_request(request);
+        alongside(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
+    }
+
+    /// Reads a body up to its end or up to 64 KiB. Read to its end, it leaves the connection to the next request.
+    pub(super) async fn read(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
+        let mut beginning = Beginning::default();
+        self.read_into(&mut beginning, &mut body).await?;
+        Ok(beginning)
+    }
+
+    /// Reads a body of which nothing is expected, as far as it is short in length and time; a longer one costs the connection.
+    pub(super) async fn glance(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
+        let mut beginning = Beginning::default();
+        if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
+            read?;
+        } else {
+            self.driver = None;
+        }
+        Ok(beginning)
+    }
+
+    async fn read_into(&mut self, beginning: &mut Beginning, body: &mut Incoming) -> Result<(), Failure> {
+        while let Some(frame) = alongside(&mut self.driver, body.frame()).await {
+            beginning.bytes.extend_from_slice(frame.map_err(broken_off)?.data_ref().map_or(&[][..], |data| data));
+            if beginning.bytes.len() > BODY {
+                beginning.bytes.truncate(BODY);
+                self.driver = None;
+                return Ok(());
+            }
+        }
+        beginning.whole = true;
+        // The server may have said that this was the last answer.
+        if alongside(&mut self.driver, self.sender.ready()).await.is_err() {
+            self.driver = None;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for `work` and drives the connection on which it waits.
+async fn alongside<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
+        if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
+            *driver = None;
+        }
+        match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// In the middle of an answer an end is not an answer's absence.
+fn broken_off(error: hyper::Error) -> Failure {
+    if tls::is_tls(&error) { failure(error) } else { Failure::protocol(error).saying("the answer broke off in the middle") }
+}
+
+fn failure(error: hyper::Error) -> Failure {
+    if tls::is_tls(&error) {
+        return tls::failure(error);
+    }
+    if error.is_parse() {
+        // The method that would tell is there for servers alone.
+        let too_large = error.to_string() == "message head is too large";
+        return Failure::protocol(error).saying(if too_large { "the head of the answer is too large" } else { "the answer is not HTTP" });
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return Failure::unreachable(error).saying("connection closed before an answer");
+    }
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
+        Some(io) => Failure::network(io::Error::new(io.kind(), error)),
+        None => Failure::protocol(error),
+    }
+}

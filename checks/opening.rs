@@ -1,0 +1,77 @@
+//! Opens a connection, and tells how long each phase of it took and until when the peer's certificate is valid.
+
+use crate::{
+    contract::{Failure, milliseconds},
+    net::{self, Address, Dialer, Stream},
+    tls::Tls,
+};
+use rustls::{
+    CertificateError, Error, RootCertStore,
+    client::verify_server_cert_signed_by_trust_anchor,
+    pki_types::{CertificateDer, UnixTime},
+    server::ParsedCertificate,
+};
+use std::{net::IpAddr, time::Duration};
+use tokio::time::Instant;
+
+/// A connection, and what its opening told.
+pub struct Opened {
+    /// What is read and written.
+    pub stream: Stream,
+    /// What took time.
+    pub phases: Phases,
+    /// Of the peer's own certificate, where there is TLS.
+    pub expiry: Option<Expiry>,
+}
+
+/// What took time before a connection could be used, by the name under which it is observed: the whole, `connect_ms`, and its parts
+/// `resolve_ms`, where there is a name, and `tls_ms`, where there is TLS.
+pub type Phases = Vec<(&'static str, Duration)>;
+
+/// Opens a connection, encrypted or not.
+///
+/// # Errors
+///
+/// What the resolver, the network or TLS says, with the phases until then.
+pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Opened, Failure> {
+    let mut phases = Phases::new();
+    let began = Instant::now();
+    let addresses = dialer.resolve(address).await?;
+    if address.host.parse::<IpAddr>().is_err() {
+        phases.push(("resolve_ms", began.elapsed()));
+    }
+    let until_then = |failure: Failure| phases.iter().fold(failure, |failure, (name, took)| failure.with(*name, milliseconds(*took)));
+    let stream = net::connect(&addresses).await.map_err(until_then)?;
+    let Some(tls) = tls else {
+        phases.push(("connect_ms", began.elapsed()));
+        return Ok(Opened { stream: Box::new(stream), phases, expiry: None });
+    };
+    let connected = Instant::now();
+    let stream = tls.handshake(&address.host, stream).await.map_err(until_then)?;
+    phases.extend([("tls_ms", connected.elapsed()), ("connect_ms", began.elapsed())]);
+    let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of(chain.first()?));
+    Ok(Opened { stream: Box::new(stream), phases, expiry })
+}
+
+/// When a certificate expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry(UnixTime);
+
+impl Expiry {
+    /// Asks the verifier, as of the end of time: it says since when the certificate has been expired, and says it before anything else.
+    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let certificate = ParsedCertificate::try_from(certificate).ok()?;
+        let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
+        match verify_server_cert_signed_by_trust_anchor(&certificate, &RootCertStore::empty(), &[], end_of_time, &[]) {
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => Some(Self(not_after)),
+            _ => None,
+        }
+    }
+
+    /// Whole days until then; negative when it has passed.
+    #[must_use]
+    pub fn days_left(self) -> i64 {
+        let seconds = |time: UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        (seconds(self.0) - seconds(UnixTime::now())).div_euclid(24 * 60 * 60)
+    }
+}

@@ -1,0 +1,375 @@
+//! `http`, against nginx, Django, django-health-check, allswell itself, and servers that misbehave.
+
+use crate::{
+    helpers::{Allswell, eventually},
+    probing::{Case, Probed, assert_failures},
+    servers::{
+        Certificates, Server, django,
+        hostile::{BlackHole, Hostile},
+        nginx,
+        proxy::Proxy,
+        tls_front, tls_front_for_known_clients,
+    },
+};
+use serde_json::json;
+use std::time::Instant;
+
+/// A table for a path on a port, with more keys.
+fn table(port: u16, path: &str, more: &str) -> String {
+    format!("kind = \"http\"\nurl = \"http://127.0.0.1:{port}{path}\"\n{more}")
+}
+
+fn encrypted(port: u16, path: &str, certificates: &Certificates, more: &str) -> String {
+    let authority = certificates.authority.display();
+    format!("kind = \"http\"\nurl = \"https://localhost:{port}{path}\"\ntls.ca_file = \"{authority}\"\n{more}")
+}
+
+#[test]
+fn everything_about_a_real_server() {
+    let (mut server, tls_port, certificates) = nginx();
+    failures(&server);
+    expectations(&server);
+    tls(&server, tls_port, &certificates);
+    redirects(&server, tls_port, &certificates);
+    cost(&server, tls_port, &certificates);
+    dropped_probes_leave_nothing(&server, tls_port, &certificates);
+
+    let kept = Probed::new(&table(server.port, "/", ""));
+    kept.pass();
+    server.kill();
+    server.restart();
+    kept.pass();
+    server.pause();
+    assert_failures(&[Case::new("paused", table(server.port, "/", "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", table(server.port, "/", ""), "unreachable", "connection refused")]);
+}
+
+fn failures(server: &Server) {
+    let port = server.port;
+    let cut = |bytes| {
+        let proxy = Proxy::to(port);
+        proxy.cut_after(bytes);
+        proxy.port
+    };
+    assert_failures(&[
+        Case::new("refused", table(1, "/", ""), "unreachable", "connection refused"),
+        Case::new("black hole", table(BlackHole::new().port, "/", "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("silent", table(Hostile::silent().port(), "/", "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("closes", table(Hostile::hanging_up().port(), "/", ""), "unreachable", "connection closed before an answer"),
+        Case::new("resets", table(Hostile::resetting().port(), "/", ""), "unreachable", "connection reset"),
+        Case::new("another protocol", table(Hostile::babbling().port(), "/", ""), "protocol", "the answer is not HTTP"),
+        Case::new("breaks off in the head", table(cut(20), "/", ""), "protocol", "the connection broke off in the middle"),
+        Case::new(
+            "breaks off in the body",
+            table(cut(400), "/large", "expect_body = \"y\""),
+            "protocol",
+            "the answer broke off in the middle",
+        ),
+        Case::new("status", table(port, "/down", ""), "unhealthy", "answered 503 Service Unavailable"),
+        Case::new("missing", table(port, "/none", ""), "unhealthy", "answered 404 Not Found"),
+        Case::new("credentials", table(port, "/secret", ""), "rejected", "answered 401 Unauthorized"),
+        Case::new("redirect", table(port, "/moved", ""), "unhealthy", "answered 302 Found"),
+    ]);
+    let refused = Probed::new("kind = \"http\"\nurl = \"http://localhost:1/\"").fail();
+    assert!(refused.values()["resolve_ms"].is_number(), "what was observed until then: {refused:?}");
+    let failure = Probed::new(&table(port, "/down", "")).fail();
+    assert_eq!(failure.values()["status_code"], 503);
+    assert!(failure.values()["first_byte_ms"].is_number());
+}
+
+fn expectations(server: &Server) {
+    let with = |path: &str, more: &str| Probed::new(&table(server.port, path, more));
+    with("/", "expect_body = \"all is well\"").pass();
+    with("/empty", "expect_status = [\"204\"]").pass();
+    with("/none", "expect_status = [\"404\"]").pass();
+    with("/", "method = \"HEAD\"\nexpect_headers = { server = \"nginx\", Content-Length = \"12\", etag = \"\" }").pass();
+    with("/json", "expect_json = { \"/status\" = \"ok\", \"/workers/0/ready\" = true }").pass();
+    assert_eq!(with("/", "warn_after = \"0s\"").pass().warning(), Some("the answer took longer than 0s"));
+    let wrong = |what, path: &str, more: &str, message| Case::new(what, table(server.port, path, more), "unhealthy", message);
+    assert_failures(&[
+        wrong("body", "/", "expect_body = \"ALL IS WELL\"", "the expected text is not in the body"),
+        wrong("header", "/", "expect_headers = { Server = \"Apache\" }", "the header server is not the expected one"),
+        wrong("no header", "/", "expect_headers = { x-none = \"\" }", "there is no header x-none"),
+        wrong("JSON", "/json", "expect_json = { \"/status\" = \"well\" }", "the body's /status is not the expected value"),
+        wrong("no such value", "/json", "expect_json = { \"/workers/1/ready\" = true }", "the body has no /workers/1/ready"),
+        wrong("no JSON", "/", "expect_json = { \"/status\" = \"ok\" }", "the body is not JSON of at most 64 KiB"),
+        wrong("too long", "/large", "expect_json = { \"/status\" = \"ok\" }", "the body is not JSON of at most 64 KiB"),
+        wrong("no report", "/", "dialect = \"spring\"", "the body is not a report of the dialect spring"),
+    ]);
+}
+
+fn tls(server: &Server, tls_port: u16, certificates: &Certificates) {
+    let old = tempfile::tempdir().expect("a folder");
+    let expired = Certificates::expired(old.path());
+    let (old_front, front) = (tls_front(server.port, &expired), tls_front(server.port, certificates));
+    let known = tls_front_for_known_clients(server.port, certificates);
+    let untrusted = format!("kind = \"http\"\nurl = \"https://localhost:{tls_port}/\"\n");
+    let by_address = encrypted(tls_port, "/", certificates, "").replace("localhost:", "127.0.0.1:");
+    assert_failures(&[
+        Case::new("plain to a TLS port", table(front, "/", ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("plain to nginx's TLS port", table(tls_port, "/", ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("TLS to a plain port", encrypted(server.port, "/", certificates, ""), "tls", "the port does not speak TLS"),
+        Case::new("unknown CA", untrusted, "tls", "the certificate's issuer is not trusted here"),
+        Case::new("another name", by_address, "tls", "the certificate is for another name"),
+        Case::new("expired", encrypted(old_front, "/", &expired, ""), "tls", "the certificate has expired"),
+        Case::new("no certificate of ours", encrypted(known, "/", certificates, ""), "tls", "the server wants a certificate of ours"),
+    ]);
+    let secure = Probed::new(&encrypted(tls_port, "/", certificates, ""));
+    let first = secure.pass();
+    let number = |name: &str| first.values()[name].as_f64().expect("a number");
+    for phase in ["resolve_ms", "tls_ms"] {
+        assert!(number(phase) > 0.0 && number(phase) <= number("connect_ms"), "{first:?}");
+    }
+    // The certificate ends with the century.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
+    let expected = i64::try_from((4_070_908_800 - now) / 86_400).expect("days");
+    assert!((expected - 1..=expected).contains(&first.values()["certificate_days_left"].as_i64().expect("days")), "{first:?}");
+    let second = secure.pass();
+    assert!(second.values().contains_key("certificate_days_left"), "it is kept with the connection: {second:?}");
+    for phase in ["resolve_ms", "connect_ms", "tls_ms"] {
+        assert!(!second.values().contains_key(phase), "no connection was opened: {second:?}");
+    }
+    let plain = Probed::new(&table(server.port, "/", "")).pass();
+    for absent in ["certificate_days_left", "resolve_ms", "tls_ms"] {
+        assert!(!plain.values().contains_key(absent), "{plain:?}");
+    }
+}
+
+fn redirects(server: &Server, tls_port: u16, certificates: &Certificates) {
+    let follow = "follow_redirects = true\n";
+    let with = |path: &str, more: &str| table(server.port, path, &format!("{follow}{more}"));
+    Probed::new(&with("/moved", "expect_body = \"ok\"")).pass();
+    Probed::new(&with("/deeper", "expect_body = \"deeper\"")).pass();
+    let trusted = format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
+    let encrypting = Probed::new(&with("/encrypt", &format!("{trusted}expect_json = {{ \"/status\" = \"ok\" }}")));
+    assert!(encrypting.observed("certificate_days_left").is_number(), "it is that of the server whose answer counts");
+    let secrets = "username = \"app\"\npassword = \"secret\"\nheaders = { x-token = \"token\" }\n";
+    // Debug prints no more than class and sentence; the server tells what it has seen.
+    Probed::new(&table(server.port, "/echo", &format!("{secrets}expect_headers = {{ x-seen = \"Basic YXBwOnNlY3JldA==token\" }}"))).pass();
+    assert_failures(&[
+        Case::new("for ever", with("/round", ""), "unhealthy", "more than 5 redirects"),
+        Case::new(
+            "from HTTPS to HTTP",
+            encrypted(tls_port, "/downgrade", certificates, follow),
+            "unhealthy",
+            "redirects from https to http, which is not followed",
+        ),
+        Case::new(
+            "secrets stay",
+            with("/elsewhere", &format!("{secrets}expect_headers = {{ x-seen = \"\" }}")),
+            "unhealthy",
+            "there is no header x-seen",
+        ),
+        Case::new("untrusted", with("/encrypt", ""), "tls", "the certificate's issuer is not trusted here"),
+    ]);
+}
+
+fn cost(server: &Server, tls_port: u16, certificates: &Certificates) {
+    for (upstream, encrypt) in [(server.port, false), (tls_port, true)] {
+        let proxy = Proxy::to(upstream);
+        // A body with a length, one without, none, and redirects on the same server and to another.
+        for (path, more, requests) in [
+            ("/", "", 1),
+            ("/chunked", "expect_headers = { transfer-encoding = \"chunked\" }", 1),
+            ("/chunked", "expect_body = \"well\"", 1),
+            ("/empty", "", 1),
+            ("/none", "expect_status = [\"404\"]", 1),
+            ("/", "method = \"HEAD\"", 1),
+            ("/moved", "follow_redirects = true", 2),
+        ] {
+            let probed =
+                Probed::new(&if encrypt { encrypted(proxy.port, path, certificates, more) } else { table(proxy.port, path, more) });
+            probed.pass();
+            let (connections, trips, [_, accepted, asked]) = (proxy.connections(), proxy.round_trips(), server.nginx_counters());
+            probed.passes(100);
+            assert_eq!(proxy.connections(), connections, "{path} {more}: a kept connection");
+            assert_eq!(proxy.round_trips() - trips, 100 * requests, "{path} {more}");
+            let [_, accepted_then, asked_then] = server.nginx_counters();
+            // The second one asks for the counters.
+            assert_eq!((accepted_then - accepted, asked_then - asked), (1, 100 * requests as u64 + 1), "{path} {more}");
+        }
+    }
+    let [open, accepted, _] = server.nginx_counters();
+    let elsewhere = Probed::new(&table(server.port, "/elsewhere", "follow_redirects = true"));
+    elsewhere.passes(100);
+    assert_eq!(server.nginx_counters()[1] - accepted, 3, "a connection for each server, and the one for the counters");
+    drop(elsewhere);
+    // A server that says goodbye with every answer, and a body that is too long: a new connection each time, and none is left open.
+    for path in ["/last", "/large"] {
+        let probed = Probed::new(&table(server.port, path, ""));
+        for _ in 0..3 {
+            assert!(probed.observed("connect_ms").is_number(), "{path}");
+            eventually("no connection is left", || (server.nginx_counters()[0] <= open).then_some(()));
+        }
+    }
+}
+
+fn dropped_probes_leave_nothing(server: &Server, tls_port: u16, certificates: &Certificates) {
+    for table in [
+        table(server.port, "/chunked", ""),
+        table(server.port, "/elsewhere", "follow_redirects = true"),
+        encrypted(tls_port, "/chunked", certificates, ""),
+    ] {
+        let probed = Probed::new(&table);
+        // How many there are depends on how soon what arrives.
+        assert!(probed.drop_at_every_await(false) > 0);
+        assert!(probed.drop_at_every_await(true) > 0);
+        probed.pass();
+        drop(probed);
+        eventually("no connection is left", || (server.nginx_counters()[0] == 0).then_some(()));
+    }
+}
+
+#[test]
+fn endless_answers_are_bounded() {
+    let with = |server: Hostile, more: &str| table(server.port(), "/", more);
+    let body = "expect_body = \"none\"";
+    assert_failures(&[
+        Case::new(
+            "endless headers",
+            with(Hostile::endless(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"), ""),
+            "protocol",
+            "the head of the answer is too large",
+        ),
+        Case::new(
+            "an endless header",
+            with(Hostile::endless(b"HTTP/1.1 200 OK\r\nx: ", b"y"), ""),
+            "protocol",
+            "the head of the answer is too large",
+        ),
+        Case::new(
+            "an endless status",
+            with(Hostile::endless(b"HTTP/1.1 200 ", b"y"), ""),
+            "protocol",
+            "the head of the answer is too large",
+        ),
+        Case::new("endless 1xx", with(Hostile::endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), ""), "protocol", "the answer is too long"),
+        Case::new(
+            "an endless body",
+            with(Hostile::endless(b"HTTP/1.1 200 OK\r\n\r\n", b"y"), body),
+            "unhealthy",
+            "the expected text is not in the body",
+        ),
+        Case::new(
+            "an endless body in small chunks",
+            with(Hostile::endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\ny\r\n"), body),
+            "unhealthy",
+            "the expected text is not in the body",
+        ),
+        Case::new(
+            "an endless size of a chunk",
+            with(Hostile::endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"0"), body),
+            "protocol",
+            "the answer broke off in the middle",
+        ),
+        Case::new(
+            "a slow body that counts",
+            with(Hostile::answering("HTTP/1.1 200 OK\r\n\r\nslow"), "timeout = \"1s\"\nexpect_body = \"none\""),
+            "timeout",
+            "no answer within 1s",
+        ),
+        Case::new(
+            "a slow body of a failure",
+            with(Hostile::answering("HTTP/1.1 500 No\r\n\r\nslow"), ""),
+            "unhealthy",
+            "answered 500 Internal Server Error",
+        ),
+        Case::new(
+            "a body that breaks off",
+            with(Hostile::listening("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nonly").0, ""),
+            "protocol",
+            "the answer broke off in the middle",
+        ),
+    ]);
+    for (what, server) in [
+        ("an endless body", Hostile::endless(b"HTTP/1.1 200 OK\r\n\r\n", b"y")),
+        ("a slow body", Hostile::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")),
+        ("a large body", Hostile::answering("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")),
+        (
+            "1xx before",
+            Hostile::answering("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ),
+    ] {
+        let probed = Probed::new(&table(server.port(), "/", ""));
+        let start = Instant::now();
+        probed.passes(2);
+        assert!(start.elapsed().as_secs() < 5, "{what} decides nothing");
+    }
+}
+
+#[test]
+fn a_server_that_sends_elsewhere_each_time_fills_no_memory() {
+    let well = Hostile::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let elsewhere: Vec<Proxy> = std::iter::repeat_with(|| Proxy::to(well.port())).take(20).collect();
+    let wandering = Hostile::sending_on(elsewhere.iter().map(|proxy| proxy.port).collect());
+    let probed = Probed::new(&table(wandering.port(), "/", "follow_redirects = true"));
+    probed.passes(40);
+    assert_eq!(wandering.accepted(), 1, "its own connection is kept");
+    let open = || elsewhere.iter().map(Proxy::open).sum::<usize>();
+    eventually("five are left", || (open() == 5).then_some(()));
+}
+
+#[test]
+fn a_django_app_behind_no_load_balancer_is_understood() {
+    let (wary, trusting, debugging) = (django(&[]), django(&["trust"]), django(&["debug"]));
+    let name = "host = \"www.example.com\"\n";
+    let told = format!("{name}forwarded_proto = \"https\"\n");
+    let rejects = "the app rejects this Host: add it to ALLOWED_HOSTS or set `host`";
+    assert_failures(&[
+        Case::new("the Host", table(wary.port, "/", ""), "unhealthy", rejects),
+        Case::new("the name that every machine has", table(wary.port, "/", "").replace("127.0.0.1", "localhost"), "unhealthy", rejects),
+        Case::new("another Host", table(wary.port, "/", "host = \"other.example.com\""), "unhealthy", "answered 400 Bad Request"),
+        Case::new("another Host, told by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
+        Case::new(
+            "HTTPS",
+            table(wary.port, "/", name),
+            "unhealthy",
+            "the app redirects to HTTPS: set `forwarded_proto = \"https\"` or exempt the path",
+        ),
+        Case::new(
+            "HTTPS in spite of what is said",
+            table(wary.port, "/", &told),
+            "unhealthy",
+            "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path",
+        ),
+        Case::new(
+            "CSRF",
+            table(wary.port, "/open/", &format!("{name}method = \"POST\"")),
+            "rejected",
+            "the app's CSRF protection refuses the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS",
+        ),
+        Case::new("another status", table(wary.port, "/open/none", name), "unhealthy", "answered 404 Not Found"),
+        Case::new(
+            "its health",
+            table(wary.port, "/open/ill/", &format!("{name}dialect = \"django\"")),
+            "unhealthy",
+            "the report fails: Database(alias='nope')",
+        ),
+    ]);
+    Probed::new(&table(trusting.port, "/", &format!("{told}expect_body = \"home\""))).pass();
+    Probed::new(&table(wary.port, "/open/", &format!("{name}expect_body = \"open\""))).pass();
+    Probed::new(&table(wary.port, "/open", &format!("{name}follow_redirects = true\nexpect_body = \"open\""))).fail();
+    Probed::new(&table(trusting.port, "/open", &format!("{told}follow_redirects = true\nexpect_body = \"open\""))).pass();
+    let health = |path: &str| Probed::new(&table(wary.port, path, &format!("{name}dialect = \"django\"")));
+    let well = health("/open/health/").pass();
+    assert_eq!(well.values()["upstream"], json!({ "Cache(alias='default')": "pass", "Database(alias='default')": "pass" }));
+    let ill = health("/open/ill/").fail();
+    assert_eq!(ill.values()["upstream"], json!({ "Cache(alias='default')": "pass", "Database(alias='nope')": "fail" }));
+    assert_eq!(ill.values()["status_code"], 500);
+}
+
+#[test]
+fn allswell_reads_its_own_reports() {
+    let upstream = Allswell::start(
+        "[checks.here]\nkind = \"storage\"\npath = \"/tmp\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
+    );
+    let port = upstream.address.port();
+    upstream.await_report("/health", "both have answered", |response| !response.body.contains("\"pending\""));
+    let all = Probed::new(&table(port, "/health", "dialect = \"allswell\"")).pass();
+    assert_eq!(all.warning(), Some("the report warns: gone"));
+    assert_eq!(all.values()["upstream"], json!({ "gone": "fail", "here": "pass" }));
+    let one = Probed::new(&table(port, "/health/gone", "dialect = \"allswell\"")).fail();
+    assert_eq!((one.message(), &one.values()["status_code"]), ("the report fails: gone", &json!(500)));
+}

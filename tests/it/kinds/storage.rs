@@ -1,0 +1,151 @@
+//! `storage`, on directories of many sorts: full, read-only, forbidden, sabotaged, and hung.
+
+use crate::{
+    helpers::{Allswell, eventually},
+    probing::{Case, Probed, assert_failures},
+    servers::{as_nobody, mounts::Mounted, own},
+};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+};
+
+fn table(path: &Path, more: &str) -> String {
+    format!("kind = \"storage\"\npath = \"{}\"\n{more}", path.display())
+}
+
+fn entries(path: &Path) -> usize {
+    fs::read_dir(path).expect("a folder").count()
+}
+
+#[test]
+fn what_an_application_does_is_done_and_undone() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let path = directory.path();
+    for more in ["", "size = \"1MiB\"\nsync = true", "size = \"1\""] {
+        let seen = Probed::new(&table(path, more)).pass();
+        assert!(seen.values()["write_ms"].is_number() && seen.values()["read_ms"].is_number(), "{seen:?}");
+    }
+    let listed = Probed::new(&table(path, "write = false")).pass();
+    assert!(listed.values()["read_ms"].is_number() && !listed.values().contains_key("write_ms"), "{listed:?}");
+    let file = path.join("file");
+    fs::write(&file, "").expect("a file");
+    assert_failures(&[
+        Case::new("missing", table(&path.join("none"), ""), "unhealthy", "there is no such directory"),
+        Case::new("missing, to list", table(&path.join("none"), "write = false"), "unhealthy", "there is no such directory"),
+        Case::new("a file", table(&file, ""), "unhealthy", "it is not a directory"),
+        Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "it is not a directory"),
+    ]);
+    fs::remove_file(&file).expect("a file");
+
+    let probed = Probed::new(&table(path, "size = \"1MiB\"\nsync = true"));
+    assert!(probed.drop_at_every_await(false) > 0);
+    eventually("nothing is left", || (entries(path) == 0).then_some(()));
+}
+
+#[test]
+fn what_comes_back_changed_is_told_and_deleted() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let (path, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let (watched, over) = (path.clone(), Arc::clone(&done));
+    let saboteur = thread::spawn(move || {
+        while !over.load(SeqCst) {
+            for entry in fs::read_dir(&watched).expect("a folder").flatten() {
+                // It may be gone already.
+                let _ = fs::File::options().write(true).open(entry.path()).and_then(|file| file.set_len(0));
+            }
+        }
+    });
+    let probed = Probed::new(&table(&path, "size = \"1MiB\"\nsync = true"));
+    let failure = eventually("the saboteur was in time", || probed.probe().err());
+    done.store(true, SeqCst);
+    saboteur.join().expect("no panic");
+    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "what was read is not what was written"));
+    assert_eq!(entries(&path), 0);
+}
+
+#[test]
+fn a_full_or_read_only_file_system_is_told() {
+    let Some(space) = Mounted::tmpfs("size=64k") else { return };
+    let Some(inodes) = Mounted::tmpfs("nr_inodes=1") else { return };
+    let Some(read_only) = Mounted::tmpfs("size=64k") else { return };
+    read_only.make_read_only();
+    assert_failures(&[
+        Case::new("space", table(&space.path(), "size = \"128KiB\""), "exhausted", "no space is left"),
+        Case::new("inodes", table(&inodes.path(), ""), "exhausted", "no space is left"),
+        Case::new("read-only", table(&read_only.path(), ""), "unhealthy", "the file system is read-only"),
+    ]);
+    assert_eq!(entries(&space.path()), 0, "what was begun is deleted");
+    Probed::new(&table(&space.path(), "")).pass();
+    for mounted in [&inodes, &read_only] {
+        Probed::new(&table(&mounted.path(), "write = false")).pass();
+    }
+}
+
+/// What the program says of a directory, run by a user who has no rights but those of its mode.
+fn as_nobody_with(mode: u32, keys: &str) -> String {
+    let directory = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let path = directory.path().join("media");
+    fs::create_dir(&path).expect("a folder");
+    own("nobody", &path);
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
+    let (program, file) = (directory.path().join("allswell"), directory.path().join("allswell.toml"));
+    // Where it was built, nobody may not look.
+    fs::hard_link(env!("CARGO_BIN_EXE_allswell"), &program)
+        .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_allswell"), &program).map(drop))
+        .expect("a program");
+    fs::write(&file, format!("[checks.media]\n{}", table(&path, keys))).expect("a file");
+    let output =
+        as_nobody(&program).args(["check", "--config"]).arg(&file).current_dir(directory.path()).env_clear().stdin(Stdio::null()).output();
+    let text = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("permissions");
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_documented_rights_are_enough_and_less_is_not() {
+    for (mode, more) in [(0o300, ""), (0o500, "write = false")] {
+        let said = as_nobody_with(mode, more);
+        assert!(said.starts_with("pass  media"), "{mode:o}: {said}");
+    }
+    for (mode, more) in [(0o500, ""), (0o200, ""), (0o100, "write = false"), (0o000, "write = false")] {
+        let said = as_nobody_with(mode, more);
+        assert!(said.starts_with("fail  media") && said.contains("rejected: we may not use the directory"), "{mode:o}: {said}");
+    }
+}
+
+#[test]
+fn a_hung_mount_costs_one_thread_and_leaves_nothing() {
+    let Some(mounted) = Mounted::ext4() else { return };
+    let before = entries(&mounted.path());
+    let service = Allswell::start(&format!(
+        "[defaults]\ninterval = \"100ms\"\ntimeout = \"50ms\"\n[checks.hung]\n{}\n[checks.well]\n{}",
+        table(&mounted.path(), ""),
+        table(&std::env::temp_dir(), "timeout = \"10s\"\ninterval = \"1s\""),
+    ));
+    service.await_report("/health", "both pass", |response| response.status == 200);
+    let threads = || fs::read_dir(format!("/proc/{}/task", service.pid())).expect("proc").count();
+    let frozen = mounted.freeze();
+    let hung = |wanted: u64| {
+        service.await_report("/health", "probes time out, and nothing else does", |response| {
+            let json = response.json();
+            let (hung, well) = (&json["components"]["hung"], &json["components"]["well"]);
+            hung["failure"]["class"] == "timeout" && hung["consecutive"].as_u64() > Some(wanted) && well["status"] == "pass"
+        })
+    };
+    hung(3);
+    let early = threads();
+    hung(40);
+    assert!(threads() <= early + 2, "{early} threads, then {}", threads());
+    drop(frozen);
+    service.await_report("/health", "it is back", |response| response.status == 200);
+    eventually("nothing is left but what a probe that is under way has written", || (entries(&mounted.path()) == before).then_some(()));
+}

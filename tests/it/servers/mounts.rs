@@ -1,0 +1,88 @@
+//! File systems of the tests' own, small or frozen: where this user may mount one.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// A mounted file system; unmounted when dropped.
+pub(crate) struct Mounted {
+    directory: TempDir,
+}
+
+impl Mounted {
+    /// A file system in memory with options such as `size=64k,nr_inodes=10`. None: this user may not mount.
+    pub(crate) fn tmpfs(options: &str) -> Option<Self> {
+        Self::mount(&["-t", "tmpfs", "-o", &format!("mode=777,{options}"), "allswell"])
+    }
+
+    /// A file system that can be frozen. None: this user may not mount, or this machine has no loop devices.
+    pub(crate) fn ext4() -> Option<Self> {
+        let image = tempfile::NamedTempFile::new().expect("a file");
+        image.as_file().set_len(8 << 20).expect("a size");
+        let path = image.path().to_str().expect("a path");
+        if !succeeds(Command::new("/usr/sbin/mkfs.ext4").args(["-q", path])) {
+            return None;
+        }
+        // The kernel keeps the image as long as it is mounted.
+        Self::mount(&["-t", "ext4", "-o", "loop", path])
+    }
+
+    fn mount(arguments: &[&str]) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(directory.path().join("mount")).expect("a folder");
+        let mounted = Self { directory };
+        if succeeds(Command::new("mount").args(arguments).arg(mounted.path())) {
+            return Some(mounted);
+        }
+        let _ = std::io::stderr().write_all(b"skipped: this user may not mount file systems here\n");
+        None
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("mount")
+    }
+
+    pub(crate) fn make_read_only(&self) {
+        assert!(succeeds(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path())), "it is remounted");
+    }
+
+    /// Blocks whoever writes, like a mount whose server is gone, until what is returned is dropped, or half a minute has passed.
+    pub(crate) fn freeze(&self) -> Frozen {
+        Frozen::new(&self.path())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        succeeds(Command::new("umount").arg("--lazy").arg(self.path()));
+    }
+}
+
+/// A frozen file system. Whoever waits for it cannot be killed: so somebody else thaws it, even when the tests are.
+pub(crate) struct Frozen(Child);
+
+impl Frozen {
+    fn new(path: &Path) -> Self {
+        let script = "fsfreeze --freeze \"$0\" && echo frozen && read -r -t 30; fsfreeze --unfreeze \"$0\"";
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("bash");
+        let mut said = [0; 7];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut said).expect("it is frozen");
+        Self(child)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}

