@@ -2,3 +2,4 @@
 //! costs; and the least rights it needs.
 
 mod rabbitmq;
+mod redis;
