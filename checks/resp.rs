@@ -182,6 +182,9 @@ pub(crate) fn failure(error: RedisError) -> Failure {
 
 /// The driver hides the kind of an input or output error inside of its own.
 fn network(error: RedisError) -> Failure {
+    if tls::is_tls(&error) {
+        return tls::failure(error);
+    }
     let kind = match &error {
         error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
         error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
