@@ -45,14 +45,14 @@ pub(crate) fn redis_replica(primary: &Server, password: &str, options: &[&str]) 
     replica
 }
 
-/// A sentinel with the same password as the server that it watches under the name `orders`. So many must agree that it is down.
-pub(crate) fn sentinel(watched: u16, password: &str, quorum: u8) -> Server {
+/// A sentinel that watches a server under the name `orders`; two must agree that it is down.
+pub(crate) fn sentinel(watched: u16, password: &str, servers_password: &str) -> Server {
     let same = password.to_owned();
     let (directory, port) = (folder(), free_port());
     // A sentinel writes to its file what it learns.
     let configuration = format!(
         "port {port}\nbind 127.0.0.1\ndir {}\nrequirepass {password}\nsentinel sentinel-pass {password}\n\
-         sentinel monitor orders 127.0.0.1 {watched} {quorum}\nsentinel auth-pass orders {password}\n\
+         sentinel monitor orders 127.0.0.1 {watched} 2\nsentinel auth-pass orders {servers_password}\n\
          sentinel down-after-milliseconds orders 1000\nsentinel failover-timeout orders 3000\n",
         directory.path().display()
     );
