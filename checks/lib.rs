@@ -16,7 +16,7 @@ pub use contract::prelude;
 mod amqp;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "amqp", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "memcached", feature = "resp"))]
 mod meter;
 #[cfg(feature = "net")]
 pub mod net;
@@ -32,6 +32,8 @@ pub mod tls;
 pub mod disk;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "mysql")]
@@ -69,6 +71,7 @@ macro_rules! builtin {
 builtin! {
     "disk" => disk::Disk,
     "http" => http::Http,
+    "memcached" => memcached::Memcached,
     "memory" => memory::Memory,
     "mysql" => mysql::Mysql,
     "postgres" => postgres::Postgres,

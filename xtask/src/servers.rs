@@ -11,6 +11,7 @@ use std::{
 /// A package, and the programs by which it is known to be there: one of them is enough.
 const SERVERS: &[(&str, &[&str])] = &[
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
+    ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),

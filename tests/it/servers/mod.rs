@@ -3,6 +3,7 @@
 mod certificates;
 pub(crate) mod hostile;
 mod mariadb;
+mod memcached;
 mod postgres;
 mod process;
 pub(crate) mod proxy;
@@ -12,6 +13,7 @@ mod tls_front;
 
 pub(crate) use certificates::Certificates;
 pub(crate) use mariadb::mariadb;
+pub(crate) use memcached::{memcached, memcached_says};
 pub(crate) use postgres::{postgres, postgres_with_tls};
 pub(crate) use process::{Server, folder};
 pub(crate) use rabbitmq::rabbitmq;
