@@ -21,8 +21,9 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
     for check in found.iter().filter(|check| !check.host) {
         // Writing to a String cannot fail, here and below.
         let _ = write!(text, "\n[checks.{}]                   # from {}\nkind = \"{}\"\n", check.name, check.origin, check.kind);
-        let _ = match check.table.get("path").and_then(|path| path.as_str()) {
-            Some(path) => writeln!(text, "path = {}", quoted(path)),
+        let told = ["address", "path"].into_iter().find_map(|key| Some((key, check.table.get(key)?.as_str()?)));
+        let _ = match told {
+            Some((key, value)) => writeln!(text, "{key} = {}", quoted(value)),
             None => writeln!(text, "url = \"${{{}}}\"", check.origin),
         };
     }
@@ -70,6 +71,9 @@ struct Service {
 impl Service {
     fn table(&self) -> String {
         let Self { name, user, database, .. } = self;
+        if self.kind == "memcached" {
+            return format!("kind = \"memcached\"\naddress = {}\n", quoted(&format!("{name}:11211")));
+        }
         let url = match self.kind {
             "redis" => format!("redis://{name}:6379/0"),
             "rabbitmq" => format!("amqp://{user}@{name}:5672/"),
@@ -85,8 +89,9 @@ impl Service {
 
 /// The services whose images are databases, caches or queues, by the image's last name: `docker.io/library/postgres:17` is `postgres`.
 fn services(compose: &str) -> Result<Vec<Service>, String> {
-    const IMAGES: [(&str, &str); 7] = [
+    const IMAGES: [(&str, &str); 8] = [
         ("mariadb", "mysql"),
+        ("memcached", "memcached"),
         ("mysql", "mysql"),
         ("postgis", "postgres"),
         ("postgres", "postgres"),
