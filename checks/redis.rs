@@ -304,3 +304,36 @@ impl Redis {
 fn failed(failure: Failure, seen: &Observation) -> Failure {
     seen.values().iter().fold(failure, |failure, (name, value)| failure.with(name.clone(), value.clone()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(table: &[(&str, &str)]) -> Option<&'static str> {
+        let mut keys = serde_json::json!({ "url": "redis://cache" });
+        for (key, value) in table {
+            keys[*key] = serde_json::from_str(value).unwrap_or_else(|_| (*value).into());
+        }
+        Redis::build(serde_json::from_value(keys).expect("keys")).err().map(|error| error.key)
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_together_are_told() {
+        let (sentinel, cluster) = (("mode", "sentinel"), ("mode", "cluster"));
+        for (table, key) in [
+            (&[sentinel, ("master_name", "orders"), ("role", "replica"), ("nodes", r#"["b:1"]"#)][..], None),
+            (&[cluster, ("nodes", r#"["b:1", "c:1"]"#), ("write", "true")], None),
+            (&[("url", "redis+unix:///run/redis.sock")], None),
+            (&[sentinel], Some("master_name")),
+            (&[("master_name", "orders")], Some("master_name")),
+            (&[cluster, ("sentinel_password", "x")], Some("sentinel_password")),
+            (&[("nodes", r#"["b:1"]"#)], Some("nodes")),
+            (&[cluster, ("role", "primary")], Some("role")),
+            (&[cluster, ("url", "redis+unix:///run/redis.sock")], Some("url")),
+            (&[("warn_memory", "2GiB")], Some("warn_memory")),
+            (&[("fail_memory", "2GiB")], Some("fail_memory")),
+        ] {
+            assert_eq!(key_of(table), key, "{table:?}");
+        }
+    }
+}

@@ -14,6 +14,9 @@ use crate::{
 use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult};
 use std::collections::HashMap;
 
+/// How many replicas are tried: who names more of them than that is not believed.
+const REPLICAS: usize = 16;
+
 /// The sentinels, and what they are asked for.
 pub(super) struct Sentinels {
     pub(super) addresses: Vec<Address>,
@@ -48,7 +51,7 @@ impl Sentinels {
         commands.ignore_errors().cmd("SENTINEL");
         if self.role == Role::Replica {
             let replicas: Vec<HashMap<String, String>> = self.told(link, commands.arg("REPLICAS").arg(&self.name)).await?;
-            let up: Vec<Address> = replicas.iter().filter_map(up).collect();
+            let up: Vec<Address> = replicas.iter().filter_map(up).take(REPLICAS).collect();
             if up.is_empty() { Err(Failure::unhealthy(format!("no replica of {} is up", self.name))) } else { Ok(up) }
         } else {
             let primary: Option<(String, u16)> = self.told(link, commands.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name)).await?;

@@ -119,8 +119,8 @@ fn a_server_without_a_free_slot_or_memory_says_so() {
     let full = memcached(&["-m", "2", "-M"]);
     let probed = Probed::new(&table(full.port, "write = true"));
     probed.pass();
-    let sets: String = (0..40_000).map(|key| format!("set another0:{key:016x} 0 0 16 noreply\r\n{key:016x}\r\n")).collect();
-    memcached_says(full.port, &format!("{sets}mn\r\n"), "MN");
+    let sets: Vec<String> = (0..40_000).map(|key| format!("set another0:{key:016x} 0 0 16 noreply\r\n{key:016x}\r\n")).collect();
+    memcached_says(full.port, &(sets.concat() + "mn\r\n"), "MN");
     assert_failures(&[Case::new("no memory", table(full.port, "write = true"), "exhausted", "the server is out of memory")]);
     Probed::new(&table(full.port, "")).pass();
 }

@@ -10,7 +10,11 @@ use crate::{
         redis, redis_cluster, redis_replica, redis_with, sentinel, tls_front, tls_front_for_known_clients,
     },
 };
-use std::{fs, io::Read, net::TcpStream};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 const PASSWORD: &str = "correct-horse";
 
@@ -57,7 +61,6 @@ fn failures(server: &Server) {
     let cut = Proxy::to(port);
     cut.cut_after(50);
     let (protected, _) = Hostile::listening("-DENIED Redis is running in protected mode because ...\r\n");
-    // What Redis itself says, if the handshake happens to hold the end of a line; if not, it waits for it.
     let refusing = Hostile::answering("-ERR unknown command\r\n").port();
     let url = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"");
     server.redis_cli(PASSWORD, &["ACL", "SETUSER", "nothing", "on", ">nothing"]);
@@ -86,7 +89,9 @@ fn failures(server: &Server) {
             "the answer is too long",
         ),
         Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
-        Case::new("TLS to a plain port", encrypted("127.0.0.1", refusing, ""), "tls", "the port does not speak TLS"),
+        // Redis waits for the end of a line, which no handshake has for it.
+        Case::new("TLS to a plain port", encrypted("127.0.0.1", port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("TLS to another plain port", encrypted("127.0.0.1", refusing, ""), "tls", "the port does not speak TLS"),
         Case::new("password", url(&format!("redis://:wrong@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
         Case::new("user", url(&format!("redis://none:{PASSWORD}@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
         Case::new("no password", url(&format!("redis://127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
@@ -150,7 +155,12 @@ fn certificates(server: &Server) {
 fn observations(server: &Server) {
     let seen = Probed::new(&table(server.port, "role = \"primary\"\nrequire_replica_link = true")).pass();
     assert_eq!(seen.values()["role"], "primary");
-    assert_eq!(seen.values()["server_version"], told(server, "server", "redis_version"));
+    // Valkey tells of which Redis it is as good as, too.
+    let versions = ["valkey_version", "redis_version"].map(|name| told(server, "server", name));
+    assert_eq!(
+        seen.values().get("server_version").and_then(|version| version.as_str()),
+        versions.iter().find(|version| !version.is_empty()).map(String::as_str)
+    );
     assert!(seen.values()["used_memory_bytes"].as_u64().is_some_and(|bytes| bytes > 10_000), "{seen:?}");
     assert_eq!(seen.values()["connected_clients"], 1);
     assert!(!seen.values().contains_key("maxmemory_bytes"), "there is no limit: {seen:?}");
@@ -235,21 +245,12 @@ fn limits(server: &Server) {
 
     let many = told(server, "clients", "maxclients");
     set("maxclients", "1");
-    eventually("the one who set it is gone, and so there is a slot", || {
-        (server.redis_cli(PASSWORD, &["PING"]).trim() == "PONG").then_some(())
-    });
-    let mut holder = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
-    holder.set_nonblocking(true).expect("a socket");
-    eventually("the only slot is held", || {
-        // Who came too late was told so, and comes again.
-        match holder.read(&mut [0; 64]) {
-            Err(_) => (!server.redis_cli(PASSWORD, &["PING"]).contains("PONG")).then_some(()),
-            Ok(_) => {
-                holder = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
-                holder.set_nonblocking(true).expect("a socket");
-                None
-            }
-        }
+    let holder = eventually("the only slot is held", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+        let _ = stream.write_all(b"PING\r\n");
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        answer[..read].starts_with(b"-NOAUTH").then_some(stream)
     });
     let url = format!("kind = \"redis\"\nurl = \"redis://127.0.0.1:{}\"", server.port);
     assert_failures(&[
@@ -284,7 +285,11 @@ fn a_server_that_starts_up_is_loading() {
 
 #[test]
 fn a_replica_and_its_link() {
-    let mut primary = redis(PASSWORD);
+    let directory = folder();
+    let socket = directory.path().join("redis.sock").display().to_string();
+    let mut primary = redis_with(directory, PASSWORD, &["--unixsocket", &socket]);
+    let by_socket = Probed::new(&format!("kind = \"redis\"\nurl = \"redis+unix://{socket}\"\npassword = \"{PASSWORD}\"\nwrite = true"));
+    assert_eq!(by_socket.observed("role"), "primary");
     let (replica, strict) =
         (redis_replica(&primary, PASSWORD, &[]), redis_replica(&primary, PASSWORD, &["--replica-serve-stale-data", "no"]));
     let linked = Probed::new(&table(replica.port, "role = \"replica\"\nrequire_replica_link = true"));
@@ -355,6 +360,8 @@ fn sentinels_lead_to_the_primary_wherever_it_is() {
         Case::new("a sentinel itself", table(ports[0], ""), "unhealthy", "the server is a sentinel: set `mode = \"sentinel\"`"),
     ]);
     sentinels_least_rights(&sentinels[0], &first);
+    sentinels_cost(&sentinels[0], &first);
+    encrypted_sentinels(&first);
     dropped_probes_leave_nothing_at_sentinels(&sentinels[0], &watched(&ports[..1], ""));
 
     first.kill();
@@ -408,6 +415,32 @@ fn sentinels_least_rights(sentinel: &Server, server: &Server) {
     ]);
 }
 
+/// The connection to the server is kept, so that no sentinel is asked again.
+fn sentinels_cost(sentinel: &Server, server: &Server) {
+    let proxy = Proxy::to(sentinel.port);
+    let probed = Probed::new(&watched(&[proxy.port], "write = true"));
+    probed.pass();
+    let before = (proxy.connections(), calls(server, "set"));
+    probed.passes(100);
+    assert_eq!((proxy.connections(), calls(server, "set")), (before.0, before.1 + 100));
+    eventually("the connection to the sentinel is not kept", || (proxy.open() == 0).then_some(()));
+}
+
+/// Who speaks TLS with a sentinel speaks it with the server that it names.
+fn encrypted_sentinels(server: &Server) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificates = Certificates::new(folder.path());
+    let front = tls_front(server.port, &certificates);
+    // It cannot watch what it cannot talk to, and tells the address all the same.
+    let sentinel = sentinel(front, PASSWORD, PASSWORD);
+    let front = tls_front(sentinel.port, &certificates);
+    let trusting = format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
+    let table = |more: &str| watched(&[front], &(trusting.clone() + more)).replace("redis://", "rediss://");
+    Probed::new(&table("tls.server_name = \"localhost\"")).pass();
+    let sentence = "sentinel: the certificate is for another name";
+    assert_failures(&[Case::new("another name", table(""), "tls", sentence)]);
+}
+
 fn dropped_probes_leave_nothing_at_sentinels(sentinel: &Server, table: &str) {
     let clients = || sentinel.redis_cli(PASSWORD, &["CLIENT", "LIST"]).lines().filter(|line| line.contains("cmd=sentinel")).count();
     let probed = Probed::new(&format!("{table}connection = \"fresh\""));
@@ -443,6 +476,11 @@ fn a_cluster_is_asked_as_a_whole() {
     ]);
     clusters_least_rights(&nodes, other);
     clusters_cost(&nodes, owner, other);
+
+    let clients = || [owner, other].map(|node| told(&nodes[node], "clients", "connected_clients"));
+    let fresh = Probed::new(&table(ports[other], "write = true\nconnection = \"fresh\""));
+    eventually("probes were dropped at each of their awaits", || (fresh.drop_at_every_await(false) > 4).then_some(()));
+    eventually("no connection is left but the one that asks", || (clients() == ["1", "1"]).then_some(()));
 
     // While its slot is on its way, the key belongs to the node that is to get it.
     let probed = Probed::new(&table(ports[owner], "write = true"));
