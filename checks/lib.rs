@@ -18,7 +18,7 @@ mod amqp;
 mod aws_profile;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "amqp", feature = "http", feature = "objects", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "http", feature = "memcached", feature = "objects", feature = "resp"))]
 mod meter;
 #[cfg(feature = "sql-server")]
 mod migrations;
@@ -46,6 +46,8 @@ pub mod disk;
 pub mod gcs;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "mysql")]
@@ -87,6 +89,7 @@ builtin! {
     "disk" => disk::Disk,
     "gcs" => gcs::Gcs,
     "http" => http::Http,
+    "memcached" => memcached::Memcached,
     "memory" => memory::Memory,
     "mysql" => mysql::Mysql,
     "postgres" => postgres::Postgres,

@@ -39,6 +39,12 @@ impl Meter {
         self.0.left.store(bytes, Relaxed);
     }
 
+    /// Whether more came than was to be read.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.left.load(Relaxed) == 0
+    }
+
     /// The first bytes that were read, at most 4 KiB: what drivers keep to themselves.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()

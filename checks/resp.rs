@@ -11,6 +11,8 @@ use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
     aio::MultiplexedConnection,
 };
+#[cfg(feature = "redis")]
+use redis::{FromRedisValue, Pipeline};
 use std::io;
 use tokio::{net::UnixStream, task::AbortHandle};
 
@@ -60,17 +62,32 @@ impl Server {
 
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Link, Failure> {
-        match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                let stream = tls::open(&self.dialer, &Address::new(host, *port), self.tls.as_ref()).await?;
-                log_in(stream, self.info.redis_settings()).await
-            }
-            ConnectionAddr::Unix(path) => {
+        match (self.address(), self.info.addr()) {
+            (Some(address), _) => self.open_at(&address, self.login()).await,
+            (None, ConnectionAddr::Unix(path)) => {
                 let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
-                log_in(Box::new(stream), self.info.redis_settings()).await
+                log_in(Box::new(stream), self.login()).await
             }
             _ => Err(Failure::internal("an address of another sort")),
         }
+    }
+
+    /// The same at another address, which another server of the same system has told.
+    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
+        log_in(tls::open(&self.dialer, address, self.tls.as_ref()).await?, login).await
+    }
+
+    /// The address in the URL; none of a socket in the file system.
+    pub(crate) fn address(&self) -> Option<Address> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address::new(host, *port)),
+            _ => None,
+        }
+    }
+
+    /// As whom one logs in, and to which database.
+    pub(crate) fn login(&self) -> &RedisConnectionInfo {
+        self.info.redis_settings()
     }
 }
 
@@ -79,16 +96,28 @@ async fn log_in(stream: Stream, settings: &RedisConnectionInfo) -> Result<Link, 
     let meter = Meter::new(ANSWER);
     // The driver's own limits of 1 s and 500 ms would speak before ours.
     let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    match MultiplexedConnection::new_with_config(settings, Metered::new(stream, meter.clone()), unlimited).await {
+    // The driver says its name, which not every user may; but where there is no password, nothing else would show who answers.
+    let settings = if settings.password().is_some() { settings.clone().set_skip_set_lib_name() } else { settings.clone() };
+    match MultiplexedConnection::new_with_config(&settings, Metered::new(stream, meter.clone()), unlimited).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
             Ok(Link { connection, driver, meter })
         }
-        // A server without a free slot says so and hangs up, while the driver still sends; it sees only the end.
-        Err(_) if meter.beginning().starts_with(b"-ERR max number of clients") => {
-            Err(Failure::exhausted("no more connections are allowed there"))
-        }
-        Err(error) => Err(meter.explain(failure(error))),
+        Err(error) => match turned_away(&meter.beginning()) {
+            Some(said) => Err(said.because(error)),
+            None => Err(meter.explain(failure(error))),
+        },
+    }
+}
+
+/// What a server says to whom it does not let in. It hangs up at once, while the driver still sends; the driver sees only the end.
+fn turned_away(beginning: &[u8]) -> Option<Failure> {
+    if beginning.starts_with(b"-ERR max number of clients") {
+        Some(Failure::exhausted("no more connections are allowed there"))
+    } else if beginning.starts_with(b"-DENIED") {
+        Some(Failure::rejected("the server is in protected mode: only its own machine may connect"))
+    } else {
+        None
     }
 }
 
@@ -104,6 +133,16 @@ impl Link {
     pub(crate) fn refill(&self) {
         self.meter.refill(ANSWER);
     }
+
+    /// Sends commands and reads all their answers, in one round trip.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
+        self.refill();
+        commands.query_async(&mut self.connection).await.map_err(|error| {
+            // The driver ends when it may not read on, and says no more than that.
+            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG) } else { self.meter.explain(failure(error)) }
+        })
+    }
 }
 
 impl Drop for Link {
@@ -113,32 +152,39 @@ impl Drop for Link {
 }
 
 pub(crate) fn failure(error: RedisError) -> Failure {
+    use FailureClass::{Exhausted, Protocol, Rejected, Unhealthy};
+    use ServerErrorKind as Server;
+    let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
     let (class, message) = match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
-            (FailureClass::Rejected, "the credentials are not accepted")
-        }
-        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => (FailureClass::Rejected, "the user may not do that"),
-        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => (FailureClass::Unhealthy, "the server is loading its data"),
-        (ErrorKind::Server(ServerErrorKind::MasterDown), _) => (FailureClass::Unhealthy, "the replica has lost its primary"),
-        (ErrorKind::Server(ServerErrorKind::ClusterDown), _) => (FailureClass::Unhealthy, "the cluster is down"),
-        (_, Some("OOM")) => (FailureClass::Exhausted, "the server is out of memory"),
-        (_, Some("MISCONF")) => (FailureClass::Unhealthy, "the server cannot save its data"),
-        (_, Some("ERR")) if error.detail().is_some_and(|detail| detail.contains("max number of clients")) => {
-            (FailureClass::Exhausted, "no more connections are allowed there")
-        }
-        (_, Some("ERR")) if error.detail().is_some_and(|detail| detail.contains("DB index")) => {
-            (FailureClass::Rejected, "there is no such database")
-        }
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureClass::Unhealthy, "the server answered with an error"),
-        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => (FailureClass::Protocol, "the answer is not in Redis's protocol"),
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
+        (ErrorKind::Server(Server::NoPerm), _) => (Rejected, "the user may not do that"),
+        (ErrorKind::Server(Server::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
+        (ErrorKind::Server(Server::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
+        (ErrorKind::Server(Server::ClusterDown), _) => (Unhealthy, "the cluster is down"),
+        (ErrorKind::Server(Server::ReadOnly), _) => (Unhealthy, "the server is read-only"),
+        (ErrorKind::Server(Server::Moved | Server::Ask | Server::TryAgain), _) => (Unhealthy, "another node of the cluster has the keys"),
+        (_, Some("OOM")) => (Exhausted, "the server is out of memory"),
+        (_, Some("MISCONF")) => (Unhealthy, "the server cannot save its data"),
+        (_, Some("NOREPLICAS")) => (Unhealthy, "the server has too few replicas to write"),
+        (_, Some("BUSY")) => (Unhealthy, "the server is busy with a script"),
+        // What the driver reads of the answer to SELECT has lost its code.
+        (_, Some("ERR")) if says("Authentication required") => (Rejected, "the credentials are not accepted"),
+        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user may not do that"),
+        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "no more connections are allowed there"),
+        (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
+        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not of a cluster"),
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server answered with an error"),
         (ErrorKind::Io, _) => return network(error),
-        _ => return Failure::internal(error),
+        _ => (Protocol, "the answer is not in Redis's protocol"),
     };
     Failure::new(class, message).because(error)
 }
 
 /// The driver hides the kind of an input or output error inside of its own.
 fn network(error: RedisError) -> Failure {
+    if tls::is_tls(&error) {
+        return tls::failure(error);
+    }
     let kind = match &error {
         error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
         error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,

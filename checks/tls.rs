@@ -276,6 +276,8 @@ pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
 fn said_by_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
+        // redis-rs shares what caused its errors, by a pointer that is an error itself.
+        let error = error.downcast_ref::<Arc<dyn Error + Send + Sync>>().map_or(error, |shared| &**shared);
         // An io::Error holds rustls's error without naming it as its source.
         let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let said = error.downcast_ref::<rustls::Error>().or_else(|| held.and_then(|held| held.downcast_ref()));

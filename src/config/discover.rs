@@ -77,7 +77,14 @@ pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<D
             warnings.push(warning("not checked: a list of several URLs; configure a check for each".to_owned()));
             continue;
         }
-        let Some(table) = own_keys(kind, url) else { continue };
+        let table = match own_keys(kind, url) {
+            Ok(Some(table)) => table,
+            Ok(None) => continue,
+            Err(message) => {
+                warnings.push(warning(format!("not checked: {message}")));
+                continue;
+            }
+        };
         // `X_URL` and `X_URI` cannot both be `x`.
         let names = [stem, variable].into_iter().filter_map(|name| name.to_ascii_lowercase().parse().ok());
         let free = |name: &CheckName| !BUILT_IN.contains(&name.as_str()) && found.iter().all(|other: &Discovered| other.name != *name);
@@ -115,17 +122,34 @@ fn kind_of<'a>(url: &str, registry: &'a Registry) -> Option<&'a Kind> {
     registry.kinds().filter(eligible).find(|kind| kind.schemes.contains(&scheme.as_str()))
 }
 
-/// The URL as the kind's own keys; `None` where there is nothing to look at.
-fn own_keys(kind: &Kind, url: &str) -> Option<Dict> {
-    if !takes(&kind.schema["properties"]["path"], "string") {
-        return Some(Dict::from([("url".to_owned(), Value::from(url))]));
+/// The ports of kinds that want an address, where a URL leaves it out.
+const PORTS: &[(&str, u16)] = &[("memcached", 11_211)];
+
+/// The URL as the kind's own keys; `None` where there is nothing to look at, and a text where it says what the keys cannot.
+fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static str> {
+    let key = |key: &str, value: &str| Ok(Some(Dict::from([(key.to_owned(), Value::from(value))])));
+    let takes = |key: &str| takes(&kind.schema["properties"][key], "string");
+    let Some((_, rest)) = url.split_once(':') else { return Ok(None) };
+    if takes("path") {
+        // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
+        let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
+        let path = path.split('?').next().unwrap_or(path);
+        let named = !path.is_empty() && !path.contains(":memory:");
+        return if named { key("path", path) } else { Ok(None) };
     }
-    // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
-    let (_, rest) = url.split_once(':')?;
-    let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
-    let path = path.split('?').next().unwrap_or(path);
-    let named = !path.is_empty() && !path.contains(":memory:");
-    named.then(|| Dict::from([("path".to_owned(), Value::from(path))]))
+    if takes("address") {
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let address = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        return match PORTS.iter().find(|(name, _)| *name == kind.name) {
+            _ if address.contains(',') => Err("a list of several servers; configure a check for each"),
+            _ if rest.contains('@') => Err("this kind cannot log in"),
+            _ if address.is_empty() => Err("this kind needs a host"),
+            // What stands in brackets is an address of IPv6, which is full of colons.
+            Some((_, port)) if address.ends_with(']') || !address.contains(':') => key("address", &format!("{address}:{port}")),
+            _ => key("address", address),
+        };
+    }
+    key("url", url)
 }
 
 /// The machine itself.
@@ -217,11 +241,37 @@ mod tests {
     fn a_file_database_is_found_by_its_path() {
         let registry = Registry::builtin();
         let kind = registry.get("sqlite").expect("it is built in");
-        let path = |url| own_keys(kind, url).and_then(|table| table["path"].as_str().map(str::to_owned));
+        let path = |url| own_keys(kind, url).expect("it can be said").and_then(|table| table["path"].as_str().map(str::to_owned));
         assert_eq!(path("sqlite:///db.sqlite3"), Some("db.sqlite3".to_owned()));
         assert_eq!(path("sqlite:////var/lib/db.sqlite3?mode=ro"), Some("/var/lib/db.sqlite3".to_owned()));
         assert_eq!(path("sqlite://:memory:"), None);
         assert_eq!(path("sqlite://"), None);
+    }
+
+    #[test]
+    fn a_cache_is_found_by_its_address() {
+        let registry = Registry::builtin();
+        let kind = registry.get("memcached").expect("it is built in");
+        let address = |url| own_keys(kind, url).map(|table| table.and_then(|table| table["address"].as_str().map(str::to_owned)));
+        for (url, expected) in [
+            ("memcached://cache:11212", "cache:11212"),
+            ("memcache://cache/", "cache:11211"),
+            ("pymemcache://10.0.0.7:11211?timeout=1", "10.0.0.7:11211"),
+            ("memcached://[::1]", "[::1]:11211"),
+            ("memcached://[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(address(url), Ok(Some(expected.to_owned())), "{url}");
+        }
+        assert_eq!(address("memcache://a:1,b:2"), Err("a list of several servers; configure a check for each"));
+        assert_eq!(address("memcached://app:hunter/2@cache"), Err("this kind cannot log in"));
+        assert_eq!(address("memcache:///run/memcached.sock"), Err("this kind needs a host"));
+        let (found, warnings) = discovered(&[
+            ("CACHE_URL", "memcache://cache"),
+            ("MEMCACHED_URL", "memcached://other:1"),
+            ("SESSIONS_URL", "memcached://a:1,b:1"),
+        ]);
+        assert_eq!(found, ["cache: memcached from CACHE_URL", "memcached: memcached from MEMCACHED_URL"]);
+        assert_eq!(warnings, ["SESSIONS_URL: not checked: a list of several servers; configure a check for each"]);
     }
 
     #[test]

@@ -72,6 +72,9 @@ struct Service {
 impl Service {
     fn table(&self) -> String {
         let Self { name, user, database, .. } = self;
+        if self.kind == "memcached" {
+            return format!("kind = \"memcached\"\naddress = {}\n", quoted(&format!("{name}:11211")));
+        }
         let url = match self.kind {
             "redis" => format!("redis://{name}:6379/0"),
             "rabbitmq" => format!("amqp://{user}@{name}:5672/"),
@@ -87,8 +90,9 @@ impl Service {
 
 /// The services whose images are databases, caches or queues, by the image's last name: `docker.io/library/postgres:17` is `postgres`.
 fn services(compose: &str) -> Result<Vec<Service>, String> {
-    const IMAGES: [(&str, &str); 7] = [
+    const IMAGES: [(&str, &str); 8] = [
         ("mariadb", "mysql"),
+        ("memcached", "memcached"),
         ("mysql", "mysql"),
         ("postgis", "postgres"),
         ("postgres", "postgres"),

@@ -374,9 +374,10 @@ fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
     let path = |name: &str| directory.path().join(name);
     fs::write(path("app.env"), "REDIS_URL=redis://:hunter2@cache/0\n").expect("a file");
     let compose = "services:\n  db:\n    image: docker.io/library/postgres:17\n    environment:\n      POSTGRES_USER: app\n      POSTGRES_PASSWORD: hunter2\n      POSTGRES_DB: orders\n\
-         \x20 mq:\n    image: rabbitmq:4-alpine\n    environment:\n      - RABBITMQ_DEFAULT_USER=jobs\n      - RABBITMQ_DEFAULT_PASS=hunter2\n  web:\n    image: nginx\n";
+         \x20 mq:\n    image: rabbitmq:4-alpine\n    environment:\n      - RABBITMQ_DEFAULT_USER=jobs\n      - RABBITMQ_DEFAULT_PASS=hunter2\n  sessions:\n    image: memcached:1\n  web:\n    image: nginx\n";
     fs::write(path("docker-compose.yml"), compose).expect("a file");
-    let variables = [("DATABASE_URL", "postgres://app:hunter2@db/orders"), ("NATS_URL", "nats://mq")];
+    let variables =
+        [("DATABASE_URL", "postgres://app:hunter2@db/orders"), ("MEMCACHED_URL", "memcached://cache"), ("NATS_URL", "nats://mq")];
     let made = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
     assert_eq!((made.code, made.stderr.as_str()), (Some(0), ""));
     assert!(!made.stdout.contains("hunter2"), "{}", made.stdout);
@@ -385,7 +386,7 @@ fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
     fs::write(path("allswell.toml"), &made.stdout).expect("a configuration");
     let validated = run(command(&directory).args(["validate", "--env-file", "app.env"]).envs(variables));
     assert_eq!(validated.code, Some(0), "{}", validated.stderr);
-    assert!(validated.stdout.contains("8 checks"), "{}", validated.stdout);
+    assert!(validated.stdout.contains("10 checks"), "{}", validated.stdout);
     fs::write(path("docker-compose.yml"), "a: [hunter2").expect("a file");
     let broken = run(command(&directory).arg("init"));
     assert_eq!((broken.code, broken.stderr.as_str()), (Some(2), "error: the compose file is not YAML\n"));

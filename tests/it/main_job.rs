@@ -78,7 +78,7 @@ fn five_real_backends_die_hang_and_come_back() {
     assert_eq!(first.json()["summary"], "all 5 components pass");
     assert_eq!(first.json()["components"]["orders_db"]["observed"]["role"], "primary");
     assert_eq!(first.json()["components"]["reports_db"]["observed"]["read_only"], false);
-    assert_eq!(first.json()["components"]["cache"]["observed"]["role"], "master");
+    assert_eq!(first.json()["components"]["cache"]["observed"]["role"], "primary");
 
     let limit = INTERVAL + TIMEOUT;
     let servers: [(&str, &mut Server); 4] =

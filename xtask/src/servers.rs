@@ -16,6 +16,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
     ("haproxy", &["/usr/sbin/haproxy"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
+    ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     // Debian's Python makes no virtual environments without it.

@@ -39,7 +39,7 @@ fn every_failure_has_its_class() {
     let banner = "expect_banner = \"SSH-2.0\"\n";
     let port = |server: Hostile| server.port();
     let slow = "expect_banner = \"SSH-2.0\"\ntimeout = \"1s\"";
-    let cut = Proxy::to(port(Hostile::greeting("SSH-1.99-old\r\n")));
+    let cut = Proxy::to(port(Hostile::greeting(b"SSH-1.99-old\r\n")));
     cut.cut_after(4);
     assert_failures(&[
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
@@ -47,7 +47,7 @@ fn every_failure_has_its_class() {
         Case::new("black hole", table(BlackHole::new().port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(port(Hostile::silent()), slow), "timeout", "no answer within 1s"),
         Case::new("closes", table(port(Hostile::closing()), banner), "unreachable", "connection closed before a banner"),
-        Case::new("another banner", table(port(Hostile::greeting("220 mail\r\n")), slow), "timeout", "no answer within 1s"),
+        Case::new("another banner", table(port(Hostile::greeting(b"220 mail\r\n")), slow), "timeout", "no answer within 1s"),
         Case::new("breaks off", table(cut.port, banner), "unhealthy", "the banner is not the expected one"),
         Case::new(
             "resets in the middle",
@@ -62,14 +62,14 @@ fn every_failure_has_its_class() {
             "the banner is not the expected one",
         ),
     ]);
-    Probed::new(&table(port(Hostile::greeting("SSH-2.0-slow\r\n")), banner)).pass();
+    Probed::new(&table(port(Hostile::greeting(b"SSH-2.0-slow\r\n")), banner)).pass();
     Probed::new(&table(port(Hostile::endlessly_greeting("and on SSH-2.0 and on ")), banner)).pass();
     Probed::new(&table(port(Hostile::silent()), "")).pass();
 }
 
 #[test]
 fn a_probe_is_one_connection_and_leaves_none() {
-    let server = Hostile::greeting("SSH-2.0\r\n");
+    let server = Hostile::greeting(b"SSH-2.0\r\n");
     for more in ["", "expect_banner = \"SSH-2.0\""] {
         let proxy = Proxy::to(server.port());
         let probed = Probed::new(&table(proxy.port, more));

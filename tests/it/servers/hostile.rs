@@ -99,11 +99,11 @@ impl Hostile {
     }
 
     /// Speaks first, a byte after the other, and then waits.
-    pub(crate) fn greeting(words: &'static str) -> Self {
+    pub(crate) fn greeting(words: &'static [u8]) -> Self {
         Self::new(move |mut stream| {
-            for byte in words.bytes() {
-                let _ = stream.write_all(&[byte]);
-                thread::sleep(std::time::Duration::from_millis(10));
+            for byte in words {
+                let _ = stream.write_all(&[*byte]);
+                thread::sleep(Duration::from_millis(10));
             }
             while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
         })
@@ -114,8 +114,8 @@ impl Hostile {
         Self::new(move |mut stream| {
             let _ = stream.write_all(words.as_bytes());
             // A reset takes with it what was not read yet, and nobody tells when it was.
-            thread::sleep(std::time::Duration::from_millis(500));
-            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(std::time::Duration::ZERO));
+            thread::sleep(Duration::from_millis(500));
+            let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(Duration::ZERO));
         })
     }
 
@@ -131,14 +131,6 @@ impl Hostile {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(beginning);
             while stream.write_all(&rest).is_ok() {}
-        })
-    }
-
-    /// Says something before it is asked, and nothing after.
-    pub(crate) fn greeting(words: &'static [u8]) -> Self {
-        Self::new(move |mut stream| {
-            let _ = stream.write_all(words);
-            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
         })
     }
 

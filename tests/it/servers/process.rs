@@ -144,7 +144,7 @@ pub(super) fn set_up(command: &mut Command) {
 }
 
 /// A folder that everybody may enter: servers that refuse to be root change to a user of their own.
-pub(super) fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("permissions");
     directory

@@ -1,0 +1,141 @@
+//! `memcached`, against a real server.
+
+use crate::{
+    helpers::eventually,
+    probing::{Case, Probed, assert_failures},
+    servers::{
+        Certificates, Server,
+        hostile::{BlackHole, Hostile},
+        memcached, memcached_says,
+        proxy::Proxy,
+        tls_front,
+    },
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+};
+
+/// A table for a port, with more keys.
+fn table(port: u16, more: &str) -> String {
+    format!("kind = \"memcached\"\naddress = \"127.0.0.1:{port}\"\n{more}")
+}
+
+/// A number that a server tells of itself.
+fn told(server: &Server, name: &str) -> u64 {
+    let stats = memcached_says(server.port, "stats\r\n", "END");
+    let value = stats.lines().find_map(|line| line.strip_prefix("STAT ")?.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no number {name}: {stats}"))
+}
+
+#[test]
+fn everything_about_a_real_server() {
+    let mut server = memcached(&[]);
+    failures(&server);
+    let seen = Probed::new(&table(server.port, "write = true")).pass();
+    assert!(seen.values()["server_version"].as_str().is_some_and(|version| version.starts_with("1.")), "{seen:?}");
+    assert_eq!((&seen.values()["evictions"], &seen.values()["used_bytes"]), (&0.into(), &0.into()), "the key is gone");
+    assert_eq!(seen.values()["limit_bytes"], 64 << 20);
+    assert!(seen.values()["curr_connections"].as_u64().is_some_and(|connections| connections > 0), "{seen:?}");
+    cost(&server);
+    dropped_probes_leave_nothing(&server);
+    server.pause();
+    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+}
+
+fn failures(server: &Server) {
+    let (hole, folder) = (BlackHole::new(), tempfile::tempdir().expect("a folder"));
+    let cut = Proxy::to(server.port);
+    cut.cut_after(50);
+    let front = tls_front(server.port, &Certificates::new(folder.path()));
+    let nonsense = "the answer is not in Memcached's protocol";
+    assert_failures(&[
+        Case::new("refused", table(1, ""), "unreachable", "connection refused"),
+        Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before an answer"),
+        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", nonsense),
+        Case::new("another text protocol", table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), ""), "protocol", nonsense),
+        Case::new("an endless line", table(Hostile::endless(b"VERSION ", b"1").port(), ""), "protocol", "the answer is too long"),
+        Case::new(
+            "endless lines",
+            table(Hostile::endless(b"VERSION 1\r\n", b"STAT a 1\r\n").port(), ""),
+            "protocol",
+            "the answer is too long",
+        ),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
+    ]);
+}
+
+fn cost(server: &Server) {
+    let proxy = Proxy::to(server.port);
+    for write in ["", "write = true"] {
+        let probed = Probed::new(&table(proxy.port, write));
+        probed.pass();
+        let sets = told(server, "cmd_set");
+        let (connections, round_trips) = (proxy.connections(), proxy.round_trips());
+        probed.passes(100);
+        assert_eq!((proxy.connections(), proxy.round_trips()), (connections, round_trips + 100));
+        assert_eq!(told(server, "cmd_set") - sets, if write.is_empty() { 0 } else { 100 });
+    }
+}
+
+fn dropped_probes_leave_nothing(server: &Server) {
+    // It tells the address of each client, and its own as that of who listens.
+    let listener = format!(":{}", server.port);
+    let clients = || {
+        let connections = memcached_says(server.port, "stats conns\r\n", "END");
+        connections.lines().filter(|line| line.contains(":addr ") && !line.trim_end().ends_with(&listener)).count()
+    };
+    let fresh = Probed::new(&table(server.port, "write = true\nconnection = \"fresh\""));
+    let probed = Probed::new(&table(server.port, "write = true"));
+    // On a busy machine an answer may be there before it is waited for.
+    eventually("probes were dropped at each of their awaits", || (fresh.drop_at_every_await(false) > 1).then_some(()));
+    eventually("probes with a connection were dropped", || (probed.drop_at_every_await(true) > 0).then_some(()));
+    probed.pass();
+    eventually("one connection is left beside the one that asks", || (clients() == 2).then_some(()));
+    assert_eq!(told(server, "curr_items"), 0);
+}
+
+#[test]
+fn a_server_without_a_free_slot_or_memory_says_so() {
+    let server = memcached(&["-c", "40", "-t", "1"]);
+    let mut held = Vec::new();
+    eventually("no slot is free", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+        let _ = stream.write_all(b"version\r\n");
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        held.push(stream);
+        answer[..read].starts_with(b"ERROR").then_some(())
+    });
+    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
+    drop(held);
+    let probed = Probed::new(&table(server.port, "write = true"));
+    eventually("slots are free again", || probed.probe().ok());
+
+    // It keeps what it has, and its keys are as long as ours, so that they want the same memory.
+    let full = memcached(&["-m", "2", "-M"]);
+    let probed = Probed::new(&table(full.port, "write = true"));
+    probed.pass();
+    let sets: Vec<String> = (0..40_000).map(|key| format!("set another0:{key:016x} 0 0 16 noreply\r\n{key:016x}\r\n")).collect();
+    memcached_says(full.port, &(sets.concat() + "mn\r\n"), "MN");
+    assert_failures(&[Case::new("no memory", table(full.port, "write = true"), "exhausted", "the server is out of memory")]);
+    Probed::new(&table(full.port, "")).pass();
+}
+
+#[test]
+fn a_server_that_wants_a_login_rejects() {
+    let users = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(users.path(), "app:secret\n").expect("a file");
+    fs::set_permissions(users.path(), PermissionsExt::from_mode(0o644)).expect("permissions");
+    let server = memcached(&["-Y", &users.path().display().to_string()]);
+    let sentence = "the server wants a login, which this kind has not";
+    assert_failures(&[Case::new("a login", table(server.port, ""), "rejected", sentence)]);
+}
