@@ -8,8 +8,10 @@ pub(crate) enum Drainer {
     /// The owner of the aggregator, or of the token.
     Owner = 1,
     /// A file that exists.
+    #[cfg(feature = "cli")]
     File = 2,
     /// The process, which is about to end.
+    #[cfg(feature = "cli")]
     End = 4,
 }
 
@@ -31,7 +33,7 @@ impl Drain {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

@@ -49,16 +49,13 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<
         return not_allowed("POST", "this path takes gRPC calls alone", whole);
     }
     let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let body = whole_body(request, deadline).await;
     if !is_grpc {
-        return answer(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            whole,
-            "text/plain; charset=utf-8",
-            Bytes::from_static(b"this path takes gRPC calls alone\n"),
-        );
+        let words = Bytes::from_static(b"this path takes gRPC calls alone\n");
+        return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, whole, "text/plain; charset=utf-8", words);
     }
-    let body = timeout_at(deadline, Limited::new(request.into_body(), REQUEST).collect()).await;
-    let Some(service) = body.ok().and_then(Result::ok).and_then(|body| message(body.to_bytes())).and_then(|message| name(&message)) else {
+    let service = body.and_then(message).and_then(|message| name(&message));
+    let Some(service) = service else {
         return refused(Code::InvalidArgument, "the request is not an uncompressed HealthCheckRequest");
     };
     match call {
@@ -73,11 +70,18 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<
 
 /// What an Application Load Balancer asks where nobody set a path: 12, `UNIMPLEMENTED`, is its default for a healthy target.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
-pub(super) async fn alb(aggregator: &Aggregator, deadline: Instant) -> Response<Body> {
+pub(super) async fn alb(aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
+    whole_body(request, deadline).await;
     match judged(aggregator, "", deadline).await {
         Some(report) if report.status.is_good() => refused(Code::Unimplemented, "all is well"),
         _ => refused(Code::Unavailable, "not all is well"),
     }
+}
+
+/// What was sent. To be read in any case: an answer before the end of a request resets it, which some clients take for an error.
+async fn whole_body(request: Request<Body>, deadline: Instant) -> Option<Bytes> {
+    let body = timeout_at(deadline, Limited::new(request.into_body(), REQUEST).collect()).await;
+    body.ok().and_then(Result::ok).map(|body| body.to_bytes())
 }
 
 /// The report on a service: a component, a group, or with an empty name everything.

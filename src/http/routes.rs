@@ -49,7 +49,9 @@ fn health(desk: Arc<Desk>) -> Router {
         });
         routes = routes.route(&format!("/grpc.health.v1.Health/{path}"), route);
     }
-    let alb = any(|State(desk): State<Arc<Desk>>| async move { grpc::alb(&desk.aggregator, desk.deadline()).await });
+    let alb = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+        grpc::alb(&desk.aggregator, request, desk.deadline()).await
+    });
     routes = routes.route("/AWS.ALB/healthcheck", alb);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }

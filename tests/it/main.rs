@@ -5,6 +5,7 @@ mod conformance;
 mod drain;
 mod embedding;
 mod encrypted;
+mod grpc;
 mod haproxy;
 mod helpers;
 mod http;

@@ -24,7 +24,7 @@ pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
 pub(crate) use memcached::{memcached, memcached_says};
 pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
-pub(crate) use process::{Server, as_nobody, folder, own};
+pub(crate) use process::{Server, as_nobody, folder, in_venv, own};
 pub(crate) use rabbitmq::rabbitmq;
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
 pub(crate) use tls_front::{tls_front, tls_front_for_known_clients};

@@ -191,7 +191,7 @@ pub(super) fn newest(before: &str, after: &str) -> PathBuf {
 }
 
 /// A program of a virtual environment that `cargo xtask servers` made.
-pub(super) fn in_venv(name: &str, program: &str) -> PathBuf {
+pub(crate) fn in_venv(name: &str, program: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers").join(name).join("bin").join(program);
     assert!(path.exists(), "no {}; run `cargo xtask servers`", path.display());
     path

@@ -1,0 +1,162 @@
+//! gRPC's health service, asked by Google's own client in Python, by curl, and as load balancers do.
+
+use crate::{
+    helpers::{Allswell, eventually, run},
+    servers::in_venv,
+};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+const SCRIPT: &str = r#"
+import sys, grpc
+from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc
+address, call, service = sys.argv[1:]
+health = health_pb2_grpc.HealthStub(grpc.insecure_channel(address))
+name = pb.HealthCheckResponse.ServingStatus.Name
+try:
+    if call == "check":
+        print(name(health.Check(pb.HealthCheckRequest(service=service), timeout=60).status))
+    elif call == "watch":
+        for answer in health.Watch(pb.HealthCheckRequest(service=service)):
+            print(name(answer.status), flush=True)
+    elif call == "list":
+        for service, answer in sorted(health.List(pb.HealthListRequest(), timeout=60).statuses.items()):
+            print(service, name(answer.status))
+except grpc.RpcError as error:
+    print(error.code().name)
+"#;
+
+fn client(service: &Allswell, call: &str, of: &str) -> Command {
+    let mut command = Command::new(in_venv("grpc", "python"));
+    command.args(["-c", SCRIPT, &service.address.to_string(), call, of]);
+    command
+}
+
+fn ask(service: &Allswell, call: &str, of: &str) -> String {
+    let ran = run(&mut client(service, call, of));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout.trim().to_owned()
+}
+
+/// A service with a component that fails while its folder is missing, one that is not critical, and a group.
+fn service() -> (Allswell, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let media = folder.path().join("media");
+    fs::create_dir(&media).expect("a folder");
+    let drain = folder.path().join("drain");
+    let configuration = format!(
+        "[server]\ndrain_file = \"{}\"\n[defaults]\ninterval = \"100ms\"\n[checks.media]\nkind = \"storage\"\npath = \"{}\"\n\
+         [checks.port]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n[groups.files]\nchecks = [\"media\"]\n",
+        drain.display(),
+        media.display()
+    );
+    (Allswell::start(&configuration), folder)
+}
+
+#[test]
+fn check_and_list_tell_every_service() {
+    let (service, folder) = service();
+    assert_eq!(ask(&service, "check", ""), "SERVING", "a warning serves");
+    for (name, status) in [("media", "SERVING"), ("files", "SERVING"), ("live", "SERVING"), ("port", "NOT_SERVING"), ("none", "NOT_FOUND")]
+    {
+        assert_eq!(ask(&service, "check", name), status, "{name}");
+    }
+    let list = "SERVING\nfiles SERVING\nlive SERVING\nmedia SERVING\nport NOT_SERVING\nready SERVING\nstartup SERVING";
+    assert_eq!(ask(&service, "list", ""), list);
+    fs::remove_dir(folder.path().join("media")).expect("a folder");
+    service.await_report("/health", "it fails", |response| response.status == 500);
+    assert_eq!(ask(&service, "check", ""), "NOT_SERVING");
+    assert_eq!(ask(&service, "check", "files"), "NOT_SERVING");
+}
+
+/// Someone who watches, and what they are told, line by line.
+struct Watcher(Child, Box<dyn Iterator<Item = String>>);
+
+impl Watcher {
+    fn new(service: &Allswell, of: &str) -> Self {
+        let mut child = client(service, "watch", of).stdout(Stdio::piped()).spawn().expect("Python");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+        Self(child, Box::new(lines))
+    }
+
+    fn next(&mut self) -> Option<String> {
+        self.1.next()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn watch_tells_at_once_and_then_each_change() {
+    let (mut service, folder) = service();
+    let (mut whole, mut media, mut nobody) = (Watcher::new(&service, ""), Watcher::new(&service, "media"), Watcher::new(&service, "none"));
+    assert_eq!(whole.next().as_deref(), Some("SERVING"));
+    assert_eq!(media.next().as_deref(), Some("SERVING"));
+    assert_eq!(nobody.next().as_deref(), Some("SERVICE_UNKNOWN"));
+    fs::write(folder.path().join("drain"), "").expect("a file");
+    assert_eq!(whole.next().as_deref(), Some("NOT_SERVING"), "it drains");
+    fs::remove_file(folder.path().join("drain")).expect("a file");
+    assert_eq!(whole.next().as_deref(), Some("SERVING"));
+    fs::remove_dir(folder.path().join("media")).expect("a folder");
+    assert_eq!(whole.next().as_deref(), Some("NOT_SERVING"));
+    assert_eq!(media.next().as_deref(), Some("NOT_SERVING"), "draining is no matter of a component");
+    // Watchers do not keep the service from ending.
+    service.signal(rustix::process::Signal::INT);
+    assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn a_watch_outlives_the_time_limits_of_requests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = format!(
+        "[server]\nidle_timeout = \"300ms\"\nheader_timeout = \"300ms\"\ndeadline = \"100ms\"\n[defaults]\ninterval = \"100ms\"\n\
+         [checks.media]\nkind = \"storage\"\npath = \"{}\"\n",
+        folder.path().display()
+    );
+    let service = Allswell::start(&configuration);
+    let mut watcher = Watcher::new(&service, "media");
+    assert_eq!(watcher.next().as_deref(), Some("SERVING"));
+    // Another connection that idles is closed, long after the watcher would have been.
+    let idle = std::net::TcpStream::connect(service.address).expect("a connection");
+    for _ in 0..10 {
+        let idle = idle.try_clone().expect("a handle");
+        idle.set_read_timeout(Some(std::time::Duration::from_millis(300))).expect("a time limit");
+        let _ = std::io::Read::read(&mut &idle, &mut [0; 1]);
+    }
+    folder.close().expect("a folder");
+    assert_eq!(watcher.next().as_deref(), Some("NOT_SERVING"));
+}
+
+#[test]
+fn load_balancers_find_what_they_ask_for() {
+    let (service, folder) = service();
+    let empty = folder.path().join("empty");
+    fs::write(&empty, [0; 5]).expect("a file");
+    let curl = |path: &str, more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--noproxy", "*", "--http2-prior-knowledge", "--include", "--max-time", "60"]).args(more);
+        let url = format!("http://{}{path}", service.address);
+        String::from_utf8_lossy(&command.arg(url).output().expect("curl").stdout).into_owned()
+    };
+    let data = format!("@{}", empty.display());
+    let grpc = ["--header", "content-type: application/grpc", "--data-binary", &data];
+    // An Application Load Balancer where nobody set a path: 12 is its code for a healthy target.
+    assert!(curl("/AWS.ALB/healthcheck", &grpc).contains("grpc-status: 12\r\n"));
+    let check = curl("/grpc.health.v1.Health/Check", &grpc);
+    assert!(check.starts_with("HTTP/2 200") && check.contains("\0\0\0\0\x02\x08\x01") && check.contains("grpc-status: 0"), "{check:?}");
+    assert!(curl("/grpc.health.v1.Health/Check", &[]).starts_with("HTTP/2 405"));
+    assert!(curl("/grpc.health.v1.Health/Check", &["--data-binary", &data]).starts_with("HTTP/2 415"));
+    let nonsense = ["--header", "content-type: application/grpc", "--data-binary", "nonsense"];
+    assert!(curl("/grpc.health.v1.Health/Check", &nonsense).contains("grpc-status: 3\r\n"));
+    fs::remove_dir(folder.path().join("media")).expect("a folder");
+    eventually("the target is unhealthy", || curl("/AWS.ALB/healthcheck", &grpc).contains("grpc-status: 14\r\n").then_some(()));
+}
