@@ -28,6 +28,8 @@ mod sql;
 pub mod tls;
 
 // One module per kind, and below it the one list of them: keep both in alphabetical order.
+#[cfg(feature = "celery")]
+pub mod celery;
 #[cfg(feature = "disk")]
 pub mod disk;
 #[cfg(feature = "http")]
@@ -67,6 +69,7 @@ macro_rules! builtin {
 }
 
 builtin! {
+    "celery" => celery::Celery,
     "disk" => disk::Disk,
     "http" => http::Http,
     "memory" => memory::Memory,

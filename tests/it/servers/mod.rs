@@ -1,5 +1,6 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
+mod celery;
 mod certificates;
 pub(crate) mod hostile;
 mod mariadb;
@@ -10,6 +11,7 @@ mod rabbitmq;
 mod redis;
 mod tls_front;
 
+pub(crate) use celery::{celery, send_tasks};
 pub(crate) use certificates::Certificates;
 pub(crate) use mariadb::mariadb;
 pub(crate) use postgres::{postgres, postgres_with_tls};

@@ -53,6 +53,13 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        let pid = self.child.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::TERM).expect("it is there");
+        eventually("a server ends", || self.child.try_wait().expect("a child"));
+    }
+
     /// Kills it hard, with all its children, and waits until they are gone.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);

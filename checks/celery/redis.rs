@@ -1,0 +1,237 @@
+//! Celery's remote control over Redis: kombu's lists, sets and channels.
+//!
+//! An answer is pushed to a list, and who is late would create that list anew, for ever, after we have gone. So the answers go to an
+//! exchange of our own, whose one binding is a set that expires; without a binding kombu drops what it would send. The list expires later
+//! than the binding, and always holds a placeholder, since the time of its death would go with its last element. Both are made anew, in one
+//! transaction, by each question.
+
+use super::pidbox::{COMMANDS, CONTENT_TYPE, EVENTS, Reply, Roll, Round, Wanted, unique};
+use crate::{
+    contract::{Failure, FailureClass},
+    resp::{self, Server},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::future::join;
+use redis::{Pipeline, PushInfo, PushKind, RedisError, RedisResult, Value};
+use serde::Deserialize;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout_at};
+
+/// Between the parts of a binding, and between a queue's name and a priority.
+const SEPARATOR: &str = "\x06\x16";
+
+/// A queue is one list for each of these priorities.
+const PRIORITIES: [u8; 4] = [0, 3, 6, 9];
+
+/// Seconds that a binding outlives our patience, and the list of answers the binding.
+const BINDING: u64 = 10;
+const LIST: u64 = 50;
+
+/// Under this key answers are routed to us, on an exchange that is ours alone.
+const ROUTE: &str = "reply";
+
+/// How often is looked for answers: at first soon, and then ever less.
+const SOONEST: Duration = Duration::from_millis(1);
+const LATEST: Duration = Duration::from_millis(50);
+
+/// So many answers are read at once.
+const PAGE: isize = 100;
+
+/// Where this check gets its answers. The names are its own, not a connection's: who is very late finds a key that is about to expire.
+pub(super) struct Mailbox {
+    /// `amq.`: kombu takes such an exchange for the broker's own, and keeps nothing of it in mind.
+    exchange: String,
+    list: String,
+    binding: String,
+    /// In Redis, channels are shared by all databases.
+    prefix: String,
+}
+
+impl Mailbox {
+    pub(super) fn new(database: i64) -> Self {
+        let id = unique();
+        let exchange = format!("amq.allswell.{id}");
+        Self { list: format!("allswell.{id}"), binding: format!("_kombu.binding.{exchange}"), exchange, prefix: format!("/{database}.") }
+    }
+}
+
+/// Connects, and listens for heartbeats where the rights allow it.
+pub(super) async fn open(server: &Server, mailbox: &Mailbox, roll: &Arc<Roll>) -> Result<resp::Link, Failure> {
+    let roll = Arc::clone(roll);
+    let mut link = server.open_listening(move |push| hear(&push, &roll)).await?;
+    match link.connection.psubscribe(format!("{}{EVENTS}/worker.*", mailbox.prefix)).await {
+        Err(error) if error.is_io_error() => Err(refused(error)),
+        _ => Ok(link),
+    }
+}
+
+/// `pmessage`: the pattern, the channel, and what was published.
+fn hear(push: &PushInfo, roll: &Roll) {
+    if push.kind == PushKind::PMessage
+        && let Some(Value::BulkString(published)) = push.data.get(2)
+        && let Some(event) = unpack(published)
+    {
+        roll.hear(&event.body);
+    }
+}
+
+/// Asks all workers, and collects their answers until nothing more has to be proven.
+pub(super) async fn ask(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted) -> Result<Round, Failure> {
+    link.refill();
+    let mut round = Round::new();
+    let lasting = wanted.patience.0.as_secs() + BINDING;
+    let mut question = redis::pipe();
+    question.atomic();
+    question.cmd("DEL").arg(&mailbox.list).ignore();
+    question.cmd("RPUSH").arg(&mailbox.list).arg("").ignore();
+    question.cmd("EXPIRE").arg(&mailbox.list).arg(lasting + LIST).ignore();
+    question.cmd("SADD").arg(&mailbox.binding).arg([ROUTE, "", &mailbox.list].join(SEPARATOR)).ignore();
+    question.cmd("EXPIRE").arg(&mailbox.binding).arg(lasting).ignore();
+    question.cmd("PUBLISH").arg(format!("{}{COMMANDS}", mailbox.prefix)).arg(pack(&round.command(wanted, &mailbox.exchange, ROUTE)));
+    let (mut first, mut second) = (link.connection.clone(), link.connection.clone());
+    let waiting = waiting(wanted);
+    // Both leave at once. They are two, because a right that is missing would else undo the question as well.
+    let (asked, waits) = join(question.query_async::<(u64,)>(&mut first), async {
+        if waiting.is_empty() { Ok(Vec::new()) } else { waiting.query_async::<Vec<RedisResult<u64>>>(&mut second).await }
+    })
+    .await;
+    let (listeners,) = asked.map_err(refused)?;
+    count(&mut round, wanted, waits.map_err(refused)?)?;
+    round.nobody_listens = listeners == 0;
+    if round.nobody_listens {
+        return Ok(round);
+    }
+    // The end of our patience is no failure of the server's.
+    timeout_at(round.deadline(wanted), collect(link, mailbox, wanted, &mut round)).await.unwrap_or(Ok(()))?;
+    Ok(round)
+}
+
+/// Reads answers as they come. They are pushed to the left, so that those already read stand at the right, and the placeholder last.
+async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, round: &mut Round) -> Result<(), Failure> {
+    let (mut read, mut pause) = (1, SOONEST);
+    while !round.proves(wanted) {
+        sleep(pause).await;
+        pause = (pause * 2).min(LATEST);
+        loop {
+            link.refill();
+            let page = redis::cmd("LRANGE").arg(&mailbox.list).arg(-read - PAGE).arg(-read - 1).to_owned();
+            let page: Vec<Vec<u8>> = page.query_async(&mut link.connection).await.map_err(refused)?;
+            for reply in page.iter().filter_map(|reply| unpack(reply)) {
+                round.hear(&reply);
+            }
+            let found = page.len().try_into().unwrap_or(PAGE);
+            read += found;
+            if found < PAGE {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks for the lengths of the watched queues.
+fn waiting(wanted: &Wanted) -> Pipeline {
+    let mut waiting = redis::pipe();
+    waiting.ignore_errors();
+    for queue in &wanted.watched {
+        for priority in PRIORITIES {
+            let suffix = if priority == 0 { String::new() } else { format!("{SEPARATOR}{priority}") };
+            waiting.cmd("LLEN").arg(format!("{queue}{suffix}"));
+        }
+    }
+    waiting
+}
+
+fn count(round: &mut Round, wanted: &Wanted, waits: Vec<RedisResult<u64>>) -> Result<(), Failure> {
+    let mut waits = waits.into_iter();
+    for queue in &wanted.watched {
+        match waits.by_ref().take(PRIORITIES.len()).sum::<RedisResult<u64>>() {
+            Ok(messages) => {
+                round.backlog.insert(queue.clone(), messages);
+            }
+            Err(error) if wanted.limited => {
+                return Err(refused(error).saying(format!("the user may not see how much waits in the queue {queue}")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A message in kombu's wrapping.
+fn pack(body: &str) -> String {
+    json!({
+        "body": BASE64_STANDARD.encode(body),
+        "content-type": CONTENT_TYPE,
+        "content-encoding": "utf-8",
+        "headers": {},
+        "properties": {
+            "delivery_mode": 1,
+            "delivery_info": { "exchange": COMMANDS, "routing_key": "" },
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": unique(),
+        },
+    })
+    .to_string()
+}
+
+#[derive(Deserialize)]
+struct Wrapping {
+    body: String,
+    headers: Headers,
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+struct Headers {
+    ticket: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Properties {
+    body_encoding: Option<String>,
+}
+
+/// What is wrapped in a message; an event has no ticket.
+fn unpack(message: &[u8]) -> Option<Reply> {
+    let Wrapping { body, headers, properties } = serde_json::from_slice(message).ok()?;
+    let body = if properties.body_encoding.as_deref() == Some("base64") { BASE64_STANDARD.decode(body).ok()? } else { body.into_bytes() };
+    Some(Reply { ticket: headers.ticket, body })
+}
+
+/// After the log-in an end is one in the middle. What undid a transaction stands within.
+fn refused(error: RedisError) -> Failure {
+    let code = match error.kind() {
+        redis::ErrorKind::Server(redis::ServerErrorKind::ExecAbort) => {
+            error.clone().into_server_errors().and_then(|errors| errors.first().map(|(_, error)| error.code().to_owned()))
+        }
+        _ => error.code().map(str::to_owned),
+    };
+    match code.as_deref() {
+        Some("NOPERM") => Failure::rejected("the user may not ask the workers").because(error),
+        Some("OOM") => Failure::exhausted("the server is out of memory").because(error),
+        Some("READONLY") => Failure::new(FailureClass::Unhealthy, "the server is a replica, and read-only").because(error),
+        Some("MISCONF") => Failure::new(FailureClass::Unhealthy, "the server cannot save its data").because(error),
+        _ => resp::failure(error).midway(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_can_be_unpacked() {
+        let reply = unpack(pack("{\"a\": 1}").as_bytes()).expect("a message");
+        assert_eq!((reply.ticket, reply.body.as_slice()), (None, b"{\"a\": 1}".as_slice()));
+    }
+
+    #[test]
+    fn a_message_may_be_plain_and_the_placeholder_is_none() {
+        let plain = unpack(br#"{"body": "{}", "headers": {"ticket": "t"}, "properties": {}}"#).expect("a message");
+        assert_eq!((plain.ticket.as_deref(), plain.body.as_slice()), (Some("t"), b"{}".as_slice()));
+        assert!(unpack(b"").is_none() && unpack(br#"{"body": 7}"#).is_none());
+    }
+}

@@ -1,0 +1,58 @@
+//! A Celery worker, with the tasks `nap`, which takes so many seconds, and `nothing`.
+
+use super::process::{Server, folder, set_up};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const TASKS: &str = r#"
+import os, time
+from celery import Celery
+
+app = Celery("tasks", broker=os.environ["BROKER"])
+
+@app.task
+def nap(seconds):
+    time.sleep(seconds)
+
+@app.task
+def nothing():
+    pass
+"#;
+
+/// A worker on a broker: its name, as `a@test`, the queues that it consumes, and its pool, which has one process or thread.
+pub(crate) fn celery(broker: &str, name: &str, queues: &str, pool: &str) -> Server {
+    let directory = folder();
+    fs::write(directory.path().join("tasks.py"), TASKS).expect("a file");
+    let (broker, name, queues, pool) = (broker.to_owned(), name.to_owned(), queues.to_owned(), pool.to_owned());
+    Server::launch(
+        directory,
+        0,
+        move |directory, _| {
+            let mut command = Command::new(program("celery"));
+            command.current_dir(directory).env("BROKER", &broker).args(["--app", "tasks", "worker", "--concurrency", "1"]);
+            command.args(["--hostname", &name, "--queues", &queues, "--pool", &pool, "--loglevel", "INFO"]);
+            command.args(["--without-gossip", "--without-mingle"]);
+            command
+        },
+        |directory, _| fs::read_to_string(directory.join("log")).is_ok_and(|log| log.contains(" ready.")),
+    )
+}
+
+/// Sends a task to a queue, so many times; `call` is the task and its arguments, as `nap(5)`.
+pub(crate) fn send_tasks(broker: &str, queue: &str, call: &str, times: usize) {
+    let directory = folder();
+    fs::write(directory.path().join("tasks.py"), TASKS).expect("a file");
+    let (task, arguments) = call.trim_end_matches(')').split_once('(').expect("a call");
+    let script = format!("import tasks\nfor _ in range({times}):\n    tasks.{task}.apply_async([{arguments}], queue={queue:?})");
+    set_up(Command::new(program("python")).current_dir(directory.path()).env("BROKER", broker).args(["-c", &script]));
+}
+
+/// A program of the environment that `cargo xtask servers` makes.
+fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers/celery/bin").join(name);
+    assert!(path.exists(), "no {}; run `cargo xtask servers`", path.display());
+    path
+}
