@@ -101,7 +101,7 @@ enum Carrier {
 /// A connection to either.
 pub enum Link {
     /// To `RabbitMQ`.
-    Amqp(amqp::Link),
+    Amqp(Box<amqp::Link>),
     /// To Redis.
     Redis(crate::resp::Link),
 }
@@ -165,7 +165,7 @@ impl Session for Celery {
 
     async fn open(&self) -> Result<Link, Failure> {
         match &self.broker {
-            Carrier::Amqp(broker) => amqp::open(broker, &self.wanted, &self.roll).await.map(Link::Amqp),
+            Carrier::Amqp(broker) => amqp::open(broker, &self.wanted, &self.roll).await.map(Box::new).map(Link::Amqp),
             Carrier::Redis(server, mailbox) => redis::open(server, mailbox, &self.roll).await.map(Link::Redis),
         }
     }
@@ -202,7 +202,8 @@ impl Celery {
         };
         let (mut problems, mut busy) = (Vec::new(), BTreeSet::new());
 
-        if answered.is_empty() && silent.is_empty() {
+        let nobody = answered.is_empty() && silent.is_empty();
+        if nobody {
             problems.push(self.nobody(round));
         } else if answered.len() + silent.len() < self.wanted.min_workers {
             problems.push(format!("{} workers answered, fewer than {}", answered.len(), self.wanted.min_workers));
@@ -219,7 +220,7 @@ impl Celery {
         busy.extend(unconsumed.iter().flat_map(|queue| consumers(queue, &silent)));
         let unconsumed: Vec<_> = unconsumed.into_iter().filter(|queue| consumers(queue, &silent).is_empty()).collect();
         // Where no worker is left, this says nothing new.
-        if !unconsumed.is_empty() && !(answered.is_empty() && silent.is_empty()) {
+        if !unconsumed.is_empty() && !nobody {
             problems.push(format!("no worker consumes the {}", listed("queue", &unconsumed)));
         }
         let over = |limit: Option<u64>| -> Vec<String> {

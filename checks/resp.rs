@@ -8,8 +8,8 @@ use crate::{
     tls::{self, Tls, TlsKeys},
 };
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo,
-    RedisError, ServerErrorKind, aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 use std::io;
 use tokio::{net::UnixStream, task::AbortHandle};
@@ -59,20 +59,23 @@ impl Server {
     }
 
     /// The number of the database.
+    #[cfg(feature = "celery")]
     pub(crate) fn database(&self) -> i64 {
         self.info.redis_settings().db()
     }
 
     /// Connects and logs in.
+    #[cfg(feature = "redis")]
     pub(crate) async fn open(&self) -> Result<Link, Failure> {
         let meter = Meter::new(ANSWER);
         self.connect(self.info.redis_settings(), unlimited(), meter).await
     }
 
-    /// The same by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
-    pub(crate) async fn open_listening(&self, hear: impl Fn(PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
+    /// Connects and logs in by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
+    #[cfg(feature = "celery")]
+    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
         let meter = Meter::new(ANSWER);
-        let settings = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let settings = self.info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
         let listening = unlimited().set_push_sender(move |push| {
             // What was said to its end is not kept by the driver, so it fills no memory.

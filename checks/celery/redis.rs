@@ -7,12 +7,11 @@
 
 use super::pidbox::{COMMANDS, CONTENT_TYPE, EVENTS, Reply, Roll, Round, Wanted, unique};
 use crate::{
-    contract::{Failure, FailureClass},
+    contract::Failure,
     resp::{self, Server},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use futures_util::future::join;
-use redis::{Pipeline, PushInfo, PushKind, RedisError, RedisResult, Value};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -81,23 +80,31 @@ pub(super) async fn ask(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wante
     link.refill();
     let mut round = Round::new();
     let lasting = wanted.patience.0.as_secs() + BINDING;
-    let mut question = redis::pipe();
-    question.atomic();
-    question.cmd("DEL").arg(&mailbox.list).ignore();
-    question.cmd("RPUSH").arg(&mailbox.list).arg("").ignore();
-    question.cmd("EXPIRE").arg(&mailbox.list).arg(lasting + LIST).ignore();
-    question.cmd("SADD").arg(&mailbox.binding).arg([ROUTE, "", &mailbox.list].join(SEPARATOR)).ignore();
-    question.cmd("EXPIRE").arg(&mailbox.binding).arg(lasting).ignore();
-    question.cmd("PUBLISH").arg(format!("{}{COMMANDS}", mailbox.prefix)).arg(pack(&round.command(wanted, &mailbox.exchange, ROUTE)));
-    let (mut first, mut second) = (link.connection.clone(), link.connection.clone());
-    let waiting = waiting(wanted);
-    // Both leave at once. They are two, because a right that is missing would else undo the question as well.
-    let (asked, waits) = join(question.query_async::<(u64,)>(&mut first), async {
-        if waiting.is_empty() { Ok(Vec::new()) } else { waiting.query_async::<Vec<RedisResult<u64>>>(&mut second).await }
-    })
-    .await;
-    let (listeners,) = asked.map_err(refused)?;
-    count(&mut round, wanted, waits.map_err(refused)?)?;
+    let mut pipe = redis::pipe();
+    // All in one round trip. The driver's own transactions cannot bear that `MULTI` is forbidden.
+    pipe.ignore_errors().cmd("MULTI");
+    pipe.cmd("DEL").arg(&mailbox.list);
+    pipe.cmd("RPUSH").arg(&mailbox.list).arg("");
+    pipe.cmd("EXPIRE").arg(&mailbox.list).arg(lasting + LIST);
+    pipe.cmd("SADD").arg(&mailbox.binding).arg([ROUTE, "", &mailbox.list].join(SEPARATOR));
+    pipe.cmd("EXPIRE").arg(&mailbox.binding).arg(lasting);
+    pipe.cmd("PUBLISH").arg(format!("{}{COMMANDS}", mailbox.prefix)).arg(pack(&round.command(wanted, &mailbox.exchange, ROUTE)));
+    pipe.cmd("EXEC");
+    let asked = pipe.len();
+    // After it, since a right that is missing would undo the transaction.
+    for queue in &wanted.watched {
+        for priority in PRIORITIES {
+            let suffix = if priority == 0 { String::new() } else { format!("{SEPARATOR}{priority}") };
+            pipe.cmd("LLEN").arg(format!("{queue}{suffix}"));
+        }
+    }
+    let mut answers: Vec<RedisResult<Value>> = pipe.query_async(&mut link.connection).await.map_err(refused)?;
+    let waits = answers.split_off(asked.min(answers.len()));
+    // The first refusal is the reason for those after it.
+    let done = answers.into_iter().map(|answer| answer?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
+    let done: Vec<u64> = done.into_iter().last().map(redis::from_redis_value).transpose().map_err(Failure::protocol)?.unwrap_or_default();
+    count(&mut round, wanted, waits)?;
+    let listeners = done.last().copied().unwrap_or_default();
     round.nobody_listens = listeners == 0;
     if round.nobody_listens {
         return Ok(round);
@@ -130,21 +137,9 @@ async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, roun
     Ok(())
 }
 
-/// Asks for the lengths of the watched queues.
-fn waiting(wanted: &Wanted) -> Pipeline {
-    let mut waiting = redis::pipe();
-    waiting.ignore_errors();
-    for queue in &wanted.watched {
-        for priority in PRIORITIES {
-            let suffix = if priority == 0 { String::new() } else { format!("{SEPARATOR}{priority}") };
-            waiting.cmd("LLEN").arg(format!("{queue}{suffix}"));
-        }
-    }
-    waiting
-}
-
-fn count(round: &mut Round, wanted: &Wanted, waits: Vec<RedisResult<u64>>) -> Result<(), Failure> {
-    let mut waits = waits.into_iter();
+/// How much waits in the watched queues, by the lengths of their lists.
+fn count(round: &mut Round, wanted: &Wanted, waits: Vec<RedisResult<Value>>) -> Result<(), Failure> {
+    let mut waits = waits.into_iter().map(|length| Ok(redis::from_redis_value::<u64>(length?)?));
     for queue in &wanted.watched {
         match waits.by_ref().take(PRIORITIES.len()).sum::<RedisResult<u64>>() {
             Ok(messages) => {
@@ -201,19 +196,11 @@ fn unpack(message: &[u8]) -> Option<Reply> {
     Some(Reply { ticket: headers.ticket, body })
 }
 
-/// After the log-in an end is one in the middle. What undid a transaction stands within.
+/// After the log-in a refusal is about rights, and an end is one in the middle.
 fn refused(error: RedisError) -> Failure {
-    let code = match error.kind() {
-        redis::ErrorKind::Server(redis::ServerErrorKind::ExecAbort) => {
-            error.clone().into_server_errors().and_then(|errors| errors.first().map(|(_, error)| error.code().to_owned()))
-        }
-        _ => error.code().map(str::to_owned),
-    };
-    match code.as_deref() {
+    match error.code() {
         Some("NOPERM") => Failure::rejected("the user may not ask the workers").because(error),
-        Some("OOM") => Failure::exhausted("the server is out of memory").because(error),
-        Some("READONLY") => Failure::new(FailureClass::Unhealthy, "the server is a replica, and read-only").because(error),
-        Some("MISCONF") => Failure::new(FailureClass::Unhealthy, "the server cannot save its data").because(error),
+        Some("READONLY") => Failure::unhealthy("the server is a replica, and read-only").because(error),
         _ => resp::failure(error).midway(),
     }
 }

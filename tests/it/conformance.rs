@@ -8,7 +8,8 @@ use allswell::{config::PolicySettings, registry::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The kinds that open connections, each with a table that points to an address. A kind with the key `url` or `address` is one of them.
+/// The kinds that open connections, each with a table that points to an address. A kind with the key `url`, `address` or `broker` is one of
+/// them.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
@@ -18,6 +19,10 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
             keys += &format!("url = \"{}://app:secret@{address}/\"\n", kind.schemes.first().unwrap_or(&kind.name));
         } else if has("address") {
             keys += &format!("address = \"{address}\"\n");
+        } else if has("broker") {
+            // What carries the messages may be either.
+            tables.push((kind.name, format!("kind = \"{}\"\nbroker = \"redis://:secret@{address}/\"\n", kind.name)));
+            keys += &format!("broker = \"amqp://app:secret@{address}/\"\n");
         } else {
             continue;
         }
@@ -130,6 +135,8 @@ fn tls_spoken_to_a_plain_port_is_a_matter_of_tls() {
     for table in [
         format!("kind = \"http\"\nurl = \"https://{babbling}/\""),
         format!("kind = \"redis\"\nurl = \"rediss://{babbling}/0\""),
+        format!("kind = \"celery\"\nbroker = \"rediss://{babbling}/0\""),
+        format!("kind = \"celery\"\nbroker = \"amqps://{babbling}/\""),
         format!("kind = \"rabbitmq\"\nurl = \"amqps://{babbling}/\""),
         format!("kind = \"postgres\"\nurl = \"postgres://a@{refusing}/b?sslmode=require\""),
     ] {

@@ -95,9 +95,9 @@ fn everything_about_workers_on_redis() {
     rights_on_redis(&broker);
     proven(&url);
     cost(broker.port, redis_url, 200..1200);
-    let connections = || broker.redis_cli(PASSWORD, &["CLIENT", "LIST"]).matches("lib-name=redis-rs").count();
+    let connections = || broker.redis_cli(PASSWORD, &["CLIENT", "LIST"]).matches("user=probe ").count();
     eventually("nothing is left of earlier checks", || (connections() == 0).then_some(()));
-    let probed = dropped(&url);
+    let probed = dropped(&format!("redis://probe:probe-password@127.0.0.1:{}/3", broker.port));
     eventually("one connection is left", || (connections() == 1).then_some(()));
     assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
     drop(probed);
@@ -180,10 +180,16 @@ fn redis_failures(broker: &Server) {
         Case::new("closes", on(&redis_url(Hostile::hanging_up().port()), ""), "unreachable", "connection reset"),
         Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the answer is not in Redis's protocol"),
         Case::new("endless", on(&redis_url(endless), ""), "protocol", too_long),
-        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the connection broke off in the middle"),
+        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the answer is not in Redis's protocol"),
         Case::new("password", on(&format!("redis://:wrong@127.0.0.1:{port}/3"), ""), "rejected", "the credentials are not accepted"),
         Case::new("database", on(&format!("redis://:{PASSWORD}@127.0.0.1:{port}/99"), ""), "rejected", "there is no such database"),
-        Case::new("TLS to a plain port", on(&format!("rediss://:{PASSWORD}@127.0.0.1:{port}/3"), ""), "tls", "the port does not speak TLS"),
+        // A real server waits for the end of a line.
+        Case::new(
+            "TLS to a plain port",
+            on(&format!("rediss://{}/3", Hostile::babbling().address), ""),
+            "tls",
+            "the port does not speak TLS",
+        ),
     ]);
 }
 
@@ -379,4 +385,5 @@ fn rights_on_redis(broker: &Server) {
         grant(&least.replace(missing, ""));
         assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not ask the workers")]);
     }
+    grant(least);
 }
