@@ -13,21 +13,24 @@ use std::{
     time::Duration,
 };
 
-/// Asks the workers of Celery 5, over `RabbitMQ` or Redis, whether they are there: a command to all of them, and their answers, as soon as
-/// they prove enough. With `queues`, each must be consumed by a worker that answers. The connection is kept, and no task is sent or touched.
+/// Asks the workers of Celery 5, over `RabbitMQ` or Redis, whether they are there. A command goes to all of them, and the probe ends as soon
+/// as the answers prove enough. With `queues`, each must be consumed by a worker that answers. The connection is kept, and no task is sent or
+/// touched.
 ///
 /// A worker that does not answer, and whose heartbeat was heard within five of its intervals (10 s by default, and at least), is busy: a
 /// warning, no failure. With the pools `solo`, `gevent` and `eventlet` a task can hold up answers and heartbeats alike: if yours do so for
-/// longer, use another pool, or `fall` and `hold`. Heartbeats are heard as long as the connection is kept, and by the default names: workers
-/// without remote control are seen by them alone. The app must use the default `control_exchange` and the serializer JSON, and on Redis no
-/// `global_keyprefix`.
+/// longer, use another pool, or `hold`. Heartbeats are heard while the connection is kept, so not with `connection = "fresh"`; workers
+/// without remote control are known by them alone. `workers` and `queues` are observed of those that answered before the probe ended, and of
+/// those with a fresh heartbeat. The app must use the default `control_exchange`, JSON, and on Redis no `global_keyprefix`.
 ///
-/// Nothing stays behind. On `RabbitMQ` an exclusive queue `allswell.…` ends with the connection; needed are
-/// `rabbitmqctl set_permissions -p VHOST USER '^allswell\.' '^(allswell\..*|celery\.pidbox)$' '^(allswell\..*|celeryev)$'`
-/// (`celeryev` for heartbeats alone). On Redis, version 6 at least, a list and a set for the answers expire a minute after the last probe
-/// and `patience`; needed are, where 0 is the database, `ACL SETUSER USER on >PASSWORD resetchannels &/0.celery.pidbox &/0.celeryev/worker.*
-/// ~allswell.* ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe`, and for the backlog
-/// `+llen` and the queues: `~celery*`.
+/// Nothing stays behind. On `RabbitMQ` an exclusive queue `allswell.…` ends with the connection. Needed are
+/// `rabbitmqctl set_permissions -p VHOST USER '^allswell\.' '^(allswell\..*|celery\.pidbox)$' '^(allswell\..*|celeryev)$'`; without
+/// heartbeats `'^allswell\.' '^celery\.pidbox$' '^allswell\.'` is enough.
+///
+/// On Redis, version 6 at least, a list and a set for the answers expire a minute and `patience` after the last probe. Needed are, where 0 is
+/// the database, `ACL SETUSER USER on >PASSWORD resetchannels &/0.celery.pidbox &/0.celeryev/worker.* ~allswell.*
+/// ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe`; for another database `+select`,
+/// and for the backlog `+llen` and the queues, as `~celery*`. Without heartbeats `+psubscribe` and their channel are not needed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -49,8 +52,8 @@ pub struct Config {
     /// Queues that must each be consumed by a worker.
     #[serde(default)]
     pub queues: Vec<String>,
-    /// How long answers are waited for; it should be at least half a second shorter than the check's `timeout`. A probe ends as soon as
-    /// enough workers have answered.
+    /// How long answers are waited for, at most. It should be at least half a second shorter than the check's `timeout`: else a missing worker
+    /// is told as a timeout.
     #[serde(default = "second")]
     pub patience: TimeSpan,
     /// Warn when more messages than this wait in one of `queues`, or in `celery` when none is named. On `RabbitMQ` those that a worker holds
@@ -245,7 +248,8 @@ impl Celery {
         let seen = values.fold(seen, |seen, (name, value)| seen.with(name, value));
         let busy: Vec<_> = busy.iter().collect();
         let tired = (!busy.is_empty()).then(|| {
-            format!("busy, with a heartbeat, but without an answer within {}: the {}", self.wanted.patience, listed("worker", &busy))
+            let why = if round.nobody_listens { "no mailbox,".to_owned() } else { format!("no answer within {},", self.wanted.patience) };
+            format!("a fresh heartbeat, but {why} of the {}", listed("worker", &busy))
         });
         Ok(tired.into_iter().chain(over(self.warn_backlog)).fold(seen, Observation::warned))
     }

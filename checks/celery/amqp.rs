@@ -29,10 +29,14 @@ const ANSWERS: usize = 2000;
 /// A connection, and what is kept open on it.
 pub struct Link {
     amqp: amqp::Link,
-    /// Asks, and takes the answers.
-    control: Channel,
+    /// Takes the answers.
+    _taking: Channel,
+    /// Asks. An exchange that is missing closes it.
+    asking: Channel,
     /// Our queue.
     queue: String,
+    /// Whether heartbeats come, or may not.
+    listening: bool,
     replies: Receiver<Result<Reply, Failure>>,
     /// Looks at the watched queues, each on a channel of its own: a queue that is missing closes it.
     watching: Vec<Channel>,
@@ -48,13 +52,13 @@ impl Link {
 pub(super) async fn open(broker: &Broker, wanted: &Wanted, roll: &Arc<Roll>) -> Result<Link, Failure> {
     let amqp = broker.open().await?;
     let connection = &amqp.connection;
-    let (control, events) = try_join(connection.create_channel(), connection.create_channel()).await.map_err(refused)?;
+    let (taking, asking) = try_join(connection.create_channel(), connection.create_channel()).await.map_err(refused)?;
     let watching = try_join_all(wanted.watched.iter().map(|_| connection.create_channel())).await.map_err(refused)?;
     let queue = format!("allswell.{}", unique());
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-    control.queue_declare(queue.as_str().into(), own, FieldTable::default()).await.map_err(refused)?;
+    taking.queue_declare(queue.as_str().into(), own, FieldTable::default()).await.map_err(refused)?;
     let no_ack = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
-    let consumer = control.basic_consume(queue.as_str().into(), "".into(), no_ack, FieldTable::default()).await.map_err(refused)?;
+    let consumer = taking.basic_consume(queue.as_str().into(), "".into(), no_ack, FieldTable::default()).await.map_err(refused)?;
     let (sender, replies) = channel(ANSWERS);
     let roll = Arc::clone(roll);
     consumer.set_delegate(move |delivery: DeliveryResult| {
@@ -71,17 +75,36 @@ pub(super) async fn open(broker: &Broker, wanted: &Wanted, roll: &Arc<Roll>) -> 
         let _ = sender.try_send(reply);
         ready(())
     });
-    control.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
-    // Without the right, or before any worker has sent an event, this closes the channel, and we do without.
-    let _ = events
-        .queue_bind(queue.as_str().into(), EVENTS.into(), "worker.#".into(), QueueBindOptions::default(), FieldTable::default())
-        .await;
-    Ok(Link { amqp, control, queue, replies, watching })
+    let listening = listen(&amqp, &queue).await?;
+    asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
+    Ok(Link { _taking: taking, asking, queue, listening, replies, watching, amqp })
+}
+
+/// Binds our queue to the workers' events. Before any worker has sent one there is nothing to bind to, and it has to be tried again; where
+/// the right is missing, we do without.
+async fn listen(amqp: &amqp::Link, queue: &str) -> Result<bool, Failure> {
+    let channel = amqp.connection.create_channel().await.map_err(refused)?;
+    let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    match channel.queue_bind(queue.into(), EVENTS.into(), "worker.#".into(), options, arguments).await {
+        Ok(()) => Ok(true),
+        Err(error) => match soft(&error) {
+            Some(AMQPSoftError::NOTFOUND) => Ok(false),
+            Some(_) => Ok(true),
+            None => Err(refused(error)),
+        },
+    }
 }
 
 /// Asks all workers, and collects their answers until nothing more has to be proven.
 pub(super) async fn ask(link: &mut Link, wanted: &Wanted) -> Result<Round, Failure> {
     link.amqp.refill();
+    if !link.listening {
+        link.listening = listen(&link.amqp, &link.queue).await?;
+    }
+    if !link.asking.status().connected() {
+        link.asking = link.amqp.connection.create_channel().await.map_err(refused)?;
+        link.asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
+    }
     let mut round = Round::new();
     // Answers that came when enough was proven already.
     while link.replies.try_recv().is_ok() {}
@@ -94,7 +117,7 @@ pub(super) async fn ask(link: &mut Link, wanted: &Wanted) -> Result<Round, Failu
         return Err(blocked());
     }
     let command = round.command(wanted, "", &link.queue);
-    let asked = pin!(join(publish(&link.control, &command), backlog(&link.amqp, &mut link.watching, wanted)));
+    let asked = pin!(join(publish(&link.asking, &command), backlog(&link.amqp, &mut link.watching, wanted)));
     let (published, backlog) = match select(asked, blocking.next()).await {
         Either::Left((answers, _)) => answers,
         // From then on the broker reads nothing of ours.
@@ -125,20 +148,21 @@ fn reply(delivery: Delivery) -> Reply {
     Reply { ticket: ticket.map(|ticket| String::from_utf8_lossy(ticket.as_bytes()).into_owned()), body: delivery.data }
 }
 
-/// Sends a command to all workers; whether there are any mailboxes to take it.
-async fn publish(control: &Channel, command: &str) -> Result<bool, Failure> {
+/// Sends a command to all workers; whether there is any mailbox to take it.
+async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
     let properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
         .with_content_encoding("utf-8".into())
         .with_headers(FieldTable::default())
         .with_delivery_mode(1);
     let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = async { control.basic_publish(COMMANDS.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
-    let confirmed = sent.await.map_err(|error| match soft(&error) {
-        Some(AMQPSoftError::NOTFOUND) => Failure::unhealthy("no worker answered: none has ever been connected").because(error),
-        _ => refused(error),
-    })?;
-    Ok(confirmed.take_message().is_none())
+    let sent = async { asking.basic_publish(COMMANDS.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
+    match sent.await {
+        Ok(confirmed) => Ok(confirmed.take_message().is_none()),
+        // No worker has ever listened.
+        Err(error) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => Ok(false),
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// How much waits in the watched queues; nothing is told of one that does not exist.

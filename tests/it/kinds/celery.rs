@@ -1,10 +1,10 @@
 //! `celery`, with real workers on both brokers.
 
 use crate::{
-    helpers::eventually,
+    helpers::{Allswell, eventually},
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, celery,
+        Certificates, Server, celery, celery_without_remote_control,
         hostile::{BlackHole, Hostile},
         proxy::Proxy,
         rabbitmq, redis, send_tasks, tls_front,
@@ -14,6 +14,9 @@ use serde_json::json;
 use std::thread;
 
 const PASSWORD: &str = "correct-horse";
+
+/// How Redis 5 answers the first words of the driver, which leave together.
+const OLD_REDIS: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n+OK\r\n+OK\r\n+OK\r\n";
 
 /// A table on a broker, with more keys.
 fn on(broker: &str, more: &str) -> String {
@@ -41,7 +44,8 @@ fn everything_about_workers_on_rabbitmq() {
     let mut broker = rabbitmq(PASSWORD);
     let url = rabbit_url(broker.port);
     rabbitmq_failures(&broker);
-    assert_failures(&[Case::new("nobody ever", on(&url, ""), "unhealthy", "no worker answered: none has ever been connected")]);
+    assert_failures(&[Case::new("nobody ever", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
+    without_remote_control(&url);
     let (mut a, b) = workers(&url);
     rights_on_rabbitmq(&broker);
     proven(&url);
@@ -59,6 +63,8 @@ fn everything_about_workers_on_rabbitmq() {
     let probed = dropped(&url);
     eventually("one connection, with one queue, is left", || left(1).then_some(()));
     drop(probed);
+    eventually("nothing is left", || left(0).then_some(()));
+    killed(&url);
     eventually("nothing is left", || left(0).then_some(()));
 
     let limited = Probed::new(&on(&url, ""));
@@ -91,16 +97,26 @@ fn everything_about_workers_on_redis() {
     let url = redis_url(broker.port);
     redis_failures(&broker);
     assert_failures(&[Case::new("nobody", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
+    without_remote_control(&url);
     let (mut a, b) = workers(&url);
     rights_on_redis(&broker);
     proven(&url);
-    cost(broker.port, redis_url, 200..1200);
+    cost(broker.port, redis_url, 200..700);
     let connections = || broker.redis_cli(PASSWORD, &["CLIENT", "LIST"]).matches("user=probe ").count();
     eventually("nothing is left of earlier checks", || (connections() == 0).then_some(()));
     let probed = dropped(&format!("redis://probe:probe-password@127.0.0.1:{}/3", broker.port));
     eventually("one connection is left", || (connections() == 1).then_some(()));
     assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
     drop(probed);
+    killed(&url);
+    assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
+
+    // Each priority has a list of its own.
+    for list in ["bills", "bills\u{6}\u{16}3", "bills\u{6}\u{16}6", "bills\u{6}\u{16}9"] {
+        broker.redis_cli(PASSWORD, &["-n", "3", "LPUSH", list, "a message"]);
+    }
+    let unconsumed = Probed::new(&on(&url, "queues = [\"bills\"]\npatience = \"100ms\"\nfail_backlog = 3")).fail();
+    assert_eq!(unconsumed.message(), "no worker consumes the queue bills; 4 messages wait in the queue bills, more than 3");
 
     late_answers_vanish(&broker, &url, &a);
     busy(&url, &a);
@@ -179,6 +195,7 @@ fn redis_failures(broker: &Server) {
         Case::new("silent", on(&redis_url(Hostile::silent().port()), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("closes", on(&redis_url(Hostile::hanging_up().port()), ""), "unreachable", "connection reset"),
         Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("too old", on(&redis_url(Hostile::answering(OLD_REDIS).port()), ""), "unhealthy", "the server is older than Redis 6"),
         Case::new("endless", on(&redis_url(endless), ""), "protocol", too_long),
         Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the answer is not in Redis's protocol"),
         Case::new("password", on(&format!("redis://:wrong@127.0.0.1:{port}/3"), ""), "rejected", "the credentials are not accepted"),
@@ -241,6 +258,15 @@ fn cost(port: u16, url: fn(u16) -> String, round_trips: std::ops::Range<usize>) 
     let made = proxy.round_trips() - before;
     // Answers come one by one, and what is said between two of them may be counted as a turn.
     assert!(round_trips.contains(&made), "{made} round trips");
+    // That a worker is silent is no reason to doubt the broker, however long it was waited for.
+    for patience in ["50ms", "1100ms"] {
+        let missing = Probed::new(&on(&url(proxy.port), &format!("workers = [\"c@test\"]\npatience = \"{patience}\"")));
+        missing.fail();
+        let connections = proxy.connections();
+        missing.fail();
+        missing.fail();
+        assert_eq!(proxy.connections(), connections, "a kept connection");
+    }
 }
 
 /// Drops probes wherever one can, and gives one that still works.
@@ -252,7 +278,17 @@ fn dropped(url: &str) -> Probed {
     probed
 }
 
-const BUSY: &str = "busy, with a heartbeat, but without an answer within 300ms: the worker a@test";
+/// The whole program, killed hard in the middle of its work.
+fn killed(url: &str) {
+    let service =
+        Allswell::start(&format!("[checks.workers]\n{}\ninterval = \"100ms\"\ntimeout = \"50ms\"\n", on(url, "patience = \"40ms\"")));
+    service.await_report("/health/workers", "it has asked", |response| {
+        response.json()["components"]["workers"]["consecutive"].as_u64() > Some(3)
+    });
+    service.signal(rustix::process::Signal::KILL);
+}
+
+const BUSY: &str = "a fresh heartbeat, but no answer within 300ms, of the worker a@test";
 
 /// A worker that cannot answer is busy as long as it has been heard of lately.
 fn busy(url: &str, a: &Server) {
@@ -303,6 +339,19 @@ fn silence_and_return(url: &str, a: &Server, mut b: Server) {
     assert_eq!(probed.fail().message(), "no worker answered within 300ms");
     a.resume();
     eventually("it answers again", || probed.probe().ok());
+}
+
+/// Workers that take no commands are known by their heartbeats alone.
+fn without_remote_control(url: &str) {
+    let probed = Probed::new(&on(url, ""));
+    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
+    let mut quiet = celery_without_remote_control(url, "quiet@test", "celery");
+    let seen = eventually("a heartbeat", || probed.probe().ok());
+    assert_eq!(seen.warning(), Some("a fresh heartbeat, but no mailbox, of the worker quiet@test"));
+    assert_eq!(seen.values()["workers"], json!(["quiet@test"]));
+    // Who says goodbye is believed at once.
+    quiet.terminate();
+    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
 }
 
 /// How many keys of ours have this time to live.

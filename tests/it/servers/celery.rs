@@ -12,6 +12,7 @@ import os, time
 from celery import Celery
 
 app = Celery("tasks", broker=os.environ["BROKER"])
+app.conf.worker_enable_remote_control = "NO_REMOTE_CONTROL" not in os.environ
 
 @app.task
 def nap(seconds):
@@ -24,6 +25,15 @@ def nothing():
 
 /// A worker on a broker: its name, as `a@test`, the queues that it consumes, and its pool, which has one process or thread.
 pub(crate) fn celery(broker: &str, name: &str, queues: &str, pool: &str) -> Server {
+    worker(broker, name, queues, pool, &[])
+}
+
+/// One that takes no commands.
+pub(crate) fn celery_without_remote_control(broker: &str, name: &str, queues: &str) -> Server {
+    worker(broker, name, queues, "solo", &[("NO_REMOTE_CONTROL", "1")])
+}
+
+fn worker(broker: &str, name: &str, queues: &str, pool: &str, variables: &'static [(&str, &str)]) -> Server {
     let directory = folder();
     fs::write(directory.path().join("tasks.py"), TASKS).expect("a file");
     let (broker, name, queues, pool) = (broker.to_owned(), name.to_owned(), queues.to_owned(), pool.to_owned());
@@ -32,7 +42,13 @@ pub(crate) fn celery(broker: &str, name: &str, queues: &str, pool: &str) -> Serv
         0,
         move |directory, _| {
             let mut command = Command::new(program("celery"));
-            command.current_dir(directory).env("BROKER", &broker).args(["--app", "tasks", "worker", "--concurrency", "1"]);
+            command.current_dir(directory).env("BROKER", &broker).envs(variables.iter().copied()).args([
+                "--app",
+                "tasks",
+                "worker",
+                "--concurrency",
+                "1",
+            ]);
             command.args(["--hostname", &name, "--queues", &queues, "--pool", &pool, "--loglevel", "INFO"]);
             command.args(["--without-gossip", "--without-mingle"]);
             command

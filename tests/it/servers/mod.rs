@@ -11,7 +11,7 @@ mod rabbitmq;
 mod redis;
 mod tls_front;
 
-pub(crate) use celery::{celery, send_tasks};
+pub(crate) use celery::{celery, celery_without_remote_control, send_tasks};
 pub(crate) use certificates::Certificates;
 pub(crate) use mariadb::mariadb;
 pub(crate) use postgres::{postgres, postgres_with_tls};
