@@ -131,7 +131,7 @@ pub(super) async fn ask(link: &mut Link, wanted: &Wanted) -> Result<Round, Failu
     let collected = timeout_at(round.deadline(wanted), async {
         while !round.proves(wanted) {
             match link.replies.recv().await {
-                Some(reply) => round.hear(&reply?),
+                Some(reply) => round.hear(&reply?, wanted),
                 None => return Err(Failure::new(FailureClass::Unreachable, "the connection is closed").midway()),
             }
         }

@@ -19,10 +19,9 @@ pub(super) const EVENTS: &str = "celeryev";
 /// JSON, in the words of kombu.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-/// So many workers are kept in mind, with names and queues of so many bytes: a peer that invents them must not fill our memory.
+/// So many workers are kept in mind, with names of so many bytes: a peer that invents them must not fill our memory.
 const MOST_WORKERS: usize = 1000;
 const LONGEST_NAME: usize = 255;
-const MOST_QUEUES: usize = 1000;
 
 /// A heartbeat is fresh for so many of the worker's own intervals, and at least so long.
 const BEATS: u32 = 5;
@@ -53,7 +52,7 @@ pub(super) fn unique() -> String {
 pub(super) struct Round {
     pub(super) ticket: String,
     pub(super) began: Instant,
-    /// The queues that each worker consumes, where it was asked for them.
+    /// The queues that each worker consumes, of those that are asked for.
     pub(super) answers: BTreeMap<String, BTreeSet<String>>,
     /// Whether somebody answered in another serializer than JSON.
     pub(super) unreadable: bool,
@@ -94,11 +93,11 @@ impl Round {
     }
 
     /// Takes in an answer: late ones to earlier questions are none.
-    pub(super) fn hear(&mut self, reply: &Reply) {
+    pub(super) fn hear(&mut self, reply: &Reply, wanted: &Wanted) {
         if reply.ticket.as_deref() != Some(&self.ticket) {
             return;
         }
-        match reply.read() {
+        match reply.read(&wanted.queues) {
             Some((worker, queues)) if self.answers.len() < MOST_WORKERS => {
                 self.answers.insert(worker, queues);
             }
@@ -122,13 +121,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// Who answers, and which queues it tells of: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
-    fn read(&self) -> Option<(String, BTreeSet<String>)> {
+    /// Who answers, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
+    fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
         let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
         let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= LONGEST_NAME)?;
-        let queues = answer.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str());
-        let queues = queues.filter(|name| name.len() <= LONGEST_NAME).take(MOST_QUEUES).map(str::to_owned).collect();
-        Some((worker, queues))
+        let consumed: BTreeSet<_> = answer.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
+        Some((worker, queues.iter().filter(|queue| consumed.contains(queue.as_str())).cloned().collect()))
     }
 }
 
@@ -215,7 +213,7 @@ mod tests {
     }
 
     fn heard(round: &mut Round, body: &str) {
-        round.hear(&Reply { ticket: Some(round.ticket.clone()), body: body.into() });
+        round.hear(&Reply { ticket: Some(round.ticket.clone()), body: body.into() }, &wanted(&[], 1, &["mails", "bills"]));
     }
 
     #[test]
@@ -224,15 +222,15 @@ mod tests {
         assert!(!round.proves(&wanted(&[], 1, &[])));
         heard(&mut round, r#"{"a@h": {"ok": "pong"}}"#);
         assert!(round.proves(&wanted(&["a@h"], 1, &[])) && !round.proves(&wanted(&["b@h"], 1, &[])) && !round.proves(&wanted(&[], 2, &[])));
-        heard(&mut round, r#"{"b@h": [{"name": "mails"}, {"no": 1}]}"#);
+        heard(&mut round, r#"{"b@h": [{"name": "mails"}, {"name": "other"}, {"no": 1}]}"#);
         assert!(round.proves(&wanted(&["b@h"], 2, &["mails"])) && !round.proves(&wanted(&[], 1, &["mails", "bills"])));
     }
 
     #[test]
     fn late_and_strange_answers_prove_nothing() {
         let mut round = Round::new();
-        round.hear(&Reply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() });
-        round.hear(&Reply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() });
+        round.hear(&Reply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
+        round.hear(&Reply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
         assert!(round.answers.is_empty() && !round.unreadable);
         for strange in ["\u{80}pickle", "[]", "{}", "7"] {
             heard(&mut round, strange);

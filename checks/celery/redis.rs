@@ -35,7 +35,7 @@ const SOONEST: Duration = Duration::from_millis(1);
 const LATEST: Duration = Duration::from_millis(50);
 
 /// So many answers are read at once.
-const PAGE: isize = 100;
+const PAGE: isize = 20;
 
 /// Where this check gets its answers. The names are its own, not a connection's: who is very late finds a key that is about to expire.
 pub(super) struct Mailbox {
@@ -103,7 +103,8 @@ pub(super) async fn ask(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wante
     // The first refusal is the reason for those after it.
     let done = answers.into_iter().map(|answer| answer?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
     let done: Vec<u64> = done.into_iter().last().map(redis::from_redis_value).transpose().map_err(Failure::protocol)?.unwrap_or_default();
-    count(&mut round, wanted, waits)?;
+    let waits: Vec<_> = waits.into_iter().map(|length| Ok(redis::from_redis_value(length?)?)).collect();
+    count(&mut round, wanted, &waits)?;
     let listeners = done.last().copied().unwrap_or_default();
     round.nobody_listens = listeners == 0;
     if round.nobody_listens {
@@ -125,7 +126,7 @@ async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, roun
             let page = redis::cmd("LRANGE").arg(&mailbox.list).arg(-read - PAGE).arg(-read - 1).to_owned();
             let page: Vec<Vec<u8>> = page.query_async(&mut link.connection).await.map_err(refused)?;
             for reply in page.iter().filter_map(|reply| unpack(reply)) {
-                round.hear(&reply);
+                round.hear(&reply, wanted);
             }
             let found = page.len().try_into().unwrap_or(PAGE);
             read += found;
@@ -138,10 +139,9 @@ async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, roun
 }
 
 /// How much waits in the watched queues, by the lengths of their lists.
-fn count(round: &mut Round, wanted: &Wanted, waits: Vec<RedisResult<Value>>) -> Result<(), Failure> {
-    let mut waits = waits.into_iter().map(|length| Ok(redis::from_redis_value::<u64>(length?)?));
-    for queue in &wanted.watched {
-        match waits.by_ref().take(PRIORITIES.len()).sum::<RedisResult<u64>>() {
+fn count(round: &mut Round, wanted: &Wanted, waits: &[RedisResult<u64>]) -> Result<(), Failure> {
+    for (queue, lengths) in wanted.watched.iter().zip(waits.chunks(PRIORITIES.len())) {
+        match lengths.iter().try_fold(0, |sum: u64, length| Ok(sum.saturating_add(length.clone()?))) {
             Ok(messages) => {
                 round.backlog.insert(queue.clone(), messages);
             }
@@ -208,6 +208,7 @@ fn refused(error: RedisError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::TimeSpan;
 
     #[test]
     fn what_is_packed_can_be_unpacked() {
@@ -220,5 +221,25 @@ mod tests {
         let plain = unpack(br#"{"body": "{}", "headers": {"ticket": "t"}, "properties": {}}"#).expect("a message");
         assert_eq!((plain.ticket.as_deref(), plain.body.as_slice()), (Some("t"), b"{}".as_slice()));
         assert!(unpack(b"").is_none() && unpack(br#"{"body": 7}"#).is_none());
+    }
+
+    #[test]
+    fn a_queue_that_may_not_be_seen_takes_nothing_from_the_next() {
+        let watched = vec!["a".to_owned(), "b".to_owned()];
+        let wanted = Wanted {
+            workers: Vec::new(),
+            min_workers: 1,
+            queues: watched.clone(),
+            patience: TimeSpan::seconds(1),
+            watched,
+            limited: false,
+        };
+        let forbidden = || Err(RedisError::from((redis::ErrorKind::Extension, "no")));
+        let mut lengths: Vec<RedisResult<u64>> = vec![forbidden(), forbidden(), forbidden(), forbidden()];
+        lengths.extend([Ok(1), Ok(2), Ok(u64::MAX), Ok(4)]);
+        let mut round = Round::new();
+        assert!(count(&mut round, &wanted, &lengths).is_ok());
+        assert_eq!(round.backlog.into_iter().collect::<Vec<_>>(), [("b".to_owned(), u64::MAX)]);
+        assert!(count(&mut Round::new(), &Wanted { limited: true, ..wanted }, &lengths).is_err());
     }
 }

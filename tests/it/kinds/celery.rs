@@ -304,8 +304,7 @@ fn busy(url: &str, a: &Server) {
     assert_eq!(paused, BUSY);
     eventually("it answers again", || named.pass().warning().is_none().then_some(()));
     // With one thread for all, a long task holds up everything else; what is sent meanwhile waits.
-    send_tasks(url, "celery", "nap(5)", 1);
-    send_tasks(url, "celery", "nothing()", 8);
+    send_tasks(url, "celery", &[&["nap(8)"], &["nothing()"; 8][..]].concat());
     let napping = eventually("the task is begun", || named.pass().warning().map(str::to_owned));
     assert_eq!(napping, BUSY);
     let waiting = named.pass().values()["backlog"]["celery"].as_u64().expect("a number");
@@ -316,12 +315,15 @@ fn busy(url: &str, a: &Server) {
     let failure = limit("fail_backlog").fail();
     assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", &*message));
     // Tasks of the other worker run in a process of their own.
-    send_tasks(url, "mails", "nap(2)", 1);
+    send_tasks(url, "mails", &["nap(2)"]);
     let other = Probed::new(&on(url, "workers = [\"b@test\"]"));
     for _ in 0..10 {
         assert_eq!(other.pass().warning(), None);
     }
-    eventually("the work is done", || (named.pass().warning().is_none() && named.observed("backlog")["celery"] == 0).then_some(()));
+    eventually("the work is done", || {
+        let seen = named.probe().ok()?;
+        (seen.warning().is_none() && seen.values()["backlog"]["celery"] == 0).then_some(())
+    });
 }
 
 /// All workers fall silent: one is killed, one does not go on. In the end they are not believed to be busy, and one comes back.

@@ -57,12 +57,15 @@ fn worker(broker: &str, name: &str, queues: &str, pool: &str, variables: &'stati
     )
 }
 
-/// Sends a task to a queue, so many times; `call` is the task and its arguments, as `nap(5)`.
-pub(crate) fn send_tasks(broker: &str, queue: &str, call: &str, times: usize) {
+/// Sends tasks to a queue, each as a call with its arguments: `nap(5)`.
+pub(crate) fn send_tasks(broker: &str, queue: &str, calls: &[&str]) {
     let directory = folder();
     fs::write(directory.path().join("tasks.py"), TASKS).expect("a file");
-    let (task, arguments) = call.trim_end_matches(')').split_once('(').expect("a call");
-    let script = format!("import tasks\nfor _ in range({times}):\n    tasks.{task}.apply_async([{arguments}], queue={queue:?})");
+    let send = |call: &&str| {
+        let (task, arguments) = call.trim_end_matches(')').split_once('(').expect("a call");
+        format!("tasks.{task}.apply_async([{arguments}], queue={queue:?})\n")
+    };
+    let script = calls.iter().map(send).fold("import tasks\n".to_owned(), |script, line| script + &line);
     set_up(Command::new(program("python")).current_dir(directory.path()).env("BROKER", broker).args(["-c", &script]));
 }
 
