@@ -62,9 +62,12 @@ impl Server {
 
     /// Kills it hard, with all its children, and waits until they are gone.
     pub(crate) fn kill(&mut self) {
-        self.signal(Signal::KILL);
+        let killed = self.signal(Signal::KILL);
         let _ = self.child.wait();
-        eventually("a killed server is gone", || (tree(self.child.id(), self.directory.path()).len() == 1).then_some(()));
+        // A process that dies loses its memory first, and with it its mark; its sockets are closed later.
+        eventually("a killed server is gone", || {
+            (killed.iter().all(|pid| is_gone(*pid)) && tree(self.child.id(), self.directory.path()).len() == 1).then_some(())
+        });
     }
 
     /// Starts it again, on the same port, with the data that it had.
@@ -73,13 +76,14 @@ impl Server {
         self.await_ready();
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Tells which processes were signalled.
+    fn signal(&self, signal: Signal) -> Vec<Pid> {
         // Children first appear while their parent is still running: look until no new one is found.
         let mut signalled = Vec::new();
         loop {
             let tree: Vec<Pid> = tree(self.child.id(), self.directory.path()).into_iter().filter(|pid| !signalled.contains(pid)).collect();
             if tree.is_empty() {
-                return;
+                return signalled;
             }
             for pid in tree {
                 // It may be gone already.
@@ -123,6 +127,15 @@ fn tree(root: u32, directory: &Path) -> Vec<Pid> {
         at += 1;
     }
     tree.into_iter().filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)).collect()
+}
+
+/// Whether a process has ended with all its threads, and so has closed all that it had open; nobody may have asked yet how it ended.
+fn is_gone(pid: Pid) -> bool {
+    let folder = format!("/proc/{}", pid.as_raw_nonzero());
+    let Ok(stat) = fs::read_to_string(format!("{folder}/stat")) else { return true };
+    let ended = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']));
+    // The first thread may end before the others.
+    ended && fs::read_dir(format!("{folder}/task")).map_or(0, Iterator::count) <= 1
 }
 
 fn spawn(command: &mut Command, directory: &Path) -> Child {
