@@ -94,6 +94,7 @@ impl Broker {
 pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// The broker's version, where it tells one.
+    #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` tells it"))]
     pub(crate) server_version: Option<String>,
     meter: Meter,
     _socket: Socket,
@@ -194,6 +195,7 @@ impl Reactor for Streams {
 }
 
 /// What the broker says of one queue.
+#[cfg(feature = "rabbitmq")]
 pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
     match error.kind() {
         ErrorKind::ProtocolError(said) => match said.kind() {

@@ -40,6 +40,8 @@ pub mod tls;
 // One module per kind, and below it the one list of them: keep both in alphabetical order.
 #[cfg(feature = "azure_blob")]
 pub mod azure_blob;
+#[cfg(feature = "celery")]
+pub mod celery;
 #[cfg(feature = "disk")]
 pub mod disk;
 #[cfg(feature = "gcs")]
@@ -86,6 +88,7 @@ macro_rules! builtin {
 
 builtin! {
     "azure_blob" => azure_blob::AzureBlob,
+    "celery" => celery::Celery,
     "disk" => disk::Disk,
     "gcs" => gcs::Gcs,
     "http" => http::Http,

@@ -60,21 +60,46 @@ impl Server {
         Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
     }
 
+    /// The number of the database.
+    #[cfg(feature = "celery")]
+    pub(crate) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
     /// Connects and logs in.
+    #[cfg(feature = "redis")]
     pub(crate) async fn open(&self) -> Result<Link, Failure> {
-        match (self.address(), self.info.addr()) {
-            (Some(address), _) => self.open_at(&address, self.login()).await,
-            (None, ConnectionAddr::Unix(path)) => {
-                let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
-                log_in(Box::new(stream), self.login()).await
-            }
-            _ => Err(Failure::internal("an address of another sort")),
-        }
+        self.connect(self.login(), unlimited(), Meter::new(ANSWER)).await
+    }
+
+    /// Connects and logs in by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
+    #[cfg(feature = "celery")]
+    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
+        let meter = Meter::new(ANSWER);
+        let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        let filled = meter.clone();
+        let listening = unlimited().set_push_sender(move |push| {
+            // What was said to its end is not kept by the driver, so it fills no memory.
+            filled.refill(ANSWER);
+            hear(push);
+            Ok::<(), ()>(())
+        });
+        self.connect(&settings, listening, meter).await
+    }
+
+    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+        let stream = match (self.address(), self.info.addr()) {
+            (Some(address), _) => tls::open(&self.dialer, &address, self.tls.as_ref()).await?,
+            (None, ConnectionAddr::Unix(path)) => Box::new(UnixStream::connect(path).await.map_err(Failure::network)?),
+            _ => return Err(Failure::internal("an address of another sort")),
+        };
+        log_in(stream, login, config, meter).await
     }
 
     /// The same at another address, which another server of the same system has told.
+    #[cfg(feature = "redis")]
     pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
-        log_in(tls::open(&self.dialer, address, self.tls.as_ref()).await?, login).await
+        log_in(tls::open(&self.dialer, address, self.tls.as_ref()).await?, login, unlimited(), Meter::new(ANSWER)).await
     }
 
     /// The address in the URL; none of a socket in the file system.
@@ -91,14 +116,16 @@ impl Server {
     }
 }
 
+/// The driver's own limits of 1 s and 500 ms would speak before ours.
+fn unlimited() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
 /// The driver's handshake on an open stream.
-async fn log_in(stream: Stream, settings: &RedisConnectionInfo) -> Result<Link, Failure> {
-    let meter = Meter::new(ANSWER);
-    // The driver's own limits of 1 s and 500 ms would speak before ours.
-    let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
     // The driver says its name, which not every user may; but where there is no password, nothing else would show who answers.
-    let settings = if settings.password().is_some() { settings.clone().set_skip_set_lib_name() } else { settings.clone() };
-    match MultiplexedConnection::new_with_config(&settings, Metered::new(stream, meter.clone()), unlimited).await {
+    let login = if login.password().is_some() { login.clone().set_skip_set_lib_name() } else { login.clone() };
+    match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
             Ok(Link { connection, driver, meter })
@@ -174,6 +201,7 @@ pub(crate) fn failure(error: RedisError) -> Failure {
         (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
         (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not of a cluster"),
         (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server answered with an error"),
+        (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
         (ErrorKind::Io, _) => return network(error),
         _ => (Protocol, "the answer is not in Redis's protocol"),
     };

@@ -26,13 +26,18 @@ pub trait Session: Send + Sync {
     /// Asks the one question on a connection.
     async fn ask(&self, connection: &mut Self::Connection) -> Result<Observation, Failure>;
 
+    /// How long a kept connection may be silent until a new one is tried beside it; a second, where an answer does not take longer by nature.
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
+
     /// Says goodbye, so that the backend's log has no complaint about us. It is polled once and then dropped: nobody waits for the answer.
     async fn hang_up(connection: Self::Connection) {
         drop(connection);
     }
 }
 
-/// How long a kept connection may be silent until a new one is tried beside it.
+/// The usual [`Session::silence`].
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long a backend may take to notice that a slot is free again.
@@ -81,7 +86,7 @@ impl<C: Send> Kept<C> {
     }
 
     /// Asks on the kept connection, or on a new one when there is none, it has grown old, the answer was a failure, or none came for a
-    /// second: a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
+    /// second (or what [`Session::silence`] says): a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
     ///
     /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not tell by itself how long that took.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
@@ -92,7 +97,7 @@ impl<C: Send> Kept<C> {
                     let observation = session.ask(&mut connection).await.ok()?;
                     Some(observation.took("query_ms", began.elapsed()))
                 });
-                let answer = match timeout(SILENCE, asked.as_mut()).await {
+                let answer = match timeout(session.silence(), asked.as_mut()).await {
                     Ok(answer) => answer,
                     Err(_) => match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
                         Either::Left((Some(observation), _)) => Some(observation),

@@ -15,7 +15,7 @@ use axum::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
 use http_body::Frame;
-use http_body_util::{BodyExt, Limited, StreamBody};
+use http_body_util::{BodyExt, Collected, Limited, StreamBody};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -81,7 +81,7 @@ pub(super) async fn alb(aggregator: &Aggregator, request: Request<Body>, deadlin
 /// What was sent. To be read in any case: an answer before the end of a request resets it, which some clients take for an error.
 async fn whole_body(request: Request<Body>, deadline: Instant) -> Option<Bytes> {
     let body = timeout_at(deadline, Limited::new(request.into_body(), REQUEST).collect()).await;
-    body.ok().and_then(Result::ok).map(|body| body.to_bytes())
+    body.ok().and_then(Result::ok).map(Collected::to_bytes)
 }
 
 /// The report on a service: a component, a group, or with an empty name everything.

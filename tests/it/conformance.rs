@@ -8,8 +8,8 @@ use allswell::{config::PolicySettings, registry::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The kinds that open connections, each with a table that points to an address. A kind with the key `url`, `address` or
-/// `endpoint` is one of them.
+/// The kinds that open connections, each with a table that points to an address. A kind with the key `url`, `address`, `endpoint` or
+/// `broker` is one of them.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
@@ -27,6 +27,10 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
                 "s3" => "access_key_id = \"app\"\nsecret_access_key = \"secret\"\n",
                 _ => "anonymous = true\n",
             };
+        } else if has("broker") {
+            // What carries the messages may be either.
+            tables.push((kind.name, format!("kind = \"{}\"\nbroker = \"redis://:secret@{address}/\"\n", kind.name)));
+            keys += &format!("broker = \"amqp://app:secret@{address}/\"\n");
         } else {
             continue;
         }
@@ -139,6 +143,8 @@ fn tls_spoken_to_a_plain_port_is_a_matter_of_tls() {
     for table in [
         format!("kind = \"http\"\nurl = \"https://{babbling}/\""),
         format!("kind = \"redis\"\nurl = \"rediss://{babbling}/0\""),
+        format!("kind = \"celery\"\nbroker = \"rediss://{babbling}/0\""),
+        format!("kind = \"celery\"\nbroker = \"amqps://{babbling}/\""),
         format!("kind = \"rabbitmq\"\nurl = \"amqps://{babbling}/\""),
         format!("kind = \"s3\"\nbucket = \"media\"\nendpoint = \"https://{babbling}\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\""),
         format!("kind = \"postgres\"\nurl = \"postgres://a@{refusing}/b?sslmode=require\""),

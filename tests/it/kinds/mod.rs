@@ -2,6 +2,7 @@
 //! costs; and the least rights it needs.
 
 mod azure_blob;
+mod celery;
 mod disk;
 mod gcs;
 mod http;

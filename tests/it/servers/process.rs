@@ -53,17 +53,21 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        let pid = self.child.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::TERM).expect("it is there");
+        eventually("a server ends", || self.child.try_wait().expect("a child"));
+    }
+
     /// Kills it hard, with all its children, and waits until they are gone.
     pub(crate) fn kill(&mut self) {
         let killed = self.signal(Signal::KILL);
         let _ = self.child.wait();
-        // A thread that is on its way out may still hold the sockets, though the process is a zombie already.
-        let alive = |pid: &Pid| {
-            let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
-            let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
-            stats.filter_map(|stat| stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with('Z'))).any(|alive| alive)
-        };
-        eventually("a killed server is gone", || (!killed.iter().any(alive)).then_some(()));
+        // A process that dies loses its memory first, and with it its mark; its sockets are closed later.
+        eventually("a killed server is gone", || {
+            (killed.iter().all(|pid| is_gone(*pid)) && tree(self.child.id(), self.directory.path()).len() == 1).then_some(())
+        });
     }
 
     /// Starts it again, on the same port, with the data that it had.
@@ -72,7 +76,7 @@ impl Server {
         self.await_ready();
     }
 
-    /// Sends a signal to all of its processes, and tells which.
+    /// Tells which processes were signalled.
     fn signal(&self, signal: Signal) -> Vec<Pid> {
         // Children first appear while their parent is still running: look until no new one is found.
         let mut signalled = Vec::new();
@@ -123,6 +127,15 @@ fn tree(root: u32, directory: &Path) -> Vec<Pid> {
         at += 1;
     }
     tree.into_iter().filter_map(|pid| Pid::from_raw(pid.try_into().ok()?)).collect()
+}
+
+/// Whether a process has ended with all its threads, and so has closed all that it had open; nobody may have asked yet how it ended.
+fn is_gone(pid: Pid) -> bool {
+    let folder = format!("/proc/{}", pid.as_raw_nonzero());
+    let Ok(stat) = fs::read_to_string(format!("{folder}/stat")) else { return true };
+    let ended = stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']));
+    // The first thread may end before the others.
+    ended && fs::read_dir(format!("{folder}/task")).map_or(0, Iterator::count) <= 1
 }
 
 fn spawn(command: &mut Command, directory: &Path) -> Child {

@@ -1,0 +1,279 @@
+//! Celery's remote control, whatever carries it: the question, the answers, and who has been heard of.
+
+use crate::contract::TimeSpan;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The exchange on which workers listen for commands.
+pub(super) const COMMANDS: &str = "celery.pidbox";
+
+/// The exchange on which workers tell of themselves.
+pub(super) const EVENTS: &str = "celeryev";
+
+/// JSON, in the words of kombu.
+pub(super) const CONTENT_TYPE: &str = "application/json";
+
+/// So many workers are kept in mind, with names of so many bytes: a peer that invents them must not fill our memory.
+const MOST_WORKERS: usize = 1000;
+const LONGEST_NAME: usize = 255;
+
+/// A heartbeat is fresh for so many of the worker's own intervals, and at least so long.
+const BEATS: u32 = 5;
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The longest interval that is believed.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What has to be proven, and for how long the answers are waited for.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) workers: Vec<String>,
+    pub(super) min_workers: usize,
+    pub(super) queues: Vec<String>,
+    pub(super) patience: TimeSpan,
+    /// Queues of which the backlog is looked at.
+    pub(super) watched: Vec<String>,
+    /// Whether the backlog decides: if so, it must be readable.
+    pub(super) limited: bool,
+}
+
+/// Sixteen bytes that nobody else has.
+pub(super) fn unique() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// One question to all workers, and the answers to it.
+pub(super) struct Round {
+    pub(super) ticket: String,
+    pub(super) began: Instant,
+    /// The queues that each worker consumes, of those that are asked for.
+    pub(super) answers: BTreeMap<String, BTreeSet<String>>,
+    /// Whether somebody answered in another serializer than JSON.
+    pub(super) unreadable: bool,
+    /// Whether the broker says that no worker listens.
+    pub(super) nobody_listens: bool,
+    pub(super) backlog: BTreeMap<String, u64>,
+}
+
+impl Round {
+    pub(super) fn new() -> Self {
+        Self {
+            ticket: unique(),
+            began: Instant::now(),
+            answers: BTreeMap::new(),
+            unreadable: false,
+            nobody_listens: false,
+            backlog: BTreeMap::new(),
+        }
+    }
+
+    /// The command in JSON. A worker that tells its queues is as alive as one that says `pong`, so one command is enough.
+    pub(super) fn command(&self, wanted: &Wanted, reply_exchange: &str, reply_key: &str) -> String {
+        json!({
+            "method": if wanted.queues.is_empty() { "ping" } else { "active_queues" },
+            "arguments": {},
+            "destination": null,
+            "pattern": null,
+            "matcher": null,
+            "ticket": self.ticket,
+            "reply_to": { "exchange": reply_exchange, "routing_key": reply_key },
+        })
+        .to_string()
+    }
+
+    /// Until when answers are waited for.
+    pub(super) fn deadline(&self, wanted: &Wanted) -> Instant {
+        self.began + wanted.patience.0
+    }
+
+    /// Takes in an answer: late ones to earlier questions are none.
+    pub(super) fn hear(&mut self, reply: &Reply, wanted: &Wanted) {
+        if reply.ticket.as_deref() != Some(&self.ticket) {
+            return;
+        }
+        match reply.read(&wanted.queues) {
+            Some((worker, queues)) if self.answers.len() < MOST_WORKERS => {
+                self.answers.insert(worker, queues);
+            }
+            Some(_) => {}
+            None => self.unreadable = true,
+        }
+    }
+
+    /// Whether nothing more has to be waited for.
+    pub(super) fn proves(&self, wanted: &Wanted) -> bool {
+        self.answers.len() >= wanted.min_workers
+            && wanted.workers.iter().all(|worker| self.answers.contains_key(worker))
+            && wanted.queues.iter().all(|queue| self.answers.values().any(|consumed| consumed.contains(queue)))
+    }
+}
+
+/// A worker's answer as it arrived.
+pub(super) struct Reply {
+    pub(super) ticket: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    /// Who answers, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
+    fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
+        let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
+        let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= LONGEST_NAME)?;
+        let consumed: BTreeSet<_> = answer.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
+        Some((worker, queues.iter().filter(|queue| consumed.contains(queue.as_str())).cloned().collect()))
+    }
+}
+
+/// Who has been heard of. It is written whenever something comes in, also between two probes, so that it knows how long ago that was.
+#[derive(Default)]
+pub(super) struct Roll(Mutex<BTreeMap<String, Known>>);
+
+struct Known {
+    /// The last heartbeat, and how long it is fresh.
+    beat: Option<(Instant, Duration)>,
+    /// What the worker consumed when it last answered.
+    queues: BTreeSet<String>,
+}
+
+impl Known {
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.beat.is_some_and(|(at, fresh)| now.duration_since(at) < fresh)
+    }
+}
+
+/// What a worker tells of itself: <https://docs.celeryq.dev/en/stable/userguide/monitoring.html#worker-events>.
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    hostname: String,
+    /// Seconds between two heartbeats.
+    freq: Option<f64>,
+}
+
+impl Roll {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in an event; what is none is nothing.
+    pub(super) fn hear(&self, body: &[u8]) {
+        let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
+        if event.hostname.len() > LONGEST_NAME {
+            return;
+        }
+        let mut known = self.lock();
+        match event.r#type.as_str() {
+            "worker-offline" => {
+                known.remove(&event.hostname);
+            }
+            "worker-heartbeat" | "worker-online" => {
+                let every = Duration::try_from_secs_f64(event.freq.unwrap_or_default()).unwrap_or_default().min(LONGEST_INTERVAL);
+                let now = Instant::now();
+                if known.len() >= MOST_WORKERS {
+                    known.retain(|_, worker| worker.is_fresh(now));
+                }
+                if known.len() < MOST_WORKERS || known.contains_key(&event.hostname) {
+                    let worker = known.entry(event.hostname).or_insert(Known { beat: None, queues: BTreeSet::new() });
+                    worker.beat = Some((now, (every * BEATS).max(FRESH)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps in mind what the workers that answered consume, and tells of those that did not, and whose heartbeat is fresh.
+    pub(super) fn silent(&self, round: &Round) -> BTreeMap<String, BTreeSet<String>> {
+        let (mut known, now) = (self.lock(), Instant::now());
+        known.retain(|_, worker| worker.is_fresh(now));
+        for (name, queues) in &round.answers {
+            if let Some(worker) = known.get_mut(name) {
+                worker.queues.clone_from(queues);
+            }
+        }
+        let silent = known.iter().filter(|(name, _)| !round.answers.contains_key(*name));
+        silent.map(|(name, worker)| (name.clone(), worker.queues.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    fn wanted(workers: &[&str], min_workers: usize, queues: &[&str]) -> Wanted {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let patience = TimeSpan::seconds(1);
+        Wanted { workers: owned(workers), min_workers, queues: owned(queues), patience, watched: Vec::new(), limited: false }
+    }
+
+    fn heard(round: &mut Round, body: &str) {
+        round.hear(&Reply { ticket: Some(round.ticket.clone()), body: body.into() }, &wanted(&[], 1, &["mails", "bills"]));
+    }
+
+    #[test]
+    fn answers_prove_what_is_wanted() {
+        let mut round = Round::new();
+        assert!(!round.proves(&wanted(&[], 1, &[])));
+        heard(&mut round, r#"{"a@h": {"ok": "pong"}}"#);
+        assert!(round.proves(&wanted(&["a@h"], 1, &[])) && !round.proves(&wanted(&["b@h"], 1, &[])) && !round.proves(&wanted(&[], 2, &[])));
+        heard(&mut round, r#"{"b@h": [{"name": "mails"}, {"name": "other"}, {"no": 1}]}"#);
+        assert!(round.proves(&wanted(&["b@h"], 2, &["mails"])) && !round.proves(&wanted(&[], 1, &["mails", "bills"])));
+    }
+
+    #[test]
+    fn late_and_strange_answers_prove_nothing() {
+        let mut round = Round::new();
+        round.hear(&Reply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
+        round.hear(&Reply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
+        assert!(round.answers.is_empty() && !round.unreadable);
+        for strange in ["\u{80}pickle", "[]", "{}", "7"] {
+            heard(&mut round, strange);
+        }
+        assert!(round.answers.is_empty() && round.unreadable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_is_fresh_for_five_intervals_and_ten_seconds_at_least() {
+        let roll = Roll::default();
+        let fresh = || roll.silent(&Round::new()).into_keys().collect::<Vec<_>>();
+        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "often@h", "freq": 0.5}"#);
+        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "seldom@h", "freq": 10.0}"#);
+        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "odd@h", "freq": -1e300}"#);
+        roll.hear(br#"{"type": "task-sent", "hostname": "task@h"}"#);
+        advance(Duration::from_secs(9)).await;
+        assert_eq!(fresh(), ["odd@h", "often@h", "seldom@h"]);
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(fresh(), ["seldom@h"]);
+        advance(Duration::from_secs(40)).await;
+        assert!(fresh().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_says_goodbye_is_gone_and_who_is_silent_consumes_what_it_did() {
+        let (roll, mut round) = (Roll::default(), Round::new());
+        for worker in ["a@h", "b@h"] {
+            roll.hear(format!(r#"{{"type": "worker-online", "hostname": "{worker}", "freq": 2.0}}"#).as_bytes());
+        }
+        heard(&mut round, r#"{"a@h": [{"name": "mails"}]}"#);
+        assert_eq!(roll.silent(&round).into_keys().collect::<Vec<_>>(), ["b@h"]);
+        roll.hear(br#"{"type": "worker-offline", "hostname": "b@h"}"#);
+        let silent = roll.silent(&Round::new());
+        assert_eq!(silent, BTreeMap::from([("a@h".to_owned(), BTreeSet::from(["mails".to_owned()]))]));
+    }
+
+    #[test]
+    fn invented_workers_fill_no_memory() {
+        let (roll, mut round) = (Roll::default(), Round::new());
+        for number in 0..2000 {
+            roll.hear(format!(r#"{{"type": "worker-heartbeat", "hostname": "{number}", "freq": 2.0}}"#).as_bytes());
+            heard(&mut round, &format!(r#"{{"{number}": {{"ok": "pong"}}}}"#));
+        }
+        assert_eq!((roll.lock().len(), round.answers.len()), (MOST_WORKERS, MOST_WORKERS));
+    }
+}
