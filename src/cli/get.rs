@@ -1,7 +1,10 @@
 //! `allswell get`: asks a running allswell, for images that have no curl.
 
-use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, print};
-use crate::{config::Sources, registry::Registry};
+use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print};
+use crate::{
+    config::{Sources, TlsSettings},
+    registry::Registry,
+};
 use allswell_checks::{
     net::{Address, Dialer, Stream},
     tls::{self, Tls},
@@ -15,8 +18,10 @@ use hyper::{
     header::{CONNECTION, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use std::{error::Error, time::Duration};
+use rustls::pki_types::ServerName;
+use std::{error::Error, sync::Arc, time::Duration};
 use tokio::{runtime, time::timeout};
+use tokio_rustls::TlsConnector;
 
 /// The arguments of `get`.
 #[derive(Debug, Args)]
@@ -36,10 +41,14 @@ type Trouble = Box<dyn Error + Send + Sync>;
 
 impl Get {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let url = match self.url {
-            Some(url) => url,
+        let (url, own) = match self.url {
+            Some(url) => (url, None),
             None => match configured(sources, registry) {
-                Ok(configured) => format!("http://{}/health", reachable(&configured.settings.server.listen)),
+                Ok(configured) => {
+                    let server = configured.settings.server;
+                    let scheme = if server.tls.is_some() { "https" } else { "http" };
+                    (format!("{scheme}://{}/health", reachable(&server.listen)), server.tls)
+                }
                 Err(code) => return code,
             },
         };
@@ -54,7 +63,7 @@ impl Get {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
-        let answer = runtime.block_on(async { timeout(self.timeout, ask(&uri)).await });
+        let answer = runtime.block_on(async { timeout(self.timeout, ask(&uri, own.as_ref())).await });
         runtime.shutdown_background();
         match answer {
             Ok(Ok((status, body))) => {
@@ -82,11 +91,19 @@ fn reachable(listen: &str) -> String {
     format!("{host}:{port}")
 }
 
-async fn ask(uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
+/// Asks; of a listener of our `own` configuration, that very certificate is believed.
+async fn ask(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes), Trouble> {
     let encrypted = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap_or_default();
     let address = Address::new(host, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }));
-    let stream = tls::open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?;
+    let stream: Stream = match own {
+        Some(own) => {
+            let name = ServerName::try_from(address.host.clone())?;
+            let plain = Dialer::default().connect(&address).await?;
+            Box::new(TlsConnector::from(Arc::new(pinned::config(own)?)).connect(name, plain).await?)
+        }
+        None => tls::open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?,
+    };
     exchange(TokioIo::new(stream), uri).await
 }
 

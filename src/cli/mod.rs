@@ -6,6 +6,7 @@ mod drain;
 mod get;
 mod init;
 mod kinds;
+mod pinned;
 mod reload;
 mod serve;
 mod systemd;

@@ -103,6 +103,25 @@ fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
 }
 
 #[test]
+fn get_believes_the_certificate_of_its_own_configuration_and_no_other() {
+    let folder = TempDir::new().expect("a folder");
+    let (service, files) = service(folder.path(), "");
+    let get = |certificate: &Path| {
+        let mut command = crate::helpers::command(&service.directory);
+        command.args(["get", "--timeout", "20s"]).env("ALLSWELL_SERVER__LISTEN", service.address.to_string());
+        run(command.env("ALLSWELL_SERVER__TLS__CERTIFICATE_FILE", certificate))
+    };
+    // It is asked by an address, and the certificate is for a name.
+    let own = get(&files.certificate);
+    assert_eq!(own.code, Some(0), "{}", own.stderr);
+    assert!(own.stdout.contains("\"status\": \"pass\""), "{}", own.stdout);
+    let by_url =
+        run(crate::helpers::command(&service.directory).args(["get", &format!("https://localhost:{}/health", service.address.port())]));
+    assert_eq!(by_url.code, Some(1), "by its URL it must prove itself as everybody else");
+    assert!(by_url.stderr.contains("the certificate's issuer is not trusted here"), "{}", by_url.stderr);
+}
+
+#[test]
 fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("allswell.toml"), "[server.tls]\ncertificate_file = \"/none.pem\"\nkey_file = \"/none.pem\"\n")

@@ -4,7 +4,11 @@ use crate::run::{root, run, say};
 use std::{fs, path::PathBuf, process::Command};
 
 /// A virtual environment's name, and what pip installs into it.
-const VENVS: &[(&str, &[&str])] = &[("django", &["django==5.2.*", "django-health-check==4.*"]), ("grpc", &["grpcio-health-checking==1.*"])];
+const VENVS: &[(&str, &[&str])] = &[
+    ("celery", &["celery[redis]>=5.4,<6"]),
+    ("django", &["django==5.2.*", "django-health-check==4.*"]),
+    ("grpc", &["grpcio-health-checking==1.*"]),
+];
 
 /// Makes those that are missing, half-made, or made for other packages.
 pub(crate) fn install() -> Result<(), String> {
