@@ -1,4 +1,5 @@
-//! An axum application with a health endpoint of its own: `cargo run --example embed`, then `curl -v localhost:3000/health`.
+//! An axum application with a health endpoint of its own: `cargo run --example embed`, then `curl -v localhost:3000/health`,
+//! or `…/health/dispatch` for a group of its own.
 
 use allswell::{Aggregator, Check, Failure, Observation, async_trait, component::Policy};
 use axum::{Router, routing::get};
@@ -30,6 +31,8 @@ async fn main() -> std::io::Result<()> {
     let health = Aggregator::builder()
         .policy(Policy { interval: Duration::from_secs(5), ..Policy::default() })
         .check("fleet", Fleet(Arc::clone(&online)))
+        // Under /health/dispatch, and as a service of that name by gRPC.
+        .group("dispatch", ["fleet"])
         .start();
     let app = Router::new().route("/", get(|| async { "home" })).merge(allswell::router(health));
     axum::serve(TcpListener::bind("127.0.0.1:3000").await?, app).await

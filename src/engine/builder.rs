@@ -45,14 +45,8 @@ impl Builder {
     /// [`component`](Self::component) for names that come from elsewhere.
     #[must_use]
     pub fn check(self, name: &str, check: impl Check) -> Self {
-        let parsed: Result<CheckName, InvalidName> = name.parse();
-        match parsed {
-            Ok(name) => {
-                let policy = self.policy.clone();
-                self.component(Component::new(name, "custom", policy, Arc::new(check)))
-            }
-            Err(error) => panic!("{error}"),
-        }
+        let policy = self.policy.clone();
+        self.component(Component::new(own_name(name), "custom", policy, Arc::new(check)))
     }
 
     /// Adds a component, which replaces an earlier one of its name.
@@ -63,9 +57,14 @@ impl Builder {
     }
 
     /// Adds a group of components by name; names that do not exist are ignored. The group `ready`, unless it is added, is all critical checks.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check), when a name cannot be one.
     #[must_use]
-    pub fn group(mut self, name: CheckName, checks: impl IntoIterator<Item = CheckName>) -> Self {
-        self.groups.insert(name, checks.into_iter().collect());
+    pub fn group(mut self, name: &str, checks: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let checks = checks.into_iter().map(|check| own_name(check.as_ref())).collect();
+        self.groups.insert(own_name(name), checks);
         self
     }
 
@@ -87,4 +86,10 @@ impl Builder {
     pub(super) fn into_board(self, before: Option<&Board>) -> (Board, Redactor) {
         (Board::new(self.components, &self.groups, self.service, self.only_host, before), self.redactor)
     }
+}
+
+/// A name that stands in a program.
+fn own_name(name: &str) -> CheckName {
+    let parsed: Result<CheckName, InvalidName> = name.parse();
+    parsed.unwrap_or_else(|error| panic!("{error}"))
 }

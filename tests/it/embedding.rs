@@ -1,6 +1,12 @@
 //! allswell inside of somebody's axum application.
 
-use allswell::{Aggregator, Check, Failure, Observation, async_trait, component::Policy};
+use crate::helpers::{Allswell, Response, send};
+use allswell::{
+    Aggregator, Check, Failure, Observation, Registry, async_trait,
+    component::Policy,
+    config::{Sources, load},
+    engine::Builder,
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -58,6 +64,78 @@ async fn the_health_paths_join_an_application_and_leave_its_own_alone() {
     assert_eq!(ask(&app, "/health/fleet/").await.0, 200);
     assert_eq!(ask(&app, "/health/none").await.0, 404);
     assert_eq!(ask(&app, "/livez").await.0, 200);
+}
+
+/// The head of an answer without its date, and its status.
+fn told(response: &Response) -> (u16, Vec<&str>) {
+    let mut lines: Vec<_> = response.head.lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("date:")).collect();
+    // What was measured, and when, has not always as many digits.
+    lines.retain(|line| !line.starts_with("content-length:"));
+    lines.sort_unstable();
+    (response.status, lines)
+}
+
+#[test]
+fn the_same_paths_are_answered_as_by_the_binary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = format!(
+        "[checks.media]\nkind = \"storage\"\npath = \"{}\"\n[checks.gone]\nkind = \"storage\"\npath = \"/none\"\n\
+         [groups.files]\nchecks = [\"media\"]\n",
+        folder.path().display()
+    );
+    let binary = Allswell::start(&configuration);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let address = runtime.block_on(async {
+        let file = folder.path().join("allswell.toml");
+        std::fs::write(&file, &configuration).expect("a file");
+        let sources = Sources { files: vec![file], ..Sources::default() };
+        let configured = load(&sources, &Registry::builtin()).expect("a configuration");
+        let builder = configured.components.into_iter().fold(Aggregator::builder(), Builder::component).group("files", ["media"]);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let app = Router::new().route("/", get(|| async { "home" })).merge(allswell::router(builder.start()));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        address
+    });
+    for path in [
+        "/health",
+        "/healthz/",
+        "/health?format=text",
+        "/livez",
+        "/readyz",
+        "/startupz",
+        "/health/media",
+        "/health/gone",
+        "/health/files",
+        "/health/none",
+    ] {
+        for method in ["GET", "HEAD", "OPTIONS", "POST"] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let (ours, theirs) = (send(binary.address, request.as_bytes()), send(address, request.as_bytes()));
+            assert_eq!(told(&ours), told(&theirs), "{method} {path}");
+        }
+    }
+    assert_eq!(crate::helpers::get(address, "/").body, "home");
+    runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
+    let health = Aggregator::builder().check("fleet", Well).check("broken", Panics).group("dispatch", ["fleet"]).start();
+    let app = allswell::router(health);
+    assert_eq!(ask(&app, "/health/dispatch").await.0, 200);
+    for (service, expected) in [("dispatch", Some(1)), ("", Some(2)), ("none", None)] {
+        let name = u8::try_from(service.len()).expect("a short name");
+        let message = [&[0, 0, 0, 0, name + 2, 10, name], service.as_bytes()].concat();
+        let request = Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc").body(Body::from(message));
+        let response = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
+        let status = response.headers().get("grpc-status").cloned();
+        let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        match expected {
+            Some(serving) => assert_eq!(body.as_ref(), [0, 0, 0, 0, 2, 8, serving], "{service}"),
+            None => assert_eq!(status.expect("a status"), "5"),
+        }
+    }
 }
 
 #[tokio::test]
