@@ -3,14 +3,14 @@
 //! <https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto>, and for the frames
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Its three messages are so small that they are coded here.
 
-use super::answer::{answer, not_allowed};
+use super::answer::{answer, not_allowed, problem};
 use crate::{
     engine::Aggregator,
     report::{Report, Status, View},
 };
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
@@ -47,6 +47,9 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<
     let whole = aggregator.report().status;
     if request.method() != Method::POST {
         return not_allowed("POST", "this path takes gRPC calls alone", whole);
+    }
+    if request.version() != Version::HTTP_2 {
+        return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken by HTTP/2 alone", whole);
     }
     let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     let body = whole_body(request, deadline).await;

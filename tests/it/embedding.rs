@@ -10,7 +10,7 @@ use allswell::{
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::Request,
+    http::{Request, Version},
     routing::get,
 };
 use std::time::Duration;
@@ -127,7 +127,10 @@ async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
     for (service, expected) in [("dispatch", Some(1)), ("", Some(2)), ("none", None)] {
         let name = u8::try_from(service.len()).expect("a short name");
         let message = [&[0, 0, 0, 0, name + 2, 10, name], service.as_bytes()].concat();
-        let request = Request::post("/grpc.health.v1.Health/Check").header("content-type", "application/grpc").body(Body::from(message));
+        let request = Request::post("/grpc.health.v1.Health/Check")
+            .version(Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .body(Body::from(message));
         let response = app.clone().oneshot(request.expect("a request")).await.expect("an answer");
         let status = response.headers().get("grpc-status").cloned();
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");

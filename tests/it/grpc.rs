@@ -1,7 +1,7 @@
 //! gRPC's health service, asked by Google's own client in Python, by curl, and as load balancers do.
 
 use crate::{
-    helpers::{Allswell, eventually, run},
+    helpers::{Allswell, eventually, run, send},
     servers::in_venv,
 };
 use std::{
@@ -155,6 +155,9 @@ fn load_balancers_find_what_they_ask_for() {
     assert!(check.starts_with("HTTP/2 200") && check.contains("\0\0\0\0\x02\x08\x01") && check.contains("grpc-status: 0"), "{check:?}");
     assert!(curl("/grpc.health.v1.Health/Check", &[]).starts_with("HTTP/2 405"));
     assert!(curl("/grpc.health.v1.Health/Check", &["--data-binary", &data]).starts_with("HTTP/2 415"));
+    let old =
+        send(service.address, b"POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(old.status, 505, "{}", old.text);
     let nonsense = ["--header", "content-type: application/grpc", "--data-binary", "nonsense"];
     assert!(curl("/grpc.health.v1.Health/Check", &nonsense).contains("grpc-status: 3\r\n"));
     fs::remove_dir(folder.path().join("media")).expect("a folder");
