@@ -1,10 +1,11 @@
 //! Connections by AMQP 0-9-1, through lapin: shared by the kinds that speak to `RabbitMQ`.
 
 use crate::{
-    contract::{Failure, FailureClass, InvalidConfig, Secret},
+    contract::{Failure, FailureClass, InvalidConfig, Observation, Secret},
     endpoint,
     meter::{Meter, Metered},
-    net::{Address, Dialer, Stream},
+    net::{self, Address, Dialer, Stream},
+    opening::{self, Phases},
     tls::{self, Tls, TlsKeys},
 };
 use async_compat::Compat;
@@ -18,6 +19,7 @@ use lapin::{
 use std::{
     future::ready,
     io::{self, Read, Write},
+    mem,
     net::{Shutdown, SocketAddr, TcpStream as StdStream},
     os::fd::{AsFd, AsRawFd},
     sync::{Arc, Mutex, PoisonError},
@@ -33,6 +35,9 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Seconds between heartbeats: a peer that is gone without a word is noticed, and the kept connection with it.
 const HEARTBEAT: u16 = 10;
+
+/// The largest frame in bytes: a few lines of JSON are the most that is sent.
+const FRAME: u32 = 16 * 1024;
 
 /// The most that is read between two questions: a peer that sends without end must not fill our memory.
 const ANSWER: usize = 16 << 20;
@@ -66,6 +71,8 @@ impl Broker {
             Address::new(host, 0).host.clone_into(&mut uri.authority.host);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        // The driver makes room for 64 frames at once, as large as the broker may ever wish them.
+        uri.query.frame_max = Some(uri.query.frame_max.map_or(FRAME, |wished| wished.clamp(4096, FRAME)));
         if let Some(username) = username {
             uri.authority.userinfo.username = username;
         }
@@ -80,13 +87,21 @@ impl Broker {
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Link, Failure> {
         let address = Address::new(&self.uri.authority.host, self.uri.authority.port);
-        let (stream, socket) = Socket::of(self.dialer.connect(&address).await?)?;
+        let (addresses, resolving) = self.dialer.look_up(&address).await?;
+        let mut phases: Phases = resolving.map(|took| ("resolve_ms", took)).into_iter().collect();
+        let (stream, socket) = Socket::of(net::connect(&addresses).await?)?;
         // TLS comes before the driver sees the stream: it can be dropped at any moment then.
         let stream: Stream = match &self.tls {
-            Some(tls) => Box::new(tls.handshake(&address.host, stream).await?),
+            Some(tls) => {
+                let connected = Instant::now();
+                let encrypted = tls.handshake(&address.host, stream).await?;
+                phases.push(("tls_ms", connected.elapsed()));
+                Box::new(encrypted)
+            }
             None => Box::new(stream),
         };
-        shake_hands(self.uri.clone(), stream, socket).await
+        let link = shake_hands(self.uri.clone(), stream, socket).await?;
+        Ok(Link { phases, ..link })
     }
 }
 
@@ -96,6 +111,7 @@ pub(crate) struct Link {
     /// The broker's version, where it tells one.
     #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` tells it"))]
     pub(crate) server_version: Option<String>,
+    phases: Phases,
     meter: Meter,
     _socket: Socket,
 }
@@ -104,6 +120,11 @@ impl Link {
     /// Allows for one more answer. To be called before each question.
     pub(crate) fn refill(&self) {
         self.meter.refill(ANSWER);
+    }
+
+    /// How long the phases of the opening took; told once.
+    pub(crate) fn take_phases(&mut self) -> Observation {
+        opening::parts(mem::take(&mut self.phases))
     }
 
     /// Says goodbye in a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket. Channels
@@ -153,7 +174,7 @@ async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Lin
     ));
     let connection = handshake.await.map_err(Failure::internal)?.map_err(|error| meter.explain(failure(error)))?;
     let server_version = version(&meter.beginning());
-    Ok(Link { connection, server_version, meter, _socket: socket })
+    Ok(Link { connection, server_version, phases: Phases::new(), meter, _socket: socket })
 }
 
 /// The version in what the broker says first, `Connection.Start`, whose table of properties the driver keeps to itself: a short name, an `S`
@@ -218,7 +239,7 @@ pub(crate) fn failure(error: Error) -> Failure {
     let (class, message) = match error.kind() {
         ErrorKind::ProtocolError(said) => match said.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (FailureClass::Rejected, "the credentials are not accepted"),
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("limit") => {
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("connection limit (") => {
                 (FailureClass::Exhausted, "no more connections are allowed there")
             }
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (FailureClass::Rejected, "there is no such vhost, or it is not ours"),

@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// Puts a blob under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of a blob that is there
 /// already. The connection is kept.
 ///
-/// Each check has one name for its blobs that nobody else has, so that at most one is ever left behind: when a probe was cut off at its time
-/// limit, until the check's next probe. An account that keeps versions or deleted blobs (soft delete) keeps those of each probe: use
-/// `mode = "read"` there.
+/// Each check has one name for its blobs that nobody else has, so that at most one is left behind when a probe was cut off at its time limit,
+/// until the check's next probe. A program that ends just then leaves it for ever, and an account that keeps versions or deleted blobs (soft
+/// delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
 ///
-/// Credentials are the keys below, or else the usual chain: `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with
+/// Credentials are the keys below, or else the usual chain in the process's own environment, without `--env-file`: `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with
 /// `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`, `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
 ///
 /// Needs, to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of

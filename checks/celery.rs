@@ -30,7 +30,8 @@ use std::{
 /// On Redis, version 6 at least, a list and a set for the answers expire a minute and `patience` after the last probe. Needed are, where 0 is
 /// the database, `ACL SETUSER USER on >PASSWORD resetchannels &/0.celery.pidbox &/0.celeryev/worker.* ~allswell.*
 /// ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe`; for another database `+select`,
-/// and for the backlog `+llen` and the queues, as `~celery*`. Without heartbeats `+psubscribe` and their channel are not needed.
+/// and for the backlog `+llen` and the queues, as `~celery*`. Without heartbeats `+psubscribe` and their channel are not needed. Redis 6.0 knows
+/// no rights on channels: leave out `resetchannels` and what begins with `&`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -56,8 +57,8 @@ pub struct Config {
     /// is told as a timeout.
     #[serde(default = "second")]
     pub patience: TimeSpan,
-    /// Warn when more messages than this wait in one of `queues`, or in `celery` when none is named. On `RabbitMQ` those that a worker holds
-    /// back for itself do not count.
+    /// Warn when more messages than this wait in one of `queues`, or in `celery` when none is named. Those that a worker holds back
+    /// for itself do not count.
     pub warn_backlog: Option<u64>,
     /// Fail when more messages than this wait there.
     pub fail_backlog: Option<u64>,
@@ -96,6 +97,7 @@ pub struct Celery {
 }
 
 /// What carries the questions.
+#[expect(clippy::large_enum_variant, reason = "there is one for each check, and it stays where it is")]
 enum Carrier {
     Amqp(Broker),
     Redis(Server, Mailbox),
@@ -174,13 +176,13 @@ impl Session for Celery {
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let round = match (&self.broker, link) {
-            (Carrier::Redis(_, mailbox), Link::Redis(link)) => redis::ask(link, mailbox, &self.wanted).await?,
-            (_, Link::Amqp(link)) => amqp::ask(link, &self.wanted).await?,
+        let (round, seen) = match (&self.broker, link) {
+            (Carrier::Redis(_, mailbox), Link::Redis(link)) => (redis::ask(link, mailbox, &self.wanted).await?, link.take_phases()),
+            (_, Link::Amqp(link)) => (amqp::ask(link, &self.wanted).await?, link.take_phases()),
             (Carrier::Amqp(_), Link::Redis(_)) => return Err(Failure::internal("a connection to another broker")),
         };
         *self.round.lock().unwrap_or_else(PoisonError::into_inner) = Some(round);
-        Ok(Observation::pass())
+        Ok(seen)
     }
 
     async fn hang_up(link: Link) {

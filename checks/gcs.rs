@@ -14,17 +14,19 @@ use std::sync::Arc;
 /// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
 /// already. The connection is kept.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is ever left behind: when a probe was cut off at its
-/// time limit, until the check's next probe. A bucket that keeps versions or deleted objects (soft delete) keeps those of each probe: use
-/// `mode = "read"` there.
+/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
+/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions or deleted objects
+/// (soft delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`. What is read should not be stored with
+/// `Content-Encoding: gzip`, which Google's servers undo.
 ///
-/// Credentials are the keys below, or else the usual chain: `GOOGLE_SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, what
+/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`GOOGLE_SERVICE_ACCOUNT`,
+/// `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), what
 /// `gcloud auth application-default login` left, a machine's service account. Workload identity federation from outside of Google's cloud is
 /// not understood.
 ///
 /// Needs, to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as the role
 /// Storage Object User has them, with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
-/// `storage.objects.get` on the one object.
+/// `storage.objects.get` on the one object; with `mode = "bucket"`, `storage.objects.get` and `storage.objects.list`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -19,7 +19,12 @@ use hyper::{Method, Response, body::Incoming};
 use link::{Beginning, Link};
 use request::{Ask, Place};
 use serde_json::Value;
-use std::{collections::BTreeMap, mem, time::Duration};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 pub use dialect::Dialect;
@@ -43,7 +48,8 @@ pub struct Config {
     /// Whom TLS trusts, and how it proves who we are.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// The request's method. A failure on a kept connection is believed only when a new one confirms it: so a request may be sent twice.
+    /// The request's method. A failure on a kept connection is believed only when a new one confirms it: so a request may be sent twice. A `GET`
+    /// or `HEAD` is also when its answer takes over a second and twice as long as the last.
     #[serde(default = "method")]
     pub method: String,
     /// More request headers, by name.
@@ -97,6 +103,8 @@ pub struct Http {
     follow_redirects: bool,
     dialect: Option<Dialect>,
     warn_after: Option<TimeSpan>,
+    /// How long the last answer took, in milliseconds.
+    usual: AtomicU64,
     kept: Kept<Vec<Link>>,
 }
 
@@ -130,7 +138,7 @@ expect_json = { "/status" = "ok" }
         let tls_elsewhere = Tls::new(TlsKeys { ca_file: config.tls.ca_file.clone(), ..TlsKeys::default() });
         let kept = Kept::new(config.connection, config.max_connection_age);
         let (tls, dialer) = (Tls::new(config.tls), Dialer::default());
-        Ok(Self { ask, tls, tls_elsewhere, dialer, expect, follow_redirects, dialect, warn_after, kept })
+        Ok(Self { ask, tls, tls_elsewhere, dialer, expect, follow_redirects, dialect, warn_after, usual: AtomicU64::new(0), kept })
     }
 }
 
@@ -167,6 +175,7 @@ impl Session for Http {
             waiting += asked.elapsed();
             let next = if self.follow_redirects { ask.redirected(answer.status(), answer.headers())? } else { None };
             let Some(next) = next else {
+                self.usual.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
                 let seen = self.seen(link.expiry, &answer, waiting);
                 let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
                 return match self.judge(&ask, link, answer, &mut seen).await {
@@ -181,7 +190,19 @@ impl Session for Http {
         }
         Err(Failure::unhealthy(format!("more than {REDIRECTS} redirects")))
     }
+
+    /// Twice what the last answer took, so that a slow server is not asked twice; and nothing is ever asked twice that may have an effect.
+    fn silence(&self) -> Duration {
+        let usual = Duration::from_millis(self.usual.load(Relaxed));
+        if self.ask.is_safe() { usual.saturating_mul(2).clamp(SILENCE, FOR_EVER) } else { FOR_EVER }
+    }
 }
+
+/// How long a kept connection may be silent at least.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Longer than any time limit, and not too long for a clock.
+const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
     async fn link(&self, place: &Place) -> Result<Link, Failure> {

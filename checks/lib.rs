@@ -18,6 +18,8 @@ mod amqp;
 mod aws_profile;
 #[cfg(feature = "endpoint")]
 mod endpoint;
+#[cfg(any(feature = "http", feature = "objects"))]
+mod exchange;
 #[cfg(any(feature = "amqp", feature = "http", feature = "memcached", feature = "objects", feature = "resp"))]
 mod meter;
 #[cfg(feature = "sql-server")]

@@ -3,9 +3,9 @@
 use crate::{
     contract::prelude::*,
     meter::{Meter, Metered, TOO_LONG},
-    net::{Address, Dialer},
+    net::{self, Address, Dialer},
 };
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// Asks for the version, and on demand sets, gets and deletes a key of its own. The connection is kept; `stats`, for what is observed, travels
@@ -70,8 +70,9 @@ impl Session for Memcached {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
-        let (stream, meter) = (self.dialer.connect(&self.address).await?, Meter::new(ANSWER));
-        Ok(Link { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter })
+        let (addresses, resolving) = self.dialer.look_up(&self.address).await?;
+        let (stream, meter) = (net::connect(&addresses).await?, Meter::new(ANSWER));
+        Ok(Link { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
@@ -85,6 +86,7 @@ impl Session for Memcached {
         }
         let number = |name| stats.get(name).and_then(|value| value.parse::<u64>().ok());
         Ok(Observation::pass()
+            .took_some("resolve_ms", link.resolving.take())
             .with("server_version", version)
             .with_some("curr_connections", number("curr_connections"))
             .with_some("evictions", number("evictions"))
@@ -97,6 +99,8 @@ impl Session for Memcached {
 pub struct Link {
     stream: BufReader<Metered>,
     meter: Meter,
+    /// How long it took to resolve the name; told once.
+    resolving: Option<Duration>,
 }
 
 impl Link {
@@ -211,7 +215,7 @@ mod tests {
         });
         let meter = Meter::new(ANSWER);
         let stream = Metered::new(Box::new(tokio::io::join(words.as_bytes(), tokio::io::sink())), meter.clone());
-        memcached.expect("it builds").ask(&mut Link { stream: BufReader::new(stream), meter }).await
+        memcached.expect("it builds").ask(&mut Link { stream: BufReader::new(stream), meter, resolving: None }).await
     }
 
     #[tokio::test]

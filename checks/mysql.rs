@@ -91,6 +91,10 @@ password = "${DB_PASSWORD}"
         let url = endpoint::parse("url", &config.url, &schemes)?;
         let mut options = MySqlConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
+            // The session is as the application's own: with the server's modes and time zone.
+            .timezone(None)
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
@@ -137,7 +141,13 @@ impl Check for Mysql {
 
 /// The variables are everybody's; the state of replication is not, and not every server that speaks the protocol knows either.
 const SERVER: Server<MySqlRow> = Server {
-    tell: &[&[VARIABLES, CONNECTIONS, PATIENCE, "SHOW REPLICA STATUS"], &[VARIABLES, CONNECTIONS, PATIENCE], &["SELECT 1"]],
+    tell: &[
+        // MariaDB's, which has one row for each source, and MySQL's, which has so without being told.
+        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW ALL REPLICAS STATUS"],
+        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW REPLICA STATUS"],
+        &[VARIABLES, CONNECTIONS, PATIENCE],
+        &["SELECT 1"],
+    ],
     quote: '`',
     text,
     failure,
@@ -145,7 +155,7 @@ const SERVER: Server<MySqlRow> = Server {
     is_refusal: |error| matches!(number(error), Some(1064 | 1142 | 1193 | 1227 | 1295)),
     is_no_table: |error| number(error) == Some(1146),
 };
-const VARIABLES: &str = "SELECT 1, @@version, @@read_only OR @@innodb_read_only, @@max_connections";
+const VARIABLES: &str = "SELECT 1, @@version, @@read_only, @@innodb_read_only, @@max_connections";
 /// The server goes on with the query of a probe that was dropped, and would with one more at each probe: so it ends each after 30 s. `MariaDB`
 /// and `MySQL` each understand their own part.
 const PATIENCE: &str = "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
@@ -155,6 +165,8 @@ const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 pub struct Link {
     connection: MySqlConnection,
     tells: usize,
+    /// How long it took to resolve the name; told once.
+    resolving: Option<Duration>,
 }
 
 #[async_trait]
@@ -162,8 +174,9 @@ impl Session for Mysql {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
+        let mut resolving = None;
         if !self.local() {
-            self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+            (_, resolving) = self.dialer.look_up(&Address::new(self.options.get_host(), self.options.get_port())).await?;
         }
         let mut options = self.options.clone();
         if self.gives_roots {
@@ -173,13 +186,17 @@ impl Session for Mysql {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
         let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
-        Ok(Link { connection, tells: 0 })
+        Ok(Link { connection, tells: 0, resolving })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let resolving = link.resolving.take();
         let told = self.questions.ask::<sqlx::MySql>(&mut link.connection, &mut link.tells, &SERVER).await?;
         let told = Telling::of(&told);
-        let seen = Observation::pass().with_some("server_version", told.version).with_some("read_only", told.told.read_only);
+        let seen = Observation::pass()
+            .took_some("resolve_ms", resolving)
+            .with_some("server_version", told.version)
+            .with_some("read_only", told.told.read_only);
         self.limits.judge(&told.told, seen)
     }
 
@@ -198,9 +215,11 @@ struct Telling {
 impl Telling {
     fn of(answers: &[Vec<MySqlRow>]) -> Self {
         let variable = |column| answers.first()?.first().and_then(|row| text(row, column));
-        let read_only = variable(2).map(|value| value == "1");
+        // A word since MariaDB 12: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
+        let says_no = |value: &String| !matches!(value.as_str(), "0" | "OFF");
+        let read_only = variable(2).map(|value| says_no(&value) || variable(3).as_ref().is_some_and(says_no));
         let taken = answers.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
-        let most = variable(3).and_then(|most| most.parse().ok());
+        let most = variable(4).and_then(|most| most.parse().ok());
         let lag = answers.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
         Self { version: variable(1), told: Told { replica: read_only, read_only, lag, connections: taken.zip(most) } }
     }
@@ -224,6 +243,9 @@ fn number(error: &Error) -> Option<u16> {
 }
 
 fn failure(error: Error) -> Failure {
+    if matches!(&error, Error::Configuration(said) if said.to_string().to_ascii_lowercase().contains("rsa")) {
+        return Failure::rejected("this user's password may only be sent by TLS: set `ssl-mode=REQUIRED`").because(error);
+    }
     let Some(number) = number(&error) else {
         return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error"));
     };

@@ -106,6 +106,11 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// Gets credentials, or keeps those that are not yet too old.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
 
+    /// Whether a no says that the bucket is there, and somewhere else than we thought.
+    fn is_elsewhere(&self, _: &Refusal) -> bool {
+        false
+    }
+
     /// What a no means; `object` is for the sentence.
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure;
 }
@@ -166,7 +171,14 @@ impl<P: Provider> Objects<P> {
         let found = found.await.map_err(|error| self.failure(Action::Read, error));
         let read = began.elapsed().saturating_sub(written);
         // Whatever was read, or was not.
-        let deleted = client.delete(object).await.map_err(|error| self.failure(Action::Delete, error));
+        let deleted = match client.delete(object).await {
+            Ok(()) => Ok(()),
+            Err(error) => match self.transport.heard() {
+                // It was sent twice, since the first answer did not come: then the first has deleted it.
+                Some(heard) if heard.is_about_no_object(Action::Delete) => Ok(()),
+                heard => Err(self.explain(Action::Delete, heard, error)),
+            },
+        };
         if found? != sent {
             return Err(Failure::unhealthy("what was read is not what was written"));
         }
@@ -199,6 +211,10 @@ impl<P: Provider> Objects<P> {
             let refusal = Refusal::new(Action::Read, answer);
             if refusal.is_about_no_object() {
                 return Ok(seen());
+            }
+            if self.provider.is_elsewhere(&refusal) {
+                // The application's own library may find it by itself.
+                return Ok(seen().warned(self.provider.explain(&refusal, &self.task.shown).message()));
             }
             if refusal.code == "AccessDenied" {
                 return Ok(seen().warned("the bucket does not tell us what is not there: name an object as `key` to be sure"));

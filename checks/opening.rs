@@ -1,5 +1,7 @@
 //! Opens a connection, and tells how long each phase of it took and until when the peer's certificate is valid.
 
+#[cfg(any(feature = "amqp", feature = "resp"))]
+use crate::contract::Observation;
 use crate::{
     contract::{Failure, milliseconds},
     net::{self, Address, Dialer, Stream},
@@ -11,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::ParsedCertificate,
 };
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A connection, and what its opening told.
@@ -28,6 +30,13 @@ pub struct Opened {
 /// `resolve_ms`, where there is a name, and `tls_ms`, where there is TLS.
 pub type Phases = Vec<(&'static str, Duration)>;
 
+/// What was seen of an opening beside the whole, which includes a log-in and is measured by [`Kept`](crate::contract::Kept).
+#[cfg(any(feature = "amqp", feature = "resp"))]
+pub(crate) fn parts(phases: Phases) -> Observation {
+    let parts = phases.into_iter().filter(|(name, _)| *name != "connect_ms");
+    parts.fold(Observation::pass(), |seen, (name, took)| seen.took(name, took))
+}
+
 /// Opens a connection, encrypted or not.
 ///
 /// # Errors
@@ -36,10 +45,8 @@ pub type Phases = Vec<(&'static str, Duration)>;
 pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Opened, Failure> {
     let mut phases = Phases::new();
     let began = Instant::now();
-    let addresses = dialer.resolve(address).await?;
-    if address.host.parse::<IpAddr>().is_err() {
-        phases.push(("resolve_ms", began.elapsed()));
-    }
+    let (addresses, resolving) = dialer.look_up(address).await?;
+    phases.extend(resolving.map(|took| ("resolve_ms", took)));
     let until_then = |failure: Failure| phases.iter().fold(failure, |failure, (name, took)| failure.with(*name, milliseconds(*took)));
     let stream = net::connect(&addresses).await.map_err(until_then)?;
     let Some(tls) = tls else {

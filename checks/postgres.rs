@@ -4,7 +4,7 @@ use crate::{
     contract::prelude::*,
     endpoint,
     migrations::Framework,
-    net::{Address, Dialer},
+    net::{self, Address, Dialer},
     sql,
     sql_server::{Lag, Limits, Questions, Role, Server, Told, open_failure},
     tls::{Tls, TlsFiles, TlsKeys},
@@ -13,7 +13,8 @@ use sqlx::{
     ConnectOptions, Connection, Error, PgConnection, Row, ValueRef,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
 /// connection is kept, and all is asked in one round trip; the protocol's simple form leaves no prepared statement behind and works through `PgBouncer`
@@ -33,7 +34,7 @@ pub struct Config {
     /// Whom TLS trusts, and how it proves who we are.
     #[serde(default)]
     pub tls: TlsFiles,
-    /// A query of your own: one statement that returns at least one row.
+    /// A query of your own: one statement that returns at least one row. The session's time zone is UTC.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
     pub expect: Option<String>,
@@ -139,36 +140,60 @@ impl Check for Postgres {
     }
 }
 
-/// All that is asked are plain functions and views that everybody may use. Aurora knows no lag of this sort, and some that speak the protocol
-/// have neither role nor version.
-///
+/// Its role, its version, whether it takes writes, and its connections: plain functions and views that everybody may use.
+const BASE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
+                    (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections')";
+
 /// A replica without a receiver has not caught up, though it has replayed all that it received: its lag is the age of the last transaction.
-///
+const LAG: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL \
+                   WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 \
+                   ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END";
+
 /// For the rest of the text, which is one transaction, the server looks each second whether we are still there: else the query of a probe that
 /// was dropped would go on, and one more with each probe.
+const GUARD: &str = "SELECT set_config('client_connection_check_interval', '1s', true)";
+
+/// An answer without columns, in place of one that cannot be had.
+const NOTHING: &str = "SELECT";
+
+/// Aurora's readers know no lag of this sort, before PostgreSQL 14 and on Windows there is no guard, and some that speak the protocol have
+/// neither connections, role nor version.
 const SERVER: Server<PgRow> = Server {
     tell: &[
-        &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
-           (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections'), \
-           CASE WHEN NOT pg_is_in_recovery() THEN NULL \
-           WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 \
-           ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END, \
-           set_config('client_connection_check_interval', '1s', true)"],
+        &[BASE, LAG, GUARD],
+        &[BASE, NOTHING, GUARD],
+        &[BASE, LAG, NOTHING],
+        &[BASE, NOTHING, NOTHING],
         &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only')"],
         &["SELECT 1"],
     ],
     quote: '"',
     text,
     failure,
-    // Syntax and rights; what is not supported.
-    is_refusal: |error| code(error).is_some_and(|code| code.starts_with("42") || code.starts_with("0A")),
+    // Syntax and rights; what is not supported; a setting that this platform does not take.
+    is_refusal: |error| code(error).is_some_and(|code| code.starts_with("42") || code.starts_with("0A") || code == "22023"),
     is_no_table: |error| code(error).as_deref() == Some("42P01"),
 };
+
+/// Asks for TLS, as the driver does when it is to use it, and is content with a yes or a no. The driver believes whatever length another
+/// protocol's first words happen to spell: at a web server's port it would ask for gigabytes of memory.
+/// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>
+async fn is_postgres(addresses: &[SocketAddr]) -> Result<(), Failure> {
+    const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+    let mut stream = net::connect(addresses).await?;
+    stream.write_all(&SSL_REQUEST).await.map_err(Failure::network)?;
+    match stream.read_u8().await.map_err(Failure::network)? {
+        b'S' | b'N' => Ok(()),
+        other => Err(Failure::protocol(format!("the first byte is {other}"))),
+    }
+}
 
 /// A connection, and what of `SERVER.tell` its server answers.
 pub struct Link {
     connection: PgConnection,
     tells: usize,
+    /// How long it took to resolve the name; told once.
+    resolving: Option<Duration>,
 }
 
 #[async_trait]
@@ -176,8 +201,15 @@ impl Session for Postgres {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
+        let mut resolving = None;
         if !self.local() {
-            self.dialer.resolve(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+            let address = Address::new(self.options.get_host(), self.options.get_port());
+            let (addresses, took) = self.dialer.look_up(&address).await?;
+            resolving = took;
+            // With other modes the driver asks this first, too.
+            if matches!(self.options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow) {
+                is_postgres(&addresses).await?;
+            }
         }
         let mut options = self.options.clone();
         if self.gives_roots {
@@ -187,13 +219,18 @@ impl Session for Postgres {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
         let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
-        Ok(Link { connection, tells: 0 })
+        Ok(Link { connection, tells: 0, resolving })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let resolving = link.resolving.take();
         let told = self.questions.ask::<sqlx::Postgres>(&mut link.connection, &mut link.tells, &SERVER).await?;
-        let told = told.first().and_then(|rows| rows.first()).map(Telling::of).unwrap_or_default();
-        self.limits.judge(&told.told, Observation::pass().with_some("role", told.role).with_some("server_version", told.version))
+        let row = |answer: usize| told.get(answer).and_then(|rows| rows.first());
+        let told = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
+        self.limits.judge(
+            &told.told,
+            Observation::pass().took_some("resolve_ms", resolving).with_some("role", told.role).with_some("server_version", told.version),
+        )
     }
 
     async fn hang_up(link: Link) {
@@ -211,21 +248,20 @@ struct Telling {
 }
 
 impl Telling {
-    fn of(row: &PgRow) -> Self {
-        let replica = text(row, 1).map(|in_recovery| in_recovery == "t");
-        let number = |column| text(row, column).and_then(|number| number.parse::<u64>().ok());
-        let lag = match (replica, row.len() > 6, text(row, 6).and_then(|seconds| seconds.parse::<f64>().ok())) {
-            (Some(false), true, _) => Some(Lag::None),
-            (Some(true), true, None) => Some(Lag::Stopped),
+    fn of(base: &PgRow, lag: Option<&PgRow>) -> Self {
+        let replica = text(base, 1).map(|in_recovery| in_recovery == "t");
+        let number = |column| text(base, column).and_then(|number| number.parse::<u64>().ok());
+        let lag = lag.filter(|lag| !lag.is_empty()).map(|lag| match text(lag, 0).and_then(|seconds| seconds.parse::<f64>().ok()) {
             // The primary's clock may be ahead of the replica's.
-            (Some(true), true, Some(seconds)) => Some(Lag::Behind(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))),
-            _ => None,
-        };
+            Some(seconds) => Lag::Behind(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
+            None if replica == Some(true) => Lag::Stopped,
+            None => Lag::None,
+        });
         Self {
             role: replica.map(|replica| if replica { "replica" } else { "primary" }),
             // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
-            version: text(row, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned)),
-            told: Told { replica, read_only: text(row, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
+            version: text(base, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned)),
+            told: Told { replica, read_only: text(base, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
         }
     }
 }
@@ -246,8 +282,16 @@ fn failure(error: Error) -> Failure {
         Error::Protocol(words) if words.contains("SSLRequest: 0x00") => {
             Failure::network(io::Error::new(io::ErrorKind::UnexpectedEof, words))
         }
+        error if is_full(&error) => Failure::exhausted("no more connections are allowed there").because(error),
         error => sql::failure(error, classify),
     }
+}
+
+/// `PgBouncer` says by words alone that it has no slot left; its code is that of any breach of the protocol.
+fn is_full(error: &Error) -> bool {
+    let words = ["no more connections", "client connections exceeded", "query_wait_timeout"];
+    let says = |said: &str| words.iter().any(|words| said.contains(words));
+    error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("08P01") && says(said.message()))
 }
 
 /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

@@ -10,7 +10,8 @@ use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
 use serde_json::{Map, Value, json};
 
 /// Opens a channel and looks at named queues. They must exist; how much waits in them and who consumes them is observed, and judged on demand.
-/// The connection is kept; nothing is created, and no message is touched.
+/// The connection is kept; nothing is created, and no message is touched. So it does not notice when the broker blocks all who publish, as it
+/// does when its memory or disk runs out; the kind `celery`, which publishes, does.
 ///
 /// Needs a user who may log in to the vhost, and no more: `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -102,12 +103,16 @@ impl Session for Rabbitmq {
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
         link.amqp.refill();
-        let seen = Observation::pass().with_some("server_version", link.amqp.server_version.clone());
+        if !link.channel.status().connected() {
+            // A queue that was missing has closed it, and nothing else.
+            link.channel = link.amqp.connection.create_channel().await.map_err(broken)?;
+        }
+        let seen = link.amqp.take_phases().with_some("server_version", link.amqp.server_version.clone());
         if self.queues.is_empty() {
             // A new channel proves that the broker works; the old one is closed in the same round trip.
             let (opened, closed) = join(link.amqp.connection.create_channel(), link.channel.close(200, "".into())).await;
-            closed.map_err(failure)?;
-            link.channel = opened.map_err(failure)?;
+            closed.map_err(broken)?;
+            link.channel = opened.map_err(broken)?;
             return Ok(seen);
         }
         // All at once: one round trip for however many.
@@ -129,7 +134,7 @@ impl Rabbitmq {
             .map(|(name, queue)| (name.clone(), json!({ "messages": queue.message_count(), "consumers": queue.consumer_count() })))
             .collect();
         let mut seen = seen.with("queues", counts.clone());
-        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()));
+        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).in_order());
         for (name, queue) in self.queues.iter().zip(queues) {
             let (messages, consumers) = (queue.message_count(), queue.consumer_count());
             if let Some(limit) = self.min_consumers.filter(|limit| consumers < *limit) {
@@ -149,5 +154,15 @@ impl Rabbitmq {
 /// Asks for a queue that must be there already.
 async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
     let options = QueueDeclareOptions::default().passive();
-    channel.queue_declare(name.into(), options, FieldTable::default()).await.map_err(|error| queue_failure(name, error))
+    let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
+    declared.map_err(|error| {
+        let failure = queue_failure(name, error).midway();
+        // What is said of a queue is said on the channel: the connection is in order.
+        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.in_order() } else { failure }
+    })
+}
+
+/// The broker has answered the log-in before.
+fn broken(error: lapin::Error) -> Failure {
+    failure(error).midway()
 }

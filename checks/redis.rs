@@ -21,8 +21,8 @@ use trial::Trial;
 /// Sends `PING`, and on demand writes, reads and deletes a key of its own. The connection is kept; `INFO`, for what is observed, travels in
 /// the same round trip.
 ///
-/// Needs a user who may `PING`: `ACL SETUSER probe on >PASSWORD +ping +info`. `INFO` may be forbidden, unless the role, the link of a replica
-/// or the memory is to be judged. More only for: another database than 0, `+select`; a cluster, `+cluster|info`; `write`,
+/// Needs a user who may `PING`: `ACL SETUSER probe on >PASSWORD +ping +info`. `INFO` may be forbidden, unless there are sentinels, or the
+/// role, the link of a replica or the memory is to be judged. More only for: another database than 0, `+select`; a cluster, `+cluster|info`; `write`,
 /// `+set +get +del ~allswell:*`, and in a cluster `+asking`. A user of the sentinels needs `+sentinel|get-master-addr-by-name`, or for
 /// `role = "replica"` `+sentinel|replicas`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -58,11 +58,11 @@ pub struct Config {
     /// Fail when the server is a replica whose link to its primary is down.
     #[serde(default)]
     pub require_replica_link: bool,
-    /// Warn when at least this share of `maxmemory` is used: `"80%"`. Without a `maxmemory` there is no limit. With an eviction policy a full
+    /// Warn when more than this share of `maxmemory` is used: `"80%"`. Without a `maxmemory` there is no limit. With an eviction policy a full
     /// memory is no fault.
-    pub warn_memory: Option<Amount>,
-    /// Fail when at least this share of `maxmemory` is used: `"95%"`.
-    pub fail_memory: Option<Amount>,
+    pub warn_memory: Option<Share>,
+    /// Fail when more than this share of `maxmemory` is used: `"95%"`.
+    pub fail_memory: Option<Share>,
     /// Whether to `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`, which would live for 10 s should the deletion get lost.
     #[serde(default)]
     pub write: bool,
@@ -131,8 +131,8 @@ pub struct Redis {
     system: System,
     role: Role,
     require_replica_link: bool,
-    warn_memory: Option<Amount>,
-    fail_memory: Option<Amount>,
+    warn_memory: Option<Share>,
+    fail_memory: Option<Share>,
     write: bool,
     kept: Kept<Node>,
 }
@@ -166,11 +166,6 @@ write = true
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
-        for (key, limit) in [("warn_memory", warn_memory), ("fail_memory", fail_memory)] {
-            if matches!(limit, Some(Amount::Size(_))) {
-                return Err(InvalidConfig::new(key, "is not a share: write \"90%\""));
-            }
-        }
         let sentinels_own = [
             ("master_name", config.master_name.is_some()),
             ("sentinel_username", config.sentinel_username.is_some()),
@@ -243,11 +238,30 @@ impl Session for Redis {
         if let Some(trial) = &trial {
             trial.add_to(&mut commands, node.asking);
         }
-        let mut answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
+        let answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
+        let seen = node.link.take_phases();
+        self.judge(seen, trial, in_cluster, answers).map_err(|failure| match self.system {
+            // Another server may be the primary by now: the sentinels are asked again.
+            System::Watched(_) => failure,
+            // All answers have come, and were read.
+            System::One | System::Cluster(_) => failure.in_order(),
+        })
+    }
+}
+
+impl Redis {
+    /// Looks at all answers, in the order of the questions.
+    fn judge(
+        &self,
+        seen: Observation,
+        trial: Option<Trial>,
+        in_cluster: bool,
+        mut answers: impl Iterator<Item = Answer>,
+    ) -> Result<Observation, Failure> {
         if text(answers.next())? != "PONG" {
             return Err(Failure::protocol("another answer than PONG"));
         }
-        let mut seen = self.judge(text(answers.next()).ok().as_deref())?;
+        let mut seen = self.judge_info(text(answers.next()), seen)?;
         if in_cluster {
             seen = cluster::judge(&Info::parse(&text(answers.next())?), seen)?;
         }
@@ -256,18 +270,21 @@ impl Session for Redis {
         }
         Ok(seen)
     }
-}
 
-impl Redis {
     /// What `INFO` tells, where the user may ask for it.
-    fn judge(&self, info: Option<&str>) -> Result<Observation, Failure> {
+    fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
         let judges = self.role != Role::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
-        let Some(info) = info.map(Info::parse) else {
-            let forbidden = "the user may not run INFO, which tells what is to be judged";
-            return if judges { Err(Failure::rejected(forbidden)) } else { Ok(Observation::pass()) };
+        let info = match info {
+            Ok(info) => info,
+            Err(_) if !judges => return Ok(seen),
+            Err(failure) if failure.class() == FailureClass::Rejected => {
+                return Err(failure.saying("the user may not run INFO, which tells what is to be judged"));
+            }
+            Err(failure) => return Err(failure),
         };
+        let info = Info::parse(&info);
         let role = Role::of(&info);
-        let seen = Observation::pass()
+        let seen = seen
             .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
             .with_some("role", role.map(|role| if role == Role::Primary { "primary" } else { "replica" }))
             .with_some("used_memory_bytes", info.number("used_memory"))
@@ -286,9 +303,9 @@ impl Redis {
     fn judge_memory(&self, info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
         let (Some(used), Some(limit @ 1..)) = (info.number("used_memory"), info.number("maxmemory")) else { return Ok(seen) };
         let share = u128::from(used) * 100 / u128::from(limit);
-        let passed = |threshold: Option<Amount>| {
-            let threshold = threshold.filter(|threshold| !threshold.is_above(used, limit))?;
-            Some(format!("{share}% of the server's memory is used, the limit is {threshold}"))
+        let passed = |threshold: Option<Share>| {
+            let threshold = threshold.filter(|threshold| threshold.is_exceeded(used, limit))?;
+            Some(format!("{share}% of the server's memory is used, more than {threshold}"))
         };
         if let Some(message) = passed(self.fail_memory) {
             return Err(failed(Failure::unhealthy(message), &seen));
@@ -330,8 +347,6 @@ mod tests {
             (&[("nodes", r#"["b:1"]"#)], Some("nodes")),
             (&[cluster, ("role", "primary")], Some("role")),
             (&[cluster, ("url", "redis+unix:///run/redis.sock")], Some("url")),
-            (&[("warn_memory", "2GiB")], Some("warn_memory")),
-            (&[("fail_memory", "2GiB")], Some("fail_memory")),
         ] {
             assert_eq!(key_of(table), key, "{table:?}");
         }

@@ -1,10 +1,11 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs: shared by the kinds that speak it.
 
 use crate::{
-    contract::{Failure, FailureClass, InvalidConfig, Secret},
+    contract::{Failure, FailureClass, InvalidConfig, Observation, Secret},
     endpoint,
     meter::{Meter, Metered, TOO_LONG},
     net::{Address, Dialer, Stream},
+    opening::{self, Phases},
     tls::{self, Tls, TlsKeys},
 };
 use redis::{
@@ -13,7 +14,11 @@ use redis::{
 };
 #[cfg(feature = "redis")]
 use redis::{FromRedisValue, Pipeline};
-use std::io;
+use std::{
+    collections::BTreeMap,
+    io, mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::{net::UnixStream, task::AbortHandle};
 
 /// The schemes of this protocol, by which a URL is recognised as one of it.
@@ -25,11 +30,15 @@ const KNOWN: &[(&str, &str)] = &[("redis", "redis"), ("rediss", "rediss"), ("val
 /// The longest answer that is read: `INFO` has a few thousand bytes, and a peer that sends without end must not fill our memory.
 const ANSWER: usize = 1 << 20;
 
+/// How many names are resolved beside each other.
+const DIALERS: usize = 32;
+
 /// Where a server is, and as whom one logs in to which database.
 pub(crate) struct Server {
     info: ConnectionInfo,
     tls: Option<Tls>,
-    dialer: Dialer,
+    /// By the names that they resolve.
+    dialers: Mutex<BTreeMap<String, Arc<Dialer>>>,
 }
 
 impl Server {
@@ -57,7 +66,7 @@ impl Server {
         info = info.set_redis_settings(settings);
         let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         tls.examine(encrypted, "rediss://")?;
-        Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
+        Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
     }
 
     /// The number of the database.
@@ -88,18 +97,39 @@ impl Server {
     }
 
     async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
-        let stream = match (self.address(), self.info.addr()) {
-            (Some(address), _) => tls::open(&self.dialer, &address, self.tls.as_ref()).await?,
-            (None, ConnectionAddr::Unix(path)) => Box::new(UnixStream::connect(path).await.map_err(Failure::network)?),
-            _ => return Err(Failure::internal("an address of another sort")),
-        };
-        log_in(stream, login, config, meter).await
+        match (self.address(), self.info.addr()) {
+            (Some(address), _) => self.connect_to(&address, login, config, meter).await,
+            (None, ConnectionAddr::Unix(path)) => {
+                let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
+                log_in(Box::new(stream), login, config, meter).await
+            }
+            _ => Err(Failure::internal("an address of another sort")),
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: &Address,
+        login: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+        meter: Meter,
+    ) -> Result<Link, Failure> {
+        let opened = opening::open(&self.dialer(address), address, self.tls.as_ref()).await?;
+        let link = log_in(opened.stream, login, config, meter).await?;
+        Ok(Link { phases: opened.phases, ..link })
+    }
+
+    /// The one that resolves a name: a name that hangs must not keep the others waiting. Whoever is told of very many names waits with them.
+    fn dialer(&self, address: &Address) -> Arc<Dialer> {
+        let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = if dialers.len() < DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
+        Arc::clone(dialers.entry(name.to_owned()).or_default())
     }
 
     /// The same at another address, which another server of the same system has told.
     #[cfg(feature = "redis")]
     pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
-        log_in(tls::open(&self.dialer, address, self.tls.as_ref()).await?, login, unlimited(), Meter::new(ANSWER)).await
+        self.connect_to(address, login, unlimited(), Meter::new(ANSWER)).await
     }
 
     /// The address in the URL; none of a socket in the file system.
@@ -128,7 +158,7 @@ async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnec
     match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
-            Ok(Link { connection, driver, meter })
+            Ok(Link { connection, driver: Driver(driver), meter, phases: Phases::new() })
         }
         Err(error) => match turned_away(&meter.beginning()) {
             Some(said) => Err(said.because(error)),
@@ -151,14 +181,24 @@ fn turned_away(beginning: &[u8]) -> Option<Failure> {
 /// A connection, and the task of the driver's that reads it.
 pub struct Link {
     pub(crate) connection: MultiplexedConnection,
-    driver: AbortHandle,
+    /// Ends with the connection.
+    #[expect(dead_code, reason = "it is held to be dropped")]
+    driver: Driver,
     meter: Meter,
+    phases: Phases,
 }
+
+struct Driver(AbortHandle);
 
 impl Link {
     /// Allows for one more answer. To be called before each question.
     pub(crate) fn refill(&self) {
         self.meter.refill(ANSWER);
+    }
+
+    /// How long the phases of the opening took; told once.
+    pub(crate) fn take_phases(&mut self) -> Observation {
+        opening::parts(mem::take(&mut self.phases))
     }
 
     /// Sends commands and reads all their answers, in one round trip.
@@ -172,9 +212,9 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.0.abort();
     }
 }
 

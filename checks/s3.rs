@@ -17,16 +17,18 @@ use url::Url;
 /// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
 /// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is ever left behind: when a probe was cut off at its
-/// time limit, until the check's next probe. A bucket that keeps versions keeps those of each probe: have a lifecycle rule for `prefix`, or
-/// use `mode = "read"`.
+/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
+/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions keeps those of each
+/// probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
 ///
-/// Credentials are the keys below, or else the usual chain: the environment (`AWS_ACCESS_KEY_ID` …, a web identity as on EKS), a profile in
+/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`AWS_ACCESS_KEY_ID` …, a web
+/// identity as on EKS), a profile in
 /// the shared file of credentials, a container's role (ECS, EKS Pod Identity), a machine's role (`IMDSv2`). Profiles that assume a role or log
 /// in by SSO are not understood.
 ///
 /// Needs, to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read, `s3:GetObject` on
-/// `arn:aws:s3:::BUCKET/KEY`.
+/// `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and `s3:ListBucket` on
+/// `arn:aws:s3:::BUCKET`. Where objects are encrypted with a key of one's own in KMS, also the right to use that key.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -160,6 +162,11 @@ impl Check for S3 {
     }
 }
 
+/// The region in which the bucket is, where the answer names it.
+fn region(refusal: &Refusal) -> Option<String> {
+    refusal.header("x-amz-bucket-region").or_else(|| refusal.element("Region"))
+}
+
 struct Aws {
     bucket: String,
     region: Option<String>,
@@ -203,6 +210,14 @@ impl Provider for Aws {
         }
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_config(Key::S3Endpoint, endpoint);
+        } else if self.addressing == Addressing::Virtual {
+            // The driver takes one from the environment as it is, and would leave the bucket out.
+            let written = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
+            if let Some(mut url) = written.and_then(|written| Url::parse(&written).ok()) {
+                put_in_front(&self.bucket, &mut url)
+                    .map_err(|error| object_store::Error::Generic { store: "S3", source: error.message.into() })?;
+                builder = builder.with_config(Key::S3Endpoint, url.as_str().trim_end_matches('/'));
+            }
         }
         if let Some(credentials) = &self.credentials {
             builder = builder.with_credentials(Arc::clone(credentials));
@@ -221,23 +236,21 @@ impl Provider for Aws {
         if sendable { Ok(()) } else { Err(object_store::Error::Generic { store: "S3", source: UNSENDABLE.into() }) }
     }
 
+    fn is_elsewhere(&self, refusal: &Refusal) -> bool {
+        let moved = matches!(refusal.code.as_str(), "PermanentRedirect" | "IllegalLocationConstraintException");
+        moved || refusal.status.is_redirection() || (refusal.code == "AuthorizationHeaderMalformed" && region(refusal).is_some())
+    }
+
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
         let bucket = &self.bucket;
-        let region = || refusal.header("x-amz-bucket-region").or_else(|| refusal.element("Region"));
-        match (refusal.code.as_str(), refusal.status.is_redirection()) {
-            ("PermanentRedirect" | "IllegalLocationConstraintException", _) | (_, true) => {
-                return Failure::unhealthy(match region() {
-                    Some(region) => format!("the bucket {bucket} is in another region: set `region` to {region}"),
-                    None => format!("the bucket {bucket} is in another region, or at another endpoint"),
-                });
-            }
-            ("AuthorizationHeaderMalformed", _) => {
-                return match region() {
-                    Some(region) => Failure::unhealthy(format!("the bucket {bucket} is in another region: set `region` to {region}")),
-                    None => Failure::rejected("the credentials are not accepted"),
-                };
-            }
-            _ => {}
+        if self.is_elsewhere(refusal) {
+            return Failure::unhealthy(match region(refusal) {
+                Some(region) => format!("the bucket {bucket} is in another region: set `region` to {region}"),
+                None => format!("the bucket {bucket} is in another region, or at another endpoint"),
+            });
+        }
+        if refusal.code == "AuthorizationHeaderMalformed" {
+            return Failure::rejected("the credentials are not accepted");
         }
         let right = match refusal.action {
             Action::Write => "s3:PutObject",

@@ -90,7 +90,10 @@ impl Questions {
         let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer answers than questions"), server.failure);
         if let Some(migrations) = &self.migrations {
             match next() {
-                Ok(rows) => migrations.judge(rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?))).collect()).await?,
+                Ok(rows) => {
+                    let rows = rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?))).collect();
+                    migrations.judge(rows).await.map_err(Failure::in_order)?;
+                }
                 Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::never()),
                 Err(error) => return Err(unanswered(error)),
             }
@@ -98,7 +101,7 @@ impl Questions {
         if self.query.is_some() {
             let rows = next().map_err(unanswered)?;
             let first = rows.first().and_then(|row| text(row, 0));
-            sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref())?;
+            sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::in_order)?;
         }
         Ok(())
     }
@@ -185,7 +188,7 @@ impl Limits {
         let judged = self.judge_role(told).and_then(|()| Ok([self.judge_lag(told)?, self.judge_connections(told)?]));
         match judged {
             Ok(warnings) => Ok(warnings.into_iter().flatten().fold(seen, Observation::warned)),
-            Err(failure) => Err(failure.observing(seen)),
+            Err(failure) => Err(failure.observing(seen).in_order()),
         }
     }
 
@@ -205,10 +208,10 @@ impl Limits {
         let sentence = |lag: Duration, limit: TimeSpan| format!("{} behind its primary, more than {limit}", TimeSpan(lag).whole_millis());
         match told.lag {
             _ if warn.is_none() && fail.is_none() => Ok(None),
-            None => Err(Failure::rejected("the user may not see how far the server is behind")),
-            Some(Lag::None) => Ok(None),
-            Some(Lag::Stopped) if fail.is_none() => Ok(Some("replication is not running".to_owned())),
-            Some(Lag::Stopped) => Err(Failure::unhealthy("replication is not running")),
+            None => Err(Failure::rejected("the server does not tell this user how far it is behind")),
+            Some(Lag::None) if told.replica != Some(true) => Ok(None),
+            Some(Lag::None | Lag::Stopped) if fail.is_none() => Ok(Some("replication is not running".to_owned())),
+            Some(Lag::None | Lag::Stopped) => Err(Failure::unhealthy("replication is not running")),
             Some(Lag::Behind(lag)) => match passed(fail, lag) {
                 Some(limit) => Err(Failure::unhealthy(sentence(lag, limit))),
                 None => Ok(passed(warn, lag).map(|limit| sentence(lag, limit))),
@@ -222,7 +225,7 @@ impl Limits {
             return Ok(None);
         }
         let Some((connections, most)) = told.connections else {
-            return Err(Failure::rejected("the user may not see how many connections there are"));
+            return Err(Failure::rejected("the server does not tell this user how many connections there are"));
         };
         let passed = |limit: Option<Share>| limit.filter(|limit| limit.is_exceeded(connections, most));
         let sentence = |limit: Share| format!("{connections} of {most} connections are taken, more than {limit}");
@@ -296,7 +299,7 @@ mod tests {
             judged(&limits, Told { lag: Some(Lag::Stopped), ..Told::default() }),
             Err("unhealthy: replication is not running".to_owned())
         );
-        assert_eq!(judged(&limits, Told::default()), Err("rejected: the user may not see how far the server is behind".to_owned()));
+        assert_eq!(judged(&limits, Told::default()), Err("rejected: the server does not tell this user how far it is behind".to_owned()));
     }
 
     #[test]

@@ -41,8 +41,9 @@ pub struct Config {
     pub max_connection_age: MaxAge,
 }
 
-/// How long somebody else's lock is waited for: less than a probe's usual time limit, so that it can be told.
-const BUSY: Duration = Duration::from_secs(1);
+/// How long somebody else's lock is waited for: so long that it can be told within a probe's usual time limit, also when a new connection has
+/// to confirm it.
+const BUSY: Duration = Duration::from_millis(400);
 
 /// A check of one file.
 pub struct Sqlite {

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use std::{
 /// blocks nothing else. The file is deleted whatever happens, also when the time limit has passed in the meantime; only a program that
 /// is ended in the middle leaves one, whose name begins with `.allswell-`.
 ///
-/// Needs the right to write to the directory and to enter it (`chmod u+wx`), and without `write` to list and to enter it (`chmod u+rx`).
+/// Needs the right to write to the directory and to enter it (`chmod u+wx`), and without `write` to list it (`chmod u+r`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -44,6 +45,8 @@ pub struct Storage {
     write: bool,
     size: usize,
     sync: bool,
+    /// A file that could not be deleted: until it can be, no other is made.
+    left: Arc<Mutex<Option<PathBuf>>>,
     blocking: Blocking,
 }
 
@@ -61,7 +64,7 @@ path = "/srv/media"
         }
         let size = usize::try_from(config.size.0).ok().filter(|size| (1..=1 << 20).contains(size));
         let size = size.ok_or_else(|| InvalidConfig::new("size", "must be between 1 byte and 1MiB"))?;
-        Ok(Self { path: config.path, write: config.write, size, sync: config.sync, blocking: Blocking::default() })
+        Ok(Self { path: config.path, write: config.write, size, sync: config.sync, left: Arc::default(), blocking: Blocking::default() })
     }
 }
 
@@ -74,18 +77,24 @@ impl Check for Storage {
             return Ok(Observation::pass().took("read_ms", read));
         }
         let (size, sync) = (self.size, self.sync);
-        let (written, read) = self.blocking.run(move || round_trip(&path, size, sync)).await??;
+        let left = Arc::clone(&self.left);
+        let (written, read) = self.blocking.run(move || round_trip(&path, size, sync, &left)).await??;
         Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
     }
 }
 
-/// Deletes the file when it goes out of scope, whatever happened before.
-struct Removed<'a>(&'a Path);
+/// Deletes the file when it goes out of scope, whatever happened before, or remembers that it is left.
+struct Removed<'a> {
+    path: &'a Path,
+    left: &'a Mutex<Option<PathBuf>>,
+}
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        // Where deleting fails there is nobody to tell; the next round says why writing fails.
-        let _ = fs::remove_file(self.0);
+        // Looked for, since a deletion may be believed that was none.
+        let _ = fs::remove_file(self.path);
+        let still_there = self.path.symlink_metadata().is_ok();
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = still_there.then(|| self.path.to_owned());
     }
 }
 
@@ -95,13 +104,20 @@ fn list(directory: &Path) -> io::Result<Duration> {
     Ok(started.elapsed())
 }
 
-fn round_trip(directory: &Path, size: usize, sync: bool) -> Result<(Duration, Duration), Failure> {
+fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<PathBuf>>) -> Result<(Duration, Duration), Failure> {
+    let is_left = || left.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(path) = is_left() {
+        drop(Removed { path: &path, left });
+        if is_left().is_some() {
+            return Err(Failure::unhealthy("a file cannot be deleted"));
+        }
+    }
     let path = directory.join(format!(".allswell-{:016x}", fastrand::u64(..)));
     let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
     let started = Instant::now();
     // Never follows or replaces what is there already.
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failure)?;
-    let removed = Removed(&path);
+    let removed = Removed { path: &path, left };
     file.write_all(&sent).map_err(failure)?;
     if sync {
         file.sync_all().map_err(failure)?;
@@ -115,7 +131,7 @@ fn round_trip(directory: &Path, size: usize, sync: bool) -> Result<(Duration, Du
     }
     let read = started.elapsed().saturating_sub(written);
     drop(removed);
-    if path.symlink_metadata().is_ok() {
+    if is_left().is_some() {
         return Err(Failure::unhealthy("a file cannot be deleted"));
     }
     Ok((written, read))
@@ -145,7 +161,7 @@ mod tests {
     use super::*;
 
     fn storage(path: &Path) -> Storage {
-        Storage { path: path.to_owned(), write: true, size: 64, sync: true, blocking: Blocking::default() }
+        Storage { path: path.to_owned(), write: true, size: 64, sync: true, left: Arc::default(), blocking: Blocking::default() }
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@ use crate::{
     contract::prelude::*,
     net::{Address, Dialer},
 };
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 /// Opens a connection and closes it again. Waits for a banner when told to.
@@ -31,6 +32,9 @@ pub struct Tcp {
 
 /// How much of a banner is looked at.
 const BANNER: usize = 1024;
+
+/// How long the rest of a banner may take that has begun.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Backend for Tcp {
     const KIND: &'static str = "tcp";
@@ -64,8 +68,14 @@ impl Check for Tcp {
         let mut chunk = [0; BANNER];
         while !contains(&banner, expected.as_bytes()) {
             let room = BANNER - banner.len();
-            let read = stream.read(&mut chunk[..room]).await.map_err(Failure::network);
-            match read.map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
+            let reading = stream.read(&mut chunk[..room]);
+            let read = if banner.is_empty() {
+                reading.await
+            } else {
+                // Who has greeted waits for us now: another banner is no silence.
+                timeout(PAUSE, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
+            };
+            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
                 0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
                 0 => return Err(Failure::unhealthy("the banner is not the expected one")),
                 read => banner.extend_from_slice(&chunk[..read]),

@@ -10,6 +10,7 @@ use crate::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls::{
     ClientConfig, RootCertStore,
+    client::Resumption,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
@@ -140,12 +141,15 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn client(roots: Arc<RootCertStore>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_safe_default_protocol_versions();
     let builder = builder.map_err(Failure::internal)?.with_root_certificates(roots);
-    match identity {
-        Some((chain, key)) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| Failure::tls(error).saying("our certificate and its key do not fit"))
-        }
-        None => Ok(builder.with_no_client_auth()),
-    }
+    let mut config = match identity {
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| Failure::tls(error).saying("our certificate and its key do not fit"))?,
+        None => builder.with_no_client_auth(),
+    };
+    // A session that is resumed is not verified again: a certificate that expired, or was replaced by a wrong one, would go unseen.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 #[cfg(feature = "sql-server")]

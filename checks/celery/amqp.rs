@@ -3,7 +3,7 @@
 use super::pidbox::{COMMANDS, CONTENT_TYPE, EVENTS, Reply, Roll, Round, Wanted, unique};
 use crate::{
     amqp::{self, Broker, failure},
-    contract::{Failure, FailureClass},
+    contract::{Failure, FailureClass, Observation},
 };
 use futures_util::{
     StreamExt,
@@ -43,6 +43,10 @@ pub struct Link {
 }
 
 impl Link {
+    pub(super) fn take_phases(&mut self) -> Observation {
+        self.amqp.take_phases()
+    }
+
     pub(super) fn hang_up(self) {
         let Self { amqp, _taking: taking, asking, watching, .. } = self;
         amqp.hang_up((taking, asking, watching));
@@ -129,7 +133,7 @@ pub(super) async fn ask(link: &mut Link, wanted: &Wanted) -> Result<Round, Failu
     if round.nobody_listens {
         return Ok(round);
     }
-    let collected = timeout_at(round.deadline(wanted), async {
+    let collected = timeout_at(Round::deadline(wanted), async {
         while !round.proves(wanted) {
             match link.replies.recv().await {
                 Some(reply) => round.hear(&reply?, wanted),

@@ -51,7 +51,6 @@ pub(super) fn unique() -> String {
 /// One question to all workers, and the answers to it.
 pub(super) struct Round {
     pub(super) ticket: String,
-    pub(super) began: Instant,
     /// The queues that each worker consumes, of those that are asked for.
     pub(super) answers: BTreeMap<String, BTreeSet<String>>,
     /// Whether somebody answered in another serializer than JSON.
@@ -63,14 +62,7 @@ pub(super) struct Round {
 
 impl Round {
     pub(super) fn new() -> Self {
-        Self {
-            ticket: unique(),
-            began: Instant::now(),
-            answers: BTreeMap::new(),
-            unreadable: false,
-            nobody_listens: false,
-            backlog: BTreeMap::new(),
-        }
+        Self { ticket: unique(), answers: BTreeMap::new(), unreadable: false, nobody_listens: false, backlog: BTreeMap::new() }
     }
 
     /// The command in JSON. A worker that tells its queues is as alive as one that says `pong`, so one command is enough.
@@ -87,9 +79,9 @@ impl Round {
         .to_string()
     }
 
-    /// Until when answers are waited for.
-    pub(super) fn deadline(&self, wanted: &Wanted) -> Instant {
-        self.began + wanted.patience.0
+    /// Until when answers are waited for: from now on, since the broker has taken the question.
+    pub(super) fn deadline(wanted: &Wanted) -> Instant {
+        Instant::now() + wanted.patience.0
     }
 
     /// Takes in an answer: late ones to earlier questions are none.

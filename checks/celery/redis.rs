@@ -15,7 +15,7 @@ use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// Between the parts of a binding, and between a queue's name and a priority.
 const SEPARATOR: &str = "\x06\x16";
@@ -110,16 +110,17 @@ pub(super) async fn ask(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wante
     if round.nobody_listens {
         return Ok(round);
     }
-    // The end of our patience is no failure of the server's.
-    timeout_at(round.deadline(wanted), collect(link, mailbox, wanted, &mut round)).await.unwrap_or(Ok(()))?;
+    collect(link, mailbox, wanted, &mut round).await?;
     Ok(round)
 }
 
 /// Reads answers as they come. They are pushed to the left, so that those already read stand at the right, and the placeholder last.
 async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, round: &mut Round) -> Result<(), Failure> {
+    let deadline = Round::deadline(wanted);
     let (mut read, mut pause) = (1, SOONEST);
-    while !round.proves(wanted) {
-        sleep(pause).await;
+    while !round.proves(wanted) && Instant::now() < deadline {
+        // The last look comes when the time is up, so that what has arrived by then counts.
+        sleep_until(deadline.min(Instant::now() + pause)).await;
         pause = (pause * 2).min(LATEST);
         loop {
             link.refill();

@@ -69,12 +69,13 @@ pub struct Failure {
     message: Cow<'static, str>,
     values: Values,
     cause: Option<BoxError>,
+    in_order: bool,
 }
 
 impl Failure {
     /// A failure with a sentence of ours: a lower-case fragment without a full stop, and without a secret, URL, address or driver's text.
     pub fn new(class: FailureClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, message: message.into(), values: Values::new(), cause: None }
+        Self { class, message: message.into(), values: Values::new(), cause: None, in_order: false }
     }
 
     /// [`FailureClass::Unreachable`], caused by what the driver says.
@@ -177,6 +178,19 @@ impl Failure {
             FailureClass::Unreachable => self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle"),
             _ => self,
         }
+    }
+
+    /// Says that the connection on which it was heard is in order: the whole answer was read, and it is the answer that does not please. Such a
+    /// connection may be asked again.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        let understood = matches!(self.class, FailureClass::Unhealthy | FailureClass::Rejected | FailureClass::Exhausted);
+        Self { in_order: understood, ..self }
+    }
+
+    /// Whether the connection on which it was heard may be asked again.
+    pub(crate) const fn is_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// The class.

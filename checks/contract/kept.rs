@@ -1,6 +1,6 @@
 //! The one kept connection of a check.
 
-use super::{Failure, FailureClass, Observation, TimeSpan};
+use super::{Failure, FailureClass, Observation, TimeSpan, milliseconds};
 use async_trait::async_trait;
 use futures_util::{
     FutureExt,
@@ -66,16 +66,33 @@ impl Default for MaxAge {
     }
 }
 
-/// The one kept connection: taken before an await, put back only on success.
+/// The one kept connection: taken before an await, put back only when a whole answer was read.
 ///
-/// So a probe that was dropped half-way, or failed, leaves no connection in the middle of an answer. A failure on a connection that was
-/// kept is believed only when a new connection confirms it, within the same probe: a backend that restarted between two probes is no false
-/// alarm. After the maximal age it is renewed, so that rotated credentials, a changed address or exhausted slots do not hide behind it.
+/// So a probe that was dropped half-way leaves no connection in the middle of an answer. A failure on a connection that was kept is believed
+/// only when a new connection confirms it, within the same probe: a backend that restarted between two probes is no false alarm. Once it is
+/// confirmed, and the connection in order, no more are opened for it: a backend in trouble has enough to do. After the maximal age a connection
+/// is renewed, so that rotated credentials, a changed address or exhausted slots do not hide behind it.
 #[derive(Debug)]
 pub struct Kept<C> {
-    slot: Mutex<Option<(C, Instant)>>,
+    slot: Mutex<Option<Held<C>>>,
     reuse: Reuse,
     max_age: MaxAge,
+}
+
+#[derive(Debug)]
+struct Held<C> {
+    connection: C,
+    opened: Instant,
+    /// Whether the last answer on it was a failure, which this connection was opened to confirm or has repeated.
+    failing: bool,
+}
+
+/// What came of asking on a kept connection.
+enum Asked {
+    /// An answer on it.
+    Answered(Result<Observation, Failure>),
+    /// An answer on another, which was opened beside it.
+    Overtaken(Result<Observation, Failure>),
 }
 
 impl<C: Send> Kept<C> {
@@ -91,46 +108,56 @@ impl<C: Send> Kept<C> {
     /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not tell by itself how long that took.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         match self.take() {
-            Some((mut connection, opened)) if opened.elapsed() < self.max_age.0.0 => {
-                let mut asked = Box::pin(async {
-                    let began = Instant::now();
-                    let observation = session.ask(&mut connection).await.ok()?;
-                    Some(observation.took("query_ms", began.elapsed()))
-                });
-                let answer = match timeout(session.silence(), asked.as_mut()).await {
-                    Ok(answer) => answer,
-                    Err(_) => match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
-                        Either::Left((Some(observation), _)) => Some(observation),
-                        Either::Left((None, fresh)) => return fresh.await,
-                        // The old one may hold the only slot, and be merely slow.
-                        Either::Right((Err(failure), asked)) if failure.class() == FailureClass::Exhausted => match asked.await {
-                            Some(observation) => Some(observation),
-                            None => return Err(failure),
-                        },
-                        // What a new connection says counts, and what the old one would have said is never read.
-                        Either::Right((result, _)) => return result,
-                    },
-                };
-                drop(asked);
-                if let Some(observation) = answer {
-                    self.put(connection, opened);
-                    return Ok(observation);
+            Some(mut held) if held.opened.elapsed() < self.max_age.0.0 => match self.ask(session, &mut held.connection).await {
+                Asked::Overtaken(result) => result,
+                Asked::Answered(Ok(observation)) => {
+                    self.put(Held { failing: false, ..held });
+                    Ok(observation)
                 }
+                Asked::Answered(Err(failure)) if held.failing && failure.is_in_order() => {
+                    self.put(held);
+                    Err(failure)
+                }
+                Asked::Answered(Err(_)) => self.renewed(session, held.connection).await,
+            },
+            Some(held) => self.renewed(session, held.connection).await,
+            None => self.fresh(session).await,
+        }
+    }
+
+    /// Asks on a kept connection, and when it is silent, on a new one beside it.
+    async fn ask<S: Session<Connection = C>>(&self, session: &S, connection: &mut C) -> Asked {
+        let mut asked = Box::pin(async {
+            let began = Instant::now();
+            let observation = session.ask(connection).await?;
+            Ok(observation.took("query_ms", began.elapsed()))
+        });
+        if let Ok(answer) = timeout(session.silence(), asked.as_mut()).await {
+            return Asked::Answered(answer);
+        }
+        match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
+            Either::Left((Ok(observation), _)) => Asked::Answered(Ok(observation)),
+            Either::Left((Err(_), fresh)) => Asked::Overtaken(fresh.await),
+            // The old one may hold the only slot, and be merely slow.
+            Either::Right((Err(failure), asked)) if failure.class() == FailureClass::Exhausted => match asked.await {
+                Ok(observation) => Asked::Answered(Ok(observation)),
+                Err(_) => Asked::Overtaken(Err(failure)),
+            },
+            // What a new connection says counts, and what the old one would have said is never read.
+            Either::Right((result, _)) => Asked::Overtaken(result),
+        }
+    }
+
+    /// Asks on a new connection in place of an old one, which goes first: there may be a slot for one connection only.
+    async fn renewed<S: Session<Connection = C>>(&self, session: &S, old: C) -> Result<Observation, Failure> {
+        S::hang_up(old).now_or_never();
+        match self.fresh(session).await {
+            Err(failure) if failure.class() == FailureClass::Exhausted && !failure.is_in_order() => {
+                // The slot that was given back may not be free yet.
+                sleep(SLOT).await;
                 self.fresh(session).await
             }
-            Some((connection, _)) => {
-                // First, since there may be a slot for one connection only.
-                S::hang_up(connection).now_or_never();
-                match self.fresh(session).await {
-                    Err(failure) if failure.class() == FailureClass::Exhausted => {
-                        // The slot that was given back may not be free yet.
-                        sleep(SLOT).await;
-                        self.fresh(session).await
-                    }
-                    result => result,
-                }
-            }
-            None => self.fresh(session).await,
+            result => result,
         }
     }
 
@@ -139,24 +166,25 @@ impl<C: Send> Kept<C> {
         let opening = Instant::now();
         let mut connection = session.open().await?;
         let opened = Instant::now();
-        let mut observation = session.ask(&mut connection).await?.took("query_ms", opened.elapsed());
-        if !observation.values().contains_key("connect_ms") {
-            observation = observation.took("connect_ms", opened - opening);
-        }
-        if self.reuse == Reuse::Kept {
-            self.put(connection, opened);
+        let connecting = milliseconds(opened - opening);
+        let answer = session.ask(&mut connection).await;
+        let usable = answer.as_ref().map_or_else(Failure::is_in_order, |_| true);
+        if usable && self.reuse == Reuse::Kept {
+            self.put(Held { connection, opened, failing: answer.is_err() });
         } else {
             S::hang_up(connection).now_or_never();
         }
-        Ok(observation)
+        let observation = answer?.took("query_ms", opened.elapsed());
+        let told = observation.values().contains_key("connect_ms");
+        Ok(if told { observation } else { observation.with("connect_ms", connecting) })
     }
 
-    fn take(&self) -> Option<(C, Instant)> {
+    fn take(&self) -> Option<Held<C>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, connection: C, opened: Instant) {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, opened));
+    fn put(&self, held: Held<C>) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
 }
 
@@ -173,6 +201,8 @@ mod tests {
         dead: AtomicU32,
         /// Connections up to this one are silent for ever.
         silent: AtomicU32,
+        /// Whether every answer is a failure of the backend's, on a connection in order.
+        ill: AtomicBool,
         /// Whether each takes three seconds to answer, and the first has the only slot.
         slow: AtomicBool,
     }
@@ -192,6 +222,9 @@ mod tests {
             }
             if *connection <= self.silent.load(SeqCst) {
                 std::future::pending::<()>().await;
+            }
+            if self.ill.load(SeqCst) {
+                return Err(Failure::unhealthy("ill").in_order());
             }
             if *connection <= self.dead.load(SeqCst) {
                 return Err(Failure::unreachable("dead"));
@@ -227,6 +260,22 @@ mod tests {
         session.dead.store(u32::MAX, SeqCst);
         assert!(kept.probe(&session).await.is_err());
         assert_eq!(session.opened.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_confirmed_once_and_costs_no_more_connections() {
+        let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
+        assert_eq!(number(&kept, &session).await, 1);
+        session.ill.store(true, SeqCst);
+        for _ in 0..5 {
+            assert!(kept.probe(&session).await.is_err());
+        }
+        assert_eq!(session.opened.load(SeqCst), 2, "the second confirmed the failure of the first");
+        session.ill.store(false, SeqCst);
+        assert_eq!(number(&kept, &session).await, 2);
+        session.ill.store(true, SeqCst);
+        assert!(kept.probe(&session).await.is_err());
+        assert_eq!(session.opened.load(SeqCst), 3, "a new failure is confirmed anew");
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,6 +49,15 @@ impl Observation {
         self.with(name, milliseconds(duration))
     }
 
+    /// Adds how long a phase took, if there was one.
+    #[must_use]
+    pub fn took_some(self, name: impl Into<Cow<'static, str>>, duration: Option<Duration>) -> Self {
+        match duration {
+            Some(duration) => self.took(name, duration),
+            None => self,
+        }
+    }
+
     /// Turns it into a warning, or makes the warning longer when there is one already.
     #[must_use]
     pub fn warned(mut self, warning: impl Into<String>) -> Self {

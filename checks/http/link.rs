@@ -3,7 +3,8 @@
 use super::{expectation::BODY, request::Place};
 use crate::{
     contract::prelude::*,
-    meter::{Meter, Metered, TOO_LONG},
+    exchange::{alongside, failure},
+    meter::{Meter, Metered},
     net::Dialer,
     opening::{self, Expiry, Phases},
     tls::{self, Tls},
@@ -16,14 +17,7 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use std::{
-    error::Error,
-    future::poll_fn,
-    io, mem,
-    pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
-};
+use std::{mem, time::Duration};
 use tokio::time::timeout;
 
 /// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
@@ -117,42 +111,7 @@ impl Link {
     }
 }
 
-/// Waits for `work` and drives the connection on which it waits.
-async fn alongside<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
-        if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
-            *driver = None;
-        }
-        match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
 /// In the middle of an answer an end is not an answer's absence.
 fn broken_off(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) { failure(error) } else { Failure::protocol(error).saying("the answer broke off in the middle") }
-}
-
-fn failure(error: hyper::Error) -> Failure {
-    if tls::is_tls(&error) {
-        return tls::failure(error);
-    }
-    if error.is_parse() {
-        // The method that would tell is there for servers alone.
-        let too_large = error.to_string() == "message head is too large";
-        return Failure::protocol(error).saying(if too_large { "the head of the answer is too large" } else { "the answer is not HTTP" });
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return Failure::unreachable(error).saying("connection closed before an answer");
-    }
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
-        Some(io) => Failure::network(io::Error::new(io.kind(), error)),
-        None => Failure::protocol(error),
-    }
 }

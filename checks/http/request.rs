@@ -60,6 +60,11 @@ impl Ask {
         request
     }
 
+    /// Whether it may be sent twice, as it changes nothing: RFC 9110, section 9.2.1.
+    pub(super) fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+
     /// Whether a server without TLS is told that there was TLS before it.
     pub(super) fn says_https(&self) -> bool {
         !self.place.encrypted && self.url.scheme() == "https"
@@ -88,7 +93,9 @@ impl Ask {
         let Ok(host) = HeaderValue::from_str(authority(&url)) else { return Ok(None) };
         let mut headers = HeaderMap::new();
         for name in [USER_AGENT, ACCEPT] {
-            headers.extend(self.headers.get(&name).map(|value| (name, value.clone())));
+            // One that the configuration gave may be a password of the first server's.
+            let value = self.headers.get(&name).filter(|value| !value.is_sensitive());
+            headers.extend(value.map(|value| (name, value.clone())));
         }
         headers.insert(HOST, host);
         Ok(Some(Self { place, url, method, target, headers }))

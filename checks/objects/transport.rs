@@ -1,6 +1,9 @@
 //! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
 
-use super::link::Link;
+use super::{
+    link::Link,
+    refusal::{Action, Refusal},
+};
 use crate::{
     contract::{Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
     net::{Address, Dialer},
@@ -29,7 +32,8 @@ use tokio::time::timeout;
 const METADATA: Duration = Duration::from_secs(1);
 
 /// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
-/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted.
+/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted, though some say then that it
+/// is not there.
 #[derive(Clone)]
 pub(crate) struct Transport(Arc<Shared>);
 
@@ -55,6 +59,13 @@ pub(crate) enum Heard {
         /// Whether there was no TLS.
         plain: bool,
     },
+}
+
+impl Heard {
+    /// Whether it is a no, because there is no such object.
+    pub(crate) fn is_about_no_object(&self, action: Action) -> bool {
+        matches!(self, Self::Answer(answer) if Refusal::new(action, answer).is_about_no_object())
+    }
 }
 
 /// A whole answer.

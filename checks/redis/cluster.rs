@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Node,
-    first::{Refusal, first},
+    first::{Refusal, Tried, first},
     info::{Info, text},
     trial::KEY,
 };
@@ -21,10 +21,14 @@ const SLOTS: u64 = 16_384;
 
 /// A connection to the first of the nodes that helps; where keys are written, to the one that has theirs.
 pub(super) async fn enter(server: &Server, seeds: &[Address], write: bool) -> Result<Node, Failure> {
-    first(seeds.iter().map(|seed| find(server, seed, write)).collect()).await
+    let tried = Tried::default();
+    first(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
 }
 
-async fn find(server: &Server, seed: &Address, write: bool) -> Result<Node, Refusal> {
+async fn find(server: &Server, seed: &Address, write: bool, tried: &Tried) -> Result<Node, Refusal> {
+    if !tried.is_new(seed) {
+        return Err(Refusal::unreached(Failure::unreachable("another node has led there already")));
+    }
     let link = server.open_at(seed, server.login()).await.map_err(Refusal::unreached)?;
     settle(server, seed.clone(), link, write).await.map_err(Refusal::answered)
 }

@@ -1,8 +1,13 @@
 //! Several servers of which one is enough: asked one after the other, and a silent one is not waited for.
 
-use crate::contract::prelude::*;
+use crate::{contract::prelude::*, net::Address};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::{future::Future, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// How long one is alone until the next is asked beside it, as browsers do: <https://www.rfc-editor.org/rfc/rfc8305#section-5>.
@@ -22,6 +27,17 @@ impl Refusal {
 
     pub(super) fn answered(failure: Failure) -> Self {
         Self { failure, answered: true }
+    }
+}
+
+/// The servers that were tried already within one search.
+#[derive(Default)]
+pub(super) struct Tried(Mutex<BTreeSet<String>>);
+
+impl Tried {
+    /// Whether nobody has tried this one before.
+    pub(super) fn is_new(&self, address: &Address) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_string())
     }
 }
 

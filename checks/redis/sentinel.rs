@@ -3,7 +3,7 @@
 
 use super::{
     Answer, Role,
-    first::{Refusal, first},
+    first::{Refusal, Tried, first},
     info::{Info, text},
 };
 use crate::{
@@ -31,10 +31,11 @@ pub(super) struct Sentinels {
 impl Sentinels {
     /// A connection to the server that the first of the sentinels names that helps.
     pub(super) async fn enter(&self, server: &Server) -> Result<Link, Failure> {
-        first(self.addresses.iter().map(|sentinel| self.find(server, sentinel)).collect()).await
+        let tried = Tried::default();
+        first(self.addresses.iter().map(|sentinel| self.find(server, sentinel, &tried)).collect()).await
     }
 
-    async fn find(&self, server: &Server, sentinel: &Address) -> Result<Link, Refusal> {
+    async fn find(&self, server: &Server, sentinel: &Address, tried: &Tried) -> Result<Link, Refusal> {
         let prefixed = |failure: Failure| {
             let message = format!("sentinel: {}", failure.message());
             failure.saying(message)
@@ -42,7 +43,12 @@ impl Sentinels {
         let mut link = server.open_at(sentinel, &self.login).await.map_err(|failure| Refusal::unreached(prefixed(failure)))?;
         let named = self.ask(&mut link).await.map_err(|failure| Refusal::answered(prefixed(failure)))?;
         drop(link);
-        first(named.iter().map(|address| self.verified(server, address)).collect()).await.map_err(Refusal::answered)
+        // A server in trouble is asked once, however many sentinels name it.
+        let others: Vec<Address> = named.into_iter().filter(|address| tried.is_new(address)).collect();
+        if others.is_empty() {
+            return Err(Refusal::unreached(Failure::unreachable("named by another sentinel as well")));
+        }
+        first(others.iter().map(|address| self.verified(server, address)).collect()).await.map_err(Refusal::answered)
     }
 
     /// Whom a sentinel names: at least one.

@@ -23,12 +23,13 @@ use std::{
     pin::pin,
     sync::Arc,
     thread,
+    time::Duration,
 };
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 /// The arguments of `serve`.
@@ -136,7 +137,8 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     let mut reloading = pin!(reloader.run(asked));
     // Polled once, it listens for its signal, too.
     let _ = reloading.as_mut().now_or_never();
-    drain::look(&aggregator, &current).await;
+    // On a mount that hangs it is answered without knowing.
+    let _ = timeout(FIRST_LOOK, drain::look(&aggregator, &current)).await;
     tokio::spawn(drain::follow(aggregator.clone(), Arc::clone(&current)));
     if let Some(certificate) = certificate {
         tokio::spawn(certificate.keep_fresh());
@@ -160,6 +162,9 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
         }
     }
 }
+
+/// How long the first answer waits for what is known of the drain file.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Listens, or complains that it cannot.
 async fn listen(key: &str, address: &str) -> Option<TcpListener> {

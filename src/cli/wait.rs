@@ -1,6 +1,6 @@
 //! `allswell wait`: a gate before a start, for what needs its databases to be there first.
 
-use super::{DONE, NOT_WELL, begun, builder, complain, configured, duration, select};
+use super::{DONE, NOT_WELL, USAGE, begun, builder, complain, configured, duration, select};
 use crate::{
     component::{CheckName, Component},
     config::{LogLevel, LogSettings, Sources},
@@ -51,11 +51,26 @@ impl Wait {
         // Progress is told by us; only who asks by RUST_LOG gets the log as well.
         let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
         let guard = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        for warning in &configured.warnings {
+            complain(&format!("warning: {warning}"));
+        }
         if let Err(code) = select(&mut configured, &self.names) {
             return code;
         }
+        if let Some(muted) =
+            configured.components.iter().find(|one| !one.policy.enabled && self.names.iter().any(|name| name == one.name.as_str()))
+        {
+            complain(&format!(
+                "error: `{}` is never probed, since `enabled` is false: nothing would ever tell that it is well",
+                muted.name
+            ));
+            return USAGE;
+        }
         configured.components.retain(|component| component.policy.enabled && (component.policy.critical || !self.names.is_empty()));
         configured.components.iter_mut().for_each(impatient);
+        if configured.components.is_empty() {
+            complain("warning: no critical check is configured, so there is nothing to wait for");
+        }
         // Groups may name components that nobody waits for.
         configured.groups.clear();
         let runtime = match begun(runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()) {

@@ -1,9 +1,9 @@
 //! A first configuration, made of what the environment and a compose file tell.
 
-use super::{discover::discover, environment::Environment};
+use super::{discover::discover, environment::Environment, settings::BUILT_IN};
 use crate::{component::CheckName, registry::Registry};
 use serde_json::Value as Json;
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// A commented configuration: what would be discovered, with `${VARIABLES}` in place of values, and the services of a compose file. It
 /// passes `validate` in the same environment.
@@ -28,9 +28,15 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
             };
         }
     }
-    let taken = |name: &str| found.iter().any(|check| check.name.as_str() == name);
+    let mut taken: BTreeSet<String> = found.iter().map(|check| check.name.to_string()).collect();
+    taken.extend(BUILT_IN.map(str::to_owned));
     for service in compose.map(services).transpose()?.unwrap_or_default() {
-        if registry.get(service.kind).is_none() || taken(&service.check) {
+        if registry.get(service.kind).is_none() {
+            continue;
+        }
+        if !taken.insert(service.check.clone()) {
+            let _ =
+                writeln!(text, "\n# The service {} of the compose file is not checked: the name {} is taken.", service.name, service.check);
             continue;
         }
         let _ = write!(

@@ -140,7 +140,7 @@ pub struct TlsSettings {
     pub certificate_file: PathBuf,
     /// The key of our certificate.
     pub key_file: PathBuf,
-    /// Only clients with a certificate of these authorities are answered.
+    /// Only clients with a certificate of these authorities are answered; `allswell get` has none.
     pub client_ca_file: Option<PathBuf>,
 }
 

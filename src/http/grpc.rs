@@ -17,7 +17,10 @@ use futures_util::stream::{self, Stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, Collected, Limited, StreamBody};
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
 
 /// The calls of the service.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,7 @@ pub(super) enum Call {
 enum Code {
     InvalidArgument = 3,
     NotFound = 5,
+    ResourceExhausted = 8,
     Unimplemented = 12,
     Unavailable = 14,
 }
@@ -39,11 +43,20 @@ enum Code {
 /// How large a request may be: a name, and what later versions may add.
 const REQUEST: usize = 4096;
 
+/// How many may watch at a time: each is woken by every result.
+pub(super) const WATCHERS: usize = 256;
+
 /// A watcher is looked after at least this often: results grow old without anything happening.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Serves a call.
-pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
+pub(super) async fn serve(
+    call: Call,
+    aggregator: &Aggregator,
+    watchers: &Arc<Semaphore>,
+    request: Request<Body>,
+    deadline: Instant,
+) -> Response<Body> {
     let whole = aggregator.report().status;
     if request.method() != Method::POST {
         return not_allowed("POST", "this path takes gRPC calls alone", whole);
@@ -51,24 +64,37 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, request: Request<
     if request.version() != Version::HTTP_2 {
         return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken by HTTP/2 alone", whole);
     }
-    let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| is_protobuf(kind.as_bytes()));
     let body = whole_body(request, deadline).await;
     if !is_grpc {
         let words = Bytes::from_static(b"this path takes gRPC calls alone\n");
         return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, whole, "text/plain; charset=utf-8", words);
     }
-    let service = body.and_then(message).and_then(|message| name(&message));
-    let Some(service) = service else {
-        return refused(Code::InvalidArgument, "the request is not an uncompressed HealthCheckRequest");
+    if body.as_ref().and_then(|body| body.first()) == Some(&1) {
+        let mut response = refused(Code::Unimplemented, "compressed messages are not understood");
+        response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
+        return response;
+    }
+    let Some(service) = body.and_then(message).and_then(|message| name(&message)) else {
+        return refused(Code::InvalidArgument, "the request is not a HealthCheckRequest");
     };
     match call {
         Call::Check => match judged(aggregator, &service, deadline).await {
             Some(report) => unary(&serving(Some(&report))),
             None => refused(Code::NotFound, "there is no component or group of this name"),
         },
-        Call::Watch => streaming(watch(aggregator.clone(), service, deadline)),
+        Call::Watch => match Arc::clone(watchers).try_acquire_owned() {
+            Ok(seat) => streaming(watch(aggregator.clone(), service, deadline, seat)),
+            Err(_) => refused(Code::ResourceExhausted, "too many watch already"),
+        },
         Call::List => unary(&list(aggregator)),
     }
+}
+
+/// Whether a content type is that of gRPC with messages of protobuf; there are others, such as `application/grpc-web`.
+fn is_protobuf(kind: &[u8]) -> bool {
+    let rest = kind.strip_prefix(b"application/grpc").map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b";"))
 }
 
 /// What an Application Load Balancer asks where nobody set a path: 12, `UNIMPLEMENTED`, is its default for a healthy target.
@@ -97,9 +123,11 @@ fn view(aggregator: &Aggregator, service: &str) -> Option<View> {
 }
 
 /// How a service is now and whenever that changes; also of one that is not known, since it may be some day.
-fn watch(aggregator: Aggregator, service: String, deadline: Instant) -> impl Stream<Item = Bytes> {
+fn watch(aggregator: Aggregator, service: String, deadline: Instant, seat: OwnedSemaphorePermit) -> impl Stream<Item = Bytes> {
     let changes = aggregator.changes();
     stream::unfold((aggregator, changes, None), move |(aggregator, mut changes, told)| {
+        // Given back with the stream.
+        let _ = &seat;
         let service = service.clone();
         async move {
             loop {
@@ -265,6 +293,20 @@ mod tests {
         assert_eq!(message(Bytes::from_static(b"\0\0\0\0\x02ab")), Some(Bytes::from_static(b"ab")));
         for wrong in [&b""[..], b"\0\0\0\0", b"\x01\0\0\0\x02ab", b"\0\0\0\0\x03ab", b"\0\0\0\0\x01ab"] {
             assert_eq!(message(Bytes::from_static(wrong)), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn other_sorts_of_grpc_are_told_from_ours() {
+        for (kind, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/grpc+json", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_protobuf(kind.as_bytes()), expected, "{kind}");
         }
     }
 

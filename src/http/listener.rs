@@ -174,13 +174,18 @@ impl Server {
         (Guest { server: Arc::clone(self), id }, watch)
     }
 
-    /// Closes the oldest connection on which nobody waits for an answer; if there is none, one whose peer does not take its answer. Never
-    /// the youngest: its request is on the way.
+    /// Closes the oldest connection on which nobody waits for an answer; if there is none, that of whoever has watched longest; else one whose
+    /// peer does not take its answer. Never the youngest, and of those that have just come none while there is another: their requests are on
+    /// the way.
     fn close_oldest(&self) {
         let connections = self.open();
         let older = || connections.open.values().rev().skip(1).rev();
+        let settled = |watch: &&Arc<Watch>| watch.phase().1.elapsed() > GRACE;
         let overdue = |watch: &&Arc<Watch>| watch.phase().1.elapsed() > self.limits().deadline + GRACE;
-        if let Some(watch) = older().find(|watch| watch.is_idle()).or_else(|| older().find(overdue)) {
+        let chosen = older().find(|watch| watch.is_idle() && settled(watch));
+        let chosen = chosen.or_else(|| older().find(|watch| watch.is_watched() && overdue(watch)));
+        let chosen = chosen.or_else(|| older().find(|watch| watch.is_idle()));
+        if let Some(watch) = chosen.or_else(|| older().find(overdue)) {
             watch.close.notify_one();
         }
     }

@@ -17,7 +17,7 @@ use axum::{
     routing::any,
 };
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// The health paths, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its defaults.
 pub fn router(aggregator: Aggregator) -> Router {
@@ -26,7 +26,7 @@ pub fn router(aggregator: Aggregator) -> Router {
 
 /// The health paths, answered as one likes.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
-    health(Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)) }))
+    health(Desk::new(aggregator, Arc::new(ArcSwap::from_pointee(answers))))
 }
 
 fn health(desk: Arc<Desk>) -> Router {
@@ -45,7 +45,7 @@ fn health(desk: Arc<Desk>) -> Router {
     }
     for (path, call) in [("Check", Call::Check), ("Watch", Call::Watch), ("List", Call::List)] {
         let route = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-            grpc::serve(call, &desk.aggregator, request, desk.deadline()).await
+            grpc::serve(call, &desk.aggregator, &desk.watchers, request, desk.deadline()).await
         });
         routes = routes.route(&format!("/grpc.health.v1.Health/{path}"), route);
     }
@@ -59,7 +59,7 @@ fn health(desk: Arc<Desk>) -> Router {
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
 pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Router {
-    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers });
+    let desk = Desk::new(aggregator.clone(), answers);
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
     let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
@@ -78,6 +78,8 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, c
 struct Desk {
     aggregator: Aggregator,
     answers: Arc<ArcSwap<Answers>>,
+    /// Seats for those who watch by gRPC.
+    watchers: Arc<Semaphore>,
 }
 
 async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {
@@ -89,6 +91,10 @@ async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRej
 }
 
 impl Desk {
+    fn new(aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) -> Arc<Self> {
+        Arc::new(Self { aggregator, answers, watchers: Arc::new(Semaphore::new(grpc::WATCHERS)) })
+    }
+
     async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {
         if !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return not_allowed(READING, "this path can only be read", self.aggregator.report().status);

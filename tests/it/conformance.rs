@@ -1,6 +1,7 @@
 //! What every kind must do, without writing a test: its example works, and hostile servers get their class.
 
 use crate::{
+    helpers::no_such_name,
     probing::aggregator,
     servers::hostile::{BlackHole, Hostile},
 };
@@ -97,7 +98,7 @@ fn a_refused_port_is_unreachable() {
 
 #[test]
 fn a_name_that_does_not_resolve_is_unreachable() {
-    all_are(&classes("no-such-host.invalid:1", "60s"), &["unreachable"]);
+    all_are(&classes(&format!("{}:1", no_such_name()), "60s"), &["unreachable"]);
 }
 
 #[test]

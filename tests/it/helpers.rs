@@ -26,6 +26,11 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// A name that no resolver has to ask anybody for: no label is that long.
+pub(crate) fn no_such_name() -> String {
+    format!("{}.invalid", "x".repeat(64))
+}
+
 /// A port that nobody listens on, at this moment.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()

@@ -2,8 +2,9 @@
 
 use crate::{
     helpers::{Allswell, Response},
-    servers::{Certificates, postgres_with_tls, redis_with_tls},
+    servers::{Certificates, hostile::Hostile, postgres_with_tls, redis_with_tls, tls_front},
 };
+use std::time::Duration;
 
 fn results(configuration: &str, authority: Option<&str>) -> Response {
     let variables: Vec<_> = authority.map(|path| ("SSL_CERT_FILE", path)).into_iter().collect();
@@ -41,4 +42,19 @@ fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
         assert_eq!(distrusted.class(name).as_deref(), class, "{name}: {}", distrusted.body);
     }
     assert_eq!(distrusted.json()["components"]["redis"]["failure"]["message"], "the certificate's issuer is not trusted here");
+}
+
+#[test]
+fn a_certificate_that_expires_is_seen_by_the_next_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = Certificates::for_a_while(folder.path(), Duration::from_secs(6));
+    // The server offers to resume sessions, in which nobody's certificate is looked at again.
+    let front = tls_front(Hostile::answering("HTTP/1.1 204 No Content\r\n\r\n").port(), &files);
+    let configuration = format!(
+        "[checks.web]\nkind = \"http\"\nurl = \"https://localhost:{front}/\"\nconnection = \"fresh\"\ninterval = \"200ms\"\ntimeout = \"20s\"\n"
+    );
+    let service = Allswell::start_with(&configuration, &[("SSL_CERT_FILE", files.authority.to_str().expect("a path"))]);
+    service.await_report("/health", "it is trusted at first", |response| response.status == 200);
+    let expired = service.await_report("/health", "it has expired", |response| response.status == 500);
+    assert_eq!(expired.json()["components"]["web"]["failure"]["message"], "the certificate has expired", "{}", expired.body);
 }

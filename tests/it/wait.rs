@@ -43,6 +43,10 @@ fn what_does_not_come_in_time_is_named() {
     fs::create_dir(directory.path().join("media")).expect("a folder");
     assert_eq!(run(command(&directory).args(["wait", "media"])).code, Some(0));
     assert_eq!(run(command(&directory).args(["wait", "extra", "--for", "100ms"])).code, Some(1), "who is named is waited for");
+    let muted = run(command(&directory).args(["wait", "media"]).env("ALLSWELL_CHECKS__MEDIA__ENABLED", "false"));
+    assert_eq!(muted.code, Some(2), "{}", muted.stderr);
+    let nothing = run(command(&directory).args(["wait"]).env("ALLSWELL_CHECKS__MEDIA__ENABLED", "false"));
+    assert_eq!(nothing.stderr, "warning: no critical check is configured, so there is nothing to wait for\n");
     let unknown = run(command(&directory).args(["wait", "medio"]));
     assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no component `medio`; did you mean `media`?\n"));
     assert_eq!(run(command(&directory).args(["wait", "--for", "soon"])).code, Some(2));

@@ -108,6 +108,13 @@ fn what_google_says_has_its_sentence() {
 }
 
 #[test]
+fn an_object_that_is_deleted_twice_is_deleted() {
+    // When the answer to the first DELETE is lost, the second hears that there is nothing left.
+    let server = gcs(|method, _| (method == "DELETE").then_some((404, "NoSuchKey")));
+    Probed::new(&table(server.port, "")).pass();
+}
+
+#[test]
 fn a_probe_costs_three_round_trips_and_a_dropped_one_leaves_nothing_for_long() {
     let server = open();
     let proxy = Proxy::to(server.port);

@@ -1,7 +1,7 @@
 //! `postgres`, against real servers.
 
 use crate::{
-    helpers::eventually,
+    helpers::{eventually, no_such_name},
     probing::{Case, Probed, assert_failures},
     servers::{
         Certificates, Server,
@@ -54,11 +54,17 @@ fn failures(server: &Server) {
     let with = |more: &str| url(&format!("postgres://probe:probe-password@127.0.0.1:{port}/orders{more}"));
     assert_failures(&[
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
-        Case::new("no name", url("postgres://a:b@no-such-host.invalid/orders"), "unreachable", "the name does not resolve"),
+        Case::new("no name", url(&format!("postgres://a:b@{}/orders", no_such_name())), "unreachable", "the name does not resolve"),
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before an answer"),
         Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the answer is not in the expected protocol"),
+        Case::new(
+            "a web server",
+            table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), "").replace("/orders", "/orders?sslmode=disable"),
+            "protocol",
+            "the answer is not in the expected protocol",
+        ),
         Case::new("endless", table(Hostile::trickling(b"N", b"N").port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new(
             "breaks off",

@@ -236,10 +236,10 @@ fn limits(server: &Server) {
     // It is half full, more or less.
     set("maxmemory", &(used * 2).to_string());
     let failure = Probed::new(&table(server.port, "fail_memory = \"20%\"")).fail();
-    assert!(failure.message().ends_with("% of the server's memory is used, the limit is 20%"), "{failure}");
+    assert!(failure.message().ends_with("% of the server's memory is used, more than 20%"), "{failure}");
     assert_eq!((failure.class().as_str(), &failure.values()["maxmemory_bytes"]), ("unhealthy", &(used * 2).into()));
     let warned = Probed::new(&table(server.port, "warn_memory = \"20%\"\nfail_memory = \"99%\"")).pass();
-    assert!(warned.warning().is_some_and(|warning| warning.ends_with("the limit is 20%")), "{warned:?}");
+    assert!(warned.warning().is_some_and(|warning| warning.ends_with("more than 20%")), "{warned:?}");
     assert_eq!(Probed::new(&table(server.port, "warn_memory = \"99%\"")).pass().warning(), None);
     set("maxmemory", "0");
 

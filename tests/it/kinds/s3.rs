@@ -1,7 +1,7 @@
 //! `s3` against a server that verifies signatures, stores and keeps to policies; and against hand-made answers of AWS for what it never says.
 
 use crate::{
-    helpers::{command, eventually, run},
+    helpers::{command, eventually, no_such_name, run},
     probing::{Case, Probed, assert_failures},
     servers::{
         Certificates,
@@ -89,7 +89,7 @@ fn what_cannot_be_reached_or_is_no_s3_has_its_class() {
     let endless = Hostile::endless(b"HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 9999999999\r\n\r\n", b"x");
     assert_failures(&[
         Case::new("refused", probe(1), "unreachable", "connection refused"),
-        Case::new("no name", at("http://no-such-host.invalid", "probe", ""), "unreachable", "the name does not resolve"),
+        Case::new("no name", at(&format!("http://{}", no_such_name()), "probe", ""), "unreachable", "the name does not resolve"),
         Case::new("black hole", late(hole.port), "timeout", "no answer within 1s"),
         Case::new("silent", late(Hostile::silent().port()), "timeout", "no answer within 1s"),
         Case::new("hangs up", probe(Hostile::hanging_up().port()), "unreachable", "connection closed before an answer"),

@@ -71,7 +71,10 @@ fn a_database_is_read_and_what_is_wrong_is_told() {
     let seen = Probed::new(&table(&at("orders"), "query = \"SELECT x FROM t\"\nexpect = \"42\"\nquick_check = true")).pass();
     assert_eq!(seen.values()["journal_mode"], "delete");
     assert_eq!(seen.values()["size_bytes"], fs::metadata(at("orders")).expect("a file").len());
+    let warm = Probed::new(&table(&at("orders"), ""));
+    warm.pass();
     let locked = Locked::new(&at("orders"));
+    assert_eq!(warm.fail().message(), "the database is locked", "also on a kept connection");
     assert_failures(&[
         Case::new("missing", table(&at("none"), ""), "unhealthy", "there is no such file"),
         Case::new("junk", table(&at("junk"), ""), "protocol", "the file is not a database"),

@@ -47,7 +47,12 @@ fn every_failure_has_its_class() {
         Case::new("black hole", table(BlackHole::new().port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(port(Hostile::silent()), slow), "timeout", "no answer within 1s"),
         Case::new("closes", table(port(Hostile::closing()), banner), "unreachable", "connection closed before a banner"),
-        Case::new("another banner", table(port(Hostile::greeting(b"220 mail\r\n")), slow), "timeout", "no answer within 1s"),
+        Case::new(
+            "another banner",
+            table(port(Hostile::greeting(b"220 mail\r\n")), banner),
+            "unhealthy",
+            "the banner is not the expected one",
+        ),
         Case::new("breaks off", table(cut.port, banner), "unhealthy", "the banner is not the expected one"),
         Case::new(
             "resets in the middle",

@@ -5,7 +5,10 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// PEM files.
 pub(crate) struct Certificates {
@@ -17,15 +20,20 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// New ones, in a folder.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self::until(directory, 2099)
+        Self::until(directory, SystemTime::now() + 36_500 * DAY)
+    }
+
+    /// Ones whose server's certificate expires soon.
+    pub(crate) fn for_a_while(directory: &Path, validity: Duration) -> Self {
+        Self::until(directory, SystemTime::now() + validity)
     }
 
     /// Ones whose server's certificate expired years ago.
     pub(crate) fn expired(directory: &Path) -> Self {
-        Self::until(directory, 2001)
+        Self::until(directory, UNIX_EPOCH + 11_000 * DAY)
     }
 
-    fn until(directory: &Path, year: i32) -> Self {
+    fn until(directory: &Path, end: SystemTime) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,7 +44,7 @@ impl Certificates {
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
         parameters.distinguished_name.push(DnType::CommonName, "localhost");
         parameters.not_before = date_time_ymd(2000, 1, 1);
-        parameters.not_after = date_time_ymd(year, 1, 1);
+        parameters.not_after = date_time_ymd(1970, 1, 1) + end.duration_since(UNIX_EPOCH).expect("a time");
         let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
         let file = |name: &str, text: String| {
             let path = directory.join(name);
