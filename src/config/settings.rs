@@ -144,6 +144,7 @@ pub struct TlsSettings {
     pub client_ca_file: Option<PathBuf>,
 }
 
+#[cfg(feature = "cli")]
 impl TlsSettings {
     /// All files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
