@@ -180,9 +180,7 @@ impl Session for Http {
                 let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
                 return match self.judge(&ask, link, answer, &mut seen).await {
                     Ok(()) => Ok(seen),
-                    Err(failure) => {
-                        Err(seen.values().iter().fold(failure, |failure, (name, value)| failure.with(name.clone(), value.clone())))
-                    }
+                    Err(failure) => Err(failure.observing(seen)),
                 };
             };
             link.glance(answer.into_body()).await?;

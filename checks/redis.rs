@@ -319,7 +319,7 @@ impl Redis {
 
 /// A failure that carries what was seen until then.
 fn failed(failure: Failure, seen: &Observation) -> Failure {
-    seen.values().iter().fold(failure, |failure, (name, value)| failure.with(name.clone(), value.clone()))
+    failure.observing(seen.clone())
 }
 
 #[cfg(test)]

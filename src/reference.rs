@@ -21,13 +21,18 @@ pub fn list(registry: &Registry) -> String {
 /// One kind: what it verifies, its keys, an example.
 #[must_use]
 pub fn kind(kind: &Kind) -> String {
-    let mut text = format!("{} ({})\n\n{}\n\n", kind.name, kind.category.as_str(), unwrapped(description(&kind.schema)));
+    let mut text = format!("{} ({})\n", kind.name, kind.category.as_str());
+    for paragraph in paragraphs(description(&kind.schema)) {
+        let _ = writeln!(text, "\n{}", wrapped(&paragraph, 0));
+    }
     let keys = keys(&kind.schema);
     let width = keys.iter().map(|key| key.name.len()).max().unwrap_or_default();
+    text.push('\n');
     for key in &keys {
         let default = key.default.as_ref().map_or(String::new(), |default| format!(" [{default}]"));
         let required = if key.required { " (required)" } else { "" };
-        let _ = writeln!(text, "  {:<width$}  {}{default}{required}", key.name, key.description);
+        let meaning = wrapped(&format!("{}{default}{required}", key.description), width + 4);
+        let _ = writeln!(text, "  {:<width$}  {meaning}", key.name);
     }
     let _ =
         write!(text, "\nand the keys of every check: interval, timeout, jitter, critical, fall, rise, hold, enabled.\n\n{}", example(kind));
@@ -56,7 +61,7 @@ pub fn markdown(registry: &Registry) -> String {
             text,
             "\n## {}\n\n{}\n\n| key | default | meaning |\n| --- | --- | --- |\n",
             kind.name,
-            unwrapped(description(&kind.schema))
+            paragraphs(description(&kind.schema)).collect::<Vec<_>>().join("\n\n")
         );
         for key in keys(&kind.schema) {
             let default = match (&key.default, key.required) {
@@ -120,6 +125,34 @@ fn toml(value: &Json) -> String {
 
 fn description(schema: &Json) -> &str {
     schema["description"].as_str().unwrap_or_default()
+}
+
+/// The paragraphs of a text, each in one line.
+fn paragraphs(text: &str) -> impl Iterator<Item = String> {
+    text.split("\n\n").map(unwrapped)
+}
+
+/// How wide a terminal is at least.
+const WIDTH: usize = 100;
+
+/// A text in lines that fit a terminal; all but the first begin with so many blanks.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut column = indent;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > indent {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
 }
 
 /// A paragraph in one line.
