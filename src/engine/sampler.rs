@@ -43,12 +43,16 @@ pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, round: u64) {
     let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, &redactor)));
     let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), &redactor));
     entry.record(outcome, duration, round, pulse);
-    announce(entry);
+    announce(entry, pulse);
 }
 
-/// Logs the change of a component, if there is one: one line for a transition, none for a probe.
-pub(crate) fn announce(entry: &Entry) {
-    let Some(Transition { from, report, lasted }) = entry.transition() else { return };
+/// Keeps and logs the change of a component, if there is one: one line for a transition, none for a probe.
+pub(crate) fn announce(entry: &Entry, pulse: &Pulse) {
+    let Some(transition) = entry.transition() else { return };
+    pulse.history.keep(&entry.component.name, &transition);
+    // A report that was made since the result is one change behind.
+    pulse.bump();
+    let Transition { from, report, lasted } = transition;
     let component = &entry.component;
     let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());

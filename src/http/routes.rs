@@ -3,9 +3,11 @@
 #[cfg(feature = "cli")]
 use super::admin::{self, Control, Order};
 use super::{
-    answer::{Answers, READING, not_allowed, problem},
+    answer::{Answers, READING, may_be_read, not_allowed, problem},
     grpc::{self, Call},
+    metrics::metrics,
     negotiate::{by_accept, wishes},
+    polls::{Polls, counted},
 };
 use crate::{engine::Aggregator, report::View};
 use arc_swap::ArcSwap;
@@ -14,6 +16,7 @@ use axum::{
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderValue, Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
+    middleware::from_fn_with_state,
     routing::any,
 };
 use std::sync::Arc;
@@ -26,7 +29,9 @@ pub fn router(aggregator: Aggregator) -> Router {
 
 /// The health paths, answered as one likes.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
-    health(Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)) }))
+    let desk = Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)), polls: Polls::default() });
+    // What else the application answers is not ours to count.
+    health(Arc::clone(&desk)).route_layer(from_fn_with_state(desk, counted))
 }
 
 fn health(desk: Arc<Desk>) -> Router {
@@ -53,13 +58,15 @@ fn health(desk: Arc<Desk>) -> Router {
         grpc::alb(&desk.aggregator, request, desk.deadline()).await
     });
     routes = routes.route("/AWS.ALB/healthcheck", alb);
+    let metrics = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.metrics(&request.into_parts().0) });
+    routes = routes.route("/metrics", metrics.clone()).route("/metrics/", metrics);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
 pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Router {
-    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers });
+    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers, polls: Polls::default() });
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
     let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
@@ -71,13 +78,14 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, c
         });
         routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
     }
-    routes.with_state(Arc::clone(&desk)).merge(health(desk))
+    routes.with_state(Arc::clone(&desk)).merge(health(Arc::clone(&desk))).layer(from_fn_with_state(desk, counted))
 }
 
 /// Who answers.
-struct Desk {
+pub(super) struct Desk {
     aggregator: Aggregator,
     answers: Arc<ArcSwap<Answers>>,
+    pub(super) polls: Polls,
 }
 
 async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {
@@ -108,6 +116,16 @@ impl Desk {
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
         answers.report(view, &report, dialect, headers)
+    }
+
+    /// As it is at the moment: a scrape waits for nobody.
+    fn metrics(&self, request: &Parts) -> Response<Body> {
+        let (report, answers) = (self.aggregator.report(), self.answers.load());
+        match request.method {
+            Method::GET | Method::HEAD => metrics(&report, &self.polls, &answers, request),
+            Method::OPTIONS => may_be_read(StatusCode::OK, report.status),
+            _ => not_allowed(READING, "this path can only be read", report.status),
+        }
     }
 
     /// By when an answer to a request of this moment leaves.

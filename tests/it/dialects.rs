@@ -1,0 +1,220 @@
+//! The dialects, before those who read the originals: django-health-check in both versions, a feed parser, and our own kind `http`.
+
+use crate::{
+    helpers::{Allswell, Response, get_with},
+    probing::Probed,
+    servers::{hostile::Hostile, reading},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{fs, net::TcpListener};
+
+/// One component that passes, one that warns, and one that fails and is critical or not.
+fn three(server: &str, critical: bool) -> Allswell {
+    let service = Allswell::start(&format!(
+        "[server]\n{server}\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.full]\nkind = \"disk\"\nwarn_free = \"100%\"\n\
+         fail_free = \"0%\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = {critical}\n",
+        Hostile::closing().address
+    ));
+    service.await_report("/health", "all have answered", |report| report.class("gone").as_deref() == Some("unreachable"));
+    service
+}
+
+/// The original's words for the same outcomes, from its own view.
+fn original(venv: &str, script: &str, outcomes: &Value) -> Value {
+    reading(venv, script, &outcomes.to_string())
+}
+
+#[test]
+fn django_health_check_says_the_same_of_the_same() {
+    let service = three("", true);
+    let warning = service.get("/health").json()["components"]["full"]["warning"].as_str().expect("a warning").to_owned();
+    let outcomes = json!({
+        "port": null,
+        "full": ["ServiceWarning", warning],
+        "gone": ["ServiceUnavailable", "connection refused"],
+    });
+    for (dialect, venv, script) in [("django", "django", DJANGO_4), ("django3", "django3", DJANGO_3)] {
+        let ours = service.get(&format!("/health?format={dialect}"));
+        let original = original(venv, script, &outcomes);
+        assert_eq!((ours.status, ours.json()), (500, original["body"].clone()), "{dialect}");
+        assert_eq!(original["status"], 500);
+        assert_eq!(ours.header("content-type"), original["type"].as_str(), "{dialect}");
+    }
+}
+
+const DJANGO_4: &str = r#"
+import asyncio, dataclasses, json, sys
+from django.conf import settings
+
+settings.configure(SECRET_KEY="of the tests", ALLOWED_HOSTS=["*"], INSTALLED_APPS=["health_check"])
+import django
+django.setup()
+from django.test import RequestFactory
+from health_check import HealthCheck, exceptions
+from health_check.views import HealthCheckView
+
+def check(name, outcome):
+    def run(self):
+        if outcome:
+            raise getattr(exceptions, outcome[0])(outcome[1])
+    # A check's name is its repr: here, the name alone.
+    return dataclasses.dataclass(type(name, (HealthCheck,), {"run": run, "__repr__": lambda self: name}), repr=False)
+
+checks = [check(name, outcome) for name, outcome in json.load(sys.stdin).items()]
+view = HealthCheckView.as_view(checks=checks)
+response = asyncio.run(view(RequestFactory().get("/", {"format": "json"})))
+print(json.dumps({"status": response.status_code, "type": response["Content-Type"], "body": json.loads(response.content)}))
+"#;
+
+const DJANGO_3: &str = r#"
+import json, sys
+from django.conf import settings
+
+settings.configure(SECRET_KEY="of the tests", ALLOWED_HOSTS=["*"], INSTALLED_APPS=["health_check"])
+import django
+django.setup()
+from django.test import RequestFactory
+from health_check import exceptions
+from health_check.backends import BaseHealthCheckBackend
+from health_check.plugins import plugin_dir
+from health_check.views import MainView
+
+for name, outcome in json.load(sys.stdin).items():
+    def check_status(self, outcome=outcome):
+        if outcome:
+            raise getattr(exceptions, outcome[0])(outcome[1])
+    plugin_dir.register(type(name, (BaseHealthCheckBackend,), {"check_status": check_status, "identifier": lambda self, name=name: name}))
+
+response = MainView.as_view()(RequestFactory().get("/", {"format": "json"}))
+print(json.dumps({"status": response.status_code, "type": response["Content-Type"], "body": json.loads(response.content)}))
+"#;
+
+/// What `feedparser` reads.
+fn feed(response: &Response) -> Value {
+    assert_eq!(response.status, 200, "{}", response.text);
+    let feed = reading("readers", FEED, &response.body);
+    assert_eq!(feed["bozo"], false, "it is well-formed: {}", response.text);
+    feed
+}
+
+const FEED: &str = r#"
+import feedparser, json, sys
+
+feed = feedparser.parse(sys.stdin.buffer.read())
+entries = [
+    {"id": entry.id, "title": entry.title, "text": entry.summary, "tags": [tag.term for tag in entry.tags],
+     "time": list((entry.get("updated_parsed") or entry.get("published_parsed"))[:6])}
+    for entry in feed.entries
+]
+print(json.dumps({"bozo": bool(feed.bozo), "version": feed.version, "title": feed.feed.title, "entries": entries}))
+"#;
+
+fn column(feed: &Value, key: &str) -> Vec<Value> {
+    feed["entries"].as_array().expect("entries").iter().map(|entry| entry[key].clone()).collect()
+}
+
+#[test]
+fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let check = |name: &str| format!("[checks.{name}]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"100ms\"\n");
+    let service = Allswell::start(&format!("[service]\nname = \"<orders>\"\n{}", check("port")));
+    service.await_report("/health", "it is well", |response| response.status == 200);
+    let read = |format: &str| feed(&service.get(&format!("/health?format={format}")));
+
+    let first = read("atom");
+    assert_eq!((&first["version"], &first["title"]), (&json!("atom10"), &json!("Health of <orders>")));
+    assert_eq!(column(&first, "title"), ["port passes"]);
+    assert_eq!(read("atom"), first, "reading it again changes nothing");
+
+    drop(listener);
+    let failed = service.await_report("/health", "it fails", |response| response.status == 500);
+    assert_eq!(failed.class("port").as_deref(), Some("unreachable"));
+    let second = read("atom");
+    assert_eq!(column(&second, "title"), ["port fails: connection refused", "port passes"], "the newest first");
+    assert_eq!(column(&second, "tags"), [json!(["fail"]), json!(["pass"])]);
+    assert_eq!(second["entries"][1], first["entries"][0], "id, time and words stay");
+    let rss = read("rss");
+    assert_eq!(rss["version"], "rss20");
+    for key in ["id", "title", "text", "tags", "time"] {
+        assert_eq!(column(&rss, key), column(&second, key), "both feeds tell the same: {key}");
+    }
+
+    fs::write(service.directory.path().join("allswell.toml"), format!("[service]\nname = \"<orders>\"\n{}{}", check("port"), check("other")))
+        .expect("a configuration");
+    service.signal(Signal::HUP);
+    service.await_report("/health", "the new one has answered", |report| report.class("other").as_deref() == Some("unreachable"));
+    let third = read("atom");
+    assert_eq!(column(&third, "title"), ["other fails: connection refused", "port fails: connection refused", "port passes"]);
+    assert_eq!(third["entries"].as_array().expect("entries")[1..], *second["entries"].as_array().expect("entries"), "a reload forgets nothing");
+    assert_eq!(column(&feed(&service.get("/health/port?format=atom")), "id"), column(&second, "id"), "of one component its own");
+
+    fs::write(service.directory.path().join("allswell.toml"), format!("[service]\nname = \"<orders>\"\n{}", check("other")))
+        .expect("a configuration");
+    service.signal(Signal::HUP);
+    service.await_report("/health", "it is gone", |report| report.json()["components"]["port"].is_null());
+    assert_eq!(column(&read("atom"), "title"), ["other fails: connection refused"], "of what is gone nothing is told");
+}
+
+#[test]
+fn collectors_get_200_and_the_verdict_in_the_header() {
+    let service = three("fail_status = 503", true);
+    for path in ["/health?format=atom", "/health?format=rss", "/health?format=openmetrics", "/readyz?format=rss", "/metrics"] {
+        let response = service.get(path);
+        assert_eq!((response.status, response.header("x-health-status")), (200, Some("fail")), "{path}: {}", response.text);
+    }
+    for format in ["health%2Bjson", "health+json", "django", "django3", "spring", "microprofile", "aspnet", "nagios", "text", "json"] {
+        let response = service.get(&format!("/health?format={format}"));
+        assert_eq!((response.status, response.header("x-health-status")), (503, Some("fail")), "{format}: {}", response.text);
+    }
+}
+
+#[test]
+fn a_reader_gets_what_it_accepts_and_a_browser_no_feed() {
+    let service = three("", true);
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (accept, expected) in [
+        ("application/health+json", "application/health+json"),
+        ("application/vnd.spring-boot.actuator.v3+json", "application/vnd.spring-boot.actuator.v3+json"),
+        ("application/atom+xml", "application/atom+xml; charset=utf-8"),
+        ("application/rss+xml", "application/rss+xml; charset=utf-8"),
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        ("application/json", "application/json"),
+    ] {
+        let response = get_with(service.address, "/health", &format!("Accept: {accept}\r\n"));
+        assert_eq!(response.header("content-type"), Some(expected), "{accept}");
+    }
+    let response = get_with(service.address, "/health", &format!("Accept: {browser}\r\n"));
+    assert!(!response.header("content-type").expect("a type").contains("xml"), "{}", response.text);
+}
+
+/// What the kind `http` makes of a service of ours: what it says, and what it saw.
+fn as_read(service: &Allswell, format: &str, dialect: &str) -> (String, Value) {
+    let url = format!("http://{}/health?format={format}", service.address);
+    let probed = Probed::new(&format!("kind = \"http\"\nurl = \"{url}\"\ndialect = \"{dialect}\"\n"));
+    match probed.probe() {
+        Ok(observation) => (observation.warning().map_or_else(|| "well".to_owned(), str::to_owned), json!(observation.values())["components"].clone()),
+        Err(failure) => (failure.to_string(), json!(failure.values())["components"].clone()),
+    }
+}
+
+#[test]
+fn what_we_write_we_read() {
+    let (failing, warning) = (three("", true), three("", false));
+    // Words, and what of them our kind `http` makes: some know no warning, some no name without a measurement.
+    for (format, dialect, gone, full, mark) in [
+        ("json", "allswell", "the report warns: full, gone", "warn", ""),
+        ("health%2Bjson", "health+json", "the report warns: full:responseTime, gone:responseTime", "warn", ":responseTime"),
+        ("django", "django", "the report warns: full, gone", "warn", ""),
+        ("django3", "django", "the report warns: full, gone", "warn", ""),
+        ("spring", "spring", "well", "pass", ""),
+        ("microprofile", "microprofile", "well", "pass", ""),
+        ("aspnet", "aspnet", "the report warns: full, gone", "warn", ""),
+    ] {
+        let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
+        let names = if format == "django" || format == "django3" { "gone" } else { "gone" };
+        assert_eq!(as_read(&failing, format, dialect), (format!("unhealthy: the report fails: {names}{mark}"), seen.clone()), "{format}");
+        assert_eq!(as_read(&warning, format, dialect), (gone.to_owned(), seen), "{format}, not critical");
+    }
+}
