@@ -2,7 +2,6 @@
 
 use super::{
     moment::Moment,
-    pulse::Pulse,
     track::{Judgement, Reason, Track},
 };
 use crate::{
@@ -94,7 +93,7 @@ impl Entry {
     }
 
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
-    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64, pulse: &Pulse) {
+    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64) {
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
@@ -103,7 +102,6 @@ impl Entry {
         next.round = round;
         Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
         self.state.store(Arc::new(next));
-        pulse.bump();
     }
 
     /// The change since this was asked for last, by a result or by time alone, if there is one.
@@ -252,7 +250,7 @@ mod tests {
 
     fn record(entry: &Entry, result: Result<Observation, Failure>) -> Option<Transition> {
         let redactor = Redactor::new([&Secret::new("hunter2")]);
-        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0, &Pulse::default());
+        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0);
         entry.transition()
     }
 

@@ -14,7 +14,7 @@ use std::{
 const TOKEN: &str = "open-sesame";
 
 /// Reads both formats strictly, whichever it is.
-const PARSE: &str = r#"
+const PARSE: &str = r##"
 import json, sys
 import prometheus_client.openmetrics.parser as openmetrics
 import prometheus_client.parser as prometheus
@@ -27,7 +27,7 @@ print(json.dumps({
     "families": {family.name: {"type": family.type, "unit": family.unit, "help": family.documentation} for family in families},
     "samples": [[sample.name, sample.labels, sample.value] for family in families for sample in family.samples],
 }))
-"#;
+"##;
 
 fn parsed(response: &Response) -> Metrics {
     assert_eq!(response.status, 200, "{}", response.text);
@@ -62,7 +62,7 @@ fn check(name: &str, address: &str, more: &str) -> String {
 
 /// One that passes, one that fails and is not critical, and one that is muted.
 fn service(server: &str) -> (Allswell, String) {
-    let well = check("port", &Hostile::closing().address, "");
+    let well = check("port", &Hostile::closing().address.to_string(), "");
     let configuration = format!(
         "[server]\ntoken = \"{TOKEN}\"\n{server}\n{well}{}{}",
         check("gone", "127.0.0.1:1", "critical = false\n"),
@@ -163,7 +163,11 @@ fn polls_are_counted_by_paths_that_nobody_can_multiply() {
     assert_eq!((polls("/readyz", 200), polls("/", 218), polls("/admin/drain", 401)), (Some(1.0), Some(1.0), Some(1.0)));
     let labels = metrics.samples().keys().filter(|sample| sample.starts_with("allswell_polls_total")).count();
     assert_eq!(labels, 9, "and `/health`, which was waited for: {:#?}", metrics.samples());
-    assert_eq!(parsed(&service.get("/metrics")).value("allswell_polls_total{code=200,path=/metrics}"), Some(1.0), "scrapes are polls as well");
+    assert_eq!(
+        parsed(&service.get("/metrics")).value("allswell_polls_total{code=200,path=/metrics}"),
+        Some(1.0),
+        "scrapes are polls as well"
+    );
 }
 
 #[test]
