@@ -27,7 +27,8 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
             Escaped(&title),
             date(change.at),
             change.to,
-            Escaped(&text),
+            // Readers take it for HTML, so what is meant as text is escaped for that, too.
+            Escaped(&Escaped(&text).to_string()),
         );
     }
     xml.push_str("</channel>\n</rss>\n");

@@ -1,13 +1,19 @@
 //! The dialects, before those who read the originals: django-health-check in both versions, a feed parser, and our own kind `http`.
 
 use crate::{
-    helpers::{Allswell, Response, get_with},
+    helpers::{Allswell, Response, get_with, send},
     probing::Probed,
     servers::{hostile::Hostile, reading},
+};
+use allswell::{
+    Aggregator, Check, Failure, Observation, async_trait,
+    dialect::{Detail, Dialect},
+    report::Service,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener};
+use tokio::runtime::Runtime;
 
 /// One component that passes, one that warns, and one that fails and is critical or not.
 fn three(server: &str, critical: bool) -> Allswell {
@@ -99,11 +105,15 @@ fn feed(response: &Response) -> Value {
 }
 
 const FEED: &str = r#"
-import feedparser, json, sys
+import feedparser, html, json, sys
+
+def plain(entry):
+    text = (entry.get("content") or [entry.summary_detail])[0]
+    return html.unescape(text.value) if text.type == "text/html" else text.value
 
 feed = feedparser.parse(sys.stdin.buffer.read())
 entries = [
-    {"id": entry.id, "title": entry.title, "text": entry.summary, "tags": [tag.term for tag in entry.tags],
+    {"id": entry.id, "title": entry.title, "text": plain(entry), "tags": [tag.term for tag in entry.tags],
      "time": list((entry.get("updated_parsed") or entry.get("published_parsed"))[:6])}
     for entry in feed.entries
 ]
@@ -224,5 +234,77 @@ fn what_we_write_we_read() {
         let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
         assert_eq!(as_read(&failing, format, dialect), (format!("unhealthy: the report fails: gone{mark}"), seen.clone()), "{format}");
         assert_eq!(as_read(&warning, format, dialect), (gone.to_owned(), seen), "{format}, not critical");
+    }
+}
+
+#[test]
+fn a_drained_service_is_read_as_failing() {
+    let service = Allswell::start(&format!(
+        "[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n",
+        Hostile::closing().address
+    ));
+    service.await_report("/health", "it is well", |response| response.status == 200);
+    let drain =
+        b"POST /admin/drain HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer open-sesame\r\n\r\n";
+    assert_eq!(send(service.address, drain).status, 200);
+    for (format, dialect) in [
+        ("json", "allswell"),
+        ("health%2Bjson", "health+json"),
+        ("django", "django"),
+        ("django3", "django"),
+        ("spring", "spring"),
+        ("microprofile", "microprofile"),
+        ("aspnet", "aspnet"),
+    ] {
+        let (said, _) = as_read(&service, format, dialect);
+        assert!(said.starts_with("unhealthy: "), "{format}: {said}");
+    }
+}
+
+/// A check whose words want to be something else.
+struct Nasty;
+
+const NASTY: &str =
+    "</title>]]><!--&amp;\u{0}\u{1b}[31m\u{85}\u{fffe}\u{ffff}\u{202e} \"'\\ | 'x'=1s;;;0; \r\n# EOF\nallswell_status 1\n😀";
+
+#[async_trait]
+impl Check for Nasty {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        Err(Failure::unhealthy(NASTY).because(NASTY).with(NASTY, NASTY))
+    }
+}
+
+#[test]
+fn whatever_a_check_says_its_readers_can_read_the_report() {
+    let service = Service { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
+    let aggregator = Aggregator::builder().service(service).check("nasty", Nasty).build();
+    Runtime::new().expect("a runtime").block_on(aggregator.probe_once(|_, _| {}));
+    let report = aggregator.report();
+    for detail in [Detail::Full, Detail::Causes] {
+        for dialect in Dialect::ALL {
+            let bytes = dialect.render(&report, detail);
+            let text = std::str::from_utf8(&bytes).expect("text");
+            match dialect {
+                Dialect::Atom | Dialect::Rss => {
+                    let feed = reading("readers", FEED, text);
+                    assert_eq!((&feed["bozo"], feed["entries"].as_array().map(Vec::len)), (&json!(false), Some(1)), "{text}");
+                    assert!(feed["entries"][0]["text"].as_str().is_some_and(|text| text.contains("]]><!--&amp;") && text.contains('😀')));
+                }
+                Dialect::OpenMetrics => {
+                    let metrics = reading(
+                        "readers",
+                        "import sys, prometheus_client.openmetrics.parser as parser\n\
+                        print(len(list(parser.text_string_to_metric_families(sys.stdin.read()))))",
+                        text,
+                    );
+                    assert_eq!(metrics, 7, "{text}");
+                }
+                Dialect::Nagios => assert_eq!((text.lines().count(), text.matches('|').count()), (1, 1), "{text}"),
+                Dialect::Text => assert_eq!(text.lines().count(), 2, "{text}"),
+                _ => assert!(serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name()),
+            }
+            // Nothing that a terminal would obey.
+            assert!(!text.contains(['\u{1b}', '\u{85}']) || serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name());
+        }
     }
 }
