@@ -1,6 +1,5 @@
 //! How often each path was answered with which status code.
 
-use super::routes::Desk;
 use arc_swap::ArcSwap;
 use axum::{
     body::Body,
@@ -71,10 +70,10 @@ fn label(path: &str) -> &'static str {
 }
 
 /// Counts a request when its answer is known.
-pub(super) async fn counted(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response<Body> {
+pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
     let uri = request.uri().clone();
     let response = next.run(request).await;
-    desk.polls.count(uri.path(), response.status().as_u16());
+    polls.count(uri.path(), response.status().as_u16());
     response
 }
 

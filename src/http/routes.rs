@@ -22,16 +22,18 @@ use axum::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The health paths, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its defaults.
+/// The health paths and `/metrics`, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its
+/// defaults. An application that has such paths already can have these below another one: `Router::nest`.
 pub fn router(aggregator: Aggregator) -> Router {
     router_with(aggregator, Answers::default())
 }
 
 /// The health paths, answered as one likes.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
-    let desk = Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)), polls: Polls::default() });
+    let desk = Arc::new(Desk { aggregator, answers: Arc::new(ArcSwap::from_pointee(answers)), polls: Arc::default() });
+    let counted = from_fn_with_state(Arc::clone(&desk.polls), counted);
     // What else the application answers is not ours to count.
-    health(Arc::clone(&desk)).route_layer(from_fn_with_state(desk, counted))
+    health(desk).route_layer(counted)
 }
 
 fn health(desk: Arc<Desk>) -> Router {
@@ -66,7 +68,7 @@ fn health(desk: Arc<Desk>) -> Router {
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
 pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Router {
-    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers, polls: Polls::default() });
+    let desk = Arc::new(Desk { aggregator: aggregator.clone(), answers, polls: Arc::default() });
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
     let unknown = |State(desk): State<Arc<Desk>>| async move { desk.unknown("there is nothing at this path; the report is at /health") };
@@ -78,14 +80,15 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, c
         });
         routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
     }
-    routes.with_state(Arc::clone(&desk)).merge(health(Arc::clone(&desk))).layer(from_fn_with_state(desk, counted))
+    let counted = from_fn_with_state(Arc::clone(&desk.polls), counted);
+    routes.with_state(Arc::clone(&desk)).merge(health(desk)).layer(counted)
 }
 
 /// Who answers.
-pub(super) struct Desk {
+struct Desk {
     aggregator: Aggregator,
     answers: Arc<ArcSwap<Answers>>,
-    pub(super) polls: Polls,
+    polls: Arc<Polls>,
 }
 
 async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {

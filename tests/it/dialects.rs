@@ -1,7 +1,7 @@
 //! The dialects, before those who read the originals: django-health-check in both versions, a feed parser, and our own kind `http`.
 
 use crate::{
-    helpers::{Allswell, Response, get_with, send},
+    helpers::{Allswell, Response, command, get_with, run, send},
     probing::Probed,
     servers::{hostile::Hostile, reading},
 };
@@ -307,4 +307,20 @@ fn whatever_a_check_says_its_readers_can_read_the_report() {
             assert!(!text.contains(['\u{1b}', '\u{85}']) || serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name());
         }
     }
+}
+
+#[test]
+fn a_check_by_hand_speaks_all_of_them() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("allswell.toml"), "[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n").expect("a file");
+    for (format, beginning) in [
+        ("nagios", "ALLSWELL CRITICAL - 1 of 1 component fails: gone | gone=0."),
+        ("django", "{\n  \"gone\": \"Unavailable: connection refused ("),
+        ("health+json", "{\n  \"status\": \"fail\",\n"),
+    ] {
+        let ran = run(command(&directory).args(["check", "--format", format]));
+        assert_eq!(ran.code, Some(1), "{format}: {}", ran.stderr);
+        assert!(ran.stdout.starts_with(beginning), "{format}: {}", ran.stdout);
+    }
+    assert_eq!(run(command(&directory).args(["check", "--format", "xml"])).code, Some(2));
 }
