@@ -16,14 +16,19 @@ use std::{fs, net::TcpListener};
 use tokio::runtime::Runtime;
 
 /// One component that passes, one that warns, and one that fails and is critical or not.
-fn three(server: &str, critical: bool) -> Allswell {
+fn answered(server: &str, critical: bool) -> Allswell {
     let service = Allswell::start(&format!(
         "[server]\n{server}\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.full]\nkind = \"disk\"\nwarn_free = \"100%\"\n\
          fail_free = \"0%\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = {critical}\n",
         Hostile::closing().address
     ));
-    service.await_report("/health", "all have answered", |report| report.class("gone").as_deref() == Some("unreachable"));
+    service.await_report("/health", "all have answered", |_| changed(&service) == 3);
     service
+}
+
+/// How many components have had their first result, by the log.
+fn changed(service: &Allswell) -> usize {
+    service.events().iter().filter(|event| event["from"] == "pending").count()
 }
 
 /// The original's words for the same outcomes, from its own view.
@@ -33,7 +38,7 @@ fn original(venv: &str, script: &str, outcomes: &Value) -> Value {
 
 #[test]
 fn django_health_check_says_the_same_of_the_same() {
-    let service = three("", true);
+    let service = answered("", true);
     let warning = service.get("/health").json()["components"]["full"]["warning"].as_str().expect("a warning").to_owned();
     let outcomes = json!({
         "port": null,
@@ -175,8 +180,23 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
 }
 
 #[test]
+fn what_changes_by_time_alone_is_told_as_well() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let service =
+        Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"100ms\"\nhold = \"1s\"\n"));
+    service.await_report("/health", "it is well", |response| response.header("x-health-status") == Some("pass"));
+    drop(listener);
+    let told =
+        service.await_report("/health?format=atom", "the end of the hold", |response| response.body.contains("<category term=\"fail\"/>"));
+    assert_eq!(column(&feed(&told), "tags"), [json!(["fail"]), json!(["warn"]), json!(["pass"])]);
+    let text = &feed(&told)["entries"][0]["text"];
+    assert!(text.as_str().is_some_and(|text| text.starts_with("port was warn and is fail; it was warn for ")), "{text}");
+}
+
+#[test]
 fn collectors_get_200_and_the_verdict_in_the_header() {
-    let service = three("fail_status = 503", true);
+    let service = answered("fail_status = 503", true);
     for path in ["/health?format=atom", "/health?format=rss", "/health?format=openmetrics", "/readyz?format=rss", "/metrics"] {
         let response = service.get(path);
         assert_eq!((response.status, response.header("x-health-status")), (200, Some("fail")), "{path}: {}", response.text);
@@ -189,7 +209,7 @@ fn collectors_get_200_and_the_verdict_in_the_header() {
 
 #[test]
 fn a_reader_gets_what_it_accepts_and_a_browser_no_feed() {
-    let service = three("", true);
+    let service = answered("", true);
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (accept, expected) in [
         ("application/health+json", "application/health+json"),
@@ -220,20 +240,24 @@ fn as_read(service: &Allswell, format: &str, dialect: &str) -> (String, Value) {
 
 #[test]
 fn what_we_write_we_read() {
-    let (failing, warning) = (three("", true), three("", false));
-    // Words, and what of them our kind `http` makes: some know no warning, some no name without a measurement.
-    for (format, dialect, gone, full, mark) in [
-        ("json", "allswell", "the report warns: full, gone", "warn", ""),
-        ("health%2Bjson", "health+json", "the report warns: full:responseTime, gone:responseTime", "warn", ":responseTime"),
-        ("django", "django", "the report warns: full, gone", "warn", ""),
-        ("django3", "django", "the report warns: full, gone", "warn", ""),
-        ("spring", "spring", "well", "pass", ""),
-        ("microprofile", "microprofile", "well", "pass", ""),
-        ("aspnet", "aspnet", "the report warns: full, gone", "warn", ""),
-    ] {
-        let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
-        assert_eq!(as_read(&failing, format, dialect), (format!("unhealthy: the report fails: gone{mark}"), seen.clone()), "{format}");
-        assert_eq!(as_read(&warning, format, dialect), (gone.to_owned(), seen), "{format}, not critical");
+    for details in ["full", "status"] {
+        let server = format!("details = \"{details}\"");
+        let (failing, warning) = (answered(&server, true), answered(&server, false));
+        // What of them our kind `http` makes: some know no warning, some no name without a measurement.
+        for (format, dialect, said, full, mark) in [
+            ("json", "allswell", "the report warns: full, gone", "warn", ""),
+            ("health%2Bjson", "health+json", "the report warns: full:responseTime, gone:responseTime", "warn", ":responseTime"),
+            ("django", "django", "the report warns: full, gone", "warn", ""),
+            ("django3", "django", "the report warns: full, gone", "warn", ""),
+            ("spring", "spring", "well", "pass", ""),
+            ("microprofile", "microprofile", "well", "pass", ""),
+            ("aspnet", "aspnet", "the report warns: full, gone", "warn", ""),
+        ] {
+            let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
+            let fails = format!("unhealthy: the report fails: gone{mark}");
+            assert_eq!(as_read(&failing, format, dialect), (fails, seen.clone()), "{format}, {details}");
+            assert_eq!(as_read(&warning, format, dialect), (said.to_owned(), seen), "{format}, {details}, not critical");
+        }
     }
 }
 
