@@ -17,7 +17,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header::ACCEPT, request::Parts},
 };
 
-/// Always 200: a collector would throw away the numbers of any other answer.
+/// Always 200: a collector would throw away the numbers of any other answer. Nothing of it is kept: the next scrape has other counts.
 pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request: &Parts) -> Response<Body> {
     let detail = answers.detail_for(&request.headers);
     let format = wished(request);
