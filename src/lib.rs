@@ -8,7 +8,7 @@
 //! ```text
 //! config ──► registry ──► component ──► sampler ──► board ──► report ──► dialect ──► http
 //! asked for   who can      a name, a     one task    last       the        JSON,       200 | 500
-//!             do it        policy,       each, on    results    verdict    text
+//!             do it        policy,       each, on    results    verdict    text, …
 //!                          a check       its tick
 //! ```
 //!

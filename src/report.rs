@@ -1,5 +1,8 @@
 //! The report: all components' results, and the verdict, at one moment.
 
+mod change;
+mod tally;
+
 use crate::component::CheckName;
 use allswell_checks::contract::{FailureClass, Values};
 use jiff::Timestamp;
@@ -11,6 +14,9 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+
+pub use change::Change;
+pub use tally::Tally;
 
 /// How well something is; the words of draft-inadarei-api-health-check-06. Ordered from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -75,7 +81,7 @@ pub struct FailureReport {
 }
 
 /// One component's result and what it is judged to mean.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ComponentReport {
     /// As judged by rise, fall, hold and age.
     pub status: Status,
@@ -103,6 +109,10 @@ pub struct ComponentReport {
     pub values: Values,
     /// Whether it has ever passed.
     pub passed_once: bool,
+    /// The counts of its probes.
+    pub tally: Arc<Tally>,
+    /// How often its status has changed.
+    pub transitions: u64,
 }
 
 impl ComponentReport {
@@ -168,8 +178,11 @@ impl View {
     }
 }
 
-/// How many renderings of a report are kept beside it.
-const RENDERINGS: usize = 32;
+/// Changes of components' statuses, the oldest first.
+pub type Changes = Arc<[Arc<Change>]>;
+
+/// How many renderings of a report are kept beside it: one for each dialect and detail.
+pub(crate) const RENDERINGS: usize = 48;
 
 /// All components' results and the verdict at one moment.
 #[derive(Debug)]
@@ -188,6 +201,8 @@ pub struct Report {
     pub configuration: Option<Arc<ConfigReport>>,
     /// The components that it judges, by name.
     pub components: BTreeMap<CheckName, ComponentReport>,
+    /// The last changes of all components there are.
+    changes: Changes,
     /// What was rendered of it already.
     rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
 }
@@ -202,6 +217,7 @@ pub(crate) struct Circumstances {
     /// Nothing but the machine itself is checked anywhere.
     pub(crate) only_host: bool,
     pub(crate) configuration: Option<Arc<ConfigReport>>,
+    pub(crate) changes: Changes,
 }
 
 impl Report {
@@ -217,15 +233,21 @@ impl Report {
         };
         let (status, summary) =
             if draining { (Status::Fail, format!("draining; {}", verdict.summary)) } else { (verdict.status, verdict.summary) };
-        let Circumstances { service, generated_at, configuration, .. } = circumstances;
+        let Circumstances { service, generated_at, configuration, changes, .. } = circumstances;
         let configuration = configuration.filter(|_| *view == View::Whole);
-        Self { status, summary, service, generated_at, draining, configuration, components, rendered: Default::default() }
+        let rendered = [const { OnceLock::new() }; RENDERINGS];
+        Self { status, summary, service, generated_at, draining, configuration, components, changes, rendered }
     }
 
     /// Whether a component has no result to believe, yet or any more.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.components.values().any(ComponentReport::is_awaited)
+    }
+
+    /// The last changes of the components that it judges, the newest first.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().rev().map(|change| &**change).filter(|change| self.components.contains_key(&change.component))
     }
 
     /// The rendering number `slot`, made at most once.
@@ -343,16 +365,10 @@ mod tests {
             status,
             kind: "redis",
             critical,
-            muted: false,
-            warning: None,
             failure,
-            duration: None,
-            checked_at: None,
-            since: None,
             consecutive: 1,
-            held_left: None,
-            values: Values::new(),
             passed_once: status.is_good(),
+            ..ComponentReport::default()
         }
     }
 
@@ -365,6 +381,7 @@ mod tests {
             alive: true,
             only_host: false,
             configuration: None,
+            changes: Arc::default(),
         };
         let report = Report::new(view, components, circumstances);
         (report.status, report.summary)

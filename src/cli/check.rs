@@ -10,7 +10,10 @@ use crate::{
     report::{ComponentReport, Report, Status},
     telemetry,
 };
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     collections::BTreeMap,
@@ -27,8 +30,8 @@ pub(super) struct CheckOnce {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// How to print the report
-    #[arg(long, value_name = "F", default_value = "text")]
-    format: Format,
+    #[arg(long, value_name = "F", default_value = "text", value_parser = dialects())]
+    format: Dialect,
     /// Drop every probe after this time, such as 500ms or 5s
     #[arg(long, value_name = "D", value_parser = duration)]
     timeout: Option<Duration>,
@@ -37,12 +40,10 @@ pub(super) struct CheckOnce {
     warnings_as_errors: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A line a component
-    Text,
-    /// The report as served
-    Json,
+/// The dialects by name; `text` is printed line by line, the others as they are served.
+fn dialects() -> impl TypedValueParser<Value = Dialect> {
+    let named = |name: &str| Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).map(move |name| named(&name).unwrap_or(Dialect::Text))
 }
 
 impl CheckOnce {
@@ -79,9 +80,9 @@ impl CheckOnce {
     }
 
     async fn show(&self, aggregator: &Aggregator) -> Arc<Report> {
-        if self.format == Format::Json {
+        if self.format != Dialect::Text {
             let report = aggregator.probe_once(|_, _| {}).await;
-            print(&String::from_utf8_lossy(&Dialect::Json.render(&report, Detail::Causes)));
+            print(&String::from_utf8_lossy(&self.format.render(&report, Detail::Causes)));
             return report;
         }
         let width = aggregator.components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();

@@ -25,11 +25,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
             .map(|(name, component)| (name, if full { Entry::full(component, detail) } else { Entry::brief(component) }))
             .collect(),
     };
-    // Maps with text keys and plain values always serialise; should they ever not, a short answer is better than none.
-    let mut json =
-        serde_json::to_vec_pretty(&document).unwrap_or_else(|_| format!("{{\n  \"status\": \"{}\"\n}}", report.status).into_bytes());
-    json.push(b'\n');
-    json
+    super::pretty(&document, report.status)
 }
 
 #[derive(Serialize)]
@@ -151,6 +147,6 @@ const fn is_false(value: &bool) -> bool {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn time(timestamp: Timestamp) -> String {
+pub(super) fn time(timestamp: Timestamp) -> String {
     format!("{timestamp:.3}")
 }

@@ -1,11 +1,22 @@
 //! Dialects: one wire format of a report per file, each a pure function of the report.
 
+mod aspnet;
+mod atom;
+mod django;
+mod feed;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
+mod health_json;
 mod json;
+pub(crate) mod metrics;
+mod microprofile;
+mod nagios;
+mod rss;
+mod spring;
 mod text;
 
-use crate::report::Report;
+use crate::report::{ComponentReport, FailureReport, Report, Status};
+use serde::Serialize;
 
 #[cfg(feature = "cli")]
 pub(crate) use text::line;
@@ -17,6 +28,26 @@ pub enum Dialect {
     Json,
     /// One line a component.
     Text,
+    /// The Internet-Draft "Health Check Response Format for HTTP APIs".
+    HealthJson,
+    /// Metrics.
+    OpenMetrics,
+    /// A feed of the changes.
+    Atom,
+    /// The same, in the older form.
+    Rss,
+    /// django-health-check, version 4.
+    Django,
+    /// django-health-check, version 3.
+    Django3,
+    /// Spring Boot's actuator.
+    Spring,
+    /// `MicroProfile` Health.
+    Microprofile,
+    /// ASP.NET Core, for Xabaril's user interface.
+    Aspnet,
+    /// One line of a monitoring plugin.
+    Nagios,
 }
 
 /// How much of a report is told.
@@ -31,8 +62,21 @@ pub enum Detail {
 }
 
 impl Dialect {
-    /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Text];
+    /// Every dialect. Of two that have the same media type, who asks by it gets the first.
+    pub const ALL: [Self; 12] = [
+        Self::Json,
+        Self::Text,
+        Self::HealthJson,
+        Self::OpenMetrics,
+        Self::Atom,
+        Self::Rss,
+        Self::Django,
+        Self::Django3,
+        Self::Spring,
+        Self::Microprofile,
+        Self::Aspnet,
+        Self::Nagios,
+    ];
 
     /// The name, as in `?format=`.
     #[must_use]
@@ -40,6 +84,16 @@ impl Dialect {
         match self {
             Self::Json => "json",
             Self::Text => "text",
+            Self::HealthJson => "health+json",
+            Self::OpenMetrics => "openmetrics",
+            Self::Atom => "atom",
+            Self::Rss => "rss",
+            Self::Django => "django",
+            Self::Django3 => "django3",
+            Self::Spring => "spring",
+            Self::Microprofile => "microprofile",
+            Self::Aspnet => "aspnet",
+            Self::Nagios => "nagios",
         }
     }
 
@@ -47,8 +101,13 @@ impl Dialect {
     #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
-            Self::Text => "text/plain",
+            Self::Json | Self::Django | Self::Django3 | Self::Microprofile | Self::Aspnet => "application/json",
+            Self::Text | Self::Nagios => "text/plain",
+            Self::HealthJson => "application/health+json",
+            Self::OpenMetrics => metrics::Format::OpenMetrics.media_type(),
+            Self::Atom => "application/atom+xml",
+            Self::Rss => "application/rss+xml",
+            Self::Spring => "application/vnd.spring-boot.actuator.v3+json",
         }
     }
 
@@ -56,9 +115,19 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
-            Self::Text => "text/plain; charset=utf-8",
+            Self::Text | Self::Nagios => "text/plain; charset=utf-8",
+            Self::OpenMetrics => metrics::Format::OpenMetrics.content_type(),
+            Self::Atom => "application/atom+xml; charset=utf-8",
+            Self::Rss => "application/rss+xml; charset=utf-8",
+            // JSON has one encoding.
+            _ => self.media_type(),
         }
+    }
+
+    /// Whether it is answered with 200 whatever the verdict: collectors and feed readers would take anything else for a failure of ours.
+    #[must_use]
+    pub const fn is_for_collectors(self) -> bool {
+        matches!(self, Self::OpenMetrics | Self::Atom | Self::Rss)
     }
 
     /// The report in this format; made at most once per report.
@@ -68,6 +137,43 @@ impl Dialect {
         report.rendered(slot, |report| match self {
             Self::Json => json::render(report, detail),
             Self::Text => text::render(report, detail),
+            Self::HealthJson => health_json::render(report, detail),
+            Self::OpenMetrics => metrics::render(report, detail),
+            Self::Atom => atom::render(report, detail),
+            Self::Rss => rss::render(report, detail),
+            Self::Django => django::render(report, detail),
+            Self::Django3 => django::render_3(report, detail),
+            Self::Spring => spring::render(report, detail),
+            Self::Microprofile => microprofile::render(report, detail),
+            Self::Aspnet => aspnet::render(report, detail),
+            Self::Nagios => nagios::render(report, detail),
         })
     }
 }
+
+/// Two-space indented, with a newline at the end.
+fn pretty(document: &impl Serialize, status: Status) -> Vec<u8> {
+    // Maps with text keys and plain values always serialise; should they ever not, a short answer is better than none.
+    let mut json = serde_json::to_vec_pretty(document).unwrap_or_else(|_| format!("{{\n  \"status\": \"{status}\"\n}}").into_bytes());
+    json.push(b'\n');
+    json
+}
+
+/// What there is to say of a component, if anything.
+fn described(component: &ComponentReport, detail: Detail) -> Option<String> {
+    let failure = component.failure.as_ref().map(|failure| failed(failure, detail));
+    let held = component.held_left.map(|left| format!("held, {:.0} s left", left.as_secs_f64()));
+    let words: Vec<_> = [failure, component.warning.clone(), held].into_iter().flatten().collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// Our sentence, and the driver's for who may read it.
+fn failed(failure: &FailureReport, detail: Detail) -> String {
+    match failure.cause.as_ref().filter(|_| detail == Detail::Causes) {
+        Some(cause) => format!("{} ({cause})", failure.message),
+        None => failure.message.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

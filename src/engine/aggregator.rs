@@ -96,6 +96,7 @@ impl Aggregator {
         let (board, redactor) = builder.into_board(Some(&inner.board.load()));
         let board = Arc::new(board);
         inner.pulse.set_redactor(redactor);
+        inner.pulse.history.retain(|name| board.of(&View::Component(name.clone())).is_some());
         inner.board.store(Arc::clone(&board));
         inner.boards.send_replace(board);
         inner.pulse.bump();
@@ -130,6 +131,7 @@ impl Aggregator {
             alive: self.is_alive(),
             only_host: board.only_host,
             configuration: self.0.configuration.load_full(),
+            changes: self.0.pulse.history.changes(),
         }
     }
 

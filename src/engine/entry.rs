@@ -2,18 +2,20 @@
 
 use super::{
     moment::Moment,
-    pulse::Pulse,
     track::{Judgement, Reason, Track},
 };
 use crate::{
     component::Component,
-    report::{ComponentReport, FailureReport, Status},
+    report::{ComponentReport, FailureReport, Status, Tally},
 };
 use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
 use arc_swap::ArcSwap;
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ pub(crate) struct Entry {
     state: ArcSwap<State>,
     /// What the log said last, and since when. Never locked by a poll.
     announced: Mutex<Option<(Status, Instant)>>,
+    /// How often the status has changed.
+    transitions: AtomicU64,
 }
 
 /// What is known of one component.
@@ -35,6 +39,7 @@ struct State {
     last_failure: Option<FailureReport>,
     /// The last round of fresh probes that it has answered.
     round: u64,
+    tally: Arc<Tally>,
 }
 
 struct LastResult {
@@ -84,19 +89,19 @@ pub(crate) struct Transition {
 
 impl Entry {
     pub(crate) fn new(component: Component) -> Self {
-        Self { component, state: ArcSwap::default(), announced: Mutex::default() }
+        Self { component, state: ArcSwap::default(), announced: Mutex::default(), transitions: AtomicU64::new(0) }
     }
 
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
-    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64, pulse: &Pulse) {
+    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64) {
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
         next.last_failure = outcome.failure.or(next.last_failure);
         next.track.record(&self.component.policy, outcome.raw, Moment::now());
         next.round = round;
+        Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
         self.state.store(Arc::new(next));
-        pulse.bump();
     }
 
     /// The change since this was asked for last, by a result or by time alone, if there is one.
@@ -107,7 +112,10 @@ impl Entry {
         let since = judgement.since?.at;
         let before = announced.replace((judgement.status, since));
         let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
-        (from != Some(judgement.status)).then(|| Transition { from, report: state.report(&self.component, &judgement), lasted })
+        (from != Some(judgement.status)).then(|| {
+            self.transitions.fetch_add(1, Ordering::Relaxed);
+            Transition { from, report: self.report_as(&state, &judgement), lasted }
+        })
     }
 
     /// Whether it has answered a round of fresh probes; who is muted need not.
@@ -127,7 +135,11 @@ impl Entry {
             Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
             _ => judgement.until,
         };
-        (state.report(&self.component, &judgement), until)
+        (self.report_as(&state, &judgement), until)
+    }
+
+    fn report_as(&self, state: &State, judgement: &Judgement) -> ComponentReport {
+        ComponentReport { transitions: self.transitions.load(Ordering::Relaxed), ..state.report(&self.component, judgement) }
     }
 }
 
@@ -162,6 +174,8 @@ impl State {
             },
             values: last.map(|last| last.values.clone()).unwrap_or_default(),
             passed_once: self.track.passed_once(),
+            tally: Arc::clone(&self.tally),
+            transitions: 0,
         }
     }
 }
@@ -174,14 +188,7 @@ fn muted(component: &Component) -> ComponentReport {
         critical: component.policy.critical,
         muted: true,
         warning: Some("muted: it is never probed".to_owned()),
-        failure: None,
-        duration: None,
-        checked_at: None,
-        since: None,
-        consecutive: 0,
-        held_left: None,
-        values: Values::new(),
-        passed_once: false,
+        ..ComponentReport::default()
     }
 }
 
@@ -243,7 +250,7 @@ mod tests {
 
     fn record(entry: &Entry, result: Result<Observation, Failure>) -> Option<Transition> {
         let redactor = Redactor::new([&Secret::new("hunter2")]);
-        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0, &Pulse::default());
+        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0);
         entry.transition()
     }
 

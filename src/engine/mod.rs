@@ -5,6 +5,7 @@ mod board;
 mod builder;
 mod drain;
 mod entry;
+mod history;
 mod moment;
 mod pulse;
 mod sampler;

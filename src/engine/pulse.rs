@@ -1,5 +1,6 @@
-//! The engine's pulse: that something changed, that it still moves, and which secrets it must not tell.
+//! The engine's pulse: that something changed and what, that it still moves, and which secrets it must not tell.
 
+use super::history::History;
 use allswell_checks::contract::Redactor;
 use arc_swap::ArcSwap;
 use std::{
@@ -20,12 +21,14 @@ pub(crate) struct Pulse {
     /// When the engine moved last.
     beat: ArcSwap<Instant>,
     redactor: ArcSwap<Redactor>,
+    /// What became what, lately.
+    pub(crate) history: History,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
         let beat = ArcSwap::from_pointee(Instant::now());
-        Self { version: AtomicU64::new(0), changed: watch::channel(()).0, beat, redactor: ArcSwap::default() }
+        Self { version: AtomicU64::new(0), changed: watch::channel(()).0, beat, redactor: ArcSwap::default(), history: History::default() }
     }
 }
 

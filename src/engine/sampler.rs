@@ -42,13 +42,19 @@ pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, round: u64) {
     // The words of an error are the check's own code, too.
     let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, &redactor)));
     let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), &redactor));
-    entry.record(outcome, duration, round, pulse);
-    announce(entry);
+    entry.record(outcome, duration, round);
+    if !announce(entry, pulse) {
+        pulse.bump();
+    }
 }
 
-/// Logs the change of a component, if there is one: one line for a transition, none for a probe.
-pub(crate) fn announce(entry: &Entry) {
-    let Some(Transition { from, report, lasted }) = entry.transition() else { return };
+/// Keeps and logs the change of a component, and tells whether there was one: one line for a transition, none for a probe.
+pub(crate) fn announce(entry: &Entry, pulse: &Pulse) -> bool {
+    let Some(transition) = entry.transition() else { return false };
+    pulse.history.keep(&entry.component.name, &transition);
+    // Only now, so that whoever is woken finds the change in the history; and before the log, for which nobody shall wait.
+    pulse.bump();
+    let Transition { from, report, lasted } = transition;
     let component = &entry.component;
     let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
@@ -63,6 +69,7 @@ pub(crate) fn announce(entry: &Entry) {
         (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} warns: {words}"),
         (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted, "{component} passes"),
     }
+    true
 }
 
 /// One probe within its time limit. A panic, also while it is dropped, is a failure.

@@ -80,18 +80,21 @@ impl Answers {
         self.token.is_none() || self.shows_token(headers)
     }
 
+    /// How much the asker is told.
+    pub(super) fn detail_for(&self, headers: &HeaderMap) -> Detail {
+        if self.shows_token(headers) { Detail::Causes } else { self.detail }
+    }
+
     /// The answer with the report in it.
     pub(super) fn report(&self, view: &View, report: &Report, dialect: Dialect, headers: &HeaderMap) -> Response<Body> {
-        let detail = if self.shows_token(headers) { Detail::Causes } else { self.detail };
-        let body = dialect.render(report, detail);
-        answer(self.code(view, report.status), report.status, dialect.content_type(), body)
+        let body = dialect.render(report, self.detail_for(headers));
+        let code = if dialect.is_for_collectors() { StatusCode::OK } else { self.code(view, report.status) };
+        answer(code, report.status, dialect.content_type(), body)
     }
 
     /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
     pub(super) fn options(&self, view: &View, report: &Report) -> Response<Body> {
-        let mut response = answer(self.code(view, report.status), report.status, "text/plain; charset=utf-8", Bytes::new());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
-        response
+        may_be_read(self.code(view, report.status), report.status)
     }
 }
 
@@ -116,6 +119,13 @@ pub(super) fn problem(code: StatusCode, detail: &str, whole: Status) -> Response
 pub(super) fn not_allowed(allowed: &'static str, detail: &str, whole: Status) -> Response<Body> {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail, whole);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// What may be done with a path that can only be read.
+pub(super) fn may_be_read(code: StatusCode, whole: Status) -> Response<Body> {
+    let mut response = answer(code, whole, "text/plain; charset=utf-8", Bytes::new());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
     response
 }
 

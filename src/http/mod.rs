@@ -10,7 +10,9 @@ mod grpc;
 pub(crate) mod haproxy_agent;
 #[cfg(feature = "cli")]
 mod listener;
+mod metrics;
 mod negotiate;
+mod polls;
 mod routes;
 
 #[cfg(feature = "cli")]

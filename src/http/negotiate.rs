@@ -29,8 +29,13 @@ fn by_name(name: &str) -> Option<Dialect> {
     Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)
 }
 
-/// The best of what `Accept` names (RFC 9110, section 12.5.1); JSON where it names nothing that we have, or makes no sense.
+/// The best of what `Accept` names; JSON where it names nothing that we have, or makes no sense.
 pub(super) fn by_accept<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Dialect {
+    best(lines, &Dialect::ALL.map(|dialect| (dialect, dialect.media_type()))).unwrap_or(Dialect::Json)
+}
+
+/// The best that is offered of what `Accept` names (RFC 9110, section 12.5.1); of equally good ones the first.
+pub(super) fn best<'a, T: Copy>(lines: impl Iterator<Item = &'a [u8]>, offered: &[(T, &str)]) -> Option<T> {
     let mut ranges = Vec::new();
     for text in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
         for range in text.split(',') {
@@ -41,20 +46,20 @@ pub(super) fn by_accept<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Dialect {
             ranges.push((wanted_type, wanted_subtype, quality));
         }
     }
-    let mut best = (0.0, 0, Dialect::Json);
-    for dialect in Dialect::ALL {
-        let (own_type, own_subtype) = dialect.media_type().split_once('/').unwrap_or_default();
+    let mut best = (0.0, 0, None);
+    for (one, media_type) in offered {
+        let (own_type, own_subtype) = media_type.split_once('/').unwrap_or_default();
         let matching = ranges.iter().filter_map(|(wanted_type, wanted_subtype, quality)| {
             let fits = |wanted: &str, own: &str| wanted == "*" || wanted.eq_ignore_ascii_case(own);
             let specificity = u8::from(*wanted_type != "*") + u8::from(*wanted_subtype != "*");
             (fits(wanted_type, own_type) && fits(wanted_subtype, own_subtype)).then_some((specificity, *quality))
         });
-        // The most specific range speaks for a dialect. Of equally good dialects the one that was named more exactly wins, then ours.
-        if let Some((specificity, quality)) = matching.max_by_key(|(specificity, _)| *specificity)
+        // The most specific range speaks for a media type. Of equally good ones the one that was named more exactly wins, then ours.
+        if let Some((specificity, quality)) = matching.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)))
             && (quality, specificity) > (best.0, best.1)
             && quality > 0.0
         {
-            best = (quality, specificity, dialect);
+            best = (quality, specificity, Some(*one));
         }
     }
     best.2
@@ -78,6 +83,19 @@ mod tests {
             ("*/*, text/plain", Dialect::Text),
             ("image/png", Dialect::Json),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Json),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", Dialect::Json),
+            ("application/*", Dialect::Json),
+            ("application/json", Dialect::Json),
+            ("application/health+json, application/json;q=0.9, */*;q=0.5", Dialect::HealthJson),
+            ("application/vnd.spring-boot.actuator.v3+json, application/json;q=0.9", Dialect::Spring),
+            ("application/vnd.spring-boot.actuator.v2+json, application/json;q=0.9", Dialect::Json),
+            ("application/atom+xml, application/rss+xml;q=0.9, */*;q=0.1", Dialect::Atom),
+            ("application/rss+xml", Dialect::Rss),
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,*/*;q=0.1",
+                Dialect::OpenMetrics,
+            ),
+            ("application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;q=0.1,text/plain;q=0.5", Dialect::OpenMetrics),
             ("", Dialect::Json),
             (";;;,,,q=", Dialect::Json),
         ] {
@@ -93,6 +111,11 @@ mod tests {
         assert_eq!(wishes(Some("format=text&x=1")), Wishes { format: Some(Dialect::Text), fresh: false });
         assert_eq!(wishes(Some("fresh")), Wishes { format: None, fresh: true });
         assert_eq!(wishes(Some("fresh=0&format=no+such")), Wishes { format: Some(Dialect::Json), fresh: false });
+        assert_eq!(wishes(Some("format=health+json")).format, Some(Dialect::HealthJson), "as it arrives from who does not encode");
+        assert_eq!(wishes(Some("format=health%2Bjson")).format, Some(Dialect::HealthJson));
+        for dialect in Dialect::ALL {
+            assert_eq!(wishes(Some(&format!("format={}", dialect.name()))).format, Some(dialect));
+        }
         assert_eq!(wishes(Some("%ff%&&=&formal")), Wishes::default());
     }
 

@@ -3,9 +3,11 @@
 #[cfg(feature = "cli")]
 use super::admin::{self, Control, Order};
 use super::{
-    answer::{Answers, READING, not_allowed, problem},
+    answer::{Answers, READING, may_be_read, not_allowed, problem},
     grpc::{self, Call},
+    metrics::metrics,
     negotiate::{by_accept, wishes},
+    polls::{Polls, counted},
 };
 use crate::{engine::Aggregator, report::View};
 use arc_swap::ArcSwap;
@@ -14,19 +16,24 @@ use axum::{
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderValue, Method, Request, Response, StatusCode, header::ACCEPT, request::Parts},
+    middleware::from_fn_with_state,
     routing::any,
 };
 use std::sync::Arc;
 use tokio::{sync::Semaphore, time::Instant};
 
-/// The health paths, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its defaults.
+/// The health paths and `/metrics`, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its
+/// defaults. An application that has such paths already can have these below another one: `Router::nest`.
 pub fn router(aggregator: Aggregator) -> Router {
     router_with(aggregator, Answers::default())
 }
 
 /// The health paths, answered as one likes.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
-    health(Desk::new(aggregator, Arc::new(ArcSwap::from_pointee(answers))))
+    let desk = Desk::new(aggregator, Arc::new(ArcSwap::from_pointee(answers)));
+    let counted = from_fn_with_state(Arc::clone(&desk.polls), counted);
+    // What else the application answers is not ours to count.
+    health(desk).route_layer(counted)
 }
 
 fn health(desk: Arc<Desk>) -> Router {
@@ -53,6 +60,8 @@ fn health(desk: Arc<Desk>) -> Router {
         grpc::alb(&desk.aggregator, request, desk.deadline()).await
     });
     routes = routes.route("/AWS.ALB/healthcheck", alb);
+    let metrics = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.metrics(&request.into_parts().0) });
+    routes = routes.route("/metrics", metrics.clone()).route("/metrics/", metrics);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
@@ -71,13 +80,15 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, c
         });
         routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
     }
-    routes.with_state(Arc::clone(&desk)).merge(health(desk))
+    let counted = from_fn_with_state(Arc::clone(&desk.polls), counted);
+    routes.with_state(Arc::clone(&desk)).merge(health(desk)).layer(counted)
 }
 
 /// Who answers.
 struct Desk {
     aggregator: Aggregator,
     answers: Arc<ArcSwap<Answers>>,
+    polls: Arc<Polls>,
     /// Seats for those who watch by gRPC.
     watchers: Arc<Semaphore>,
 }
@@ -92,7 +103,7 @@ async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRej
 
 impl Desk {
     fn new(aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) -> Arc<Self> {
-        Arc::new(Self { aggregator, answers, watchers: Arc::new(Semaphore::new(grpc::WATCHERS)) })
+        Arc::new(Self { aggregator, answers, polls: Arc::default(), watchers: Arc::new(Semaphore::new(grpc::WATCHERS)) })
     }
 
     async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {
@@ -114,6 +125,16 @@ impl Desk {
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
         answers.report(view, &report, dialect, headers)
+    }
+
+    /// As it is at the moment: a scrape waits for nobody.
+    fn metrics(&self, request: &Parts) -> Response<Body> {
+        let (report, answers) = (self.aggregator.report(), self.answers.load());
+        match request.method {
+            Method::GET | Method::HEAD => metrics(&report, &self.polls, &answers, request),
+            Method::OPTIONS => may_be_read(StatusCode::OK, report.status),
+            _ => not_allowed(READING, "this path can only be read", report.status),
+        }
     }
 
     /// By when an answer to a request of this moment leaves.

@@ -64,6 +64,15 @@ async fn the_health_paths_join_an_application_and_leave_its_own_alone() {
     assert_eq!(ask(&app, "/health/fleet/").await.0, 200);
     assert_eq!(ask(&app, "/health/none").await.0, 404);
     assert_eq!(ask(&app, "/livez").await.0, 200);
+    let (status, metrics) = ask(&app, "/metrics").await;
+    let polls: Vec<_> = metrics.lines().filter(|line| line.starts_with("allswell_polls_total{")).collect();
+    let expected = [
+        "allswell_polls_total{path=\"/health\",code=\"200\"} 1",
+        "allswell_polls_total{path=\"/health/NAME\",code=\"200\"} 1",
+        "allswell_polls_total{path=\"/health/NAME\",code=\"404\"} 1",
+        "allswell_polls_total{path=\"/livez\",code=\"200\"} 1",
+    ];
+    assert_eq!((status, polls), (200, expected.to_vec()), "and nothing of what the application answers itself");
 }
 
 /// The head of an answer without its date, and its status.
@@ -101,6 +110,9 @@ fn the_same_paths_are_answered_as_by_the_binary() {
         "/health",
         "/healthz/",
         "/health?format=text",
+        "/health?format=atom",
+        "/health?format=health+json",
+        "/metrics",
         "/livez",
         "/readyz",
         "/startupz",

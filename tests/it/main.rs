@@ -2,6 +2,7 @@
 
 mod configuration;
 mod conformance;
+mod dialects;
 mod drain;
 mod embedding;
 mod encrypted;
@@ -13,6 +14,7 @@ mod kinds;
 mod layout;
 mod leaks;
 mod main_job;
+mod metrics;
 mod polls;
 mod probing;
 mod reload;

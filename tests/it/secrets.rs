@@ -4,6 +4,7 @@ use crate::{
     helpers::{Allswell, command, get_with, run},
     servers::{hostile::Hostile, mariadb, postgres, rabbitmq, redis},
 };
+use allswell::dialect::Dialect;
 use std::fs;
 
 /// Every place that takes a secret has one of its own, so that a leak tells where it is.
@@ -74,8 +75,9 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
         assert_eq!(report.class(&format!("{kind}_refused")).as_deref(), Some("unreachable"), "{}", report.body);
     }
     let mut outputs = vec![service.log(), report.text];
-    for path in ["/health", "/health?format=text", "/health/web", "/health/web?fresh"] {
-        outputs.push(get_with(service.address, path, &authorization).text);
+    let dialects = Dialect::ALL.map(|dialect| format!("/health?format={}", dialect.name()));
+    for path in ["/health", "/health/web", "/health/web?fresh", "/metrics"].map(str::to_owned).into_iter().chain(dialects) {
+        outputs.push(get_with(service.address, &path, &authorization).text);
     }
     let shown = get_with(service.address, "/health", &authorization);
     assert!(shown.json()["components"]["postgres_wrong"]["failure"]["cause"].is_string(), "causes are told: {}", shown.body);

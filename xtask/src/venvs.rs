@@ -7,7 +7,9 @@ use std::{fs, path::PathBuf, process::Command};
 const VENVS: &[(&str, &[&str])] = &[
     ("celery", &["celery[redis]>=5.4,<6"]),
     ("django", &["django==5.2.*", "django-health-check==4.*"]),
+    ("django3", &["django==5.2.*", "django-health-check==3.20.*"]),
     ("grpc", &["grpcio-health-checking==1.*"]),
+    ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
 ];
 
 /// Makes those that are missing, half-made, or made for other packages.

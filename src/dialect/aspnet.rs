@@ -1,0 +1,101 @@
+//! The JSON that Xabaril's user interface reads of ASP.NET Core: <https://github.com/Xabaril/AspNetCore.Diagnostics.HealthChecks>.
+
+use super::{Detail, described};
+use crate::{
+    component::CheckName,
+    report::{ComponentReport, Report, Status},
+};
+use allswell_checks::contract::Values;
+use serde::Serialize;
+use std::{collections::BTreeMap, time::Duration};
+
+pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+    let full = detail > Detail::Status;
+    // They are probed at the same time.
+    let longest = report.components.values().filter_map(|component| component.duration).max().unwrap_or_default();
+    let document = Document {
+        status: word(report.status),
+        // Without it, its reader refuses the whole.
+        total_duration: span(if full { longest } else { Duration::ZERO }),
+        entries: report.components.iter().map(|(name, component)| (name, Entry::of(component, detail))).collect(),
+    };
+    super::pretty(&document, report.status)
+}
+
+const fn word(status: Status) -> &'static str {
+    match status {
+        Status::Pass => "Healthy",
+        Status::Warn => "Degraded",
+        Status::Fail => "Unhealthy",
+    }
+}
+
+/// A `TimeSpan` of .NET in its constant format, whose unit is 100 ns.
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let days = if seconds >= 86_400 { format!("{}.", seconds / 86_400) } else { String::new() };
+    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+    format!("{days}{hours:02}:{minutes:02}:{:02}.{:07}", seconds % 60, duration.subsec_nanos() / 100)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    status: &'a str,
+    total_duration: String,
+    entries: BTreeMap<&'a CheckName, Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    data: Values,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    duration: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<&'a str>,
+    status: &'a str,
+    tags: Vec<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(component: &'a ComponentReport, detail: Detail) -> Self {
+        let status = word(component.status);
+        if detail == Detail::Status {
+            return Self {
+                data: Values::new(),
+                description: None,
+                duration: span(Duration::ZERO),
+                exception: None,
+                status,
+                tags: Vec::new(),
+            };
+        }
+        let tags = [Some(component.kind), component.critical.then_some("critical"), component.muted.then_some("muted")];
+        let cause = component.failure.as_ref().and_then(|failure| failure.cause.as_deref());
+        Self {
+            data: component.values.clone(),
+            description: described(component, Detail::Full),
+            duration: span(component.duration.unwrap_or_default()),
+            exception: cause.filter(|_| detail == Detail::Causes),
+            status,
+            tags: tags.into_iter().flatten().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_those_of_dotnet() {
+        for (duration, expected) in [
+            (Duration::ZERO, "00:00:00.0000000"),
+            (Duration::from_nanos(12_345_678), "00:00:00.0123456"),
+            (Duration::from_secs(3 * 86_400 + 4 * 3600 + 5 * 60 + 6), "3.04:05:06.0000000"),
+        ] {
+            assert_eq!(span(duration), expected);
+        }
+    }
+}

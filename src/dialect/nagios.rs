@@ -1,0 +1,33 @@
+//! One line as a monitoring plugin prints it: <https://www.monitoring-plugins.org/doc/guidelines.html>.
+
+use super::Detail;
+use crate::report::{Report, Status};
+use std::fmt::Write as _;
+
+pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+    let word = match report.status {
+        Status::Pass => "OK",
+        Status::Warn => "WARNING",
+        Status::Fail => "CRITICAL",
+    };
+    let mut line = format!("ALLSWELL {word} - ");
+    if detail == Detail::Status {
+        let known = report.components.iter().filter(|(_, component)| !component.muted);
+        let states: Vec<_> = known.map(|(name, component)| format!("{name} {}", component.status)).collect();
+        line.push_str(&if states.is_empty() { report.status.to_string() } else { states.join(", ") });
+    } else {
+        // What follows a bar is numbers.
+        line.push_str(&report.summary.replace(|c: char| c == '|' || c.is_control(), " "));
+        let times: Vec<_> = report
+            .components
+            .iter()
+            .filter_map(|(name, component)| Some(format!("{name}={:.6}s;;;0;", component.duration?.as_secs_f64())))
+            .collect();
+        if !times.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(line, " | {}", times.join(" "));
+        }
+    }
+    line.push('\n');
+    line.into_bytes()
+}
