@@ -130,6 +130,8 @@ impl Aggregator {
             alive: self.is_alive(),
             only_host: board.only_host,
             configuration: self.0.configuration.load_full(),
+            since: self.0.pulse.standing.since(board.verdict(), self.is_draining()),
+            groups: Arc::clone(&board.groups),
         }
     }
 
@@ -245,6 +247,7 @@ impl Aggregator {
     /// Notes who wants to drain, or no longer does; a line in the log when that changes what is told.
     pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
         if self.0.drain.set(drainer, wanted) {
+            self.0.pulse.standing.note_drain(Timestamp::now());
             if wanted {
                 tracing::info!(by = ?drainer, "draining: no more traffic is wanted");
             } else {

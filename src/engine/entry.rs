@@ -1,13 +1,14 @@
 //! One component's place on the board: its last results, written by its sampler alone and read by everybody without a lock.
 
 use super::{
+    hour::Hour,
     moment::Moment,
     pulse::Pulse,
     track::{Judgement, Reason, Track},
 };
 use crate::{
     component::Component,
-    report::{ComponentReport, FailureReport, Status},
+    report::{ComponentReport, FailureReport, Minute, PastFailure, Status},
 };
 use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
 use arc_swap::ArcSwap;
@@ -22,6 +23,8 @@ use tokio::time::Instant;
 pub(crate) struct Entry {
     pub(crate) component: Component,
     state: ArcSwap<State>,
+    /// Written by the sampler and the supervisor.
+    hour: ArcSwap<Hour>,
     /// What the log said last, and since when. Never locked by a poll.
     announced: Mutex<Option<(Status, Instant)>>,
 }
@@ -32,7 +35,7 @@ struct State {
     track: Track,
     last: Option<Arc<LastResult>>,
     /// Stays while the component is judged to fail though its last probe passed.
-    last_failure: Option<FailureReport>,
+    last_failure: Option<Arc<PastFailure>>,
     /// The last round of fresh probes that it has answered.
     round: u64,
 }
@@ -84,7 +87,7 @@ pub(crate) struct Transition {
 
 impl Entry {
     pub(crate) fn new(component: Component) -> Self {
-        Self { component, state: ArcSwap::default(), announced: Mutex::default() }
+        Self { component, state: ArcSwap::default(), hour: ArcSwap::from_pointee(Hour::new(Instant::now())), announced: Mutex::default() }
     }
 
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
@@ -92,9 +95,11 @@ impl Entry {
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
-        next.last_failure = outcome.failure.or(next.last_failure);
-        next.track.record(&self.component.policy, outcome.raw, Moment::now());
+        let now = Moment::now();
+        next.last_failure = outcome.failure.map(|failure| Arc::new(PastFailure { failure, at: now.wall })).or(next.last_failure);
+        next.track.record(&self.component.policy, outcome.raw, now);
         next.round = round;
+        self.see(now.at, next.track.judge(&self.component.policy, now.at).status, Some(duration));
         self.state.store(Arc::new(next));
         pulse.bump();
     }
@@ -103,11 +108,30 @@ impl Entry {
     pub(crate) fn transition(&self) -> Option<Transition> {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();
-        let judgement = state.track.judge(&self.component.policy, Instant::now());
+        let now = Instant::now();
+        let judgement = state.track.judge(&self.component.policy, now);
         let since = judgement.since?.at;
+        self.see(now, judgement.status, None);
         let before = announced.replace((judgement.status, since));
         let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
-        (from != Some(judgement.status)).then(|| Transition { from, report: state.report(&self.component, &judgement), lasted })
+        (from != Some(judgement.status)).then(|| {
+            let report = state.report(&self.component, &judgement, self.hour.load().minutes());
+            Transition { from, report, lasted }
+        })
+    }
+
+    /// Remembers for the last hour what it is judged to be at a moment.
+    fn see(&self, now: Instant, status: Status, took: Option<Duration>) {
+        // Mostly there is nothing new, and nothing to copy.
+        if self.hour.load().seen(now, status, took).is_some() {
+            self.hour.rcu(|hour| hour.seen(now, status, took).map_or_else(|| Arc::clone(hour), Arc::new));
+        }
+    }
+
+    /// What it counts as in a verdict at the moment; `None`: it is muted.
+    pub(crate) fn counts(&self, now: Instant) -> Option<(Status, bool)> {
+        let policy = &self.component.policy;
+        policy.enabled.then(|| (self.state.load().track.judge(policy, now).status, policy.critical))
     }
 
     /// Whether it has answered a round of fresh probes; who is muted need not.
@@ -127,12 +151,12 @@ impl Entry {
             Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
             _ => judgement.until,
         };
-        (state.report(&self.component, &judgement), until)
+        (state.report(&self.component, &judgement, self.hour.load().minutes()), until)
     }
 }
 
 impl State {
-    fn report(&self, component: &Component, judgement: &Judgement) -> ComponentReport {
+    fn report(&self, component: &Component, judgement: &Judgement, last_hour: Arc<[Minute]>) -> ComponentReport {
         let last = self.last.as_deref();
         let failure = match judgement.reason {
             Reason::Pending => Some(ours(FailureClass::Pending, "there is no result yet".into())),
@@ -142,7 +166,7 @@ impl State {
             }
             Reason::Held(_) | Reason::Results => {
                 let failing = judgement.status == Status::Fail || last.is_some_and(|last| last.failed);
-                self.last_failure.clone().filter(|_| failing)
+                self.last_failure.as_ref().filter(|_| failing).map(|last| last.failure.clone())
             }
         };
         ComponentReport {
@@ -162,6 +186,8 @@ impl State {
             },
             values: last.map(|last| last.values.clone()).unwrap_or_default(),
             passed_once: self.track.passed_once(),
+            last_failure: self.last_failure.clone(),
+            last_hour,
         }
     }
 }
@@ -182,6 +208,8 @@ fn muted(component: &Component) -> ComponentReport {
         held_left: None,
         values: Values::new(),
         passed_once: false,
+        last_failure: None,
+        last_hour: Arc::default(),
     }
 }
 

@@ -5,9 +5,11 @@ mod board;
 mod builder;
 mod drain;
 mod entry;
+mod hour;
 mod moment;
 mod pulse;
 mod sampler;
+mod standing;
 mod supervisor;
 mod track;
 

@@ -1,7 +1,10 @@
 //! The engine's pulse: that something changed, that it still moves, and which secrets it must not tell.
 
+use super::standing::Standing;
+use crate::report::Status;
 use allswell_checks::contract::Redactor;
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use std::{
     sync::{
         Arc,
@@ -20,12 +23,19 @@ pub(crate) struct Pulse {
     /// When the engine moved last.
     beat: ArcSwap<Instant>,
     redactor: ArcSwap<Redactor>,
+    pub(crate) standing: Standing,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
         let beat = ArcSwap::from_pointee(Instant::now());
-        Self { version: AtomicU64::new(0), changed: watch::channel(()).0, beat, redactor: ArcSwap::default() }
+        Self {
+            version: AtomicU64::new(0),
+            changed: watch::channel(()).0,
+            beat,
+            redactor: ArcSwap::default(),
+            standing: Standing::default(),
+        }
     }
 }
 
@@ -48,6 +58,13 @@ impl Pulse {
     pub(crate) fn beat(&self) {
         self.beat.store(Arc::new(Instant::now()));
         self.changed.send_replace(());
+    }
+
+    /// Notes the verdict on the whole.
+    pub(crate) fn note(&self, verdict: Status) {
+        if self.standing.note(verdict, Timestamp::now()) {
+            self.bump();
+        }
     }
 
     /// How long ago the engine moved last.

@@ -48,7 +48,9 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
                 }
                 pulse.beat();
                 // What changes by time alone: a hold that ends, a result that grows too old.
-                boards.borrow().entries().iter().for_each(|entry| announce(entry));
+                let board = boards.borrow();
+                board.entries().iter().for_each(|entry| announce(entry));
+                pulse.note(board.verdict());
             }
             Ok(()) = boards.changed() => samplers.follow(&boards.borrow_and_update().clone()),
             () = samplers.tend() => {}

@@ -11,6 +11,7 @@ pub(crate) mod haproxy_agent;
 #[cfg(feature = "cli")]
 mod listener;
 mod negotiate;
+mod page;
 mod routes;
 
 #[cfg(feature = "cli")]

@@ -36,6 +36,9 @@ pub(super) fn by_accept<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Dialect {
         for range in text.split(',') {
             let mut parameters = range.split(';').map(str::trim);
             let Some((wanted_type, wanted_subtype)) = parameters.next().and_then(|media| media.split_once('/')) else { continue };
+            // Who reads the one reads the other.
+            let xhtml = wanted_subtype.eq_ignore_ascii_case("xhtml+xml");
+            let (wanted_type, wanted_subtype) = if xhtml { ("text", "html") } else { (wanted_type, wanted_subtype) };
             let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
             let quality: f32 = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
             ranges.push((wanted_type, wanted_subtype, quality));
@@ -77,7 +80,9 @@ mod tests {
             ("application/json;q=0, */*", Dialect::Text),
             ("*/*, text/plain", Dialect::Text),
             ("image/png", Dialect::Json),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Json),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Html),
+            ("application/xhtml+xml, */*;q=0.1", Dialect::Html),
+            ("application/json, text/html;q=0.9", Dialect::Json),
             ("", Dialect::Json),
             (";;;,,,q=", Dialect::Json),
         ] {

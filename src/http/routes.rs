@@ -6,6 +6,7 @@ use super::{
     answer::{Answers, READING, not_allowed, problem},
     grpc::{self, Call},
     negotiate::{by_accept, wishes},
+    page,
 };
 use crate::{engine::Aggregator, report::View};
 use arc_swap::ArcSwap;
@@ -53,6 +54,16 @@ fn health(desk: Arc<Desk>) -> Router {
         grpc::alb(&desk.aggregator, request, desk.deadline()).await
     });
     routes = routes.route("/AWS.ALB/healthcheck", alb);
+    for (path, content_type, content) in page::ASSETS {
+        let asset = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+            page::asset(request.method(), content_type, content, desk.aggregator.report().status)
+        });
+        routes = routes.route(path, asset);
+    }
+    let events = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+        page::events(&desk.aggregator, &desk.answers.load(), &request.into_parts().0)
+    });
+    routes = routes.route("/health/_events", events);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
@@ -107,7 +118,7 @@ impl Desk {
             return answers.options(view, &report);
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
-        answers.report(view, &report, dialect, headers)
+        answers.report(view, &report, dialect, request)
     }
 
     /// By when an answer to a request of this moment leaves.

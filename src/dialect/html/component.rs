@@ -1,0 +1,118 @@
+//! One component on the page.
+
+use super::{hour, words};
+use crate::{
+    component::CheckName,
+    dialect::Detail,
+    report::{ComponentReport, FailureReport, PastFailure, Status},
+};
+use allswell_checks::contract::{Value, Values};
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+/// A component and its name.
+pub(super) type Named<'a> = (&'a CheckName, &'a ComponentReport);
+
+/// The most observed values that are shown, and the most characters of one.
+const VALUES: usize = 16;
+const VALUE: usize = 120;
+
+pub(super) fn component((name, component): Named<'_>, now: Timestamp, detail: Detail) -> Markup {
+    let full = detail > Detail::Status;
+    html! {
+        li.component.(component.status) id={ "c-" (name) } {
+            div.name {
+                (icon(component.status))
+                h3 { (name) } " " span.status { (component.status) }
+            }
+            @if full {
+                p.kind {
+                    (component.kind)
+                    @if component.muted { ", muted" } @else if !component.critical { ", not critical" }
+                }
+                (reason(component, detail))
+                @if !component.muted { (results(component, now)) }
+                (hour::picture(&component.last_hour))
+                (last_failure(component, now))
+                (observed(&component.values))
+            }
+        }
+    }
+}
+
+/// Why it is what it is, in a sentence.
+fn reason(component: &ComponentReport, detail: Detail) -> Markup {
+    html! {
+        @if let Some(failure) = &component.failure {
+            p.reason { (sentence(failure)) }
+            @if let Some(cause) = failure.cause.as_ref().filter(|_| detail == Detail::Causes) { p.cause { (cause) } }
+        }
+        @if let Some(warning) = &component.warning { p.reason { (warning) } }
+        @if let Some(left) = component.held_left {
+            p.reason { "Held: what it was before still counts, for " (left.as_secs()) " s" }
+        }
+    }
+}
+
+fn sentence(failure: &FailureReport) -> Markup {
+    html! { b { (failure.class) } ": " (failure.message) }
+}
+
+/// When, how fast and how often.
+fn results(component: &ComponentReport, now: Timestamp) -> Markup {
+    html! {
+        p.results {
+            @if let Some(took) = component.duration { span.took { (words::took(took)) } }
+            @if let Some(at) = component.since { span.since { (words::since(at, now)) } }
+            @if let Some(at) = component.checked_at {
+                span.checked { "probed " span data-at=(at.as_millisecond()) { (words::span(now.duration_since(at))) } " ago" }
+            }
+            @if component.status != Status::Pass && component.consecutive > 1 { span { (component.consecutive) " alike in a row" } }
+        }
+    }
+}
+
+/// The last failure, where it is not told already.
+fn last_failure(component: &ComponentReport, now: Timestamp) -> Markup {
+    let told = component.failure.as_ref();
+    html! {
+        @if let Some(PastFailure { failure, at }) = component.last_failure.as_deref().filter(|past| Some(&past.failure) != told) {
+            p.past { "Failed last " (words::ago(*at, now)) ": " (sentence(failure)) }
+        }
+    }
+}
+
+fn observed(values: &Values) -> Markup {
+    html! {
+        @if !values.is_empty() {
+            details {
+                summary { "Observed" }
+                dl {
+                    @for (name, value) in values.iter().take(VALUES) { div { dt { (name.replace('_', " ")) } dd { (shown(value)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut shown: String = text.chars().take(VALUE).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The sign of a status: by its shape, not by its colour alone. Its word stands beside it.
+pub(super) fn icon(status: Status) -> Markup {
+    html! {
+        svg.icon.(status) viewBox="0 0 16 16" aria-hidden="true" {
+            @match status {
+                Status::Pass => { circle cx="8" cy="8" r="8" {} path d="M4.2 8.4 7 11.1l5-5.4" {} },
+                Status::Warn => { path.shape d="M8 .8 16 15H0z" {} path d="M8 6v4.2m0 1.3v2" {} },
+                Status::Fail => { path.shape d="M0 0h16v16H0z" {} path d="m4.5 4.5 7 7m0-7-7 7" {} },
+            }
+        }
+    }
+}

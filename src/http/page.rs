@@ -1,0 +1,142 @@
+//! The status page: its headers, its style and script, and the events by which it is live.
+
+use super::answer::{Answers, READING, answer, lasting, not_allowed, problem};
+use crate::{
+    dialect::{self, Detail, Dialect, html},
+    engine::Aggregator,
+    report::{Report, Status, View},
+};
+use axum::{
+    body::Body,
+    http::{
+        HeaderName, HeaderValue, Method, Response, StatusCode,
+        header::{ALLOW, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        request::Parts,
+    },
+};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use jiff::Timestamp;
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Paths, media types and contents. No component and no group has a name that begins with an underscore.
+pub(super) const ASSETS: [(&str, &str, &str); 2] = [
+    ("/health/_assets/allswell.css", "text/css; charset=utf-8", html::STYLE),
+    ("/health/_assets/allswell.js", "text/javascript; charset=utf-8", html::SCRIPT),
+];
+
+/// Nothing but what is ours, and nothing that stands in the page itself: what a backend says can never become a script.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// At most one event in this time.
+const PACE: Duration = Duration::from_secs(1);
+/// After this silence an event that says no more than that we are there.
+const BEAT: Duration = Duration::from_secs(15);
+/// What is shown may change by time alone, and when the engine is dead nobody says so.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a browser waits until it tries again, in milliseconds.
+const RETRY: u32 = 2_000;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The page on a view, for whoever reads it at `path`.
+pub(super) fn page(code: StatusCode, view: &View, report: &Report, detail: Detail, path: &str) -> Response<Body> {
+    let root = "../".repeat(path.matches('/').count().saturating_sub(1));
+    let page = dialect::page(&html::Place { root: &root, view }, report, detail);
+    guarded(answer(code, report.status, Dialect::Html.content_type(), page))
+}
+
+/// The style or the script.
+pub(super) fn asset(method: &Method, content_type: &'static str, content: &'static str, whole: Status) -> Response<Body> {
+    match *method {
+        Method::GET | Method::HEAD => guarded(answer(StatusCode::OK, whole, content_type, Bytes::from_static(content.as_bytes()))),
+        Method::OPTIONS => options(whole),
+        _ => not_allowed(READING, "this path can only be read", whole),
+    }
+}
+
+/// What is shown, and again whenever that changes, until whoever asked goes away: <https://html.spec.whatwg.org/#server-sent-events>.
+pub(super) fn events(aggregator: &Aggregator, answers: &Answers, request: &Parts) -> Response<Body> {
+    let whole = aggregator.report().status;
+    match request.method {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return options(whole),
+        _ => return not_allowed(READING, "this path can only be read", whole),
+    }
+    let query = request.uri.query().unwrap_or_default();
+    let of = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "of").map(|(_, of)| of);
+    let view = of.map_or(Some(View::Whole), |of| html::view(&of).or_else(|| aggregator.view(&of)));
+    let Some(view) = view else {
+        return problem(StatusCode::NOT_FOUND, "there is no component or group of this name", whole);
+    };
+    let news = news(aggregator.clone(), view, answers.detail(&request.headers));
+    let body = Body::new(StreamBody::new(news.map(|event| Ok::<_, Infallible>(Frame::data(event)))));
+    let mut response = guarded(lasting(StatusCode::OK, whole, "text/event-stream", body));
+    // nginx would keep events until it has a bufferful.
+    response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn options(whole: Status) -> Response<Body> {
+    let mut response = answer(StatusCode::OK, whole, "text/plain; charset=utf-8", Bytes::new());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
+    response
+}
+
+/// Forbids what a page, a style or a script of ours never needs.
+fn guarded(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// What a client was told last, and when.
+struct Told {
+    fragment: Bytes,
+    at: Instant,
+}
+
+/// Events for one client: what is shown now, every change of it, and a beat in every long silence. They end when there is no such view.
+fn news(aggregator: Aggregator, view: View, detail: Detail) -> impl Stream<Item = Bytes> {
+    let changes = aggregator.changes();
+    stream::unfold((aggregator, changes, None::<Told>), move |(aggregator, mut changes, mut told)| {
+        let view = view.clone();
+        async move {
+            loop {
+                if let Some(told) = &told {
+                    sleep_until(told.at + PACE).await;
+                }
+                let fragment = dialect::fragment(&*aggregator.report_on(&view)?, detail);
+                let now = Instant::now();
+                let (event, fragment) = match told.take() {
+                    Some(known) if known.fragment == fragment && now < known.at + BEAT => {
+                        told = Some(known);
+                        // An engine that ended wakes nobody.
+                        let _ = timeout(LOOK, changes.changed()).await;
+                        continue;
+                    }
+                    Some(known) if known.fragment == fragment => (beat(), fragment),
+                    _ => (event(&fragment), fragment),
+                };
+                return Some((event, (aggregator, changes, Some(Told { fragment, at: now }))));
+            }
+        }
+    })
+}
+
+/// What is shown, all in one line. Its number is the time, by which the page knows how far the browser's clock is off.
+fn event(fragment: &[u8]) -> Bytes {
+    let head = format!("retry: {RETRY}\nid: {}\ndata: ", Timestamp::now().as_millisecond());
+    [head.as_bytes(), fragment, b"\n\n"].concat().into()
+}
+
+/// A comment would do to keep the connection open, but the page would not see it, and could not tell silence from a broken line.
+fn beat() -> Bytes {
+    format!("event: beat\nid: {}\ndata: nothing new\n\n", Timestamp::now().as_millisecond()).into()
+}
