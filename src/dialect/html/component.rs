@@ -13,23 +13,28 @@ use maud::{Markup, html};
 /// A component and its name.
 pub(super) type Named<'a> = (&'a CheckName, &'a ComponentReport);
 
+/// As many observed values are shown at once; more are folded.
+const FEW: usize = 4;
 /// The most observed values that are shown, and the most characters of one.
 const VALUES: usize = 16;
 const VALUE: usize = 120;
 
-pub(super) fn component((name, component): Named<'_>, now: Timestamp, detail: Detail) -> Markup {
+pub(super) fn component((name, component): Named<'_>, sort: &str, now: Timestamp, detail: Detail) -> Markup {
     let full = detail > Detail::Status;
     html! {
-        li.component.(component.status) id={ "c-" (name) } {
+        li.component.(sort) id={ "c-" (name) } {
             div.name {
                 (icon(component.status))
                 h3 { (name) } " " span.status { (component.status) }
+                @if full {
+                    " "
+                    span.kind {
+                        (component.kind)
+                        @if component.muted { ", muted" } @else if !component.critical { ", not critical" }
+                    }
+                }
             }
             @if full {
-                p.kind {
-                    (component.kind)
-                    @if component.muted { ", muted" } @else if !component.critical { ", not critical" }
-                }
                 (reason(component, detail))
                 @if !component.muted { (results(component, now)) }
                 (hour::picture(&component.last_hour))
@@ -62,12 +67,12 @@ fn sentence(failure: &FailureReport) -> Markup {
 fn results(component: &ComponentReport, now: Timestamp) -> Markup {
     html! {
         p.results {
-            @if let Some(took) = component.duration { span.took { (words::took(took)) } }
+            @if let Some(took) = component.duration { span.took { "took " b { (words::took(took)) } } }
             @if let Some(at) = component.since { span.since { (words::since(at, now)) } }
             @if let Some(at) = component.checked_at {
                 span.checked { "probed " span data-at=(at.as_millisecond()) { (words::span(now.duration_since(at))) } " ago" }
             }
-            @if component.status != Status::Pass && component.consecutive > 1 { span { (component.consecutive) " alike in a row" } }
+            @if component.status != Status::Pass && component.consecutive > 1 { span { (component.consecutive) " times in a row" } }
         }
     }
 }
@@ -77,20 +82,28 @@ fn last_failure(component: &ComponentReport, now: Timestamp) -> Markup {
     let told = component.failure.as_ref();
     html! {
         @if let Some(PastFailure { failure, at }) = component.last_failure.as_deref().filter(|past| Some(&past.failure) != told) {
-            p.past { "Failed last " (words::ago(*at, now)) ": " (sentence(failure)) }
+            p.past { "Last failed " (words::ago(*at, now)) ": " (sentence(failure)) }
         }
     }
 }
 
 fn observed(values: &Values) -> Markup {
     html! {
-        @if !values.is_empty() {
+        @if values.len() > FEW {
             details {
-                summary { "Observed" }
-                dl {
-                    @for (name, value) in values.iter().take(VALUES) { div { dt { (name.replace('_', " ")) } dd { (shown(value)) } } }
-                }
+                summary { "Observed " (words::count(values.len(), "value")) }
+                (list(values))
             }
+        } @else if !values.is_empty() {
+            (list(values))
+        }
+    }
+}
+
+fn list(values: &Values) -> Markup {
+    html! {
+        dl {
+            @for (name, value) in values.iter().take(VALUES) { div { dt { (name.replace('_', " ")) } dd { (shown(value)) } } }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 /// The height of the picture; a minute is four wide, and one of it is empty.
 const HEIGHT: u32 = 24;
 
-/// A bar for every minute. Those that passed are low and as high as their slowest probe took, a warning is higher, and a failure as high as
+/// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is higher, and a failure as high as
 /// the picture: colour is not needed to tell them apart.
 pub(super) fn picture(hour: &[Minute]) -> Markup {
     let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(|minute| minute.slowest).max();
@@ -31,7 +31,7 @@ pub(super) fn picture(hour: &[Minute]) -> Markup {
         })
     };
     html! {
-        @if !hour.is_empty() {
+        @if hour.iter().any(|minute| minute.worst.is_some()) {
             svg.hour viewBox={ "0 0 " (hour.len() * 4 - 1) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(words(hour)) {
                 title { (words(hour)) }
                 @for (class, worst) in [("none", None), ("pass", Some(Status::Pass)), ("warn", Some(Status::Warn)), ("fail", Some(Status::Fail))] {
@@ -81,5 +81,6 @@ mod tests {
     #[test]
     fn who_is_never_probed_has_no_picture() {
         assert_eq!(picture(&[]).into_string(), "");
+        assert_eq!(picture(&[Minute::default(); 60]).into_string(), "");
     }
 }

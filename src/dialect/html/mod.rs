@@ -13,7 +13,7 @@ use super::Detail;
 use crate::report::{ComponentReport, ConfigReport, Report, Status, View};
 use component::{Named, component, icon};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use words::{headline, since};
+use words::{headline, is_pending, since};
 
 /// The page's style, at `_assets/allswell.css` below `/health`.
 pub(crate) const STYLE: &str = include_str!("allswell.css");
@@ -76,9 +76,10 @@ pub(super) fn fragment(report: &Report, detail: Detail) -> Vec<u8> {
             main {
                 (verdict(report, full))
                 @if full { (notices(report, detail)) }
-                @for (status, heading) in [(Status::Fail, "Failing"), (Status::Warn, "Warning"), (Status::Pass, "Passing")] {
-                    (components(report, detail, status, heading))
-                }
+                (components(report, detail, "fail", "Failing", |one| one.status == Status::Fail && !(full && is_pending(one))))
+                (components(report, detail, "pending", "Waiting", |one| full && is_pending(one)))
+                (components(report, detail, "warn", "Warning", |one| one.status == Status::Warn))
+                (components(report, detail, "pass", "Passing", |one| one.status == Status::Pass))
                 @if full { (groups(report)) }
             }
             @if full { (footer(report)) }
@@ -106,8 +107,8 @@ pub(crate) fn view(of: &str) -> Option<View> {
 
 fn title(report: &Report, detail: Detail) -> String {
     match report.service.name.as_ref().filter(|_| detail > Detail::Status) {
-        Some(name) => format!("{} · {name}", headline(report)),
-        None => headline(report).to_owned(),
+        Some(name) => format!("{} · {name}", headline(report).0),
+        None => headline(report).0.to_owned(),
     }
 }
 
@@ -126,12 +127,13 @@ fn who(report: &Report) -> Markup {
 }
 
 fn verdict(report: &Report, full: bool) -> Markup {
+    let (headline, looks) = headline(report);
     html! {
-        section.verdict.(report.status) aria-labelledby="verdict" {
+        section.verdict.(looks) aria-labelledby="verdict" {
             (icon(report.status))
             div role="status" {
-                h1 id="verdict" { (headline(report)) " " span.status { (report.status) } }
-                @if full { p.summary { (report.summary) } }
+                h1 id="verdict" { (headline) " " span.status { (report.status) } }
+                @if full { p.summary { (report.summary.strip_prefix("draining; ").unwrap_or(&report.summary)) } }
             }
             @if full {
                 @if let Some(at) = report.since { p.since { (since(at, report.generated_at)) } }
@@ -164,16 +166,16 @@ fn notices(report: &Report, detail: Detail) -> Markup {
     }
 }
 
-/// All components of a status, those that are critical first.
-fn components(report: &Report, detail: Detail, status: Status, heading: &str) -> Markup {
-    let mut named: Vec<Named<'_>> = report.components.iter().filter(|(_, component)| component.status == status).collect();
+/// All components of a sort, those that are critical first.
+fn components(report: &Report, detail: Detail, sort: &str, heading: &str, is_one: impl Fn(&ComponentReport) -> bool) -> Markup {
+    let mut named: Vec<Named<'_>> = report.components.iter().filter(|(_, component)| is_one(component)).collect();
     named.sort_by_key(|(_, ComponentReport { muted, critical, .. })| (*muted, !critical));
     html! {
         @if !named.is_empty() {
-            section.(status) aria-labelledby={ "all-" (status) } {
-                h2 id={ "all-" (status) } { (heading) " " span.count { (named.len()) } }
+            section.(sort) aria-labelledby={ "all-" (sort) } {
+                h2 id={ "all-" (sort) } { (heading) " " span.count { (named.len()) } }
                 ul.components {
-                    @for named in named { (component(named, report.generated_at, detail)) }
+                    @for named in named { (component(named, sort, report.generated_at, detail)) }
                 }
             }
         }

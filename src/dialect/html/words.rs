@@ -1,22 +1,26 @@
 //! Words of the page: headlines, numbers, and times that are told both relative and absolute.
 
-use crate::report::{Report, Status};
+use crate::report::{ComponentReport, Report, Status};
 use allswell_checks::contract::FailureClass;
 use jiff::{SignedDuration, Timestamp, Unit, tz::TimeZone};
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// The verdict in two words.
-pub(super) fn headline(report: &Report) -> &'static str {
+/// Whether it fails only because nobody knows yet how it is.
+pub(super) fn is_pending(component: &ComponentReport) -> bool {
+    component.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Pending)
+}
+
+/// The verdict in two words, and the class of its looks: what is as somebody wants it to be is no reason to shout.
+pub(super) fn headline(report: &Report) -> (&'static str, &'static str) {
     let mut failing = report.components.values().filter(|component| component.status == Status::Fail).peekable();
-    let starting = failing.peek().is_some()
-        && failing.all(|component| component.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Pending));
+    let starting = failing.peek().is_some() && failing.all(is_pending);
     match report.status {
-        _ if report.draining => "Draining",
-        Status::Fail if starting => "Starting",
-        Status::Pass => "All is well",
-        Status::Warn => "Mostly well",
-        Status::Fail => "Not well",
+        _ if report.draining => ("Draining", "calm"),
+        Status::Fail if starting => ("Starting", "calm"),
+        Status::Pass => ("All is well", "pass"),
+        Status::Warn => ("Mostly well", "warn"),
+        Status::Fail => ("Not well", "fail"),
     }
 }
 
@@ -39,7 +43,7 @@ pub(super) fn clock(at: Timestamp, now: Timestamp) -> Markup {
     let (day, today) = (at.to_zoned(TimeZone::UTC).date(), now.to_zoned(TimeZone::UTC).date());
     html! {
         time datetime=(at.round(Unit::Second).unwrap_or(at)) {
-            @if day != today { (day) " " }
+            @if day != today { (day.strftime("%-d %b ")) }
             (at.strftime("%H:%M:%S UTC"))
         }
     }
@@ -92,6 +96,6 @@ mod tests {
         let now: Timestamp = "2026-11-20T00:00:05Z".parse().expect("a time");
         let text = |seconds| clock(now - SignedDuration::from_secs(seconds), now).into_string();
         assert_eq!(text(1), "<time datetime=\"2026-11-20T00:00:04Z\">00:00:04 UTC</time>");
-        assert_eq!(text(10), "<time datetime=\"2026-11-19T23:59:55Z\">2026-11-19 23:59:55 UTC</time>");
+        assert_eq!(text(10), "<time datetime=\"2026-11-19T23:59:55Z\">19 Nov 23:59:55 UTC</time>");
     }
 }
