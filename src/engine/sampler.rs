@@ -60,10 +60,10 @@ pub(crate) fn announce(entry: &Entry) {
     let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
     match (report.status, critical) {
         (Status::Fail, true) => {
-            tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}")
+            tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
         }
         (Status::Fail, false) => {
-            tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}")
+            tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
         }
         (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} warns: {words}"),
         (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted_ms, "{component} passes"),

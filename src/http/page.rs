@@ -140,3 +140,50 @@ fn event(fragment: &[u8]) -> Bytes {
 fn beat() -> Bytes {
     format!("event: beat\nid: {}\ndata: nothing new\n\n", Timestamp::now().as_millisecond()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Check, Failure, Observation, async_trait};
+    use std::pin::pin;
+
+    struct Well;
+
+    #[async_trait]
+    impl Check for Well {
+        async fn probe(&self) -> Result<Observation, Failure> {
+            Ok(Observation::pass())
+        }
+    }
+
+    fn text(event: Option<Bytes>) -> String {
+        String::from_utf8(event.expect("an event").to_vec()).expect("text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_are_told_at_most_once_a_second_and_silence_by_a_beat() {
+        let aggregator = Aggregator::builder().check("fleet", Well).build();
+        let mut news = pin!(news(aggregator.clone(), View::Whole, Detail::Status));
+        let start = Instant::now();
+        let first = text(news.next().await);
+        assert!(first.starts_with("retry: 2000\nid: ") && first.contains("\ndata: <div id=\"page\" data-status=\"fail\""), "{first}");
+        assert!(first.ends_with("</div>\n\n") && first.lines().count() == 4, "{first}");
+        aggregator.probe_once(|_, _| {}).await;
+        aggregator.drain();
+        let second = text(news.next().await);
+        assert!(second.contains("Draining") && second.contains("id=\"c-fleet\""), "{second}");
+        assert_eq!(start.elapsed(), PACE);
+        let third = text(news.next().await);
+        assert!(third.starts_with("event: beat\nid: "), "{third}");
+        assert!((PACE + BEAT..PACE + BEAT + LOOK).contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_news_of_a_component_end_with_it() {
+        let aggregator = Aggregator::builder().check("fleet", Well).build();
+        let mut news = pin!(news(aggregator.clone(), View::Component("fleet".parse().expect("a name")), Detail::Full));
+        assert!(news.next().await.is_some());
+        aggregator.replace(Aggregator::builder());
+        assert!(news.next().await.is_none());
+    }
+}
