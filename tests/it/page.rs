@@ -207,6 +207,17 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
     assert!(picture.as_str().is_some_and(|words| words.contains("1 min fail")), "{picture}");
     fs::write(folder.path().join("drain"), "").expect("a file");
     browser.await_text("h1", "Draining");
+    for (selector, role, label) in [
+        ("main", "main", ""),
+        ("header", "banner", ""),
+        ("footer", "contentinfo", ""),
+        ("nav", "navigation", "Elsewhere"),
+        ("h1", "heading", "Draining fail"),
+        ("section.fail", "region", "Failing 1"),
+        ("#news", "status", ""),
+    ] {
+        assert_eq!(browser.spoken(selector), (role.to_owned(), label.to_owned()), "{selector}");
+    }
     assert_eq!(browser.run("return window.mark"), "here", "it was loaded once");
     drop(service);
     browser.await_text("#news", "No news since");
@@ -217,6 +228,26 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
     // It would have been seen: this is forbidden.
     browser.run("document.body.setAttribute('style', 'color: red')");
     eventually("the browser complains", || browser.complaints().iter().find(bad).map(drop));
+}
+
+#[test]
+fn what_was_stays_through_a_reload() {
+    let (service, media, _folder) = service("");
+    let page = |what: &str, part: &str| {
+        eventually(what, || Some(get_with(service.address, "/", BROWSER).body).filter(|page| page.contains(part)));
+    };
+    page("it passes", "Mostly well");
+    fs::remove_dir(&media).expect("a folder");
+    page("it fails", "Not well");
+    fs::create_dir(&media).expect("a folder");
+    page("it failed", "Last failed");
+    let file = service.directory.path().join("allswell.toml");
+    let configuration = fs::read_to_string(&file).expect("a file").replace("7.7", "8.8");
+    fs::write(&file, configuration).expect("a file");
+    service.signal(rustix::process::Signal::HUP);
+    page("it is reloaded", "8.8");
+    let reloaded = get_with(service.address, "/", BROWSER).body;
+    assert!(reloaded.contains("Configuration 2") && reloaded.contains("Last failed") && reloaded.contains("1 min fail"), "{reloaded}");
 }
 
 struct Well;

@@ -23,7 +23,7 @@ pub(crate) fn pictures() -> Result<(), String> {
         }
     }
     let readme = root().join("docs/status-page.png");
-    picture(&folder.join("fail.html"), 1, "1100,960", &readme)?;
+    picture(&folder.join("fail.html"), 1, "1100,1000", &readme)?;
     say(&format!("look at {}, and at {}", folder.display(), readme.display()));
     Ok(())
 }

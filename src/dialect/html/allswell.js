@@ -54,7 +54,9 @@
     document.title = lost ? `No news: ${title}` : title;
     const tab = document.querySelector("link[rel=icon]");
     if (tab.getAttribute("href") !== icon) tab.setAttribute("href", icon);
-    for (const node of document.querySelectorAll("[data-at]")) put(node, span((now() - node.dataset.at) / 1000));
+    // What was so when we heard of it last may be so no longer: its age stands still.
+    const at = lost ? heard + skew : now();
+    for (const node of document.querySelectorAll("[data-at]")) put(node, span((at - node.dataset.at) / 1000));
   };
 
   const hear = (event) => {

@@ -76,6 +76,7 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
     let past = PastFailure { failure: failure(FailureClass::Timeout, "no answer within 2s"), at: before(23 * 60) };
     let unstable = ComponentReport {
         last_failure: Some(Arc::new(past)),
+        since: Some(before(21 * 60 + 10)),
         last_hour: hour(4100, &[(22, Some(Status::Fail)), (21, Some(Status::Warn))]),
         ..well("rabbitmq", 4120)
     };
@@ -119,15 +120,16 @@ fn failing() -> Report {
     let mut all = components();
     set(&mut all, "cache", |cache| {
         let failure = FailureReport { cause: Some(TOKEN_ONLY.to_owned()), ..failure(FailureClass::Timeout, "no answer within 1s") };
-        ComponentReport { duration: Some(Duration::from_millis(1000)), ..ill(cache, failure, 12 * 60 + 20) }
+        ComponentReport { duration: Some(Duration::from_millis(1000)), values: Values::new(), ..ill(cache, failure, 12 * 60 + 20) }
     });
     set(&mut all, "mail", |mail| ill(mail, failure(FailureClass::Unreachable, "connection refused"), 95));
     set(&mut all, "disk", |disk| ComponentReport {
         status: Status::Warn,
         warning: Some("86.0 % used, more than 85 %".to_owned()),
         since: Some(before(41 * 60)),
+        consecutive: 246,
         last_hour: hour(45, &(0..41).map(|ago| (ago, Some(Status::Warn))).collect::<Vec<_>>()),
-        ..disk
+        ..observed(disk, &[("free", "13.8 GiB".into()), ("used_percent", 86.into())])
     });
     report(all, 12 * 60 + 20, false, None)
 }
@@ -172,7 +174,7 @@ fn reports() -> Vec<(&'static str, Report)> {
     }
     let restart = Reload { at: before(3600), problems: vec![], needs_restart: vec!["server.listen".to_owned()] };
     vec![
-        ("pass", report(components(), 19 * 3600, false, Some(restart))),
+        ("pass", report(components(), 21 * 60 + 10, false, Some(restart))),
         ("warn", report(warned, 95, false, Some(refused))),
         ("fail", failing()),
         ("starting", report(starting, 1, false, None)),

@@ -79,6 +79,17 @@ impl Browser {
         eventually(&format!("`{expected}` at {selector}"), || self.text(selector).contains(expected).then_some(()));
     }
 
+    /// What a screen reader is told that something is, and is called.
+    pub(crate) fn spoken(&self, selector: &str) -> (String, String) {
+        let found = self.order("POST", "/element", &json!({ "using": "css selector", "value": selector }));
+        let element = found.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element").to_owned();
+        let ask = |what: &str| {
+            let told = self.order("GET", &format!("/element/{element}/{what}"), &json!({}));
+            told.as_str().expect("text").to_owned()
+        };
+        (ask("computedrole"), ask("computedlabel"))
+    }
+
     /// What the browser complained of since it was asked last.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.order("POST", "/se/log", &json!({ "type": "browser" }));
