@@ -304,6 +304,23 @@ mod tests {
         assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_was_is_remembered_when_it_is_over() {
+        let entry = entry(Policy { interval: Duration::from_secs(60), ..Policy::default() });
+        record(&entry, Ok(Observation::pass()));
+        advance(Duration::from_secs(60)).await;
+        record(&entry, Err(Failure::unhealthy("read-only")));
+        advance(Duration::from_secs(60)).await;
+        record(&entry, Ok(Observation::pass()));
+        // Far too long without a result: by time alone.
+        advance(Duration::from_secs(180)).await;
+        entry.transition().expect("it is stale");
+        let report = now(&entry);
+        let hour: Vec<_> = report.last_hour.iter().filter_map(|minute| minute.worst).collect();
+        assert_eq!(hour, [Status::Pass, Status::Fail, Status::Pass, Status::Fail]);
+        assert_eq!(report.last_failure.map(|past| past.failure.message.clone()), Some("read-only".into()));
+    }
+
     #[test]
     fn a_secret_is_redacted_before_the_text_is_cut() {
         let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(TEXT - 3));

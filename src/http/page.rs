@@ -34,6 +34,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 
 /// At most one event in this time.
 const PACE: Duration = Duration::from_secs(1);
+/// And at most about so many bytes: the page of a thousand components changes all the time.
+const LOT: usize = 128 * 1024;
 /// After this silence an event that says no more than that we are there.
 const BEAT: Duration = Duration::from_secs(15);
 /// What is shown may change by time alone, and when the engine is dead nobody says so.
@@ -110,7 +112,7 @@ fn news(aggregator: Aggregator, view: View, detail: Detail) -> impl Stream<Item 
         async move {
             loop {
                 if let Some(told) = &told {
-                    sleep_until(told.at + PACE).await;
+                    sleep_until(told.at + rest(told.fragment.len())).await;
                 }
                 let fragment = dialect::fragment(&*aggregator.report_on(&view)?, detail);
                 let now = Instant::now();
@@ -128,6 +130,11 @@ fn news(aggregator: Aggregator, view: View, detail: Detail) -> impl Stream<Item 
             }
         }
     })
+}
+
+/// How long nothing is told after that many bytes.
+fn rest(bytes: usize) -> Duration {
+    PACE.saturating_mul(u32::try_from(1 + bytes / LOT).unwrap_or(u32::MAX)).min(BEAT)
 }
 
 /// What is shown, all in one line. Its number is the time, by which the page knows how far the browser's clock is off.
@@ -176,6 +183,13 @@ mod tests {
         let third = text(news.next().await);
         assert!(third.starts_with("event: beat\nid: "), "{third}");
         assert!((PACE + BEAT..PACE + BEAT + LOOK).contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn after_much_the_rest_is_longer_but_never_a_silence() {
+        for (bytes, expected) in [(0, PACE), (100_000, PACE), (300_000, PACE * 3), (usize::MAX, BEAT)] {
+            assert_eq!(rest(bytes), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

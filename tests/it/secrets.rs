@@ -74,7 +74,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
         assert_eq!(report.class(&format!("{kind}_refused")).as_deref(), Some("unreachable"), "{}", report.body);
     }
     let mut outputs = vec![service.log(), report.text];
-    for path in ["/health", "/health?format=text", "/health/web", "/health/web?fresh"] {
+    for path in ["/health", "/health?format=text", "/health?format=html", "/health/web", "/health/web?fresh"] {
         outputs.push(get_with(service.address, path, &authorization).text);
     }
     let shown = get_with(service.address, "/health", &authorization);

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
-        ["pages"] => pages::pictures(),
+        ["pages"] => servers::install().and_then(|()| pages::pictures()),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         _ => Err(HELP.to_owned()),
