@@ -6,7 +6,7 @@ use crate::{
     dialect::Detail,
     report::{ComponentReport, FailureReport, PastFailure, Status},
 };
-use allswell_checks::contract::{Value, Values};
+use allswell_checks::contract::{ByteSize, Value, Values};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -30,7 +30,7 @@ pub(super) fn component((name, component): Named<'_>, sort: &str, now: Timestamp
                     " "
                     span.kind {
                         (component.kind)
-                        @if component.muted { ", muted" } @else if !component.critical { ", not critical" }
+                        @if !component.critical { ", not critical" }
                     }
                 }
             }
@@ -103,18 +103,31 @@ fn observed(values: &Values) -> Markup {
 fn list(values: &Values) -> Markup {
     html! {
         dl {
-            @for (name, value) in values.iter().take(VALUES) { div { dt { (name.replace('_', " ")) } dd { (shown(value)) } } }
+            @for (name, value) in values.iter().take(VALUES) {
+                @let (name, value) = shown(name, value);
+                div { dt { (name.replace('_', " ")) } " " dd { (value) } }
+            }
         }
     }
 }
 
-fn shown(value: &Value) -> String {
+/// A value as people read it: what its name says of its unit is told with the number.
+fn shown<'a>(name: &'a str, value: &Value) -> (&'a str, String) {
+    if let (Some(name), Some(bytes)) = (name.strip_suffix("_bytes"), value.as_u64()) {
+        return (name, ByteSize(bytes).to_string());
+    }
+    if let (Some(name), Some(share)) = (name.strip_suffix("_share"), value.as_f64()) {
+        return (name, format!("{:.1} %", share * 100.0));
+    }
+    if let (Some(name), Some(_)) = (name.strip_suffix("_ms"), value.as_f64()) {
+        return (name, format!("{value} ms"));
+    }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut shown: String = text.chars().take(VALUE).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    shown
+    (name, shown)
 }
 
 /// The sign of a status: by its shape, not by its colour alone. Its word stands beside it.
@@ -127,5 +140,26 @@ pub(super) fn icon(status: Status) -> Markup {
                 Status::Fail => { path.shape d="M0 0h16v16H0z" {} path d="m4.5 4.5 7 7m0-7-7 7" {} },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_told_with_their_units() {
+        for (name, value, expected) in [
+            ("role", Value::from("primary"), ("role", "primary")),
+            ("free_bytes", (32_u64 << 30).into(), ("free", "32 GiB")),
+            ("free_bytes", "many".into(), ("free_bytes", "many")),
+            ("free_share", 0.1296.into(), ("free", "13.0 %")),
+            ("read_ms", 0.016.into(), ("read", "0.016 ms")),
+            ("workers", 4.into(), ("workers", "4")),
+        ] {
+            let (told, shown) = shown(name, &value);
+            assert_eq!((told, shown.as_str()), expected);
+        }
+        assert_eq!(shown("words", &"ä".repeat(500).into()).1, "ä".repeat(VALUE) + "…");
     }
 }

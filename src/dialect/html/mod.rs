@@ -78,8 +78,9 @@ pub(super) fn fragment(report: &Report, detail: Detail) -> Vec<u8> {
                 @if full { (notices(report, detail)) }
                 (components(report, detail, "fail", "Failing", |one| one.status == Status::Fail && !(full && is_pending(one))))
                 (components(report, detail, "pending", "Waiting", |one| full && is_pending(one)))
-                (components(report, detail, "warn", "Warning", |one| one.status == Status::Warn))
+                (components(report, detail, "warn", "Warning", |one| one.status == Status::Warn && !(full && one.muted)))
                 (components(report, detail, "pass", "Passing", |one| one.status == Status::Pass))
+                (components(report, detail, "muted", "Muted", |one| full && one.muted))
                 @if full { (groups(report)) }
             }
             @if full { (footer(report)) }
@@ -169,7 +170,7 @@ fn notices(report: &Report, detail: Detail) -> Markup {
 /// All components of a sort, those that are critical first.
 fn components(report: &Report, detail: Detail, sort: &str, heading: &str, is_one: impl Fn(&ComponentReport) -> bool) -> Markup {
     let mut named: Vec<Named<'_>> = report.components.iter().filter(|(_, component)| is_one(component)).collect();
-    named.sort_by_key(|(_, ComponentReport { muted, critical, .. })| (*muted, !critical));
+    named.sort_by_key(|(_, component)| !component.critical);
     html! {
         @if !named.is_empty() {
             section.(sort) aria-labelledby={ "all-" (sort) } {

@@ -82,12 +82,12 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
     };
     vec![
         ("orders_db", observed(well("postgres", 841), &[("role", "primary".into()), ("server_version", "15.18".into())])),
-        ("cache", observed(well("redis", 232), &[("role", "master".into()), ("memory_used_percent", 41.into())])),
+        ("cache", observed(well("redis", 232), &[("role", "master".into()), ("used_memory_bytes", 1_483_000_000_u64.into())])),
         ("broker", unstable),
         ("worker", observed(well("celery", 12_300), &[("workers", 4.into())])),
         ("media", well("s3", 38_400)),
         ("mail", ComponentReport { critical: false, ..well("tcp", 1_900) }),
-        ("disk", observed(well("disk", 45), &[("free", "61.2 GiB".into()), ("used_percent", 38.into())])),
+        ("disk", observed(well("disk", 45), &[("free_bytes", 65_720_000_000_u64.into()), ("free_share", 0.62.into())])),
     ]
 }
 
@@ -129,7 +129,7 @@ fn failing() -> Report {
         since: Some(before(41 * 60)),
         consecutive: 246,
         last_hour: hour(45, &(0..41).map(|ago| (ago, Some(Status::Warn))).collect::<Vec<_>>()),
-        ..observed(disk, &[("free", "13.8 GiB".into()), ("used_percent", 86.into())])
+        ..observed(disk, &[("free_bytes", 14_830_000_000_u64.into()), ("free_share", 0.14.into())])
     });
     report(all, 12 * 60 + 20, false, None)
 }
