@@ -8,8 +8,8 @@
 //! ```text
 //! config ──► registry ──► component ──► sampler ──► board ──► report ──► dialect ──► http
 //! asked for   who can      a name, a     one task    last       the        JSON,       200 | 500
-//!             do it        policy,       each, on    results    verdict    text, …
-//!                          a check       its tick
+//!             do it        policy,       each, on    results    verdict    text,
+//!                          a check       its tick                           HTML, …
 //! ```
 //!
 //! Nothing flows back: a check does not know its name, its time limit, or that HTTP exists; and a poll never causes a probe. A poll reads

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -80,6 +80,24 @@ pub struct FailureReport {
     pub cause: Option<String>,
 }
 
+/// A failure of a probe, however long ago.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastFailure {
+    /// What failed.
+    pub failure: FailureReport,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One minute of a component's last hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// The worst that it was judged to be; `None`: nobody looked.
+    pub worst: Option<Status>,
+    /// How long the slowest probe took.
+    pub slowest: Option<Duration>,
+}
+
 /// One component's result and what it is judged to mean.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ComponentReport {
@@ -113,6 +131,10 @@ pub struct ComponentReport {
     pub tally: Arc<Tally>,
     /// How often its status has changed.
     pub transitions: u64,
+    /// The last probe that failed, though it may have passed since.
+    pub last_failure: Option<Arc<PastFailure>>,
+    /// The last sixty minutes, the oldest first; empty where nothing is remembered.
+    pub last_hour: Arc<[Minute]>,
 }
 
 impl ComponentReport {
@@ -181,6 +203,9 @@ impl View {
 /// Changes of components' statuses, the oldest first.
 pub type Changes = Arc<[Arc<Change>]>;
 
+/// The groups' names, and the components in each.
+pub(crate) type Groups = BTreeMap<String, BTreeSet<CheckName>>;
+
 /// How many renderings of a report are kept beside it: one for each dialect and detail.
 pub(crate) const RENDERINGS: usize = 48;
 
@@ -195,6 +220,8 @@ pub struct Report {
     pub service: Arc<Service>,
     /// When it was put together.
     pub generated_at: Timestamp,
+    /// Since when the verdict is what it is; in the whole report alone.
+    pub since: Option<Timestamp>,
     /// Whether it fails because the service is about to end.
     pub draining: bool,
     /// Which configuration is in force; in the whole report alone.
@@ -203,6 +230,8 @@ pub struct Report {
     pub components: BTreeMap<CheckName, ComponentReport>,
     /// The last changes of all components there are.
     changes: Changes,
+    /// Which components each group judges; in the whole report alone.
+    groups: Arc<Groups>,
     /// What was rendered of it already.
     rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
 }
@@ -218,6 +247,9 @@ pub(crate) struct Circumstances {
     pub(crate) only_host: bool,
     pub(crate) configuration: Option<Arc<ConfigReport>>,
     pub(crate) changes: Changes,
+    /// Since when the verdict on the whole is what it is.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) groups: Arc<Groups>,
 }
 
 impl Report {
@@ -233,10 +265,21 @@ impl Report {
         };
         let (status, summary) =
             if draining { (Status::Fail, format!("draining; {}", verdict.summary)) } else { (verdict.status, verdict.summary) };
-        let Circumstances { service, generated_at, configuration, changes, .. } = circumstances;
-        let configuration = configuration.filter(|_| *view == View::Whole);
+        let Circumstances { service, generated_at, configuration, changes, since, groups, .. } = circumstances;
+        let whole = *view == View::Whole;
+        let configuration = configuration.filter(|_| whole);
+        let (since, groups) = if whole { (since, groups) } else { (None, Arc::default()) };
         let rendered = [const { OnceLock::new() }; RENDERINGS];
-        Self { status, summary, service, generated_at, draining, configuration, components, changes, rendered }
+        Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, rendered }
+    }
+
+    /// Each group, how it is, and how many components it judges; in the whole report alone.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, Status, usize)> {
+        self.groups.iter().map(|(name, members)| {
+            let judged = members.iter().filter_map(|member| self.components.get(member)).filter(|component| !component.muted);
+            let status = if self.draining { Status::Fail } else { worst(judged.map(|component| (component.status, component.critical))) };
+            (name.as_str(), status, members.len())
+        })
     }
 
     /// Whether a component has no result to believe, yet or any more.
@@ -254,6 +297,11 @@ impl Report {
     pub(crate) fn rendered(&self, slot: usize, render: impl FnOnce(&Self) -> Vec<u8>) -> bytes::Bytes {
         self.rendered[slot].get_or_init(|| render(self).into()).clone()
     }
+}
+
+/// The verdict on components of a status each that are critical or not: who is not critical only warns.
+pub(crate) fn worst(components: impl Iterator<Item = (Status, bool)>) -> Status {
+    components.map(|(status, critical)| if critical { status } else { status.min(Status::Warn) }).max().unwrap_or_default()
 }
 
 struct Verdict {
@@ -296,9 +344,7 @@ impl Verdict {
     fn together(components: &BTreeMap<CheckName, ComponentReport>, only_host: bool) -> Self {
         let judged: Vec<_> = components.iter().filter(|(_, component)| !component.muted).collect();
         let muted = components.len() - judged.len();
-        let fatal = |component: &ComponentReport| component.status == Status::Fail && component.critical;
-        let worst =
-            judged.iter().map(|(_, component)| if fatal(component) { Status::Fail } else { component.status.min(Status::Warn) }).max();
+        let status = worst(judged.iter().map(|(_, component)| (component.status, component.critical)));
         let mut summary = Self::sentence(&judged);
         if muted > 0 {
             summary.push_str(&format!("; {muted} muted"));
@@ -306,7 +352,7 @@ impl Verdict {
         if only_host {
             summary.push_str("; ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
         }
-        Self { status: worst.unwrap_or(Status::Pass), summary }
+        Self { status, summary }
     }
 
     fn sentence(judged: &[(&CheckName, &ComponentReport)]) -> String {
@@ -382,6 +428,8 @@ mod tests {
             only_host: false,
             configuration: None,
             changes: Arc::default(),
+            since: None,
+            groups: Arc::default(),
         };
         let report = Report::new(view, components, circumstances);
         (report.status, report.summary)

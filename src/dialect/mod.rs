@@ -7,6 +7,7 @@ mod feed;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
 mod health_json;
+pub(crate) mod html;
 mod json;
 pub(crate) mod metrics;
 mod microprofile;
@@ -15,7 +16,7 @@ mod rss;
 mod spring;
 mod text;
 
-use crate::report::{ComponentReport, FailureReport, Report, Status};
+use crate::report::{ComponentReport, FailureReport, Report, Status, View};
 use serde::Serialize;
 
 #[cfg(feature = "cli")]
@@ -48,6 +49,8 @@ pub enum Dialect {
     Aspnet,
     /// One line of a monitoring plugin.
     Nagios,
+    /// The status page.
+    Html,
 }
 
 /// How much of a report is told.
@@ -63,7 +66,7 @@ pub enum Detail {
 
 impl Dialect {
     /// Every dialect. Of two that have the same media type, who asks by it gets the first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Json,
         Self::Text,
         Self::HealthJson,
@@ -76,6 +79,7 @@ impl Dialect {
         Self::Microprofile,
         Self::Aspnet,
         Self::Nagios,
+        Self::Html,
     ];
 
     /// The name, as in `?format=`.
@@ -94,6 +98,7 @@ impl Dialect {
             Self::Microprofile => "microprofile",
             Self::Aspnet => "aspnet",
             Self::Nagios => "nagios",
+            Self::Html => "html",
         }
     }
 
@@ -108,6 +113,7 @@ impl Dialect {
             Self::Atom => "application/atom+xml",
             Self::Rss => "application/rss+xml",
             Self::Spring => "application/vnd.spring-boot.actuator.v3+json",
+            Self::Html => "text/html",
         }
     }
 
@@ -119,6 +125,7 @@ impl Dialect {
             Self::OpenMetrics => metrics::Format::OpenMetrics.content_type(),
             Self::Atom => "application/atom+xml; charset=utf-8",
             Self::Rss => "application/rss+xml; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
             // JSON has one encoding.
             _ => self.media_type(),
         }
@@ -133,6 +140,14 @@ impl Dialect {
     /// The report in this format; made at most once per report.
     #[must_use]
     pub fn render(self, report: &Report, detail: Detail) -> bytes::Bytes {
+        if self == Self::Html {
+            return page(&html::Place { root: "", view: &View::Whole }, report, detail);
+        }
+        self.rendered(report, detail)
+    }
+
+    /// What is kept of it beside the report: of a page the fragment, of all others the whole.
+    fn rendered(self, report: &Report, detail: Detail) -> bytes::Bytes {
         let slot = self as usize * 3 + detail as usize;
         report.rendered(slot, |report| match self {
             Self::Json => json::render(report, detail),
@@ -147,6 +162,7 @@ impl Dialect {
             Self::Microprofile => microprofile::render(report, detail),
             Self::Aspnet => aspnet::render(report, detail),
             Self::Nagios => nagios::render(report, detail),
+            Self::Html => html::fragment(report, detail),
         })
     }
 }
@@ -177,3 +193,12 @@ fn failed(failure: &FailureReport, detail: Detail) -> String {
 
 #[cfg(test)]
 mod tests;
+/// The status page as it is read at a place.
+pub(crate) fn page(place: &html::Place<'_>, report: &Report, detail: Detail) -> bytes::Bytes {
+    html::page(place, &fragment(report, detail), report, detail).into()
+}
+
+/// What changes of the status page; made at most once per report.
+pub(crate) fn fragment(report: &Report, detail: Detail) -> bytes::Bytes {
+    Dialect::Html.rendered(report, detail)
+}

@@ -126,6 +126,8 @@ fn report_on(components: Vec<(&'static str, ComponentReport)>, draining: bool) -
         only_host: false,
         configuration: None,
         changes: changes(),
+        since: None,
+        groups: Arc::default(),
     };
     let components = components.into_iter().map(|(name, component)| (name.parse().expect("a name"), component)).collect();
     Report::new(&View::Whole, components, circumstances)

@@ -132,6 +132,8 @@ impl Aggregator {
             only_host: board.only_host,
             configuration: self.0.configuration.load_full(),
             changes: self.0.pulse.history.changes(),
+            since: self.0.pulse.standing.since(board.verdict(), self.is_draining()),
+            groups: Arc::clone(&board.groups),
         }
     }
 
@@ -247,6 +249,7 @@ impl Aggregator {
     /// Notes who wants to drain, or no longer does; a line in the log when that changes what is told.
     pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
         if self.0.drain.set(drainer, wanted) {
+            self.0.pulse.standing.note_drain(Timestamp::now());
             if wanted {
                 tracing::info!(by = ?drainer, "draining: no more traffic is wanted");
             } else {

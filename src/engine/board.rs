@@ -3,12 +3,13 @@
 use super::{entry::Entry, pulse::Pulse};
 use crate::{
     component::{CheckName, Component},
-    report::{Circumstances, Report, Service, View},
+    report::{Circumstances, Groups, Report, Service, Status, View, worst},
 };
 use arc_swap::ArcSwapOption;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -17,6 +18,8 @@ pub(crate) struct Board {
     /// By name.
     entries: Vec<Arc<Entry>>,
     views: BTreeMap<View, Viewed>,
+    /// The names of groups, `ready` among them, and whom they judge.
+    pub(crate) groups: Arc<Groups>,
     pub(crate) service: Arc<Service>,
     /// Nothing but the machine itself is checked.
     pub(crate) only_host: bool,
@@ -33,6 +36,9 @@ struct Cached {
     version: u64,
     until: Option<Instant>,
 }
+
+/// A report is put together anew after this time, also when nothing has changed.
+const FRESH: Duration = Duration::from_secs(60);
 
 impl Board {
     /// Components that `before` has just so keep their entries, and with them their states and connections.
@@ -64,12 +70,25 @@ impl Board {
             let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
             views.insert(view, of(&|component| checks.contains(&component.name)));
         }
+        let names = |viewed: &[Arc<Entry>]| viewed.iter().map(|entry| entry.component.name.clone()).collect();
+        let members = views.iter().filter_map(|(view, viewed)| match view {
+            View::Ready => Some(("ready".to_owned(), names(viewed))),
+            View::Group(name) => Some((name.to_string(), names(viewed))),
+            _ => None,
+        });
+        let members = Arc::new(members.collect());
         let views = views.into_iter().map(|(view, entries)| (view, Viewed { entries, cache: ArcSwapOption::empty() })).collect();
-        Self { entries, views, service: Arc::new(service), only_host }
+        Self { entries, views, groups: members, service: Arc::new(service), only_host }
     }
 
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
+    }
+
+    /// The verdict on the whole, but for a drain.
+    pub(crate) fn verdict(&self) -> Status {
+        let now = Instant::now();
+        worst(self.entries.iter().filter_map(|entry| entry.counts(now)))
     }
 
     /// Groups with names of the users' own.
@@ -103,6 +122,8 @@ impl Board {
             components.insert(entry.component.name.clone(), component);
             until = [until, stands_until].into_iter().flatten().min();
         }
+        // Ages and the last hour are shown, too: they may be behind, but not for long.
+        let until = until.map(|until| until.min(now + FRESH));
         let report = Arc::new(Report::new(view, components, circumstances()));
         viewed.cache.store(Some(Arc::new(Cached { report: Arc::clone(&report), version, until })));
         Some(report)

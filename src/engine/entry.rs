@@ -1,12 +1,13 @@
 //! One component's place on the board: its last results, written by its sampler alone and read by everybody without a lock.
 
 use super::{
+    hour::Hour,
     moment::Moment,
     track::{Judgement, Reason, Track},
 };
 use crate::{
     component::Component,
-    report::{ComponentReport, FailureReport, Status, Tally},
+    report::{ComponentReport, FailureReport, Minute, PastFailure, Status, Tally},
 };
 use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
 use arc_swap::ArcSwap;
@@ -24,6 +25,8 @@ use tokio::time::Instant;
 pub(crate) struct Entry {
     pub(crate) component: Component,
     state: ArcSwap<State>,
+    /// Written by the sampler and the supervisor.
+    hour: ArcSwap<Hour>,
     /// What the log said last, and since when. Never locked by a poll.
     announced: Mutex<Option<(Status, Instant)>>,
     /// How often the status has changed.
@@ -36,7 +39,7 @@ struct State {
     track: Track,
     last: Option<Arc<LastResult>>,
     /// Stays while the component is judged to fail though its last probe passed.
-    last_failure: Option<FailureReport>,
+    last_failure: Option<Arc<PastFailure>>,
     /// The last round of fresh probes that it has answered.
     round: u64,
     tally: Arc<Tally>,
@@ -89,7 +92,13 @@ pub(crate) struct Transition {
 
 impl Entry {
     pub(crate) fn new(component: Component) -> Self {
-        Self { component, state: ArcSwap::default(), announced: Mutex::default(), transitions: AtomicU64::new(0) }
+        Self {
+            component,
+            state: ArcSwap::default(),
+            hour: ArcSwap::from_pointee(Hour::new(Instant::now())),
+            announced: Mutex::default(),
+            transitions: AtomicU64::new(0),
+        }
     }
 
     /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
@@ -97,10 +106,12 @@ impl Entry {
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
-        next.last_failure = outcome.failure.or(next.last_failure);
-        next.track.record(&self.component.policy, outcome.raw, Moment::now());
+        let now = Moment::now();
+        next.last_failure = outcome.failure.map(|failure| Arc::new(PastFailure { failure, at: now.wall })).or(next.last_failure);
+        next.track.record(&self.component.policy, outcome.raw, now);
         next.round = round;
         Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
+        self.see(now.at, next.track.judge(&self.component.policy, now.at).status, Some(duration));
         self.state.store(Arc::new(next));
     }
 
@@ -108,14 +119,30 @@ impl Entry {
     pub(crate) fn transition(&self) -> Option<Transition> {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state.load();
-        let judgement = state.track.judge(&self.component.policy, Instant::now());
+        let now = Instant::now();
+        let judgement = state.track.judge(&self.component.policy, now);
         let since = judgement.since?.at;
+        self.see(now, judgement.status, None);
         let before = announced.replace((judgement.status, since));
         let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
         (from != Some(judgement.status)).then(|| {
             self.transitions.fetch_add(1, Ordering::Relaxed);
             Transition { from, report: self.report_as(&state, &judgement), lasted }
         })
+    }
+
+    /// Remembers for the last hour what it is judged to be at a moment.
+    fn see(&self, now: Instant, status: Status, took: Option<Duration>) {
+        // Mostly there is nothing new, and nothing to copy.
+        if self.hour.load().seen(now, status, took).is_some() {
+            self.hour.rcu(|hour| hour.seen(now, status, took).map_or_else(|| Arc::clone(hour), Arc::new));
+        }
+    }
+
+    /// What it counts as in a verdict at the moment; `None`: it is muted.
+    pub(crate) fn counts(&self, now: Instant) -> Option<(Status, bool)> {
+        let policy = &self.component.policy;
+        policy.enabled.then(|| (self.state.load().track.judge(policy, now).status, policy.critical))
     }
 
     /// Whether it has answered a round of fresh probes; who is muted need not.
@@ -139,12 +166,13 @@ impl Entry {
     }
 
     fn report_as(&self, state: &State, judgement: &Judgement) -> ComponentReport {
-        ComponentReport { transitions: self.transitions.load(Ordering::Relaxed), ..state.report(&self.component, judgement) }
+        let report = state.report(&self.component, judgement, self.hour.load().minutes());
+        ComponentReport { transitions: self.transitions.load(Ordering::Relaxed), ..report }
     }
 }
 
 impl State {
-    fn report(&self, component: &Component, judgement: &Judgement) -> ComponentReport {
+    fn report(&self, component: &Component, judgement: &Judgement, last_hour: Arc<[Minute]>) -> ComponentReport {
         let last = self.last.as_deref();
         let failure = match judgement.reason {
             Reason::Pending => Some(ours(FailureClass::Pending, "there is no result yet".into())),
@@ -154,7 +182,7 @@ impl State {
             }
             Reason::Held(_) | Reason::Results => {
                 let failing = judgement.status == Status::Fail || last.is_some_and(|last| last.failed);
-                self.last_failure.clone().filter(|_| failing)
+                self.last_failure.as_ref().filter(|_| failing).map(|last| last.failure.clone())
             }
         };
         ComponentReport {
@@ -176,6 +204,8 @@ impl State {
             passed_once: self.track.passed_once(),
             tally: Arc::clone(&self.tally),
             transitions: 0,
+            last_failure: self.last_failure.clone(),
+            last_hour,
         }
     }
 }
@@ -281,6 +311,23 @@ mod tests {
         advance(Duration::from_secs(6)).await;
         let failed = entry.transition().expect("the hold is over");
         assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_is_remembered_when_it_is_over() {
+        let entry = entry(Policy { interval: Duration::from_secs(60), ..Policy::default() });
+        record(&entry, Ok(Observation::pass()));
+        advance(Duration::from_secs(60)).await;
+        record(&entry, Err(Failure::unhealthy("read-only")));
+        advance(Duration::from_secs(60)).await;
+        record(&entry, Ok(Observation::pass()));
+        // Far too long without a result: by time alone.
+        advance(Duration::from_secs(180)).await;
+        entry.transition().expect("it is stale");
+        let report = now(&entry);
+        let hour: Vec<_> = report.last_hour.iter().filter_map(|minute| minute.worst).collect();
+        assert_eq!(hour, [Status::Pass, Status::Fail, Status::Pass, Status::Fail]);
+        assert_eq!(report.last_failure.map(|past| past.failure.message.clone()), Some("read-only".into()));
     }
 
     #[test]

@@ -6,9 +6,11 @@ mod builder;
 mod drain;
 mod entry;
 mod history;
+mod hour;
 mod moment;
 mod pulse;
 mod sampler;
+mod standing;
 mod supervisor;
 mod track;
 

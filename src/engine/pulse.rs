@@ -1,8 +1,11 @@
 //! The engine's pulse: that something changed and what, that it still moves, and which secrets it must not tell.
 
 use super::history::History;
+use super::standing::Standing;
+use crate::report::Status;
 use allswell_checks::contract::Redactor;
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use std::{
     sync::{
         Arc,
@@ -23,12 +26,20 @@ pub(crate) struct Pulse {
     redactor: ArcSwap<Redactor>,
     /// What became what, lately.
     pub(crate) history: History,
+    pub(crate) standing: Standing,
 }
 
 impl Default for Pulse {
     fn default() -> Self {
         let beat = ArcSwap::from_pointee(Instant::now());
-        Self { version: AtomicU64::new(0), changed: watch::channel(()).0, beat, redactor: ArcSwap::default(), history: History::default() }
+        Self {
+            version: AtomicU64::new(0),
+            changed: watch::channel(()).0,
+            beat,
+            redactor: ArcSwap::default(),
+            history: History::default(),
+            standing: Standing::default(),
+        }
     }
 }
 
@@ -51,6 +62,13 @@ impl Pulse {
     pub(crate) fn beat(&self) {
         self.beat.store(Arc::new(Instant::now()));
         self.changed.send_replace(());
+    }
+
+    /// Notes the verdict on the whole.
+    pub(crate) fn note(&self, verdict: Status) {
+        if self.standing.note(verdict, Timestamp::now()) {
+            self.bump();
+        }
     }
 
     /// How long ago the engine moved last.

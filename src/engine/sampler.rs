@@ -58,16 +58,21 @@ pub(crate) fn announce(entry: &Entry, pulse: &Pulse) -> bool {
     let component = &entry.component;
     let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
     let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
-    let lasted = lasted.map(|lasted| TimeSpan(lasted).whole_millis().to_string());
+    // How long the state before held.
+    let lasted_ms = lasted.map(milliseconds);
     let duration_ms = report.duration.map(milliseconds);
     let failure = report.failure.as_ref();
     let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
     let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
     match (report.status, critical) {
-        (Status::Fail, true) => tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
-        (Status::Fail, false) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} fails: {words}"),
-        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted, "{component} warns: {words}"),
-        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted, "{component} passes"),
+        (Status::Fail, true) => {
+            tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
+        }
+        (Status::Fail, false) => {
+            tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
+        }
+        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} warns: {words}"),
+        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted_ms, "{component} passes"),
     }
     true
 }

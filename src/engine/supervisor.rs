@@ -48,9 +48,11 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
                 }
                 pulse.beat();
                 // What changes by time alone: a hold that ends, a result that grows too old.
-                for entry in boards.borrow().entries() {
+                let board = boards.borrow();
+                for entry in board.entries() {
                     announce(entry, &pulse);
                 }
+                pulse.note(board.verdict());
             }
             Ok(()) = boards.changed() => samplers.follow(&boards.borrow_and_update().clone()),
             () = samplers.tend() => {}

@@ -1,5 +1,6 @@
 //! Answers: from a report to a status, headers and a body.
 
+use super::page;
 use crate::{
     component::CheckName,
     dialect::{Detail, Dialect},
@@ -11,6 +12,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
         header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY},
+        request::Parts,
     },
 };
 use bytes::Bytes;
@@ -80,16 +82,19 @@ impl Answers {
         self.token.is_none() || self.shows_token(headers)
     }
 
-    /// How much the asker is told.
-    pub(super) fn detail_for(&self, headers: &HeaderMap) -> Detail {
+    /// How much whoever asks is told.
+    pub(super) fn detail(&self, headers: &HeaderMap) -> Detail {
         if self.shows_token(headers) { Detail::Causes } else { self.detail }
     }
 
     /// The answer with the report in it.
-    pub(super) fn report(&self, view: &View, report: &Report, dialect: Dialect, headers: &HeaderMap) -> Response<Body> {
-        let body = dialect.render(report, self.detail_for(headers));
+    pub(super) fn report(&self, view: &View, report: &Report, dialect: Dialect, request: &Parts) -> Response<Body> {
+        let detail = self.detail(&request.headers);
         let code = if dialect.is_for_collectors() { StatusCode::OK } else { self.code(view, report.status) };
-        answer(code, report.status, dialect.content_type(), body)
+        if dialect == Dialect::Html {
+            return page::page(code, view, report, detail, request.uri.path());
+        }
+        answer(code, report.status, dialect.content_type(), dialect.render(report, detail))
     }
 
     /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
@@ -131,12 +136,18 @@ pub(super) fn may_be_read(code: StatusCode, whole: Status) -> Response<Body> {
 
 pub(super) fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
     let length = HeaderValue::from(body.len());
-    let mut response = Response::new(Body::from(body));
+    let mut response = lasting(code, status, content_type, Body::from(body));
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// An answer of which the length is not known when it begins.
+pub(super) fn lasting(code: StatusCode, status: Status, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.reserve(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_LENGTH, length);
     // A cached 200 would hide an outage, and a 500 from a cache would prolong it.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));

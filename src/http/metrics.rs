@@ -19,7 +19,7 @@ use axum::{
 
 /// Always 200: a collector would throw away the numbers of any other answer. Nothing of it is kept: the next scrape has other counts.
 pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request: &Parts) -> Response<Body> {
-    let detail = answers.detail_for(&request.headers);
+    let detail = answers.detail(&request.headers);
     let format = wished(request);
     let mut page = Page::new(format);
     write(&mut page, report, detail);

@@ -12,6 +12,7 @@ pub(crate) mod haproxy_agent;
 mod listener;
 mod metrics;
 mod negotiate;
+mod page;
 mod polls;
 mod routes;
 

@@ -41,6 +41,9 @@ pub(super) fn best<'a, T: Copy>(lines: impl Iterator<Item = &'a [u8]>, offered: 
         for range in text.split(',') {
             let mut parameters = range.split(';').map(str::trim);
             let Some((wanted_type, wanted_subtype)) = parameters.next().and_then(|media| media.split_once('/')) else { continue };
+            // Who reads the one reads the other.
+            let xhtml = wanted_subtype.eq_ignore_ascii_case("xhtml+xml");
+            let (wanted_type, wanted_subtype) = if xhtml { ("text", "html") } else { (wanted_type, wanted_subtype) };
             let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
             let quality: f32 = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
             ranges.push((wanted_type, wanted_subtype, quality));
@@ -82,8 +85,7 @@ mod tests {
             ("application/json;q=0, */*", Dialect::Text),
             ("*/*, text/plain", Dialect::Text),
             ("image/png", Dialect::Json),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Json),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", Dialect::Json),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", Dialect::Html),
             ("application/*", Dialect::Json),
             ("application/json", Dialect::Json),
             ("application/health+json, application/json;q=0.9, */*;q=0.5", Dialect::HealthJson),
@@ -96,6 +98,9 @@ mod tests {
                 Dialect::OpenMetrics,
             ),
             ("application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;q=0.1,text/plain;q=0.5", Dialect::OpenMetrics),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Html),
+            ("application/xhtml+xml, */*;q=0.1", Dialect::Html),
+            ("application/json, text/html;q=0.9", Dialect::Json),
             ("", Dialect::Json),
             (";;;,,,q=", Dialect::Json),
         ] {

@@ -7,6 +7,7 @@ use super::{
     grpc::{self, Call},
     metrics::metrics,
     negotiate::{by_accept, wishes},
+    page,
     polls::{Polls, counted},
 };
 use crate::{engine::Aggregator, report::View};
@@ -62,6 +63,16 @@ fn health(desk: Arc<Desk>) -> Router {
     routes = routes.route("/AWS.ALB/healthcheck", alb);
     let metrics = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.metrics(&request.into_parts().0) });
     routes = routes.route("/metrics", metrics.clone()).route("/metrics/", metrics);
+    for (path, content_type, content) in page::ASSETS {
+        let asset = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+            page::asset(request.method(), content_type, content, desk.aggregator.report().status)
+        });
+        routes = routes.route(path, asset);
+    }
+    let events = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
+        page::events(&desk.aggregator, &desk.answers.load(), &request.into_parts().0)
+    });
+    routes = routes.route("/health/_events", events);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
 }
 
@@ -124,7 +135,7 @@ impl Desk {
             return answers.options(view, &report);
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
-        answers.report(view, &report, dialect, headers)
+        answers.report(view, &report, dialect, request)
     }
 
     /// As it is at the moment: a scrape waits for nobody.

@@ -1,6 +1,7 @@
-//! The developers' commands: `cargo xtask test|servers|generate`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|pages`. Never shipped.
 
 mod generate;
+mod pages;
 mod run;
 mod servers;
 mod venvs;
@@ -14,6 +15,7 @@ cargo xtask COMMAND
   servers            install what servers are missing
   generate           write the generated files
   generate --check   fail when a generated file is out of date
+  pages              take pictures of the status page
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
+        ["pages"] => servers::install().and_then(|()| pages::pictures()),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         _ => Err(HELP.to_owned()),

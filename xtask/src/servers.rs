@@ -13,6 +13,8 @@ use std::{
 
 /// A package, and the programs by which it is known to be there: one of them is enough.
 const SERVERS: &[(&str, &[&str])] = &[
+    ("chromium", &["/usr/bin/chromium"]),
+    ("chromium-driver", &["/usr/bin/chromedriver"]),
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
     ("haproxy", &["/usr/sbin/haproxy"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),

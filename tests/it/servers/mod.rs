@@ -1,6 +1,7 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
 pub(crate) mod blobs;
+mod browser;
 mod celery;
 mod certificates;
 mod django;
@@ -19,6 +20,7 @@ mod redis;
 pub(crate) mod s3;
 mod tls_front;
 
+pub(crate) use browser::Browser;
 pub(crate) use celery::{celery, celery_without_remote_control, send_tasks};
 pub(crate) use certificates::Certificates;
 pub(crate) use django::django;

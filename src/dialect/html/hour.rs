@@ -1,0 +1,86 @@
+//! The last hour of a component as a small picture, with the same in words.
+
+use crate::report::{Minute, Status};
+use maud::{Markup, html};
+use std::fmt::Write as _;
+
+/// The height of the picture; a minute is four wide, and one of it is empty.
+const HEIGHT: u32 = 24;
+
+/// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is higher, and a failure as high as
+/// the picture: colour is not needed to tell them apart.
+pub(super) fn picture(hour: &[Minute]) -> Markup {
+    let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(|minute| minute.slowest).max();
+    let height = |minute: &Minute| match minute.worst {
+        Some(Status::Fail) => HEIGHT,
+        Some(Status::Warn) => 17,
+        Some(Status::Pass) => {
+            let share = minute.slowest.zip(slowest).filter(|(_, most)| !most.is_zero()).map(|(took, most)| took.div_duration_f64(most));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small number")]
+            let more = (share.unwrap_or(0.0) * 8.0).round() as u32;
+            4 + more
+        }
+        None => 1,
+    };
+    let bars = |worst: Option<Status>| {
+        hour.iter().enumerate().filter(|(_, minute)| minute.worst == worst).fold(String::new(), |mut path, (place, minute)| {
+            let height = height(minute);
+            // Writing to a String cannot fail.
+            let _ = write!(path, "M{} {}h3v{height}h-3z", place * 4, HEIGHT - height);
+            path
+        })
+    };
+    html! {
+        @if hour.iter().any(|minute| minute.worst.is_some()) {
+            svg.hour viewBox={ "0 0 " (hour.len() * 4 - 1) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(words(hour)) {
+                title { (words(hour)) }
+                @for (class, worst) in [("none", None), ("pass", Some(Status::Pass)), ("warn", Some(Status::Warn)), ("fail", Some(Status::Fail))] {
+                    @let path = bars(worst);
+                    @if !path.is_empty() { path.(class) d=(path) {} }
+                }
+            }
+        }
+    }
+}
+
+/// "last hour: 58 min pass, 2 min fail".
+fn words(hour: &[Minute]) -> String {
+    let counted = [(Some(Status::Pass), "pass"), (Some(Status::Warn), "warn"), (Some(Status::Fail), "fail"), (None, "unknown")]
+        .map(|(worst, word)| (hour.iter().filter(|minute| minute.worst == worst).count(), word));
+    let parts: Vec<String> = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} min {word}")).collect();
+    format!("last hour: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_minute_is_a_bar_and_a_word() {
+        let minute = |worst, millis| Minute { worst, slowest: Some(Duration::from_millis(millis)) };
+        let hour = [
+            Minute::default(),
+            minute(Some(Status::Pass), 10),
+            minute(Some(Status::Pass), 5),
+            minute(Some(Status::Warn), 900),
+            minute(Some(Status::Fail), 1),
+        ];
+        assert_eq!(words(&hour), "last hour: 2 min pass, 1 min warn, 1 min fail, 1 min unknown");
+        let picture = picture(&hour).into_string();
+        for bar in [
+            "class=\"none\" d=\"M0 23h3v1h-3z\"",
+            "class=\"pass\" d=\"M4 12h3v12h-3zM8 16h3v8h-3z\"",
+            "class=\"warn\" d=\"M12 7h3v17h-3z\"",
+            "class=\"fail\" d=\"M16 0h3v24h-3z\"",
+        ] {
+            assert!(picture.contains(bar), "{bar}: {picture}");
+        }
+    }
+
+    #[test]
+    fn who_is_never_probed_has_no_picture() {
+        assert_eq!(picture(&[]).into_string(), "");
+        assert_eq!(picture(&[Minute::default(); 60]).into_string(), "");
+    }
+}

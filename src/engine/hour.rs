@@ -1,0 +1,97 @@
+//! The last hour of one component, minute by minute: pure arithmetic on moments that come in as arguments.
+
+use crate::report::{Minute, Status};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How many minutes are remembered.
+const MINUTES: usize = 60;
+
+/// The worst of each of the last sixty minutes. Minutes are counted from the moment when it was made, and bounded in number.
+#[derive(Clone, Debug)]
+pub(crate) struct Hour {
+    began: Instant,
+    /// The number of the last minute in `minutes`.
+    newest: u64,
+    /// The oldest first; shared with the reports that were made of it.
+    minutes: Arc<[Minute]>,
+}
+
+impl Hour {
+    /// Nothing has been seen yet.
+    pub(crate) fn new(began: Instant) -> Self {
+        Self { began, newest: 0, minutes: [Minute::default(); MINUTES].into() }
+    }
+
+    pub(crate) fn minutes(&self) -> Arc<[Minute]> {
+        Arc::clone(&self.minutes)
+    }
+
+    /// The hour with what was seen at the moment `now`, where that tells anything new. Minutes in which nobody looked stay empty: nobody
+    /// knows how they were.
+    pub(crate) fn seen(&self, now: Instant, status: Status, took: Option<Duration>) -> Option<Self> {
+        let newest = self.minute(now).max(self.newest);
+        let passed = usize::try_from(newest - self.newest).unwrap_or(MINUTES).min(MINUTES);
+        let known = self.minutes.last().filter(|_| passed == 0).copied().unwrap_or_default();
+        let minute = Minute { worst: known.worst.max(Some(status)), slowest: known.slowest.max(took) };
+        if passed == 0 && minute == known {
+            return None;
+        }
+        // All but the last, moved on by the minutes that have passed.
+        let mut minutes = [Minute::default(); MINUTES];
+        let kept = &self.minutes[passed..];
+        minutes[..kept.len()].copy_from_slice(kept);
+        minutes[MINUTES - 1] = minute;
+        Some(Self { began: self.began, newest, minutes: minutes.into() })
+    }
+
+    fn minute(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_secs() / 60
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Status::{Fail, Pass, Warn};
+
+    /// What was seen at which second, and the minutes that are not empty, by their place.
+    fn hour(seen: &[(u64, Status)]) -> Vec<(usize, Status)> {
+        let began = Instant::now();
+        let last = seen.iter().fold(Hour::new(began), |hour, (second, status)| {
+            hour.seen(began + Duration::from_secs(*second), *status, None).unwrap_or(hour)
+        });
+        assert_eq!(last.minutes.len(), MINUTES);
+        last.minutes.iter().enumerate().filter_map(|(place, minute)| Some((place, minute.worst?))).collect()
+    }
+
+    #[test]
+    fn the_worst_of_a_minute_counts() {
+        assert_eq!(hour(&[]), []);
+        assert_eq!(hour(&[(0, Pass), (10, Fail), (20, Warn), (59, Pass)]), [(59, Fail)]);
+        assert_eq!(hour(&[(0, Fail), (60, Pass)]), [(58, Fail), (59, Pass)]);
+    }
+
+    #[test]
+    fn minutes_in_which_nobody_looked_stay_empty_and_old_ones_go() {
+        assert_eq!(hour(&[(0, Fail), (180, Pass)]), [(56, Fail), (59, Pass)]);
+        assert_eq!(hour(&[(0, Fail), (59 * 60, Pass)]), [(0, Fail), (59, Pass)]);
+        assert_eq!(hour(&[(0, Fail), (60 * 60, Pass)]), [(59, Pass)]);
+        assert_eq!(hour(&[(0, Fail), (1_000_000, Pass)]), [(59, Pass)]);
+    }
+
+    #[test]
+    fn a_moment_before_the_last_one_counts_as_now() {
+        assert_eq!(hour(&[(120, Pass), (0, Fail)]), [(59, Fail)]);
+    }
+
+    #[test]
+    fn what_is_known_already_changes_nothing() {
+        let began = Instant::now();
+        let hour = Hour::new(began).seen(began, Warn, Some(Duration::from_millis(5))).expect("news");
+        assert!(hour.seen(began, Pass, Some(Duration::from_millis(4))).is_none());
+        let slower = hour.seen(began, Pass, Some(Duration::from_millis(6))).expect("news");
+        assert_eq!(slower.minutes.last().and_then(|minute| minute.slowest), Some(Duration::from_millis(6)));
+        assert!(slower.seen(began + Duration::from_secs(60), Warn, None).is_some(), "a minute begins");
+    }
+}
