@@ -325,6 +325,8 @@ fn whatever_a_check_says_its_readers_can_read_the_report() {
                 }
                 Dialect::Nagios => assert_eq!((text.lines().count(), text.matches('|').count()), (1, 1), "{text}"),
                 Dialect::Text => assert_eq!(text.lines().count(), 2, "{text}"),
+                // No element that its words ended, and no comment that they began.
+                Dialect::Html => assert_eq!((text.matches("</title>]]").count(), text.matches("<!--").count()), (0, 0), "{text}"),
                 _ => assert!(serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name()),
             }
             // Nothing that a terminal would obey.

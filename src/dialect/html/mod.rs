@@ -62,7 +62,7 @@ pub(super) fn page(place: &Place<'_>, fragment: &[u8], report: &Report, detail: 
             }
         }
     };
-    let mut page = page.into_string();
+    let mut page = tame(&page.into_string());
     page.push('\n');
     page.into_bytes()
 }
@@ -86,8 +86,12 @@ pub(super) fn fragment(report: &Report, detail: Detail) -> Vec<u8> {
             @if full { (footer(report)) }
         }
     };
-    // Whatever a driver put into its words, an event is told in lines.
-    fragment.into_string().replace(char::is_control, " ").into_bytes()
+    tame(&fragment.into_string()).into_bytes()
+}
+
+/// Whatever a driver put into its words: an event is told in lines, and HTML knows no control characters.
+fn tame(html: &str) -> String {
+    html.replace(char::is_control, " ")
 }
 
 /// By which name the events of a view are asked for. What begins with an underscore is nobody's name.

@@ -2,7 +2,7 @@
 
 use crate::report::{ComponentReport, Report, Status};
 use allswell_checks::contract::FailureClass;
-use jiff::{SignedDuration, Timestamp, Unit, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
 pub(super) fn clock(at: Timestamp, now: Timestamp) -> Markup {
     let (day, today) = (at.to_zoned(TimeZone::UTC).date(), now.to_zoned(TimeZone::UTC).date());
     html! {
-        time datetime=(at.round(Unit::Second).unwrap_or(at)) {
+        time datetime=(at.strftime("%FT%TZ")) {
             @if day != today { (day.strftime("%-d %b ")) }
             (at.strftime("%H:%M:%S UTC"))
         }
