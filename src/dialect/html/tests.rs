@@ -77,7 +77,7 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
     };
     vec![
         ("orders_db", observed(well("postgres", 841), &[("role", "primary".into()), ("server_version", "15.18".into())])),
-        ("cache", observed(well("redis", 232), &[("role", "master".into()), ("used_memory_bytes", 1_483_000_000_u64.into())])),
+        ("cache", observed(well("redis", 232), &[("role", "primary".into()), ("used_memory_bytes", 1_483_000_000_u64.into())])),
         ("broker", unstable),
         ("worker", observed(well("celery", 12_300), &[("workers", 4.into())])),
         ("media", well("s3", 38_400)),
