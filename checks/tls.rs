@@ -1,11 +1,6 @@
 //! TLS: rustls, trusting what the system or the check's own files say, shared by every kind that speaks it.
 
 use crate::contract::{Blocking, BoxError, Failure, FailureClass, InvalidConfig};
-#[cfg(feature = "net")]
-use crate::{
-    net::{Address, Dialer, Stream},
-    opening,
-};
 #[cfg(feature = "sql-server")]
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls::{
@@ -259,16 +254,6 @@ fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'st
 
 fn unusable(key: &'static str, cause: impl Into<BoxError>) -> Failure {
     Failure::tls(cause).saying(format!("the file of `{key}` cannot be used"))
-}
-
-/// Opens a connection, encrypted or not.
-///
-/// # Errors
-///
-/// What the resolver, the network or TLS says.
-#[cfg(feature = "net")]
-pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Stream, Failure> {
-    opening::open(dialer, address, tls).await.map(|opened| opened.stream)
 }
 
 /// Whether an error, or what caused it, comes from TLS.

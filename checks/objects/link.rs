@@ -1,14 +1,17 @@
 //! One HTTP connection, on which one request after the other is made.
 
-use super::transport::Answer;
 use crate::{
     contract::Failure,
     exchange::{alongside, failure},
     meter::{Meter, Metered},
     net::Stream,
 };
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::{
+    HeaderMap, StatusCode,
+    client::conn::http1::{self, Connection, SendRequest},
+};
 use hyper_util::rt::TokioIo;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
@@ -22,6 +25,14 @@ pub(super) struct Link {
     sender: SendRequest<HttpRequestBody>,
     driver: Option<Driver>,
     meter: Meter,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Link {

@@ -1,6 +1,6 @@
 //! What an object storage says when it says no, and what that means whoever runs it.
 
-use super::transport::Answer;
+use super::link::Answer;
 use crate::contract::{Failure, FailureClass};
 use hyper::{
     StatusCode,

@@ -1,18 +1,18 @@
 //! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
 
 use super::{
-    link::Link,
+    link::{Answer, Link},
     refusal::{Action, Refusal},
 };
 use crate::{
     contract::{Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
     net::{Address, Dialer},
-    tls::{self, Tls},
+    opening::open,
+    tls::Tls,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use hyper::{
-    HeaderMap, StatusCode, Uri,
+    Uri,
     header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT},
 };
 use object_store::{
@@ -66,14 +66,6 @@ impl Heard {
     pub(crate) fn is_about_no_object(&self, action: Action) -> bool {
         matches!(self, Self::Answer(answer) if Refusal::new(action, answer).is_about_no_object())
     }
-}
-
-/// A whole answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 impl Transport {
@@ -217,7 +209,7 @@ impl Session for Exchange<'_> {
             Some((origin, tls)) if *origin == self.origin => tls,
             _ => &self.shared.others,
         };
-        let stream = tls::open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?;
+        let stream = open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?.stream;
         Link::over(stream).await
     }
 

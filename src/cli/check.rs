@@ -1,14 +1,13 @@
 //! `allswell check`: one round, here and now.
 
-use super::{DONE, NOT_WELL, begun, builder, complain, configured, duration, print, select};
+use super::{DONE, NOT_WELL, begun, builder, by_hand, duration, print};
 use crate::{
     component::CheckName,
-    config::{LogLevel, LogSettings, Sources},
+    config::Sources,
     dialect::{Detail, Dialect, line},
     engine::Aggregator,
     registry::Registry,
     report::{ComponentReport, Report, Status},
-    telemetry,
 };
 use clap::{
     Args,
@@ -48,19 +47,10 @@ fn dialects() -> impl TypedValueParser<Value = Dialect> {
 
 impl CheckOnce {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let mut configured = match configured(sources, registry) {
-            Ok(configured) => configured,
+        let (mut configured, log) = match by_hand(sources, registry, &self.names) {
+            Ok(begun) => begun,
             Err(code) => return code,
         };
-        // The result is on standard output; only who asks by RUST_LOG gets the log as well.
-        let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
-        let guard = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
-        for warning in &configured.warnings {
-            complain(&format!("warning: {warning}"));
-        }
-        if let Err(code) = select(&mut configured, &self.names) {
-            return code;
-        }
         for component in &mut configured.components {
             component.policy.timeout = self.timeout.unwrap_or(component.policy.timeout);
         }
@@ -71,7 +61,7 @@ impl CheckOnce {
         let aggregator = builder(&configured).build();
         let report = runtime.block_on(self.show(&aggregator));
         runtime.shutdown_background();
-        drop(guard);
+        drop(log);
         match report.status {
             Status::Fail => NOT_WELL,
             Status::Warn if self.warnings_as_errors => NOT_WELL,

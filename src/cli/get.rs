@@ -7,7 +7,8 @@ use crate::{
 };
 use allswell_checks::{
     net::{Address, Dialer, Stream},
-    tls::{self, Tls},
+    opening::open,
+    tls::Tls,
 };
 use bytes::Bytes;
 use clap::Args;
@@ -102,7 +103,7 @@ async fn ask(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes)
             let plain = Dialer::default().connect(&address).await?;
             Box::new(TlsConnector::from(Arc::new(pinned::config(own)?)).connect(name, plain).await?)
         }
-        None => tls::open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?,
+        None => open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?.stream,
     };
     exchange(TokioIo::new(stream), uri).await
 }

@@ -14,18 +14,19 @@ mod validate;
 mod wait;
 
 use crate::{
-    config::{Configured, Details, Environment, ServerSettings, Sources, load, schema},
+    config::{Configured, Details, Environment, LogLevel, LogSettings, ServerSettings, Sources, load, schema},
     dialect::Detail,
     engine::{Aggregator, Builder},
     http::{Answers, Limits},
     registry::Registry,
     report::Service,
     table::suggestion_or_all,
+    telemetry,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -119,6 +120,19 @@ fn configured(sources: &Sources, registry: &Registry) -> Result<Configured, u8> 
         complain(&error.to_string());
         USAGE
     })
+}
+
+/// What a command begins with that probes by itself and tells what comes of it: the named components, and its log.
+fn by_hand(sources: &Sources, registry: &Registry, names: &[String]) -> Result<(Configured, telemetry::Log), u8> {
+    let mut configured = configured(sources, registry)?;
+    // Only who asks by RUST_LOG gets the log as well.
+    let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
+    let log = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+    for warning in &configured.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    select(&mut configured, names)?;
+    Ok((configured, log))
 }
 
 /// Keeps the components that are named, or all where none is; or complains about a name that nothing has.

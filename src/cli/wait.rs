@@ -1,24 +1,16 @@
 //! `allswell wait`: a gate before a start, for what needs its databases to be there first.
 
-use super::{DONE, NOT_WELL, USAGE, begun, builder, complain, configured, duration, select};
+use super::{DONE, NOT_WELL, USAGE, begun, builder, by_hand, complain, duration};
 use crate::{
     component::{CheckName, Component},
-    config::{LogLevel, LogSettings, Sources},
+    config::Sources,
     engine::Aggregator,
     registry::Registry,
     report::ComponentReport,
-    telemetry,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::Args;
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    io::{self, IsTerminal},
-    os::unix::process::CommandExt,
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, io, os::unix::process::CommandExt, process::Command, time::Duration};
 use tokio::{runtime, time::timeout};
 
 /// The arguments of `wait`.
@@ -44,19 +36,10 @@ const NOT_RUNNABLE: u8 = 126;
 
 impl Wait {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let mut configured = match configured(sources, registry) {
-            Ok(configured) => configured,
+        let (mut configured, log) = match by_hand(sources, registry, &self.names) {
+            Ok(begun) => begun,
             Err(code) => return code,
         };
-        // Progress is told by us; only who asks by RUST_LOG gets the log as well.
-        let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
-        let guard = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
-        for warning in &configured.warnings {
-            complain(&format!("warning: {warning}"));
-        }
-        if let Err(code) = select(&mut configured, &self.names) {
-            return code;
-        }
         if let Some(muted) =
             configured.components.iter().find(|one| !one.policy.enabled && self.names.iter().any(|name| name == one.name.as_str()))
         {
@@ -82,7 +65,7 @@ impl Wait {
         let missing: Vec<String> = awaited(&aggregator).into_keys().map(|name| name.to_string()).collect();
         drop(aggregator);
         runtime.shutdown_background();
-        drop(guard);
+        drop(log);
         if !well {
             complain(&format!("error: not well within {}: {}", TimeSpan(self.limit), missing.join(", ")));
             return NOT_WELL;
