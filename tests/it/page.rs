@@ -231,6 +231,22 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
 }
 
 #[test]
+fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
+    let (service, media, _folder) = service("");
+    eventually("a verdict", || get(service.address, "/?format=text").text.contains("pass  media").then_some(()));
+    let browser = Browser::without_scripts();
+    browser.visit(&format!("http://{}/", service.address));
+    browser.await_text("h1", "Mostly well");
+    browser.await_text("#news", "As it was");
+    browser.await_text("#c-port .reason", "connection refused");
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
+    fs::remove_dir(&media).expect("a folder");
+    browser.await_text("h1", "Not well");
+    browser.await_text("#c-media .reason", "unhealthy");
+    assert_eq!(browser.text("#news"), "As it was", "no script has said that it is live");
+}
+
+#[test]
 fn what_was_stays_through_a_reload() {
     let (service, media, _folder) = service("");
     let page = |what: &str, part: &str| {

@@ -18,6 +18,15 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn open() -> Self {
+        Self::preferring(&json!({}))
+    }
+
+    /// One that runs no script of a page.
+    pub(crate) fn without_scripts() -> Self {
+        Self::preferring(&json!({ "profile.managed_default_content_settings.javascript": 2 }))
+    }
+
+    fn preferring(preferences: &Value) -> Self {
         let driver = Server::launch(
             folder(),
             free_port(),
@@ -30,7 +39,7 @@ impl Browser {
         );
         let profile = format!("--user-data-dir={}", driver.directory.path().join("profile").display());
         let arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server", &profile];
-        let options = json!({ "binary": "/usr/bin/chromium", "args": arguments });
+        let options = json!({ "binary": "/usr/bin/chromium", "args": arguments, "prefs": preferences });
         let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let mut browser = Self { driver, session: String::new() };
         let answer = browser.order("POST", "", &json!({ "capabilities": { "alwaysMatch": wanted } }));
