@@ -251,9 +251,9 @@ impl Aggregator {
         if self.0.drain.set(drainer, wanted) {
             self.0.pulse.standing.note_drain(Timestamp::now());
             if wanted {
-                tracing::info!(by = ?drainer, "draining: no more traffic is wanted");
+                tracing::info!(by = drainer.as_str(), "draining: no more traffic is wanted");
             } else {
-                tracing::info!(by = ?drainer, "drained no longer: traffic is wanted again");
+                tracing::info!(by = drainer.as_str(), "drained no longer: traffic is wanted again");
             }
             self.0.pulse.bump();
         }

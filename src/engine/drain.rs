@@ -15,6 +15,19 @@ pub(crate) enum Drainer {
     End = 4,
 }
 
+impl Drainer {
+    /// In the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "request",
+            #[cfg(feature = "cli")]
+            Self::File => "file",
+            #[cfg(feature = "cli")]
+            Self::End => "end",
+        }
+    }
+}
+
 /// The wishes of all.
 #[derive(Debug, Default)]
 pub(crate) struct Drain(AtomicU8);

@@ -33,7 +33,7 @@ fn a_file_drains_while_it_exists() {
     service.await_report("/readyz", "it takes traffic again", |response| response.status == 200);
     fs::write(&file, "").expect("a file");
     service.await_report("/readyz", "it drains again", |response| response.status == 500);
-    let lines = || service.events().iter().filter(|event| event["by"] == "File").count();
+    let lines = || service.events().iter().filter(|event| event["by"] == "file").count();
     eventually("one line a transition", || (lines() == 3).then_some(()));
 }
 
