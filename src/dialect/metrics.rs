@@ -16,8 +16,8 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Every format; the one for who does not choose is last.
-    pub(crate) const ALL: [Self; 2] = [Self::OpenMetrics, Self::Prometheus];
+    /// Every format; first the one for who does not choose: every collector reads it.
+    pub(crate) const ALL: [Self; 2] = [Self::Prometheus, Self::OpenMetrics];
 
     pub(crate) const fn media_type(self) -> &'static str {
         match self {

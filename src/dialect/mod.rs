@@ -167,6 +167,16 @@ impl Dialect {
     }
 }
 
+/// The status page as it is read at a place.
+pub(crate) fn page(place: &html::Place<'_>, report: &Report, detail: Detail) -> bytes::Bytes {
+    html::page(place, &fragment(report, detail), report, detail).into()
+}
+
+/// What changes of the status page; made at most once per report.
+pub(crate) fn fragment(report: &Report, detail: Detail) -> bytes::Bytes {
+    Dialect::Html.rendered(report, detail)
+}
+
 /// Two-space indented, with a newline at the end.
 fn pretty(document: &impl Serialize, status: Status) -> Vec<u8> {
     // Maps with text keys and plain values always serialise; should they ever not, a short answer is better than none.
@@ -193,12 +203,3 @@ fn failed(failure: &FailureReport, detail: Detail) -> String {
 
 #[cfg(test)]
 mod tests;
-/// The status page as it is read at a place.
-pub(crate) fn page(place: &html::Place<'_>, report: &Report, detail: Detail) -> bytes::Bytes {
-    html::page(place, &fragment(report, detail), report, detail).into()
-}
-
-/// What changes of the status page; made at most once per report.
-pub(crate) fn fragment(report: &Report, detail: Detail) -> bytes::Bytes {
-    Dialect::Html.rendered(report, detail)
-}

@@ -1,6 +1,6 @@
 //! The status page: its headers, its style and script, and the events by which it is live.
 
-use super::answer::{Answers, READING, answer, lasting, not_allowed, problem};
+use super::answer::{Answers, READING, answer, lasting, may_be_read, not_allowed, problem};
 use crate::{
     dialect::{self, Detail, Dialect, html},
     engine::Aggregator,
@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     http::{
         HeaderName, HeaderValue, Method, Response, StatusCode,
-        header::{ALLOW, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
         request::Parts,
     },
 };
@@ -56,7 +56,7 @@ pub(super) fn page(code: StatusCode, view: &View, report: &Report, detail: Detai
 pub(super) fn asset(method: &Method, content_type: &'static str, content: &'static str, whole: Status) -> Response<Body> {
     match *method {
         Method::GET | Method::HEAD => guarded(answer(StatusCode::OK, whole, content_type, Bytes::from_static(content.as_bytes()))),
-        Method::OPTIONS => options(whole),
+        Method::OPTIONS => may_be_read(StatusCode::OK, whole),
         _ => not_allowed(READING, "this path can only be read", whole),
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn events(aggregator: &Aggregator, answers: &Answers, request: &Parts
     let whole = aggregator.report().status;
     match request.method {
         Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return options(whole),
+        Method::OPTIONS => return may_be_read(StatusCode::OK, whole),
         _ => return not_allowed(READING, "this path can only be read", whole),
     }
     let query = request.uri.query().unwrap_or_default();
@@ -80,12 +80,6 @@ pub(super) fn events(aggregator: &Aggregator, answers: &Answers, request: &Parts
     let mut response = guarded(lasting(StatusCode::OK, whole, "text/event-stream", body));
     // nginx would keep events until it has a bufferful.
     response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    response
-}
-
-fn options(whole: Status) -> Response<Body> {
-    let mut response = answer(StatusCode::OK, whole, "text/plain; charset=utf-8", Bytes::new());
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
     response
 }
 

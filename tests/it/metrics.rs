@@ -82,7 +82,9 @@ fn both_formats_are_read_by_their_parsers_and_say_the_same() {
     let (new, old) = (scrape(prometheus_2), service.get("/metrics"));
     assert_eq!(new.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     assert_eq!(old.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    assert_eq!(scrape("text/plain;version=0.0.4").header("content-type"), old.header("content-type"));
+    for no_choice in ["*/*", "text/plain;version=0.0.4"] {
+        assert_eq!(scrape(no_choice).header("content-type"), old.header("content-type"));
+    }
     assert_eq!(service.get("/metrics/?format=openmetrics").header("content-type"), new.header("content-type"));
     let (new, old) = (parsed(&new), parsed(&old));
     assert_eq!((&new.0["parser"], &old.0["parser"]), (&json!("prometheus_client.openmetrics.parser"), &json!("prometheus_client.parser")));

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 /// The height of the picture; a minute is four wide, and one of it is empty.
 const HEIGHT: u32 = 24;
 
-/// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is higher, and a failure as high as
-/// the picture: colour is not needed to tell them apart.
+/// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is
+/// higher, and a failure as high as the picture: colour is not needed to tell them apart.
 pub(super) fn picture(hour: &[Minute]) -> Markup {
     let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(|minute| minute.slowest).max();
     let height = |minute: &Minute| match minute.worst {
