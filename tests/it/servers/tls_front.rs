@@ -7,7 +7,11 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use std::{net::TcpListener, sync::Arc, thread};
-use tokio::{io::copy_bidirectional, net::TcpStream, runtime::Builder};
+use tokio::{
+    io::{AsyncWriteExt, copy, copy_bidirectional, sink},
+    net::TcpStream,
+    runtime::Builder,
+};
 use tokio_rustls::TlsAcceptor;
 
 /// A port on which TLS is spoken, and behind which is a plain port; it lives as long as the test process.
@@ -37,7 +41,15 @@ fn serve(upstream: u16, certificates: &Certificates, builder: rustls::ConfigBuil
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    let Ok(mut client) = acceptor.accept(client).await else { return };
+                    let mut client = match acceptor.accept(client).into_fallible().await {
+                        Ok(client) => client,
+                        Err((_, mut refused)) => {
+                            // Who closes while there is something to read resets the connection, and takes back what the alert said.
+                            let _ = refused.shutdown().await;
+                            let _ = copy(&mut refused, &mut sink()).await;
+                            return;
+                        }
+                    };
                     let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                 });
