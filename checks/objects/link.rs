@@ -50,10 +50,42 @@ impl Link {
 
     async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<Answer> {
         self.meter.refill(ANSWER);
-        alongside(&mut self.driver, self.sender.ready()).await?;
+        // Before anything else: what ends a connection for which nobody waits, such as an alert of TLS, is told to nobody.
         let response = alongside(&mut self.driver, self.sender.send_request(request)).await?;
         let (head, body) = response.into_parts();
         let body = alongside(&mut self.driver, body.collect()).await?.to_bytes();
+        // Ready for the next; or it was the last, which that one is told.
+        let _ = alongside(&mut self.driver, self.sender.ready()).await;
         Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+    use tokio::io::{AsyncRead, ReadBuf, join, sink};
+
+    /// A server that has refused our handshake before we ask: with TLS 1.3 ours is done before it has seen our certificate.
+    struct Refused;
+
+    impl AsyncRead for Refused {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ended_the_connection_is_told_to_who_asks_next() {
+        let mut link = Link::over(Box::new(join(Refused, sink()))).await.expect("a link");
+        let request = hyper::Request::get("/media").body(HttpRequestBody::empty()).expect("a request");
+        let failure = link.ask(request).await.expect_err("it was refused");
+        assert_eq!((failure.class().as_str(), failure.message()), ("tls", "the server wants a certificate of ours"));
     }
 }

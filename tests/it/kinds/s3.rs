@@ -286,6 +286,7 @@ fn certificates_are_verified() {
         Case::new("unknown CA", to("localhost", front, ""), "tls", "the certificate's issuer is not trusted here"),
         Case::new("another name", to("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
         Case::new("expired", to("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
+        Case::new("no certificate", to("localhost", known, &trusting(&good)), "tls", "the server wants a certificate of ours"),
         Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file of `tls.ca_file` cannot be used"),
     ]);
     Probed::new(&to("localhost", front, &trusting(&good))).pass();
