@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
-pub(crate) async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
+pub async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
         // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
@@ -26,7 +26,8 @@ pub(crate) async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work
 }
 
 /// What hyper's errors mean.
-pub(crate) fn failure(error: hyper::Error) -> Failure {
+#[must_use]
+pub fn failure(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) {
         return tls::failure(error);
     }

@@ -18,10 +18,10 @@ mod amqp;
 mod aws_profile;
 #[cfg(feature = "endpoint")]
 mod endpoint;
-#[cfg(any(feature = "http", feature = "objects"))]
-mod exchange;
-#[cfg(any(feature = "amqp", feature = "http", feature = "memcached", feature = "objects", feature = "resp"))]
-mod meter;
+#[cfg(feature = "exchange")]
+pub mod exchange;
+#[cfg(any(feature = "amqp", feature = "exchange", feature = "memcached", feature = "resp"))]
+pub mod meter;
 #[cfg(feature = "sql-server")]
 mod migrations;
 #[cfg(feature = "net")]
@@ -36,6 +36,8 @@ mod resp;
 mod sql;
 #[cfg(feature = "sql-server")]
 mod sql_server;
+#[cfg(feature = "exchange")]
+pub mod symptom;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -23,7 +23,7 @@ const BEGINNING: usize = 4096;
 
 /// How much may still be read, and how the peer began.
 #[derive(Clone)]
-pub(crate) struct Meter(Arc<State>);
+pub struct Meter(Arc<State>);
 
 struct State {
     left: AtomicUsize,
@@ -31,11 +31,14 @@ struct State {
 }
 
 impl Meter {
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// One that lets so many bytes through.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
         Self(Arc::new(State { left: bytes.into(), beginning: Mutex::default() }))
     }
 
-    pub(crate) fn refill(&self, bytes: usize) {
+    /// Lets so many bytes through from now on.
+    pub fn refill(&self, bytes: usize) {
         self.0.left.store(bytes, Relaxed);
     }
 
@@ -52,7 +55,8 @@ impl Meter {
 
     /// What the driver's failure means, by how the peer began: an end after a first word is no answer's absence, and an alert of TLS is no
     /// nonsense.
-    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
         // <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>: the type `alert`, and a version that has begun with 3 since 1996.
         const ALERT: &[u8] = &[21, 3];
         let beginning = self.beginning();
@@ -71,13 +75,15 @@ impl Meter {
 }
 
 /// A stream with a meter. It may read one buffer more than the meter has left.
-pub(crate) struct Metered {
+pub struct Metered {
     stream: Stream,
     meter: Meter,
 }
 
 impl Metered {
-    pub(crate) const fn new(stream: Stream, meter: Meter) -> Self {
+    /// A stream of which no more is read than the meter lets through.
+    #[must_use]
+    pub const fn new(stream: Stream, meter: Meter) -> Self {
         Self { stream, meter }
     }
 }

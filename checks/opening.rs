@@ -66,7 +66,8 @@ pub struct Expiry(UnixTime);
 
 impl Expiry {
     /// Asks the verifier, as of the end of time: it says since when the certificate has been expired, and says it before anything else.
-    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = ParsedCertificate::try_from(certificate).ok()?;
         let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
         match verify_server_cert_signed_by_trust_anchor(&certificate, &RootCertStore::empty(), &[], end_of_time, &[]) {

@@ -113,6 +113,15 @@ impl System {
     }
 }
 
+/// Whom this machine trusts.
+///
+/// # Errors
+///
+/// [`FailureClass::Tls`] when that is nobody.
+pub async fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
+    SYSTEM.trusted().await.map(|trusted| trusted.roots)
+}
+
 fn read_system() -> Result<Trusted, Failure> {
     let certificates = rustls_native_certs::load_native_certs().certs;
     #[cfg(feature = "sql-server")]
@@ -279,12 +288,13 @@ fn said_by_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error
 }
 
 /// An input or output error of a connection that may be encrypted.
-pub(crate) fn io_failure(error: io::Error) -> Failure {
+#[must_use]
+pub fn io_failure(error: io::Error) -> Failure {
     if is_tls(&error) { failure(error) } else { Failure::network(error) }
 }
 
 /// An error that [`is_tls`], however deep: the sentence says what is wrong with whose certificate.
-pub(crate) fn failure(error: impl Into<BoxError>) -> Failure {
+pub fn failure(error: impl Into<BoxError>) -> Failure {
     use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     let error = error.into();
     let message = match said_by_tls(&*error) {

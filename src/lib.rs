@@ -25,6 +25,7 @@
 //! * [`report`]: the verdict. Imports neither HTTP nor time.
 //! * [`dialect`]: wire formats, pure functions of a report.
 //! * [`http`]: routes, status codes, and the listener.
+//! * [`prober`]: who polls us, in which manner, and what they make of an answer; [`doctor`]: polls any endpoint in each of these manners.
 //! * [`cli`]: one file per command; [`telemetry`]: the log.
 //!
 //! # In an application of your own
@@ -61,8 +62,11 @@ pub mod component;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod dialect;
+#[cfg(feature = "cli")]
+pub mod doctor;
 pub mod engine;
 pub mod http;
+pub mod prober;
 #[cfg(feature = "config")]
 pub mod reference;
 #[cfg(feature = "config")]
@@ -72,6 +76,8 @@ pub mod report;
 mod table;
 #[cfg(feature = "cli")]
 pub mod telemetry;
+#[cfg(feature = "cli")]
+mod verifier;
 
 pub use allswell_checks::contract::{Check, Failure, FailureClass, Observation};
 pub use async_trait::async_trait;

@@ -1,14 +1,16 @@
 //! What an answer of the wrong status means: the mistakes that are made behind load balancers, told with what to do about them.
 
 use super::request::Ask;
-use crate::contract::prelude::*;
+use crate::{
+    contract::prelude::*,
+    symptom::{is_address, names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
+};
 use hyper::{HeaderMap, StatusCode, header::LOCATION};
-use std::{fmt::Write as _, net::IpAddr};
-use url::Url;
+use std::fmt::Write as _;
 
 /// The failure for a status that is not expected.
 pub(super) fn unexpected(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-    if status == StatusCode::BAD_REQUEST && !ask.place.encrypted && says(body, &SPOKEN_TO_WITHOUT_TLS) {
+    if status == StatusCode::BAD_REQUEST && !ask.place.encrypted && wants_tls(body) {
         return Failure::new(FailureClass::Protocol, "the port speaks TLS, and was spoken to without");
     }
     let message = django(ask, status, headers, body).map_or_else(|| answered(status), str::to_owned);
@@ -18,26 +20,14 @@ pub(super) fn unexpected(ask: &Ask, status: StatusCode, headers: &HeaderMap, bod
     }
 }
 
-/// How nginx, Apache httpd and Go's net/http say it: they answer without TLS.
-const SPOKEN_TO_WITHOUT_TLS: [&str; 3] = [
-    "The plain HTTP request was sent to HTTPS port",
-    "speaking plain HTTP to an SSL-enabled server port",
-    "Client sent an HTTP request to an HTTPS server",
-];
-
-fn says(body: &[u8], any_of: &[&str]) -> bool {
-    let body = String::from_utf8_lossy(body).to_ascii_lowercase();
-    any_of.iter().any(|words| body.contains(&words.to_ascii_lowercase()))
-}
-
 /// What a Django app behind a load balancer does wrong, or is asked wrongly.
 fn django(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
     match status {
         // The page names the setting only where DEBUG is on.
-        StatusCode::BAD_REQUEST if is_address(ask.url.host_str()?) || says(body, &["ALLOWED_HOSTS"]) => {
+        StatusCode::BAD_REQUEST if is_address(ask.url.host_str()?) || names_allowed_hosts(body) => {
             Some("the app rejects this Host: add it to ALLOWED_HOSTS or set `host`")
         }
-        StatusCode::FORBIDDEN if says(body, &["csrf"]) => {
+        StatusCode::FORBIDDEN if protects_from_csrf(body) => {
             Some("the app's CSRF protection refuses the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
         }
         _ if status.is_redirection() && wants_https(ask, headers) => Some(if ask.says_https() {
@@ -49,15 +39,10 @@ fn django(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Op
     }
 }
 
-/// Also the name that every machine gives itself: nobody's users call an app by it.
-fn is_address(host: &str) -> bool {
-    host == "localhost" || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
-}
-
 /// Whether the answer to a request without TLS is the same path with it.
 fn wants_https(ask: &Ask, headers: &HeaderMap) -> bool {
-    let location = headers.get(LOCATION).and_then(|location| Url::parse(location.to_str().ok()?).ok());
-    !ask.place.encrypted && location.is_some_and(|location| location.scheme() == "https" && location.path() == ask.url.path())
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+    !ask.place.encrypted && location.is_some_and(|location| redirects_to_https(ask.url.path(), location))
 }
 
 fn answered(status: StatusCode) -> String {

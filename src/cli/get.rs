@@ -2,7 +2,7 @@
 
 use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print};
 use crate::{
-    config::{Sources, TlsSettings},
+    config::{ServerSettings, Sources, TlsSettings},
     registry::Registry,
 };
 use allswell_checks::{
@@ -47,8 +47,7 @@ impl Get {
             None => match configured(sources, registry) {
                 Ok(configured) => {
                     let server = configured.settings.server;
-                    let scheme = if server.tls.is_some() { "https" } else { "http" };
-                    (format!("{scheme}://{}/health", reachable(&server.listen)), server.tls)
+                    (own_health(&server), server.tls)
                 }
                 Err(code) => return code,
             },
@@ -79,6 +78,12 @@ impl Get {
         }
         NOT_WELL
     }
+}
+
+/// The whole report of the service of this configuration, asked from this machine.
+pub(super) fn own_health(server: &ServerSettings) -> String {
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}/health", reachable(&server.listen))
 }
 
 /// Where a listener can be reached from this machine: one that listens everywhere listens on loopback, too.

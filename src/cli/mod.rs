@@ -2,6 +2,7 @@
 
 mod certificate;
 mod check;
+mod doctor;
 mod drain;
 mod get;
 mod init;
@@ -54,6 +55,8 @@ enum Command {
     Check(check::CheckOnce),
     /// Ask a running allswell: for HEALTHCHECK in images without curl
     Get(get::Get),
+    /// Poll an endpoint as load balancers do, and say what each would conclude, and why
+    Doctor(doctor::Doctor),
     /// Wait until all is well, then end or become another command
     Wait(wait::Wait),
     /// Print a commented configuration made of what is found in the environment
@@ -96,6 +99,7 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
+        Command::Doctor(doctor) => doctor.run(&sources, &registry),
         Command::Wait(wait) => wait.run(&sources, &registry),
         Command::Init(init) => init.run(&sources, &registry),
         Command::Validate(validate) => validate.run(sources, &registry),

@@ -1,0 +1,165 @@
+//! What each client makes of an answer, in the words in which it is told by that client.
+
+use super::{
+    Client,
+    poll::{Poll, Polled, Step},
+};
+use crate::prober::{Prober, Redirects};
+use allswell_checks::contract::FailureClass;
+use hyper::StatusCode;
+
+/// A poll, what came of it, and what the client makes of that.
+pub struct Seen {
+    /// Who polled.
+    pub client: Client,
+    pub(super) poll: Poll,
+    pub(super) polled: Polled,
+    /// Whether it sends traffic.
+    pub content: bool,
+    /// What it says, where an operator looks.
+    pub says: String,
+}
+
+/// Envoy takes this header, of whatever value, for a failure: <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>.
+const ENVOY_FAILS: &str = "x-envoy-immediate-health-check-fail";
+
+impl Seen {
+    pub(super) fn new(client: Client, poll: Poll, polled: Polled) -> Self {
+        let framed = !client.manner.framed || polled.answer.as_ref().is_none_or(|answer| answer.framed);
+        let told_to_fail = client.prober == Prober::Envoy && envoy_fails(&polled);
+        let content = polled.is_good(&client.manner) && framed && !told_to_fail;
+        let says = says(client.prober, &poll, &polled, content, framed);
+        Self { client, poll, polled, content, says }
+    }
+
+    /// What was sent, in a few words.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        let method = self.client.manner.method;
+        match self.host() {
+            Some(host) => format!("{method}, Host {host}"),
+            None => format!("{method}, HTTP/1.0 without a Host"),
+        }
+    }
+
+    /// The path that was asked for, where the client has one of its own.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.poll.url.path()
+    }
+
+    /// The `Host` that was sent.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.poll.host.as_ref().and_then(|host| host.to_str().ok())
+    }
+
+    /// What came back, in a few words: the way over redirects, and the last answer or what kept it from coming.
+    #[must_use]
+    pub fn got(&self) -> String {
+        let hop = |(status, to): (u16, String)| format!("{status} to {to}, ");
+        let end = match (&self.polled.trouble, &self.polled.answer) {
+            (None, Some(answer)) => {
+                let to = answer.location().map_or_else(String::new, |location| format!(" to {}", shown(location)));
+                format!("{}{to}", answered(answer.status))
+            }
+            (Some(trouble), Some(answer)) if self.polled.step == Step::Body => {
+                format!("{}, but {}", answered(answer.status), trouble.message())
+            }
+            (Some(trouble), _) => trouble.message().to_owned(),
+            (None, None) => "nothing".to_owned(),
+        };
+        self.followed().map(hop).chain([end]).collect()
+    }
+
+    /// The status of the last answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.polled.answer.as_ref().map(|answer| answer.status.as_u16())
+    }
+
+    /// How long it took, in milliseconds.
+    #[must_use]
+    pub fn took_ms(&self) -> f64 {
+        allswell_checks::contract::milliseconds(self.polled.took)
+    }
+
+    /// Where it was redirected to, and followed.
+    pub fn followed(&self) -> impl Iterator<Item = (u16, String)> {
+        self.polled.hops.iter().map(|hop| (hop.status.as_u16(), shown(hop.to.as_str())))
+    }
+}
+
+pub(super) fn envoy_fails(polled: &Polled) -> bool {
+    polled.answer.as_ref().is_some_and(|answer| answer.headers.contains_key(ENVOY_FAILS))
+}
+
+/// A status and its name.
+pub(super) fn answered(status: StatusCode) -> String {
+    status.canonical_reason().map_or_else(|| status.as_str().to_owned(), |reason| format!("{} {reason}", status.as_str()))
+}
+
+/// Somebody else's text, on one line and short.
+pub(super) fn shown(text: &str) -> String {
+    const LENGTH: usize = 120;
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LENGTH).collect();
+    if text.chars().nth(LENGTH).is_some() { clean + "…" } else { clean }
+}
+
+fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
+    let status = polled.status();
+    let code = status.map_or(0, |status| status.as_u16());
+    let timed_out = polled.trouble.as_ref().is_some_and(|trouble| trouble.class() == FailureClass::Timeout);
+    let trouble = polled.trouble.as_ref().map_or("", |trouble| trouble.message());
+    match (prober, status, content) {
+        (Prober::Alb | Prober::Nlb | Prober::Envoy, _, true) => "healthy".to_owned(),
+        (Prober::Alb | Prober::Nlb, Some(_), false) => {
+            format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")
+        }
+        (Prober::Alb | Prober::Nlb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
+        (Prober::Alb | Prober::Nlb, None, _) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
+        (Prober::ClassicElb, _, true) => "InService".to_owned(),
+        (Prober::ClassicElb, Some(status), _) if !framed && poll.manner.success.contain(status.as_u16()) => {
+            "OutOfService: the body has no Content-Length and is not chunked".to_owned()
+        }
+        (Prober::ClassicElb, ..) => {
+            "OutOfService: Instance has failed at least the UnhealthyThreshold number of health checks consecutively.".to_owned()
+        }
+        (Prober::Route53, Some(status), _) => {
+            format!("{}: HTTP Status Code {}", if content { "Success" } else { "Failure" }, answered(status))
+        }
+        (Prober::Route53, None, _) => format!("Failure: {trouble}"),
+        (Prober::Kubelet, Some(status), true) if status.is_redirection() && poll.manner.redirects == Redirects::WithinHost => {
+            "success, with ProbeWarning: Probe terminated redirects".to_owned()
+        }
+        (Prober::Kubelet, _, true) => "success".to_owned(),
+        (Prober::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
+        (Prober::Kubelet, None, _) if timed_out => {
+            format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", shown(poll.url.as_str()))
+        }
+        (Prober::Kubelet, None, _) => format!("Get \"{}\": {trouble}", shown(poll.url.as_str())),
+        (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
+        (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
+        (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
+        (Prober::Envoy, Some(_), false) => {
+            "/failed_active_hc, at once: the threshold does not count for a status that is not expected".to_owned()
+        }
+        (Prober::Envoy, None, _) => "/failed_active_hc, once unhealthy_threshold polls in a row ended so".to_owned(),
+        (Prober::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
+        (Prober::Consul, _, true) => "passing".to_owned(),
+        (Prober::Consul, Some(status), false) => format!("critical: HTTP GET {}: {}", shown(poll.url.as_str()), answered(status)),
+        (Prober::Consul, None, _) => format!("critical: Get \"{}\": {trouble}", shown(poll.url.as_str())),
+    }
+}
+
+/// The words of its statistics page: <https://docs.haproxy.org/2.6/management.html#9.1>, field `check_status`.
+fn haproxy(polled: &Polled, timed_out: bool) -> &'static str {
+    match (polled.step, timed_out) {
+        (Step::Connect, true) => "L4TOUT: Layer4 timeout",
+        (Step::Connect, false) => "L4CON: Layer4 connection problem",
+        (Step::Handshake, true) => "L6TOUT: Layer6 timeout",
+        (Step::Handshake, false) => "L6RSP: Layer6 invalid response",
+        (_, true) => "L7TOUT: Layer7 timeout",
+        (_, false) => "L7RSP: Layer7 invalid response",
+    }
+}

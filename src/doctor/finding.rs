@@ -1,0 +1,157 @@
+//! Findings: what is wrong, how that is known, and what to change.
+
+use super::{
+    Target,
+    cause::{Cause, Redirect, Trials, answers_any_path, cause, is_login},
+    conclude::Seen,
+    mend::{Parts, connection, redirect, refusal},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Something to change, or to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// A word for scripts.
+    pub code: &'static str,
+    /// Whether it keeps a client from being content; if not, it is a caution: a client is content that should not be, or may not stay so.
+    pub failing: bool,
+    /// Whom it concerns.
+    pub clients: Vec<String>,
+    /// What is wrong, in a sentence.
+    pub title: String,
+    /// How that is known.
+    pub evidence: String,
+    /// What to change; any one of them helps, the best first.
+    pub mend: Vec<String>,
+}
+
+/// Days that a certificate should last.
+const SOON: i64 = 21;
+
+/// Finds out why clients are not content, and what makes others content that should not be.
+pub async fn find(target: &Target, seen: &[Seen]) -> Vec<Finding> {
+    let mut trials = Trials::new(target);
+    let mut causes: BTreeMap<Cause, Vec<&Seen>> = BTreeMap::new();
+    for one in seen.iter().filter(|one| !one.content) {
+        causes.entry(cause(one, &mut trials).await).or_default().push(one);
+    }
+    let mut found: Vec<Finding> = causes.iter().map(|(cause, concerned)| finding(target, cause, concerned, seen)).collect();
+    let ignores_proxy: Vec<_> =
+        causes.iter().filter(|(cause, _)| matches!(cause, Cause::Redirect(Redirect::Https { believes_proxy: Some(false) }))).collect();
+    if let Some((_, concerned)) = ignores_proxy.first() {
+        found.push(ends_in_a_loop(concerned));
+    }
+    found.extend(taken_for_good(target, seen));
+    if let Some(one) = seen.iter().find(|one| one.content && one.polled.hops.is_empty() && one.status() == Some(200))
+        && answers_any_path(one, &mut trials).await
+    {
+        found.push(any_path(seen));
+    }
+    found.extend(certificate(target, seen));
+    found
+}
+
+fn labels<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Vec<String> {
+    seen.into_iter().map(|one| one.client.label.clone()).collect()
+}
+
+fn finding(target: &Target, cause: &Cause, concerned: &[&Seen], all: &[Seen]) -> Finding {
+    let first = concerned[0];
+    let Parts { code, title, evidence, mend } = match cause {
+        Cause::Connection(cause) => connection(cause, target, first, all),
+        Cause::Redirect(cause) => redirect(cause, first),
+        Cause::Refusal(cause) => refusal(cause, first),
+    };
+    Finding { code, failing: true, clients: labels(concerned.iter().copied()), title, evidence, mend }
+}
+
+fn ends_in_a_loop(concerned: &[&Seen]) -> Finding {
+    Finding {
+        code: "forwarded_proto_ignored",
+        failing: false,
+        clients: labels(concerned.iter().copied()),
+        title: "Behind a balancer that ends TLS, users would be redirected for ever".to_owned(),
+        evidence: "a request with `X-Forwarded-Proto: https`, as a balancer forwards it, is redirected to HTTPS again".to_owned(),
+        mend: vec![
+            "Django: SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), where only the balancer can reach the app."
+                .to_owned(),
+            "nginx: redirect `if ($http_x_forwarded_proto = http)`. Apache: `RewriteCond %{HTTP:X-Forwarded-Proto} =http`.".to_owned(),
+        ],
+    }
+}
+
+/// Those who take a redirect for a good answer, or land on a page for logging in.
+fn taken_for_good(target: &Target, seen: &[Seen]) -> Vec<Finding> {
+    let mut logins = Vec::new();
+    let mut redirects = Vec::new();
+    for one in seen.iter().filter(|one| one.content) {
+        let led = one.polled.answer.as_ref().and_then(|answer| answer.location()).and_then(|to| one.poll.url.join(to).ok());
+        let landed = one.polled.hops.last().map(|hop| &hop.to);
+        if led.as_ref().or(landed).is_some_and(is_login) {
+            logins.push(one);
+        } else if led.is_some() {
+            redirects.push(one);
+        }
+    }
+    let path = target.url.path();
+    let caution = |code, concerned: &[&Seen], title: &str, mend| {
+        let first = concerned.first()?;
+        let evidence = format!("{} got: {}", first.client.label, first.got());
+        Some(Finding { code, failing: false, clients: labels(concerned.iter().copied()), title: title.to_owned(), evidence, mend })
+    };
+    let login = caution(
+        "login_taken_for_good",
+        &logins,
+        "A page for logging in is taken for a good answer: it says nothing of the app",
+        vec![format!("Let `{path}` be seen without logging in, and answer it with 200 or 500.")],
+    );
+    let redirect = caution(
+        "redirect_taken_for_good",
+        &redirects,
+        "A redirect is taken for a good answer: it says nothing of what it leads to",
+        vec![
+            format!("Answer `{path}` itself with 200 or 500."),
+            "Narrow the success codes to 200, where the client has a list of them.".to_owned(),
+        ],
+    );
+    login.into_iter().chain(redirect).collect()
+}
+
+fn any_path(seen: &[Seen]) -> Finding {
+    Finding {
+        code: "any_path",
+        failing: false,
+        clients: labels(seen.iter().filter(|one| one.content)),
+        title: "Every path is answered as if it were the right one: such an answer says nothing".to_owned(),
+        evidence: "a path that nobody has, /allswell-doctor-…, is answered as good".to_owned(),
+        mend: vec![
+            "Poll a path that looks at what the app needs; single-page apps and default pages answer 200 to anything.".to_owned(),
+            "nginx: `try_files $uri /index.html` also answers health checks of an app that is gone: proxy the health path to the app."
+                .to_owned(),
+        ],
+    }
+}
+
+/// What most clients do not look at, and those who look will not believe, now or soon.
+fn certificate(target: &Target, seen: &[Seen]) -> Option<Finding> {
+    let shown: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some()).collect();
+    let certificate = shown.first()?.polled.certificate.as_ref()?;
+    let expires = certificate.days_left.filter(|days| (0..=SOON).contains(days));
+    let evidence = match (&certificate.trouble, expires) {
+        (Some(trouble), _) => trouble.clone(),
+        (None, Some(days)) => format!("it expires in {days} days"),
+        (None, None) => return None,
+    };
+    Some(Finding {
+        code: "certificate_unverified",
+        failing: false,
+        clients: labels(shown.iter().copied()),
+        title: "The certificate would not be believed by who verifies it, now or soon; these clients do not verify it".to_owned(),
+        evidence,
+        mend: vec![format!(
+            "Renew it, for `{}`: users' browsers, Consul and HAProxy with `verify required` look at it.",
+            target.url.host_str().unwrap_or_default()
+        )],
+    })
+}

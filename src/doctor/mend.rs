@@ -1,0 +1,288 @@
+//! What each cause is called, how it is known, and what to change.
+
+use super::{
+    Target,
+    cause::{Connection, Redirect, Refusal},
+    conclude::{Seen, shown},
+};
+use crate::prober::{Host, Prober};
+use allswell_checks::contract::TimeSpan;
+use hyper::header::ALLOW;
+
+/// A finding without those whom it concerns.
+pub(super) struct Parts {
+    pub(super) code: &'static str,
+    pub(super) title: String,
+    pub(super) evidence: String,
+    pub(super) mend: Vec<String>,
+}
+
+fn parts<M: Into<String>>(
+    code: &'static str,
+    title: impl Into<String>,
+    evidence: impl Into<String>,
+    mend: impl IntoIterator<Item = M>,
+) -> Parts {
+    Parts { code, title: title.into(), evidence: evidence.into(), mend: mend.into_iter().map(Into::into).collect() }
+}
+
+/// What helps whatever the app does.
+const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port, where any Host is answered and nobody is redirected.";
+
+/// Who got what.
+fn got(first: &Seen) -> String {
+    format!("{} got: {}", first.client.label, first.got())
+}
+
+pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all: &[Seen]) -> Parts {
+    let (address, host) = (target.address, target.url.host_str().unwrap_or_default());
+    match cause {
+        Connection::Unreachable(why) => parts(
+            "unreachable",
+            format!("Nobody takes a connection at {address}"),
+            why,
+            [
+                "Start the server. One that listens on 127.0.0.1 alone is not reached by a load balancer: let it listen on 0.0.0.0.",
+                "If it runs, ask it at the port on which it listens.",
+            ],
+        ),
+        Connection::Swallowed => parts(
+            "packets_dropped",
+            format!("Nobody answers at {address}: packets are dropped on the way"),
+            got(first),
+            [
+                "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
+              ACLs and the host's firewall.",
+            ],
+        ),
+        Connection::HungUp => parts(
+            "hangs_up",
+            "The server closes the connection and says nothing",
+            got(first),
+            ["Look into its log for this moment. Servers that want the PROXY protocol, or are out of workers, hang up like this."],
+        ),
+        Connection::Handshake(why) => parts(
+            "tls_handshake",
+            "The TLS handshake fails",
+            why,
+            [
+                "Offer TLS 1.2 with an ECDHE AES-GCM suite, want no certificate of the client's, and have a default certificate: most clients \
+              send no server name.",
+            ],
+        ),
+        Connection::OnlyTls13 => parts(
+            "tls13_only",
+            "The server speaks TLS 1.3 alone, and the balancer's health checks speak 1.2",
+            "the handshake fails with TLS 1.2 and succeeds with 1.3",
+            ["Allow TLS 1.2 beside 1.3.", "ALB: give its HTTPS listener a security policy with TLS 1.3; its health checks speak it then."],
+        ),
+        Connection::Certificate(why) => parts(
+            "certificate",
+            "Who verifies the certificate does not believe it",
+            why,
+            [
+                &*format!("Have a certificate issued for `{host}` by somebody whom the client trusts."),
+                "Consul: set `tls_server_name` to the certificate's name, or its issuer as the agent's `ca_file`.",
+            ],
+        ),
+        Connection::SpeaksPlain => parts(
+            "speaks_http",
+            "The port speaks plain HTTP, and was asked by HTTPS",
+            "it answers without TLS",
+            ["Set the health check's protocol to HTTP, or its port to the one with TLS."],
+        ),
+        Connection::SpeaksTls => parts(
+            "speaks_https",
+            "The port speaks TLS, and was asked without",
+            got(first),
+            ["Set the health check's protocol to HTTPS, or its port to the one without TLS."],
+        ),
+        Connection::NotHttp(why) => parts(
+            "not_http",
+            "What answers is no HTTP server, or a broken one",
+            why,
+            ["Is it the right port? Otherwise its log says what it sent."],
+        ),
+        Connection::Slow => slow(first, all),
+    }
+}
+
+fn slow(first: &Seen, all: &[Seen]) -> Parts {
+    let answered = all.iter().filter(|one| one.polled.status().is_some()).map(|one| one.polled.took).min();
+    let longest = all.iter().map(|one| one.poll.limit()).max().unwrap_or_default();
+    let evidence = match answered {
+        Some(took) => format!("{}; others had an answer after {}", got(first), TimeSpan(took).whole_millis()),
+        None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
+    };
+    let setting = match first.client.prober {
+        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds, below the interval",
+        Prober::ClassicElb => "the health check's Timeout, below its Interval",
+        Prober::Route53 => "it waits 2 s, whatever is set",
+        Prober::Kubelet => "timeoutSeconds",
+        Prober::Haproxy => "`timeout check`",
+        Prober::Envoy | Prober::Consul => "the health check's timeout",
+    };
+    parts(
+        "slow",
+        "The answer comes too late",
+        evidence,
+        [
+            "Answer from memory: look at databases and queues beside the request, not in it, as allswell does.",
+            "Give the health check a worker of its own: a poll that waits behind users' requests fails when they are many.",
+            &*format!("Raise the time limit ({}: {setting}).", first.client.label),
+        ],
+    )
+}
+
+pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
+    let path = first.poll.url.path();
+    match cause {
+        Redirect::Https { believes_proxy } => {
+            let trial = match believes_proxy {
+                Some(true) => "with `X-Forwarded-Proto: https` it does not redirect, but no balancer sends that header with a health check",
+                Some(false) => "with `X-Forwarded-Proto: https` it redirects as well",
+                None => "asked with `X-Forwarded-Proto: https` it does not answer",
+            };
+            let exempt = path.trim_start_matches('/');
+            parts(
+                "https_redirect",
+                "Plain HTTP is redirected to HTTPS",
+                format!("{}; {trial}", got(first)),
+                [
+                    &*format!("Django: SECURE_REDIRECT_EXEMPT = [r\"^{exempt}$\"]."),
+                    &*format!("nginx: put `location = {path}` beside the `location /` that returns 301."),
+                    &*format!("Apache: `RewriteCond %{{REQUEST_URI}} !^{path}$` before the RewriteRule that redirects."),
+                    ALLSWELL_ANSWERS,
+                ],
+            )
+        }
+        Redirect::Loop => parts(
+            "redirect_loop",
+            "Redirects lead round and round",
+            got(first),
+            [
+                "Let one place alone redirect: a balancer that ends TLS and a server that wants HTTPS send users back and forth.",
+                &*format!("Answer `{path}` before any redirect."),
+            ],
+        ),
+        Redirect::Slash(right) => parts(
+            "slash",
+            format!("The right path is `{right}`"),
+            got(first),
+            [format!("Set the health check's path to `{right}`: load balancers do not follow redirects.")],
+        ),
+        Redirect::Login(to) => parts(
+            "login",
+            "The path wants a user who is logged in",
+            format!("it redirects to {}", shown(to)),
+            [
+                &*format!("Let `{path}` be seen without logging in (Django: `@login_not_required` on its view, or no `login_required`)."),
+                ALLSWELL_ANSWERS,
+            ],
+        ),
+        Redirect::Elsewhere(to) => parts(
+            "redirect",
+            "The path redirects",
+            format!("it redirects to {}", shown(to)),
+            [
+                &*format!("Answer `{path}` itself with 200: load balancers do not follow redirects."),
+                "Or set the health check's path to where it leads.",
+            ],
+        ),
+    }
+}
+
+pub(super) fn refusal(cause: &Refusal, first: &Seen) -> Parts {
+    let path = first.poll.url.path();
+    match cause {
+        Refusal::Host(accepted) => host(first, accepted.as_deref(), path),
+        Refusal::Csrf => parts(
+            "csrf",
+            "A protection against forged requests refuses the poll",
+            got(first),
+            [format!("Exempt `{path}` (Django: `@csrf_exempt` on its view), and answer it to GET: who polls has no token.")],
+        ),
+        Refusal::Credentials(_) => parts(
+            "credentials",
+            "The path wants credentials, and no client sends any",
+            got(first),
+            [
+                &*format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location)."),
+                "A web application firewall answers so as well: let the client's user agent pass.",
+            ],
+        ),
+        Refusal::Method => method(first, path),
+        Refusal::NotFound => parts(
+            "not_found",
+            format!("There is nothing at `{path}`"),
+            got(first),
+            ["Set the health check's path to one that exists; allswell answers at `/health`."],
+        ),
+        Refusal::TooMany => parts(
+            "rate_limited",
+            "The server limits how often it answers",
+            got(first),
+            [format!("Exempt `{path}` from the limit: every node of a balancer polls by itself.")],
+        ),
+        Refusal::SaysFail(summary) => parts(
+            "says_fail",
+            "The endpoint reports that not all is well",
+            summary.clone().unwrap_or_else(|| got(first)),
+            ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
+        ),
+        Refusal::ServerError(_) => parts(
+            "server_error",
+            "The server fails by itself",
+            got(first),
+            ["Look into its log for this moment: it is not the way of asking that it dislikes."],
+        ),
+        Refusal::EnvoyTold => parts(
+            "envoy_told_to_fail",
+            "A header tells Envoy to take the answer for a failure",
+            "x-envoy-immediate-health-check-fail is set",
+            ["End the drain behind it (Envoy: POST /healthcheck/ok to its admin port), or leave the header out."],
+        ),
+        Refusal::Unframed => parts(
+            "no_content_length",
+            "The body has no length, and ends with the connection",
+            "neither Content-Length nor Transfer-Encoding is set",
+            ["Set Content-Length, 0 for an empty body, or send it chunked."],
+        ),
+        Refusal::Unexpected(status) => parts(
+            "unexpected_status",
+            format!("{status} is none of the codes that are good"),
+            format!("{} takes {}", first.client.label, first.client.manner.success),
+            ["Answer with 200.", &*format!("Or add {status} to the client's success codes, where it has a list of them.")],
+        ),
+    }
+}
+
+fn host(first: &Seen, accepted: Option<&str>, path: &str) -> Parts {
+    let sent = first.host().map_or_else(|| "no Host at all".to_owned(), |host| format!("`Host: {host}`"));
+    let mut evidence = format!("with {sent} it answers {}", first.got());
+    if let Some(accepted) = accepted {
+        evidence += &format!("; with `Host: {accepted}` it is well");
+    }
+    let mut mend = Vec::new();
+    if first.client.manner.host == Host::Absent {
+        let accepted = accepted.unwrap_or("www.example.com");
+        mend.push(format!("HAProxy: `http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`."));
+    }
+    mend.extend([
+        format!("Django: answer `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, before anybody asks for the Host."),
+        "Django: add the machine's own address to ALLOWED_HOSTS when it starts: a balancer sends the target's address, an NLB its own."
+            .to_owned(),
+        format!("nginx: `location = {path}` in the server that has `listen … default_server`, with a `proxy_set_header Host` that the app allows."),
+        ALLSWELL_ANSWERS.to_owned(),
+    ]);
+    parts("host", "The server refuses the Host that the poll bears", evidence, mend)
+}
+
+fn method(first: &Seen, path: &str) -> Parts {
+    let method = first.client.manner.method;
+    let allowed = first.polled.answer.as_ref().and_then(|answer| answer.header(ALLOW));
+    let allowed = allowed.map_or_else(String::new, |allowed| format!("; it allows {}", shown(allowed)));
+    let own = (first.client.prober == Prober::Haproxy).then(|| format!("HAProxy: `option httpchk GET {path}`."));
+    let mend = own.into_iter().chain([format!("Answer {method} at `{path}` as GET is answered, with 200.")]);
+    parts("method", format!("The path does not take {method}"), format!("{}{allowed}", got(first)), mend)
+}

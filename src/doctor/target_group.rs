@@ -1,0 +1,266 @@
+//! Target groups of AWS load balancers, as `aws elbv2 describe-target-groups` prints them: what their settings come to, alone and together
+//! with allswell's own.
+
+use super::{Client, contradictions::Own, finding::Finding};
+use crate::{
+    component::Policy,
+    prober::{Codes, Prober},
+};
+use allswell_checks::contract::TimeSpan;
+use serde::{Deserialize, Serialize};
+use std::{fs, path::Path, time::Duration};
+
+/// The names are the vendor's:
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroup.html>.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TargetGroup {
+    /// Its name.
+    #[serde(rename = "TargetGroupName", default)]
+    pub name: String,
+    #[serde(default)]
+    protocol: Option<String>,
+    #[serde(default)]
+    protocol_version: Option<String>,
+    #[serde(default)]
+    port: Option<u16>,
+    #[serde(default)]
+    health_check_protocol: Option<String>,
+    #[serde(default)]
+    health_check_port: Option<String>,
+    #[serde(default)]
+    pub(super) health_check_enabled: Option<bool>,
+    #[serde(default, rename = "HealthCheckIntervalSeconds")]
+    interval: Option<u64>,
+    #[serde(default, rename = "HealthCheckTimeoutSeconds")]
+    timeout: Option<u64>,
+    #[serde(default, rename = "HealthyThresholdCount")]
+    healthy: Option<u32>,
+    #[serde(default, rename = "UnhealthyThresholdCount")]
+    unhealthy: Option<u32>,
+    #[serde(default)]
+    health_check_path: Option<String>,
+    #[serde(default)]
+    matcher: Option<Matcher>,
+    #[serde(default)]
+    load_balancer_arns: Vec<String>,
+    /// Of another command, `describe-target-group-attributes`.
+    #[serde(default)]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Matcher {
+    http_code: Option<String>,
+    grpc_code: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attribute {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct File {
+    target_groups: Option<Vec<TargetGroup>>,
+    attributes: Option<Vec<Attribute>>,
+}
+
+/// Reads the output of `describe-target-groups`, and beside it, in any order, that of `describe-target-group-attributes` for a single group.
+///
+/// # Errors
+///
+/// The file and what is wrong with it, in a sentence.
+pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<TargetGroup>, String> {
+    let (mut groups, mut attributes) = (Vec::new(), Vec::new());
+    for path in files {
+        let path = path.as_ref();
+        let wrong = |what: String| format!("{}: {what}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let file: File = serde_json::from_str(&text)
+            .map_err(|error| wrong(format!("is not the JSON that `aws elbv2 describe-target-groups --output json` prints: {error}")))?;
+        if file.target_groups.is_none() && file.attributes.is_none() {
+            return Err(wrong("has no `TargetGroups`: write `aws elbv2 describe-target-groups --output json > FILE`".to_owned()));
+        }
+        for group in file.target_groups.iter().flatten() {
+            group.success().map_err(|error| wrong(format!("target group {}: Matcher: {error}", group.name)))?;
+        }
+        groups.extend(file.target_groups.into_iter().flatten());
+        attributes.extend(file.attributes.into_iter().flatten());
+    }
+    match (groups.as_mut_slice(), attributes.is_empty()) {
+        ([], _) => return Err("there is no target group in what was given".to_owned()),
+        ([group], false) => group.attributes.extend(attributes),
+        (_, false) => {
+            return Err("attributes do not say of which target group they are: give them beside a file with that group alone \
+                        (`describe-target-groups --names NAME`)"
+                .to_owned());
+        }
+        _ => {}
+    }
+    Ok(groups)
+}
+
+/// What a target group's settings come to. Times are in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Advice {
+    /// The target group.
+    pub target_group: String,
+    /// Its settings, in a line.
+    pub settings: String,
+    /// How long it takes at worst until a target is unhealthy that hangs or is gone.
+    pub detection_ms: u64,
+    /// The same for a critical component that fails, by allswell and the balancer together; where allswell's configuration is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component_detection_ms: Option<u64>,
+    /// How long it takes at worst until a target gets traffic again that is well.
+    pub recovery_ms: u64,
+    /// How long a target that is to end must go on serving until no new requests come.
+    pub drain_ms: u64,
+    /// How long the balancer lets requests in progress end.
+    pub deregistration_delay_ms: u64,
+    /// Settings that contradict each other, and what else is odd.
+    pub findings: Vec<Finding>,
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl TargetGroup {
+    /// Whose manner its health checks have.
+    fn prober(&self) -> Prober {
+        let http = matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"));
+        let application = self.load_balancer_arns.iter().any(|arn| arn.contains(":loadbalancer/app/"));
+        if http || application { Prober::Alb } else { Prober::Nlb }
+    }
+
+    fn health_protocol(&self) -> &str {
+        self.health_check_protocol.as_deref().or(self.protocol.as_deref()).unwrap_or("HTTP")
+    }
+
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.health_protocol(), "HTTP" | "HTTPS")
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.protocol_version.as_deref() == Some("GRPC")
+    }
+
+    pub(super) fn success(&self) -> Result<Codes, String> {
+        match &self.matcher {
+            Some(Matcher { http_code: Some(codes), .. } | Matcher { grpc_code: Some(codes), .. }) => codes.parse(),
+            _ if self.is_grpc() => "12".parse(),
+            _ => Ok(self.prober().manner().success),
+        }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.interval.map_or(self.prober().manner().interval, Duration::from_secs)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        let manner = self.prober().manner();
+        let default = if self.is_http() && self.health_protocol() == "HTTP" { manner.timeout } else { manner.timeout_tls };
+        self.timeout.map_or(default, Duration::from_secs)
+    }
+
+    pub(super) fn healthy(&self) -> u32 {
+        self.healthy.unwrap_or(self.prober().manner().healthy)
+    }
+
+    pub(super) fn unhealthy(&self) -> u32 {
+        self.unhealthy.unwrap_or(self.prober().manner().unhealthy)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.health_check_path.as_deref().unwrap_or(if self.is_grpc() { "/AWS.ALB/healthcheck" } else { "/" })
+    }
+
+    fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.as_str())
+    }
+
+    /// 300 s where nothing else is known.
+    pub(super) fn deregistration_delay(&self) -> Duration {
+        let set = self.attribute("deregistration_delay.timeout_seconds").and_then(|seconds| seconds.parse().ok());
+        Duration::from_secs(set.unwrap_or(300))
+    }
+
+    /// The port at which it asks; `None`: that of each target.
+    pub(super) fn health_port(&self) -> Option<u16> {
+        match self.health_check_port.as_deref() {
+            Some("traffic-port") | None => self.port,
+            Some(port) => port.parse().ok(),
+        }
+    }
+
+    /// Who polls as this group does; or why that cannot be tried.
+    ///
+    /// # Errors
+    ///
+    /// When its health checks are switched off, are no HTTP/1 requests, or have no list of codes.
+    pub fn client(&self) -> Result<Client, String> {
+        if self.health_check_enabled == Some(false) {
+            return Err("its health checks are switched off".to_owned());
+        }
+        if self.is_grpc() {
+            return Err("its health checks are gRPC calls, which the doctor does not make".to_owned());
+        }
+        if !self.is_http() {
+            return Err(format!("its health checks are by {}, which says no more than that somebody listens", self.health_protocol()));
+        }
+        let prober = self.prober();
+        let mut manner = prober.manner();
+        (manner.interval, manner.healthy, manner.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
+        (manner.timeout, manner.timeout_tls) = (self.timeout(), self.timeout());
+        manner.success = self.success()?;
+        Ok(Client { label: self.name.clone(), prober, manner, path: Some(self.path().to_owned()) })
+    }
+
+    /// What its settings come to.
+    #[must_use]
+    pub fn advise(&self, own: Option<&Own>) -> Advice {
+        let answers_by = own.map_or_else(|| self.timeout(), |own| own.deadline.min(self.timeout()));
+        let noticed = self.interval() * self.unhealthy();
+        let probed = own.map(|own| own.critical().map(|(_, policy)| policy.worst_detection()).max().unwrap_or_default());
+        let back = own.map(|own| own.critical().map(|(_, policy)| recovery(policy)).max().unwrap_or_default()).unwrap_or_default();
+        let drain = noticed + answers_by;
+        Advice {
+            target_group: self.name.clone(),
+            settings: self.settings(),
+            detection_ms: milliseconds(noticed + self.timeout()),
+            component_detection_ms: probed.map(|probed| milliseconds(probed + noticed + answers_by)),
+            recovery_ms: milliseconds(back + self.interval() * self.healthy() + answers_by),
+            drain_ms: milliseconds(drain),
+            deregistration_delay_ms: milliseconds(self.deregistration_delay()),
+            findings: self.contradictions(own, drain),
+        }
+    }
+
+    fn settings(&self) -> String {
+        let asks = if self.is_http() { format!("{} {}", self.health_protocol(), self.path()) } else { self.health_protocol().to_owned() };
+        let success = if self.is_http() {
+            format!(", success {}", self.success().map_or_else(|error| error, |codes| codes.to_string()))
+        } else {
+            String::new()
+        };
+        format!(
+            "{}: {asks} every {}, within {}, healthy after {}, unhealthy after {}{success}",
+            self.prober(),
+            TimeSpan(self.interval()),
+            TimeSpan(self.timeout()),
+            self.healthy(),
+            self.unhealthy(),
+        )
+    }
+}
+
+/// How long it takes at worst until a component passes again that works again.
+fn recovery(policy: &Policy) -> Duration {
+    policy.interval.mul_f64(1.0 + policy.jitter) * policy.rise + policy.timeout
+}
