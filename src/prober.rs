@@ -191,6 +191,26 @@ impl Prober {
     pub const ALL: [Self; 8] =
         [Self::Alb, Self::Nlb, Self::ClassicElb, Self::Route53, Self::Kubelet, Self::Haproxy, Self::Envoy, Self::Consul];
 
+    /// Who asks so. An NLB calls itself as an ALB does, and is taken for one.
+    #[must_use]
+    pub fn of(agent: &[u8], method: &str, http_1_0: bool) -> Option<Self> {
+        const AGENTS: [(&[u8], Prober); 7] = [
+            (b"ELB-HealthChecker/1.", Prober::ClassicElb),
+            (b"ELB-HealthChecker/", Prober::Alb),
+            (b"Amazon-Route53-Health-Check-Service", Prober::Route53),
+            (b"Amazon Route 53 Health Check Service", Prober::Route53),
+            (b"kube-probe/", Prober::Kubelet),
+            (b"Envoy/HC", Prober::Envoy),
+            (b"Consul Health Check", Prober::Consul),
+        ];
+        match AGENTS.iter().find(|(beginning, _)| agent.starts_with(beginning)) {
+            Some((_, prober)) => Some(*prober),
+            // It has no name, and asks as nobody else does.
+            None if agent.is_empty() && (http_1_0 || method == "OPTIONS") => Some(Self::Haproxy),
+            None => None,
+        }
+    }
+
     /// Its name, as on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -361,6 +381,20 @@ mod tests {
         }
         for wrong in ["", "2xx", "299-200", "200,", "200-"] {
             assert!(wrong.parse::<Codes>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn clients_are_known_by_how_they_ask() {
+        for prober in Prober::ALL {
+            let manner = prober.manner();
+            let agent = manner.headers.iter().find(|(name, _)| *name == "User-Agent").map_or("", |(_, agent)| agent);
+            let expected = if prober == Prober::Nlb { Prober::Alb } else { prober };
+            assert_eq!(Prober::of(agent.as_bytes(), manner.method, manner.http_1_0), Some(expected), "{prober}");
+        }
+        assert_eq!(Prober::of(b"", "HEAD", true), Some(Prober::Haproxy));
+        for (agent, http_1_0) in [(&b"curl/8.5"[..], true), (b"", false), (b"xELB-HealthChecker/2.0", false)] {
+            assert_eq!(Prober::of(agent, "GET", http_1_0), None);
         }
     }
 

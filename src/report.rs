@@ -1,6 +1,7 @@
 //! The report: all components' results, and the verdict, at one moment.
 
 mod change;
+mod probers;
 mod tally;
 
 use crate::component::CheckName;
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use change::Change;
+pub use probers::{ProberReport, Probers};
 pub use tally::Tally;
 
 /// How well something is; the words of draft-inadarei-api-health-check-06. Ordered from best to worst.

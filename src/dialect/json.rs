@@ -3,14 +3,14 @@
 use super::Detail;
 use crate::{
     component::CheckName,
-    report::{ComponentReport, ConfigReport, Report, Service, Status},
+    report::{ComponentReport, ConfigReport, Probers, Report, Service, Status},
 };
 use allswell_checks::contract::{Values, milliseconds};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
     let full = detail > Detail::Status;
     let document = Document {
         status: report.status,
@@ -19,6 +19,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
         generated_at: full.then(|| time(report.generated_at)),
         draining: full && report.draining,
         config: report.configuration.as_deref().filter(|_| full).map(|configuration| Config::of(configuration, detail)),
+        probers: probers.map(Polled::of),
         components: report
             .components
             .iter()
@@ -41,6 +42,8 @@ struct Document<'a> {
     draining: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Config<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probers: Option<Polled<'a>>,
     components: BTreeMap<&'a CheckName, Entry<'a>>,
 }
 
@@ -75,6 +78,50 @@ impl<'a> Config<'a> {
             needs_restart: &reload.needs_restart,
         });
         Self { revision: configuration.revision, loaded_at: time(configuration.loaded_at), last_reload }
+    }
+}
+
+#[derive(Serialize)]
+struct Polled<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notices: &'a [String],
+    seen: Vec<Prober<'a>>,
+}
+
+#[derive(Serialize)]
+struct Prober<'a> {
+    client: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    agent: &'a str,
+    path: &'static str,
+    polls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_ms: Option<f64>,
+    last_polled_at: String,
+    last_code: u16,
+    good: bool,
+    consecutive: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concludes: Option<&'a str>,
+}
+
+impl<'a> Polled<'a> {
+    fn of(probers: &'a Probers) -> Self {
+        let seen = probers.seen.iter().map(|prober| Prober {
+            client: prober.client,
+            address: prober.address,
+            agent: &prober.agent,
+            path: prober.path,
+            polls: prober.polls,
+            interval_ms: prober.interval.map(milliseconds),
+            last_polled_at: time(prober.last_polled_at),
+            last_code: prober.last_code,
+            good: prober.good,
+            consecutive: prober.consecutive,
+            concludes: prober.concludes.as_deref(),
+        });
+        Self { notices: &probers.notices, seen: seen.collect() }
     }
 }
 

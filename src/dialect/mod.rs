@@ -16,7 +16,7 @@ mod rss;
 mod spring;
 mod text;
 
-use crate::report::{ComponentReport, FailureReport, Report, Status, View};
+use crate::report::{ComponentReport, FailureReport, Probers, Report, Status, View};
 use serde::Serialize;
 
 #[cfg(feature = "cli")]
@@ -141,17 +141,28 @@ impl Dialect {
     #[must_use]
     pub fn render(self, report: &Report, detail: Detail) -> bytes::Bytes {
         if self == Self::Html {
-            return page(&html::Place { root: "", view: &View::Whole }, report, detail);
+            return page(&html::Place { root: "", view: &View::Whole }, report, None, detail);
         }
         self.rendered(report, detail)
+    }
+
+    /// The report and who polls, in a format that has room for it: JSON, text and the page. Made anew each time, since somebody polls.
+    #[must_use]
+    pub fn render_with(self, report: &Report, probers: &Probers, detail: Detail) -> bytes::Bytes {
+        match self {
+            Self::Json => json::render(report, Some(probers), detail).into(),
+            Self::Text => text::render(report, Some(probers), detail).into(),
+            Self::Html => page(&html::Place { root: "", view: &View::Whole }, report, Some(probers), detail),
+            _ => self.render(report, detail),
+        }
     }
 
     /// What is kept of it beside the report: of a page the fragment, of all others the whole.
     fn rendered(self, report: &Report, detail: Detail) -> bytes::Bytes {
         let slot = self as usize * 3 + detail as usize;
         report.rendered(slot, |report| match self {
-            Self::Json => json::render(report, detail),
-            Self::Text => text::render(report, detail),
+            Self::Json => json::render(report, None, detail),
+            Self::Text => text::render(report, None, detail),
             Self::HealthJson => health_json::render(report, detail),
             Self::OpenMetrics => metrics::render(report, detail),
             Self::Atom => atom::render(report, detail),
@@ -168,13 +179,17 @@ impl Dialect {
 }
 
 /// The status page as it is read at a place.
-pub(crate) fn page(place: &html::Place<'_>, report: &Report, detail: Detail) -> bytes::Bytes {
-    html::page(place, &fragment(report, detail), report, detail).into()
+pub(crate) fn page(place: &html::Place<'_>, report: &Report, probers: Option<&Probers>, detail: Detail) -> bytes::Bytes {
+    html::page(place, &fragment(report, probers, detail), report, detail).into()
 }
 
-/// What changes of the status page; made at most once per report.
-pub(crate) fn fragment(report: &Report, detail: Detail) -> bytes::Bytes {
-    Dialect::Html.rendered(report, detail)
+/// What changes of the status page; all but who polls is made at most once per report.
+pub(crate) fn fragment(report: &Report, probers: Option<&Probers>, detail: Detail) -> bytes::Bytes {
+    let fragment = Dialect::Html.rendered(report, detail);
+    match probers {
+        Some(probers) => html::with_probers(&fragment, probers, report, detail).into(),
+        None => fragment,
+    }
 }
 
 /// Two-space indented, with a newline at the end.

@@ -1,10 +1,10 @@
 //! Plain text: the verdict, and one line a component in columns, failing first.
 
 use super::Detail;
-use crate::report::{ComponentReport, Report, Status};
+use crate::report::{ComponentReport, ProberReport, Probers, Report, Status};
 use std::fmt::Write as _;
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
     let mut text = String::new();
     if detail > Detail::Status {
         // Writing to a String cannot fail.
@@ -19,7 +19,23 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
         let line = if detail > Detail::Status { line(component, detail) } else { String::new() };
         let _ = writeln!(text, "{}", format!("{:<4}  {name:<width$}  {line}", component.status).trim_end());
     }
+    for line in probers.into_iter().flat_map(polled) {
+        let _ = writeln!(text, "{}", line.replace(char::is_control, " "));
+    }
     text.into_bytes()
+}
+
+/// What to know of who polls, and a line for each of them.
+fn polled(probers: &Probers) -> Vec<String> {
+    let blank = String::new();
+    let notices = probers.notices.iter().map(|notice| format!("note  {notice}"));
+    let seen = probers.seen.iter().map(|prober| {
+        let address = prober.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let every = prober.interval.map_or_else(|| "once".to_owned(), |interval| format!("every {:.1} s", interval.as_secs_f64()));
+        let ProberReport { client, path, last_code, consecutive, agent, .. } = prober;
+        format!("poll  {client:<11}  {address}  {path}  {every}  {last_code}, {consecutive} in a row  {agent}")
+    });
+    [blank].into_iter().chain(notices).chain(seen).collect()
 }
 
 /// Time and message of one component, on one line: whatever a check or a driver put into its words, no control character reaches a terminal.

@@ -4,7 +4,7 @@ use super::page;
 use crate::{
     component::CheckName,
     dialect::{Detail, Dialect},
-    report::{Report, Status, View},
+    report::{Probers, Report, Status, View},
 };
 use allswell_checks::contract::Secret;
 use axum::{
@@ -88,13 +88,24 @@ impl Answers {
     }
 
     /// The answer with the report in it.
-    pub(super) fn report(&self, view: &View, report: &Report, dialect: Dialect, request: &Parts) -> Response<Body> {
+    pub(super) fn report(
+        &self,
+        view: &View,
+        report: &Report,
+        probers: Option<&Probers>,
+        dialect: Dialect,
+        request: &Parts,
+    ) -> Response<Body> {
         let detail = self.detail(&request.headers);
         let code = if dialect.is_for_collectors() { StatusCode::OK } else { self.code(view, report.status) };
         if dialect == Dialect::Html {
-            return page::page(code, view, report, detail, request.uri.path());
+            return page::page(code, view, report, probers, detail, request.uri.path());
         }
-        answer(code, report.status, dialect.content_type(), dialect.render(report, detail))
+        let body = match probers {
+            Some(probers) => dialect.render_with(report, probers, detail),
+            None => dialect.render(report, detail),
+        };
+        answer(code, report.status, dialect.content_type(), body)
     }
 
     /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.

@@ -3,7 +3,10 @@
 //! <https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto>, and for the frames
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Its three messages are so small that they are coded here.
 
-use super::answer::{answer, not_allowed, problem};
+use super::{
+    answer::{answer, not_allowed, problem},
+    polls::Serving,
+};
 use crate::{
     engine::Aggregator,
     report::{Report, Status, View},
@@ -80,7 +83,11 @@ pub(super) async fn serve(
     };
     match call {
         Call::Check => match judged(aggregator, &service, deadline).await {
-            Some(report) => unary(&serving(Some(&report))),
+            Some(report) => {
+                let mut response = unary(&serving(Some(&report)));
+                response.extensions_mut().insert(Serving(report.status.is_good()));
+                response
+            }
             None => refused(Code::NotFound, "there is no component or group of this name"),
         },
         Call::Watch => match Arc::clone(watchers).try_acquire_owned() {
@@ -101,10 +108,10 @@ fn is_protobuf(kind: &[u8]) -> bool {
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 pub(super) async fn alb(aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
     whole_body(request, deadline).await;
-    match judged(aggregator, "", deadline).await {
-        Some(report) if report.status.is_good() => refused(Code::Unimplemented, "all is well"),
-        _ => refused(Code::Unavailable, "not all is well"),
-    }
+    let well = judged(aggregator, "", deadline).await.is_some_and(|report| report.status.is_good());
+    let mut response = if well { refused(Code::Unimplemented, "all is well") } else { refused(Code::Unavailable, "not all is well") };
+    response.extensions_mut().insert(Serving(well));
+    response
 }
 
 /// What was sent. To be read in any case: an answer before the end of a request resets it, which some clients take for an error.

@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::{Body, HttpBody},
+    extract::ConnectInfo,
 };
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -17,6 +18,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
@@ -101,16 +103,16 @@ impl Server {
         let mut tasks = JoinSet::new();
         let mut end = pin!(end);
         loop {
-            let stream = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = &mut end => break,
-                stream = self.accept(&listener) => stream,
+                accepted = self.accept(&listener) => accepted,
             };
             // Collected here, those that ended do not pile up.
             while tasks.try_join_next().is_some() {}
             let (guest, watch) = self.remember();
             let (server, ends) = (Arc::clone(&self), ends.clone());
             tasks.spawn(async move {
-                server.welcome(stream, &watch, ends).await;
+                server.welcome(stream, peer, &watch, ends).await;
                 drop(guest);
             });
         }
@@ -121,15 +123,15 @@ impl Server {
     }
 
     /// The next connection. Nothing is lost when this is dropped: there is no await after a connection was taken.
-    async fn accept(&self, listener: &TcpListener) -> TcpStream {
+    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
         let mut complained = false;
         loop {
             self.make_room().await;
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // Answers are one small write: waiting for more to send would only delay them.
                     let _ = stream.set_nodelay(true);
-                    return stream;
+                    return (stream, peer);
                 }
                 // Who went away before we saw them is nobody's fault.
                 Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
@@ -191,24 +193,25 @@ impl Server {
     }
 
     /// Encrypts a connection where that is wanted, and serves it.
-    async fn welcome(&self, stream: TcpStream, watch: &Arc<Watch>, ends: watch::Receiver<bool>) {
-        let Some(tls) = &self.tls else { return self.serve(stream, watch, ends).await };
+    async fn welcome(&self, stream: TcpStream, peer: SocketAddr, watch: &Arc<Watch>, ends: watch::Receiver<bool>) {
+        let Some(tls) = &self.tls else { return self.serve(stream, peer, watch, ends).await };
         let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
         tokio::select! {
             // A port scan, a plain request, a certificate that is not trusted: the peer's affair, and no line in our log.
             shaken = timeout(self.limits().header_timeout, handshake) => if let Ok(Ok(stream)) = shaken {
-                self.serve(stream, watch, ends).await;
+                self.serve(stream, peer, watch, ends).await;
             },
             () = watch.close.notified() => {}
         }
     }
 
-    async fn serve<S>(&self, stream: S, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>)
+    async fn serve<S>(&self, stream: S, peer: SocketAddr, watch: &Arc<Watch>, mut ends: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (router, seen) = (self.router.clone(), Arc::clone(watch));
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
             let in_progress = InProgress::begin(&seen);
             let answer = router.clone().call(request);
             async move {

@@ -10,12 +10,13 @@ use crate::{
         Detail,
         metrics::{Format, Page, Sort, write},
     },
-    report::Report,
+    report::{ProberReport, Report},
 };
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header::ACCEPT, request::Parts},
 };
+use std::collections::BTreeMap;
 
 /// Always 200: a collector would throw away the numbers of any other answer. Nothing of it is kept: the next scrape has other counts.
 pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request: &Parts) -> Response<Body> {
@@ -28,8 +29,40 @@ pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request
         for ((path, code), count) in polls.counts() {
             page.sample(&[("path", path), ("code", &code.to_string())], count);
         }
+        polled(&mut page, polls);
     }
     answer(StatusCode::OK, report.status, format.content_type(), page.end().into())
+}
+
+/// Who polls: a label for each sort of client, of which there are few, and not for each address, of which there may be any number.
+fn polled(page: &mut Page, polls: &Polls) {
+    page.family("allswell_prober_polls", Sort::Counter, "Polls by client and status code.");
+    for ((client, code), count) in polls.ledger.counts() {
+        page.sample(&[("client", client), ("code", &code.to_string())], count);
+    }
+    let mut clients: BTreeMap<&str, Vec<ProberReport>> = BTreeMap::new();
+    for prober in polls.ledger.report().seen {
+        clients.entry(prober.client).or_default().push(prober);
+    }
+    page.family("allswell_prober_last_poll_timestamp_seconds", Sort::Gauge, "When a client polled last.");
+    for (client, probers) in &clients {
+        if let Some(at) = probers.iter().map(|prober| prober.last_polled_at.as_millisecond()).max() {
+            page.sample(&[("client", client)], format_args!("{}.{:03}", at / 1000, at % 1000));
+        }
+    }
+    page.family("allswell_prober_interval_seconds", Sort::Gauge, "The time between two polls of one source, the longest of the client's.");
+    for (client, probers) in &clients {
+        if let Some(interval) = probers.iter().filter_map(|prober| prober.interval).max() {
+            page.sample(&[("client", client)], interval.as_secs_f64());
+        }
+    }
+    page.family("allswell_prober_healthy", Sort::Gauge, "Whether all of a client's sources hold us healthy, by its default thresholds.");
+    for (client, probers) in &clients {
+        let mut held = probers.iter().filter_map(|prober| prober.holds).peekable();
+        if held.peek().is_some() {
+            page.sample(&[("client", client)], u8::from(held.all(|(healthy, _)| healthy)));
+        }
+    }
 }
 
 /// By `?format=`, else by `Accept`, else the older one, which every collector reads.

@@ -8,6 +8,7 @@ mod connection;
 mod grpc;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
+mod ledger;
 #[cfg(feature = "cli")]
 mod listener;
 mod metrics;

@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 pub(super) struct Wishes {
     pub(super) format: Option<Dialect>,
     pub(super) fresh: bool,
+    pub(super) probers: bool,
 }
 
 /// Reads a query; what is not understood in it is ignored, since load balancers' paths carry all sorts of things.
@@ -17,6 +18,7 @@ pub(super) fn wishes(query: Option<&str>) -> Wishes {
             // What is not known is answered as if nothing better were known.
             "format" => wishes.format = Some(by_name(&value).unwrap_or(Dialect::Json)),
             "fresh" => wishes.fresh = value != "0" && value != "false",
+            "probers" => wishes.probers = value != "0" && value != "false",
             _ => {}
         }
     }
@@ -113,9 +115,10 @@ mod tests {
 
     #[test]
     fn the_query_is_read_and_the_rest_ignored() {
-        assert_eq!(wishes(Some("format=text&x=1")), Wishes { format: Some(Dialect::Text), fresh: false });
-        assert_eq!(wishes(Some("fresh")), Wishes { format: None, fresh: true });
-        assert_eq!(wishes(Some("fresh=0&format=no+such")), Wishes { format: Some(Dialect::Json), fresh: false });
+        assert_eq!(wishes(Some("format=text&x=1")), Wishes { format: Some(Dialect::Text), ..Wishes::default() });
+        assert_eq!(wishes(Some("fresh")), Wishes { fresh: true, ..Wishes::default() });
+        assert_eq!(wishes(Some("fresh=0&format=no+such")), Wishes { format: Some(Dialect::Json), ..Wishes::default() });
+        assert_eq!(wishes(Some("probers&fresh=false")), Wishes { probers: true, ..Wishes::default() });
         assert_eq!(wishes(Some("format=health+json")).format, Some(Dialect::HealthJson), "as it arrives from who does not encode");
         assert_eq!(wishes(Some("format=health%2Bjson")).format, Some(Dialect::HealthJson));
         for dialect in Dialect::ALL {

@@ -1,10 +1,13 @@
 //! The status page: its headers, its style and script, and the events by which it is live.
 
-use super::answer::{Answers, READING, answer, lasting, may_be_read, not_allowed, problem};
+use super::{
+    answer::{Answers, READING, answer, lasting, may_be_read, not_allowed, problem},
+    polls::Polls,
+};
 use crate::{
     dialect::{self, Detail, Dialect, html},
     engine::Aggregator,
-    report::{Report, Status, View},
+    report::{Probers, Report, Status, View},
 };
 use axum::{
     body::Body,
@@ -19,7 +22,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use jiff::Timestamp;
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Paths, media types and contents. No component and no group has a name that begins with an underscore.
@@ -46,9 +49,16 @@ const RETRY: u32 = 2_000;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The page on a view, for whoever reads it at `path`.
-pub(super) fn page(code: StatusCode, view: &View, report: &Report, detail: Detail, path: &str) -> Response<Body> {
+pub(super) fn page(
+    code: StatusCode,
+    view: &View,
+    report: &Report,
+    probers: Option<&Probers>,
+    detail: Detail,
+    path: &str,
+) -> Response<Body> {
     let root = "../".repeat(path.matches('/').count().saturating_sub(1));
-    let page = dialect::page(&html::Place { root: &root, view }, report, detail);
+    let page = dialect::page(&html::Place { root: &root, view }, report, probers, detail);
     guarded(answer(code, report.status, Dialect::Html.content_type(), page))
 }
 
@@ -62,7 +72,7 @@ pub(super) fn asset(method: &Method, content_type: &'static str, content: &'stat
 }
 
 /// What is shown, and again whenever that changes, until whoever asked goes away: <https://html.spec.whatwg.org/#server-sent-events>.
-pub(super) fn events(aggregator: &Aggregator, answers: &Answers, request: &Parts) -> Response<Body> {
+pub(super) fn events(aggregator: &Aggregator, polls: &Arc<Polls>, answers: &Answers, request: &Parts) -> Response<Body> {
     let whole = aggregator.report().status;
     match request.method {
         Method::GET | Method::HEAD => {}
@@ -75,7 +85,7 @@ pub(super) fn events(aggregator: &Aggregator, answers: &Answers, request: &Parts
     let Some(view) = view else {
         return problem(StatusCode::NOT_FOUND, "there is no component or group of this name", whole);
     };
-    let news = news(aggregator.clone(), view, answers.detail(&request.headers));
+    let news = news(aggregator.clone(), Arc::clone(polls), view, answers.detail(&request.headers));
     let body = Body::new(StreamBody::new(news.map(|event| Ok::<_, Infallible>(Frame::data(event)))));
     let mut response = guarded(lasting(StatusCode::OK, whole, "text/event-stream", body));
     // nginx would keep events until it has a bufferful.
@@ -99,16 +109,16 @@ struct Told {
 }
 
 /// Events for one client: what is shown now, every change of it, and a beat in every long silence. They end when there is no such view.
-fn news(aggregator: Aggregator, view: View, detail: Detail) -> impl Stream<Item = Bytes> {
+fn news(aggregator: Aggregator, polls: Arc<Polls>, view: View, detail: Detail) -> impl Stream<Item = Bytes> {
     let changes = aggregator.changes();
     stream::unfold((aggregator, changes, None::<Told>), move |(aggregator, mut changes, mut told)| {
-        let view = view.clone();
+        let (view, polls) = (view.clone(), Arc::clone(&polls));
         async move {
             loop {
                 if let Some(told) = &told {
                     sleep_until(told.at + rest(told.fragment.len())).await;
                 }
-                let fragment = dialect::fragment(&*aggregator.report_on(&view)?, detail);
+                let fragment = dialect::fragment(&*aggregator.report_on(&view)?, Some(&polls.ledger.report()), detail);
                 let now = Instant::now();
                 let (event, fragment) = match told.take() {
                     Some(known) if known.fragment == fragment && now < known.at + BEAT => {
@@ -164,7 +174,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn changes_are_told_at_most_once_a_second_and_silence_by_a_beat() {
         let aggregator = Aggregator::builder().check("fleet", Well).build();
-        let mut news = pin!(news(aggregator.clone(), View::Whole, Detail::Status));
+        let mut news = pin!(news(aggregator.clone(), Arc::default(), View::Whole, Detail::Status));
         let start = Instant::now();
         let first = text(news.next().await);
         assert!(first.starts_with("retry: 2000\nid: ") && first.contains("\ndata: <div id=\"page\" data-status=\"fail\""), "{first}");
@@ -189,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_news_of_a_component_end_with_it() {
         let aggregator = Aggregator::builder().check("fleet", Well).build();
-        let mut news = pin!(news(aggregator.clone(), View::Component("fleet".parse().expect("a name")), Detail::Full));
+        let mut news = pin!(news(aggregator.clone(), Arc::default(), View::Component("fleet".parse().expect("a name")), Detail::Full));
         assert!(news.next().await.is_some());
         aggregator.replace(Aggregator::builder());
         assert!(news.next().await.is_none());

@@ -1,19 +1,23 @@
-//! How often each path was answered with which status code.
+//! How often each path was answered with which status code, and to whom.
 
+use super::ledger::{Ledger, Visit};
+use crate::prober::Prober;
 use arc_swap::ArcSwap;
 use axum::{
     body::Body,
-    extract::{Request, State},
-    http::Response,
+    extract::{ConnectInfo, Request, State},
+    http::{Response, Version, header::USER_AGENT},
     middleware::Next,
 };
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
+use tokio::time::Instant;
 
 /// The paths that are told apart, so that nobody can make us remember paths of their own.
 const PATHS: [&str; 14] = [
@@ -35,30 +39,33 @@ const PATHS: [&str; 14] = [
 
 type Counts = BTreeMap<(&'static str, u16), Arc<AtomicU64>>;
 
-/// The counts, which are taken and read without a lock.
+/// The counts, which are taken and read without a lock; and beside them who polls.
 #[derive(Debug, Default)]
-pub(super) struct Polls(ArcSwap<Counts>);
+pub(super) struct Polls {
+    counts: ArcSwap<Counts>,
+    pub(super) ledger: Ledger,
+}
 
 impl Polls {
     pub(super) fn count(&self, path: &str, code: u16) {
         let key = (label(path), code);
-        if let Some(count) = self.0.load().get(&key) {
+        if let Some(count) = self.counts.load().get(&key) {
             count.fetch_add(1, Ordering::Relaxed);
             return;
         }
         // The first of its sort. What others add to the old table meanwhile is not lost: the tables share their counters.
-        self.0.rcu(|counts| {
+        self.counts.rcu(|counts| {
             let mut counts = Counts::clone(counts);
             counts.entry(key).or_default();
             counts
         });
-        if let Some(count) = self.0.load().get(&key) {
+        if let Some(count) = self.counts.load().get(&key) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn counts(&self) -> Vec<((&'static str, u16), u64)> {
-        self.0.load().iter().map(|(key, count)| (*key, count.load(Ordering::Relaxed))).collect()
+        self.counts.load().iter().map(|(key, count)| (*key, count.load(Ordering::Relaxed))).collect()
     }
 }
 
@@ -69,12 +76,35 @@ fn label(path: &str) -> &'static str {
     known.unwrap_or(if path.starts_with("/health/") { "/health/NAME" } else { "other" })
 }
 
-/// Counts a request when its answer is known.
+/// What gRPC says beside the status code, which is 200 for a `NOT_SERVING`, too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Serving(pub(super) bool);
+
+/// Counts a request when its answer is known, and remembers whose it was.
 pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
     let uri = request.uri().clone();
+    let method = request.method().clone();
+    let http_1_0 = request.version() == Version::HTTP_10;
+    let agent = request.headers().get(USER_AGENT).cloned();
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
     let response = next.run(request).await;
-    polls.count(uri.path(), response.status().as_u16());
+    let code = response.status().as_u16();
+    polls.count(uri.path(), code);
+    if let Some(path) = polled(uri.path()) {
+        let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
+        let prober = Prober::of(agent, method.as_str(), http_1_0);
+        let serving = response.extensions().get().map(|Serving(serving)| *serving);
+        polls.ledger.record(&Visit { address, agent, path, prober, code, serving }, Instant::now());
+    }
     response
+}
+
+/// The path, if it is one that is polled for a verdict.
+fn polled(path: &str) -> Option<&'static str> {
+    let label = label(path);
+    let verdict = !matches!(label, "other" | "/metrics" | "/admin/drain" | "/admin/undrain" | "/admin/reload");
+    // What the status page consists of is not polled, but shown.
+    (verdict && !path.starts_with("/health/_")).then_some(label)
 }
 
 #[cfg(test)]
@@ -96,6 +126,21 @@ mod tests {
             ("", "other"),
         ] {
             assert_eq!(label(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn verdicts_are_polled_and_nothing_else_is() {
+        for (path, expected) in [
+            ("/health/", Some("/health")),
+            ("/health/db", Some("/health/NAME")),
+            ("/AWS.ALB/healthcheck", Some("/AWS.ALB/healthcheck")),
+            ("/health/_events", None),
+            ("/metrics", None),
+            ("/admin/drain", None),
+            ("/favicon.ico", None),
+        ] {
+            assert_eq!(polled(path), expected, "{path}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     page,
     polls::{Polls, counted},
 };
-use crate::{engine::Aggregator, report::View};
+use crate::{dialect::Dialect, engine::Aggregator, report::View};
 use arc_swap::ArcSwap;
 use axum::{
     Router,
@@ -24,7 +24,8 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// The health paths and `/metrics`, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its
-/// defaults. An application that has such paths already can have these below another one: `Router::nest`.
+/// defaults. An application that has such paths already can have these below another one: `Router::nest`. Served by
+/// `into_make_service_with_connect_info::<SocketAddr>()`, it also knows from where it is polled.
 pub fn router(aggregator: Aggregator) -> Router {
     router_with(aggregator, Answers::default())
 }
@@ -70,7 +71,7 @@ fn health(desk: Arc<Desk>) -> Router {
         routes = routes.route(path, asset);
     }
     let events = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-        page::events(&desk.aggregator, &desk.answers.load(), &request.into_parts().0)
+        page::events(&desk.aggregator, &desk.polls, &desk.answers.load(), &request.into_parts().0)
     });
     routes = routes.route("/health/_events", events);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
@@ -135,7 +136,9 @@ impl Desk {
             return answers.options(view, &report);
         }
         let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
-        answers.report(view, &report, dialect, request)
+        // The page shows them by itself, as far as who reads it may know.
+        let told = (wishes.probers && answers.shows_token(headers)) || dialect == Dialect::Html;
+        answers.report(view, &report, told.then(|| self.polls.ledger.report()).as_ref(), dialect, request)
     }
 
     /// As it is at the moment: a scrape waits for nobody.

@@ -18,6 +18,7 @@ mod main_job;
 mod metrics;
 mod page;
 mod polls;
+mod probers;
 mod probing;
 mod reload;
 mod secrets;

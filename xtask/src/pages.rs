@@ -23,7 +23,7 @@ pub(crate) fn pictures() -> Result<(), String> {
         }
     }
     let readme = root().join("docs/status-page.png");
-    picture(&folder.join("fail.html"), 1, "1100,1000", &readme)?;
+    picture(&folder.join("fail.html"), 1, "1100,1220", &readme)?;
     say(&format!("look at {}, and at {}", folder.display(), readme.display()));
     Ok(())
 }

@@ -5,15 +5,18 @@
 
 mod component;
 mod hour;
+mod probers;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use super::Detail;
-use crate::report::{ComponentReport, ConfigReport, Report, Status, View};
+use crate::report::{ComponentReport, ConfigReport, Probers, Report, Status, View};
 use component::{Named, component, icon};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use words::{headline, is_pending, since};
+
+pub(crate) use words::span;
 
 /// The page's style, at `_assets/allswell.css` below `/health`.
 pub(crate) const STYLE: &str = include_str!("allswell.css");
@@ -82,11 +85,18 @@ pub(super) fn fragment(report: &Report, detail: Detail) -> Vec<u8> {
                 (components(report, detail, "pass", "Passing", |one| one.status == Status::Pass))
                 (components(report, detail, "muted", "Muted", |one| full && one.muted))
                 @if full { (groups(report)) }
+                @if full { (PreEscaped(probers::PLACE)) }
             }
             @if full { (footer(report)) }
         }
     };
     tame(&fragment.into_string()).into_bytes()
+}
+
+/// The fragment with who polls in it.
+pub(super) fn with_probers(fragment: &[u8], probers: &Probers, report: &Report, detail: Detail) -> Vec<u8> {
+    let section = tame(&probers::section(probers, detail, report.generated_at).into_string());
+    String::from_utf8_lossy(fragment).replacen(probers::PLACE, &section, 1).into_bytes()
 }
 
 /// Whatever a driver put into its words: an event is told in lines, and HTML knows no control characters.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::component::CheckName;
-use crate::report::{Circumstances, FailureReport, Minute, PastFailure, Reload, Service};
+use crate::report::{Circumstances, FailureReport, Minute, PastFailure, ProberReport, Reload, Service};
 use allswell_checks::contract::{FailureClass, Value, Values};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
@@ -183,7 +183,51 @@ fn text(page: &[u8]) -> String {
 }
 
 fn whole(report: &Report, detail: Detail) -> String {
-    text(&page(&Place { root: "", view: &View::Whole }, &fragment(report, detail), report, detail))
+    let fragment = with_probers(&fragment(report, detail), &probers(report.status), report, detail);
+    text(&page(&Place { root: "", view: &View::Whole }, &fragment, report, detail))
+}
+
+/// A balancer with two nodes, a kubelet, and somebody with a browser.
+fn probers(status: Status) -> Probers {
+    let healthy = status.is_good();
+    let prober = |client, last: u8, agent: &str, path, interval| ProberReport {
+        client,
+        address: Some([10, 0, 0, last].into()),
+        agent: agent.to_owned(),
+        path,
+        polls: 6871,
+        interval: Some(Duration::from_secs(interval)),
+        last_polled_at: before(3),
+        last_code: if healthy { 200 } else { 500 },
+        good: healthy,
+        consecutive: if healthy { 6871 } else { 74 },
+        holds: Some((healthy, before(12 * 60))),
+        concludes: None,
+    };
+    let browser = ProberReport { interval: None, holds: None, consecutive: 1, ..prober("browser", 80, "Mozilla/5.0 <b>", "/", 1) };
+    let balancer = |last| prober("alb", last, "ELB-HealthChecker/2.0", "/health", 10);
+    let kubelet = ProberReport {
+        last_code: 200,
+        good: true,
+        holds: Some((true, before(3600))),
+        ..prober("kubelet", 9, "kube-probe/1.35", "/livez", 10)
+    };
+    let notice = "an ALB with its default thresholds holds us unhealthy since 2026-11-20T03:00:05.512Z".to_owned();
+    Probers { notices: if healthy { vec![] } else { vec![notice] }, seen: vec![balancer(1), balancer(2), kubelet, browser] }
+}
+
+#[test]
+fn who_polls_is_told_and_from_where_only_with_the_token() {
+    let full = whole(&failing(), Detail::Full);
+    for shown in ["Polled by", "alb", "2 sources, every 10.0 s, answered", "unhealthy", "kubelet", "/livez", "holds us unhealthy since"] {
+        assert!(full.contains(shown), "{shown}: {full}");
+    }
+    for hidden in ["10.0.0.1", "ELB-HealthChecker"] {
+        assert!(!full.contains(hidden), "{hidden}");
+    }
+    let causes = whole(&failing(), Detail::Causes);
+    assert!(causes.contains("10.0.0.1") && causes.contains("Mozilla/5.0 &lt;b&gt;"), "{causes}");
+    assert!(!whole(&failing(), Detail::Status).contains("alb"));
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) fn clock(at: Timestamp, now: Timestamp) -> Markup {
 }
 
 /// An age in one unit, as the script has it, too.
-pub(super) fn span(age: SignedDuration) -> String {
+pub(crate) fn span(age: SignedDuration) -> String {
     let seconds = age.as_secs().max(0);
     match seconds {
         0..100 => format!("{seconds} s"),
