@@ -124,6 +124,8 @@ pub struct Manner {
     pub method: &'static str,
     /// Whether it speaks HTTP/1.0; if not, HTTP/1.1.
     pub http_1_0: bool,
+    /// Whether it makes a gRPC call, by HTTP/2, and looks at the call's status.
+    pub grpc: bool,
     /// Which `Host` it sends.
     pub host: Host,
     /// What else it sends, in this order.
@@ -138,7 +140,7 @@ pub struct Manner {
     pub wanted: Wanted,
     /// Whether a body must have a length or be chunked.
     pub framed: bool,
-    /// Which status codes are good.
+    /// Which status codes are good: HTTP's, or gRPC's.
     pub success: Codes,
     /// What it does with a redirect.
     pub redirects: Redirects,
@@ -169,6 +171,7 @@ const COMMON: Manner = Manner {
     title: "",
     method: "GET",
     http_1_0: false,
+    grpc: false,
     host: Host::Target,
     headers: &[],
     connect: None,

@@ -203,7 +203,7 @@ impl Told {
             let one = client.poll(&target).await;
             let told = Told1::from(&one);
             self.say(&format!(
-                "{}  {:<width$}  {}: {} in {} ms\n      {:<width$}  {}\n",
+                "{}  {:<width$}  {}: {} in {:.1} ms\n      {:<width$}  {}\n",
                 self.word(if one.content { "pass" } else { "fail" }),
                 told.client,
                 one.asked(),
@@ -246,7 +246,7 @@ impl Told {
             self.say(&self.finding(finding));
         }
         for advice in &self.target_groups {
-            self.say(&format!("\n{}", advised(advice)));
+            self.say(&format!("{}{}", if self.url.is_some() { "\n" } else { "" }, advised(advice)));
             for finding in &advice.findings {
                 self.say(&self.finding(finding));
             }

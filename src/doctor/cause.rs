@@ -71,8 +71,8 @@ pub(super) enum Redirect {
 /// It answers, and says no.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
-    /// The answer depends on the `Host`: with this one, which it accepts, if one is known.
-    Host(Option<String>),
+    /// The answer depends on the `Host`: one that it accepts, if one is known, and what it answers then.
+    Host(Option<(String, u16)>),
     /// It protects itself against forged requests.
     Csrf,
     /// It wants credentials.
@@ -83,14 +83,16 @@ pub(super) enum Refusal {
     NotFound,
     /// It has had enough of us.
     TooMany,
-    /// It is allswell, or speaks as it does, and says no: its summary, where it is told.
-    SaysFail(Option<String>),
+    /// It is allswell, or speaks as it does, and says no.
+    SaysFail,
     /// It fails by itself.
     ServerError(u16),
     /// A header tells Envoy to take it for a failure.
     EnvoyTold,
     /// The end of the body is known by the end of the connection alone.
     Unframed,
+    /// A gRPC call ended with another status than those that are good for this client.
+    Grpc(u16),
     /// Another status than those that are good for this client.
     Unexpected(u16),
 }
@@ -153,6 +155,9 @@ async fn no_answer(seen: &Seen, trials: &mut Trials<'_>) -> Cause {
         (_, Step::Connect) => Cause::Connection(Connection::Unreachable(message)),
         (FailureClass::Timeout, _) => Cause::Connection(Connection::Slow),
         (_, Step::Handshake) => handshake(seen, message, trials).await,
+        _ if seen.client.manner.grpc => {
+            Cause::Connection(Connection::NotHttp(format!("{message}: does the server speak gRPC, by HTTP/2?")))
+        }
         (FailureClass::Protocol, _) if !encrypted && speaks(seen, trials, "https").await => Cause::Connection(Connection::SpeaksTls),
         (FailureClass::Protocol, _) => Cause::Connection(Connection::NotHttp(message)),
         _ if !encrypted && speaks(seen, trials, "https").await => Cause::Connection(Connection::SpeaksTls),
@@ -199,11 +204,14 @@ async fn answered(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Caus
     if manner.success.contain(status.as_u16()) {
         return Cause::Refusal(Refusal::Unframed);
     }
+    if let Some(code) = answer.grpc {
+        return Cause::Refusal(Refusal::Grpc(code));
+    }
     if status == StatusCode::BAD_REQUEST && wants_tls(&answer.body) {
         return Cause::Connection(Connection::SpeaksTls);
     }
     if answer.headers.contains_key("x-health-status") && status.is_server_error() {
-        return Cause::Refusal(Refusal::SaysFail(summary(&answer.body)));
+        return Cause::Refusal(Refusal::SaysFail);
     }
     if !seen.polled.hops.is_empty() && status.is_client_error() {
         return redirected(seen, seen.polled.hops[0].to.as_str(), trials).await;
@@ -250,8 +258,8 @@ async fn redirected(seen: &Seen, location: &str, trials: &mut Trials<'_>) -> Cau
         return Cause::Redirect(Redirect::Loop);
     }
     match host_of_url(seen, trials).await {
-        Some(host) => Cause::Refusal(Refusal::Host(Some(host))),
-        None => Cause::Redirect(Redirect::Elsewhere(location.to_owned())),
+        Some((host, code)) if seen.client.manner.success.contain(code) => Cause::Refusal(Refusal::Host(Some((host, code)))),
+        _ => Cause::Redirect(Redirect::Elsewhere(location.to_owned())),
     }
 }
 
@@ -264,9 +272,13 @@ async fn https(seen: &Seen, trials: &mut Trials<'_>) -> Cause {
 }
 
 /// Whether the `Host` is the reason: by another one that is good, or because it looks so. `Some(None)`: none is known that is.
-async fn host(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Option<Option<String>> {
-    if let Some(host) = host_of_url(seen, trials).await {
-        return Some(Some(host));
+async fn host(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Option<Option<(String, u16)>> {
+    if !answer.status.is_client_error() {
+        return None;
+    }
+    // What is wrong beside the Host is seen when the Host is right.
+    if let Some((host, code)) = host_of_url(seen, trials).await.filter(|(_, code)| (200..400).contains(code)) {
+        return Some(Some((host, code)));
     }
     // Django's page for a request that it finds suspicious: in production it says no more.
     let djangos = answer.body.windows(PAGE.len()).any(|window| window == PAGE);
@@ -282,8 +294,8 @@ async fn host(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Option<O
 
 const PAGE: &[u8] = b"<h1>Bad Request (400)</h1>";
 
-/// The URL's own `Host`, if the client is content with what comes of it.
-async fn host_of_url(seen: &Seen, trials: &mut Trials<'_>) -> Option<String> {
+/// The URL's own `Host`, where another one was sent, and what is answered to it.
+async fn host_of_url(seen: &Seen, trials: &mut Trials<'_>) -> Option<(String, u16)> {
     let own = authority(&trials.target.url).to_owned();
     if seen.host() == Some(&own) {
         return None;
@@ -291,7 +303,7 @@ async fn host_of_url(seen: &Seen, trials: &mut Trials<'_>) -> Option<String> {
     let mut other = seen.poll.clone();
     other.host = HeaderValue::from_str(&own).ok();
     let status = trials.status(&other).await?;
-    seen.client.manner.success.contain(status.as_u16()).then_some(own)
+    Some((own, status.as_u16()))
 }
 
 async fn is_good_by_get(seen: &Seen, trials: &mut Trials<'_>) -> bool {
@@ -325,13 +337,8 @@ pub(super) async fn answers_any_path(seen: &Seen, trials: &mut Trials<'_>) -> bo
     let mut nowhere = seen.poll.clone();
     nowhere.url.set_path(&format!("/allswell-doctor-{:016x}", fastrand::u64(..)));
     nowhere.url.set_query(None);
-    trials.status(&nowhere).await.is_some_and(|status| seen.client.manner.success.contain(status.as_u16()))
-}
-
-/// The summary of a report of allswell's.
-fn summary(body: &[u8]) -> Option<String> {
-    let report: serde_json::Value = serde_json::from_slice(body).ok()?;
-    report["summary"].as_str().map(super::conclude::shown)
+    // A redirect to HTTPS is every path's, and no answer.
+    trials.status(&nowhere).await == Some(StatusCode::OK)
 }
 
 #[cfg(test)]

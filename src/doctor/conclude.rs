@@ -1,8 +1,8 @@
 //! What each client makes of an answer, in the words in which it is told by that client.
 
 use super::{
-    Client,
-    poll::{Poll, Polled, Step},
+    Client, grpc,
+    poll::{Answer, Poll, Polled, Step},
 };
 use crate::prober::{Prober, Redirects};
 use allswell_checks::contract::FailureClass;
@@ -35,7 +35,7 @@ impl Seen {
     /// What was sent, in a few words.
     #[must_use]
     pub fn asked(&self) -> String {
-        let method = self.client.manner.method;
+        let method = if self.client.manner.grpc { "gRPC" } else { self.client.manner.method };
         match self.host() {
             Some(host) => format!("{method}, Host {host}"),
             None => format!("{method}, HTTP/1.0 without a Host"),
@@ -59,6 +59,7 @@ impl Seen {
     pub fn got(&self) -> String {
         let hop = |(status, to): (u16, String)| format!("{status} to {to}, ");
         let end = match (&self.polled.trouble, &self.polled.answer) {
+            (None, Some(Answer { grpc: Some(code), .. })) => format!("grpc-status {code} {}", grpc::name(*code)),
             (None, Some(answer)) => {
                 let to = answer.location().map_or_else(String::new, |location| format!(" to {}", shown(location)));
                 format!("{}{to}", answered(answer.status))
@@ -72,7 +73,7 @@ impl Seen {
         self.followed().map(hop).chain([end]).collect()
     }
 
-    /// The status of the last answer.
+    /// The HTTP status of the last answer.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.polled.answer.as_ref().map(|answer| answer.status.as_u16())
@@ -108,7 +109,7 @@ pub(super) fn shown(text: &str) -> String {
 
 fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
     let status = polled.status();
-    let code = status.map_or(0, |status| status.as_u16());
+    let code = polled.code().unwrap_or_default();
     let timed_out = polled.trouble.as_ref().is_some_and(|trouble| trouble.class() == FailureClass::Timeout);
     let trouble = polled.trouble.as_ref().map_or("", |trouble| trouble.message());
     match (prober, status, content) {

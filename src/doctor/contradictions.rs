@@ -91,6 +91,14 @@ impl TargetGroup {
                 "Set the matcher's HttpCode to 200.".to_owned(),
             ));
         }
+        if self.is_grpc() && self.path() == "/grpc.health.v1.Health/Check" {
+            found.push(self.contradiction(
+                "path_never_fails",
+                "The call succeeds also when its answer is NOT_SERVING, and a balancer looks at nothing but the call's status".to_owned(),
+                format!("HealthCheckPath {}, GrpcCode {}", self.path(), self.success().map_or_else(|error| error, |codes| codes.to_string())),
+                "Leave HealthCheckPath and GrpcCode at their defaults, /AWS.ALB/healthcheck and 12: allswell answers 12 there when all is well, and 14 when not.".to_owned(),
+            ));
+        }
         let round = self.interval() * self.unhealthy().max(self.healthy());
         if round <= FLAPPING {
             found.push(self.contradiction(

@@ -61,7 +61,7 @@ fn finding(target: &Target, cause: &Cause, concerned: &[&Seen], all: &[Seen]) ->
     let Parts { code, title, evidence, mend } = match cause {
         Cause::Connection(cause) => connection(cause, target, first, all),
         Cause::Redirect(cause) => redirect(cause, first),
-        Cause::Refusal(cause) => refusal(cause, first),
+        Cause::Refusal(cause) => refusal(cause, concerned),
     };
     Finding { code, failing: true, clients: labels(concerned.iter().copied()), title, evidence, mend }
 }
@@ -97,7 +97,7 @@ fn taken_for_good(target: &Target, seen: &[Seen]) -> Vec<Finding> {
     let path = target.url.path();
     let caution = |code, concerned: &[&Seen], title: &str, mend| {
         let first = concerned.first()?;
-        let evidence = format!("{} got: {}", first.client.label, first.got());
+        let evidence = first.got();
         Some(Finding { code, failing: false, clients: labels(concerned.iter().copied()), title: title.to_owned(), evidence, mend })
     };
     let login = caution(

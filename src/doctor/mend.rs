@@ -4,6 +4,7 @@ use super::{
     Target,
     cause::{Connection, Redirect, Refusal},
     conclude::{Seen, shown},
+    grpc,
 };
 use crate::prober::{Host, Prober};
 use allswell_checks::contract::TimeSpan;
@@ -29,11 +30,6 @@ fn parts<M: Into<String>>(
 /// What helps whatever the app does.
 const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port, where any Host is answered and nobody is redirected.";
 
-/// Who got what.
-fn got(first: &Seen) -> String {
-    format!("{} got: {}", first.client.label, first.got())
-}
-
 pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all: &[Seen]) -> Parts {
     let (address, host) = (target.address, target.url.host_str().unwrap_or_default());
     match cause {
@@ -49,7 +45,7 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
         Connection::Swallowed => parts(
             "packets_dropped",
             format!("Nobody answers at {address}: packets are dropped on the way"),
-            got(first),
+            first.got(),
             [
                 "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
               ACLs and the host's firewall.",
@@ -58,7 +54,7 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
         Connection::HungUp => parts(
             "hangs_up",
             "The server closes the connection and says nothing",
-            got(first),
+            first.got(),
             ["Look into its log for this moment. Servers that want the PROXY protocol, or are out of workers, hang up like this."],
         ),
         Connection::Handshake(why) => parts(
@@ -94,7 +90,7 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
         Connection::SpeaksTls => parts(
             "speaks_https",
             "The port speaks TLS, and was asked without",
-            got(first),
+            first.got(),
             ["Set the health check's protocol to HTTPS, or its port to the one without TLS."],
         ),
         Connection::NotHttp(why) => parts(
@@ -111,7 +107,7 @@ fn slow(first: &Seen, all: &[Seen]) -> Parts {
     let answered = all.iter().filter(|one| one.polled.status().is_some()).map(|one| one.polled.took).min();
     let longest = all.iter().map(|one| one.poll.limit()).max().unwrap_or_default();
     let evidence = match answered {
-        Some(took) => format!("{}; others had an answer after {}", got(first), TimeSpan(took).whole_millis()),
+        Some(took) => format!("{}; others had an answer after {}", first.got(), TimeSpan(took).whole_millis()),
         None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
     };
     let setting = match first.client.prober {
@@ -147,7 +143,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
             parts(
                 "https_redirect",
                 "Plain HTTP is redirected to HTTPS",
-                format!("{}; {trial}", got(first)),
+                format!("{}; {trial}", first.got()),
                 [
                     &*format!("Django: SECURE_REDIRECT_EXEMPT = [r\"^{exempt}$\"]."),
                     &*format!("nginx: put `location = {path}` beside the `location /` that returns 301."),
@@ -159,7 +155,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
         Redirect::Loop => parts(
             "redirect_loop",
             "Redirects lead round and round",
-            got(first),
+            first.got(),
             [
                 "Let one place alone redirect: a balancer that ends TLS and a server that wants HTTPS send users back and forth.",
                 &*format!("Answer `{path}` before any redirect."),
@@ -168,7 +164,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
         Redirect::Slash(right) => parts(
             "slash",
             format!("The right path is `{right}`"),
-            got(first),
+            first.got(),
             [format!("Set the health check's path to `{right}`: load balancers do not follow redirects.")],
         ),
         Redirect::Login(to) => parts(
@@ -192,20 +188,21 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
     }
 }
 
-pub(super) fn refusal(cause: &Refusal, first: &Seen) -> Parts {
+pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
+    let first = concerned[0];
     let path = first.poll.url.path();
     match cause {
-        Refusal::Host(accepted) => host(first, accepted.as_deref(), path),
+        Refusal::Host(accepted) => host(first, accepted.as_ref(), path),
         Refusal::Csrf => parts(
             "csrf",
             "A protection against forged requests refuses the poll",
-            got(first),
+            first.got(),
             [format!("Exempt `{path}` (Django: `@csrf_exempt` on its view), and answer it to GET: who polls has no token.")],
         ),
         Refusal::Credentials(_) => parts(
             "credentials",
             "The path wants credentials, and no client sends any",
-            got(first),
+            first.got(),
             [
                 &*format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location)."),
                 "A web application firewall answers so as well: let the client's user agent pass.",
@@ -215,25 +212,25 @@ pub(super) fn refusal(cause: &Refusal, first: &Seen) -> Parts {
         Refusal::NotFound => parts(
             "not_found",
             format!("There is nothing at `{path}`"),
-            got(first),
+            first.got(),
             ["Set the health check's path to one that exists; allswell answers at `/health`."],
         ),
         Refusal::TooMany => parts(
             "rate_limited",
             "The server limits how often it answers",
-            got(first),
+            first.got(),
             [format!("Exempt `{path}` from the limit: every node of a balancer polls by itself.")],
         ),
-        Refusal::SaysFail(summary) => parts(
+        Refusal::SaysFail => parts(
             "says_fail",
             "The endpoint reports that not all is well",
-            summary.clone().unwrap_or_else(|| got(first)),
+            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
             ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
         ),
         Refusal::ServerError(_) => parts(
             "server_error",
             "The server fails by itself",
-            got(first),
+            first.got(),
             ["Look into its log for this moment: it is not the way of asking that it dislikes."],
         ),
         Refusal::EnvoyTold => parts(
@@ -248,6 +245,16 @@ pub(super) fn refusal(cause: &Refusal, first: &Seen) -> Parts {
             "neither Content-Length nor Transfer-Encoding is set",
             ["Set Content-Length, 0 for an empty body, or send it chunked."],
         ),
+        Refusal::Grpc(code) => parts(
+            "grpc_status",
+            format!("The call ends with {code} {}, which is none of the codes that are good", grpc::name(*code)),
+            format!("{} takes {}", first.client.label, first.client.manner.success),
+            [if *code == 12 {
+                "Is there such a method? Set HealthCheckPath to one that the server has, and GrpcCode to what that answers."
+            } else {
+                "Look into the server's log. allswell answers 12 at the default path, /AWS.ALB/healthcheck, when all is well, and 14 when not."
+            }],
+        ),
         Refusal::Unexpected(status) => parts(
             "unexpected_status",
             format!("{status} is none of the codes that are good"),
@@ -257,15 +264,21 @@ pub(super) fn refusal(cause: &Refusal, first: &Seen) -> Parts {
     }
 }
 
-fn host(first: &Seen, accepted: Option<&str>, path: &str) -> Parts {
+/// The summary of a report of allswell's.
+fn summary(seen: &Seen) -> Option<String> {
+    let report: serde_json::Value = serde_json::from_slice(&seen.polled.answer.as_ref()?.body).ok()?;
+    report["summary"].as_str().map(shown)
+}
+
+fn host(first: &Seen, accepted: Option<&(String, u16)>, path: &str) -> Parts {
     let sent = first.host().map_or_else(|| "no Host at all".to_owned(), |host| format!("`Host: {host}`"));
     let mut evidence = format!("with {sent} it answers {}", first.got());
-    if let Some(accepted) = accepted {
-        evidence += &format!("; with `Host: {accepted}` it is well");
+    if let Some((accepted, code)) = accepted {
+        evidence += &format!("; with `Host: {accepted}` {code}");
     }
     let mut mend = Vec::new();
     if first.client.manner.host == Host::Absent {
-        let accepted = accepted.unwrap_or("www.example.com");
+        let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
         mend.push(format!("HAProxy: `http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`."));
     }
     mend.extend([
@@ -284,5 +297,5 @@ fn method(first: &Seen, path: &str) -> Parts {
     let allowed = allowed.map_or_else(String::new, |allowed| format!("; it allows {}", shown(allowed)));
     let own = (first.client.prober == Prober::Haproxy).then(|| format!("HAProxy: `option httpchk GET {path}`."));
     let mend = own.into_iter().chain([format!("Answer {method} at `{path}` as GET is answered, with 200.")]);
-    parts("method", format!("The path does not take {method}"), format!("{}{allowed}", got(first)), mend)
+    parts("method", format!("The path does not take {method}"), format!("{}{allowed}", first.got()), mend)
 }

@@ -7,6 +7,7 @@ mod cause;
 mod conclude;
 mod contradictions;
 mod finding;
+mod grpc;
 mod mend;
 mod poll;
 mod target_group;

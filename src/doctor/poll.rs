@@ -1,6 +1,9 @@
 //! One poll: a request as a client sends it, and what came of it.
 
-use super::trust::{self, Certificate};
+use super::{
+    grpc,
+    trust::{self, Certificate},
+};
 use crate::prober::{Manner, Redirects, Wanted};
 use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
@@ -61,6 +64,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// How a gRPC call ended.
+    pub(super) grpc: Option<u16>,
     /// The end of the body is known without the end of the connection.
     pub(super) framed: bool,
 }
@@ -102,9 +107,15 @@ impl Polled {
         self.answer.as_ref().filter(|_| self.trouble.is_none()).map(|answer| answer.status)
     }
 
+    /// What a client looks at: the status of HTTP, or that of the gRPC call.
+    pub(super) fn code(&self) -> Option<u16> {
+        let answer = self.answer.as_ref().filter(|_| self.trouble.is_none())?;
+        Some(answer.grpc.unwrap_or(answer.status.as_u16()))
+    }
+
     /// Whether there is an answer, and it is one of the good ones.
     pub(super) fn is_good(&self, manner: &Manner) -> bool {
-        self.status().is_some_and(|status| manner.success.contain(status.as_u16()))
+        self.code().is_some_and(|code| manner.success.contain(code))
     }
 }
 
@@ -192,6 +203,11 @@ impl Poll {
     async fn ask(&self, url: &Url, host: Option<HeaderValue>, stream: Stream, polled: &mut Polled) -> Result<(), Failure> {
         let meter = Meter::new(EXCHANGE);
         let stream = TokioIo::new(Metered::new(stream, meter.clone()));
+        if self.manner.grpc {
+            polled.answer = Some(grpc::call(url, host.as_ref(), &self.manner, stream).await.map_err(|failure| meter.explain(failure))?);
+            polled.step = Step::Done;
+            return Ok(());
+        }
         let handshake = Builder::new().title_case_headers(true).max_buf_size(HEAD).handshake(stream).await;
         let (mut sender, driver) = handshake.map_err(failure)?;
         let mut driver = Some(driver);
@@ -201,7 +217,7 @@ impl Poll {
         let framed = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING)
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let answer = polled.answer.insert(Answer { status: head.status, headers: head.headers, body: Vec::new(), framed });
+        let answer = polled.answer.insert(Answer { status: head.status, headers: head.headers, body: Vec::new(), grpc: None, framed });
         polled.step = Step::Body;
         let wanted = match self.manner.wanted {
             // What the client does not wait for tells the doctor something, where it is there at once.

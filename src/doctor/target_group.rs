@@ -203,13 +203,10 @@ impl TargetGroup {
     ///
     /// # Errors
     ///
-    /// When its health checks are switched off, are no HTTP/1 requests, or have no list of codes.
+    /// When its health checks are switched off, do no more than connect, or have no list of codes.
     pub fn client(&self) -> Result<Client, String> {
         if self.health_check_enabled == Some(false) {
             return Err("its health checks are switched off".to_owned());
-        }
-        if self.is_grpc() {
-            return Err("its health checks are gRPC calls, which the doctor does not make".to_owned());
         }
         if !self.is_http() {
             return Err(format!("its health checks are by {}, which says no more than that somebody listens", self.health_protocol()));
@@ -218,7 +215,7 @@ impl TargetGroup {
         let mut manner = prober.manner();
         (manner.interval, manner.healthy, manner.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
         (manner.timeout, manner.timeout_tls) = (self.timeout(), self.timeout());
-        manner.success = self.success()?;
+        (manner.success, manner.grpc) = (self.success()?, self.is_grpc());
         Ok(Client { label: self.name.clone(), prober, manner, path: Some(self.path().to_owned()) })
     }
 

@@ -3,6 +3,7 @@
 mod configuration;
 mod conformance;
 mod dialects;
+mod doctor;
 mod drain;
 mod embedding;
 mod encrypted;

@@ -13,6 +13,7 @@ use std::{
 
 /// A package, and the programs by which it is known to be there: one of them is enough.
 const SERVERS: &[(&str, &[&str])] = &[
+    ("apache2", &["/usr/sbin/apache2"]),
     ("chromium", &["/usr/bin/chromium"]),
     ("chromium-driver", &["/usr/bin/chromedriver"]),
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),

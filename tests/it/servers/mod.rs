@@ -16,6 +16,7 @@ mod process;
 pub(crate) mod proxy;
 mod python;
 mod rabbitmq;
+mod redirecting;
 mod redis;
 pub(crate) mod s3;
 mod tls_front;
@@ -32,5 +33,6 @@ pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_wi
 pub(crate) use process::{Server, as_nobody, folder, in_venv, own};
 pub(crate) use python::reading;
 pub(crate) use rabbitmq::rabbitmq;
+pub(crate) use redirecting::{Redirecting, redirecting_apache, redirecting_nginx};
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
-pub(crate) use tls_front::{tls_front, tls_front_for_known_clients};
+pub(crate) use tls_front::{tls_front, tls_front_by_tls13, tls_front_for_known_clients};

@@ -5,6 +5,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
+    version::TLS13,
 };
 use std::{net::TcpListener, sync::Arc, thread};
 use tokio::{
@@ -17,6 +18,12 @@ use tokio_rustls::TlsAcceptor;
 /// A port on which TLS is spoken, and behind which is a plain port; it lives as long as the test process.
 pub(crate) fn tls_front(upstream: u16, certificates: &Certificates) -> u16 {
     serve(upstream, certificates, ServerConfig::builder().with_no_client_auth())
+}
+
+/// The same by TLS 1.3 alone.
+pub(crate) fn tls_front_by_tls13(upstream: u16, certificates: &Certificates) -> u16 {
+    let builder = ServerConfig::builder_with_protocol_versions(&[&TLS13]);
+    serve(upstream, certificates, builder.with_no_client_auth())
 }
 
 /// The same for clients who prove by a certificate of the same authority who they are.
