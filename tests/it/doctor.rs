@@ -103,14 +103,9 @@ fn a_django_app_that_redirects_and_refuses_hosts() {
     assert!(texts(&redirect["mend"]).contains(&"Django: SECURE_REDIRECT_EXEMPT = [r\"^health/$\"]."), "{redirect}");
     // The exempt path has no fault but the Host.
     let open = examine(&at("/open/"), &[]);
-    open.is("exempt", &["route53", "consul"], &["host"]);
-    let evidence = format!("with `Host: 127.0.0.1:{0}` it answers 400 Bad Request; with `Host: localhost:{0}` it is well", server.port);
+    open.is("exempt", &["route53", "haproxy", "consul"], &["host"]);
+    let evidence = format!("with `Host: 127.0.0.1:{0}` it answers 400 Bad Request; with `Host: localhost:{0}` 200", server.port);
     assert_eq!(open.finding("host")["evidence"], evidence);
-    let haproxy = examine(&at("/open/"), &["--as", "haproxy"]);
-    haproxy.is("HAProxy", &[], &["host"]);
-    let mend =
-        format!("HAProxy: `http-check send meth GET uri /open/ ver HTTP/1.1 hdr Host localhost:{}` below `option httpchk`.", server.port);
-    assert_eq!(haproxy.finding("host")["mend"][0], mend);
 }
 
 #[test]
