@@ -341,6 +341,13 @@ pub(super) async fn answers_any_path(seen: &Seen, trials: &mut Trials<'_>) -> bo
     trials.status(&nowhere).await == Some(StatusCode::OK)
 }
 
+/// Whether it takes GET and refuses HEAD.
+pub(super) async fn refuses_head(seen: &Seen, trials: &mut Trials<'_>) -> bool {
+    let mut head = seen.poll.clone();
+    head.manner.method = "HEAD";
+    matches!(trials.status(&head).await, Some(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,10 +2,12 @@
 
 use super::{
     Target,
-    cause::{Cause, Redirect, Trials, answers_any_path, cause, is_login},
+    cause::{Cause, Redirect, Trials, answers_any_path, cause, is_login, refuses_head},
     conclude::Seen,
     mend::{Parts, connection, redirect, refusal},
 };
+use crate::prober::Wanted;
+use allswell_checks::contract::ByteSize;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -43,11 +45,15 @@ pub async fn find(target: &Target, seen: &[Seen]) -> Vec<Finding> {
         found.push(ends_in_a_loop(concerned));
     }
     found.extend(taken_for_good(target, seen));
-    if let Some(one) = seen.iter().find(|one| one.content && one.polled.hops.is_empty() && one.status() == Some(200))
-        && answers_any_path(one, &mut trials).await
-    {
-        found.push(any_path(seen));
+    if let Some(one) = seen.iter().find(|one| one.content && one.polled.hops.is_empty() && one.status() == Some(200)) {
+        if answers_any_path(one, &mut trials).await {
+            found.push(any_path(seen));
+        }
+        if refuses_head(one, &mut trials).await {
+            found.push(head_refused(target, one));
+        }
     }
+    found.extend(large_body(seen));
     found.extend(certificate(target, seen));
     found
 }
@@ -131,6 +137,35 @@ fn any_path(seen: &[Seen]) -> Finding {
                 .to_owned(),
         ],
     }
+}
+
+fn head_refused(target: &Target, one: &Seen) -> Finding {
+    Finding {
+        code: "head_refused",
+        failing: false,
+        clients: labels([one]),
+        title: "HEAD is refused, which other clients send: monitors, and HAProxy by `option httpchk HEAD`".to_owned(),
+        evidence: format!("asked as {} asks, but by HEAD, it answers 405 or 501", one.client.label),
+        mend: vec![format!("Answer HEAD at `{}` as GET, without the body.", target.url.path())],
+    }
+}
+
+/// A body of which a client reads only the beginning, and then closes the connection.
+fn large_body(seen: &[Seen]) -> Option<Finding> {
+    let cut_off = |one: &Seen| match (one.client.manner.wanted, &one.polled.answer) {
+        (Wanted::Bytes(window), Some(answer)) => answer.body.len() >= window,
+        _ => false,
+    };
+    let concerned: Vec<&Seen> = seen.iter().filter(|one| one.content && cut_off(one)).collect();
+    let Wanted::Bytes(window) = concerned.first()?.client.manner.wanted else { return None };
+    Some(Finding {
+        code: "large_body",
+        failing: false,
+        clients: labels(concerned),
+        title: "The body is larger than what the client reads: it closes the connection in the middle".to_owned(),
+        evidence: format!("more than {}", ByteSize(window as u64)),
+        mend: vec!["Answer with a small body; the server's log shows resets and broken pipes otherwise.".to_owned()],
+    })
 }
 
 /// What most clients do not look at, and those who look will not believe, now or soon.

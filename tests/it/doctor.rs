@@ -150,7 +150,7 @@ fn each_fault_of_an_app_has_its_name() {
     assert_eq!(slash.finding("slash")["title"], "The right path is `/health/`");
     assert_eq!(slash.client("consul")["redirects"][0]["status"], 301);
     let method = at("/get/");
-    method.is("method", &but(&["haproxy"]), &["method"]);
+    method.is("method", &but(&["haproxy"]), &["method", "head_refused"]);
     let finding = method.finding("method");
     assert_eq!(finding["evidence"], "405 Method Not Allowed; it allows GET");
     assert_eq!(finding["mend"][0], "HAProxy: `option httpchk GET /get/`.");
@@ -285,7 +285,11 @@ fn servers_that_misbehave() {
     at(Hostile::babbling().port(), "kubelet,haproxy").is("babbles", &[], &["not_http"]);
     // A body that never ends is an answer for who waits for its head, and none for who waits for its end; a kubelet reads 10 KiB.
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n";
-    at(Hostile::endless(head, b"x").port(), "kubelet,haproxy,route53").is("endless", &["kubelet", "haproxy", "route53"], &["any_path"]);
+    at(Hostile::endless(head, b"x").port(), "kubelet,haproxy,route53").is(
+        "endless",
+        &["kubelet", "haproxy", "route53"],
+        &["any_path", "large_body"],
+    );
     at(Hostile::trickling(head, b"x").port(), "haproxy,kubelet,envoy").is("trickles", &["haproxy"], &["any_path", "slow"]);
     at(Hostile::trickling(b"HTTP/1.1 200 OK\r\nX: ", b"x").port(), "kubelet,haproxy").is("endless head", &[], &["slow"]);
     at(Hostile::endless(b"HTTP/1.1 200 OK\r\nX: ", b"x").port(), "kubelet").is("huge head", &[], &["not_http"]);
