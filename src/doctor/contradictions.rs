@@ -184,11 +184,11 @@ impl TargetGroup {
             }
         }
         if own.drain < drain {
-            found.push(self.contradiction(
+            found.push(self.caution(
                 "drain_too_short",
-                "allswell ends before the balancer has noticed that it drains".to_owned(),
-                format!("server.drain is {}; it is noticed within {}", TimeSpan(own.drain), TimeSpan(drain)),
-                format!("Set `server.drain = \"{}s\"`, or deregister the target before it is told to end.", drain.as_secs_f64().ceil()),
+                "Unless the target is deregistered first, allswell ends before the balancer has noticed that it drains",
+                &format!("server.drain is {}; it is noticed within {}", TimeSpan(own.drain), TimeSpan(drain)),
+                &format!("Set `server.drain = \"{}s\"`, or deregister the target before it is told to end.", drain.as_secs_f64().ceil()),
             ));
         }
         if self.deregistration_delay() < own.drain {

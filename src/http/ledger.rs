@@ -58,11 +58,14 @@ pub(super) struct Ledger {
     book: Mutex<Book>,
 }
 
+/// How often a client was answered with a code.
+type Counts = BTreeMap<(&'static str, u16), u64>;
+
 #[derive(Debug, Default)]
 struct Book {
     sources: Vec<Source>,
-    /// Polls by client and code, of those who were forgotten, too.
-    counts: BTreeMap<(&'static str, u16), u64>,
+    /// The polls of those who were forgotten.
+    forgotten: Counts,
     /// When a load balancer polled last.
     balanced: Option<Instant>,
 }
@@ -76,6 +79,8 @@ struct Source {
     agent: Box<[u8]>,
     path: &'static str,
     polls: u64,
+    /// By code: there are few, and the first is nearly always the one.
+    codes: Vec<(u16, u64)>,
     last: Instant,
     interval: Option<Duration>,
     code: u16,
@@ -98,10 +103,7 @@ impl Ledger {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |source: &Source| source.address == visit.address && source.path == visit.path && *source.agent == *agent;
         let at = book.sources.iter().position(same).unwrap_or_else(|| book.welcome(visit, agent, now));
-        let source = &mut book.sources[at];
-        source.polled(visit.code, visit.serving, now);
-        let client = source.client;
-        *book.counts.entry((client, visit.code)).or_default() += 1;
+        book.sources[at].polled(visit.code, visit.serving, now);
         if visit.prober.is_some() {
             book.balanced = Some(now);
         }
@@ -126,7 +128,10 @@ impl Ledger {
     /// Polls by client and code.
     pub(super) fn counts(&self) -> Vec<((&'static str, u16), u64)> {
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.counts.iter().map(|(key, count)| (*key, *count)).collect()
+        let mut counts = book.forgotten.clone();
+        book.sources.iter().for_each(|source| source.count_into(&mut counts));
+        drop(book);
+        counts.into_iter().collect()
     }
 }
 
@@ -167,6 +172,7 @@ impl Book {
             agent: agent.into(),
             path: visit.path,
             polls: 0,
+            codes: Vec::new(),
             last: now,
             interval: None,
             code: visit.code,
@@ -185,12 +191,18 @@ impl Book {
             (!gone, if gone { 0 } else { source.polls }, source.last)
         };
         if let Some((at, _)) = self.sources.iter().enumerate().min_by_key(|(_, source)| rank(source)) {
-            self.sources.swap_remove(at);
+            self.sources.swap_remove(at).count_into(&mut self.forgotten);
         }
     }
 }
 
 impl Source {
+    fn count_into(&self, counts: &mut Counts) {
+        for (code, polls) in &self.codes {
+            *counts.entry((self.client, *code)).or_default() += polls;
+        }
+    }
+
     fn polled(&mut self, code: u16, serving: Option<bool>, now: Instant) {
         let good = serving.unwrap_or_else(|| self.manner.as_ref().map_or(code < 400, |manner| manner.success.contain(code)));
         if self.polls > 0 {
@@ -203,6 +215,10 @@ impl Source {
         }
         self.consecutive = if good == self.good { self.consecutive + 1 } else { 1 };
         (self.polls, self.last, self.code, self.good) = (self.polls + 1, now, code, good);
+        match self.codes.iter_mut().find(|(other, _)| *other == code) {
+            Some((_, polls)) => *polls += 1,
+            None => self.codes.push((code, 1)),
+        }
         let Some(manner) = &self.manner else { return };
         // A target that nobody has seen yet is healthy with its first good answer.
         let needed = match (self.holds, good) {

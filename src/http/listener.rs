@@ -1,11 +1,13 @@
 //! The listener: accepts, bounds and closes connections. `axum::serve` bounds none of what is bounded here.
 
-use super::connection::{InProgress, Lasting, Phase, Watch, Watched};
+use super::{
+    connection::{InProgress, Lasting, Phase, Watch, Watched},
+    polls::PEER,
+};
 use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::ConnectInfo,
 };
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -210,10 +212,9 @@ impl Server {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (router, seen) = (self.router.clone(), Arc::clone(watch));
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
             let in_progress = InProgress::begin(&seen);
-            let answer = router.clone().call(request);
+            let answer = PEER.scope(peer, router.clone().call(request));
             async move {
                 let answer = answer.await?;
                 Ok::<_, Infallible>(match answer.body().size_hint().exact() {

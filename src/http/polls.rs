@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::time::Instant;
+use tokio::{task_local, time::Instant};
 
 /// The paths that are told apart, so that nobody can make us remember paths of their own.
 const PATHS: [&str; 14] = [
@@ -76,6 +76,11 @@ fn label(path: &str) -> &'static str {
     known.unwrap_or(if path.starts_with("/health/") { "/health/NAME" } else { "other" })
 }
 
+task_local! {
+    /// Who is at the other end of the connection on which a request came: with our own listener, which needs no memory for it.
+    pub(super) static PEER: SocketAddr;
+}
+
 /// What gRPC says beside the status code, which is 200 for a `NOT_SERVING`, too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving(pub(super) bool);
@@ -86,7 +91,9 @@ pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, n
     let method = request.method().clone();
     let http_1_0 = request.version() == Version::HTTP_10;
     let agent = request.headers().get(USER_AGENT).cloned();
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    let peer = PEER.try_with(|peer| *peer).ok();
+    // A server that is not ours may tell it by the request.
+    let peer = peer.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer));
     let response = next.run(request).await;
     let code = response.status().as_u16();
     polls.count(uri.path(), code);
@@ -94,6 +101,7 @@ pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, n
         let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
         let prober = Prober::of(agent, method.as_str(), http_1_0);
         let serving = response.extensions().get().map(|Serving(serving)| *serving);
+        let address = peer.map(|peer| peer.ip().to_canonical());
         polls.ledger.record(&Visit { address, agent, path, prober, code, serving }, Instant::now());
     }
     response

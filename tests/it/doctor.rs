@@ -462,7 +462,7 @@ fn settings_that_contradict_each_other_are_named() {
         group["LoadBalancerArns"] = json!(["arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/net/orders/5"]);
     };
     assert_eq!(codes(advice(OWN, &[], network)), contradicts("matcher_always_matches"));
-    assert_eq!(codes(advice(&OWN.replace("65s", "5s"), &[], |_| {})), contradicts("drain_too_short"));
+    assert_eq!(codes(advice(&OWN.replace("65s", "5s"), &[], |_| {})), cautions("drain_too_short"));
     let attributes = set("Attributes", json!([{ "Key": "deregistration_delay.timeout_seconds", "Value": "20" }]));
     assert_eq!(codes(advice(OWN, &[], attributes)), contradicts("deregistration_below_drain"));
     let hasty = |group: &mut Value| {

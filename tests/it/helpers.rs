@@ -72,10 +72,21 @@ impl Allswell {
 
     /// The same with variables.
     pub(crate) fn start_with(configuration: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_by(&[], configuration, variables)
+    }
+
+    /// The same by a command that becomes the program which is named at its end.
+    pub(crate) fn start_by(wrapper: &[String], configuration: &str, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
         let log = directory.path().join("log");
         let mut command = command(&directory);
+        if let [program, arguments @ ..] = wrapper {
+            let mut wrapped = Command::new(program);
+            wrapped.args(arguments).arg(command.get_program()).env_clear().current_dir(directory.path()).stdin(Stdio::null());
+            wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command = wrapped;
+        }
         if !configuration.contains("[log]") {
             command.env("ALLSWELL_LOG__FORMAT", "json");
         }

@@ -194,11 +194,18 @@ pub(crate) struct BlackHole {
 
 impl BlackHole {
     pub(crate) fn new() -> Self {
+        Self::at(0)
+    }
+
+    /// On a port that nobody listens on, or any.
+    pub(crate) fn at(port: u16) -> Self {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
         let open =
             || socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).expect("a socket");
         let listener = open();
-        bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        // Connections of the one who listened there before may linger.
+        rustix::net::sockopt::set_socket_reuseaddr(&listener, true).expect("an option");
+        bind(&listener, &SocketAddr::from(([127, 0, 0, 1], port))).expect("a port");
         listen(&listener, 0).expect("a listener");
         let address: SocketAddr = getsockname(&listener).expect("an address").try_into().expect("an address");
         // The first ones fill the backlog; their packets are the last that get through.

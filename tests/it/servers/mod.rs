@@ -1,6 +1,7 @@
 //! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
 
 pub(crate) mod blobs;
+pub(crate) mod breaker;
 mod browser;
 mod celery;
 mod certificates;

@@ -49,6 +49,10 @@ impl Mounted {
         assert!(succeeds(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path())), "it is remounted");
     }
 
+    pub(crate) fn make_writable(&self) {
+        assert!(succeeds(Command::new("mount").args(["-o", "remount,rw"]).arg(self.path())), "it is remounted");
+    }
+
     /// Blocks whoever writes, like a mount whose server is gone, until what is returned is dropped, or half a minute has passed.
     pub(crate) fn freeze(&self) -> Frozen {
         Frozen::new(&self.path())

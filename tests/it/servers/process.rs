@@ -55,8 +55,13 @@ impl Server {
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn terminate(&mut self) {
+        self.end_by(Signal::TERM);
+    }
+
+    /// The same by a signal.
+    pub(crate) fn end_by(&mut self, signal: Signal) {
         let pid = self.child.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, Signal::TERM).expect("it is there");
+        kill_process(pid, signal).expect("it is there");
         eventually("a server ends", || self.child.try_wait().expect("a child"));
     }
 

@@ -1,0 +1,125 @@
+//! The machine itself: clocks that jump, a service that is stopped for a while, disks that are full, read-only, or hang.
+
+use super::{
+    INTERVAL, is_full,
+    table::{Row, tell},
+    trial::{Expected, Trial},
+};
+use crate::{
+    helpers::{Allswell, eventually},
+    servers::mounts::Mounted,
+};
+use rustix::process::Signal;
+use std::{
+    cell::RefCell,
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn disks_that_are_full_read_only_or_hang_are_noticed() {
+    let mut rows: Vec<Row> = Vec::new();
+    if let Some(small) = Mounted::tmpfs("size=256k") {
+        let filler = small.path().join("filler");
+        let mut trial = Trial::new("storage", &storage(&small), None);
+        let fill = || {
+            // As much as fits.
+            let _ = fs::write(&filler, vec![0; 1 << 20]);
+        };
+        rows.push(trial.meets("full disk", Expected::Fails(&["exhausted"]), fill, || drop(fs::remove_file(&filler))));
+    }
+    if let Some(frozen) = Mounted::ext4() {
+        let mut trial = Trial::new("storage", &storage(&frozen), None);
+        let held = RefCell::new(None);
+        trial.rounds = trial.rounds.min(10);
+        rows.push(trial.meets(
+            "hung mount",
+            Expected::Fails(&["timeout"]),
+            || *held.borrow_mut() = Some(frozen.freeze()),
+            || drop(held.borrow_mut().take()),
+        ));
+        let read_only = Expected::Fails(&["unhealthy", "rejected"]);
+        rows.push(trial.meets("read-only file system", read_only, || frozen.make_read_only(), || frozen.make_writable()));
+    }
+    tell("5-disks", rows);
+}
+
+fn storage(mounted: &Mounted) -> String {
+    format!("kind = \"storage\"\npath = \"{}\"", mounted.path().display())
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing_but_what_is_displayed() {
+    let library = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"));
+    let library = library.into_iter().find(|library| fs::exists(library).unwrap_or(false)).expect("libfaketime; run `cargo xtask servers`");
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = folder.path().join("clock");
+    let set = |offset: &str| fs::write(&clock, offset).expect("a file");
+    set("+0");
+    let configuration = Trial::configuration("kind = \"tcp\"\naddress = \"127.0.0.1:1\"", None).replace("127.0.0.1:1", &silent());
+    let variables = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("a path")),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let service = Allswell::start_with(&configuration, &variables);
+    let generated = |service: &Allswell| service.get("/health").json()["generated_at"].as_str().expect("a time").to_owned();
+    let mut trial = Trial::of(service, "tcp", None);
+    let before = generated(&trial.service);
+    set("+3600");
+    let jumped = eventually("the clock has jumped", || Some(generated(&trial.service)).filter(|now| now[..13] != before[..13]));
+    assert!(jumped > before, "{before}, then {jumped}");
+    set("+0");
+    let mut rows = Vec::new();
+    for (fault, offset) in [("clock steps an hour forward", "+3600"), ("clock steps an hour back", "-3600")] {
+        rows.push(trial.meets(fault, Expected::Passes, || set(offset), || set("+0")));
+    }
+    tell("6-clock", rows);
+}
+
+fn silent() -> String {
+    crate::servers::hostile::Hostile::silent().address.to_string()
+}
+
+#[test]
+fn a_service_that_was_stopped_for_a_while_says_nothing_old() {
+    let server = crate::servers::hostile::Hostile::closing();
+    let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
+    let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
+    let service = Allswell::start(&configuration);
+    service.await_report("/health", "it passes", |report| report.status == 200);
+    let mut row = Row {
+        fault: "SIGSTOP of allswell itself",
+        subject: format!("for {} s", nap.as_secs()),
+        class: Some("stale, or a fresh result by the deadline".to_owned()),
+        detected: Duration::ZERO,
+        detection_bound: Duration::from_millis(800),
+        recovered: Duration::ZERO,
+        recovery_bound: INTERVAL.mul_f64(1.1) + super::TIMEOUT,
+        rounds: naps,
+    };
+    for _ in 0..naps {
+        service.signal(Signal::STOP);
+        thread::sleep(nap);
+        service.signal(Signal::CONT);
+        let awake = Instant::now();
+        let first = service.get("/health");
+        row.detected = row.detected.max(first.took);
+        // What was known before the nap is not believed: either the answer has waited for what is new, or it says so.
+        let json = first.json();
+        for (name, component) in json["components"].as_object().expect("components") {
+            let age = age(&json["generated_at"], &component["checked_at"]);
+            assert!(age < Duration::from_secs(4) || component["failure"]["class"] == "stale", "{name} is {age:?} old: {component}");
+        }
+        service.await_report("/health", "it passes again", |report| report.status == 200);
+        row.recovered = row.recovered.max(awake.elapsed());
+    }
+    assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");
+    tell("7-stopped", vec![row]);
+}
+
+fn age(now: &serde_json::Value, then: &serde_json::Value) -> Duration {
+    let time = |value: &serde_json::Value| value.as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");
+    Duration::try_from(time(now).duration_since(time(then))).unwrap_or_default()
+}

@@ -1,0 +1,46 @@
+//! Everything that a network does to a connection, in front of every kind's server.
+
+use super::{
+    backends::{Backend, KINDS},
+    table::{Row, tell},
+    trial::{Expected, Trial},
+};
+use crate::servers::breaker::{Breaker, Fault};
+use std::thread;
+
+const FAULTS: [(&str, Fault); 6] = [
+    ("connection refused", Fault::Refused),
+    ("black hole", Fault::BlackHole),
+    ("silence after the connection", Fault::Silent),
+    ("slow drip", Fault::Drip),
+    ("connection reset", Fault::Reset),
+    ("half-open: the peer is gone without FIN", Fault::HalfOpen),
+];
+
+fn expected(kind: &str, fault: Fault) -> Expected {
+    match (kind, fault) {
+        // A new connection is tried beside one that is silent; and who asks for nothing but a connection has one.
+        (_, Fault::None | Fault::HalfOpen) | ("tcp", Fault::Silent | Fault::Drip | Fault::Reset) => Expected::Passes,
+        (_, Fault::Refused) => Expected::Fails(&["unreachable"]),
+        // A connection that ends in the middle of a word breaks off, and is none that never was.
+        (_, Fault::Reset) => Expected::Fails(&["unreachable", "protocol"]),
+        (_, Fault::BlackHole | Fault::Silent | Fault::Drip) => Expected::Fails(&["timeout"]),
+    }
+}
+
+#[test]
+fn every_kind_with_a_network_meets_every_fault_of_it() {
+    let rows: Vec<Row> = thread::scope(|scope| {
+        let kinds = KINDS.map(|kind| scope.spawn(move || meets_all(kind)));
+        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+    });
+    assert_eq!(rows.len(), KINDS.len() * FAULTS.len());
+    tell("1-network", rows);
+}
+
+fn meets_all(kind: &'static str) -> Vec<Row> {
+    let backend = Backend::start(kind);
+    let breaker = Breaker::to(backend.port);
+    let mut trial = Trial::new(kind, &backend.table("127.0.0.1", breaker.port), backend.timeout);
+    FAULTS.map(|(name, fault)| trial.meets(name, expected(kind, fault), || breaker.set(fault), || breaker.set(Fault::None))).into()
+}

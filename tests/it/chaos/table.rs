@@ -1,0 +1,56 @@
+//! What was measured, a line each.
+
+use super::is_full;
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// One kind and one fault; times are the worst of all rounds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Row {
+    pub(super) fault: &'static str,
+    pub(super) subject: String,
+    /// The class of the failure; `None`: it must go on passing, and did.
+    pub(super) class: Option<String>,
+    pub(super) detected: Duration,
+    pub(super) detection_bound: Duration,
+    pub(super) recovered: Duration,
+    pub(super) recovery_bound: Duration,
+    pub(super) rounds: u32,
+}
+
+/// Tells what was measured: always on standard output, and for `cargo xtask chaos` in a file of the test's own.
+pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
+    rows.sort();
+    let mut lines = String::new();
+    for row in &rows {
+        let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());
+        // Writing to a String cannot fail.
+        let _ = match &row.class {
+            Some(class) => writeln!(
+                lines,
+                "| {} | {} | {class} | {} ≤ {} | {} ≤ {} | {} |",
+                row.fault,
+                row.subject,
+                seconds(row.detected),
+                seconds(row.detection_bound),
+                seconds(row.recovered),
+                seconds(row.recovery_bound),
+                row.rounds
+            ),
+            None => writeln!(lines, "| {} | {} | none: goes on passing | – | – | {} |", row.fault, row.subject, row.rounds),
+        };
+    }
+    // Standard output is captured where nobody asked for it.
+    let _ = std::io::stdout().write_all(lines.as_bytes());
+    if is_full() {
+        let folder = PathBuf::from(env::var_os("ALLSWELL_CHAOS").expect("a folder"));
+        fs::create_dir_all(&folder).expect("a folder");
+        File::create(folder.join(test)).and_then(|mut file| file.write_all(lines.as_bytes())).expect("a file");
+    }
+}

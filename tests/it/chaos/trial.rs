@@ -1,0 +1,150 @@
+//! One service with the component that is to suffer, `subject`, and one that is to notice nothing, `witness`.
+
+use super::{INTERVAL, NOISE, TIMEOUT, rounds, table::Row};
+use crate::helpers::{Allswell, eventually};
+use serde_json::Value;
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+pub(super) struct Trial {
+    pub(super) service: Allswell,
+    subject: String,
+    timeout: Duration,
+    before: Option<Held>,
+    /// How often a fault is met.
+    pub(super) rounds: u32,
+}
+
+/// What a fault has to lead to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expected {
+    /// A failure of one of these classes.
+    Fails(&'static [&'static str]),
+    /// Nothing: it is none of the component's business, or there is a way around it.
+    Passes,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    descriptors: usize,
+    threads: usize,
+    resident_kib: usize,
+}
+
+impl Held {
+    pub(super) fn by(pid: u32) -> Self {
+        let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        Self { descriptors: count("fd"), threads: count("task"), resident_kib: resident.unwrap_or_default() }
+    }
+
+    /// Whether it is back at a level, but for a probe that is under way, and what an allocator keeps.
+    pub(super) fn is_back_at(self, level: Self) -> bool {
+        self.descriptors <= level.descriptors + 4
+            && self.threads <= level.threads + 3
+            && self.resident_kib <= level.resident_kib + 12 * 1024
+    }
+}
+
+impl Trial {
+    /// A service with a component of this table.
+    pub(super) fn new(subject: &str, table: &str, timeout: Option<Duration>) -> Self {
+        Self::of(Allswell::start(&Self::configuration(table, timeout)), subject, timeout)
+    }
+
+    pub(super) fn configuration(table: &str, timeout: Option<Duration>) -> String {
+        format!(
+            "[server]\ntoken = \"sesame\"\n[defaults]\ninterval = \"{INTERVAL:?}\"\ntimeout = \"{:?}\"\n[checks.subject]\n{table}\n[checks.witness]\nkind = \"memory\"\n",
+            timeout.unwrap_or(TIMEOUT)
+        )
+    }
+
+    pub(super) fn of(service: Allswell, subject: &str, timeout: Option<Duration>) -> Self {
+        Self { service, subject: subject.to_owned(), timeout: timeout.unwrap_or(TIMEOUT), before: None, rounds: rounds() }
+    }
+
+    /// Breaks something and mends it, as often as it is to be met, and tells what came of it. Of a machine that does other things, too, each
+    /// time is held against its bound and some noise.
+    pub(super) fn meets(&mut self, fault: &'static str, expected: Expected, mut break_it: impl FnMut(), mut mend: impl FnMut()) -> Row {
+        self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut mend)
+    }
+
+    /// The same for what only a new connection can see: the longest life of the one before is added.
+    pub(super) fn meets_within(
+        &mut self,
+        fault: &'static str,
+        expected: Expected,
+        longer: Duration,
+        break_it: &mut dyn FnMut(),
+        mend: &mut dyn FnMut(),
+    ) -> Row {
+        let bound = INTERVAL.mul_f64(1.1) + self.timeout;
+        let mut row = Row {
+            fault,
+            subject: self.subject.clone(),
+            class: None,
+            detected: Duration::ZERO,
+            detection_bound: bound + longer,
+            recovered: Duration::ZERO,
+            recovery_bound: bound,
+            rounds: self.rounds,
+        };
+        self.await_subject(fault, |subject| subject["status"] == "pass");
+        let before = *self.before.get_or_insert_with(|| Held::by(self.service.pid()));
+        for _ in 0..self.rounds {
+            let broken = Instant::now();
+            break_it();
+            match expected {
+                Expected::Fails(classes) => {
+                    let failing = self.await_subject(fault, |subject| subject["status"] == "fail");
+                    row.detected = row.detected.max(broken.elapsed());
+                    let class = failing["failure"]["class"].as_str().unwrap_or_default().to_owned();
+                    assert!(classes.contains(&class.as_str()), "{fault}: {}: {failing}", self.subject);
+                    row.class = Some(class);
+                }
+                Expected::Passes => {
+                    while broken.elapsed() < bound * 2 {
+                        let subject = self.subject();
+                        assert_eq!(subject["status"], "pass", "{fault}: {}: {subject}", self.subject);
+                        thread::sleep(INTERVAL / 4);
+                    }
+                }
+            }
+            mend();
+            let mended = Instant::now();
+            self.await_subject(fault, |subject| subject["status"] == "pass");
+            row.recovered = row.recovered.max(mended.elapsed());
+        }
+        assert!(row.detected < row.detection_bound + NOISE, "{fault}: {}: noticed too late: {row:?}", self.subject);
+        assert!(row.recovered < row.recovery_bound + NOISE, "{fault}: {}: recovery is noticed too late: {row:?}", self.subject);
+        let after = eventually(&format!("{fault}: {}: all is given back, from {before:?}", self.subject), || {
+            let now = Held::by(self.service.pid());
+            now.is_back_at(before).then_some(now)
+        });
+        assert!(after.descriptors > 0, "it runs");
+        row
+    }
+
+    fn subject(&self) -> Value {
+        let report = self.service.get("/health").json();
+        assert_eq!(report["components"]["witness"]["status"], "pass", "nobody else suffers: {report}");
+        report["components"]["subject"].clone()
+    }
+
+    fn await_subject(&self, fault: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(60) {
+            last = self.subject();
+            if is(&last) {
+                return last;
+            }
+            thread::sleep(Duration::from_millis(15));
+        }
+        panic!("{fault}: {}: waited in vain; it was {last}, and the log\n{}", self.subject, self.service.log());
+    }
+}
