@@ -22,10 +22,11 @@ pub fn names_allowed_hosts(body: &[u8]) -> bool {
     says(body, &["ALLOWED_HOSTS"])
 }
 
-/// Whether the answer is that of a protection against forged requests.
+/// Whether the answer is that of a protection against forged requests: in the words of Django and others, and not by the name of a field
+/// that every form of Django's has.
 #[must_use]
 pub fn protects_from_csrf(body: &[u8]) -> bool {
-    says(body, &["csrf"])
+    says(body, &["CSRF verification failed", "CSRF token", "CSRF cookie"])
 }
 
 /// Whether a host is an address, or the name that every machine gives itself: nobody's users call an app by it.

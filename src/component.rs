@@ -92,10 +92,15 @@ impl Policy {
     /// its time limit, and what is held beyond that.
     #[must_use]
     pub fn worst_detection(&self) -> Duration {
-        let interval = self.interval.mul_f64(1.0 + self.jitter.clamp(0.0, 1.0));
+        let interval = self.longest_interval();
         let fallen = interval.saturating_mul(self.fall).saturating_add(self.timeout);
         let held = interval.saturating_add(self.timeout).saturating_add(self.hold);
         fallen.max(held)
+    }
+
+    /// The interval at its longest.
+    pub(crate) fn longest_interval(&self) -> Duration {
+        self.interval.mul_f64(1.0 + self.jitter.clamp(0.0, 1.0))
     }
 
     /// The age from which a result is not believed any more: two intervals and the timeout, at least 2 s.

@@ -124,6 +124,8 @@ pub struct Manner {
     pub method: &'static str,
     /// Whether it speaks HTTP/1.0; if not, HTTP/1.1.
     pub http_1_0: bool,
+    /// Whether it speaks HTTP/2.
+    pub http_2: bool,
     /// Whether it makes a gRPC call, by HTTP/2, and looks at the call's status.
     pub grpc: bool,
     /// Which `Host` it sends.
@@ -171,6 +173,7 @@ const COMMON: Manner = Manner {
     title: "",
     method: "GET",
     http_1_0: false,
+    http_2: false,
     grpc: false,
     host: Host::Target,
     headers: &[],
@@ -212,6 +215,12 @@ impl Prober {
             None if agent.is_empty() && (http_1_0 || method == "OPTIONS") => Some(Self::Haproxy),
             None => None,
         }
+    }
+
+    /// Whether it distributes traffic; if not, it watches.
+    #[must_use]
+    pub const fn is_balancer(self) -> bool {
+        !matches!(self, Self::Kubelet | Self::Consul | Self::Route53)
     }
 
     /// Its name, as on the command line.
@@ -270,6 +279,8 @@ impl Prober {
                 timeout_tls: seconds(2),
                 wanted: Wanted::Head,
                 success: UP_TO_399,
+                // Of its API's reference; another of its pages names no upper end.
+                tls13: false,
                 server_name: true,
                 healthy: 3,
                 unhealthy: 3,
@@ -331,6 +342,8 @@ impl Prober {
                 ],
                 timeout: seconds(10),
                 timeout_tls: seconds(10),
+                // It reads the body for its log; the status alone decides.
+                wanted: Wanted::Head,
                 success: Codes::fixed(&[200..=299, 429..=429]),
                 redirects: Redirects::Followed,
                 server_name: true,

@@ -1,8 +1,8 @@
 //! `allswell doctor`: polls an endpoint as each client does, and says what each would conclude, why, and what to change.
 
-use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, get::own_health, print};
+use super::{DONE, NOT_WELL, USAGE, begun, complain, get::own_health, print};
 use crate::{
-    config::{Configured, Sources},
+    config::{Configured, Sources, load},
     doctor::{Advice, Client, Finding, Own, Seen, Target, TargetGroup, find, read_target_groups},
     prober::Prober,
     registry::Registry,
@@ -60,10 +60,18 @@ impl Doctor {
             complain(&format!("error: {error}"));
             USAGE
         };
-        let configured = configured(sources, registry)?;
+        // Whoever asks about somebody else need not have a configuration that can be run.
+        let configured = match (&self.url, load(sources, registry)) {
+            (_, Ok(configured)) => Some(configured),
+            (Some(_), Err(error)) => {
+                complain(&format!("{error}\nwarning: allswell's own configuration is left out"));
+                None
+            }
+            (None, Err(error)) => return Err(usage(error.to_string())),
+        };
         let groups = if self.alb_json.is_empty() { Vec::new() } else { read_target_groups(&self.alb_json).map_err(usage)? };
         let (clients, not_polled) = self.clients(&groups);
-        let own = (!configured.files.is_empty()).then(|| own(&configured));
+        let own = configured.as_ref().filter(|configured| !configured.files.is_empty()).map(own);
         let mut told = Told {
             style: style(sources),
             format: self.format,
@@ -76,9 +84,9 @@ impl Doctor {
             not_polled,
         };
         // Settings alone can be judged without anybody to poll.
-        if groups.is_empty() || self.url.is_some() {
-            let url = self.url.clone().unwrap_or_else(|| own_health(&configured.settings.server));
-            let url = readable(&url).map_err(usage)?;
+        if groups.is_empty() || self.url.is_some() || !self.clients.is_empty() {
+            let own = || configured.as_ref().map(|configured| own_health(&configured.settings.server)).unwrap_or_default();
+            let url = readable(&self.url.clone().unwrap_or_else(own)).map_err(usage)?;
             let runtime = begun(runtime::Builder::new_current_thread().enable_all().build())?;
             let polled = runtime.block_on(told.poll(url, clients));
             runtime.shutdown_background();
@@ -92,13 +100,19 @@ impl Doctor {
 
     /// Who polls: those who are named; else the target groups; else everybody. And which target groups cannot be tried, and why.
     fn clients(&self, groups: &[TargetGroup]) -> (Vec<Client>, Vec<String>) {
-        let tried: Vec<_> = groups.iter().map(|group| (group, group.client())).collect();
-        let not_polled = tried.iter().filter_map(|(group, tried)| Some(format!("{}: {}", group.name, tried.as_ref().err()?))).collect();
-        let mut clients: Vec<Client> = tried.into_iter().filter_map(|(_, tried)| tried.ok()).collect();
-        if groups.is_empty() && self.clients.is_empty() {
-            clients.extend(Prober::ALL.map(Client::from));
+        if !self.clients.is_empty() {
+            return (self.clients.iter().copied().map(Client::from).collect(), Vec::new());
         }
-        clients.extend(self.clients.iter().copied().map(Client::from));
+        if groups.is_empty() {
+            return (Prober::ALL.map(Client::from).into(), Vec::new());
+        }
+        let (mut clients, mut not_polled) = (Vec::new(), Vec::new());
+        for group in groups {
+            match group.client() {
+                Ok(client) => clients.push(client),
+                Err(why) => not_polled.push(format!("{}: {why}", group.name)),
+            }
+        }
         (clients, not_polled)
     }
 }
@@ -121,7 +135,11 @@ fn own(configured: &Configured) -> Own {
         fail_status: server.fail_status,
         warn_status: server.warn_status,
         components: configured.components.iter().map(|component| (component.name.clone(), component.policy.clone())).collect(),
-        groups: configured.groups.iter().map(|(name, group)| (name.clone(), group.fail_status)).collect(),
+        groups: configured
+            .groups
+            .iter()
+            .map(|(name, group)| (name.clone(), (group.checks.iter().cloned().collect(), group.fail_status)))
+            .collect(),
     }
 }
 
@@ -280,10 +298,11 @@ impl Told {
 
     fn finding(&self, finding: &Finding) -> String {
         let mut text = format!(
-            "\n{}  {}\n      {}: {}\n",
+            "\n{}  {}\n      {}{}{}\n",
             self.word(if finding.failing { "fail" } else { "warn" }),
             finding.title,
             finding.clients.join(", "),
+            if finding.clients.is_empty() { "" } else { ": " },
             finding.evidence
         );
         for mend in &finding.mend {
@@ -306,6 +325,8 @@ fn advised(advice: &Advice) -> String {
     }
     line("a machine that is well again gets traffic within", advice.recovery_ms);
     line("to end without losing requests, go on serving for", advice.drain_ms);
-    line("requests in progress are cut off, once deregistered, after", advice.deregistration_delay_ms);
+    if let Some(delay) = advice.deregistration_delay_ms {
+        line("requests in progress are cut off, once deregistered, after", delay);
+    }
     text
 }

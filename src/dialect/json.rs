@@ -94,7 +94,7 @@ struct Prober<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     agent: &'a str,
-    path: &'static str,
+    path: &'a str,
     polls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval_ms: Option<f64>,
@@ -112,7 +112,7 @@ impl<'a> Polled<'a> {
             client: prober.client,
             address: prober.address,
             agent: &prober.agent,
-            path: prober.path,
+            path: &prober.path,
             polls: prober.polls,
             interval_ms: prober.interval.map(milliseconds),
             last_polled_at: time(prober.last_polled_at),

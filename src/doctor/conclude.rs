@@ -1,12 +1,13 @@
 //! What each client makes of an answer, in the words in which it is told by that client.
 
 use super::{
-    Client, grpc,
+    Client, http2,
     poll::{Answer, Poll, Polled, Step},
 };
 use crate::prober::{Prober, Redirects};
 use allswell_checks::contract::FailureClass;
 use hyper::StatusCode;
+use url::Position;
 
 /// A poll, what came of it, and what the client makes of that.
 pub struct Seen {
@@ -48,6 +49,11 @@ impl Seen {
         self.poll.url.path()
     }
 
+    /// Path and query, as they were asked for.
+    pub(super) fn asked_for(&self) -> &str {
+        &self.poll.url[Position::BeforePath..Position::AfterQuery]
+    }
+
     /// The `Host` that was sent.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
@@ -59,7 +65,7 @@ impl Seen {
     pub fn got(&self) -> String {
         let hop = |(status, to): (u16, String)| format!("{status} to {to}, ");
         let end = match (&self.polled.trouble, &self.polled.answer) {
-            (None, Some(Answer { grpc: Some(code), .. })) => format!("grpc-status {code} {}", grpc::name(*code)),
+            (None, Some(Answer { grpc: Some(code), .. })) => format!("grpc-status {code} {}", http2::name(*code)),
             (None, Some(answer)) => {
                 let to = answer.location().map_or_else(String::new, |location| format!(" to {}", shown(location)));
                 format!("{}{to}", answered(answer.status))
@@ -135,6 +141,12 @@ fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: boo
         }
         (Prober::Kubelet, _, true) => "success".to_owned(),
         (Prober::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
+        (Prober::Kubelet, None, _) if timed_out && polled.step == Step::Body => {
+            format!(
+                "Get \"{}\": context deadline exceeded (Client.Timeout or context cancellation while reading body)",
+                shown(poll.url.as_str())
+            )
+        }
         (Prober::Kubelet, None, _) if timed_out => {
             format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", shown(poll.url.as_str()))
         }
@@ -142,6 +154,7 @@ fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: boo
         (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
         (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
         (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
+        (Prober::Envoy, Some(_), false) if envoy_fails(polled) => format!("/failed_active_hc, at once: {ENVOY_FAILS} is set"),
         (Prober::Envoy, Some(_), false) => {
             "/failed_active_hc, at once: the threshold does not count for a status that is not expected".to_owned()
         }

@@ -1,9 +1,12 @@
 //! Settings of a target group that contradict each other, or allswell's own.
 
-use super::{finding::Finding, target_group::TargetGroup};
+use super::{conclude::shown, finding::Finding, target_group::TargetGroup};
 use crate::component::{CheckName, Policy};
 use allswell_checks::contract::TimeSpan;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What allswell itself is set to.
 #[derive(Clone, Debug)]
@@ -20,39 +23,63 @@ pub struct Own {
     pub warn_status: u16,
     /// Every component that is probed, and how.
     pub components: BTreeMap<CheckName, Policy>,
-    /// The groups, each with its own status for `fail`, where it has one.
-    pub groups: BTreeMap<CheckName, Option<u16>>,
+    /// The groups: whom each judges, and its own status for `fail`, where it has one.
+    pub groups: BTreeMap<CheckName, (BTreeSet<String>, Option<u16>)>,
+}
+
+/// What a path of ours is.
+enum Meant<'a> {
+    /// A verdict: its status for `fail`, and the components that can bring it about.
+    Verdict(u16, Vec<(&'a CheckName, &'a Policy)>),
+    /// Something that never fails as a balancer would want it to.
+    Never(&'static str),
+    /// Nothing.
+    Unknown,
 }
 
 impl Own {
-    /// The components that count.
-    pub(super) fn critical(&self) -> impl Iterator<Item = (&CheckName, &Policy)> {
-        self.components.iter().filter(|(_, policy)| policy.critical && policy.enabled)
-    }
-
-    /// What a failure is answered with at a path, where it is one of ours.
-    fn fail_status_at(&self, path: &str) -> Option<u16> {
-        let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
-        let name = match path {
-            "" | "/health" | "/healthz" => return Some(self.fail_status),
-            "/readyz" => "ready",
-            _ => path.strip_prefix("/health/")?,
-        };
-        let group = self.groups.iter().find(|(group, _)| group.as_str() == name);
-        match group {
-            Some((_, status)) => Some(status.unwrap_or(self.fail_status)),
-            None => (name == "ready" || self.components.keys().any(|component| component.as_str() == name)).then_some(self.fail_status),
+    /// The components that can make a path fail.
+    pub(super) fn judged_at(&self, path: &str) -> Vec<(&CheckName, &Policy)> {
+        match self.meant(path) {
+            Meant::Verdict(_, judged) => judged,
+            Meant::Never(_) | Meant::Unknown => Vec::new(),
         }
     }
 
-    /// Why a path of ours never fails, or always does.
-    fn never_fails_at(&self, path: &str) -> Option<&'static str> {
-        match path.split('?').next().unwrap_or_default().trim_end_matches('/') {
-            "/livez" => Some("it fails only when allswell itself does, and is never drained"),
-            "/metrics" => Some("it is always answered with 200"),
-            "/startupz" => Some("it is well for ever once all was well, and is never drained"),
-            _ if self.fail_status_at(path).is_none() => Some("there is no such path, group or component, so it is answered with 404"),
-            _ => None,
+    fn critical(&self, is_member: impl Fn(&CheckName) -> bool) -> Vec<(&CheckName, &Policy)> {
+        self.components.iter().filter(|(name, policy)| policy.critical && policy.enabled && is_member(name)).collect()
+    }
+
+    /// The paths are those of `http::routes`.
+    fn meant(&self, path: &str) -> Meant<'_> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if ["format=openmetrics", "format=atom", "format=rss"].iter().any(|format| query.split('&').any(|pair| pair == *format)) {
+            return Meant::Never("in this format it is always answered with 200");
+        }
+        let name = match path.trim_end_matches('/') {
+            "" | "/health" | "/healthz" | "/AWS.ALB/healthcheck" | "/grpc.health.v1.Health/Check" => {
+                return Meant::Verdict(self.fail_status, self.critical(|_| true));
+            }
+            "/readyz" => "ready",
+            "/livez" => "live",
+            "/startupz" => "startup",
+            "/metrics" => return Meant::Never("it is always answered with 200"),
+            other => match other.strip_prefix("/health/") {
+                Some(name) => name,
+                None => return Meant::Unknown,
+            },
+        };
+        let component = self.components.iter().find(|(component, _)| component.as_str() == name);
+        let group = self.groups.iter().find(|(group, _)| group.as_str() == name);
+        match (component, group, name) {
+            (Some(one), ..) => Meant::Verdict(self.fail_status, vec![one]),
+            (None, Some((_, (members, status))), _) => {
+                Meant::Verdict(status.unwrap_or(self.fail_status), self.critical(|name| members.contains(name.as_str())))
+            }
+            (None, None, "ready") => Meant::Verdict(self.fail_status, self.critical(|_| true)),
+            (None, None, "live") => Meant::Never("it fails only when allswell itself does, and is never drained"),
+            (None, None, "startup") => Meant::Never("it is well for ever once all was well, and is never drained"),
+            (None, None, _) => Meant::Unknown,
         }
     }
 }
@@ -74,7 +101,8 @@ impl TargetGroup {
     fn own_contradictions(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         let (interval, timeout) = (TimeSpan(self.interval()), TimeSpan(self.timeout()));
-        if self.timeout() >= self.interval() {
+        let overlaps = if self.is_network() { self.timeout() > self.interval() } else { self.timeout() >= self.interval() };
+        if overlaps {
             found.push(self.contradiction(
                 "timeout_above_interval",
                 "The health check's timeout is not below its interval".to_owned(),
@@ -133,23 +161,47 @@ impl TargetGroup {
     /// What does not go together with allswell's configuration.
     fn against(&self, own: &Own, drain: Duration) -> Vec<Finding> {
         let mut found = Vec::new();
-        let fail_status = own.fail_status_at(self.path());
-        if self.health_port().is_some() && own.port.is_some() && self.health_port() != own.port {
-            found.push(self.caution(
-                "other_port",
-                "Its health checks do not go to the port on which allswell listens",
-                &format!("they go to {}, allswell listens on {}", self.health_port().unwrap_or_default(), own.port.unwrap_or_default()),
-                "Set HealthCheckPort to allswell's port, unless a container's port mapping lies between them.",
-            ));
+        if let (Some(asked), Some(port)) = (self.health_port(), own.port)
+            && asked != port
+        {
+            let (evidence, mend) = if self.asks_at_traffic_port() {
+                (
+                    format!("targets are registered at {asked} by default, allswell listens on {port}"),
+                    "Set HealthCheckPort to allswell's port, unless targets are registered at it or a port mapping lies between them.",
+                )
+            } else {
+                (
+                    format!("they go to {asked}, allswell listens on {port}"),
+                    "Set HealthCheckPort to allswell's port, unless a port mapping lies between them.",
+                )
+            };
+            found.push(self.caution("other_port", "Its health checks may not go to the port on which allswell listens", &evidence, mend));
+            if !self.asks_at_traffic_port() {
+                // Whoever answers there has other settings.
+                return found;
+            }
         }
-        if let Some(why) = own.never_fails_at(self.path()) {
-            found.push(self.contradiction(
-                "path_never_fails",
-                format!("`{}` is no verdict of what the app needs", self.path()),
-                why.to_owned(),
-                "Set HealthCheckPath to /health or /readyz.".to_owned(),
-            ));
-        }
+        let (fail_status, judged) = match self.meant_by(own) {
+            Meant::Verdict(status, judged) => (Some(status), judged),
+            Meant::Never(why) => {
+                found.push(self.contradiction(
+                    "path_never_fails",
+                    format!("`{}` is no verdict of what the app needs", shown(self.path())),
+                    why.to_owned(),
+                    "Set HealthCheckPath to /health or /readyz.".to_owned(),
+                ));
+                (None, Vec::new())
+            }
+            Meant::Unknown => {
+                found.push(self.contradiction(
+                    "path_unknown",
+                    format!("allswell has no path `{}`", shown(self.path())),
+                    "there is no such path, group or component, so it is answered with 404".to_owned(),
+                    "Set HealthCheckPath to /health or /readyz.".to_owned(),
+                ));
+                (None, Vec::new())
+            }
+        };
         if self.timeout() <= own.deadline {
             found.push(self.contradiction(
                 "deadline_above_timeout",
@@ -159,14 +211,15 @@ impl TargetGroup {
             ));
         }
         if let (Ok(codes), false) = (self.success(), self.is_grpc()) {
-            if !codes.contain(200) {
+            let some = (200..=599).any(|code| codes.contain(code));
+            if some && !codes.contain(200) {
                 found.push(self.contradiction(
                     "matcher_never_matches",
                     "No answer of allswell's is ever good: it answers 200 when all is well".to_owned(),
                     format!("success codes {codes}"),
                     "Set the matcher's HttpCode to 200.".to_owned(),
                 ));
-            } else if !codes.contain(own.warn_status) {
+            } else if some && !codes.contain(own.warn_status) {
                 found.push(self.contradiction(
                     "matcher_misses_warnings",
                     "A warning takes the machine out".to_owned(),
@@ -183,6 +236,13 @@ impl TargetGroup {
                 ));
             }
         }
+        found.extend(self.against_times(own, drain, judged));
+        found
+    }
+
+    /// What does not go together in time.
+    fn against_times(&self, own: &Own, drain: Duration, judged: Vec<(&CheckName, &Policy)>) -> Vec<Finding> {
+        let mut found = Vec::new();
         if own.drain < drain {
             found.push(self.caution(
                 "drain_too_short",
@@ -191,18 +251,17 @@ impl TargetGroup {
                 &format!("Set `server.drain = \"{}s\"`, or deregister the target before it is told to end.", drain.as_secs_f64().ceil()),
             ));
         }
-        if self.deregistration_delay() < own.drain {
+        if let Some(delay) = self.deregistration_delay().filter(|delay| *delay < own.drain) {
             found.push(self.contradiction(
                 "deregistration_below_drain",
                 "The balancer cuts off requests while the target still drains".to_owned(),
-                format!("deregistration delay {}, server.drain {}", TimeSpan(self.deregistration_delay()), TimeSpan(own.drain)),
+                format!("deregistration delay {}, server.drain {}", TimeSpan(delay), TimeSpan(own.drain)),
                 format!("Set deregistration_delay.timeout_seconds to at least {}.", own.drain.as_secs_f64().ceil()),
             ));
         }
         // A result stands for an interval: does one failed probe last for as many polls as it takes?
-        let hasty = own.critical().find(|(_, policy)| {
-            let stands = policy.interval.mul_f64(1.0 + policy.jitter);
-            policy.fall == 1 && policy.hold.is_zero() && stands > self.interval() * self.unhealthy().saturating_sub(1)
+        let hasty = judged.into_iter().find(|(_, policy)| {
+            policy.fall == 1 && policy.hold.is_zero() && policy.longest_interval() > self.interval() * self.unhealthy().saturating_sub(1)
         });
         if let Some((name, policy)) = hasty.filter(|_| self.unhealthy() > 1) {
             found.push(self.contradiction(
@@ -214,10 +273,14 @@ impl TargetGroup {
                     self.unhealthy(),
                     TimeSpan(self.interval())
                 ),
-                format!("Set `fall = 2` for `{name}` or in [defaults], or its `interval` below {}.", TimeSpan(self.interval())),
+                format!("Set `fall = 2` for `{name}` or in [defaults]."),
             ));
         }
         found
+    }
+
+    fn meant_by<'a>(&self, own: &'a Own) -> Meant<'a> {
+        own.meant(self.path())
     }
 
     fn contradiction(&self, code: &'static str, title: String, evidence: String, mend: String) -> Finding {

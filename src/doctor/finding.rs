@@ -44,17 +44,17 @@ pub async fn find(target: &Target, seen: &[Seen]) -> Vec<Finding> {
     if let Some((_, concerned)) = ignores_proxy.first() {
         found.push(ends_in_a_loop(concerned));
     }
-    found.extend(taken_for_good(target, seen));
+    found.extend(taken_for_good(seen));
     if let Some(one) = seen.iter().find(|one| one.content && one.polled.hops.is_empty() && one.status() == Some(200)) {
         if answers_any_path(one, &mut trials).await {
             found.push(any_path(seen));
         }
         if refuses_head(one, &mut trials).await {
-            found.push(head_refused(target, one));
+            found.push(head_refused(one));
         }
     }
     found.extend(large_body(seen));
-    found.extend(certificate(target, seen));
+    found.extend(certificate(seen));
     found
 }
 
@@ -65,7 +65,7 @@ fn labels<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> Vec<String> {
 fn finding(target: &Target, cause: &Cause, concerned: &[&Seen], all: &[Seen]) -> Finding {
     let first = concerned[0];
     let Parts { code, title, evidence, mend } = match cause {
-        Cause::Connection(cause) => connection(cause, target, first, all),
+        Cause::Connection(cause) => connection(cause, target, concerned, all),
         Cause::Redirect(cause) => redirect(cause, first),
         Cause::Refusal(cause) => refusal(cause, concerned),
     };
@@ -88,7 +88,7 @@ fn ends_in_a_loop(concerned: &[&Seen]) -> Finding {
 }
 
 /// Those who take a redirect for a good answer, or land on a page for logging in.
-fn taken_for_good(target: &Target, seen: &[Seen]) -> Vec<Finding> {
+fn taken_for_good(seen: &[Seen]) -> Vec<Finding> {
     let mut logins = Vec::new();
     let mut redirects = Vec::new();
     for one in seen.iter().filter(|one| one.content) {
@@ -100,26 +100,26 @@ fn taken_for_good(target: &Target, seen: &[Seen]) -> Vec<Finding> {
             redirects.push(one);
         }
     }
-    let path = target.url.path();
-    let caution = |code, concerned: &[&Seen], title: &str, mend| {
+    let caution = |code, concerned: &[&Seen], title: &str, mend: fn(&str) -> Vec<String>| {
         let first = concerned.first()?;
+        let mend = mend(first.path());
         let evidence = first.got();
         Some(Finding { code, failing: false, clients: labels(concerned.iter().copied()), title: title.to_owned(), evidence, mend })
     };
-    let login = caution(
-        "login_taken_for_good",
-        &logins,
-        "A page for logging in is taken for a good answer: it says nothing of the app",
-        vec![format!("Let `{path}` be seen without logging in, and answer it with 200 or 500.")],
-    );
+    let login =
+        caution("login_taken_for_good", &logins, "A page for logging in is taken for a good answer: it says nothing of the app", |path| {
+            vec![format!("Let `{path}` be seen without logging in, and answer it with 200 or 500.")]
+        });
     let redirect = caution(
         "redirect_taken_for_good",
         &redirects,
         "A redirect is taken for a good answer: it says nothing of what it leads to",
-        vec![
-            format!("Answer `{path}` itself with 200 or 500."),
-            "Narrow the success codes to 200, where the client has a list of them.".to_owned(),
-        ],
+        |path| {
+            vec![
+                format!("Answer `{path}` itself with 200 or 500."),
+                "Narrow the success codes to 200, where the client has a list of them.".to_owned(),
+            ]
+        },
     );
     login.into_iter().chain(redirect).collect()
 }
@@ -139,14 +139,14 @@ fn any_path(seen: &[Seen]) -> Finding {
     }
 }
 
-fn head_refused(target: &Target, one: &Seen) -> Finding {
+fn head_refused(one: &Seen) -> Finding {
     Finding {
         code: "head_refused",
         failing: false,
-        clients: labels([one]),
+        clients: Vec::new(),
         title: "HEAD is refused, which other clients send: monitors, and HAProxy by `option httpchk HEAD`".to_owned(),
         evidence: format!("asked as {} asks, but by HEAD, it answers 405 or 501", one.client.label),
-        mend: vec![format!("Answer HEAD at `{}` as GET, without the body.", target.url.path())],
+        mend: vec![format!("Answer HEAD at `{}` as GET, without the body.", one.path())],
     }
 }
 
@@ -163,30 +163,37 @@ fn large_body(seen: &[Seen]) -> Option<Finding> {
         failing: false,
         clients: labels(concerned),
         title: "The body is larger than what the client reads: it closes the connection in the middle".to_owned(),
-        evidence: format!("more than {}", ByteSize(window as u64)),
+        evidence: format!("{} or more", ByteSize(window as u64)),
         mend: vec!["Answer with a small body; the server's log shows resets and broken pipes otherwise.".to_owned()],
     })
 }
 
 /// What most clients do not look at, and those who look will not believe, now or soon.
-fn certificate(target: &Target, seen: &[Seen]) -> Option<Finding> {
-    let shown: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some()).collect();
-    let certificate = shown.first()?.polled.certificate.as_ref()?;
-    let expires = certificate.days_left.filter(|days| (0..=SOON).contains(days));
-    let evidence = match (&certificate.trouble, expires) {
-        (Some(trouble), _) => trouble.clone(),
-        (None, Some(days)) => format!("it expires in {days} days"),
-        (None, None) => return None,
-    };
-    Some(Finding {
-        code: "certificate_unverified",
-        failing: false,
-        clients: labels(shown.iter().copied()),
-        title: "The certificate would not be believed by who verifies it, now or soon; these clients do not verify it".to_owned(),
-        evidence,
-        mend: vec![format!(
-            "Renew it, for `{}`: users' browsers, Consul and HAProxy with `verify required` look at it.",
-            target.url.host_str().unwrap_or_default()
-        )],
-    })
+fn certificate(seen: &[Seen]) -> Option<Finding> {
+    let blind: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some() && !one.client.manner.verifies).collect();
+    let shown: Vec<_> = seen.iter().filter_map(|one| Some((&one.poll.name, one.polled.certificate.as_ref()?))).collect();
+    let doubted = shown.iter().find_map(|(name, certificate)| Some((name, certificate.trouble.clone()?)));
+    let expires =
+        shown.iter().find_map(|(name, certificate)| Some((name, certificate.days_left.filter(|days| (0..=SOON).contains(days))?)));
+    let finding =
+        |code, clients, title: &str, evidence, mend| Finding { code, failing: false, clients, title: title.to_owned(), evidence, mend };
+    match (doubted, expires) {
+        (Some((name, trouble)), _) => Some(finding(
+            "certificate_unverified",
+            labels(blind),
+            "The certificate would not be believed by who verifies it; these clients do not",
+            trouble,
+            vec![format!(
+                "Have one for `{name}`, in date and of an issuer who is trusted: browsers, Consul and HAProxy with `verify required` look."
+            )],
+        )),
+        (None, Some((_, days))) => Some(finding(
+            "certificate_expires",
+            labels(seen.iter().filter(|one| one.polled.certificate.is_some())),
+            "The certificate expires soon",
+            format!("in {days} days"),
+            vec!["Renew it.".to_owned()],
+        )),
+        (None, None) => None,
+    }
 }

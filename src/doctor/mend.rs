@@ -4,7 +4,7 @@ use super::{
     Target,
     cause::{Connection, Redirect, Refusal},
     conclude::{Seen, shown},
-    grpc,
+    http2,
 };
 use crate::prober::{Host, Prober};
 use allswell_checks::contract::TimeSpan;
@@ -30,7 +30,8 @@ fn parts<M: Into<String>>(
 /// What helps whatever the app does.
 const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port, where any Host is answered and nobody is redirected.";
 
-pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all: &[Seen]) -> Parts {
+pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen], all: &[Seen]) -> Parts {
+    let first = concerned[0];
     let (address, host) = (target.address, target.url.host_str().unwrap_or_default());
     match cause {
         Connection::Unreachable(why) => parts(
@@ -48,14 +49,17 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
             first.got(),
             [
                 "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
-              ACLs and the host's firewall.",
+              ACLs and the host's firewall. On the machine itself: is the queue of its listener full?",
             ],
         ),
         Connection::HungUp => parts(
             "hangs_up",
             "The server closes the connection and says nothing",
             first.got(),
-            ["Look into its log for this moment. Servers that want the PROXY protocol, or are out of workers, hang up like this."],
+            [
+                "Look into its log for this moment. Servers that want the PROXY protocol, do not know the Host (nginx: `return 444`), or are out \
+              of workers, hang up like this.",
+            ],
         ),
         Connection::Handshake(why) => parts(
             "tls_handshake",
@@ -64,6 +68,7 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
             [
                 "Offer TLS 1.2 with an ECDHE AES-GCM suite, want no certificate of the client's, and have a default certificate: most clients \
               send no server name.",
+                "Where the server offers nothing but older suites (CBC, RSA key exchange), a balancer may speak them; the doctor does not.",
             ],
         ),
         Connection::OnlyTls13 => parts(
@@ -99,25 +104,27 @@ pub(super) fn connection(cause: &Connection, target: &Target, first: &Seen, all:
             why,
             ["Is it the right port? Otherwise its log says what it sent."],
         ),
-        Connection::Slow => slow(first, all),
+        Connection::Slow => slow(concerned, all),
     }
 }
 
-fn slow(first: &Seen, all: &[Seen]) -> Parts {
+fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
+    let first = concerned[0];
     let answered = all.iter().filter(|one| one.polled.status().is_some()).map(|one| one.polled.took).min();
     let longest = all.iter().map(|one| one.poll.limit()).max().unwrap_or_default();
     let evidence = match answered {
         Some(took) => format!("{}; others had an answer after {}", first.got(), TimeSpan(took).whole_millis()),
         None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
     };
-    let setting = match first.client.prober {
-        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds, below the interval",
-        Prober::ClassicElb => "the health check's Timeout, below its Interval",
+    let setting = |seen: &&Seen| match seen.client.prober {
+        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
+        Prober::ClassicElb => "the health check's Timeout",
         Prober::Route53 => "it waits 2 s, whatever is set",
         Prober::Kubelet => "timeoutSeconds",
         Prober::Haproxy => "`timeout check`",
         Prober::Envoy | Prober::Consul => "the health check's timeout",
     };
+    let settings: Vec<_> = concerned.iter().map(|seen| format!("{}: {}", seen.client.label, setting(seen))).collect();
     parts(
         "slow",
         "The answer comes too late",
@@ -125,7 +132,7 @@ fn slow(first: &Seen, all: &[Seen]) -> Parts {
         [
             "Answer from memory: look at databases and queues beside the request, not in it, as allswell does.",
             "Give the health check a worker of its own: a poll that waits behind users' requests fails when they are many.",
-            &*format!("Raise the time limit ({}: {setting}).", first.client.label),
+            &*format!("Raise the time limit, and keep it below the interval ({}).", settings.join("; ")),
         ],
     )
 }
@@ -135,8 +142,8 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
     match cause {
         Redirect::Https { believes_proxy } => {
             let trial = match believes_proxy {
-                Some(true) => "with `X-Forwarded-Proto: https` it does not redirect, but no balancer sends that header with a health check",
-                Some(false) => "with `X-Forwarded-Proto: https` it redirects as well",
+                Some(true) => "with `X-Forwarded-Proto: https` it does not, but no balancer sends that header with a health check",
+                Some(false) => "with `X-Forwarded-Proto: https` it does so as well",
                 None => "asked with `X-Forwarded-Proto: https` it does not answer",
             };
             let exempt = path.trim_start_matches('/');
@@ -146,7 +153,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
                 format!("{}; {trial}", first.got()),
                 [
                     &*format!("Django: SECURE_REDIRECT_EXEMPT = [r\"^{exempt}$\"]."),
-                    &*format!("nginx: put `location = {path}` beside the `location /` that returns 301."),
+                    &*format!("nginx: put the `return 301` into `location /`, and `location = {path}` beside it."),
                     &*format!("Apache: `RewriteCond %{{REQUEST_URI}} !^{path}$` before the RewriteRule that redirects."),
                     ALLSWELL_ANSWERS,
                 ],
@@ -161,12 +168,9 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
                 &*format!("Answer `{path}` before any redirect."),
             ],
         ),
-        Redirect::Slash(right) => parts(
-            "slash",
-            format!("The right path is `{right}`"),
-            first.got(),
-            [format!("Set the health check's path to `{right}`: load balancers do not follow redirects.")],
-        ),
+        Redirect::Slash(right) => {
+            parts("slash", format!("The right path is `{right}`"), first.got(), [format!("Set the health check's path to `{right}`.")])
+        }
         Redirect::Login(to) => parts(
             "login",
             "The path wants a user who is logged in",
@@ -181,7 +185,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
             "The path redirects",
             format!("it redirects to {}", shown(to)),
             [
-                &*format!("Answer `{path}` itself with 200: load balancers do not follow redirects."),
+                &*format!("Answer `{path}` itself with 200: load balancers do not follow redirects, and who does got no further."),
                 "Or set the health check's path to where it leads.",
             ],
         ),
@@ -199,13 +203,21 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             first.got(),
             [format!("Exempt `{path}` (Django: `@csrf_exempt` on its view), and answer it to GET: who polls has no token.")],
         ),
-        Refusal::Credentials(_) => parts(
+        Refusal::Credentials => parts(
             "credentials",
             "The path wants credentials, and no client sends any",
             first.got(),
+            [format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location).")],
+        ),
+        Refusal::Forbidden => parts(
+            "forbidden",
+            "The server forbids the poll",
+            first.got(),
             [
-                &*format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location)."),
-                "A web application firewall answers so as well: let the client's user agent pass.",
+                &*format!(
+                    "Let everybody see `{path}`: lists of allowed addresses, permissions of the app, and folders without an index answer so."
+                ),
+                "A web application firewall does as well: let the client's user agent pass.",
             ],
         ),
         Refusal::Method => method(first, path),
@@ -227,12 +239,24 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
             ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
         ),
-        Refusal::ServerError(_) => parts(
-            "server_error",
-            "The server fails by itself",
-            first.got(),
-            ["Look into its log for this moment: it is not the way of asking that it dislikes."],
+        Refusal::SaysWarn(status) => parts(
+            "warning_status",
+            format!("The endpoint warns by {status}, which is none of the codes that are good"),
+            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
+            [
+                &*format!("Add {status} to the client's success codes, where it has a list of them."),
+                "Or leave allswell's `server.warn_status` at 200.",
+            ],
         ),
+        Refusal::Gateway(_) => parts(
+            "bad_gateway",
+            "A proxy answers, and has no answer of the app's",
+            first.got(),
+            ["Is the app running, and does the proxy ask it at the right place? The proxy's log says what it tried."],
+        ),
+        Refusal::ServerError(_) => {
+            parts("server_error", "The server fails", first.got(), ["Look into its log for this moment: however it is asked, it fails."])
+        }
         Refusal::EnvoyTold => parts(
             "envoy_told_to_fail",
             "A header tells Envoy to take the answer for a failure",
@@ -247,7 +271,7 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
         ),
         Refusal::Grpc(code) => parts(
             "grpc_status",
-            format!("The call ends with {code} {}, which is none of the codes that are good", grpc::name(*code)),
+            format!("The call ends with {code} {}, which is none of the codes that are good", http2::name(*code)),
             format!("{} takes {}", first.client.label, first.client.manner.success),
             [if *code == 12 {
                 "Is there such a method? Set HealthCheckPath to one that the server has, and GrpcCode to what that answers."
@@ -255,12 +279,17 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
                 "Look into the server's log. allswell answers 12 at the default path, /AWS.ALB/healthcheck, when all is well, and 14 when not."
             }],
         ),
-        Refusal::Unexpected(status) => parts(
-            "unexpected_status",
-            format!("{status} is none of the codes that are good"),
-            format!("{} takes {}", first.client.label, first.client.manner.success),
-            ["Answer with 200.", &*format!("Or add {status} to the client's success codes, where it has a list of them.")],
-        ),
+        Refusal::Unexpected(status) => {
+            // Nobody wants a refusal to be taken for good.
+            let also =
+                (200..300).contains(status).then(|| format!("Or add {status} to the client's success codes, where it has a list of them."));
+            parts(
+                "unexpected_status",
+                format!("{status} is none of the codes that are good"),
+                format!("{} takes {}", first.client.label, first.client.manner.success),
+                ["Answer with 200; the server's log may say why it does not.".to_owned()].into_iter().chain(also),
+            )
+        }
     }
 }
 
@@ -279,7 +308,10 @@ fn host(first: &Seen, accepted: Option<&(String, u16)>, path: &str) -> Parts {
     let mut mend = Vec::new();
     if first.client.manner.host == Host::Absent {
         let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
-        mend.push(format!("HAProxy: `http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`."));
+        mend.push(format!(
+            "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
+            first.asked_for()
+        ));
     }
     mend.extend([
         format!("Django: answer `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, before anybody asks for the Host."),
@@ -295,7 +327,13 @@ fn method(first: &Seen, path: &str) -> Parts {
     let method = first.client.manner.method;
     let allowed = first.polled.answer.as_ref().and_then(|answer| answer.header(ALLOW));
     let allowed = allowed.map_or_else(String::new, |allowed| format!("; it allows {}", shown(allowed)));
-    let own = (first.client.prober == Prober::Haproxy).then(|| format!("HAProxy: `option httpchk GET {path}`."));
-    let mend = own.into_iter().chain([format!("Answer {method} at `{path}` as GET is answered, with 200.")]);
+    let mend = if method == "GET" {
+        vec![format!("Answer GET at `{path}`: who polls sends nothing else.")]
+    } else {
+        vec![
+            format!("HAProxy: `option httpchk GET {}`.", first.asked_for()),
+            format!("Answer {method} at `{path}` as GET is answered, with 200."),
+        ]
+    };
     parts("method", format!("The path does not take {method}"), format!("{}{allowed}", first.got()), mend)
 }

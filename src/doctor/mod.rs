@@ -1,13 +1,14 @@
 //! The doctor: polls any endpoint as each client does, and tells what it would conclude, why, and what to change.
 //!
 //! One poll after the other, as they would come: a server with a single worker would answer late what came at once. All it sends are safe
-//! requests to the one endpoint, about a dozen at most, and to where a client that follows redirects is led.
+//! requests to the one endpoint, one for each client and about as many again where something is wrong, and to where a client that follows
+//! redirects is led.
 
 mod cause;
 mod conclude;
 mod contradictions;
 mod finding;
-mod grpc;
+mod http2;
 mod mend;
 mod poll;
 mod target_group;
@@ -70,11 +71,13 @@ pub struct Client {
     pub manner: Manner,
     /// The path, where the client has one of its own.
     pub path: Option<String>,
+    /// The scheme, where the client has one of its own.
+    pub scheme: Option<&'static str>,
 }
 
 impl From<Prober> for Client {
     fn from(prober: Prober) -> Self {
-        Self { label: prober.name().to_owned(), prober, manner: prober.manner(), path: None }
+        Self { label: prober.name().to_owned(), prober, manner: prober.manner(), path: None, scheme: None }
     }
 }
 
@@ -96,6 +99,12 @@ impl Client {
             url.set_path(path);
             url.set_query(query);
         }
+        if let Some(scheme) = self.scheme.filter(|scheme| *scheme != url.scheme()) {
+            // The port stays, also where it was the scheme's own.
+            let port = url.port_or_known_default();
+            let _ = (url.set_scheme(scheme), url.set_port(port));
+        }
+        let name = url.host_str().unwrap_or_default().to_owned();
         let encrypted = url.scheme() == "https";
         let host = match self.manner.host {
             Host::Absent => None,
@@ -109,6 +118,6 @@ impl Client {
             Host::Cluster => Some("app".to_owned()),
         };
         let host = host.and_then(|host| HeaderValue::from_str(&host).ok());
-        Poll { manner: self.manner.clone(), url, peer: target.address, host, more: Vec::new() }
+        Poll { manner: self.manner.clone(), url, peer: target.address, host, name, more: Vec::new() }
     }
 }

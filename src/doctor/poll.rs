@@ -1,7 +1,7 @@
 //! One poll: a request as a client sends it, and what came of it.
 
 use super::{
-    grpc,
+    http2,
     trust::{self, Certificate},
 };
 use crate::prober::{Manner, Redirects, Wanted};
@@ -30,10 +30,12 @@ use url::{Position, Url};
 /// How much may be read of one answer in all, and how large its head may be.
 const EXCHANGE: usize = 8 << 20;
 const HEAD: usize = 64 * 1024;
+/// More of a body is not waited for, whoever would.
+const LONG: usize = EXCHANGE / 2;
 /// How much of a body is kept to be looked at.
 const BODY: usize = 64 * 1024;
-/// How many redirects are followed, by all who follow: Go's net/http.
-const HOPS: usize = 10;
+/// How many redirects are followed, by all who follow: Go's net/http stops at the tenth.
+const HOPS: usize = 9;
 
 /// A request to be sent.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub(super) struct Poll {
     /// Where the URL leads; redirects are looked up.
     pub(super) peer: SocketAddr,
     pub(super) host: Option<HeaderValue>,
+    /// By which name users know the server.
+    pub(super) name: String,
     /// What no client sends, to find out what it would change.
     pub(super) more: Vec<(HeaderName, HeaderValue)>,
 }
@@ -179,7 +183,8 @@ impl Poll {
             None => connecting.await?,
         };
         let rest = async {
-            let stream = self.opened(url, stream, polled).await?;
+            let name = if polled.hops.is_empty() { &self.name } else { url.host_str().unwrap_or_default() };
+            let stream = self.opened(url, name, stream, polled).await?;
             polled.step = Step::Head;
             self.ask(url, host, stream, polled).await
         };
@@ -190,12 +195,12 @@ impl Poll {
         }
     }
 
-    async fn opened(&self, url: &Url, stream: TcpStream, polled: &mut Polled) -> Result<Stream, Failure> {
+    async fn opened(&self, url: &Url, name: &str, stream: TcpStream, polled: &mut Polled) -> Result<Stream, Failure> {
         if url.scheme() != "https" {
             return Ok(Box::new(stream));
         }
         polled.step = Step::Handshake;
-        let (stream, certificate) = trust::shake(&self.manner, url, stream).await?;
+        let (stream, certificate) = trust::shake(&self.manner, name, stream).await?;
         polled.certificate = Some(certificate);
         Ok(Box::new(stream))
     }
@@ -203,8 +208,8 @@ impl Poll {
     async fn ask(&self, url: &Url, host: Option<HeaderValue>, stream: Stream, polled: &mut Polled) -> Result<(), Failure> {
         let meter = Meter::new(EXCHANGE);
         let stream = TokioIo::new(Metered::new(stream, meter.clone()));
-        if self.manner.grpc {
-            polled.answer = Some(grpc::call(url, host.as_ref(), &self.manner, stream).await.map_err(|failure| meter.explain(failure))?);
+        if self.manner.http_2 {
+            polled.answer = Some(http2::ask(url, host.as_ref(), &self.manner, stream).await.map_err(|failure| meter.explain(failure))?);
             polled.step = Step::Done;
             return Ok(());
         }
@@ -263,7 +268,8 @@ where
         let data = frame.data_ref().map_or(&[][..], |data| data);
         kept.extend_from_slice(&data[..data.len().min(BODY - kept.len())]);
         seen += data.len();
-        if seen >= wanted {
+        // Nobody has to wait for the end of a body that has none.
+        if seen >= wanted.min(LONG) {
             break;
         }
     }

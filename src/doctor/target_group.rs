@@ -1,7 +1,7 @@
 //! Target groups of AWS load balancers, as `aws elbv2 describe-target-groups` prints them: what their settings come to, alone and together
 //! with allswell's own.
 
-use super::{Client, contradictions::Own, finding::Finding};
+use super::{Client, conclude::shown, contradictions::Own, finding::Finding};
 use crate::{
     component::Policy,
     prober::{Codes, Prober},
@@ -43,10 +43,12 @@ pub struct TargetGroup {
     #[serde(default)]
     matcher: Option<Matcher>,
     #[serde(default)]
-    load_balancer_arns: Vec<String>,
+    load_balancer_arns: Option<Vec<String>>,
+    #[serde(default)]
+    target_type: Option<String>,
     /// Of another command, `describe-target-group-attributes`.
     #[serde(default)]
-    attributes: Vec<Attribute>,
+    attributes: Option<Vec<Attribute>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -86,15 +88,16 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<TargetGroup>, String> {
         if file.target_groups.is_none() && file.attributes.is_none() {
             return Err(wrong("has no `TargetGroups`: write `aws elbv2 describe-target-groups --output json > FILE`".to_owned()));
         }
-        for group in file.target_groups.iter().flatten() {
-            group.success().map_err(|error| wrong(format!("target group {}: Matcher: {error}", group.name)))?;
+        for mut group in file.target_groups.into_iter().flatten() {
+            group.name = shown(&group.name);
+            group.examine().map_err(|error| wrong(format!("target group {}: {error}", group.name)))?;
+            groups.push(group);
         }
-        groups.extend(file.target_groups.into_iter().flatten());
         attributes.extend(file.attributes.into_iter().flatten());
     }
     match (groups.as_mut_slice(), attributes.is_empty()) {
         ([], _) => return Err("there is no target group in what was given".to_owned()),
-        ([group], false) => group.attributes.extend(attributes),
+        ([group], false) => group.attributes.get_or_insert_default().extend(attributes),
         (_, false) => {
             return Err("attributes do not say of which target group they are: give them beside a file with that group alone \
                         (`describe-target-groups --names NAME`)"
@@ -114,15 +117,17 @@ pub struct Advice {
     pub settings: String,
     /// How long it takes at worst until a target is unhealthy that hangs or is gone.
     pub detection_ms: u64,
-    /// The same for a critical component that fails, by allswell and the balancer together; where allswell's configuration is known.
+    /// The same for a component that fails and counts at the path, by allswell and the balancer together; where allswell's configuration is
+    /// known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component_detection_ms: Option<u64>,
     /// How long it takes at worst until a target gets traffic again that is well.
     pub recovery_ms: u64,
     /// How long a target that is to end must go on serving until no new requests come.
     pub drain_ms: u64,
-    /// How long the balancer lets requests in progress end.
-    pub deregistration_delay_ms: u64,
+    /// How long the balancer lets requests in progress end, once a target is deregistered; where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deregistration_delay_ms: Option<u64>,
     /// Settings that contradict each other, and what else is odd.
     pub findings: Vec<Finding>,
 }
@@ -131,12 +136,37 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// No setting is longer: what is, is a mistake.
+const DAY: u64 = 24 * 60 * 60;
+/// Nor needs anybody more polls in a row.
+const POLLS: u32 = 1000;
+
 impl TargetGroup {
+    /// Looks for what cannot be meant.
+    fn examine(&self) -> Result<(), String> {
+        self.success().map_err(|error| format!("Matcher: {error}"))?;
+        for (key, seconds) in [("HealthCheckIntervalSeconds", self.interval), ("HealthCheckTimeoutSeconds", self.timeout)] {
+            if seconds.is_some_and(|seconds| seconds == 0 || seconds > DAY) {
+                return Err(format!("{key}: {} is no number of seconds from 1 to {DAY}", seconds.unwrap_or_default()));
+            }
+        }
+        for (key, polls) in [("HealthyThresholdCount", self.healthy), ("UnhealthyThresholdCount", self.unhealthy)] {
+            if polls.is_some_and(|polls| polls == 0 || polls > POLLS) {
+                return Err(format!("{key}: {} is no number of polls from 1 to {POLLS}", polls.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
     /// Whose manner its health checks have.
     fn prober(&self) -> Prober {
         let http = matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"));
-        let application = self.load_balancer_arns.iter().any(|arn| arn.contains(":loadbalancer/app/"));
-        if http || application { Prober::Alb } else { Prober::Nlb }
+        let application = self.load_balancer_arns.iter().flatten().any(|arn| arn.contains(":loadbalancer/app/"));
+        if http || application || self.is_lambda() { Prober::Alb } else { Prober::Nlb }
+    }
+
+    fn is_lambda(&self) -> bool {
+        self.target_type.as_deref() == Some("lambda")
     }
 
     fn health_protocol(&self) -> &str {
@@ -182,13 +212,22 @@ impl TargetGroup {
     }
 
     fn attribute(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|attribute| attribute.key == key).map(|attribute| attribute.value.as_str())
+        self.attributes.iter().flatten().find(|attribute| attribute.key == key).map(|attribute| attribute.value.as_str())
     }
 
-    /// 300 s where nothing else is known.
-    pub(super) fn deregistration_delay(&self) -> Duration {
-        let set = self.attribute("deregistration_delay.timeout_seconds").and_then(|seconds| seconds.parse().ok());
-        Duration::from_secs(set.unwrap_or(300))
+    /// Where the attributes are known: the group itself does not tell.
+    pub(super) fn deregistration_delay(&self) -> Option<Duration> {
+        self.attribute("deregistration_delay.timeout_seconds")?.parse().ok().map(Duration::from_secs)
+    }
+
+    /// Whether it is an NLB's, whose timeout may be its interval.
+    pub(super) fn is_network(&self) -> bool {
+        self.prober() == Prober::Nlb
+    }
+
+    /// Whether each target is asked at the port at which it is registered, of which the group's own is only the default.
+    pub(super) fn asks_at_traffic_port(&self) -> bool {
+        matches!(self.health_check_port.as_deref(), None | Some("traffic-port"))
     }
 
     /// The port at which it asks; `None`: that of each target.
@@ -208,15 +247,21 @@ impl TargetGroup {
         if self.health_check_enabled == Some(false) {
             return Err("its health checks are switched off".to_owned());
         }
+        if self.is_lambda() {
+            return Err("its targets are functions, which listen on no port".to_owned());
+        }
         if !self.is_http() {
-            return Err(format!("its health checks are by {}, which says no more than that somebody listens", self.health_protocol()));
+            let protocol = shown(self.health_protocol());
+            return Err(format!("its health checks are by {protocol}, which says no more than that somebody listens"));
         }
         let prober = self.prober();
         let mut manner = prober.manner();
         (manner.interval, manner.healthy, manner.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
         (manner.timeout, manner.timeout_tls) = (self.timeout(), self.timeout());
         (manner.success, manner.grpc) = (self.success()?, self.is_grpc());
-        Ok(Client { label: self.name.clone(), prober, manner, path: Some(self.path().to_owned()) })
+        manner.http_2 = matches!(self.protocol_version.as_deref(), Some("HTTP2" | "GRPC"));
+        let scheme = if self.health_protocol() == "HTTPS" { "https" } else { "http" };
+        Ok(Client { label: self.name.clone(), prober, manner, path: Some(self.path().to_owned()), scheme: Some(scheme) })
     }
 
     /// What its settings come to.
@@ -224,23 +269,25 @@ impl TargetGroup {
     pub fn advise(&self, own: Option<&Own>) -> Advice {
         let answers_by = own.map_or_else(|| self.timeout(), |own| own.deadline.min(self.timeout()));
         let noticed = self.interval() * self.unhealthy();
-        let probed = own.map(|own| own.critical().map(|(_, policy)| policy.worst_detection()).max().unwrap_or_default());
-        let back = own.map(|own| own.critical().map(|(_, policy)| recovery(policy)).max().unwrap_or_default()).unwrap_or_default();
+        let judged = own.map(|own| own.judged_at(self.path())).unwrap_or_default();
+        let probed = judged.iter().map(|(_, policy)| policy.worst_detection()).max();
+        let back = judged.iter().map(|(_, policy)| recovery(policy)).max().unwrap_or_default();
         let drain = noticed + answers_by;
         Advice {
             target_group: self.name.clone(),
             settings: self.settings(),
             detection_ms: milliseconds(noticed + self.timeout()),
-            component_detection_ms: probed.map(|probed| milliseconds(probed + noticed + answers_by)),
-            recovery_ms: milliseconds(back + self.interval() * self.healthy() + answers_by),
+            component_detection_ms: probed.map(|probed| milliseconds(probed.saturating_add(noticed + answers_by))),
+            recovery_ms: milliseconds(back.saturating_add(self.interval() * self.healthy() + answers_by)),
             drain_ms: milliseconds(drain),
-            deregistration_delay_ms: milliseconds(self.deregistration_delay()),
+            deregistration_delay_ms: self.deregistration_delay().map(milliseconds),
             findings: self.contradictions(own, drain),
         }
     }
 
     fn settings(&self) -> String {
-        let asks = if self.is_http() { format!("{} {}", self.health_protocol(), self.path()) } else { self.health_protocol().to_owned() };
+        let protocol = shown(self.health_protocol());
+        let asks = if self.is_http() { format!("{protocol} {}", shown(self.path())) } else { protocol };
         let success = if self.is_http() {
             format!(", success {}", self.success().map_or_else(|error| error, |codes| codes.to_string()))
         } else {
@@ -259,5 +306,5 @@ impl TargetGroup {
 
 /// How long it takes at worst until a component passes again that works again.
 fn recovery(policy: &Policy) -> Duration {
-    policy.interval.mul_f64(1.0 + policy.jitter) * policy.rise + policy.timeout
+    policy.longest_interval().saturating_mul(policy.rise).saturating_add(policy.timeout)
 }

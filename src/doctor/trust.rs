@@ -16,7 +16,6 @@ use rustls::{
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use url::Url;
 
 /// What a server showed.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +25,10 @@ pub(super) struct Certificate {
     pub(super) days_left: Option<i64>,
 }
 
-/// Shakes hands as a client does. Most verify nothing; what they would have found is told all the same.
-pub(super) async fn shake(manner: &Manner, url: &Url, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Certificate), Failure> {
+/// Shakes hands as a client does with whom users know as `host`. Most verify nothing; what they would have found is told all the same.
+pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Certificate), Failure> {
     let roots = system_roots().await?;
-    let expected = ServerName::try_from(url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
+    let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
     let name = if manner.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
     let found = Arc::new(Mutex::new(None));
@@ -52,11 +51,11 @@ fn config(
 ) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(Failure::internal)?;
-    let (verifies, found) = (manner.verifies, Arc::clone(found));
+    let (strictly, found) = (manner.verifies, Arc::clone(found));
     let judge = move |shown: &CertificateDer<'_>, chain: &[CertificateDer<'_>]| {
         let judged = strict.verify_server_cert(shown, chain, &expected, &[], UnixTime::now());
         match judged {
-            Err(error) if verifies => Err(error),
+            Err(error) if strictly => Err(error),
             Err(error) => {
                 *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Ok(())
@@ -66,7 +65,12 @@ fn config(
     };
     let versions = if manner.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).map_err(Failure::internal)?;
-    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider, judge))).with_no_client_auth();
+    let verifier = Verifier::new(provider, judge);
+    let verifier = if manner.verifies { verifier } else { verifier.without_proof() };
+    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    if manner.http_2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -270,6 +270,8 @@ fn streaming(messages: impl Stream<Item = Bytes> + Send + 'static) -> Response<B
 /// An answer without a message.
 fn refused(code: Code, message: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
+    // HTTP's status is 200 all the same.
+    response.extensions_mut().insert(Serving(false));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(GRPC_STATUS, HeaderValue::from(code as u16));

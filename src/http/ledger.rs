@@ -18,8 +18,10 @@ use tokio::time::Instant;
 const SOURCES: usize = 64;
 /// How much of a user agent is remembered.
 const AGENT: usize = 120;
-/// Who has not polled for so long is forgotten before others.
-const GONE: Duration = Duration::from_secs(60 * 60);
+/// Who has not polled for so many of its intervals is gone: what it concluded last is nobody's conclusion any more.
+const MISSED: u32 = 10;
+/// Who was seen but once has this interval as far as anybody knows: an ALB's default.
+const USUAL: Duration = Duration::from_secs(30);
 /// After this time without a poll of a load balancer's somebody should know: three intervals of an ALB's default.
 const SILENCE: Duration = Duration::from_secs(90);
 
@@ -43,7 +45,7 @@ const OTHERS: [(&[u8], &str); 12] = [
 pub(super) struct Visit<'a> {
     pub(super) address: Option<IpAddr>,
     pub(super) agent: &'a [u8],
-    pub(super) path: &'static str,
+    pub(super) path: &'a str,
     /// Who polls so, where that is known.
     pub(super) prober: Option<Prober>,
     pub(super) code: u16,
@@ -66,18 +68,17 @@ struct Book {
     sources: Vec<Source>,
     /// The polls of those who were forgotten.
     forgotten: Counts,
-    /// When a load balancer polled last.
-    balanced: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     client: &'static str,
+    prober: Option<Prober>,
     /// How it polls, where that is known.
     manner: Option<Manner>,
     address: Option<IpAddr>,
     agent: Box<[u8]>,
-    path: &'static str,
+    path: Box<str>,
     polls: u64,
     /// By code: there are few, and the first is nearly always the one.
     codes: Vec<(u16, u64)>,
@@ -101,27 +102,24 @@ impl Ledger {
     pub(super) fn record(&self, visit: &Visit<'_>, now: Instant) {
         let agent = &visit.agent[..visit.agent.len().min(AGENT)];
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |source: &Source| source.address == visit.address && source.path == visit.path && *source.agent == *agent;
+        let same = |source: &Source| source.address == visit.address && *source.path == *visit.path && *source.agent == *agent;
         let at = book.sources.iter().position(same).unwrap_or_else(|| book.welcome(visit, agent, now));
         book.sources[at].polled(visit.code, visit.serving, now);
-        if visit.prober.is_some() {
-            book.balanced = Some(now);
-        }
     }
 
     /// Who polls, and what they conclude.
     pub(super) fn report(&self) -> Probers {
         let (now, clock) = (Instant::now(), Timestamp::now());
-        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        // Told from a copy: who polls does not wait for sentences.
+        let sources = self.book.lock().unwrap_or_else(PoisonError::into_inner).sources.clone();
         // An age is monotonic; the time of day is for display.
         let at = |instant: Instant| {
             let age = SignedDuration::try_from(now.saturating_duration_since(instant)).unwrap_or_default();
             clock.checked_sub(age).unwrap_or(clock)
         };
-        let mut seen: Vec<ProberReport> = book.sources.iter().map(|source| source.report(at)).collect();
-        let notices = silence(&book, self.began, now).into_iter().chain(unhealthy(&seen)).collect();
-        drop(book);
-        seen.sort_by(|one, other| other.last_polled_at.cmp(&one.last_polled_at).then(one.path.cmp(other.path)));
+        let mut seen: Vec<ProberReport> = sources.iter().map(|source| source.report(now, at)).collect();
+        let notices = silences(&sources, self.began, now).into_iter().chain(unhealthy(&seen)).collect();
+        seen.sort_by(|one, other| other.last_polled_at.cmp(&one.last_polled_at).then_with(|| one.path.cmp(&other.path)));
         Probers { notices, seen }
     }
 
@@ -135,27 +133,47 @@ impl Ledger {
     }
 }
 
-/// What to say when no load balancer polls: none that was there once, or none at all.
-fn silence(book: &Book, began: Instant, now: Instant) -> Option<String> {
-    let slowest = book.sources.iter().filter(|source| source.manner.is_some()).filter_map(|source| source.interval).max();
-    let patience = slowest.unwrap_or_default().saturating_mul(3).max(SILENCE);
-    let silent = now.saturating_duration_since(book.balanced.unwrap_or(began));
-    let told = span(SignedDuration::try_from(silent).unwrap_or(SignedDuration::MAX));
-    (silent >= patience).then(|| match book.balanced {
-        Some(_) => format!("no load balancer has polled for {told}"),
-        None => format!("no load balancer has polled since the start, {told} ago"),
-    })
+/// What to say of load balancers that polled again and again, and do so no more; or of none that ever did.
+fn silences(sources: &[Source], began: Instant, now: Instant) -> Vec<String> {
+    let told = |since: Instant| span(SignedDuration::try_from(now.saturating_duration_since(since)).unwrap_or(SignedDuration::MAX));
+    let mut clients: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
+    // Who came once or twice may have been a person.
+    for source in sources.iter().filter(|source| source.polls > 2 && source.prober.is_some_and(Prober::is_balancer)) {
+        clients.entry(source.manner.as_ref().map_or(source.client, |manner| manner.title)).or_default().push(source);
+    }
+    if clients.is_empty() && now.saturating_duration_since(began) >= SILENCE {
+        return vec![format!("no load balancer has polled since the start, {} ago", told(began))];
+    }
+    let silent = clients.into_iter().filter_map(|(title, sources)| {
+        let last = sources.iter().map(|source| source.last).max()?;
+        let patience = sources.iter().filter_map(|source| source.interval).max().unwrap_or_default().saturating_mul(3).max(SILENCE);
+        let silent = now.saturating_duration_since(last) >= patience;
+        silent.then(|| format!("{title} polled, and has not for {}", told(last)))
+    });
+    silent.collect()
 }
 
+/// Who holds us unhealthy: a sentence for each client and path, however many sources it has.
 fn unhealthy(seen: &[ProberReport]) -> Vec<String> {
-    let mut told: Vec<String> = seen
-        .iter()
-        .filter(|prober| prober.holds.is_some_and(|(healthy, _)| !healthy))
-        .filter_map(|prober| prober.concludes.clone())
-        .collect();
-    told.sort();
-    told.dedup();
-    told
+    let mut told: BTreeMap<(&str, &str), (usize, usize, Timestamp, &str)> = BTreeMap::new();
+    for prober in seen {
+        let (Some((healthy, since)), Some(concludes)) = (prober.holds, prober.concludes.as_deref()) else { continue };
+        let entry = told.entry((prober.client, &prober.path)).or_insert((0, 0, Timestamp::MAX, ""));
+        entry.1 += 1;
+        if !healthy {
+            entry.0 += 1;
+            if since < entry.2 {
+                (entry.2, entry.3) = (since, concludes);
+            }
+        }
+    }
+    let worst = told.into_iter().filter(|(_, (unhealthy, ..))| *unhealthy > 0);
+    worst
+        .map(|((_, path), (unhealthy, all, _, concludes))| match all {
+            1 => format!("{concludes}, by {path}"),
+            _ => format!("{concludes}, by {path}: {unhealthy} of {all} sources"),
+        })
+        .collect()
 }
 
 impl Book {
@@ -167,10 +185,11 @@ impl Book {
         let other = OTHERS.iter().find(|(beginning, _)| agent.starts_with(beginning)).map_or("other", |(_, name)| name);
         self.sources.push(Source {
             client: visit.prober.map_or(other, Prober::name),
+            prober: visit.prober,
             manner: visit.prober.map(Prober::manner),
             address: visit.address,
             agent: agent.into(),
-            path: visit.path,
+            path: visit.path.into(),
             polls: 0,
             codes: Vec::new(),
             last: now,
@@ -187,7 +206,7 @@ impl Book {
     /// strangers.
     fn forget_one(&mut self, now: Instant) {
         let rank = |source: &Source| {
-            let gone = now.saturating_duration_since(source.last) > GONE;
+            let gone = source.is_gone(now);
             (!gone, if gone { 0 } else { source.polls }, source.last)
         };
         if let Some((at, _)) = self.sources.iter().enumerate().min_by_key(|(_, source)| rank(source)) {
@@ -207,11 +226,12 @@ impl Source {
         let good = serving.unwrap_or_else(|| self.manner.as_ref().map_or(code < 400, |manner| manner.success.contain(code)));
         if self.polls > 0 {
             let gap = now.saturating_duration_since(self.last);
-            self.interval = Some(match self.interval {
-                // After a long absence it begins anew.
-                Some(interval) if gap <= interval * 10 + SILENCE => (interval * 3 + gap) / 4,
-                _ => gap,
-            });
+            // Nobody's interval is a long absence: after one it begins anew.
+            self.interval = if self.is_gone(now) {
+                None
+            } else {
+                Some(self.interval.map_or(gap, |interval| (interval.saturating_mul(3).saturating_add(gap)) / 4))
+            };
         }
         self.consecutive = if good == self.good { self.consecutive + 1 } else { 1 };
         (self.polls, self.last, self.code, self.good) = (self.polls + 1, now, code, good);
@@ -220,9 +240,14 @@ impl Source {
             None => self.codes.push((code, 1)),
         }
         let Some(manner) = &self.manner else { return };
-        // A target that nobody has seen yet is healthy with its first good answer.
+        // Where nobody tells from where, several may be one.
+        if self.address.is_none() {
+            return;
+        }
+        // A target that nobody has seen yet is healthy with its first good answer; HAProxy takes it down with its first bad one.
         let needed = match (self.holds, good) {
             (None, true) => 1,
+            (None, false) if self.prober == Some(Prober::Haproxy) => 1,
             (_, true) => manner.healthy,
             (_, false) => manner.unhealthy,
         };
@@ -231,8 +256,13 @@ impl Source {
         }
     }
 
-    fn report(&self, at: impl Fn(Instant) -> Timestamp) -> ProberReport {
-        let holds = self.holds.map(|(healthy, since)| (healthy, at(since)));
+    /// Whether it has stopped polling, or polls no more than now and then.
+    fn is_gone(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) > self.interval.unwrap_or(USUAL).saturating_mul(MISSED).max(SILENCE)
+    }
+
+    fn report(&self, now: Instant, at: impl Fn(Instant) -> Timestamp) -> ProberReport {
+        let holds = self.holds.filter(|_| !self.is_gone(now)).map(|(healthy, since)| (healthy, at(since)));
         let title = self.manner.as_ref().map(|manner| manner.title);
         let concludes = title.zip(holds).map(|(title, (healthy, since))| {
             let word = if healthy { "healthy" } else { "unhealthy" };
@@ -241,8 +271,9 @@ impl Source {
         ProberReport {
             client: self.client,
             address: self.address,
-            agent: String::from_utf8_lossy(&self.agent).into_owned(),
-            path: self.path,
+            // It reaches terminals, and anybody may send anything.
+            agent: String::from_utf8_lossy(&self.agent).replace(char::is_control, " "),
+            path: self.path.to_string(),
             polls: self.polls,
             interval: self.interval,
             last_polled_at: at(self.last),
@@ -313,20 +344,49 @@ mod tests {
         assert!(ledger.report().notices.is_empty());
         ledger.record(&visit(9, b"curl/8.5", 200), after(11).await);
         assert_eq!(ledger.report().notices, ["no load balancer has polled since the start, 91 s ago"]);
-        ledger.record(&visit(1, ELB, 500), after(1).await);
-        ledger.record(&visit(1, ELB, 500), after(10).await);
+        for last in [1, 2] {
+            for _ in 0..3 {
+                ledger.record(&visit(last, ELB, 500), after(10).await);
+            }
+        }
         let notices = ledger.report().notices;
-        assert!(
-            matches!(&notices[..], [one] if one.starts_with("an ALB with its default thresholds holds us unhealthy since ")),
-            "{notices:?}"
-        );
-        after(90).await;
-        assert_eq!(ledger.report().notices[0], "no load balancer has polled for 90 s");
-        // Who polls every five minutes is not silent after one and a half.
+        let begins = "an ALB with its default thresholds holds us unhealthy since ";
+        assert!(matches!(&notices[..], [one] if one.starts_with(begins) && one.ends_with("Z, by /health: 2 of 2 sources")), "{notices:?}");
+        after(80).await;
+        assert_eq!(ledger.report().notices.len(), 1, "nobody is missed yet: {:?}", ledger.report().notices);
+        // A kubelet is no load balancer.
+        ledger.record(&visit(1, b"kube-probe/1.35", 200), after(10).await);
+        assert_eq!(ledger.report().notices[0], "an ALB polled, and has not for 90 s");
+        // Who is gone for long holds nothing any more.
+        after(300).await;
+        assert_eq!(ledger.report().notices, ["an ALB polled, and has not for 6 min"]);
+        assert!(ledger.report().seen.iter().all(|prober| prober.client != "alb" || prober.holds.is_none()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_absence_is_no_interval() {
+        let ledger = Ledger::default();
+        for seconds in [300, 300, 300, 2 * 24 * 3600] {
+            ledger.record(&visit(1, ELB, 200), after(seconds).await);
+        }
+        assert_eq!(ledger.report().seen[0].interval, None);
+        assert!(ledger.report().notices.is_empty());
+        // Who polls every five minutes is not silent after three.
         ledger.record(&visit(1, ELB, 200), after(300).await);
-        ledger.record(&visit(1, ELB, 200), after(300).await);
+        assert_eq!(ledger.report().seen[0].interval, Some(Duration::from_secs(300)));
         after(200).await;
-        assert!(!ledger.report().notices[0].contains("polled"), "{:?}", ledger.report().notices);
+        assert!(ledger.report().notices.is_empty(), "{:?}", ledger.report().notices);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_bad_answer_counts_for_haproxy_and_nobody_counts_without_an_address() {
+        let ledger = Ledger::default();
+        let haproxy = Visit { prober: Some(Prober::Haproxy), ..visit(1, b"", 500) };
+        ledger.record(&haproxy, after(1).await);
+        assert_eq!(holds(&ledger), Some(false));
+        let ledger = Ledger::default();
+        ledger.record(&Visit { address: None, ..haproxy }, after(1).await);
+        assert_eq!(holds(&ledger), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -345,8 +405,9 @@ mod tests {
         assert!(report.seen.iter().all(|prober| prober.agent.len() <= AGENT));
         assert_eq!(ledger.counts(), [(("alb", 200), 3), (("other", 200), 10_000)], "what was forgotten still counts");
         // Who is gone for long goes before a stranger.
-        ledger.record(&visit(3, b"curl/8", 200), after(3601).await);
-        assert_eq!(ledger.report().seen.len(), SOURCES);
+        ledger.record(&visit(3, b"curl/8\x9b\n", 200), after(3601).await);
+        let report = ledger.report();
+        assert_eq!((report.seen.len(), report.seen[0].agent.as_str()), (SOURCES, "curl/8\u{fffd} "));
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 const PACE: Duration = Duration::from_secs(1);
 /// And at most about so many bytes: the page of a thousand components changes all the time.
 const LOT: usize = 128 * 1024;
+/// Somebody polls all the time: that alone is told at most once in this time.
+const POLLED: Duration = Duration::from_secs(5);
 /// After this silence an event that says no more than that we are there.
 const BEAT: Duration = Duration::from_secs(15);
 /// What is shown may change by time alone, and when the engine is dead nobody says so.
@@ -104,7 +106,9 @@ fn guarded(mut response: Response<Body>) -> Response<Body> {
 
 /// What a client was told last, and when.
 struct Told {
+    /// Without who polls.
     fragment: Bytes,
+    whole: Bytes,
     at: Instant,
 }
 
@@ -116,21 +120,23 @@ fn news(aggregator: Aggregator, polls: Arc<Polls>, view: View, detail: Detail) -
         async move {
             loop {
                 if let Some(told) = &told {
-                    sleep_until(told.at + rest(told.fragment.len())).await;
+                    sleep_until(told.at + rest(told.whole.len())).await;
                 }
-                let fragment = dialect::fragment(&*aggregator.report_on(&view)?, Some(&polls.ledger.report()), detail);
+                let report = aggregator.report_on(&view)?;
+                let fragment = dialect::fragment(&report, None, detail);
+                let whole = dialect::fragment(&report, Some(&polls.ledger.report()), detail);
                 let now = Instant::now();
-                let (event, fragment) = match told.take() {
-                    Some(known) if known.fragment == fragment && now < known.at + BEAT => {
+                let event = match told.take() {
+                    Some(known) if known.fragment == fragment && now < known.at + if known.whole == whole { BEAT } else { POLLED } => {
                         told = Some(known);
                         // An engine that ended wakes nobody.
                         let _ = timeout(LOOK, changes.changed()).await;
                         continue;
                     }
-                    Some(known) if known.fragment == fragment => (beat(), fragment),
-                    _ => (event(&fragment), fragment),
+                    Some(known) if known.whole == whole => beat(),
+                    _ => event(&whole),
                 };
-                return Some((event, (aggregator, changes, Some(Told { fragment, at: now }))));
+                return Some((event, (aggregator, changes, Some(Told { fragment, whole, at: now }))));
             }
         }
     })

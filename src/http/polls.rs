@@ -6,12 +6,12 @@ use arc_swap::ArcSwap;
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{Response, Version, header::USER_AGENT},
+    http::{HeaderValue, Response, Version, header::USER_AGENT},
     middleware::Next,
 };
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,6 +37,9 @@ const PATHS: [&str; 14] = [
     "/AWS.ALB/healthcheck",
 ];
 
+/// The label of all names of components and groups.
+const NAMED: &str = "/health/NAME";
+
 type Counts = BTreeMap<(&'static str, u16), Arc<AtomicU64>>;
 
 /// The counts, which are taken and read without a lock; and beside them who polls.
@@ -47,8 +50,8 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    pub(super) fn count(&self, path: &str, code: u16) {
-        let key = (label(path), code);
+    fn count(&self, label: &'static str, code: u16) {
+        let key = (label, code);
         if let Some(count) = self.counts.load().get(&key) {
             count.fetch_add(1, Ordering::Relaxed);
             return;
@@ -73,7 +76,7 @@ impl Polls {
 fn label(path: &str) -> &'static str {
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let known = PATHS.into_iter().find(|known| *known == path);
-    known.unwrap_or(if path.starts_with("/health/") { "/health/NAME" } else { "other" })
+    known.unwrap_or(if path.starts_with("/health/") { NAMED } else { "other" })
 }
 
 task_local! {
@@ -87,32 +90,46 @@ pub(super) struct Serving(pub(super) bool);
 
 /// Counts a request when its answer is known, and remembers whose it was.
 pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
-    let uri = request.uri().clone();
-    let method = request.method().clone();
-    let http_1_0 = request.version() == Version::HTTP_10;
-    let agent = request.headers().get(USER_AGENT).cloned();
-    let peer = PEER.try_with(|peer| *peer).ok();
-    // A server that is not ours may tell it by the request.
-    let peer = peer.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer));
+    let label = label(request.uri().path());
+    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request));
+    // Names of components are paths of their own where there is such a component.
+    let named = (label == NAMED).then(|| request.uri().clone());
     let response = next.run(request).await;
     let code = response.status().as_u16();
-    polls.count(uri.path(), code);
-    if let Some(path) = polled(uri.path()) {
+    polls.count(label, code);
+    if let Some(Visitor { address, agent, prober }) = visitor {
         let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
-        let prober = Prober::of(agent, method.as_str(), http_1_0);
+        let named = named.as_ref().filter(|_| code != 404).map(|uri| uri.path().trim_end_matches('/'));
         let serving = response.extensions().get().map(|Serving(serving)| *serving);
-        let address = peer.map(|peer| peer.ip().to_canonical());
-        polls.ledger.record(&Visit { address, agent, path, prober, code, serving }, Instant::now());
+        polls.ledger.record(&Visit { address, agent, path: named.unwrap_or(label), prober, code, serving }, Instant::now());
     }
     response
 }
 
-/// The path, if it is one that is polled for a verdict.
-fn polled(path: &str) -> Option<&'static str> {
-    let label = label(path);
+/// Who asks.
+struct Visitor {
+    address: Option<IpAddr>,
+    agent: Option<HeaderValue>,
+    prober: Option<Prober>,
+}
+
+impl Visitor {
+    fn of(request: &Request) -> Self {
+        let peer = PEER.try_with(|peer| *peer).ok();
+        // A server that is not ours may tell it by the request.
+        let peer = peer.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer));
+        let agent = request.headers().get(USER_AGENT);
+        let prober =
+            Prober::of(agent.map_or(&b""[..], |agent| agent.as_bytes()), request.method().as_str(), request.version() == Version::HTTP_10);
+        Self { address: peer.map(|peer| peer.ip().to_canonical()), agent: agent.cloned(), prober }
+    }
+}
+
+/// Whether a path is polled for a verdict.
+fn is_verdict(label: &str, path: &str) -> bool {
     let verdict = !matches!(label, "other" | "/metrics" | "/admin/drain" | "/admin/undrain" | "/admin/reload");
     // What the status page consists of is not polled, but shown.
-    (verdict && !path.starts_with("/health/_")).then_some(label)
+    verdict && !path.starts_with("/health/_")
 }
 
 #[cfg(test)]
@@ -140,15 +157,15 @@ mod tests {
     #[test]
     fn verdicts_are_polled_and_nothing_else_is() {
         for (path, expected) in [
-            ("/health/", Some("/health")),
-            ("/health/db", Some("/health/NAME")),
-            ("/AWS.ALB/healthcheck", Some("/AWS.ALB/healthcheck")),
-            ("/health/_events", None),
-            ("/metrics", None),
-            ("/admin/drain", None),
-            ("/favicon.ico", None),
+            ("/health/", true),
+            ("/health/db", true),
+            ("/AWS.ALB/healthcheck", true),
+            ("/health/_events", false),
+            ("/metrics", false),
+            ("/admin/drain", false),
+            ("/favicon.ico", false),
         ] {
-            assert_eq!(polled(path), expected, "{path}");
+            assert_eq!(is_verdict(label(path), path), expected, "{path}");
         }
     }
 
@@ -158,7 +175,7 @@ mod tests {
         std::thread::scope(|scope| {
             for thread in 0..8 {
                 let polls = &polls;
-                scope.spawn(move || (0..1000).for_each(|number| polls.count(&format!("/{thread}"), 200 + number % 10)));
+                scope.spawn(move || (0..1000).for_each(|number| polls.count(label(&format!("/{thread}")), 200 + number % 10)));
             }
         });
         assert_eq!(polls.counts(), (200..210).map(|code| (("other", code), 800)).collect::<Vec<_>>());

@@ -21,8 +21,8 @@ pub struct ProberReport {
     pub address: Option<IpAddr>,
     /// What it calls itself, shortened.
     pub agent: String,
-    /// What it polls; components and groups are one path.
-    pub path: &'static str,
+    /// What it polls; what nobody knows is one path.
+    pub path: String,
     /// How often it has polled.
     pub polls: u64,
     /// The time between two polls, on the average of late.

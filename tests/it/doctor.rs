@@ -84,7 +84,7 @@ fn url(port: u16, path: &str) -> String {
 #[test]
 fn a_django_app_that_redirects_and_refuses_hosts() {
     // The address that balancers send is refused; who sends the URL's own Host gets to the redirect.
-    let server = django(&["localhost", "trust"]);
+    let server = django(&["localhost", "trust", "append"]);
     let at = |path: &str| url(server.port, path);
     let health = examine(&at("/health/"), &[]);
     // Without a Host, Django takes its own, which is `localhost`.
@@ -97,10 +97,13 @@ fn a_django_app_that_redirects_and_refuses_hosts() {
     assert_eq!(health.client("nlb")["host"], "192.0.2.1:80");
     let redirect = health.finding("https_redirect");
     assert!(
-        redirect["evidence"].as_str().is_some_and(|text| text.contains("with `X-Forwarded-Proto: https` it does not redirect")),
+        redirect["evidence"].as_str().is_some_and(|text| text.contains("with `X-Forwarded-Proto: https` it does not, but")),
         "{redirect}"
     );
     assert!(texts(&redirect["mend"]).contains(&"Django: SECURE_REDIRECT_EXEMPT = [r\"^health/$\"]."), "{redirect}");
+    // Another redirect behind it is another matter.
+    let slash = examine(&at("/private"), &["--as", "consul"]);
+    assert_eq!(slash.findings().into_keys().collect::<Vec<_>>(), ["https_redirect"], "{:#}", slash.json);
     // The exempt path has no fault but the Host.
     let open = examine(&at("/open/"), &[]);
     open.is("exempt", &["route53", "haproxy", "consul"], &["host"]);
@@ -132,7 +135,7 @@ fn a_django_app_that_redirects_everybody_for_ever() {
         &["https_redirect", "forwarded_proto_ignored", "redirect_taken_for_good"],
     );
     let trial = seen.finding("https_redirect")["evidence"].as_str().expect("evidence");
-    assert!(trial.ends_with("with `X-Forwarded-Proto: https` it redirects as well"), "{trial}");
+    assert!(trial.ends_with("with `X-Forwarded-Proto: https` it does so as well"), "{trial}");
     // The kubelet follows within the host, to where no TLS is spoken.
     let kubelet = seen.client("kubelet");
     assert_eq!(kubelet["redirects"][0]["to"], format!("https://127.0.0.1:{}/health/", server.port), "{kubelet}");
@@ -158,7 +161,7 @@ fn each_fault_of_an_app_has_its_name() {
     login.is("login", &took_redirect, &["login", "login_taken_for_good"]);
     assert_eq!(login.findings()["login_taken_for_good"], took_redirect);
     at("/csrf/").is("CSRF", &[], &["csrf"]);
-    at("/forbidden/").is("forbidden", &[], &["credentials"]);
+    at("/forbidden/").is("forbidden", &[], &["forbidden"]);
     at("/error/").is("error", &[], &["server_error"]);
     at("/none/").is("missing", &[], &["not_found"]);
     at("/stream/").is("no length", &but(&["classic-elb"]), &["no_content_length"]);
@@ -167,7 +170,7 @@ fn each_fault_of_an_app_has_its_name() {
     at("/limited/").is("limited", &["consul"], &["rate_limited"]);
     let round = at("/round/");
     round.is("loop", &["nlb", "route53", "haproxy"], &["redirect_loop", "redirect_taken_for_good"]);
-    assert_eq!(round.client("consul")["redirects"].as_array().map(Vec::len), Some(10));
+    assert_eq!(round.client("consul")["redirects"].as_array().map(Vec::len), Some(9));
     at("/moved/").is("moved", &took_redirect, &["redirect", "redirect_taken_for_good"]);
     let slow = at("/slow/");
     slow.is("slow", &but(&["kubelet", "envoy"]), &["slow"]);
@@ -202,12 +205,35 @@ fn nginx_and_apache_redirect_with_and_without_an_exemption() {
         assert_eq!(seen.client("alb")["status"], 301);
         let mend = texts(&seen.finding("https_redirect")["mend"]).join("\n");
         assert!(
-            mend.contains("nginx: put `location = /health`") && mend.contains("Apache: `RewriteCond %{REQUEST_URI} !^/health$`"),
+            mend.contains("nginx: put the `return 301` into `location /`")
+                && mend.contains("Apache: `RewriteCond %{REQUEST_URI} !^/health$`"),
             "{mend}"
         );
         examine(&url(sparing, "/health"), &[]).is(name, &EVERYBODY, &[]);
         drop(server);
     }
+}
+
+#[test]
+fn a_server_that_hangs_up_on_strangers_is_asked_by_its_own_name() {
+    let Redirecting { server, .. } = redirecting_nginx();
+    let seen = examine(&url(server.nginx_for_friends(), "/"), &[]);
+    seen.is("return 444", &["route53", "consul"], &["any_path", "host"]);
+    assert!(
+        seen.finding("host")["evidence"]
+            .as_str()
+            .is_some_and(|text| text.contains("connection closed before an answer; with `Host: localhost:"))
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_run_is_no_reason_not_to_ask_somebody_else() {
+    let directory = tempfile::tempdir().expect("a folder");
+    fs::write(directory.path().join("allswell.toml"), "[server]\ntoken = \"${NOT_SET}\"\n").expect("a configuration");
+    let ran = doctor_in(&directory, &[&url(free_port(), "/"), "--as", "kubelet"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("NOT_SET") && ran.stderr.contains("own configuration is left out"), "{}", ran.stderr);
+    assert_eq!(doctor_in(&directory, &[]).code, Some(2));
 }
 
 #[test]
@@ -320,6 +346,13 @@ fn trouble_with_tls() {
     let front = tls_front(web.port, &certificates);
     examine(&url(front, "/"), &["--as", "alb,kubelet"]).is("plain to a TLS port", &[], &["speaks_https"]);
     examine(&secure(web.port), &["--as", "alb,kubelet"]).is("TLS to a plain port", &[], &["speaks_http"]);
+    // Whose issuer is trusted has nothing to hear of it, also from those who ask for an address.
+    let directory = tempfile::tempdir().expect("a folder");
+    let ran =
+        run(command(&directory).env("SSL_CERT_FILE", &certificates.authority).args(["doctor", "--as", all_but_haproxy, &secure(tls_port)]));
+    assert!(ran.code == Some(0) && !ran.stdout.contains("certificate"), "{}{}", ran.stdout, ran.stderr);
+    let strict = django(&["plain"]);
+    examine(&secure(strict.port), &["--as", "alb,consul"]).is("TLS to a plain port that refuses the Host", &[], &["speaks_http"]);
     let modern = tls_front_by_tls13(web.port, &certificates);
     examine(&secure(modern), &["--as", "alb,kubelet"]).is("TLS 1.3 alone", &["kubelet"], &["tls13_only", "certificate_unverified"]);
 }
@@ -339,6 +372,10 @@ fn what_cannot_be_meant_is_told() {
             "{ \"TargetGroups\": [ { \"TargetGroupName\": \"x\", \"Protocol\": \"HTTP\", \"Matcher\": { \"HttpCode\": \"2xx\" } } ] }",
         ),
     );
+    let huge = file(
+        "huge.json",
+        "{ \"TargetGroups\": [ { \"TargetGroupName\": \"a\\u001b[31mb\", \"HealthCheckIntervalSeconds\": 10000000000000000000 } ] }",
+    );
     let empty = file("empty.json", "{ \"TargetGroups\": [] }");
     let mut said = String::new();
     for arguments in [
@@ -351,6 +388,7 @@ fn what_cannot_be_meant_is_told() {
         &["--alb-json", &other],
         &["--alb-json", &matcher],
         &["--alb-json", &empty],
+        &["--alb-json", &huge],
     ] {
         let ran = doctor_in(&directory, arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {}", ran.stderr);
@@ -425,7 +463,7 @@ fn a_target_group_is_computed_alone_and_with_our_own_settings() {
     assert_eq!(code, Some(0), "{told:#}");
     // Two bad polls after a good one, the second of which hangs.
     assert_eq!((&group["detection_ms"], &group["recovery_ms"]), (&json!(65_000), &json!(155_000)));
-    assert_eq!((&group["drain_ms"], &group["deregistration_delay_ms"]), (&json!(65_000), &json!(300_000)));
+    assert_eq!((&group["drain_ms"], &group["deregistration_delay_ms"]), (&json!(65_000), &Value::Null));
     assert_eq!((&group["component_detection_ms"], &told["clients"]), (&Value::Null, &json!([])), "nobody was polled");
 
     let (code, told) = advice(OWN, &[], |_| {});
@@ -449,10 +487,7 @@ fn settings_that_contradict_each_other_are_named() {
     let contradicts = |code: &str| (Some(1), vec![code.to_owned()]);
     let cautions = |code: &str| (Some(0), vec![code.to_owned()]);
     assert_eq!(codes(advice(OWN, &[], set("HealthCheckTimeoutSeconds", json!(30)))), contradicts("timeout_above_interval"));
-    assert_eq!(
-        codes(advice(OWN, &[], set("Matcher", json!({ "HttpCode": "0-99" })))).1,
-        ["matcher_never_matches", "matcher_never_matches"]
-    );
+    assert_eq!(codes(advice(OWN, &[], set("Matcher", json!({ "HttpCode": "0-99" })))).1, ["matcher_never_matches"]);
     assert_eq!(codes(advice(OWN, &[], set("Matcher", json!({ "HttpCode": "204" })))), contradicts("matcher_never_matches"));
     assert_eq!(codes(advice(&own("warn_status = 218"), &[], |_| {})), contradicts("matcher_misses_warnings"));
     assert_eq!(codes(advice(&own("deadline = \"5s\""), &[], |_| {})), contradicts("deadline_above_timeout"));
@@ -477,7 +512,16 @@ fn settings_that_contradict_each_other_are_named() {
     };
     assert_eq!(codes(advice("", &[], flapping)), contradicts("thresholds_flap"));
     assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/livez")))), contradicts("path_never_fails"));
-    assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health/orders")))), contradicts("path_never_fails"));
+    assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health/orders")))), contradicts("path_unknown"));
+    assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health?format=rss")))), contradicts("path_never_fails"));
+    assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health/live")))), contradicts("path_never_fails"));
+    assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health/ready/")))), (Some(0), vec![]));
+    let grpc = |group: &mut Value| {
+        group["ProtocolVersion"] = json!("GRPC");
+        group["HealthCheckPath"] = json!("/AWS.ALB/healthcheck");
+        group["Matcher"] = json!({ "GrpcCode": "12" });
+    };
+    assert_eq!(codes(advice(OWN, &[], grpc)), (Some(0), vec![]));
     assert_eq!(codes(advice(OWN, &[], set("HealthCheckPath", json!("/health/db?x=1")))), (Some(0), vec![]));
     assert_eq!(codes(advice(OWN, &[], set("HealthCheckPort", json!("9090")))), cautions("other_port"));
     assert_eq!(codes(advice(OWN, &[], set("HealthCheckProtocol", json!("TCP")))), cautions("port_only"));

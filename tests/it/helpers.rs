@@ -82,10 +82,10 @@ impl Allswell {
         let log = directory.path().join("log");
         let mut command = command(&directory);
         if let [program, arguments @ ..] = wrapper {
-            let mut wrapped = Command::new(program);
-            wrapped.args(arguments).arg(command.get_program()).env_clear().current_dir(directory.path()).stdin(Stdio::null());
-            wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-            command = wrapped;
+            let mut longer = Command::new(program);
+            longer.args(arguments).arg(command.get_program()).env_clear().current_dir(directory.path()).stdin(Stdio::null());
+            longer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command = longer;
         }
         if !configuration.contains("[log]") {
             command.env("ALLSWELL_LOG__FORMAT", "json");

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 pub(super) const PLACE: &str = "<section id=\"probers\"></section>";
 
 /// All that polls a path as one client, from however many addresses.
-type Sources<'a> = BTreeMap<(&'static str, &'static str), Vec<&'a ProberReport>>;
+type Sources<'a> = BTreeMap<(&'static str, &'a str), Vec<&'a ProberReport>>;
 
 pub(super) fn section(probers: &Probers, detail: Detail, now: Timestamp) -> Markup {
     let mut clients = Sources::new();
     for prober in &probers.seen {
-        clients.entry((prober.client, prober.path)).or_default().push(prober);
+        clients.entry((prober.client, &*prober.path)).or_default().push(prober);
     }
     html! {
         section id="probers" aria-labelledby="polled" {

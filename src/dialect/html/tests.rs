@@ -190,11 +190,11 @@ fn whole(report: &Report, detail: Detail) -> String {
 /// A balancer with two nodes, a kubelet, and somebody with a browser.
 fn probers(status: Status) -> Probers {
     let healthy = status.is_good();
-    let prober = |client, last: u8, agent: &str, path, interval| ProberReport {
+    let prober = |client, last: u8, agent: &str, path: &str, interval| ProberReport {
         client,
         address: Some([10, 0, 0, last].into()),
         agent: agent.to_owned(),
-        path,
+        path: path.to_owned(),
         polls: 6871,
         interval: Some(Duration::from_secs(interval)),
         last_polled_at: before(3),

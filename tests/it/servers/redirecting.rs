@@ -14,14 +14,26 @@ pub(crate) struct Redirecting {
 pub(crate) fn redirecting_nginx() -> Redirecting {
     let sparing = free_port();
     let server = launch(sparing, "/usr/sbin/nginx", |directory, strict, sparing| {
+        let friends = free_port();
+        fs::write(format!("{directory}/friends"), friends.to_string()).expect("a file");
         format!(
             "daemon off;\nmaster_process off;\npid {directory}/pid;\nevents {{}}\nhttp {{\n  access_log off;\n  client_body_temp_path {directory}/b;\n  \
              proxy_temp_path {directory}/p;\n  fastcgi_temp_path {directory}/f;\n  uwsgi_temp_path {directory}/u;\n  scgi_temp_path {directory}/s;\n  \
              server {{ listen 127.0.0.1:{strict}; location / {{ return 301 https://$host$request_uri; }} }}\n  \
-             server {{ listen 127.0.0.1:{sparing}; location / {{ return 301 https://$host$request_uri; }} location = /health {{ return 200 well; }} }}\n}}\n"
+             server {{ listen 127.0.0.1:{sparing}; location / {{ return 301 https://$host$request_uri; }} location = /health {{ return 200 well; }} }}\n  \
+             server {{ listen 127.0.0.1:{friends} default_server; return 444; }}\n  \
+             server {{ listen 127.0.0.1:{friends}; server_name localhost; location / {{ return 200 well; }} }}\n}}\n"
         )
     });
     Redirecting { strict: server.port, sparing, server }
+}
+
+impl Server {
+    /// The port on which nginx hangs up on whoever asks for another Host than `localhost`.
+    pub(crate) fn nginx_for_friends(&self) -> u16 {
+        let port = fs::read_to_string(self.directory.path().join("friends")).expect("a port");
+        port.parse().expect("a port")
+    }
 }
 
 pub(crate) fn redirecting_apache() -> Redirecting {

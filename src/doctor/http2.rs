@@ -1,4 +1,4 @@
-//! A gRPC call, as a balancer's health check makes it: an empty message, and nothing but the call's status counts.
+//! A poll by HTTP/2: a GET, or a gRPC call as a balancer's health check makes it: an empty message, of which the call's status alone counts.
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
@@ -24,8 +24,8 @@ const EMPTY: Bytes = Bytes::from_static(&[0; 5]);
 /// How large an answer may be.
 const ANSWER: usize = 64 * 1024;
 
-/// Calls, and waits until the call has ended.
-pub(super) async fn call(url: &Url, host: Option<&HeaderValue>, manner: &Manner, stream: TokioIo<Metered>) -> Result<Answer, Failure> {
+/// Asks, and waits until the answer has ended.
+pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, stream: TokioIo<Metered>) -> Result<Answer, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
     let answer = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
@@ -33,20 +33,25 @@ pub(super) async fn call(url: &Url, host: Option<&HeaderValue>, manner: &Manner,
     let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, ANSWER).collect())).await.map_err(Failure::protocol)?;
     // A call that fails at once says so in its head.
     let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
-    let grpc = grpc.ok_or_else(|| Failure::new(FailureClass::Protocol, "the answer is not gRPC"))?;
-    Ok(Answer { status: head.status, headers: head.headers, body: Vec::new(), grpc: Some(grpc), framed: true })
+    if manner.grpc && grpc.is_none() {
+        return Err(Failure::new(FailureClass::Protocol, "the answer is not gRPC"));
+    }
+    let body = body.to_bytes().into();
+    Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| manner.grpc), framed: true })
 }
 
 fn request(url: &Url, host: Option<&HeaderValue>, manner: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut request = Request::new(Full::new(EMPTY));
-    *request.method_mut() = Method::POST;
+    let mut request = Request::new(Full::new(if manner.grpc { EMPTY } else { Bytes::new() }));
+    *request.method_mut() = if manner.grpc { Method::POST } else { Method::GET };
     *request.version_mut() = Version::HTTP_2;
     let path = &url[Position::BeforePath..Position::AfterQuery];
     *request.uri_mut() = format!("{}://{authority}{path}", url.scheme()).parse().map_err(Failure::internal)?;
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if manner.grpc {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     for (name, value) in manner.headers.iter().filter(|(name, _)| *name == "User-Agent") {
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
     }
