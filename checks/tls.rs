@@ -309,8 +309,13 @@ pub fn failure(error: impl Into<BoxError>) -> Failure {
         Some(Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. })) => {
             "the certificate is for another name"
         }
+        // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
+        Some(Tls::InvalidCertificate(Certificate::Other(other))) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "the certificate is self-signed"
+        }
         Some(Tls::InvalidCertificate(_)) => "the certificate is not valid",
         Some(Tls::InvalidMessage(_)) => "the port does not speak TLS",
+        Some(Tls::AlertReceived(Alert::UnrecognisedName)) => "the server has no certificate for the name that it is asked by",
         Some(Tls::AlertReceived(Alert::CertificateRequired)) => "the server wants a certificate of ours",
         Some(Tls::AlertReceived(
             Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,

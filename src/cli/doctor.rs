@@ -25,7 +25,7 @@ use url::Url;
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// What to poll: any health endpoint [default: /health of the configured port on this machine]
+    /// What to poll: any health endpoint [default: /health of the configured port on this machine; with --alb-json nobody]
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Poll as these clients alone: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul
@@ -284,6 +284,7 @@ impl Told {
             0 => Some(format!("all {all} clients are content")),
             _ if all == 1 => Some(format!("{} is not content", self.clients[0].client)),
             _ if wrong == all => Some(format!("none of the {all} clients is content")),
+            1 => Some(format!("1 of {all} clients is not content")),
             wrong => Some(format!("{wrong} of {all} clients are not content")),
         };
         let contradictions = self.target_groups.iter().flat_map(|group| &group.findings).filter(|finding| finding.failing).count();

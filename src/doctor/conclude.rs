@@ -4,9 +4,9 @@ use super::{
     Client, http2,
     poll::{Answer, Poll, Polled, Step},
 };
-use crate::prober::{Prober, Redirects};
+use crate::prober::{Host, Prober, Redirects};
 use allswell_checks::contract::FailureClass;
-use hyper::StatusCode;
+use hyper::{StatusCode, header::CONTENT_TYPE};
 use url::Position;
 
 /// A poll, what came of it, and what the client makes of that.
@@ -28,7 +28,9 @@ impl Seen {
     pub(super) fn new(client: Client, poll: Poll, polled: Polled) -> Self {
         let framed = !client.manner.framed || polled.answer.as_ref().is_none_or(|answer| answer.framed);
         let told_to_fail = client.prober == Prober::Envoy && envoy_fails(&polled);
-        let content = polled.is_good(&client.manner) && framed && !told_to_fail;
+        // It takes the first status that it reads for the last.
+        let announced = polled.informational.filter(|_| client.prober == Prober::Haproxy);
+        let content = polled.is_good(&client.manner) && framed && !told_to_fail && announced.is_none();
         let says = says(client.prober, &poll, &polled, content, framed);
         Self { client, poll, polled, content, says }
     }
@@ -38,7 +40,14 @@ impl Seen {
     pub fn asked(&self) -> String {
         let method = if self.client.manner.grpc { "gRPC" } else { self.client.manner.method };
         match self.host() {
-            Some(host) => format!("{method}, Host {host}"),
+            Some(host) => {
+                let whose = match self.client.manner.host {
+                    Host::Balancer => " (as if a node's)",
+                    Host::Cluster => " (as if the cluster's)",
+                    Host::Absent | Host::Target | Host::Url => "",
+                };
+                format!("{method}, Host {host}{whose}")
+            }
             None => format!("{method}, HTTP/1.0 without a Host"),
         }
     }
@@ -76,7 +85,22 @@ impl Seen {
             (Some(trouble), _) => trouble.message().to_owned(),
             (None, None) => "nothing".to_owned(),
         };
-        self.followed().map(hop).chain([end]).collect()
+        let hops: Vec<String> = self.followed().map(hop).collect();
+        match &hops[..] {
+            // Who goes round and round is not followed in writing.
+            [first, second, _, _, ..] => format!("{first}{second}and so on, {} redirects; {end}", hops.len()),
+            few => format!("{}{end}", few.concat()),
+        }
+    }
+
+    /// The same, and how its body begins, where that is text.
+    pub(super) fn told(&self) -> String {
+        let body = self.polled.answer.as_ref().filter(|answer| {
+            let kind = answer.header(CONTENT_TYPE).unwrap_or_default();
+            kind.starts_with("text/plain") || kind.contains("json")
+        });
+        let body = body.map(|answer| shown(String::from_utf8_lossy(&answer.body).trim())).filter(|body| !body.is_empty());
+        body.map_or_else(|| self.got(), |body| format!("{}: {body}", self.got()))
     }
 
     /// The HTTP status of the last answer.
@@ -120,11 +144,12 @@ fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: boo
     let trouble = polled.trouble.as_ref().map_or("", |trouble| trouble.message());
     match (prober, status, content) {
         (Prober::Alb | Prober::Nlb | Prober::Envoy, _, true) => "healthy".to_owned(),
-        (Prober::Alb | Prober::Nlb, Some(_), false) => {
+        (Prober::Alb, Some(_), false) => {
             format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")
         }
-        (Prober::Alb | Prober::Nlb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
-        (Prober::Alb | Prober::Nlb, None, _) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
+        (Prober::Alb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
+        // An NLB knows no other reason.
+        (Prober::Alb | Prober::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
         (Prober::ClassicElb, _, true) => "InService".to_owned(),
         (Prober::ClassicElb, Some(status), _) if !framed && poll.manner.success.contain(status.as_u16()) => {
             "OutOfService: the body has no Content-Length and is not chunked".to_owned()
@@ -151,6 +176,9 @@ fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: boo
             format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", shown(poll.url.as_str()))
         }
         (Prober::Kubelet, None, _) => format!("Get \"{}\": {trouble}", shown(poll.url.as_str())),
+        (Prober::Haproxy, Some(_), false) if polled.informational.is_some() => {
+            format!("DOWN, L7STS/{}: Layer7 wrong status", polled.informational.unwrap_or_default())
+        }
         (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
         (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
         (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
@@ -173,6 +201,7 @@ fn haproxy(polled: &Polled, timed_out: bool) -> &'static str {
         (Step::Connect, false) => "L4CON: Layer4 connection problem",
         (Step::Handshake, true) => "L6TOUT: Layer6 timeout",
         (Step::Handshake, false) => "L6RSP: Layer6 invalid response",
+        (_, false) if polled.trouble.as_ref().is_some_and(|trouble| trouble.message() == "connection reset") => "SOCKERR: Socket error",
         (_, true) => "L7TOUT: Layer7 timeout",
         (_, false) => "L7RSP: Layer7 invalid response",
     }

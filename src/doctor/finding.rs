@@ -2,12 +2,14 @@
 
 use super::{
     Target,
-    cause::{Cause, Redirect, Trials, answers_any_path, cause, is_login, refuses_head},
+    cause::{Cause, Redirect},
     conclude::Seen,
-    mend::{Parts, connection, redirect, refusal},
+    diagnosis::{answers_any_path, cause, is_login, refuses_head},
+    mend::{self, Parts, connection, redirect, refusal, tls, trouble},
+    trials::Trials,
 };
 use crate::prober::Wanted;
-use allswell_checks::contract::ByteSize;
+use allswell_checks::contract::{ByteSize, TimeSpan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -28,19 +30,23 @@ pub struct Finding {
     pub mend: Vec<String>,
 }
 
+/// The share of its time limit after which an answer is late.
+const NEARLY: f64 = 0.6;
+
 /// Days that a certificate should last.
 const SOON: i64 = 21;
 
 /// Finds out why clients are not content, and what makes others content that should not be.
 pub async fn find(target: &Target, seen: &[Seen]) -> Vec<Finding> {
     let mut trials = Trials::new(target);
-    let mut causes: BTreeMap<Cause, Vec<&Seen>> = BTreeMap::new();
+    // Of several paths, as target groups have them, each has its own.
+    let mut causes: BTreeMap<(Cause, &str), Vec<&Seen>> = BTreeMap::new();
     for one in seen.iter().filter(|one| !one.content) {
-        causes.entry(cause(one, &mut trials).await).or_default().push(one);
+        causes.entry((cause(one, &mut trials).await, one.path())).or_default().push(one);
     }
-    let mut found: Vec<Finding> = causes.iter().map(|(cause, concerned)| finding(target, cause, concerned, seen)).collect();
+    let mut found: Vec<Finding> = causes.iter().map(|((cause, _), concerned)| finding(target, cause, concerned, seen)).collect();
     let ignores_proxy: Vec<_> =
-        causes.iter().filter(|(cause, _)| matches!(cause, Cause::Redirect(Redirect::Https { believes_proxy: Some(false) }))).collect();
+        causes.iter().filter(|((cause, _), _)| matches!(cause, Cause::Redirect(Redirect::Https { believes_proxy: Some(false) }))).collect();
     if let Some((_, concerned)) = ignores_proxy.first() {
         found.push(ends_in_a_loop(concerned));
     }
@@ -53,6 +59,8 @@ pub async fn find(target: &Target, seen: &[Seen]) -> Vec<Finding> {
             found.push(head_refused(one));
         }
     }
+    found.extend(seen.iter().find_map(says_fail_by_200));
+    found.extend(nearly_slow(seen));
     found.extend(large_body(seen));
     found.extend(certificate(seen));
     found
@@ -66,8 +74,10 @@ fn finding(target: &Target, cause: &Cause, concerned: &[&Seen], all: &[Seen]) ->
     let first = concerned[0];
     let Parts { code, title, evidence, mend } = match cause {
         Cause::Connection(cause) => connection(cause, target, concerned, all),
+        Cause::Tls(cause) => tls(cause, target, concerned),
         Cause::Redirect(cause) => redirect(cause, first),
         Cause::Refusal(cause) => refusal(cause, concerned),
+        Cause::Trouble(cause) => trouble(cause, concerned),
     };
     Finding { code, failing: true, clients: labels(concerned.iter().copied()), title, evidence, mend }
 }
@@ -150,6 +160,40 @@ fn head_refused(one: &Seen) -> Finding {
     }
 }
 
+/// A report that says that not all is well, in an answer that says the opposite.
+fn says_fail_by_200(one: &Seen) -> Option<Finding> {
+    let answer = one.polled.answer.as_ref().filter(|_| one.content)?;
+    let report: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    let status = report.get("status")?.as_str()?.to_ascii_lowercase();
+    ["fail", "down", "error", "unhealthy", "critical", "out_of_service"].contains(&status.as_str()).then(|| Finding {
+        code: "fails_by_200",
+        failing: false,
+        clients: Vec::new(),
+        title: "The body says that not all is well, and the status says that it is: no load balancer reads the body".to_owned(),
+        evidence: one.told(),
+        mend: vec!["Answer with 500 or 503 when not all is well.".to_owned()],
+    })
+}
+
+/// Who answered, and would not have on a worse day.
+fn nearly_slow(seen: &[Seen]) -> Option<Finding> {
+    let near: Vec<&Seen> = seen.iter().filter(|one| one.content && one.polled.took > one.poll.limit().mul_f64(NEARLY)).collect();
+    let first = near.first()?;
+    Some(Finding {
+        code: "nearly_slow",
+        failing: false,
+        evidence: format!(
+            "{} had its answer after {:.0} ms, and waits {}",
+            first.client.label,
+            first.took_ms(),
+            TimeSpan(first.poll.limit())
+        ),
+        clients: labels(near),
+        title: "The answer comes just in time: under load, or to several nodes at once, it will not".to_owned(),
+        mend: vec!["Answer from memory: look at databases and queues beside the request, not in it, as allswell does.".to_owned()],
+    })
+}
+
 /// A body of which a client reads only the beginning, and then closes the connection.
 fn large_body(seen: &[Seen]) -> Option<Finding> {
     let cut_off = |one: &Seen| match (one.client.manner.wanted, &one.polled.answer) {
@@ -182,10 +226,8 @@ fn certificate(seen: &[Seen]) -> Option<Finding> {
             "certificate_unverified",
             labels(blind),
             "The certificate would not be believed by who verifies it; these clients do not",
-            trouble,
-            vec![format!(
-                "Have one for `{name}`, in date and of an issuer who is trusted: browsers, Consul and HAProxy with `verify required` look."
-            )],
+            trouble.clone(),
+            mend::certificate(&trouble, name),
         )),
         (None, Some((_, days))) => Some(finding(
             "certificate_expires",

@@ -2,11 +2,11 @@
 
 use super::{
     Target,
-    cause::{Connection, Redirect, Refusal},
+    cause::{Connection, Redirect, Refusal, Tls, Trouble},
     conclude::{Seen, shown},
     http2,
 };
-use crate::prober::{Host, Prober};
+use crate::prober::Prober;
 use allswell_checks::contract::TimeSpan;
 use hyper::header::ALLOW;
 
@@ -32,7 +32,7 @@ const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port
 
 pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen], all: &[Seen]) -> Parts {
     let first = concerned[0];
-    let (address, host) = (target.address, target.url.host_str().unwrap_or_default());
+    let address = target.address;
     match cause {
         Connection::Unreachable(why) => parts(
             "unreachable",
@@ -45,12 +45,16 @@ pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen
         ),
         Connection::Swallowed => parts(
             "packets_dropped",
-            format!("Nobody answers at {address}: packets are dropped on the way"),
+            format!("Nobody answers at {address}"),
             first.got(),
-            [
-                "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
-              ACLs and the host's firewall. On the machine itself: is the queue of its listener full?",
-            ],
+            if address.ip().is_loopback() {
+                ["Somebody listens and does not accept: the server hangs, or its queue is full (`ss -ltn`: Recv-Q above Send-Q)."]
+            } else {
+                [
+                    "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
+                  ACLs and the host's firewall. On the machine itself: does the server accept, or is its queue full?",
+                ]
+            },
         ),
         Connection::HungUp => parts(
             "hangs_up",
@@ -61,7 +65,48 @@ pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen
               of workers, hang up like this.",
             ],
         ),
-        Connection::Handshake(why) => parts(
+        Connection::NotHttp => parts(
+            "not_http",
+            "What answers is no HTTP server, or a broken one",
+            first.got(),
+            ["Is it the right port? Otherwise its log says what it sent."],
+        ),
+        Connection::NotGrpc => parts(
+            "not_grpc",
+            "The server speaks HTTP/2, and its answer is none to a gRPC call",
+            first.got(),
+            ["Is there a gRPC service at this path? allswell has one at the default path, /AWS.ALB/healthcheck."],
+        ),
+        Connection::OtherVersion => {
+            let (asked, answers) = if first.client.manner.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 alone") };
+            parts(
+                "http_version",
+                format!("The server does not speak {asked}"),
+                format!("it answers by {answers}"),
+                [format!("Let it answer {asked} on this port, too; or, of a target group, set ProtocolVersion to what it speaks.")],
+            )
+        }
+        Connection::EndlessBody => parts(
+            "endless_body",
+            "The status comes in time, and the body does not end",
+            first.got(),
+            ["Send Content-Length, or the last chunk, or close the connection: who polls waits for the end of the body."],
+        ),
+        Connection::BrokenBody => parts(
+            "broken_body",
+            "The body ends before its end",
+            first.got(),
+            ["Is Content-Length right, and does the app, or a proxy before it, die while it writes? Its log says."],
+        ),
+        Connection::Slow => slow(concerned, all),
+    }
+}
+
+pub(super) fn tls(cause: &Tls, target: &Target, concerned: &[&Seen]) -> Parts {
+    let first = concerned[0];
+    let host = target.url.host_str().unwrap_or_default();
+    match cause {
+        Tls::Handshake(why) => parts(
             "tls_handshake",
             "The TLS handshake fails",
             why,
@@ -71,41 +116,58 @@ pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen
                 "Where the server offers nothing but older suites (CBC, RSA key exchange), a balancer may speak them; the doctor does not.",
             ],
         ),
-        Connection::OnlyTls13 => parts(
+        Tls::ClientCertificate => parts(
+            "client_certificate",
+            "The server wants a certificate of its client's, and no client of these has one",
+            first.got(),
+            [
+                "Answer the health check on a port without it (nginx: `ssl_verify_client optional`, and refuse by `$ssl_client_verify` elsewhere).",
+                ALLSWELL_ANSWERS,
+            ],
+        ),
+        Tls::ServerName => parts(
+            "server_name",
+            "The server wants to be asked by name (SNI), and this client names none",
+            "with the URL's name in the TLS handshake it answers",
+            [
+                "Have a default certificate for whoever names nobody (nginx: the `default_server` without `ssl_reject_handshake`).",
+                "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. Balancers of AWS cannot.",
+            ],
+        ),
+        Tls::OnlyTls13 => parts(
             "tls13_only",
             "The server speaks TLS 1.3 alone, and the balancer's health checks speak 1.2",
             "the handshake fails with TLS 1.2 and succeeds with 1.3",
             ["Allow TLS 1.2 beside 1.3.", "ALB: give its HTTPS listener a security policy with TLS 1.3; its health checks speak it then."],
         ),
-        Connection::Certificate(why) => parts(
-            "certificate",
-            "Who verifies the certificate does not believe it",
-            why,
-            [
-                &*format!("Have a certificate issued for `{host}` by somebody whom the client trusts."),
-                "Consul: set `tls_server_name` to the certificate's name, or its issuer as the agent's `ca_file`.",
-            ],
-        ),
-        Connection::SpeaksPlain => parts(
+        Tls::Certificate(why) => parts("certificate", "Who verifies the certificate does not believe it", why, certificate(why, host)),
+        Tls::Unwanted => parts(
             "speaks_http",
             "The port speaks plain HTTP, and was asked by HTTPS",
             "it answers without TLS",
             ["Set the health check's protocol to HTTP, or its port to the one with TLS."],
         ),
-        Connection::SpeaksTls => parts(
+        Tls::Wanted => parts(
             "speaks_https",
             "The port speaks TLS, and was asked without",
             first.got(),
             ["Set the health check's protocol to HTTPS, or its port to the one without TLS."],
         ),
-        Connection::NotHttp(why) => parts(
-            "not_http",
-            "What answers is no HTTP server, or a broken one",
-            why,
-            ["Is it the right port? Otherwise its log says what it sent."],
-        ),
-        Connection::Slow => slow(concerned, all),
     }
+}
+
+/// What is to be done about a certificate depends on what is wrong with it.
+pub(super) fn certificate(why: &str, name: &str) -> Vec<String> {
+    if why.contains("expired") {
+        return vec!["Renew it.".to_owned()];
+    }
+    if why.contains("another name") {
+        return vec![format!("Have one for `{name}`."), "Consul: set `tls_server_name` to the name that it has.".to_owned()];
+    }
+    vec![
+        "Have one of an issuer whom the client trusts, or let the client trust this one (Consul: `ca_file`).".to_owned(),
+        "Or tell the client not to verify it (Consul: `tls_skip_verify = true`).".to_owned(),
+    ]
 }
 
 fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
@@ -186,7 +248,11 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
             format!("it redirects to {}", shown(to)),
             [
                 &*format!("Answer `{path}` itself with 200: load balancers do not follow redirects, and who does got no further."),
-                "Or set the health check's path to where it leads.",
+                if to.contains("://") {
+                    "Where that is the redirect of whoever asks for an unknown Host, answer the path in the default server."
+                } else {
+                    "Or set the health check's path to where it leads."
+                },
             ],
         ),
     }
@@ -196,7 +262,7 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
     let first = concerned[0];
     let path = first.poll.url.path();
     match cause {
-        Refusal::Host(accepted) => host(first, accepted.as_ref(), path),
+        Refusal::Host(accepted) => host(concerned, accepted.as_ref(), path),
         Refusal::Csrf => parts(
             "csrf",
             "A protection against forged requests refuses the poll",
@@ -221,42 +287,18 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             ],
         ),
         Refusal::Method => method(first, path),
-        Refusal::NotFound => parts(
-            "not_found",
-            format!("There is nothing at `{path}`"),
-            first.got(),
-            ["Set the health check's path to one that exists; allswell answers at `/health`."],
-        ),
-        Refusal::TooMany => parts(
-            "rate_limited",
-            "The server limits how often it answers",
-            first.got(),
-            [format!("Exempt `{path}` from the limit: every node of a balancer polls by itself.")],
-        ),
-        Refusal::SaysFail => parts(
-            "says_fail",
-            "The endpoint reports that not all is well",
-            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
-            ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
-        ),
-        Refusal::SaysWarn(status) => parts(
-            "warning_status",
-            format!("The endpoint warns by {status}, which is none of the codes that are good"),
-            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
-            [
-                &*format!("Add {status} to the client's success codes, where it has a list of them."),
-                "Or leave allswell's `server.warn_status` at 200.",
-            ],
-        ),
-        Refusal::Gateway(_) => parts(
-            "bad_gateway",
-            "A proxy answers, and has no answer of the app's",
-            first.got(),
-            ["Is the app running, and does the proxy ask it at the right place? The proxy's log says what it tried."],
-        ),
-        Refusal::ServerError(_) => {
-            parts("server_error", "The server fails", first.got(), ["Look into its log for this moment: however it is asked, it fails."])
+        Refusal::NotFound => {
+            parts("not_found", format!("There is nothing at `{path}`"), first.got(), ["Set the health check's path to one that exists."])
         }
+        Refusal::OldVersion => parts(
+            "http_1_0",
+            "HTTP/1.0 without a Host is refused, and HTTP/1.1 with one is not",
+            first.told(),
+            [format!(
+                "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.",
+                first.asked_for()
+            )],
+        ),
         Refusal::EnvoyTold => parts(
             "envoy_told_to_fail",
             "A header tells Envoy to take the answer for a failure",
@@ -268,6 +310,12 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             "The body has no length, and ends with the connection",
             "neither Content-Length nor Transfer-Encoding is set",
             ["Set Content-Length, 0 for an empty body, or send it chunked."],
+        ),
+        Refusal::Announced(status) => parts(
+            "announced",
+            format!("{status} comes before the answer, and HAProxy takes it for the answer"),
+            first.got(),
+            ["Send no 1xx to who asks by HTTP/1.0: it knows none (RFC 9110, section 15.2)."],
         ),
         Refusal::Grpc(code) => parts(
             "grpc_status",
@@ -286,9 +334,55 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             parts(
                 "unexpected_status",
                 format!("{status} is none of the codes that are good"),
-                format!("{} takes {}", first.client.label, first.client.manner.success),
+                format!("{}; {} takes {}", first.told(), first.client.label, first.client.manner.success),
                 ["Answer with 200; the server's log may say why it does not.".to_owned()].into_iter().chain(also),
             )
+        }
+    }
+}
+
+pub(super) fn trouble(cause: &Trouble, concerned: &[&Seen]) -> Parts {
+    let first = concerned[0];
+    let path = first.poll.url.path();
+    match cause {
+        Trouble::TooMany => parts(
+            "rate_limited",
+            "The server limits how often it answers",
+            first.got(),
+            [format!("Exempt `{path}` from the limit: every node of a balancer polls by itself.")],
+        ),
+        Trouble::SaysFail => parts(
+            "says_fail",
+            "The endpoint reports that not all is well",
+            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
+            ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
+        ),
+        Trouble::SaysWarn(status) => parts(
+            "warning_status",
+            format!("The endpoint warns by {status}, which is none of the codes that are good"),
+            concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
+            [
+                &*format!("Add {status} to the client's success codes, where it has a list of them."),
+                "Or leave allswell's `server.warn_status` at 200.",
+            ],
+        ),
+        Trouble::Gateway(_) => parts(
+            "bad_gateway",
+            "A proxy answers, and has no answer of the app's",
+            first.told(),
+            ["Is the app running, and does the proxy ask it at the right place? The proxy's log says what it tried."],
+        ),
+        Trouble::Flapping(_) => parts(
+            "flapping",
+            "The same request is answered well a moment later",
+            first.told(),
+            [
+                "Behind a proxy, one of several servers may be ill; or the server limits how often it answers (nginx: `limit_req`). Poll again, \
+                 and look into its log.",
+            ],
+        ),
+        Trouble::ServerError(_) => {
+            parts("server_error", "The server fails", first.told(), ["Look into its log for this moment: however it is asked, it fails."])
         }
     }
 }
@@ -299,15 +393,27 @@ fn summary(seen: &Seen) -> Option<String> {
     report["summary"].as_str().map(shown)
 }
 
-fn host(first: &Seen, accepted: Option<&(String, u16)>, path: &str) -> Parts {
+fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Parts {
+    let first = concerned[0];
     let sent = first.host().map_or_else(|| "no Host at all".to_owned(), |host| format!("`Host: {host}`"));
     let mut evidence = format!("with {sent} it answers {}", first.got());
     if let Some((accepted, code)) = accepted {
         evidence += &format!("; with `Host: {accepted}` {code}");
     }
     let mut mend = Vec::new();
-    if first.client.manner.host == Host::Absent {
-        let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
+    let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
+    let are = |prober| concerned.iter().any(|seen| seen.client.prober == prober);
+    for (prober, how) in [
+        (Prober::Kubelet, "kubelet: `httpHeaders: [{ name: Host, value: NAME }]` of the `httpGet`."),
+        (Prober::Envoy, "Envoy: `host: NAME` of the `http_health_check`."),
+        (Prober::Route53, "Route 53: specify the endpoint by its domain name."),
+        (Prober::Consul, "Consul: `header = { Host = [\"NAME\"] }` of the check."),
+    ] {
+        if are(prober) {
+            mend.push(how.replace("NAME", accepted));
+        }
+    }
+    if are(Prober::Haproxy) {
         mend.push(format!(
             "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
             first.asked_for()

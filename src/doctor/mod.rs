@@ -7,11 +7,13 @@
 mod cause;
 mod conclude;
 mod contradictions;
+mod diagnosis;
 mod finding;
 mod http2;
 mod mend;
 mod poll;
 mod target_group;
+mod trials;
 mod trust;
 
 use crate::prober::{Host, Manner, Prober};

@@ -17,10 +17,19 @@ use hyper::{
     HeaderMap, Method, Request, StatusCode, Version,
     body::Incoming,
     client::conn::http1::Builder,
+    ext::on_informational,
     header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING},
 };
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -102,6 +111,8 @@ pub(super) struct Polled {
     pub(super) step: Step,
     pub(super) trouble: Option<Failure>,
     pub(super) certificate: Option<Certificate>,
+    /// The first answer of the sort that announces another: 100 to 199.
+    pub(super) informational: Option<u16>,
     pub(super) took: Duration,
 }
 
@@ -216,9 +227,15 @@ impl Poll {
         let handshake = Builder::new().title_case_headers(true).max_buf_size(HEAD).handshake(stream).await;
         let (mut sender, driver) = handshake.map_err(failure)?;
         let mut driver = Some(driver);
-        let request = self.request(url, host)?;
+        let mut request = self.request(url, host)?;
+        let announced = Arc::new(AtomicU16::new(0));
+        let first = Arc::clone(&announced);
+        on_informational(&mut request, move |answer| {
+            let _ = first.compare_exchange(0, answer.status().as_u16(), Relaxed, Relaxed);
+        });
         let answer = alongside(&mut driver, sender.send_request(request)).await;
         let (head, mut body) = answer.map_err(|error| meter.explain(failure(error)))?.into_parts();
+        polled.informational = Some(announced.load(Relaxed)).filter(|status| *status > 0);
         let framed = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING)
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

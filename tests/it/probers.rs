@@ -114,7 +114,7 @@ fn each_client_is_told_apart_and_what_is_no_poll_is_left_out() {
         ("envoy", "/health"),
         ("consul", "/readyz"),
         ("route53", "/healthz"),
-        ("classic-elb", "/health/NAME"),
+        ("classic-elb", "/health/media"),
     ] {
         let prober = prober(&service, client);
         assert_eq!((&prober["path"], &prober["good"], &prober["polls"]), (&path.into(), &true.into(), &1.into()), "{client}");
