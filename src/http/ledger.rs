@@ -19,9 +19,9 @@ const SOURCES: usize = 64;
 /// How much of a user agent is remembered.
 const AGENT: usize = 120;
 /// Who has not polled for so many of its intervals is gone: what it concluded last is nobody's conclusion any more.
-const MISSED: u32 = 10;
+const MISSED: u64 = 10;
 /// Who was seen but once has this interval as far as anybody knows: an ALB's default.
-const USUAL: Duration = Duration::from_secs(30);
+const USUAL: u64 = 30_000_000_000;
 /// After this time without a poll of a load balancer's somebody should know: three intervals of an ALB's default.
 const SILENCE: Duration = Duration::from_secs(90);
 
@@ -83,7 +83,8 @@ struct Source {
     /// By code: there are few, and the first is nearly always the one.
     codes: Vec<(u16, u64)>,
     last: Instant,
-    interval: Option<Duration>,
+    /// In nanoseconds, which are averaged in a few instructions.
+    interval: Option<u64>,
     code: u16,
     good: bool,
     consecutive: u64,
@@ -133,6 +134,10 @@ impl Ledger {
     }
 }
 
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What to say of load balancers that polled again and again, and do so no more; or of none that ever did.
 fn silences(sources: &[Source], began: Instant, now: Instant) -> Vec<String> {
     let told = |since: Instant| span(SignedDuration::try_from(now.saturating_duration_since(since)).unwrap_or(SignedDuration::MAX));
@@ -146,7 +151,8 @@ fn silences(sources: &[Source], began: Instant, now: Instant) -> Vec<String> {
     }
     let silent = clients.into_iter().filter_map(|(title, sources)| {
         let last = sources.iter().map(|source| source.last).max()?;
-        let patience = sources.iter().filter_map(|source| source.interval).max().unwrap_or_default().saturating_mul(3).max(SILENCE);
+        let slowest = sources.iter().filter_map(|source| source.interval).max().unwrap_or_default();
+        let patience = Duration::from_nanos(slowest).saturating_mul(3).max(SILENCE);
         let silent = now.saturating_duration_since(last) >= patience;
         silent.then(|| format!("{title} polled, and has not for {}", told(last)))
     });
@@ -227,11 +233,8 @@ impl Source {
         if self.polls > 0 {
             let gap = now.saturating_duration_since(self.last);
             // Nobody's interval is a long absence: after one it begins anew.
-            self.interval = if self.is_gone(now) {
-                None
-            } else {
-                Some(self.interval.map_or(gap, |interval| (interval.saturating_mul(3).saturating_add(gap)) / 4))
-            };
+            let gap = nanoseconds(gap);
+            self.interval = if self.is_gone(now) { None } else { Some(self.interval.map_or(gap, |interval| interval / 4 * 3 + gap / 4)) };
         }
         self.consecutive = if good == self.good { self.consecutive + 1 } else { 1 };
         (self.polls, self.last, self.code, self.good) = (self.polls + 1, now, code, good);
@@ -258,7 +261,8 @@ impl Source {
 
     /// Whether it has stopped polling, or polls no more than now and then.
     fn is_gone(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) > self.interval.unwrap_or(USUAL).saturating_mul(MISSED).max(SILENCE)
+        let patience = self.interval.unwrap_or(USUAL).saturating_mul(MISSED).max(nanoseconds(SILENCE));
+        nanoseconds(now.saturating_duration_since(self.last)) > patience
     }
 
     fn report(&self, now: Instant, at: impl Fn(Instant) -> Timestamp) -> ProberReport {
@@ -275,7 +279,7 @@ impl Source {
             agent: String::from_utf8_lossy(&self.agent).replace(char::is_control, " "),
             path: self.path.to_string(),
             polls: self.polls,
-            interval: self.interval,
+            interval: self.interval.map(Duration::from_nanos),
             last_polled_at: at(self.last),
             last_code: self.code,
             good: self.good,
