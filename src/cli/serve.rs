@@ -27,7 +27,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    runtime::{self, Runtime},
+    runtime::{self, Handle, Runtime},
     signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
@@ -150,7 +150,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     tracing::info!(address = shown(&listener), components = configured.components.len(), "listening");
     systemd::ready();
     tokio::spawn(systemd::tell_status(aggregator.clone()));
-    engine.spawn(systemd::feed_watchdog(aggregator.clone()));
+    engine.spawn(systemd::feed_watchdog(aggregator.clone(), Handle::current()));
     tokio::select! {
         () = server.run(listener, end) => {
             tracing::info!("ended");

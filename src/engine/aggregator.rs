@@ -84,9 +84,9 @@ impl Aggregator {
     }
 
     /// Begins to probe.
-    fn start_on(&self, runtime: &Handle) {
+    fn start_on(&self, runtime: &Handle, seed: u64) {
         let inner = &self.0;
-        let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), inner.rounds.subscribe()));
+        let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), inner.rounds.subscribe(), seed));
         *inner.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
     }
 
@@ -303,8 +303,9 @@ impl Builder {
     /// Builds it and begins to probe on a runtime of its own.
     #[must_use]
     pub fn start_on(self, runtime: &Handle) -> Aggregator {
+        let seed = self.chance();
         let aggregator = self.build();
-        aggregator.start_on(runtime);
+        aggregator.start_on(runtime, seed);
         aggregator
     }
 }

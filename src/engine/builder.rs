@@ -20,6 +20,7 @@ pub struct Builder {
     groups: BTreeMap<CheckName, BTreeSet<CheckName>>,
     only_host: bool,
     redactor: Redactor,
+    seed: Option<u64>,
 }
 
 impl Builder {
@@ -80,6 +81,18 @@ impl Builder {
     pub fn redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = redactor;
         self
+    }
+
+    /// What the jitter of all intervals is made of, so that it is the same again; by chance unless it is given.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The seed, or one by chance.
+    pub(super) fn chance(&self) -> u64 {
+        self.seed.unwrap_or_else(|| fastrand::u64(..))
     }
 
     /// The board, with the entries of what is on an earlier one just so.

@@ -6,9 +6,11 @@ use super::{
     pulse::Pulse,
     sampler::{announce, sample},
 };
+use fastrand::Rng;
 use std::{
     collections::{HashMap, HashSet},
     future::pending,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
@@ -28,12 +30,14 @@ const RESTART: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(2);
 
 /// Probes what is on the board, and goes on with the next board when there is one. Runs until it is dropped.
-pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, rounds: watch::Receiver<u64>) {
+pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, rounds: watch::Receiver<u64>, seed: u64) {
     let start = |entry: &Arc<Entry>, delay: Duration| {
         let mut rounds = rounds.clone();
         // The rounds until now were called for others; without this they would start this one at once, whatever the delay.
         rounds.mark_unchanged();
-        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, Instant::now() + delay)
+        // Each has a chance of its own, whichever is started first.
+        let random = Rng::with_seed(seed ^ BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.component.name));
+        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, Instant::now() + delay, random)
     };
     let mut samplers = Samplers::new(start);
     samplers.follow(&boards.borrow_and_update().clone());

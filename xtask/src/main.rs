@@ -1,5 +1,6 @@
-//! The developers' commands: `cargo xtask test|servers|generate|pages`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|pages|chaos`. Never shipped.
 
+mod chaos;
 mod generate;
 mod pages;
 mod run;
@@ -15,6 +16,7 @@ cargo xtask COMMAND
   servers            install what servers are missing
   generate           write the generated files
   generate --check   fail when a generated file is out of date
+  chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   pages              take pictures of the status page
 ";
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
+        ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),

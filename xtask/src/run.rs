@@ -21,7 +21,12 @@ pub(crate) fn say(line: &str) {
 
 /// Runs cargo in the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
-    run(Command::new(env!("CARGO")).current_dir(root()).args(arguments))
+    cargo_with(arguments, &[])
+}
+
+/// The same with variables.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
+    run(Command::new(env!("CARGO")).current_dir(root()).args(arguments).envs(variables.iter().copied()))
 }
 
 /// Runs a program to its end.

@@ -4,10 +4,12 @@
 //! `docs/reliability.md`.
 
 mod backends;
+mod load;
 mod machine;
 mod names;
 mod network;
 mod processes;
+mod soak;
 mod table;
 mod trial;
 

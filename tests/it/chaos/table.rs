@@ -46,6 +46,11 @@ pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
             None => writeln!(lines, "| {} | {} | none: goes on passing | – | – | {} |", row.fault, row.subject, row.rounds),
         };
     }
+    tell_lines(test, &lines);
+}
+
+/// The same for lines that are made already.
+pub(super) fn tell_lines(test: &str, lines: &str) {
     // Standard output is captured where nobody asked for it.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     if is_full() {

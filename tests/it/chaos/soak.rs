@@ -1,0 +1,80 @@
+//! Soak: many components, each of which breaks and is mended by chance, for a long time; what was done to them is what is told of them.
+
+use super::{is_full, table::tell_lines, trial::Held};
+use crate::{
+    helpers::{Allswell, get},
+    servers::{
+        breaker::{Breaker, Fault},
+        hostile::Hostile,
+    },
+};
+use std::time::{Duration, Instant};
+
+const COMPONENTS: usize = 8;
+
+/// The sum of the samples of a metric that bear a label.
+fn metric(service: &Allswell, name: &str, label: &str) -> u64 {
+    let text = get(service.address, "/metrics").body;
+    let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+#[test]
+fn what_was_done_is_what_is_told_and_nothing_grows() {
+    let seed = fastrand::u64(..);
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let lasts = Duration::from_secs(if is_full() { 600 } else { 10 });
+    let servers: Vec<(Hostile, Breaker)> = std::iter::repeat_with(|| {
+        let server = Hostile::closing();
+        let breaker = Breaker::to(server.port());
+        (server, breaker)
+    })
+    .take(COMPONENTS)
+    .collect();
+    let mut configuration = "[defaults]\ninterval = \"50ms\"\ntimeout = \"1s\"\n".to_owned();
+    for (index, (_, breaker)) in servers.iter().enumerate() {
+        configuration += &format!("[checks.c{index}]\nkind = \"tcp\"\naddress = \"127.0.0.1:{}\"\n", breaker.port);
+    }
+    let service = Allswell::start(&configuration);
+    service.await_report("/health", "all pass", |report| report.status == 200);
+    let transitions = |index: usize| metric(&service, "allswell_transitions_total", &format!("component=\"c{index}\""));
+    let at_first: Vec<u64> = (0..COMPONENTS).map(transitions).collect();
+    let mut done = [0; COMPONENTS];
+    let mut broken = [false; COMPONENTS];
+    let start = Instant::now();
+    let mut level = None;
+    while start.elapsed() < lasts {
+        let index = chance.usize(..COMPONENTS);
+        broken[index] = !broken[index];
+        servers[index].1.set(if broken[index] { Fault::Refused } else { Fault::None });
+        let (wanted, status) = if broken[index] { ("fail", 500) } else { ("pass", 200) };
+        let told = service
+            .await_report(&format!("/health/c{index}"), &format!("seed {seed}: c{index} is {wanted}"), |report| report.status == status);
+        assert_eq!(told.json()["components"][format!("c{index}")]["status"], wanted);
+        done[index] += 1;
+        // The whole is what its parts are.
+        let whole = service.get("/health");
+        let failing: Vec<usize> = (0..COMPONENTS).filter(|index| broken[*index]).collect();
+        assert_eq!(whole.status, if failing.is_empty() { 200 } else { 500 }, "seed {seed}: {failing:?}: {}", whole.text);
+        if level.is_none() && start.elapsed() > lasts / 4 {
+            level = Some(Held::by(service.pid()));
+        }
+    }
+    for (index, done) in done.into_iter().enumerate() {
+        assert_eq!(transitions(index) - at_first[index], done, "seed {seed}: transitions of c{index}");
+    }
+    let level = level.expect("a quarter of the time has passed");
+    let after = Held::by(service.pid());
+    assert!(after.is_back_at(level), "seed {seed}: it grows: {level:?}, then {after:?}");
+    let outcomes = |outcome: &str| metric(&service, "allswell_probes_total", &format!("outcome=\"{outcome}\""));
+    let (passed, failed) = (outcomes("pass"), outcomes("fail"));
+    assert!(passed > 0 && failed > 0, "{passed} passed, {failed} failed");
+    let sum: u64 = done.iter().sum();
+    tell_lines(
+        "9-soak",
+        &format!(
+            "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions told | {passed} probes passed, {failed} failed | {level} | {after} |\n",
+            lasts.as_secs()
+        ),
+    );
+}
