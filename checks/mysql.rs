@@ -6,9 +6,10 @@ use crate::{
     migrations::Framework,
     net::{Address, Dialer},
     sql,
-    sql_server::{Lag, Limits, Questions, Role, Server, Told, open_failure},
+    sql_server::{Lag, Limits, Questions, Role, Server, Told, guarded, open_failure},
     tls::{Tls, TlsFiles, TlsKeys},
 };
+use futures_util::TryFutureExt;
 use sqlx::{
     Column, ConnectOptions, Connection, Error, MySqlConnection, Row,
     mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode},
@@ -185,13 +186,13 @@ impl Session for Mysql {
         if let Some((certificate, key)) = self.tls.identity_pem().await? {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
-        let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
+        let connection = guarded(options.connect().map_err(|error| open_failure(error, self.local(), failure))).await?;
         Ok(Link { connection, tells: 0, resolving })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
         let resolving = link.resolving.take();
-        let told = self.questions.ask::<sqlx::MySql>(&mut link.connection, &mut link.tells, &SERVER).await?;
+        let told = guarded(self.questions.ask::<sqlx::MySql>(&mut link.connection, &mut link.tells, &SERVER)).await?;
         let told = Telling::of(&told);
         let seen = Observation::pass()
             .took_some("resolve_ms", resolving)

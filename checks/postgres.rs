@@ -6,9 +6,10 @@ use crate::{
     migrations::Framework,
     net::{self, Address, Dialer},
     sql,
-    sql_server::{Lag, Limits, Questions, Role, Server, Told, open_failure},
+    sql_server::{Lag, Limits, Questions, Role, Server, Told, guarded, open_failure},
     tls::{Tls, TlsFiles, TlsKeys},
 };
+use futures_util::TryFutureExt;
 use sqlx::{
     ConnectOptions, Connection, Error, PgConnection, Row, ValueRef,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
@@ -218,13 +219,13 @@ impl Session for Postgres {
         if let Some((certificate, key)) = self.tls.identity_pem().await? {
             options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
         }
-        let connection = options.connect().await.map_err(|error| open_failure(error, self.local(), failure))?;
+        let connection = guarded(options.connect().map_err(|error| open_failure(error, self.local(), failure))).await?;
         Ok(Link { connection, tells: 0, resolving })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
         let resolving = link.resolving.take();
-        let told = self.questions.ask::<sqlx::Postgres>(&mut link.connection, &mut link.tells, &SERVER).await?;
+        let told = guarded(self.questions.ask::<sqlx::Postgres>(&mut link.connection, &mut link.tells, &SERVER)).await?;
         let row = |answer: usize| told.get(answer).and_then(|rows| rows.first());
         let told = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
         self.limits.judge(

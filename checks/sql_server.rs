@@ -5,11 +5,18 @@ use crate::{
     migrations::{Framework, Migrations},
     sql,
 };
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Database, Either, Error, Executor};
-use std::{io::ErrorKind, path::PathBuf, time::Duration};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
+
+/// Drives the driver, which panics when a hostile or broken server's lengths do not fit: that is the server's failure, and the end of the
+/// connection, but no defect of the check.
+pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver gave up on the server's words")))
+}
 
 /// What a check asks, beside what every server is asked to tell of itself.
 pub(crate) struct Questions {

@@ -8,6 +8,7 @@ mod doctor;
 mod drain;
 mod embedding;
 mod encrypted;
+mod fuzz;
 mod grpc;
 mod haproxy;
 mod helpers;

@@ -11,9 +11,9 @@ use std::{any::Any, time::Duration};
 pub(super) const PASSWORD: &str = "correct-horse";
 
 /// A server, and how a check of it is configured.
-pub(super) struct Backend {
-    pub(super) kind: &'static str,
-    pub(super) port: u16,
+pub(crate) struct Backend {
+    kind: &'static str,
+    pub(crate) port: u16,
     /// The server's process, where it has one of its own.
     pub(super) server: Option<Server>,
     /// What has to live as long.
@@ -25,7 +25,7 @@ pub(super) const KINDS: [&str; 11] =
     ["azure_blob", "celery", "gcs", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis", "s3", "tcp"];
 
 impl Backend {
-    pub(super) fn start(kind: &'static str) -> Self {
+    pub(crate) fn start(kind: &'static str) -> Self {
         let nothing = || Box::new(()) as Box<dyn Any + Send>;
         let of_process = |server: Server| (server.port, Some(server), nothing());
         let (port, server, beside) = match kind {
@@ -59,8 +59,13 @@ impl Backend {
         Self { kind, port, server, _beside: beside, timeout }
     }
 
+    /// No server at all: whoever answers is somebody else.
+    pub(crate) fn nowhere(kind: &'static str) -> Self {
+        Self { kind, port: 0, server: None, _beside: Box::new(()), timeout: None }
+    }
+
     /// A check's table, for the server at a place.
-    pub(super) fn table(&self, host: &str, port: u16) -> String {
+    pub(crate) fn table(&self, host: &str, port: u16) -> String {
         let at = format!("{host}:{port}");
         let keys = match self.kind {
             "postgres" => format!("url = \"postgres://app:{PASSWORD}@{at}/orders\""),

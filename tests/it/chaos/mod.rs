@@ -3,7 +3,7 @@
 //! In the suite each fault is met once. `cargo xtask chaos` meets each a hundred times, and writes what was measured into
 //! `docs/reliability.md`.
 
-mod backends;
+pub(crate) mod backends;
 mod load;
 mod machine;
 mod names;
@@ -28,6 +28,6 @@ fn rounds() -> u32 {
 }
 
 /// Whether this is `cargo xtask chaos`.
-fn is_full() -> bool {
+pub(crate) fn is_full() -> bool {
     env::var_os("ALLSWELL_CHAOS").is_some()
 }

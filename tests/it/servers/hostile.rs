@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -166,6 +166,20 @@ impl Hostile {
                 let port = ports[turn.fetch_add(1, Ordering::SeqCst) % ports.len()];
                 let _ = write!(stream, "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:{port}/\r\ncontent-length: 0\r\n\r\n");
             }
+        })
+    }
+
+    /// Says what it is told to say as soon as anything is said to it, or a little later by itself, and closes.
+    pub(crate) fn reciting(words: Arc<Mutex<Vec<u8>>>) -> Self {
+        Self::new(move |mut stream| {
+            let _ = stream.set_read_timeout(Some(Duration::from_millis(5)));
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer);
+            let words = words.lock().expect("a lock").clone();
+            let _ = stream.write_all(&words);
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
         })
     }
 

@@ -1,0 +1,174 @@
+//! Whatever bytes come, from backends and from those who ask: no panic, no endless wait, no memory without bound. What is mutated is the
+//! corpus in `tests/corpus`: what real servers said, as recorded by `ALLSWELL_RECORD=1 cargo test --test it fuzz::`, and requests.
+
+use crate::{
+    chaos::{backends::Backend, is_full},
+    helpers::{Allswell, get},
+    probing::aggregator,
+    servers::hostile::Hostile,
+};
+use fastrand::Rng;
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+/// Kinds whose answers are a stream of bytes that we, or their drivers, take apart.
+const KINDS: [&str; 7] = ["celery", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis"];
+
+fn corpus() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}
+
+fn cases() -> usize {
+    if is_full() { 5_000 } else { 150 }
+}
+
+/// Passes bytes on, and remembers what the server said.
+fn recording(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let own = listener.local_addr().expect("an address").port();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&said);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).expect("a server");
+            let (mut from, mut to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+            thread::spawn(move || drop((std::io::copy(&mut from, &mut to), to.shutdown(Shutdown::Both))));
+            let said = Arc::clone(&shared);
+            thread::spawn(move || {
+                let mut buffer = [0; 16 * 1024];
+                while let Ok(read @ 1..) = server.read(&mut buffer) {
+                    said.lock().expect("a lock").extend_from_slice(&buffer[..read]);
+                    if client.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (own, said)
+}
+
+#[test]
+fn the_corpus_is_what_real_servers_say() {
+    thread::scope(|scope| {
+        for kind in KINDS {
+            scope.spawn(move || {
+                let backend = Backend::start(kind);
+                let (port, said) = recording(backend.port);
+                let table = format!("timeout = \"20s\"\n{}", backend.table("127.0.0.1", port));
+                let report = probed(&table);
+                assert_eq!(report, None, "{kind}");
+                let said = said.lock().expect("a lock").clone();
+                let file = corpus().join(kind);
+                if env::var_os("ALLSWELL_RECORD").is_some() {
+                    fs::create_dir_all(corpus()).expect("a folder");
+                    fs::write(&file, &said).expect("a file");
+                }
+                let kept = fs::read(&file).expect("a recording");
+                // Salts and times are others; how the protocol begins is not.
+                assert_eq!((kept.first(), kept.len() > 2), (said.first(), true), "{kind}");
+            });
+        }
+    });
+}
+
+/// The class of the failure, if there is one, of a single probe by an engine.
+fn probed(table: &str) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let report = runtime.block_on(aggregator(table).probe_once(|_, _| {}));
+    let failure = report.components["probed"].failure.as_ref();
+    failure.map(|failure| format!("{}: {} ({:?})", failure.class, failure.message, failure.cause))
+}
+
+/// Changes bytes as a hostile peer would: lengths, ends, repetitions.
+fn mutated(bytes: &[u8], chance: &mut Rng) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=chance.usize(..4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = chance.usize(..bytes.len());
+        match chance.u8(..7) {
+            0 => bytes[at] = chance.u8(..),
+            1 => bytes[at] ^= 1 << chance.u8(..8),
+            2 => bytes.truncate(at),
+            3 => bytes.insert(at, chance.u8(..)),
+            4 => bytes[at] = *chance.choice(&[0, 0x7f, 0x80, 0xff, b'\r', b'\n', b'-', b'9']).expect("a byte"),
+            5 => {
+                let again = bytes[at..].to_vec();
+                bytes.splice(at..at, again);
+            }
+            _ => {
+                let end = (at + chance.usize(..32)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_answer_of_a_backend_is_more_than_a_failure() {
+    let seed = fastrand::u64(..);
+    thread::scope(|scope| {
+        for kind in KINDS {
+            scope.spawn(move || {
+                let said = fs::read(corpus().join(kind)).expect("a recording");
+                let answer = Arc::new(Mutex::new(Vec::new()));
+                let server = Hostile::reciting(Arc::clone(&answer));
+                let mut chance = Rng::with_seed(seed);
+                let backend = Backend::nowhere(kind);
+                let table = format!("timeout = \"300ms\"\n{}", backend.table("127.0.0.1", server.port()));
+                // Of HTTP also every report that it reads.
+                let dialects = ["allswell", "aspnet", "django", "health+json", "microprofile", "spring"];
+                for case in 0..cases() {
+                    *answer.lock().expect("a lock") = mutated(&said, &mut chance);
+                    let more = if kind == "http" { format!("\ndialect = \"{}\"", dialects[case % dialects.len()]) } else { String::new() };
+                    let failure = probed(&format!("{table}{more}")).unwrap_or_default();
+                    for defect in ["panicked", "internal"] {
+                        let said = String::from_utf8_lossy(&answer.lock().expect("a lock")).into_owned();
+                        assert!(!failure.starts_with(defect), "seed {seed}, case {case}, {kind}: {failure}: {said:?}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_request_is_more_than_a_request() {
+    let seed = fastrand::u64(..);
+    let mut chance = Rng::with_seed(seed);
+    let mut requests: Vec<_> = fs::read_dir(corpus().join("requests")).expect("requests").flatten().map(|entry| entry.path()).collect();
+    requests.sort();
+    let requests: Vec<Vec<u8>> = requests.into_iter().map(|file| fs::read(file).expect("a request")).collect();
+    let service = Allswell::start("[server]\ntoken = \"sesame\"\n[checks.memory]\nkind = \"memory\"\n");
+    service.await_report("/health", "it passes", |report| report.status == 200);
+    for case in 0..cases() * 4 {
+        let request = mutated(&requests[case % requests.len()], &mut chance);
+        let mut stream = TcpStream::connect(service.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        let _ = stream.write_all(&request);
+        // Whoever has said all there is to say is answered or hung up on.
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let told = String::from_utf8_lossy(&answer);
+        let timed_out =
+            read.as_ref().is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
+        assert!(!timed_out, "seed {seed}, case {case}: no end: {request:?}");
+        let begins = answer.is_empty() || told.starts_with("HTTP/1.") || answer.starts_with(&[0, 0]);
+        assert!(begins, "seed {seed}, case {case}: {request:?}: {told}");
+        assert!(!told.contains(" 502 ") && !told.contains("panick"), "seed {seed}, case {case}: {told}");
+    }
+    assert_eq!(get(service.address, "/health").status, 200);
+    assert!(!service.log().contains("panick"), "{}", service.log());
+}
