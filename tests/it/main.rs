@@ -11,6 +11,7 @@ mod encrypted;
 mod fuzz;
 mod grpc;
 mod haproxy;
+mod hardening;
 mod helpers;
 mod http;
 mod kinds;

@@ -4,7 +4,11 @@ use crate::{
     helpers::{Allswell, command, get_with, run},
     servers::{hostile::Hostile, mariadb, postgres, rabbitmq, redis},
 };
-use allswell::dialect::Dialect;
+use allswell::{
+    Registry,
+    config::{Sources, load},
+    dialect::Dialect,
+};
 use std::fs;
 
 /// Every place that takes a secret has one of its own, so that a leak tells where it is.
@@ -108,4 +112,106 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
             assert!(!output.contains(leak), "{leak} is shown: {line}");
         }
     }
+}
+
+#[test]
+fn every_secret_of_every_other_kind_stays_one_whatever_the_server_does() {
+    let servers = [
+        ("babbling", Hostile::babbling().port()),
+        ("closing", Hostile::closing().port()),
+        ("resetting", Hostile::resetting().port()),
+        ("silent", Hostile::silent().port()),
+        ("echoing", Hostile::echoing().port()),
+        ("refused", 1),
+    ];
+    let base64 = |text: &str| base64_of(text.as_bytes());
+    let mut configuration = format!(
+        "[server]\ntoken = \"{}\"\n[defaults]\ninterval = \"300ms\"\ntimeout = \"1s\"\n[checks.memory]\nkind = \"memory\"\n",
+        password("token")
+    );
+    let mut escaped = vec![base64(&password("azure")), base64(&format!("{}:{}", password("user"), password("web")))];
+    for (name, port) in servers {
+        let secret = |place: &str| password(&format!("{place}{name}"));
+        let key = base64(&secret("key"));
+        let service_account = serde_json::json!({
+            "type": "service_account", "private_key": secret("gcs"), "private_key_id": "1", "client_email": "a@b.iam.gserviceaccount.com",
+        });
+        for (kind, keys) in [
+            ("celery", format!("broker = \"redis://:{}@127.0.0.1:{port}/0\"", secret("celery"))),
+            ("celery", format!("broker = \"amqp://app:{}@127.0.0.1:{port}//\"", secret("amqp"))),
+            ("redis", format!("url = \"redis://127.0.0.1:{port}/0\"\nusername = \"app\"\npassword = \"{}\"", secret("redis"))),
+            ("postgres", format!("url = \"postgres://127.0.0.1:{port}/a\"\nusername = \"app\"\npassword = \"{}\"", secret("pg"))),
+            ("mysql", format!("url = \"mysql://127.0.0.1:{port}/a\"\nusername = \"app\"\npassword = \"{}\"", secret("my"))),
+            ("rabbitmq", format!("url = \"amqp://127.0.0.1:{port}/\"\nusername = \"app\"\npassword = \"{}\"", secret("mq"))),
+            (
+                "http",
+                format!(
+                    "url = \"http://127.0.0.1:{port}/?key={}\"\nusername = \"app\"\npassword = \"{}\"\nheaders = {{ X-Key = \"{}\" }}",
+                    secret("query"),
+                    secret("basic"),
+                    secret("header")
+                ),
+            ),
+            (
+                "s3",
+                format!(
+                    "bucket = \"media\"\nendpoint = \"http://127.0.0.1:{port}\"\naccess_key_id = \"AKIA\"\nsecret_access_key = \"{}\"\nsession_token = \"{}\"",
+                    secret("s3"),
+                    secret("session")
+                ),
+            ),
+            ("gcs", format!("bucket = \"media\"\nendpoint = \"http://127.0.0.1:{port}\"\nservice_account = '{service_account}'")),
+            (
+                "azure_blob",
+                format!("account = \"a\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{port}/a\"\naccess_key = \"{key}\""),
+            ),
+            (
+                "azure_blob",
+                format!(
+                    "account = \"a\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{port}/a\"\nsas_token = \"?sv=1&sig={}\"",
+                    secret("sas")
+                ),
+            ),
+        ] {
+            let number = configuration.matches("[checks.").count();
+            configuration += &format!("[checks.{kind}{number}_{name}]\nkind = \"{kind}\"\n{keys}\n");
+        }
+        escaped.push(key);
+    }
+    let service =
+        Allswell::start_with(&configuration, &[("RUST_LOG", "trace,sqlx=trace,lapin=trace,redis=trace,hyper=trace,object_store=trace")]);
+    let authorization = format!("Authorization: Bearer {}\r\n", password("token"));
+    let report = service.await_report("/health", "every check has answered twice", |response| {
+        response.json()["components"].as_object().is_some_and(|all| all.values().all(|one| one["consecutive"].as_u64() > Some(1)))
+    });
+    assert!(report.json()["components"].as_object().is_some_and(|all| all.len() > 60), "{}", report.text);
+    let mut outputs = vec![service.log(), report.text];
+    let dialects = Dialect::ALL.map(|dialect| format!("/health?format={}&probers", dialect.name()));
+    for path in ["/metrics"].map(str::to_owned).into_iter().chain(dialects) {
+        outputs.push(get_with(service.address, &path, &authorization).text);
+    }
+    // What a debugger, or a careless log line, would print of a whole configuration.
+    let file = service.directory.path().join("allswell.toml");
+    let sources = Sources { files: vec![file.clone()], ..Sources::default() };
+    outputs.push(format!("{:?}", load(&sources, &Registry::builtin()).expect("a configuration")));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ran = run(command(&directory).args(["validate", "--explain", "--config"]).arg(&file));
+    outputs.extend([ran.stdout, ran.stderr]);
+    let leaks = ["Zw7-", "k9Q"].into_iter().chain(escaped.iter().map(String::as_str));
+    for leak in leaks {
+        for output in &outputs {
+            let line = output.lines().find(|line| line.contains(leak)).unwrap_or_default();
+            assert!(!output.contains(leak), "{leak} is shown: {line}");
+        }
+    }
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letters = bytes.chunks(3).flat_map(|chunk| {
+        let three = [chunk[0], chunk.get(1).copied().unwrap_or(0), chunk.get(2).copied().unwrap_or(0)];
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        (0..4).map(move |at| if at > chunk.len() { '=' } else { char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]) })
+    });
+    letters.collect()
 }

@@ -169,6 +169,16 @@ impl Hostile {
         })
     }
 
+    /// Says everything that it hears back, as a server's error message may.
+    pub(crate) fn echoing() -> Self {
+        Self::new(|mut stream| {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                let _ = stream.write_all(&buffer[..read]);
+            }
+        })
+    }
+
     /// Says what it is told to say as soon as anything is said to it, or a little later by itself, and closes.
     pub(crate) fn reciting(words: Arc<Mutex<Vec<u8>>>) -> Self {
         Self::new(move |mut stream| {

@@ -1,0 +1,56 @@
+//! As little as it needs: nobody's rights, a file system that cannot be written to, and systemd's opinion of the unit that we ship.
+
+use crate::helpers::Allswell;
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Output},
+};
+
+#[test]
+fn it_runs_as_nobody_without_capabilities_where_nothing_can_be_written() {
+    if !rustix::process::getuid().is_root() {
+        let _ = std::io::stderr().write_all(b"skipped: this user may not give up rights that it has not\n");
+        return;
+    }
+    // All that is writable is what others hold open for it: standard output and its log.
+    let script = "chmod 755 . && mount -o remount,bind,ro / && exec /usr/bin/setpriv --reuid=nobody --regid=nogroup --clear-groups \
+                  --bounding-set=-all --inh-caps=-all --no-new-privs \"$0\" \"$@\"";
+    let wrapper = ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script].map(str::to_owned);
+    let configuration = "[checks.memory]\nkind = \"memory\"\n[checks.disk]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"0%\"\n\
+                         [checks.storage]\nkind = \"storage\"\npath = \"/tmp\"\ncritical = false\n";
+    let service = Allswell::start_by(&wrapper, configuration, &[]);
+    let report = service.await_report("/health", "it is complete", |report| report.class("storage").is_some());
+    let json = report.json();
+    assert_eq!((report.status, &json["components"]["memory"]["status"]), (200, &"pass".into()), "{}", report.text);
+    assert_eq!(json["components"]["storage"]["failure"]["class"], "unhealthy", "it cannot write, and says so: {}", report.text);
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("it runs");
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    assert!(field("Uid:").starts_with("65534"), "{status}");
+    for capabilities in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(field(capabilities), "0000000000000000", "{capabilities}");
+    }
+    assert_eq!(field("NoNewPrivs:"), "1");
+}
+
+fn analyze(arguments: &[&str]) -> Option<Output> {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/allswell.service");
+    Command::new("/usr/bin/systemd-analyze").args(arguments).arg(unit).output().ok()
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_our_unit() {
+    let Some(security) = analyze(&["security", "--offline=true", "--no-pager"]) else {
+        let _ = std::io::stderr().write_all(b"skipped: there is no systemd-analyze here\n");
+        return;
+    };
+    let told = String::from_utf8_lossy(&security.stdout).into_owned();
+    let level = told.lines().find_map(|line| line.split("Overall exposure level for allswell.service: ").nth(1)).expect("a level");
+    let level: f64 = level.split(' ').next().and_then(|level| level.parse().ok()).expect("a number");
+    assert!(level <= 1.5, "0 is safe, 10 is not: {told}");
+    let verified = analyze(&["verify"]).expect("it was there");
+    let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
+    // The program is where it was installed, or nowhere.
+    let others: Vec<&str> = complaints.lines().filter(|line| !line.contains("/usr/local/bin/allswell is not executable")).collect();
+    assert!(others.is_empty(), "{complaints}");
+}
