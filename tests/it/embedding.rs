@@ -13,7 +13,10 @@ use axum::{
     http::{Request, Version},
     routing::get,
 };
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tower::ServiceExt;
 
 /// Blocks the thread on which it is polled, as a check should not.
@@ -186,4 +189,36 @@ fn checks_that_block_the_engine_make_it_dead_but_not_mute() {
         panic!("the engine is stuck, and nobody says so: {last}");
     });
     engine.shutdown_background();
+}
+
+/// Remembers when it was probed.
+struct Diary(Arc<Mutex<Vec<Duration>>>, tokio::time::Instant);
+
+#[async_trait]
+impl Check for Diary {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.0.lock().expect("a lock").push(self.1.elapsed());
+        Ok(Observation::pass())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_same_seed_everything_happens_at_the_same_times() {
+    let mut diaries = Vec::new();
+    for seed in [7, 7, 8] {
+        let pages = [(); 3].map(|()| Arc::new(Mutex::new(Vec::new())));
+        let start = tokio::time::Instant::now();
+        let builder = ["a", "b", "c"]
+            .iter()
+            .zip(&pages)
+            .fold(Aggregator::builder().seed(seed), |builder, (name, page)| builder.check(name, Diary(Arc::clone(page), start)));
+        let health = builder.start();
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        drop(health);
+        diaries.push(pages.map(|page| page.lock().expect("a lock").clone()));
+    }
+    assert!(diaries[0].iter().all(|page| page.len() > 25), "{diaries:?}");
+    assert_eq!(diaries[0], diaries[1]);
+    assert_ne!(diaries[0], diaries[2]);
+    assert_ne!(diaries[0][0], diaries[0][1], "each component has a chance of its own");
 }
