@@ -293,7 +293,7 @@ pub fn io_failure(error: io::Error) -> Failure {
     if is_tls(&error) { failure(error) } else { Failure::network(error) }
 }
 
-/// An error that [`is_tls`], however deep: the sentence says what is wrong with whose certificate.
+/// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
 pub fn failure(error: impl Into<BoxError>) -> Failure {
     use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     let error = error.into();
