@@ -254,7 +254,10 @@ pub(crate) fn failure(error: Error) -> Failure {
             return Failure::network(io::Error::new(kind, error));
         }
         ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker is silent"),
-        ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => (FailureClass::Protocol, "the answer is not AMQP 0-9-1"),
+        // A channel that nobody opened, too, is the broker's word.
+        ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) | ErrorKind::InvalidChannel(_) => {
+            (FailureClass::Protocol, "the answer is not AMQP 0-9-1")
+        }
         ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_) => {
             (FailureClass::Unreachable, "the connection is closed")
         }
@@ -267,6 +270,11 @@ pub(crate) fn failure(error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_channel_that_nobody_opened_is_the_brokers_mistake() {
+        assert_eq!(failure(ErrorKind::InvalidChannel(29_184).into()).class(), FailureClass::Protocol);
+    }
 
     #[test]
     fn the_version_is_found_in_the_brokers_first_words() {

@@ -95,8 +95,7 @@ bucket = "media"
         }
         let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
         let endpoint = objects::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-        let transport = Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), config.connection, config.max_connection_age);
+        let (url, transport) = objects::way(endpoint, config.connection, config.max_connection_age);
         let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous };
         Objects::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
     }

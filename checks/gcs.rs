@@ -76,8 +76,7 @@ bucket = "media"
             return Err(InvalidConfig::new("anonymous", "stands beside `service_account`: choose one"));
         }
         let endpoint = objects::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-        let transport = Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), config.connection, config.max_connection_age);
+        let (url, transport) = objects::way(endpoint, config.connection, config.max_connection_age);
         let google = Google { bucket, endpoint: url, service_account, anonymous };
         Objects::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
     }

@@ -73,6 +73,12 @@ pub(crate) fn examine_bucket(name: &str) -> Result<(), InvalidConfig> {
     if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is no bucket's name: write the name alone, such as `media`")) }
 }
 
+/// The text of an endpoint's URL, as drivers take it, and the way there.
+pub(crate) fn way(endpoint: Option<(url::Url, Origin, Tls)>, connection: Reuse, max_connection_age: MaxAge) -> (Option<String>, Transport) {
+    let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
+    (url, Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
+}
+
 /// Reads the key `endpoint`: its URL, and what a transport has to know of it.
 pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(url::Url, Origin, Tls)>, InvalidConfig> {
     let Some(url) = url else {

@@ -121,8 +121,7 @@ region = "eu-central-1"
             put_in_front(&bucket, url)?;
             *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
         }
-        let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-        let transport = Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), config.connection, config.max_connection_age);
+        let (url, transport) = objects::way(endpoint, config.connection, config.max_connection_age);
         let aws = Aws { bucket, region, endpoint: url, addressing, credentials, profile, credentials_file, anonymous };
         Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
     }
