@@ -1,8 +1,10 @@
 //! What each client makes of an answer, in the words in which it is told by that client.
 
 use super::{
-    Client, http2,
-    poll::{Answer, Poll, Polled, Step},
+    Client,
+    answer::Answer,
+    http2,
+    poll::{Poll, Polled, Step},
 };
 use crate::prober::{Host, Prober, Redirects};
 use allswell_checks::contract::FailureClass;

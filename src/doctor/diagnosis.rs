@@ -1,10 +1,11 @@
 //! Why a client is not content: from what it got, and where that says too little, from trials.
 
 use super::{
+    answer::Answer,
     cause::{Cause, Connection, Redirect, Refusal, Tls, Trouble},
     conclude::{Seen, envoy_fails},
     http2,
-    poll::{Answer, Step, authority},
+    poll::{Step, authority},
     trials::{Trials, Tried},
 };
 use crate::prober::Prober;

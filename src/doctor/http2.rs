@@ -2,7 +2,7 @@
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
-use super::poll::Answer;
+use super::answer::Answer;
 use crate::prober::Manner;
 use allswell_checks::{
     contract::{Failure, FailureClass},

@@ -4,6 +4,7 @@
 //! requests to the one endpoint, one for each client and about as many again where something is wrong, and to where a client that follows
 //! redirects is led.
 
+mod answer;
 mod cause;
 mod conclude;
 mod contradictions;
@@ -11,6 +12,7 @@ mod diagnosis;
 mod finding;
 mod http2;
 mod mend;
+mod own;
 mod poll;
 mod target_group;
 mod trials;
@@ -28,8 +30,8 @@ use tokio::time::timeout;
 use url::Url;
 
 pub use conclude::Seen;
-pub use contradictions::Own;
 pub use finding::{Finding, find};
+pub use own::Own;
 pub use target_group::{Advice, TargetGroup, read as read_target_groups};
 
 /// What is polled.

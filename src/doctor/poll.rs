@@ -1,6 +1,7 @@
 //! One poll: a request as a client sends it, and what came of it.
 
 use super::{
+    answer::Answer,
     http2,
     trust::{self, Certificate},
 };
@@ -14,11 +15,11 @@ use allswell_checks::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{
-    HeaderMap, Method, Request, StatusCode, Version,
+    Method, Request, StatusCode, Version,
     body::Incoming,
     client::conn::http1::Builder,
     ext::on_informational,
-    header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 use hyper_util::rt::TokioIo;
 use std::{
@@ -69,29 +70,6 @@ pub(super) enum Step {
     Head,
     Body,
     Done,
-}
-
-/// The head of an answer, and the beginning of its body.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// How a gRPC call ended.
-    pub(super) grpc: Option<u16>,
-    /// The end of the body is known without the end of the connection.
-    pub(super) framed: bool,
-}
-
-impl Answer {
-    pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Where it redirects to.
-    pub(super) fn location(&self) -> Option<&str> {
-        self.header(LOCATION).filter(|_| self.status.is_redirection())
-    }
 }
 
 /// A redirect that was followed.

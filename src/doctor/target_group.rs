@@ -1,7 +1,7 @@
 //! Target groups of AWS load balancers, as `aws elbv2 describe-target-groups` prints them: what their settings come to, alone and together
 //! with allswell's own.
 
-use super::{Client, conclude::shown, contradictions::Own, finding::Finding};
+use super::{Client, conclude::shown, finding::Finding, own::Own};
 use crate::{
     component::Policy,
     prober::{Codes, Prober},
