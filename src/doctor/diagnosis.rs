@@ -56,7 +56,7 @@ async fn no_answer(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
         _ if speaks_other_version(seen, trials).await => Cause::Connection(Connection::OtherVersion),
         (FailureClass::Protocol, _) if !seen.client.manner.http_1_0 => Cause::Connection(Connection::NotHttp),
         // Some hang up on whoever asks for a Host that is not theirs.
-        _ => match host_of_url(seen, trials).await {
+        _ => match host_of_url(seen, trials).await.filter(|(_, code)| *code < 400) {
             Some(accepted) => Cause::Refusal(Refusal::Host(Some(accepted))),
             None if seen.client.manner.http_1_0 && is_good_by_1_1(seen, trials).await => Cause::Refusal(Refusal::OldVersion),
             None if trouble.class() == FailureClass::Protocol => Cause::Connection(Connection::NotHttp),

@@ -58,6 +58,18 @@ interval and a time limit, and so has its end; the bound stands beside the worst
 passing, and after the last one sockets, files, threads and memory were back where they had been before the first.
 ";
 
+const TAIL: &str = "\
+## What is not in these tables, and why
+
+* Object storage (`s3`, `gcs`, `azure_blob`) has servers within the tests' process, which cannot be stopped alone: only its network is broken.
+  Credentials, rights, quota and read-only buckets are tested probe by probe, as every class of failure of every kind is.
+* `memcached` has no credentials and no roles, and `http` and `tcp` have none of their own; rights of `celery` are its broker's. Slots of `redis` and
+  `memcached` are tested probe by probe, as a client that restores them needs one itself.
+* Disks break under `storage`. `sqlite` and `disk` are tested probe by probe.
+* A hundred rounds are met of what is noticed; of what must not be noticed twenty; and of servers that take seconds to start, and of frozen mounts,
+  ten.
+";
+
 /// Meets every fault, and writes the page.
 pub(crate) fn chaos() -> Result<(), String> {
     let folder = root().join("target/chaos");
@@ -84,6 +96,7 @@ fn written(folder: &Path) -> Result<String, String> {
         // Writing to a String cannot fail.
         let _ = write!(page, "\n## {heading}\n\n{about}\n\n{head}{lines}");
     }
+    let _ = write!(page, "\n{TAIL}");
     let version = output(Command::new("rustc").arg("--version"))?;
     let kernel = output(Command::new("uname").args(["-sr"]))?;
     let processors = output(&mut Command::new("nproc"))?;

@@ -7,6 +7,15 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Whether a process may have mounts of its own here; says so where it may not.
+pub(crate) fn may_have_own_mounts() -> bool {
+    let may = succeeds(Command::new("/usr/bin/unshare").args(["--mount", "--propagation", "private", "/bin/true"]));
+    if !may {
+        let _ = std::io::stderr().write_all(b"skipped: this user may not give a process mounts of its own here\n");
+    }
+    may
+}
+
 /// A mounted file system; unmounted when dropped.
 pub(crate) struct Mounted {
     directory: TempDir,
