@@ -60,11 +60,15 @@ fn moves(kind: &'static str) -> Vec<Row> {
         "the address dies, and the name moves to another",
         gone,
         || {
+            // Wherever it was connected: it finds the way back to what is dead.
             points_to("127.0.0.1");
             old.set(Fault::Refused);
+            new.set(Fault::Refused);
+        },
+        || {
+            points_to("127.0.0.2");
             new.set(Fault::None);
         },
-        || points_to("127.0.0.2"),
     );
     vec![failure, change]
 }
