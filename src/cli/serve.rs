@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, lookup_host},
     runtime::{self, Handle, Runtime},
     signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
@@ -168,7 +168,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Listens, or complains that it cannot.
 async fn listen(key: &str, address: &str) -> Option<TcpListener> {
-    match TcpListener::bind(address).await {
+    match bind(address).await {
         Ok(listener) => Some(listener),
         Err(error) => {
             let hint = match (error.kind(), key) {
@@ -180,6 +180,25 @@ async fn listen(key: &str, address: &str) -> Option<TcpListener> {
             None
         }
     }
+}
+
+/// How many connections may wait to be accepted; the kernel takes as many of it as `net.core.somaxconn` allows. Where they are too many, the
+/// next one, a balancer's poll perhaps, is answered after its client has tried again: a second later.
+const BACKLOG: u32 = 65_535;
+
+/// Listens at the first of a name's addresses that can be had.
+async fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // What was there before may linger.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Where it really listens: a port 0 has become another.
