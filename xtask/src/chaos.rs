@@ -1,7 +1,12 @@
 //! The fault matrix, in full, and the page that tells what came of it.
 
 use crate::run::{cargo_with, output, root, say};
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The parts of the page, in order: the file that a test leaves, its heading, what it is about, and the head of its table.
 const PARTS: [(&str, &str, &str, &str); 9] = [
@@ -72,7 +77,7 @@ const TAIL: &str = "\
 
 /// Meets every fault, and writes the page.
 pub(crate) fn chaos() -> Result<(), String> {
-    let folder = root().join("target/chaos");
+    let folder = folder();
     let _ = fs::remove_dir_all(&folder);
     let path = folder.to_str().ok_or("the path of this checkout is no text")?;
     let test = ["test", "--release", "--package", "allswell", "--test", "it", "--"];
@@ -83,10 +88,20 @@ pub(crate) fn chaos() -> Result<(), String> {
         "chaos::soak",
         "--test-threads=1",
     ]));
-    let page = root().join("docs/reliability.md");
-    fs::write(&page, written(&folder)?).map_err(|error| format!("{}: {error}", page.display()))?;
-    say(&format!("look at {}", page.display()));
+    write()?;
     ended
+}
+
+/// Writes the page of what was measured last.
+pub(crate) fn write() -> Result<(), String> {
+    let page = root().join("docs/reliability.md");
+    fs::write(&page, written(&folder())?).map_err(|error| format!("{}: {error}", page.display()))?;
+    say(&format!("look at {}", page.display()));
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    root().join("target/chaos")
 }
 
 fn written(folder: &Path) -> Result<String, String> {

@@ -17,6 +17,7 @@ cargo xtask COMMAND
   generate           write the generated files
   generate --check   fail when a generated file is out of date
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
+  chaos --write      write docs/reliability.md of what was measured last
   pages              take pictures of the status page
 ";
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
+        ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),
         ["generate"] => generate::write(),
