@@ -34,7 +34,7 @@ pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
         let _ = match &row.class {
             Some(class) => writeln!(
                 lines,
-                "| {} | {} | {class} | {} ≤ {} | {} ≤ {} | {} |",
+                "| {} | {} | {class} | {} of {} | {} of {} | {} |",
                 row.fault,
                 row.subject,
                 seconds(row.detected),
