@@ -84,7 +84,7 @@ fn url(port: u16, path: &str) -> String {
 #[test]
 fn a_django_app_that_redirects_and_refuses_hosts() {
     // The address that balancers send is refused; who sends the URL's own Host gets to the redirect.
-    let server = django(&["localhost", "trust", "append"]);
+    let server = django(&["localhost", "trust"]);
     let at = |path: &str| url(server.port, path);
     let health = examine(&at("/health/"), &[]);
     // Without a Host, Django takes its own, which is `localhost`.
@@ -144,7 +144,7 @@ fn a_django_app_that_redirects_everybody_for_ever() {
 
 #[test]
 fn each_fault_of_an_app_has_its_name() {
-    let server = django(&["any-host", "plain", "append"]);
+    let server = django(&["any-host", "plain"]);
     let at = |path: &str| examine(&url(server.port, path), &[]);
     at("/health/").is("well", &EVERYBODY, &[]);
     let took_redirect = ["nlb", "route53", "kubelet", "haproxy", "consul"];
@@ -183,7 +183,7 @@ fn each_fault_of_an_app_has_its_name() {
 
 #[test]
 fn without_a_redirect_a_missing_slash_is_found_as_well() {
-    let server = django(&["any-host", "plain"]);
+    let server = django(&["any-host", "plain", "no-append"]);
     let seen = examine(&url(server.port, "/health"), &["--as", "alb,haproxy"]);
     seen.is("404", &[], &["slash"]);
     assert_eq!(seen.finding("slash")["title"], "The right path is `/health/`");

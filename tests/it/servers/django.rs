@@ -5,7 +5,7 @@ use crate::helpers::free_port;
 use std::{fs, process::Command};
 
 /// With `trust` it believes the header `X-Forwarded-Proto`; with `debug` it tells more than it should. With `localhost` it allows that
-/// Host, too, and with `any-host` every one; with `plain` it does not redirect to HTTPS; with `append` a missing slash is redirected to; and
+/// Host, too, and with `any-host` every one; with `plain` it does not redirect to HTTPS; with `no-append` a missing slash is not redirected to; and
 /// with `any-path` there is no path that it does not know.
 pub(crate) fn django(words: &'static [&'static str]) -> Server {
     let directory = folder();
@@ -41,7 +41,7 @@ settings.configure(
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-    APPEND_SLASH="append" in sys.argv,
+    APPEND_SLASH="no-append" not in sys.argv,
     SECURE_SSL_REDIRECT="plain" not in sys.argv,
     SECURE_REDIRECT_EXEMPT=["^open/"],
     SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https") if "trust" in sys.argv else None,
