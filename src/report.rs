@@ -234,6 +234,8 @@ pub struct Report {
     changes: Changes,
     /// Which components each group judges; in the whole report alone.
     groups: Arc<Groups>,
+    /// Whether a component has no result to believe, yet or any more.
+    awaited: bool,
     /// What was rendered of it already.
     rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
 }
@@ -271,8 +273,9 @@ impl Report {
         let whole = *view == View::Whole;
         let configuration = configuration.filter(|_| whole);
         let (since, groups) = if whole { (since, groups) } else { (None, Arc::default()) };
+        let awaited = components.values().any(ComponentReport::is_awaited);
         let rendered = [const { OnceLock::new() }; RENDERINGS];
-        Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, rendered }
+        Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, awaited, rendered }
     }
 
     /// Each group, how it is, and how many components it judges; in the whole report alone.
@@ -286,8 +289,8 @@ impl Report {
 
     /// Whether a component has no result to believe, yet or any more.
     #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        self.components.values().any(ComponentReport::is_awaited)
+    pub const fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     /// The last changes of the components that it judges, the newest first.

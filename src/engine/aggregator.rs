@@ -1,7 +1,9 @@
 //! The handle to the engine: read its report, ask for fresh probes, drain it.
 
+#[cfg(feature = "cli")]
+use super::board::Holds;
 use super::{
-    board::Board,
+    board::{Board, Made},
     builder::Builder,
     drain::{Drain, Drainer},
     pulse::Pulse,
@@ -111,7 +113,7 @@ impl Aggregator {
     /// The report on everything: a read of memory, at any time.
     #[must_use]
     pub fn report(&self) -> Arc<Report> {
-        let whole = self.0.board.load().report(&View::Whole, &self.0.pulse, || self.circumstances());
+        let whole = self.report_on(&View::Whole);
         // Every board has this view.
         whole.unwrap_or_else(|| Arc::new(Report::new(&View::Whole, BTreeMap::new(), self.circumstances())))
     }
@@ -119,7 +121,18 @@ impl Aggregator {
     /// The report on a view; `None` when there is no such group or component.
     #[must_use]
     pub fn report_on(&self, view: &View) -> Option<Arc<Report>> {
+        self.made(view).map(|made| Arc::clone(&made.report))
+    }
+
+    /// The same, with what it was made of.
+    pub(crate) fn made(&self, view: &View) -> Option<Arc<Made>> {
         self.0.board.load().report(view, &self.0.pulse, || self.circumstances())
+    }
+
+    /// Whether a report still tells the truth.
+    #[cfg(feature = "cli")]
+    pub(crate) fn holds(&self, made: &Made) -> Holds {
+        made.holds(&self.0.pulse)
     }
 
     fn circumstances(&self) -> Circumstances {

@@ -28,13 +28,48 @@ pub(crate) struct Board {
 /// What a view judges, and the last report made of it.
 struct Viewed {
     entries: Vec<Arc<Entry>>,
-    cache: ArcSwapOption<Cached>,
+    cache: ArcSwapOption<Made>,
 }
 
-struct Cached {
-    report: Arc<Report>,
+/// A report, and what it was made of.
+pub(crate) struct Made {
+    pub(crate) report: Arc<Report>,
     version: u64,
+    changes: u64,
+    /// When it is out of date by time alone.
     until: Option<Instant>,
+    at: Instant,
+    /// How long it took to make.
+    pub(crate) took: Duration,
+}
+
+/// Whether a report still tells the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing newer is known.
+    Yes,
+    /// Every status is the one that it tells, but there are newer numbers, and have been for at most [`LAG`].
+    ButForNumbers,
+    /// It is out of date.
+    No,
+}
+
+/// How old numbers may be that come with a true verdict.
+const LAG: Duration = Duration::from_secs(2);
+
+impl Made {
+    pub(crate) fn holds(&self, pulse: &Pulse) -> Holds {
+        let now = Instant::now();
+        if self.changes != pulse.changes() || self.until.is_some_and(|until| now >= until) {
+            Holds::No
+        } else if self.version == pulse.version() {
+            Holds::Yes
+        } else if now.saturating_duration_since(self.at) < LAG {
+            Holds::ButForNumbers
+        } else {
+            Holds::No
+        }
+    }
 }
 
 /// A report is put together anew after this time, also when nothing has changed.
@@ -102,19 +137,18 @@ impl Board {
     }
 
     /// The report on a view: the last one, if nothing has changed since.
-    pub(crate) fn report(&self, view: &View, pulse: &Pulse, circumstances: impl FnOnce() -> Circumstances) -> Option<Arc<Report>> {
+    pub(crate) fn report(&self, view: &View, pulse: &Pulse, circumstances: impl FnOnce() -> Circumstances) -> Option<Arc<Made>> {
         let viewed = self.views.get(view)?;
-        let now = Instant::now();
-        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
-        let version = pulse.version();
-        if let Some(cached) = &*viewed.cache.load()
-            && cached.version == version
-            && cached.until.is_none_or(|until| now < until)
+        if let Some(made) = &*viewed.cache.load()
+            && made.holds(pulse) == Holds::Yes
             // Whether the engine moves is a matter of the moment.
             && *view != View::Live
         {
-            return Some(Arc::clone(&cached.report));
+            return Some(Arc::clone(made));
         }
+        let now = Instant::now();
+        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
+        let (version, changes) = (pulse.version(), pulse.changes());
         let mut until: Option<Instant> = None;
         let mut components = BTreeMap::new();
         for entry in &viewed.entries {
@@ -125,7 +159,50 @@ impl Board {
         // Ages and the last hour are shown, too: they may be behind, but not for long.
         let until = until.map(|until| until.min(now + FRESH));
         let report = Arc::new(Report::new(view, components, circumstances()));
-        viewed.cache.store(Some(Arc::new(Cached { report: Arc::clone(&report), version, until })));
-        Some(report)
+        let made = Arc::new(Made { report, version, changes, until, at: now, took: now.elapsed() });
+        viewed.cache.store(Some(Arc::clone(&made)));
+        Some(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Service;
+    use tokio::time::advance;
+
+    fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
+        let circumstances = || Circumstances {
+            service: Arc::default(),
+            generated_at: jiff::Timestamp::UNIX_EPOCH,
+            draining: false,
+            alive: true,
+            only_host: false,
+            configuration: None,
+            changes: Arc::default(),
+            since: None,
+            groups: Arc::default(),
+        };
+        board.report(&View::Whole, pulse, circumstances).expect("every board has this view")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_holds_until_something_changes_and_its_numbers_a_little_longer_than_a_result() {
+        let board = Board::new(BTreeMap::new(), &BTreeMap::new(), Service::default(), false, None);
+        let pulse = Pulse::default();
+        let first = made(&board, &pulse);
+        advance(LAG * 2).await;
+        assert_eq!(first.holds(&pulse), Holds::Yes, "nothing is known that it does not tell");
+        pulse.tick();
+        assert_eq!(first.holds(&pulse), Holds::No, "its numbers are too old");
+        let second = made(&board, &pulse);
+        assert!(!Arc::ptr_eq(&first, &second), "whoever wants the numbers has them made");
+        pulse.tick();
+        assert_eq!(second.holds(&pulse), Holds::ButForNumbers);
+        advance(LAG).await;
+        assert_eq!(second.holds(&pulse), Holds::No);
+        let third = made(&board, &pulse);
+        pulse.bump();
+        assert_eq!(third.holds(&pulse), Holds::No, "a status is another");
     }
 }

@@ -15,6 +15,8 @@ mod supervisor;
 mod track;
 
 pub use aggregator::Aggregator;
+#[cfg(feature = "cli")]
+pub(crate) use board::{Holds, Made};
 pub use builder::Builder;
 #[cfg(feature = "cli")]
 pub(crate) use drain::Drainer;

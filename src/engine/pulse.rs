@@ -17,8 +17,10 @@ use tokio::{sync::watch, time::Instant};
 
 /// What samplers, readers and the supervisor share.
 pub(crate) struct Pulse {
-    /// Goes up with every change: what was made of an older version is out of date.
+    /// Goes up with every result and every change: what was made of an older version may tell older numbers.
     version: AtomicU64,
+    /// Goes up with every change of a status, of the configuration or of a drain: what was made before is out of date.
+    changes: AtomicU64,
     /// Wakes those who wait for a change.
     changed: watch::Sender<()>,
     /// When the engine moved last.
@@ -34,6 +36,7 @@ impl Default for Pulse {
         let beat = ArcSwap::from_pointee(Instant::now());
         Self {
             version: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             changed: watch::channel(()).0,
             beat,
             redactor: ArcSwap::default(),
@@ -48,10 +51,20 @@ impl Pulse {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Something changed.
-    pub(crate) fn bump(&self) {
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// A result came, of which no more is known than its numbers.
+    pub(crate) fn tick(&self) {
         self.version.fetch_add(1, Ordering::Release);
         self.changed.send_replace(());
+    }
+
+    /// Something changed.
+    pub(crate) fn bump(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+        self.tick();
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<()> {

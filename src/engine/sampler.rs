@@ -45,7 +45,7 @@ pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, round: u64) {
     let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), &redactor));
     entry.record(outcome, duration, round);
     if !announce(entry, pulse) {
-        pulse.bump();
+        pulse.tick();
     }
 }
 

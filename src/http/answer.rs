@@ -16,6 +16,7 @@ use axum::{
     },
 };
 use bytes::Bytes;
+use http_body_util::Full;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -108,6 +109,13 @@ impl Answers {
         answer(code, report.status, dialect.content_type(), body)
     }
 
+    /// The answer to who says no more than the path.
+    #[cfg(feature = "cli")]
+    pub(super) fn plain(&self, view: &View, report: &Report) -> Response<Full<Bytes>> {
+        let body = Dialect::Json.render(report, self.detail);
+        complete(self.code(view, report.status), report.status, Dialect::Json.content_type(), body)
+    }
+
     /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
     pub(super) fn options(&self, view: &View, report: &Report) -> Response<Body> {
         may_be_read(self.code(view, report.status), report.status)
@@ -146,14 +154,18 @@ pub(super) fn may_be_read(code: StatusCode, whole: Status) -> Response<Body> {
 }
 
 pub(super) fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
+    complete(code, status, content_type, body).map(Body::new)
+}
+
+fn complete(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     let length = HeaderValue::from(body.len());
-    let mut response = lasting(code, status, content_type, Body::from(body));
+    let mut response = lasting(code, status, content_type, Full::new(body));
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }
 
 /// An answer of which the length is not known when it begins.
-pub(super) fn lasting(code: StatusCode, status: Status, content_type: &'static str, body: Body) -> Response<Body> {
+pub(super) fn lasting<B>(code: StatusCode, status: Status, content_type: &'static str, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();

@@ -2,13 +2,10 @@
 
 use super::{
     connection::{InProgress, Lasting, Phase, Watch, Watched},
-    polls::PEER,
+    front::{Front, Reply},
 };
 use arc_swap::ArcSwap;
-use axum::{
-    Router,
-    body::{Body, HttpBody},
-};
+use axum::body::{Body, HttpBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -34,19 +31,18 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service;
 
 /// What a peer may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The most connections at a time; beyond it the oldest without a request in progress is closed.
-    pub max_connections: usize,
+    pub(crate) max_connections: usize,
     /// A request's head must be complete this long after its first byte.
-    pub header_timeout: Duration,
+    pub(crate) header_timeout: Duration,
     /// Before the first request of a connection and between two.
-    pub idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     /// Every answer is known this long after its request.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 /// What an answer may take beyond the deadline, until it is with the peer; and how long open connections have to end when the server does.
@@ -65,9 +61,9 @@ const PONG: Duration = Duration::from_secs(20);
 /// As good as for ever, and still a moment that clocks can count to.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Serves a router on a listener.
-pub struct Server {
-    router: Router,
+/// Serves on a listener.
+pub(crate) struct Server {
+    front: Front,
     /// With which every connection is encrypted, if it is.
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     limits: ArcSwap<Limits>,
@@ -86,12 +82,12 @@ struct Connections {
 impl Server {
     /// A server that listens to nothing yet; with TLS, if it is to speak it. Both may be changed while it runs.
     #[must_use]
-    pub fn new(router: Router, limits: Limits, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Arc<Self> {
-        Arc::new(Self { router, tls, limits: ArcSwap::from_pointee(limits), connections: Mutex::default(), ended: Notify::new() })
+    pub(crate) fn new(front: Front, limits: Limits, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Arc<Self> {
+        Arc::new(Self { front, tls, limits: ArcSwap::from_pointee(limits), connections: Mutex::default(), ended: Notify::new() })
     }
 
     /// Goes on with other limits, for the open connections, too.
-    pub fn set_limits(&self, limits: Limits) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
     }
 
@@ -100,7 +96,7 @@ impl Server {
     }
 
     /// Serves until `end` is done; then lets open requests end, by the deadline and a second.
-    pub async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut end = pin!(end);
@@ -211,19 +207,15 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (router, seen) = (self.router.clone(), Arc::clone(watch));
+        let (front, seen) = (self.front.clone(), Arc::clone(watch));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let in_progress = InProgress::begin(&seen);
-            let answer = PEER.scope(peer, router.clone().call(request));
+            let answer = front.clone().answer(request, peer);
             async move {
-                let answer = answer.await?;
-                Ok::<_, Infallible>(match answer.body().size_hint().exact() {
-                    Some(_) => {
-                        drop(in_progress);
-                        answer
-                    }
-                    None => answer.map(|body| Body::new(Lasting::new(body, in_progress))),
-                })
+                Ok::<_, Infallible>(answer.await.map(|body| match body {
+                    Reply::Right(body) if body.size_hint().exact().is_none() => Reply::Right(Body::new(Lasting::new(body, in_progress))),
+                    body => body,
+                }))
             }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());

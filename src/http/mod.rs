@@ -5,6 +5,8 @@ mod admin;
 mod answer;
 #[cfg(feature = "cli")]
 mod connection;
+#[cfg(feature = "cli")]
+mod front;
 mod grpc;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
@@ -21,7 +23,7 @@ mod routes;
 pub(crate) use admin::Control;
 pub use answer::Answers;
 #[cfg(feature = "cli")]
-pub use listener::{Limits, Server};
+pub(crate) use listener::{Limits, Server};
 #[cfg(feature = "cli")]
 pub(crate) use routes::service;
 pub use routes::{router, router_with};

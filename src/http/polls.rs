@@ -50,7 +50,15 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    fn count(&self, label: &'static str, code: u16) {
+    /// Notes who polled for a verdict, and what they were told.
+    pub(super) fn remember(&self, visitor: &Visitor, path: &str, code: u16, serving: Option<bool>) {
+        let Visitor { address, agent, prober } = visitor;
+        let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
+        self.ledger.record(&Visit { address: *address, agent, path, prober: *prober, code, serving }, Instant::now());
+    }
+
+    /// Counts an answer.
+    pub(super) fn count(&self, label: &'static str, code: u16) {
         let key = (label, code);
         if let Some(count) = self.counts.load().get(&key) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +81,7 @@ impl Polls {
 }
 
 /// Names of components and groups come and go, and are one path.
-fn label(path: &str) -> &'static str {
+pub(super) fn label(path: &str) -> &'static str {
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     let known = PATHS.into_iter().find(|known| *known == path);
     known.unwrap_or(if path.starts_with("/health/") { NAMED } else { "other" })
@@ -91,33 +99,36 @@ pub(super) struct Serving(pub(super) bool);
 /// Counts a request when its answer is known, and remembers whose it was.
 pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
     let label = label(request.uri().path());
-    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request));
+    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request, peer(&request)));
     // Names of components are paths of their own where there is such a component.
     let named = (label == NAMED).then(|| request.uri().clone());
     let response = next.run(request).await;
     let code = response.status().as_u16();
     polls.count(label, code);
-    if let Some(Visitor { address, agent, prober }) = visitor {
-        let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
+    if let Some(visitor) = visitor {
         let named = named.as_ref().filter(|_| code != 404).map(|uri| uri.path().trim_end_matches('/'));
         let serving = response.extensions().get().map(|Serving(serving)| *serving);
-        polls.ledger.record(&Visit { address, agent, path: named.unwrap_or(label), prober, code, serving }, Instant::now());
+        polls.remember(&visitor, named.unwrap_or(label), code, serving);
     }
     response
 }
 
+/// Who is at the other end, where anybody tells.
+fn peer(request: &Request) -> Option<SocketAddr> {
+    // A server that is not ours may tell it by the request.
+    let told = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    PEER.try_with(|peer| *peer).ok().or_else(told)
+}
+
 /// Who asks.
-struct Visitor {
+pub(super) struct Visitor {
     address: Option<IpAddr>,
     agent: Option<HeaderValue>,
     prober: Option<Prober>,
 }
 
 impl Visitor {
-    fn of(request: &Request) -> Self {
-        let peer = PEER.try_with(|peer| *peer).ok();
-        // A server that is not ours may tell it by the request.
-        let peer = peer.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer));
+    pub(super) fn of<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Self {
         let agent = request.headers().get(USER_AGENT);
         let prober =
             Prober::of(agent.map_or(&b""[..], |agent| agent.as_bytes()), request.method().as_str(), request.version() == Version::HTTP_10);

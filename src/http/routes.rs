@@ -1,7 +1,10 @@
 //! Routes: which view a path means.
 
 #[cfg(feature = "cli")]
-use super::admin::{self, Control, Order};
+use super::{
+    admin::{self, Control, Order},
+    front::Front,
+};
 use super::{
     answer::{Answers, READING, may_be_read, not_allowed, problem},
     grpc::{self, Call},
@@ -79,7 +82,7 @@ fn health(desk: Arc<Desk>) -> Router {
 
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
 #[cfg(feature = "cli")]
-pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Router {
+pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, control: &Control) -> Front {
     let desk = Desk::new(aggregator.clone(), answers);
     let root =
         any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move { desk.serve(&View::Whole, &request.into_parts().0).await });
@@ -93,14 +96,15 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, c
         routes = routes.route(path, route.clone()).route(&format!("{path}/"), route);
     }
     let counted = from_fn_with_state(Arc::clone(&desk.polls), counted);
-    routes.with_state(Arc::clone(&desk)).merge(health(desk)).layer(counted)
+    let routes = routes.with_state(Arc::clone(&desk)).merge(health(Arc::clone(&desk))).layer(counted);
+    Front::new(desk, routes)
 }
 
 /// Who answers.
-struct Desk {
-    aggregator: Aggregator,
-    answers: Arc<ArcSwap<Answers>>,
-    polls: Arc<Polls>,
+pub(super) struct Desk {
+    pub(super) aggregator: Aggregator,
+    pub(super) answers: Arc<ArcSwap<Answers>>,
+    pub(super) polls: Arc<Polls>,
     /// Seats for those who watch by gRPC.
     watchers: Arc<Semaphore>,
 }

@@ -1,5 +1,6 @@
-//! The developers' commands: `cargo xtask test|servers|generate|pages|chaos`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|bench|pages|chaos`. Never shipped.
 
+mod bench;
 mod chaos;
 mod generate;
 mod pages;
@@ -16,6 +17,8 @@ cargo xtask COMMAND
   servers            install what servers are missing
   generate           write the generated files
   generate --check   fail when a generated file is out of date
+  bench [PART…]      compare with a control, and write docs/performance.md: about 25 minutes; PARTs are measured alone
+  bench --write      write docs/performance.md of what was measured last
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   chaos --write      write docs/reliability.md of what was measured last
   pages              take pictures of the status page
@@ -27,6 +30,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
+        ["bench", "--write"] => bench::write(),
+        ["bench", parts @ ..] => bench::bench(parts),
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),

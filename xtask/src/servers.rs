@@ -29,16 +29,25 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
 ];
 
+/// What loads a service in the benchmarks.
+const LOADERS: &[(&str, &[&str])] = &[("wrk", &["/usr/bin/wrk", "/usr/local/bin/wrk"])];
+
 /// Installs what is missing, or says what to do.
 pub(crate) fn install() -> Result<(), String> {
-    packages()?;
+    packages(SERVERS)?;
     venvs::install()
 }
 
+/// The same for the benchmarks.
+pub(crate) fn install_for_benchmarks() -> Result<(), String> {
+    packages(&[SERVERS, LOADERS].concat())?;
+    venvs::install_for_benchmarks()
+}
+
 /// What apt installs.
-fn packages() -> Result<(), String> {
+fn packages(wanted: &[(&'static str, &[&str])]) -> Result<(), String> {
     let missing: Vec<&str> =
-        SERVERS.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
+        wanted.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

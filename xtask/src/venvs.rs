@@ -12,9 +12,18 @@ const VENVS: &[(&str, &[&str])] = &[
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
 ];
 
+/// The reference of the benchmarks, as its documentation has it served.
+const BENCH: &[&str] =
+    &["django==5.2.*", "django-health-check[rabbitmq,redis]==4.*", "gunicorn==23.*", "psycopg[binary]==3.*", "pymemcache==4.*"];
+
 /// Makes those that are missing, half-made, or made for other packages.
 pub(crate) fn install() -> Result<(), String> {
     VENVS.iter().try_for_each(|(name, packages)| make(name, packages))
+}
+
+/// The same for what the benchmarks need beside it.
+pub(crate) fn install_for_benchmarks() -> Result<(), String> {
+    make("bench", BENCH)
 }
 
 fn make(name: &str, packages: &[&str]) -> Result<(), String> {

@@ -1,0 +1,173 @@
+//! Ten thousand checks: when their probes really come, what they cost, and what polls notice of them; and how cost grows until then.
+
+use crate::{
+    figures::Figures,
+    service::Service,
+    start::tcp,
+    table::Row,
+    wrk::{Load, wrk},
+};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    net::{IpAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+const CROWD: u32 = 10_000;
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Accepts and closes connections, and remembers when which address was called.
+struct Called {
+    port: u16,
+    calls: Arc<Mutex<Vec<(Instant, IpAddr)>>>,
+}
+
+impl Called {
+    fn new() -> Self {
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        // The standard library's backlog is too short for a burst.
+        rustix::net::listen(&listener, 65_535).expect("a longer backlog");
+        let called = Self { port: listener.local_addr().expect("an address").port(), calls: Arc::default() };
+        let calls = Arc::clone(&called.calls);
+        // It ends with the process.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let now = Instant::now();
+                let address = stream.local_addr().expect("an address").ip();
+                calls.lock().expect("no panic").push((now, address));
+            }
+        });
+        called
+    }
+
+    /// What was called since the last look.
+    fn take(&self) -> Vec<(Instant, IpAddr)> {
+        std::mem::take(&mut *self.calls.lock().expect("no panic"))
+    }
+}
+
+/// The crowd at its interval, and the histogram of its probes.
+pub(crate) fn ten_thousand() -> (Vec<Row>, String) {
+    let called = Called::new();
+    let lateness = lateness(&called);
+    let began = Instant::now();
+    let crowd = Service::allswell(&tcp(0..CROWD, called.port));
+    crowd.await_status(200);
+    thread::sleep(INTERVAL * 3);
+    let before = crowd.processor_time();
+    let measured = Instant::now();
+    thread::sleep(INTERVAL * 3);
+    let share = crowd.processor_time().saturating_sub(before).as_secs_f64() / measured.elapsed().as_secs_f64();
+    let histogram = histogram(began, &called.take());
+    let few = Service::allswell(&tcp(0..10, called.port));
+    few.await_status(200);
+    let once = |service: &Service, path| wrk(service.address, Load { path, connections: 1, ..Load::KEPT }).p99.as_secs_f64() * 1e3;
+    let by = |path| {
+        let rounds: Vec<(f64, f64)> = (0..5).map(|_| (once(&crowd, path), once(&few, path))).collect();
+        let of = |which: fn(&(f64, f64)) -> f64| rounds.iter().map(which).collect::<Figures>();
+        (crate::figures::ratios(&rounds), of(|round| round.0), of(|round| round.1))
+    };
+    let megabytes = f64::from(u32::try_from(crowd.get("/health").body.len()).expect("not so much")) / 1e6;
+    let (whole, crowds, fews) = by("/health");
+    let rows = vec![
+        Row::at_most("10,000 tcp checks at an interval of 10 s: one core's share", "≤ 30 %", format!("{:.1} %", share * 100.0), share, 0.3),
+        Row::at_most(
+            "the same: lateness of a tick, p99",
+            "≤ 100 ms",
+            format!("{:.1} ms; p50 {:.1} ms, of {} ticks", lateness.quantile(0.99), lateness.quantile(0.5), lateness.len()),
+            lateness.quantile(0.99),
+            100.0,
+        ),
+        Row::at_most(
+            "the same: `/health` p99, a poll after the other",
+            "≤ 5 × with 10 checks",
+            format!("{} ×; {} ms for a body of {megabytes:.1} MB, with 10 checks {} ms", whole.shown(1), crowds.shown(2), fews.shown(2)),
+            whole.median(),
+            5.0,
+        ),
+    ];
+    (rows, histogram)
+}
+
+/// In milliseconds: how much later than an interval after the one before each probe came. Without jitter, so that it is known when it is due.
+fn lateness(called: &Called) -> Figures {
+    let service = Service::allswell(&format!("[defaults]\njitter = 0.0\n{}", tcp(0..CROWD, called.port)));
+    service.await_status(200);
+    thread::sleep(INTERVAL * 4);
+    drop(service);
+    let mut last: HashMap<IpAddr, Instant> = HashMap::new();
+    let late = called.take().into_iter().filter_map(|(at, address)| {
+        let before = last.insert(address, at)?;
+        Some((at - before).as_secs_f64() * 1e3 - INTERVAL.as_secs_f64() * 1e3)
+    });
+    // A tick that is early was preceded by a late one.
+    late.map(f64::abs).collect()
+}
+
+/// How many probes came in each part of the first second, and of the intervals after it.
+fn histogram(began: Instant, calls: &[(Instant, IpAddr)]) -> String {
+    let first = calls.iter().map(|(at, _)| *at).min().unwrap_or(began);
+    let bin = |at: Instant, width: u128| ((at - first).as_millis() / width) as usize;
+    let mut text = String::from("The first probes, by tenths of a second:\n\n```text\n");
+    let mut start = [0_usize; 12];
+    let mut intervals = [0_usize; 60];
+    let mut milliseconds: HashMap<usize, usize> = HashMap::new();
+    for (at, _) in calls {
+        if let Some(count) = start.get_mut(bin(*at, 100)) {
+            *count += 1;
+        }
+        if let Some(count) = intervals.get_mut(bin(*at, 1000)) {
+            *count += 1;
+        }
+        *milliseconds.entry(bin(*at, 1)).or_default() += 1;
+    }
+    for (tenth, count) in start.iter().enumerate() {
+        let _ = writeln!(text, "{:>4} ms {count:>6} {}", tenth * 100, "█".repeat(count / 20));
+    }
+    text += "```\n\nAll probes of a minute, by seconds:\n\n```text\n";
+    for (second, count) in intervals.iter().enumerate() {
+        let _ = writeln!(text, "{second:>4} s {count:>6} {}", "█".repeat(count / 20));
+    }
+    let most = milliseconds.values().max().copied().unwrap_or_default();
+    let _ = write!(text, "```\n\nThe most in one millisecond: {most} of {}.\n", calls.len());
+    text
+}
+
+/// How cost grows with checks and with pollers.
+pub(crate) fn growth() -> String {
+    let called = Called::new();
+    let mut text = String::from(
+        "| checks | body | resident | processor, idle | `/health` p50 | p99, a poll after the other | with 32 connections |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for checks in [1, 10, 100, 1000, 10_000] {
+        let service = Service::allswell(&tcp(0..checks, called.port));
+        service.await_status(200);
+        thread::sleep(INTERVAL);
+        let (before, began) = (service.processor_time(), Instant::now());
+        thread::sleep(INTERVAL * 2);
+        let share = service.processor_time().saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
+        let resident = f64::from(service.resident()) / 1024.0;
+        let alone = wrk(service.address, Load { connections: 1, ..Load::KEPT });
+        let crowded = wrk(service.address, Load::KEPT);
+        let body = service.get("/health").body.len();
+        let _ = writeln!(
+            text,
+            "| {checks} | {body} bytes | {resident:.1} MiB | {share:.1} % | {} | {} | {} |",
+            crate::figures::Shown(alone.p50),
+            crate::figures::Shown(alone.p99),
+            crate::figures::Shown(crowded.p99),
+        );
+    }
+    text += "\n| pollers | polls a second | p50 | p99 |\n| --- | --- | --- | --- |\n";
+    let service = Service::allswell(&tcp(0..10, called.port));
+    service.await_status(200);
+    for connections in [1, 4, 16, 64, 256, 1024] {
+        let loaded = wrk(service.address, Load { connections, ..Load::KEPT });
+        let (p50, p99) = (crate::figures::Shown(loaded.p50), crate::figures::Shown(loaded.p99));
+        let _ = writeln!(text, "| {connections} | {:.0} | {p50} | {p99} |", loaded.per_second);
+    }
+    text
+}

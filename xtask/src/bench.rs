@@ -1,0 +1,64 @@
+//! The comparison of whole processes, and the page that tells what came of it.
+
+use crate::{
+    run::{cargo_with, output, root, say},
+    servers,
+};
+use std::{fs, path::Path, process::Command};
+
+const HEAD: &str = include_str!("bench/head.md");
+const TAIL: &str = include_str!("bench/tail.md");
+
+/// Builds what is compared, compares it, and writes the page. With names of parts it measures only these, and writes nothing.
+pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
+    servers::install_for_benchmarks()?;
+    let target = root().join("target");
+    let release = |package: &str| cargo_with(&["build", "--release", "--locked", "--package", package], &[]);
+    // Each by itself: built together, they would share the features of what both use.
+    release("allswell")?;
+    release("control")?;
+    let found = target.join("bench.md");
+    let (product, control) = (target.join("release/allswell"), target.join("release/control"));
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("the path of this checkout is no text");
+    let (product, control, page) = (text(&product)?, text(&control)?, text(&found)?);
+    let mut variables = vec![("ALLSWELL_BENCH_PRODUCT", &*product), ("ALLSWELL_BENCH_CONTROL", &*control)];
+    if parts.is_empty() {
+        variables.push(("ALLSWELL_BENCH_PAGE", &*page));
+    }
+    // What does the measuring needs no optimisation, and is built for the tests anyway.
+    let run = ["bench", "--profile", "dev", "--locked", "--package", "allswell", "--bench", "load", "--"];
+    cargo_with(&[&run[..], parts].concat(), &variables)?;
+    if parts.is_empty() { write() } else { Ok(()) }
+}
+
+/// Writes the page of what was measured last.
+pub(crate) fn write() -> Result<(), String> {
+    let found = root().join("target/bench.md");
+    let table = fs::read_to_string(&found).map_err(|error| format!("{}: {error}; `cargo xtask bench` measures", found.display()))?;
+    let page = root().join("docs/performance.md");
+    fs::write(&page, format!("{HEAD}\n{table}\n{TAIL}\n{}", machine()?)).map_err(|error| format!("{}: {error}", page.display()))?;
+    say(&format!("look at {}", page.display()));
+    Ok(())
+}
+
+/// What was measured with what, and on what.
+fn machine() -> Result<String, String> {
+    let of = |program: &str, arguments: &[&str]| output(Command::new(program).args(arguments)).map(|said| said.trim().to_owned());
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processor.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown").to_owned();
+    let rows = [
+        ("processor", format!("{model}, {} of them", of("nproc", &[])?)),
+        ("kernel", of("uname", &["-sr"])?),
+        ("compiler", of("rustc", &["--version"])?),
+        ("commit", of("git", &["rev-parse", "--short", "HEAD"])?),
+        (
+            "packages",
+            of(
+                "dpkg-query",
+                &["--show", "--showformat", "${Package} ${Version}, ", "wrk", "redis-server", "postgresql", "rabbitmq-server", "memcached"],
+            )?,
+        ),
+    ];
+    let lines = rows.map(|(what, value)| format!("| {what} | {} |\n", value.trim_end_matches([',', ' '])));
+    Ok(format!("## The machine\n\n| | |\n| --- | --- |\n{}", lines.concat()))
+}
