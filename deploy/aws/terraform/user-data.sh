@@ -11,8 +11,9 @@ trap 'rm -rf "$folder"' EXIT
 curl --fail --silent --show-error --location --retry 5 --retry-all-errors --output "$folder/allswell.tar.gz" "$ALLSWELL_TARBALL"
 # What is not what was meant is not unpacked: the script ends here, and the machine never takes traffic.
 echo "$ALLSWELL_SHA256  $folder/allswell.tar.gz" | sha256sum --check --quiet
-tar --extract --gzip --file "$folder/allswell.tar.gz" --directory "$folder"
-install -m 755 "$(find "$folder" -name allswell -type f -print -quit)" /usr/local/bin/allswell
+# The archive has one folder, allswell-VERSION-TARGET.
+tar --extract --gzip --strip-components 1 --file "$folder/allswell.tar.gz" --directory "$folder"
+install -m 755 "$folder/allswell" /usr/local/bin/allswell
 
 install -D -m 644 /dev/stdin /etc/allswell/allswell.toml <<'TOML'
 # allswell on a machine behind an Application Load Balancer, which asks http://MACHINE:8080/health every 10 s.

@@ -13,8 +13,9 @@ if [[ $(cat "$installed" 2>/dev/null) != "$ALLSWELL_SHA256" ]]; then
     curl --fail --silent --show-error --location --retry 5 --retry-all-errors --output "$folder/allswell.tar.gz" "$ALLSWELL_TARBALL"
     # What is not what was meant is not unpacked: the hook fails, and with it the deployment.
     echo "$ALLSWELL_SHA256  $folder/allswell.tar.gz" | sha256sum --check --quiet
-    tar --extract --gzip --file "$folder/allswell.tar.gz" --directory "$folder"
-    install -m 755 "$(find "$folder" -name allswell -type f -print -quit)" /usr/local/bin/allswell
+    # The archive has one folder, allswell-VERSION-TARGET.
+    tar --extract --gzip --strip-components 1 --file "$folder/allswell.tar.gz" --directory "$folder"
+    install -m 755 "$folder/allswell" /usr/local/bin/allswell
     echo "$ALLSWELL_SHA256" > "$installed"
 fi
 
