@@ -134,7 +134,9 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
     let task = task_definition();
     let container = &task["containerDefinitions"][0];
     let mut owned = environment(container, &[("DATABASE_URL", &database), ("REDIS_URL", &cache)]);
-    owned.push(("ALLSWELL_CHECKS__APP__URL".to_owned(), url));
+    for (name, value) in [("CHECKS__APP__URL", url.as_str()), ("DEFAULTS__INTERVAL", "500ms"), ("DEFAULTS__TIMEOUT", "400ms")] {
+        owned.push((format!("ALLSWELL_{name}"), value.to_owned()));
+    }
     let environment: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     dependencies.database.pause();
     let service = Allswell::start_with("", &environment);

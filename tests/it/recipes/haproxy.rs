@@ -59,6 +59,7 @@ fn it_follows_what_allswell_says() {
             ("0.0.0.0:8081", format!("127.0.0.1:{agent}")),
             ("127.0.0.1:8000", format!("127.0.0.1:{}", app.port())),
             ("/run/allswell/drain", drain.display().to_string()),
+            ("interval = \"2s\"", "interval = \"200ms\"".to_owned()),
         ],
     );
     let variables = [("DATABASE_URL", dependencies.database_url()), ("REDIS_URL", dependencies.redis_url())];
@@ -73,6 +74,8 @@ fn it_follows_what_allswell_says() {
                 ("server b 10.0.0.8:8000", format!("server b 127.0.0.1:{} port {nobody} agent-port {nobody}", app.port())),
                 ("check port 8080", format!("check port {}", service.address.port())),
                 ("agent-port 8081", format!("agent-port {agent}")),
+                ("inter 2s", "inter 200ms".to_owned()),
+                ("slowstart 10s", "slowstart 1s".to_owned()),
             ],
         ),
         port,

@@ -66,7 +66,9 @@ fn its_probes_start_a_pod_and_keep_it_when_the_database_is_lost() {
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").0;
     let (database, cache) = (dependencies.database_url(), dependencies.redis_url());
     let start = |app: u16| {
-        let configuration = with(&configuration(), &[("127.0.0.1:8000", format!("127.0.0.1:{app}"))]);
+        let times = [("interval = \"5s\"", "interval = \"500ms\""), ("timeout = \"2s\"", "timeout = \"400ms\"")];
+        let times = times.map(|(from, to)| (from, to.to_owned()));
+        let configuration = with(&with(&configuration(), &times), &[("127.0.0.1:8000", format!("127.0.0.1:{app}"))]);
         Allswell::start_with(&configuration, &[("POD_NAME", "orders-1"), ("DATABASE_URL", &database), ("REDIS_URL", &cache)])
     };
     let pod = kind("Deployment")["spec"]["template"]["spec"].clone();

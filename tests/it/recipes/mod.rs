@@ -1,5 +1,5 @@
 //! The recipes of `deploy/`, each seen by its platform's own validator, and run where what it needs can be had: the same files, with no
-//! more changed than ports and addresses.
+//! more changed than ports and addresses, and times that somebody would have to wait for.
 
 mod aws;
 mod beanstalk;
