@@ -24,6 +24,7 @@ mod page;
 mod polls;
 mod probers;
 mod probing;
+mod recipes;
 mod reload;
 mod secrets;
 mod servers;

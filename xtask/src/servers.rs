@@ -23,10 +23,15 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
+    // With promtool.
+    ("prometheus", &["/usr/bin/prometheus"]),
     // Debian's Python makes no virtual environments without it.
     ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
+    ("shellcheck", &["/usr/bin/shellcheck"]),
+    // For systemd-analyze.
+    ("systemd", &["/usr/bin/systemd-analyze"]),
 ];
 
 /// What loads a service in the benchmarks.

@@ -10,6 +10,10 @@ const VENVS: &[(&str, &[&str])] = &[
     ("django3", &["django==5.2.*", "django-health-check==3.20.*"]),
     ("grpc", &["grpcio-health-checking==1.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
+    // Validators of the recipes in deploy/.
+    ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
+    // Every resource of Terraform's AWS provider as a Python class: its source is read, and never run.
+    ("terraform", &["--no-deps", "--no-compile", "cdktf-cdktf-provider-aws==21.*"]),
 ];
 
 /// The reference of the benchmarks, as its documentation has it served.

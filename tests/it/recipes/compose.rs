@@ -1,0 +1,39 @@
+//! Docker Compose: by the Compose Specification's schema; no engine is here, so that nothing was started.
+
+use super::{ENVIRONMENT, accepted, assert_valid, deploy, python, read, validator, with};
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf, process::Command};
+
+fn schema(file: PathBuf) -> Command {
+    let mut command = validator("check-jsonschema");
+    command.args(["--builtin-schema", "vendor.compose-spec"]).arg(file);
+    command
+}
+
+#[test]
+fn the_specification_knows_every_key() {
+    accepted(&mut schema(deploy("compose/compose.yaml")));
+    // It would have told.
+    let directory = tempfile::tempdir().expect("a folder");
+    let file = directory.path().join("wrong.yaml");
+    fs::write(&file, with(&read("compose/compose.yaml"), &[("start_interval: 1s", "start_intervall: 1s".to_owned())])).expect("a file");
+    let output = schema(file).output().expect("it runs");
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stdout).contains("start_intervall"), "{output:?}");
+}
+
+#[test]
+fn its_configuration_is_valid_and_reads_the_variables_of_the_application() {
+    let script = "import json, sys, yaml\nprint(json.dumps(yaml.safe_load(sys.stdin.read())))";
+    let compose: Value = python(script, &read("compose/compose.yaml"));
+    let content = compose["configs"]["allswell"]["content"].as_str().expect("a configuration");
+    // What Compose replaces: nothing is left of it but `$$`, which becomes `$`.
+    assert_eq!(content.matches('$').count(), 2 * content.matches("$$").count(), "{content}");
+    assert_valid("compose", &content.replace("$$", "$"), ENVIRONMENT);
+    let services = &compose["services"];
+    assert_eq!(services["allswell"]["environment"], services["app"]["environment"]);
+    let environment = services["app"]["environment"].as_object().expect("variables");
+    for variable in environment.keys() {
+        assert!(content.contains(&format!("$${{{variable}}}")), "{variable} is read");
+    }
+    assert_eq!(services["allswell"]["healthcheck"]["test"][0], json!("CMD"), "the image has no shell");
+}

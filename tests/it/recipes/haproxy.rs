@@ -1,0 +1,104 @@
+//! `HAProxy` with its recipe, before two machines of which one is not there, and allswell with its own on the other.
+
+use super::{Dependencies, accepted, read, with};
+use crate::{
+    helpers::{Allswell, eventually, free_port, get},
+    servers::{Server, folder, hostile::Hostile},
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+};
+
+/// What `HAProxy` thinks of a server of the backend `orders`: its status and its weight.
+fn state(directory: &Path, server: &str) -> Option<(String, u32)> {
+    let mut stream = UnixStream::connect(directory.join("socket")).ok()?;
+    stream.write_all(b"show stat\n").ok()?;
+    let mut table = String::new();
+    stream.read_to_string(&mut table).ok()?;
+    let mut lines = table.lines();
+    let names: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
+    let row: Vec<&str> = lines.find(|line| line.starts_with(&format!("orders,{server},")))?.split(',').collect();
+    let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| row.get(at)).copied();
+    Some((column("status")?.to_owned(), column("weight")?.parse().ok()?))
+}
+
+fn launch(configuration: &str, port: u16) -> Server {
+    let directory = folder();
+    let socket = directory.path().join("socket");
+    let configuration = with(configuration, &[("\nglobal\n", format!("\nglobal\n    stats socket {} mode 600\n", socket.display()))]);
+    let file = directory.path().join("haproxy.cfg");
+    fs::write(&file, configuration).expect("a file");
+    let said = accepted(Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(&file));
+    assert!(!said.contains("WARNING"), "{said}");
+    Server::launch(
+        directory,
+        port,
+        |directory, _| {
+            let mut command = Command::new("/usr/sbin/haproxy");
+            command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
+            command
+        },
+        |directory, _| state(directory, "a").is_some(),
+    )
+}
+
+#[test]
+fn it_follows_what_allswell_says() {
+    let dependencies = Dependencies::start();
+    let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhome").0;
+    let (agent, port, nobody) = (free_port(), free_port(), free_port());
+    let directory = tempfile::tempdir().expect("a folder");
+    let drain = directory.path().join("drain");
+    let configuration = with(
+        &read("haproxy/allswell.toml"),
+        &[
+            ("0.0.0.0:8081", format!("127.0.0.1:{agent}")),
+            ("127.0.0.1:8000", format!("127.0.0.1:{}", app.port())),
+            ("/run/allswell/drain", drain.display().to_string()),
+            ("interval = \"2s\"", "interval = \"200ms\"".to_owned()),
+        ],
+    );
+    let variables = [("DATABASE_URL", dependencies.database_url()), ("REDIS_URL", dependencies.redis_url())];
+    let service = Allswell::start_with(&configuration, &variables.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let proxy = launch(
+        &with(
+            &read("haproxy/haproxy.cfg"),
+            &[
+                ("bind :80", format!("bind 127.0.0.1:{port}")),
+                ("10.0.0.7:8000", format!("127.0.0.1:{}", app.port())),
+                // Health checks of the other machine go to a port where nobody listens.
+                ("server b 10.0.0.8:8000", format!("server b 127.0.0.1:{} port {nobody} agent-port {nobody}", app.port())),
+                ("check port 8080", format!("check port {}", service.address.port())),
+                ("agent-port 8081", format!("agent-port {agent}")),
+                ("inter 2s", "inter 200ms".to_owned()),
+                ("slowstart 10s", "slowstart 1s".to_owned()),
+            ],
+        ),
+        port,
+    );
+    let becomes = |what: &str, status: &str, weight: Option<u32>| {
+        eventually(what, || {
+            let (is, weighs) = state(proxy.directory.path(), "a")?;
+            (is == status && weight.is_none_or(|weight| weight == weighs)).then_some(())
+        });
+    };
+    becomes("one machine is well", "UP", Some(100));
+    eventually("the other is not there", || state(proxy.directory.path(), "b").filter(|(status, ..)| status == "DOWN"));
+    for _ in 0..4 {
+        let home = get(([127, 0, 0, 1], port).into(), "/");
+        assert_eq!((home.status, home.body.as_str()), (200, "home"), "only who is well is asked");
+    }
+    dependencies.cache.pause();
+    becomes("a warning halves the traffic", "UP", Some(50));
+    dependencies.cache.resume();
+    becomes("all is well again", "UP", Some(100));
+    fs::write(&drain, "").expect("a file");
+    // `DRAIN (agent)` at first; beside it the health check sees 500, and after two of them it is `DOWN`.
+    eventually("it takes no more traffic", || state(proxy.directory.path(), "a").filter(|(status, ..)| status.starts_with('D')));
+    fs::remove_file(&drain).expect("a file");
+    becomes("it takes traffic again", "UP", Some(100));
+}
