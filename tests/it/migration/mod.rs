@@ -1,5 +1,7 @@
 //! Coming from django-health-check: the pages name all that it has, and the same backends get the same verdicts.
 
+mod breakages;
+mod by_hand;
 mod names;
 mod project;
 mod side_by_side;

@@ -3,7 +3,7 @@
 use super::{block, page};
 use crate::{
     helpers::{Allswell, Ran, Response, command, free_port, run},
-    servers::{Server, folder, in_venv, mounts::Mounted, postgres, rabbitmq, redis},
+    servers::{Server, folder, in_venv, memcached, mounts::Mounted, postgres, rabbitmq, redis},
 };
 use std::{
     fs,
@@ -43,6 +43,7 @@ pub(super) struct Shop {
     pub(super) worker: Server,
     pub(super) postgres: Server,
     pub(super) redis: Server,
+    pub(super) memcached: Server,
     pub(super) rabbitmq: Server,
     pub(super) mail: Server,
     pub(super) media: PathBuf,
@@ -57,13 +58,15 @@ impl Shop {
     pub(super) fn open() -> Self {
         let (files, disk) = (folder(), Mounted::tmpfs("size=1m"));
         let media = disk.as_ref().map_or_else(|| files.path().to_owned(), Mounted::path).join("uploads");
-        let (postgres, redis, rabbitmq, mail) = (postgres(PASSWORD), redis(PASSWORD), rabbitmq(PASSWORD), mail());
+        let (postgres, redis, memcached) = (postgres(PASSWORD), redis(PASSWORD), memcached(&[]));
+        let (rabbitmq, mail) = (rabbitmq(PASSWORD), mail());
         fs::create_dir(&media).expect("a folder");
         let variables = vec![
             ("SECRET_KEY", "of the tests".to_owned()),
             ("DB_PORT", postgres.port.to_string()),
             ("DB_PASSWORD", PASSWORD.to_owned()),
             ("REDIS_URL", format!("redis://:{PASSWORD}@127.0.0.1:{}/0", redis.port)),
+            ("MEMCACHED", format!("127.0.0.1:{}", memcached.port)),
             ("BROKER_URL", format!("amqp://app:{PASSWORD}@127.0.0.1:{}//", rabbitmq.port)),
             ("MEDIA_ROOT", media.display().to_string()),
             ("EMAIL_PORT", mail.port.to_string()),
@@ -81,14 +84,14 @@ impl Shop {
         // Faster than anybody needs; and connections are renewed at once, so that other passwords are.
         let mut hasty: Vec<(String, String)> = vec![("ALLSWELL_DEFAULTS__INTERVAL".to_owned(), "500ms".to_owned())];
         hasty.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        for check in ["cache", "celery", "database", "migrations", "rabbitmq", "redis"] {
+        for check in ["cache", "celery", "database", "migrations", "rabbitmq", "redis", "sessions"] {
             // A worker is known by its heartbeats while the connection is kept.
             let age = if check == "celery" { "6s" } else { "1s" };
             hasty.push((format!("ALLSWELL_CHECKS__{}__MAX_CONNECTION_AGE", check.to_ascii_uppercase()), age.to_owned()));
         }
         let hasty: Vec<(&str, &str)> = hasty.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let ours = Allswell::start_with(&configuration(&four), &hasty);
-        Self { originals, ours, worker, postgres, redis, rabbitmq, mail, media, disk, files, variables }
+        Self { originals, ours, worker, postgres, redis, memcached, rabbitmq, mail, media, disk, files, variables }
     }
 
     /// A command of a version's, `python -m django …`, in a project whose files say some things differently.
