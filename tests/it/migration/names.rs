@@ -10,9 +10,9 @@ const PAGES: [&str; 4] = ["README.md", "checks.md", "settings.md", "urls-and-for
 fn all_that_the_packages_have_is_on_the_pages() {
     let text: String = PAGES.map(page).join("\n");
     let mut missing = Vec::new();
-    let mut found = 0;
-    for (venv, least) in [("django", 40), ("django3", 30)] {
+    for (venv, least) in [("django", 100), ("django3", 50)] {
         let has = reading(venv, READS_THE_SOURCE, "");
+        let mut found = 0;
         for (sort, names) in has.as_object().expect("sorts") {
             for name in names.as_array().expect("names") {
                 // What belongs to a check has to stand on one line with it.
