@@ -6,8 +6,20 @@ use std::{fs, path::PathBuf, process::Command};
 /// A virtual environment's name, and what pip installs into it.
 const VENVS: &[(&str, &[&str])] = &[
     ("celery", &["celery[redis]>=5.4,<6"]),
-    ("django", &["django==5.2.*", "django-health-check==4.*"]),
-    ("django3", &["django==5.2.*", "django-health-check==3.20.*"]),
+    (
+        "django",
+        &[
+            "django==5.2.*",
+            "django-health-check[celery,psutil,rabbitmq,redis]==4.*",
+            "psycopg[binary]==3.*",
+            "pymemcache==4.*",
+            "aiosmtpd==1.*",
+        ],
+    ),
+    (
+        "django3",
+        &["django==5.2.*", "django-health-check==3.20.*", "psycopg[binary]==3.*", "pymemcache==4.*", "celery[redis]>=5.4,<6", "psutil>=7"],
+    ),
     ("grpc", &["grpcio-health-checking==1.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
     // Validators of the recipes in deploy/.
