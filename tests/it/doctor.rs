@@ -475,6 +475,12 @@ fn a_target_group_is_computed_alone_and_with_our_own_settings() {
     assert_eq!(group["component_detection_ms"], json!(11_000 + 2_000 + 60_000 + 800));
     assert_eq!(group["recovery_ms"], json!(11_000 + 2_000 + 150_000 + 800));
     assert_eq!(group["drain_ms"], json!(60_800));
+
+    // A container is configured by variables alone.
+    let variables = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(variables.path(), "ALLSWELL_CHECKS__MEMORY__KIND=memory\nALLSWELL_CHECKS__MEMORY__TIMEOUT=3s\n").expect("variables");
+    let (_, told) = advice("", &["--env-file", variables.path().to_str().expect("text")], |_| {});
+    assert_eq!(told["target_groups"][0]["component_detection_ms"], json!(11_000 + 3_000 + 60_000 + 800), "{told:#}");
 }
 
 #[test]
