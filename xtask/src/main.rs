@@ -1,7 +1,9 @@
-//! The developers' commands: `cargo xtask test|servers|generate|pages|chaos`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|book|pages|chaos`. Never shipped.
 
+mod book;
 mod chaos;
 mod generate;
+mod links;
 mod pages;
 mod run;
 mod servers;
@@ -16,6 +18,7 @@ cargo xtask COMMAND
   servers            install what servers are missing
   generate           write the generated files
   generate --check   fail when a generated file is out of date
+  book               build the book into target/book, and check every link
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   chaos --write      write docs/reliability.md of what was measured last
   pages              take pictures of the status page
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["servers"] => servers::install(),
+        ["book"] => book::book(),
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),

@@ -1,0 +1,140 @@
+//! No page shows what the program does not do: every block of the book and of its neighbours is executed or validated.
+//!
+//! `docs/contributing.md` tells the conventions.
+
+mod block;
+mod foreign;
+mod session;
+mod transcript;
+
+use crate::helpers::{command, run};
+use allswell::cli::Arguments;
+use block::{Block, blocks};
+use clap::Parser;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every page that people read.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = ["README.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page)).to_vec();
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// Looks at every block of a language, and tells all that is wrong with them at once.
+fn each(language: &str, look: impl Fn(&Block) -> Result<(), String>) {
+    let mut trouble = Vec::new();
+    for page in pages() {
+        for block in blocks(&page).iter().filter(|block| block.language == language) {
+            trouble.extend(look(block).err().map(|wrong| format!("{}: {}", block.place(), wrong.trim_end())));
+        }
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+#[test]
+fn every_block_says_what_it_is() {
+    let mut trouble = Vec::new();
+    for block in pages().iter().flat_map(|page| blocks(page)) {
+        let known = match (block.language.as_str(), block.attribute.as_str()) {
+            ("toml" | "sh" | "console", "" | "ignore") | ("json" | "yaml" | "rust" | "text", "") => true,
+            (_, "") => foreign::stands_in_the_repository(&block.text),
+            _ => false,
+        };
+        if !known {
+            trouble.push(format!("{}: nobody checks a block of `{},{}`", block.place(), block.language, block.attribute));
+        }
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+#[test]
+fn every_configuration_is_valid() {
+    each("toml", |block| {
+        if block.attribute == "ignore" {
+            return block.text.parse::<toml_edit::DocumentMut>().map(drop).map_err(|error| error.to_string());
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("allswell.toml"), &block.text).expect("a file");
+        let ran = run(command(&folder).arg("validate").envs(references(&block.text)));
+        if ran.code == Some(0) { Ok(()) } else { Err(ran.stderr) }
+    });
+}
+
+/// The variables that a configuration names, each with something that may stand for a host, a password, or a port.
+fn references(configuration: &str) -> BTreeSet<(&str, &str)> {
+    let names = configuration.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    names.filter(|name| !name.contains(":-")).map(|name| (name, if name.contains("PORT") { "5432" } else { "example" })).collect()
+}
+
+#[test]
+fn every_json_and_yaml_can_be_read() {
+    each("json", |block| serde_json::from_str::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
+    each("yaml", |block| serde_saphyr::from_multiple::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
+}
+
+#[test]
+fn every_piece_of_rust_is_compiled() {
+    let compiled = foreign::compiled();
+    each("rust", |block| {
+        let stands = compiled.iter().any(|source| source.contains(block.text.trim_end()));
+        stands.then_some(()).ok_or_else(|| "this stands in no file that cargo compiles: include one of examples/ or checks/".to_owned())
+    });
+}
+
+#[test]
+fn every_script_can_be_read() {
+    each("sh", |block| foreign::read_by_shell(&block.text));
+}
+
+/// What is not run is at least a command of ours with flags that exist.
+#[test]
+fn every_command_exists() {
+    for language in ["sh", "console"] {
+        each(language, |block| {
+            let commands = if language == "console" { transcript::commands(&block.text) } else { vec![block.text.clone()] };
+            for line in commands.iter().flat_map(|command| command.lines()) {
+                for words in foreign::commands_of_ours(line) {
+                    if let Err(error) = Arguments::try_parse_from(&words)
+                        && error.use_stderr()
+                    {
+                        return Err(error.to_string());
+                    }
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Scripts end well, and transcripts tell what the program tells: each page in a session, a network and a folder of its own.
+#[test]
+fn what_a_page_does_can_be_done_and_what_it_shows_is_shown() {
+    if !session::may_have_own_network() {
+        return;
+    }
+    let pages = pages();
+    let trouble: Vec<String> = thread::scope(|scope| {
+        let sessions: Vec<_> = pages.iter().map(|page| scope.spawn(|| session::of(&blocks(page)))).collect();
+        sessions.into_iter().flat_map(|session| session.join().expect("a session")).collect()
+    });
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
