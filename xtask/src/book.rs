@@ -18,16 +18,37 @@ pub(crate) fn book() -> Result<(), String> {
     let mirror = root().join("target/book");
     let _ = fs::remove_dir_all(&mirror);
     run(Command::new(mdbook()?).arg("build").arg(root().join("docs")))?;
+    point_to_pages(&mirror)?;
     let pages = links::with_extension(&root().join("docs"), "md")?;
     let mut trouble = forgotten(&pages, &mirror);
     trouble.extend(links::of_the_book(&mirror, &root())?);
     let alone = ["README.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page));
     trouble.extend(links::as_on_a_forge(pages.iter().chain(&alone), &root())?);
     if trouble.is_empty() {
-        say(&format!("look at {}", mirror.join("docs/index.html").display()));
+        say(&format!("look at {}", mirror.join("index.html").display()));
         return Ok(());
     }
     Err(trouble.join("\n"))
+}
+
+/// Where pages that stand outside of the book's folder are in it.
+const OUTSIDE: [(&str, &str); 5] = [
+    ("index", "docs/index.html"),
+    ("README", "docs/index.html"),
+    ("SECURITY", "docs/security.html"),
+    ("CHANGELOG", "docs/changelog.html"),
+    ("checks/README", "../docs/kinds/README.html"),
+];
+
+/// Leads from where such a page stands in the repository to where it is in the book.
+fn point_to_pages(mirror: &Path) -> Result<(), String> {
+    for (page, home) in OUTSIDE {
+        let file = mirror.join(page).with_extension("html");
+        let text = format!("<!DOCTYPE html><meta http-equiv=\"refresh\" content=\"0; url={home}\"><a href=\"{home}\">{home}</a>\n");
+        let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+        written.map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Pages that nobody finds, as `SUMMARY.md` does not name them.

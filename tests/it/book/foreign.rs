@@ -24,6 +24,13 @@ pub(super) fn stands_in_the_repository(text: &str) -> bool {
     compose.contains(text) || folders.iter().any(|folder| texts(folder, &|_| true).iter().any(|file| file.contains(text)))
 }
 
+/// Whether a test takes the block from its page, by the title in its first line: `# orders/settings.py`.
+pub(super) fn is_taken_by_a_test(text: &str) -> bool {
+    let title = text.lines().next().and_then(|line| line.strip_prefix("# ").or_else(|| line.strip_prefix("// ")));
+    let is_rust = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+    title.is_some_and(|title| texts(&root().join("tests/it"), &is_rust).iter().any(|source| source.contains(&format!("\"{title}\""))))
+}
+
 fn texts(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {

@@ -4,7 +4,8 @@ use super::{block::Block, root, transcript};
 use std::{
     fs,
     io::Write,
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -30,30 +31,29 @@ pub(super) fn of(blocks: &[Block]) -> Vec<String> {
     if blocks.is_empty() {
         return Vec::new();
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let programs = tempfile::tempdir().expect("a folder");
-    let driver = programs.path().join("session");
-    fs::write(&driver, script(&blocks)).expect("a file");
-    fs::write(programs.path().join(".curlrc"), "no-progress-meter\n").expect("a file");
-    shim(&programs.path().join("cargo"), CARGO);
-    shim(&programs.path().join("playground"), &fs::read_to_string(root().join("tests/it/book/playground.sh")).expect("a script"));
+    // Not in the common temporary folder, which is hidden from the session.
+    let in_target = || tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (folder, programs) = (in_target(), in_target());
+    let file = |name: &str, text: &str| {
+        let path = programs.path().join(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+    };
+    file("session", &script(&blocks));
+    file("cargo", include_str!("cargo.sh"));
+    file("playground", include_str!("playground.sh"));
+    // As on a terminal, curl shows no progress.
+    file(".curlrc", "no-progress-meter\n");
     let built = Path::new(env!("CARGO_BIN_EXE_allswell")).parent().expect("a folder");
+    let path = format!("{}:{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", programs.path().display(), built.display());
     let output = Command::new("timeout")
         .args(["--kill-after=5", "180", "unshare"])
         .args(UNSHARE)
-        .args(["bash"])
-        .arg(&driver)
+        .arg("bash")
+        .arg(programs.path().join("session"))
         .env_clear()
-        .env(
-            "PATH",
-            format!("{}:{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", programs.path().display(), built.display()),
-        )
-        .env("HOME", folder.path())
-        .env("LC_ALL", "C.UTF-8")
-        // As on a terminal, curl shows no progress.
-        .env("CURL_HOME", programs.path())
-        .env("BUILT", built)
-        .env("REPOSITORY", root())
+        .envs([("PATH", path.as_str()), ("LC_ALL", "C.UTF-8")])
+        .envs([("HOME", folder.path()), ("CURL_HOME", programs.path()), ("BUILT", built), ("REPOSITORY", root())])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
@@ -62,33 +62,13 @@ pub(super) fn of(blocks: &[Block]) -> Vec<String> {
     judge(&blocks, &printed)
 }
 
-/// What stands for `cargo`: what it would run is built already.
-const CARGO: &str = r#"#!/bin/bash
-[ "$1" = run ] || { echo "only \`cargo run\` is known here" >&2; exit 1; }
-shift
-program=$BUILT/allswell
-while [ $# -gt 0 ]; do
-    case $1 in
-    --release | --quiet) ;;
-    --example) program=$BUILT/examples/$2; shift ;;
-    --) shift; break ;;
-    *) echo "unknown to this session: $1" >&2; exit 1 ;;
-    esac
-    shift
-done
-exec "$program" "$@"
-"#;
-
-fn shim(path: &PathBuf, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::write(path, text).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
-}
-
 /// One shell runs it all, so that variables, folders and background jobs live on from block to block, as they do on a terminal.
 fn script(blocks: &[&Block]) -> String {
     let mut script = format!(
-        "exec 2>&1\nip link set lo up\nhostname vm\nmark() {{ local code=$?; printf '{MARK}%s\\n' \"$*\"; return $code; }}\n\
+        "exec 2>&1\nip link set lo up\nhostname vm\n\
+         # What is left there is gone with the session; where the repository itself is there, it must stay to be seen.\n\
+         case $REPOSITORY in /tmp/*) ;; *) mount -t tmpfs -o mode=1777 session /tmp ;; esac\n\
+         mark() {{ local code=$?; printf '{MARK}%s\\n' \"$*\"; return $code; }}\n\
          listeners() {{ cat /proc/net/tcp /proc/net/tcp6 | grep -c ' 0A '; }}\n\
          # What was sent to the background is given until it listens.\n\
          settle() {{ for _ in $(seq 100); do [ \"$(listeners)\" -gt \"$before\" ] && return; sleep 0.05; done; }}\n"

@@ -16,7 +16,7 @@ pub(super) fn page(text: &str) -> Page {
         if line.starts_with('#') {
             let anchor = slug(line.trim_start_matches('#').trim());
             // A second heading of the same words has a number.
-            let repeated = (1..).map(|count| format!("{anchor}-{count}")).find(|name| !anchors.contains(name));
+            let repeated = (1..100).map(|count| format!("{anchor}-{count}")).find(|name| !anchors.contains(name));
             if !anchors.insert(anchor) {
                 anchors.extend(repeated);
             }
