@@ -24,13 +24,6 @@ pub(super) fn stands_in_the_repository(text: &str) -> bool {
     compose.contains(text) || folders.iter().any(|folder| texts(folder, &|_| true).iter().any(|file| file.contains(text)))
 }
 
-/// Whether a test takes the block from its page, by the title in its first line: `# orders/settings.py`.
-pub(super) fn is_taken_by_a_test(text: &str) -> bool {
-    let title = text.lines().next().and_then(|line| line.strip_prefix("# ").or_else(|| line.strip_prefix("// ")));
-    let is_rust = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
-    title.is_some_and(|title| texts(&root().join("tests/it"), &is_rust).iter().any(|source| source.contains(&format!("\"{title}\""))))
-}
-
 fn texts(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {
@@ -57,6 +50,13 @@ pub(super) fn read_by_shell(script: &str) -> Result<(), String> {
     };
     told(Command::new("bash").arg("-n"))?;
     told(Command::new("shellcheck").args(["--shell=bash", "--severity=warning"]))
+}
+
+/// Whether Python can read a module.
+pub(super) fn read_by_python(module: &str) -> Result<(), String> {
+    let read = Command::new("/usr/bin/python3").args(["-c", "import ast, sys; ast.parse(sys.argv[1])", module]).output();
+    let read = read.map_err(|error| format!("python3: {error}"))?;
+    if read.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&read.stderr).into_owned()) }
 }
 
 /// The words of each call of ours in a line of shell; `$(…)`, quotes and redirections are followed as far as examples go.

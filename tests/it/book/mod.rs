@@ -8,11 +8,10 @@ mod session;
 mod transcript;
 
 use crate::helpers::{command, run};
-use allswell::cli::Arguments;
+use allswell::{Registry, cli::Arguments};
 use block::{Block, blocks};
 use clap::Parser;
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     thread,
@@ -55,8 +54,8 @@ fn every_block_says_what_it_is() {
     let mut trouble = Vec::new();
     for block in pages().iter().flat_map(|page| blocks(page)) {
         let known = match (block.language.as_str(), block.attribute.as_str()) {
-            ("toml" | "sh" | "console", "" | "ignore") | ("json" | "yaml" | "rust" | "text", "") => true,
-            (_, "") => foreign::stands_in_the_repository(&block.text) || foreign::is_taken_by_a_test(&block.text),
+            ("toml" | "sh" | "console", "" | "ignore") | ("json" | "yaml" | "python" | "rust" | "text", "") => true,
+            (_, "") => foreign::stands_in_the_repository(&block.text),
             _ => false,
         };
         if !known {
@@ -79,16 +78,33 @@ fn every_configuration_is_valid() {
     });
 }
 
-/// The variables that a configuration names, each with something that may stand for a host, a password, or a port.
-fn references(configuration: &str) -> BTreeSet<(&str, &str)> {
-    let names = configuration.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    names.filter(|name| !name.contains(":-")).map(|name| (name, if name.contains("PORT") { "5432" } else { "example" })).collect()
+/// The variables that a configuration names, each with something that may stand for a URL of its kind, a port, a host or a password.
+fn references(configuration: &str) -> Vec<(&str, String)> {
+    let registry = Registry::builtin();
+    let mut references = Vec::new();
+    let mut scheme = "http";
+    for line in configuration.lines() {
+        if let Some(kind) = line.strip_prefix("kind = ").and_then(|kind| registry.get(kind.split('"').nth(1)?)) {
+            // A broker of celery is not discovered by its scheme.
+            scheme = kind.schemes.first().copied().unwrap_or(if kind.name == "celery" { "amqp" } else { "http" });
+        }
+        for name in line.split("${").skip(1).filter_map(|rest| rest.split('}').next()).filter(|name| !name.contains(":-")) {
+            let value = match name {
+                _ if line.contains(&format!("\"${{{name}}}\"")) && name.ends_with("URL") => format!("{scheme}://example"),
+                _ if name.contains("PORT") => "5432".to_owned(),
+                _ => "example".to_owned(),
+            };
+            references.push((name, value));
+        }
+    }
+    references
 }
 
 #[test]
-fn every_json_and_yaml_can_be_read() {
+fn every_json_yaml_and_python_can_be_read() {
     each("json", |block| serde_json::from_str::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
     each("yaml", |block| serde_saphyr::from_multiple::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
+    each("python", |block| foreign::read_by_python(&block.text));
 }
 
 #[test]
