@@ -148,9 +148,13 @@ fn what_a_page_does_can_be_done_and_what_it_shows_is_shown() {
         return;
     }
     let pages = pages();
-    let trouble: Vec<String> = thread::scope(|scope| {
-        let sessions: Vec<_> = pages.iter().map(|page| scope.spawn(|| session::of(&blocks(page)))).collect();
-        sessions.into_iter().flat_map(|session| session.join().expect("a session")).collect()
+    let unlike: Vec<&PathBuf> = thread::scope(|scope| {
+        let sessions: Vec<_> = pages.iter().map(|page| (page, scope.spawn(|| session::of(&blocks(page))))).collect();
+        let unlike =
+            |(page, session): (_, thread::ScopedJoinHandle<'_, Vec<_>>)| (!session.join().expect("a session").is_empty()).then_some(page);
+        sessions.into_iter().filter_map(unlike).collect()
     });
+    // Transcripts take their time limits seriously. On a machine that was too busy for them, each gets it once more, without the others.
+    let trouble: Vec<String> = unlike.into_iter().flat_map(|page| session::of(&blocks(page))).collect();
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }
