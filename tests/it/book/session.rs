@@ -66,8 +66,8 @@ pub(super) fn of(blocks: &[Block]) -> Vec<String> {
 fn script(blocks: &[&Block]) -> String {
     let mut script = format!(
         "exec 2>&1\nip link set lo up\nhostname vm\n\
-         # What is left there is gone with the session; where the repository itself is there, it must stay to be seen.\n\
-         case $REPOSITORY in /tmp/*) ;; *) mount -t tmpfs -o mode=1777 session /tmp ;; esac\n\
+         # What is left there is gone with the session; where we ourselves are there, it must stay to be seen.\n\
+         case $REPOSITORY:$BUILT in /tmp/* | *:/tmp/*) ;; *) mount -t tmpfs -o mode=1777 session /tmp ;; esac\n\
          mark() {{ local code=$?; printf '{MARK}%s\\n' \"$*\"; return $code; }}\n\
          listeners() {{ cat /proc/net/tcp /proc/net/tcp6 | grep -c ' 0A '; }}\n\
          # What was sent to the background is given until it listens.\n\
