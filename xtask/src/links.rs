@@ -143,3 +143,30 @@ pub(crate) fn with_extension(folder: &Path, extension: &str) -> Result<Vec<PathB
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_is_told_from_what_stays() {
+        assert_eq!(local("a.md#b"), Some(("a.md", Some("b"))));
+        assert_eq!(local("#b"), Some(("", Some("b"))));
+        for leaves in ["https://example.com", "mailto:somebody@example.com", "//example.com/x.js"] {
+            assert_eq!(local(leaves), None, "{leaves}");
+        }
+        assert_eq!(foreign("https://example.com/a", false), None);
+        for wrong in ["https://example", "ftp://example.com", "//example.com"] {
+            assert!(foreign(wrong, false).is_some(), "{wrong}");
+        }
+        assert!(foreign("https://example.com/x.js", true).is_some(), "nothing is fetched");
+    }
+
+    #[test]
+    fn files_are_found_from_where_the_page_is() {
+        let page = Path::new("/book/kinds/tcp.html");
+        assert_eq!(resolved(page, ""), page);
+        assert_eq!(resolved(page, "../start.html"), Path::new("/book/start.html"));
+        assert_eq!(resolved(page, "./http.html"), Path::new("/book/kinds/http.html"));
+    }
+}

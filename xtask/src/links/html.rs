@@ -24,3 +24,17 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     let (value, _) = rest.split_once('"')?;
     Some(value.replace("&amp;", "&"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_parts_and_anchors_are_told_apart() {
+        let Page { links, anchors } =
+            page("<h2 id=\"a\"><a class=\"x\" href=\"b.html?c&amp;d\">e</a></h2>\n<img src=\"f.png\"><link rel=\"g\" href=\"h.css\">");
+        let found: Vec<_> = links.iter().map(|link| (link.line, link.target.as_str(), link.part)).collect();
+        assert_eq!(found, [(1, "b.html?c&d", false), (2, "f.png", true), (2, "h.css", true)]);
+        assert!(anchors.contains("a"));
+    }
+}

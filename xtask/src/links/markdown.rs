@@ -44,3 +44,17 @@ fn slug(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_headings_are_found_outside_of_code() {
+        let text = "# How long, then?\n\n[a](b.md#c) and `[no](link)` and ![d](e.png)\n\n```sh\n# [no](link)\n```\n\n[f]: ../g.md\n\n# How long, then?\n";
+        let Page { links, anchors } = page(text);
+        let found: Vec<_> = links.iter().map(|link| (link.line, link.target.as_str())).collect();
+        assert_eq!(found, [(3, "b.md#c"), (3, "e.png"), (9, "../g.md")]);
+        assert_eq!(anchors.into_iter().collect::<Vec<_>>(), ["how-long-then", "how-long-then-1"]);
+    }
+}
