@@ -89,8 +89,10 @@ fn references(configuration: &str) -> Vec<(&str, String)> {
             scheme = kind.schemes.first().copied().unwrap_or(if kind.name == "celery" { "amqp" } else { "http" });
         }
         for name in line.split("${").skip(1).filter_map(|rest| rest.split('}').next()).filter(|name| !name.contains(":-")) {
+            let is_whole = line.contains(&format!("\"${{{name}}}\""));
             let value = match name {
-                _ if line.contains(&format!("\"${{{name}}}\"")) && name.ends_with("URL") => format!("{scheme}://example"),
+                _ if is_whole && line.starts_with("address") => "example:5432".to_owned(),
+                _ if is_whole && name.ends_with("URL") => format!("{scheme}://example"),
                 _ if name.contains("PORT") => "5432".to_owned(),
                 _ => "example".to_owned(),
             };
