@@ -1,5 +1,6 @@
 //! The one integration-test binary: real servers, hostile servers, and the real program between them.
 
+mod book;
 mod chaos;
 mod configuration;
 mod conformance;

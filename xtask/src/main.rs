@@ -1,8 +1,10 @@
-//! The developers' commands: `cargo xtask test|servers|generate|bench|pages|chaos`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|pages`. Never shipped.
 
 mod bench;
+mod book;
 mod chaos;
 mod generate;
+mod links;
 mod pages;
 mod run;
 mod servers;
@@ -19,6 +21,7 @@ cargo xtask COMMAND
   generate --check   fail when a generated file is out of date
   bench [PART…]      compare with a control, and write docs/performance.md: about 25 minutes; PARTs are measured alone
   bench --write      write docs/performance.md of what was measured last
+  book               build the book into target/book, and check every link
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   chaos --write      write docs/reliability.md of what was measured last
   pages              take pictures of the status page
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         ["servers"] => servers::install(),
         ["bench", "--write"] => bench::write(),
         ["bench", parts @ ..] => bench::bench(parts),
+        ["book"] => book::book(),
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),

@@ -18,6 +18,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("chromium-driver", &["/usr/bin/chromedriver"]),
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
     ("haproxy", &["/usr/sbin/haproxy"]),
+    ("iproute2", &["/usr/sbin/ip", "/usr/bin/ip", "/sbin/ip", "/bin/ip"]),
     ("jq", &["/usr/bin/jq", "/usr/local/bin/jq"]),
     ("libfaketime", &["/usr/lib/*/faketime/libfaketime.so.1"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
