@@ -12,6 +12,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    num::NonZeroU32,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -96,8 +97,23 @@ pub struct PastFailure {
 pub struct Minute {
     /// The worst that it was judged to be; `None`: nobody looked.
     pub worst: Option<Status>,
-    /// How long the slowest probe took.
-    pub slowest: Option<Duration>,
+    /// How long the slowest probe took, in microseconds: there are sixty of these for each component.
+    slowest: Option<NonZeroU32>,
+}
+
+impl Minute {
+    /// A minute of which this is known.
+    #[must_use]
+    pub fn new(worst: Option<Status>, slowest: Option<Duration>) -> Self {
+        let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        Self { worst, slowest: slowest.map(|took| NonZeroU32::new(micros(took)).unwrap_or(NonZeroU32::MIN)) }
+    }
+
+    /// How long the slowest probe took: a microsecond at least, and as if it were 71 minutes where it took longer.
+    #[must_use]
+    pub fn slowest(&self) -> Option<Duration> {
+        self.slowest.map(|micros| Duration::from_micros(u64::from(micros.get())))
+    }
 }
 
 /// One component's result and what it is judged to mean.
@@ -126,7 +142,7 @@ pub struct ComponentReport {
     /// How much longer the last good verdict is kept.
     pub held_left: Option<Duration>,
     /// What the last probe observed.
-    pub values: Values,
+    pub values: Arc<Values>,
     /// Whether it has ever passed.
     pub passed_once: bool,
     /// The counts of its probes.

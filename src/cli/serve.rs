@@ -125,6 +125,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
         certificate: certificate.clone(),
         log,
     };
+    let systemd_listens = sources.environment.get("NOTIFY_SOCKET").is_some();
     let reloader = Reloader::new(sources, registry, running, configured);
     // Before anybody is told that we listen: a signal that comes then must find us ready.
     let end = match end(&aggregator, Arc::clone(&current)) {
@@ -149,7 +150,10 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     }
     tracing::info!(address = shown(&listener), components = configured.components.len(), "listening");
     systemd::ready();
-    tokio::spawn(systemd::tell_status(aggregator.clone()));
+    if systemd_listens {
+        // A report of very many components takes its time, which is not the answers'.
+        engine.spawn(systemd::tell_status(aggregator.clone()));
+    }
     engine.spawn(systemd::feed_watchdog(aggregator.clone(), Handle::current()));
     tokio::select! {
         () = server.run(listener, end) => {

@@ -48,7 +48,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Entry<'a> {
-    data: Values,
+    data: &'a Values,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     duration: String,
@@ -58,23 +58,19 @@ struct Entry<'a> {
     tags: Vec<&'a str>,
 }
 
+/// What was observed, for who may not know.
+static NOTHING: Values = Values::new();
+
 impl<'a> Entry<'a> {
     fn of(component: &'a ComponentReport, detail: Detail) -> Self {
         let status = word(component.status);
         if detail == Detail::Status {
-            return Self {
-                data: Values::new(),
-                description: None,
-                duration: span(Duration::ZERO),
-                exception: None,
-                status,
-                tags: Vec::new(),
-            };
+            return Self { data: &NOTHING, description: None, duration: span(Duration::ZERO), exception: None, status, tags: Vec::new() };
         }
         let tags = [Some(component.kind), component.critical.then_some("critical"), component.muted.then_some("muted")];
         let cause = component.failure.as_ref().and_then(|failure| failure.cause.as_deref());
         Self {
-            data: component.values.clone(),
+            data: &component.values,
             description: described(component, Detail::Full),
             duration: span(component.duration.unwrap_or_default()),
             exception: cause.filter(|_| detail == Detail::Causes),

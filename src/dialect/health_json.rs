@@ -77,7 +77,7 @@ impl<'a> Reading<'a> {
             observed_unit: component.duration.map(|_| "ms"),
             time: component.checked_at.map(time),
             output: described(component, detail).filter(|_| component.status != Status::Pass && !component.muted),
-            observed: Some(&component.values).filter(|values| !values.is_empty()),
+            observed: Some(&*component.values).filter(|values| !values.is_empty()),
         }
     }
 }

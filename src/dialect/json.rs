@@ -183,7 +183,7 @@ impl<'a> Entry<'a> {
             checked_at: component.checked_at.map(time),
             since: component.since.map(time),
             consecutive: Some(component.consecutive),
-            observed: Some(&component.values).filter(|values| !values.is_empty()),
+            observed: Some(&*component.values).filter(|values| !values.is_empty()),
         }
     }
 }

@@ -63,7 +63,7 @@ impl<'a> Component<'a> {
             warning: component.warning.as_deref(),
             duration_ms: component.duration.map(milliseconds),
             checked_at: component.checked_at.map(time),
-            observed: Some(&component.values).filter(|values| !values.is_empty()),
+            observed: Some(&*component.values).filter(|values| !values.is_empty()),
         };
         let status = if component.muted { "UNKNOWN" } else { word(component.status) };
         Self { status, details: Some(details).filter(|_| detail > Detail::Status) }

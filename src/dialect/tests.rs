@@ -76,7 +76,7 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
                 ..ComponentReport::default()
             },
         ),
-        ("orders_db", ComponentReport { values: observed.into(), ..component(Status::Pass, "postgres", 0) }),
+        ("orders_db", ComponentReport { values: Arc::new(observed.into()), ..component(Status::Pass, "postgres", 0) }),
         (
             "root_disk",
             ComponentReport {

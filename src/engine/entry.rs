@@ -48,7 +48,7 @@ struct State {
 struct LastResult {
     failed: bool,
     warning: Option<String>,
-    values: Values,
+    values: Arc<Values>,
     duration: Duration,
 }
 
@@ -105,7 +105,7 @@ impl Entry {
     pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64) {
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
-        next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: outcome.values, duration }));
+        next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: Arc::new(outcome.values), duration }));
         let now = Moment::now();
         next.last_failure = outcome.failure.map(|failure| Arc::new(PastFailure { failure, at: now.wall })).or(next.last_failure);
         next.track.record(&self.component.policy, outcome.raw, now);
@@ -200,7 +200,7 @@ impl State {
                 Reason::Held(left) => Some(left),
                 _ => None,
             },
-            values: last.map(|last| last.values.clone()).unwrap_or_default(),
+            values: last.map(|last| Arc::clone(&last.values)).unwrap_or_default(),
             passed_once: self.track.passed_once(),
             tally: Arc::clone(&self.tally),
             transitions: 0,

@@ -13,14 +13,14 @@ pub(crate) struct Hour {
     began: Instant,
     /// The number of the last minute in `minutes`.
     newest: u64,
-    /// The oldest first; shared with the reports that were made of it.
+    /// The oldest first; none until something was seen. Shared with the reports that were made of it.
     minutes: Arc<[Minute]>,
 }
 
 impl Hour {
     /// Nothing has been seen yet.
     pub(crate) fn new(began: Instant) -> Self {
-        Self { began, newest: 0, minutes: [Minute::default(); MINUTES].into() }
+        Self { began, newest: 0, minutes: Arc::default() }
     }
 
     pub(crate) fn minutes(&self) -> Arc<[Minute]> {
@@ -33,13 +33,13 @@ impl Hour {
         let newest = self.minute(now).max(self.newest);
         let passed = usize::try_from(newest - self.newest).unwrap_or(MINUTES).min(MINUTES);
         let known = self.minutes.last().filter(|_| passed == 0).copied().unwrap_or_default();
-        let minute = Minute { worst: known.worst.max(Some(status)), slowest: known.slowest.max(took) };
-        if passed == 0 && minute == known {
+        let minute = Minute::new(known.worst.max(Some(status)), known.slowest().max(took));
+        if passed == 0 && minute == known && !self.minutes.is_empty() {
             return None;
         }
         // All but the last, moved on by the minutes that have passed.
         let mut minutes = [Minute::default(); MINUTES];
-        let kept = &self.minutes[passed..];
+        let kept = self.minutes.get(passed..).unwrap_or_default();
         minutes[..kept.len()].copy_from_slice(kept);
         minutes[MINUTES - 1] = minute;
         Some(Self { began: self.began, newest, minutes: minutes.into() })
@@ -61,7 +61,7 @@ mod tests {
         let last = seen.iter().fold(Hour::new(began), |hour, (second, status)| {
             hour.seen(began + Duration::from_secs(*second), *status, None).unwrap_or(hour)
         });
-        assert_eq!(last.minutes.len(), MINUTES);
+        assert_eq!(last.minutes.len(), if seen.is_empty() { 0 } else { MINUTES });
         last.minutes.iter().enumerate().filter_map(|(place, minute)| Some((place, minute.worst?))).collect()
     }
 
@@ -91,7 +91,7 @@ mod tests {
         let hour = Hour::new(began).seen(began, Warn, Some(Duration::from_millis(5))).expect("news");
         assert!(hour.seen(began, Pass, Some(Duration::from_millis(4))).is_none());
         let slower = hour.seen(began, Pass, Some(Duration::from_millis(6))).expect("news");
-        assert_eq!(slower.minutes.last().and_then(|minute| minute.slowest), Some(Duration::from_millis(6)));
+        assert_eq!(slower.minutes.last().and_then(Minute::slowest), Some(Duration::from_millis(6)));
         assert!(slower.seen(began + Duration::from_secs(60), Warn, None).is_some(), "a minute begins");
     }
 }

@@ -10,12 +10,12 @@ const HEIGHT: u32 = 24;
 /// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is
 /// higher, and a failure as high as the picture: colour is not needed to tell them apart.
 pub(super) fn picture(hour: &[Minute]) -> Markup {
-    let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(|minute| minute.slowest).max();
+    let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(Minute::slowest).max();
     let height = |minute: &Minute| match minute.worst {
         Some(Status::Fail) => HEIGHT,
         Some(Status::Warn) => 17,
         Some(Status::Pass) => {
-            let share = minute.slowest.zip(slowest).filter(|(_, most)| !most.is_zero()).map(|(took, most)| took.div_duration_f64(most));
+            let share = minute.slowest().zip(slowest).filter(|(_, most)| !most.is_zero()).map(|(took, most)| took.div_duration_f64(most));
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small number")]
             let more = (share.unwrap_or(0.0) * 8.0).round() as u32;
             4 + more
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn every_minute_is_a_bar_and_a_word() {
-        let minute = |worst, millis| Minute { worst, slowest: Some(Duration::from_millis(millis)) };
+        let minute = |worst, millis| Minute::new(worst, Some(Duration::from_millis(millis)));
         let hour = [
             Minute::default(),
             minute(Some(Status::Pass), 10),

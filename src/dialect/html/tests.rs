@@ -25,7 +25,7 @@ fn hour(micros: u64, others: &[(usize, Option<Status>)]) -> Arc<[Minute]> {
             // As good as random, and always the same.
             let slowest = Duration::from_micros(micros + micros * (ago as u64 * 7 % 11) / 9);
             let worst = others.iter().find(|(at, _)| *at == ago).map_or(Some(Status::Pass), |(_, worst)| *worst);
-            Minute { worst, slowest: worst.map(|_| slowest) }
+            Minute::new(worst, worst.map(|_| slowest))
         })
         .collect()
 }
@@ -46,7 +46,7 @@ fn well(kind: &'static str, micros: u64) -> ComponentReport {
 }
 
 fn observed(component: ComponentReport, values: &[(&'static str, Value)]) -> ComponentReport {
-    ComponentReport { values: values.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(), ..component }
+    ComponentReport { values: Arc::new(values.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()), ..component }
 }
 
 fn failure(class: FailureClass, message: &'static str) -> FailureReport {
@@ -116,7 +116,7 @@ fn failing() -> Report {
     let mut all = components();
     set(&mut all, "cache", |cache| {
         let failure = FailureReport { cause: Some(TOKEN_ONLY.to_owned()), ..failure(FailureClass::Timeout, "no answer within 1s") };
-        ComponentReport { duration: Some(Duration::from_millis(1000)), values: Values::new(), ..ill(cache, failure, 12 * 60 + 20) }
+        ComponentReport { duration: Some(Duration::from_millis(1000)), values: Arc::default(), ..ill(cache, failure, 12 * 60 + 20) }
     });
     set(&mut all, "mail", |mail| ill(mail, failure(FailureClass::Unreachable, "connection refused"), 95));
     set(&mut all, "disk", |disk| ComponentReport {
@@ -164,7 +164,7 @@ fn reports() -> Vec<(&'static str, Report)> {
             passed_once: false,
             last_failure: None,
             last_hour: hour(0, &(0..60).map(|ago| (ago, None)).collect::<Vec<_>>()),
-            values: Values::new(),
+            values: Arc::default(),
             ..component.clone()
         };
     }
