@@ -20,6 +20,7 @@ mod leaks;
 mod log;
 mod main_job;
 mod metrics;
+mod packages;
 mod page;
 mod polls;
 mod probers;

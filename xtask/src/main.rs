@@ -1,10 +1,12 @@
-//! The developers' commands: `cargo xtask test|servers|generate|pages|chaos`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|pages|chaos|dist`. Never shipped.
 
 mod chaos;
+mod dist;
 mod generate;
 mod pages;
 mod run;
 mod servers;
+mod tools;
 mod venvs;
 
 use std::{env, process::ExitCode};
@@ -18,6 +20,8 @@ cargo xtask COMMAND
   generate --check   fail when a generated file is out of date
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   chaos --write      write docs/reliability.md of what was measured last
+  dist               make the release of this version in target/dist: static binaries, packages, checksums, bills of materials
+  dist --snapshot    the same of whatever is there: to look at, and not to publish
   pages              take pictures of the status page
 ";
 
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),
+        ["dist"] => dist::dist(false),
+        ["dist", "--snapshot"] => dist::dist(true),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         _ => Err(HELP.to_owned()),

@@ -19,6 +19,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("curl", &["/usr/bin/curl", "/usr/local/bin/curl"]),
     ("haproxy", &["/usr/sbin/haproxy"]),
     ("libfaketime", &["/usr/lib/*/faketime/libfaketime.so.1"]),
+    ("mandoc", &["/usr/bin/mandoc"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),

