@@ -32,10 +32,7 @@ const EXITS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("get", &[("0", "It answered with a status of 200 to 299."), ("1", "It answered with another one, or not at all."), USAGE]),
-    (
-        "doctor",
-        &[("0", "Every client is content, and no setting contradicts another."), ("1", "One is not, or one does."), USAGE],
-    ),
+    ("doctor", &[("0", "Every client is content, and no setting contradicts another."), ("1", "One is not, or one does."), USAGE]),
     (
         "wait",
         &[("0", "All is well, where no command was given; else the exit code is the command's."), ("1", "It was not in time."), USAGE],
@@ -47,8 +44,11 @@ const EXITS: &[(&str, &[(&str, &str)])] = &[
     ("completions", &[("0", "The script was printed."), USAGE]),
 ];
 
-const SERVED: &[(&str, &str)] =
-    &[("0", "It was told to end, and did."), ("1", "It cannot listen, or not start."), ("2", "The command line or the configuration is wrong.")];
+const SERVED: &[(&str, &str)] = &[
+    ("0", "It was told to end, and did."),
+    ("1", "It cannot listen, or not start."),
+    ("2", "The command line or the configuration is wrong."),
+];
 
 const USAGE: (&str, &str) = ("2", "The command line or the configuration is wrong.");
 
@@ -118,7 +118,8 @@ fn page(name: &str, command: &Command, related: &str) -> io::Result<Page> {
         man.render_subcommands_section(&mut text)?;
     }
     let mut more = Roff::default();
-    let exits = EXITS.iter().find(|(of, _)| *of == name).ok_or_else(|| io::Error::other(format!("the exit codes of `{name}` are missing")))?;
+    let exits =
+        EXITS.iter().find(|(of, _)| *of == name).ok_or_else(|| io::Error::other(format!("the exit codes of `{name}` are missing")))?;
     section(&mut more, ("EXIT STATUS", exits.1));
     if matches!(name, "" | "serve") {
         section(&mut more, SIGNALS);

@@ -114,8 +114,12 @@ fn the_image_agrees_with_the_program() {
         assert!(Arguments::try_parse_from(&arguments).is_ok(), "{arguments:?}");
     }
     let text = read("deploy/Dockerfile");
-    let version = read("Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = ").map(|it| it.trim_matches('"').to_owned()));
-    assert!(text.contains(&format!("FROM rust:{}-alpine ", version.expect("a version"))), "built by another Rust than the oldest that will do");
+    let version =
+        read("Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = ").map(|it| it.trim_matches('"').to_owned()));
+    assert!(
+        text.contains(&format!("FROM rust:{}-alpine ", version.expect("a version"))),
+        "built by another Rust than the oldest that will do"
+    );
     assert!(text.contains(&format!("/image{}/ ", image["ENV"].strip_prefix("PATH=").expect("a path"))), "the program is not in PATH");
 }
 

@@ -60,7 +60,9 @@ fn licences(folder: &Path) -> Result<Vec<String>, String> {
     let entries = fs::read_dir(folder).map_err(|error| named(folder, &error))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file() && is_licence(path)).collect();
     paths.sort();
-    let text = |path: &PathBuf| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace("\r\n", "\n")).map_err(|error| named(path, &error));
+    let text = |path: &PathBuf| {
+        fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace("\r\n", "\n")).map_err(|error| named(path, &error))
+    };
     paths.iter().map(text).collect()
 }
 

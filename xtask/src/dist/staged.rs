@@ -1,12 +1,8 @@
 //! What is made of the command line for every package: the pages of the manual, and completions.
 
 use super::{emptied, named};
-use crate::run::{cargo, output, root};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::run::{output, root, run};
+use std::{fs, path::PathBuf, process::Command};
 
 /// Where packages are put together.
 pub(super) fn folder() -> PathBuf {
@@ -28,17 +24,17 @@ pub(super) fn documents() -> Result<[PathBuf; 2], String> {
     let [man, completions] = &parts;
     emptied(man)?;
     emptied(completions)?;
-    cargo(&["run", "--quiet", "--locked", "--package", "allswell", "--example", "manual", "--", text(man)?])?;
+    run(allswell().args(["--example", "manual", "--"]).arg(man))?;
     for (shell, file) in SHELLS {
-        let mut command = Command::new(env!("CARGO"));
-        command.current_dir(root()).args(["run", "--quiet", "--locked", "--package", "allswell", "--", "completions", shell]);
         let path = completions.join(file);
-        fs::write(&path, output(&mut command)?).map_err(|error| named(&path, &error))?;
+        fs::write(&path, output(allswell().args(["--", "completions", shell]))?).map_err(|error| named(&path, &error))?;
     }
     Ok(parts)
 }
 
-/// A path as an argument.
-pub(super) fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("the path of this checkout is no text: {}", path.display()))
+/// Runs something of allswell's on this machine, by its own compiler: `RUSTC` may name one that is there for the targets.
+fn allswell() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).env_remove("RUSTC").args(["run", "--quiet", "--locked", "--package", "allswell"]);
+    cargo
 }

@@ -122,3 +122,16 @@ fn rustc() -> Command {
 fn in_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_asks_for_a_loader_is_known() {
+        let itself = fs::read(env::current_exe().expect("a program")).expect("its bytes");
+        assert_eq!(asks_for_a_loader(&itself), Some(cfg!(not(target_feature = "crt-static"))));
+        assert_eq!(asks_for_a_loader(b"#!/bin/sh\n"), None);
+        assert_eq!(asks_for_a_loader(&itself[..60]), None);
+    }
+}
