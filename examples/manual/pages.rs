@@ -13,7 +13,7 @@ pub(crate) struct Page {
     /// `allswell-check.1`
     pub(crate) file: String,
     /// In roff, for `man`.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: String,
 }
 
 /// A heading, and below it terms with what they mean.
@@ -73,12 +73,12 @@ const FILES: Section = (
 const ENVIRONMENT: Section = (
     "ENVIRONMENT",
     &[
-        ("ALLSWELL_…", "Any key of the configuration, with two underscores between levels: ALLSWELL_SERVER__LISTEN=127.0.0.1:8080."),
+        ("ALLSWELL_*", "Any key of the configuration, with two underscores between levels: ALLSWELL_SERVER__LISTEN=127.0.0.1:8080."),
         (
-            "DATABASE_URL, REDIS_URL, CELERY_BROKER_URL, …",
+            "DATABASE_URL, REDIS_URL, CELERY_BROKER_URL and others",
             "What is checked where no check is configured: these, and any other *_URL or *_URI of a database, cache or queue.",
         ),
-        ("AWS_STORAGE_BUCKET_NAME, S3_BUCKET", "The bucket that is checked then, with the application's own AWS_… variables."),
+        ("AWS_STORAGE_BUCKET_NAME, S3_BUCKET", "The bucket that is checked then, with the application's own AWS_* variables."),
         ("RUST_LOG", "What is logged; it wins over `log.level`."),
         ("NO_COLOR", "No colours on a terminal."),
         ("TMPDIR", "Where the disk is checked that an application writes temporary files to [default: /tmp]."),
@@ -87,14 +87,14 @@ const ENVIRONMENT: Section = (
     ],
 );
 
-/// The whole manual.
-pub(crate) fn pages() -> io::Result<Vec<Page>> {
+/// The whole manual, as of a date: `2026-11-21`.
+pub(crate) fn pages(date: &str) -> io::Result<Vec<Page>> {
     let mut whole = Arguments::command().disable_help_subcommand(true);
     // Gives every command its full name, and the options that all of them take.
     whole.build();
-    let mut pages = vec![page("", &whole, &names(&whole))?];
+    let mut pages = vec![page("", &whole, &names(&whole), date)?];
     for command in whole.get_subcommands() {
-        pages.push(page(command.get_name(), command, "allswell(1)")?);
+        pages.push(page(command.get_name(), command, "allswell(1)", date)?);
     }
     Ok(pages)
 }
@@ -104,8 +104,9 @@ fn names(whole: &Command) -> String {
     whole.get_subcommands().map(|command| format!("allswell-{}(1)", command.get_name())).collect::<Vec<_>>().join(", ")
 }
 
-fn page(name: &str, command: &Command, related: &str) -> io::Result<Page> {
+fn page(name: &str, command: &Command, related: &str, date: &str) -> io::Result<Page> {
     let man = Man::new(command.clone().version(env!("CARGO_PKG_VERSION")))
+        .date(date)
         .source(concat!("allswell ", env!("CARGO_PKG_VERSION")))
         .manual("allswell's manual");
     let mut text = Vec::new();
@@ -132,6 +133,8 @@ fn page(name: &str, command: &Command, related: &str) -> io::Result<Page> {
     more.control("SH", ["SEE ALSO"]);
     more.text([roman(related)]);
     more.to_writer(&mut text)?;
+    // Lines between paragraphs are `sp` to mandoc, which ends a line by itself.
+    let text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.sp\n");
     Ok(Page { file: man.get_filename(), text })
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn dist(snapshot: bool) -> Result<(), String> {
     // Cargo builds below `target/static`: its own folder for the profile `dist` would be this one.
     let published = root().join("target/dist");
     emptied(&published)?;
-    let parts = staged::documents()?;
+    let parts = staged::documents(&release)?;
     let mut sizes = Vec::new();
     for target in &targets {
         let binary = targets::build(target, &release)?;

@@ -1,6 +1,6 @@
 //! What is made of the command line for every package: the pages of the manual, and completions.
 
-use super::{emptied, named};
+use super::{emptied, named, release::Release};
 use crate::run::{output, root, run};
 use std::{fs, path::PathBuf, process::Command};
 
@@ -19,12 +19,13 @@ const SHELLS: [(&str, &str); 5] = [
 ];
 
 /// The folders `man` and `completions`.
-pub(super) fn documents() -> Result<[PathBuf; 2], String> {
+pub(super) fn documents(release: &Release) -> Result<[PathBuf; 2], String> {
     let parts = [folder().join("man"), folder().join("completions")];
     let [man, completions] = &parts;
     emptied(man)?;
     emptied(completions)?;
-    run(allswell().args(["--example", "manual", "--"]).arg(man))?;
+    let date = output(Command::new("date").args(["--utc", "+%F", "--date"]).arg(format!("@{}", release.epoch)))?;
+    run(allswell().args(["--example", "manual", "--"]).arg(man).arg(date.trim()))?;
     for (shell, file) in SHELLS {
         let path = completions.join(file);
         fs::write(&path, output(allswell().args(["--", "completions", shell]))?).map_err(|error| named(&path, &error))?;
