@@ -1,10 +1,13 @@
 //! The licences of everything that is linked into a binary, as those licences want them to be handed on.
 
 use super::{named, staged, targets::Target};
-use crate::run::{output, root};
+use crate::{
+    run::{output, root},
+    tools,
+};
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -48,8 +51,7 @@ pub(super) fn write(target: &Target) -> Result<PathBuf, String> {
 
 /// Where cargo unpacked a crate.
 fn folder(name: &str) -> Result<PathBuf, String> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let sources = home.ok_or("there is neither CARGO_HOME nor a home")?.join("registry/src");
+    let sources = tools::home()?.join("registry/src");
     let mut registries = fs::read_dir(&sources).map_err(|error| named(&sources, &error))?.flatten();
     let found = registries.find_map(|registry| Some(registry.path().join(name)).filter(|folder| folder.is_dir()));
     found.ok_or_else(|| format!("the sources of {name} are not below {}", sources.display()))

@@ -1,7 +1,10 @@
 //! Which version is published, and whether it may be.
 
-use crate::run::{output, root, say};
-use std::{env, fs, process::Command};
+use crate::{
+    run::{output, root, say},
+    tools,
+};
+use std::{fs, process::Command};
 
 /// What is published.
 pub(super) struct Release {
@@ -48,9 +51,9 @@ fn changed() -> Result<String, String> {
 
 /// `SOURCE_DATE_EPOCH`, or when the last commit was made.
 fn epoch() -> Result<String, String> {
-    match env::var("SOURCE_DATE_EPOCH") {
-        Ok(epoch) if epoch.parse::<u64>().is_ok() => Ok(epoch),
-        Ok(other) => Err(format!("SOURCE_DATE_EPOCH: expected seconds, found `{other}`")),
-        Err(_) => output(Command::new("git").current_dir(root()).args(["log", "-1", "--format=%ct"])).map(|time| time.trim().to_owned()),
+    match tools::variable("SOURCE_DATE_EPOCH") {
+        Some(epoch) if epoch.parse::<u64>().is_ok() => Ok(epoch),
+        Some(other) => Err(format!("SOURCE_DATE_EPOCH: expected seconds, found `{other}`")),
+        None => output(Command::new("git").current_dir(root()).args(["log", "-1", "--format=%ct"])).map(|time| time.trim().to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! The bill of materials: every crate that is in a binary, in CycloneDX's form, verified by CycloneDX's own schema.
+//! The bill of materials: every crate that is in a binary, in the form of `CycloneDX`, verified by its own schema.
 
 use super::{named, release::Release, targets::Target};
 use crate::{

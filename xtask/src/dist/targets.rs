@@ -1,12 +1,11 @@
 //! For which machines a static binary can be built here, and building it.
 
 use super::{named, release::Release};
-use crate::run::{output, root, run, say};
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
+use crate::{
+    run::{output, root, run, say},
+    tools,
 };
+use std::{env, fs, path::PathBuf, process::Command};
 
 /// Linked to musl, a binary needs nothing of the machine that it runs on.
 const MUSL: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
@@ -45,9 +44,8 @@ pub(super) fn possible() -> Result<Vec<Target>, String> {
 /// A target with all that it takes, or what is missing.
 fn found(triple: &str, host: &str) -> Result<Target, String> {
     let libraries = output(rustc().args(["--print", "target-libdir", "--target", triple]))?;
-    let standard = |name: &str| name.starts_with("libstd-") && name.ends_with(".rlib");
     let mut entries = fs::read_dir(libraries.trim()).into_iter().flatten().flatten();
-    if !entries.any(|entry| entry.file_name().to_str().is_some_and(standard)) {
+    if !entries.any(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with("libstd-"))) {
         return Err(format!("its standard library is not installed: `rustup target add {triple}`"));
     }
     if triple == host {
@@ -56,7 +54,7 @@ fn found(triple: &str, host: &str) -> Result<Target, String> {
     let variable = format!("CC_{}", triple.replace('-', "_"));
     let wrapper = (architecture(triple) == architecture(host)).then_some("musl-gcc");
     let usual = [Some(format!("{}-linux-musl-gcc", architecture(triple))), wrapper.map(str::to_owned)];
-    match env::var(&variable).ok().or_else(|| usual.into_iter().flatten().find(|name| in_path(name))) {
+    match tools::variable(&variable).or_else(|| usual.into_iter().flatten().find(|name| in_path(name))) {
         compiler @ Some(_) => Ok(Target { triple: triple.to_owned(), compiler }),
         None => Err(format!("there is no C compiler for it: install musl-tools, or name one in {variable}")),
     }
@@ -66,7 +64,7 @@ fn found(triple: &str, host: &str) -> Result<Target, String> {
 pub(super) fn build(target: &Target, release: &Release) -> Result<PathBuf, String> {
     let triple = &target.triple;
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).env("SOURCE_DATE_EPOCH", &release.epoch).env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
+    cargo.current_dir(root()).env("SOURCE_DATE_EPOCH", &release.epoch).env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"));
     if let Some(compiler) = &target.compiler {
         cargo.env(format!("CC_{}", triple.replace('-', "_")), compiler);
         // For this machine's own kind of processor any linker does, and Rust knows the way.
@@ -87,13 +85,12 @@ pub(super) fn build(target: &Target, release: &Release) -> Result<PathBuf, Strin
 
 /// What rustc is told for each crate that becomes part of the binary: paths of this machine are nobody's business, and would make it another
 /// binary on every machine.
-fn flags() -> [String; 3] {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    [
+fn flags() -> Result<[String; 3], String> {
+    Ok([
         "-Ctarget-feature=+crt-static".to_owned(),
-        format!("--remap-path-prefix={}=/cargo", home.as_deref().unwrap_or(Path::new("/cargo")).display()),
+        format!("--remap-path-prefix={}=/cargo", tools::home()?.display()),
         format!("--remap-path-prefix={}=/allswell", root().display()),
-    ]
+    ])
 }
 
 /// Whether an ELF file of 64 bits has a segment `PT_INTERP`, which names its dynamic loader.
@@ -116,11 +113,11 @@ fn architecture(triple: &str) -> &str {
 
 /// The compiler that cargo takes.
 fn rustc() -> Command {
-    Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    Command::new(tools::variable("RUSTC").as_deref().unwrap_or("rustc"))
 }
 
 fn in_path(program: &str) -> bool {
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
+    tools::variable("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).exists()))
 }
 
 #[cfg(test)]
