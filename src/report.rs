@@ -111,7 +111,7 @@ impl Minute {
 
     /// How long the slowest probe took: a microsecond at least, and as if it were 71 minutes where it took longer.
     #[must_use]
-    pub fn slowest(&self) -> Option<Duration> {
+    pub fn slowest(self) -> Option<Duration> {
         self.slowest.map(|micros| Duration::from_micros(u64::from(micros.get())))
     }
 }

@@ -91,7 +91,7 @@ mod tests {
         let hour = Hour::new(began).seen(began, Warn, Some(Duration::from_millis(5))).expect("news");
         assert!(hour.seen(began, Pass, Some(Duration::from_millis(4))).is_none());
         let slower = hour.seen(began, Pass, Some(Duration::from_millis(6))).expect("news");
-        assert_eq!(slower.minutes.last().and_then(Minute::slowest), Some(Duration::from_millis(6)));
+        assert_eq!(slower.minutes.last().and_then(|minute| minute.slowest()), Some(Duration::from_millis(6)));
         assert!(slower.seen(began + Duration::from_secs(60), Warn, None).is_some(), "a minute begins");
     }
 }

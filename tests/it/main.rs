@@ -22,6 +22,7 @@ mod log;
 mod main_job;
 mod metrics;
 mod migration;
+mod packages;
 mod page;
 mod polls;
 mod probers;

@@ -2,16 +2,21 @@
 
 use crate::{
     run::{cargo_with, output, root, say},
-    servers,
+    servers, venvs,
 };
 use std::{fs, path::Path, process::Command};
 
 const HEAD: &str = include_str!("bench/head.md");
 const TAIL: &str = include_str!("bench/tail.md");
 
+/// Who tells how long others take to start, served as its documentation has it.
+const REFERENCE: &[&str] =
+    &["django==5.2.*", "django-health-check[rabbitmq,redis]==4.*", "gunicorn==23.*", "psycopg[binary]==3.*", "pymemcache==4.*"];
+
 /// Builds what is compared, compares it, and writes the page. With names of parts it measures only these, and writes nothing.
 pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     servers::install_for_benchmarks()?;
+    venvs::python("bench", REFERENCE)?;
     let target = root().join("target");
     let release = |package: &str| cargo_with(&["build", "--release", "--locked", "--package", package], &[]);
     // Each by itself: built together, they would share the features of what both use.

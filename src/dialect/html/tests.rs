@@ -3,7 +3,7 @@
 use super::*;
 use crate::component::CheckName;
 use crate::report::{Circumstances, FailureReport, Minute, PastFailure, ProberReport, Reload, Service};
-use allswell_checks::contract::{FailureClass, Value, Values};
+use allswell_checks::contract::{FailureClass, Value};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 
