@@ -4,7 +4,7 @@ use crate::{
     run::{cargo_with, output, root, say},
     servers, venvs,
 };
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 const HEAD: &str = include_str!("bench/head.md");
 const TAIL: &str = include_str!("bench/tail.md");
@@ -17,15 +17,17 @@ const REFERENCE: &[&str] =
 pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     servers::install_for_benchmarks()?;
     venvs::python("bench", REFERENCE)?;
-    let target = root().join("target");
-    let release = |package: &str| cargo_with(&["build", "--release", "--locked", "--package", package], &[]);
-    // Each by itself: built together, they would share the features of what both use.
-    release("allswell")?;
-    release("control")?;
-    let found = target.join("bench.md");
-    let (product, control) = (target.join("release/allswell"), target.join("release/control"));
-    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("the path of this checkout is no text");
-    let (product, control, page) = (text(&product)?, text(&control)?, text(&found)?);
+    let text = |path: PathBuf| path.to_str().map(str::to_owned).ok_or("the path of this checkout is no text");
+    // Beside `target/dist`, which is where releases are put together.
+    let target = root().join("target/bench");
+    let folder = text(target.clone())?;
+    // As it is published. Each by itself: built together, they would share the features of what both use.
+    let build = |package: &str| {
+        cargo_with(&["build", "--profile", "dist", "--locked", "--package", package, "--bins"], &[("CARGO_TARGET_DIR", &folder)])
+    };
+    build("allswell")?;
+    build("control")?;
+    let (product, control, page) = (text(target.join("dist/allswell"))?, text(target.join("dist/control"))?, text(found())?);
     let mut variables = vec![("ALLSWELL_BENCH_PRODUCT", &*product), ("ALLSWELL_BENCH_CONTROL", &*control)];
     if parts.is_empty() {
         variables.push(("ALLSWELL_BENCH_PAGE", &*page));
@@ -36,9 +38,14 @@ pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     if parts.is_empty() { write() } else { Ok(()) }
 }
 
+/// What was measured last.
+fn found() -> PathBuf {
+    root().join("target/bench.md")
+}
+
 /// Writes the page of what was measured last.
 pub(crate) fn write() -> Result<(), String> {
-    let found = root().join("target/bench.md");
+    let found = found();
     let table = fs::read_to_string(&found).map_err(|error| format!("{}: {error}; `cargo xtask bench` measures", found.display()))?;
     let page = root().join("docs/performance.md");
     fs::write(&page, format!("{HEAD}\n{table}\n{TAIL}\n{}", machine()?)).map_err(|error| format!("{}: {error}", page.display()))?;
