@@ -112,7 +112,7 @@ pub(crate) fn memory(scene: &Scene) -> Vec<Row> {
         f64::from(service.resident())
     };
     let all: Figures = (0..5).map(|_| idle(&ten, 15) / 1024.0).collect();
-    // Each check is probed twice at least.
+    // Each check is probed at least once.
     let each = |more: &dyn Fn(std::ops::Range<u32>, u16) -> String| -> Figures {
         (0..3)
             .map(|_| (idle(&more(0..1010, control.address.port()), 25) - idle(&more(0..10, control.address.port()), 25)) / 1000.0)

@@ -92,7 +92,11 @@ impl Front {
     /// The answer to a poll that says no more than its path, when everything that it judges has a result to believe.
     fn at_once<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response<Full<Bytes>>> {
         let prepared = self.prepared(plainly_asked(request)?)?;
-        let response = prepared.response.clone();
+        let mut response = prepared.response.clone();
+        // HTTP/1 would leave it out by itself, HTTP/2 would not.
+        if request.method() == Method::HEAD {
+            *response.body_mut() = Full::default();
+        }
         let (polls, label, code) = (&self.0.desk.polls, label(request.uri().path()), response.status().as_u16());
         polls.count(label, code);
         polls.remember(&Visitor::of(request, Some(peer)), label, code, None);
@@ -233,19 +237,26 @@ mod tests {
     #[tokio::test]
     async fn it_answers_as_the_routes_do() {
         let (front, aggregator, answers) = front().await;
-        for drained in [false, true] {
+        for (drained, method) in [(false, Method::GET), (false, Method::HEAD), (true, Method::GET)] {
+            if drained {
+                aggregator.drain();
+            }
             for path in ["/", "/health", "/healthz/", "/readyz", "/startupz"] {
-                let at_once = front.at_once(&request(path, &[]), PEER).expect("an answer");
+                let asked = |headers: &[(&str, &str)]| {
+                    let mut request = request(path, headers);
+                    *request.method_mut() = method.clone();
+                    request
+                };
+                let at_once = front.at_once(&asked(&[]), PEER).expect("an answer");
                 // The same wish in other words.
-                let shown_in = front.clone().answer(request(path, &[("accept", "application/json")]), PEER).await;
+                let shown_in = front.clone().answer(asked(&[("accept", "application/json")]), PEER).await;
                 assert!(matches!(shown_in.body(), Reply::Right(_)), "the routes have answered");
                 let (one, other) = (at_once.into_parts(), shown_in.into_parts());
                 assert_eq!((one.0.status, one.0.headers.iter().collect::<Vec<_>>()), (other.0.status, other.0.headers.iter().collect()));
                 let bodies = (one.1.collect().await.expect("a body").to_bytes(), other.1.collect().await.expect("a body").to_bytes());
-                assert_eq!(bodies.0, bodies.1, "{path}");
+                assert_eq!(bodies.0, bodies.1, "{method} {path}");
                 assert_eq!(one.0.status.is_success(), !drained || path == "/startupz");
             }
-            aggregator.drain();
         }
         answers.store(Arc::new(Answers { fail_status: 503, ..Answers::default() }));
         assert_eq!(front.at_once(&request("/health", &[]), PEER).expect("an answer").status(), 503, "other answers are in force at once");
