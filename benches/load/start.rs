@@ -115,7 +115,7 @@ pub(crate) fn memory(scene: &Scene) -> Vec<Row> {
     // Each check is probed at least once.
     let each = |more: &dyn Fn(std::ops::Range<u32>, u16) -> String| -> Figures {
         (0..3)
-            .map(|_| (idle(&more(0..1010, control.address.port()), 25) - idle(&more(0..10, control.address.port()), 25)) / 1000.0)
+            .map(|_| (idle(&more(0..1010, control.address.port()), 15) - idle(&more(0..10, control.address.port()), 15)) / 1000.0)
             .collect()
     };
     let fresh = |which: std::ops::Range<u32>, port| http(which, port).replace("\nurl", "\nconnection = \"fresh\"\nurl");

@@ -150,12 +150,13 @@ impl Board {
         // Read before the states are, so that a change in between makes the report out of date and not the other way round.
         let (version, changes) = (pulse.version(), pulse.changes());
         let mut until: Option<Instant> = None;
-        let mut components = BTreeMap::new();
-        for entry in &viewed.entries {
+        // Collected, a map of what is in order has no empty places.
+        let components = viewed.entries.iter().map(|entry| {
             let (component, stands_until) = entry.report(now);
-            components.insert(entry.component.name.clone(), component);
             until = [until, stands_until].into_iter().flatten().min();
-        }
+            (entry.component.name.clone(), component)
+        });
+        let components = components.collect();
         // Ages and the last hour are shown, too: they may be behind, but not for long.
         let until = until.map(|until| until.min(now + FRESH));
         let report = Arc::new(Report::new(view, components, circumstances()));
