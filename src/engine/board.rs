@@ -40,6 +40,7 @@ pub(crate) struct Made {
     until: Option<Instant>,
     at: Instant,
     /// How long it took to make.
+    #[cfg(feature = "cli")]
     pub(crate) took: Duration,
 }
 
@@ -160,7 +161,15 @@ impl Board {
         // Ages and the last hour are shown, too: they may be behind, but not for long.
         let until = until.map(|until| until.min(now + FRESH));
         let report = Arc::new(Report::new(view, components, circumstances()));
-        let made = Arc::new(Made { report, version, changes, until, at: now, took: now.elapsed() });
+        let made = Arc::new(Made {
+            report,
+            version,
+            changes,
+            until,
+            at: now,
+            #[cfg(feature = "cli")]
+            took: now.elapsed(),
+        });
         viewed.cache.store(Some(Arc::clone(&made)));
         Some(made)
     }
