@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -31,9 +32,17 @@ pub(crate) fn no_such_name() -> String {
     format!("{}.invalid", "x".repeat(64))
 }
 
-/// A port that nobody listens on, at this moment.
+/// A port that nobody listens on, and that is given to nobody else here. None of those that the kernel gives to outgoing connections, of which
+/// there are thousands in some tests: one of them might have it by the time that it is listened on.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Processes begin at different places.
+    let begin = std::process::id().wrapping_mul(997);
+    let tries = std::iter::repeat_with(|| FIRST + begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    let ports = tries.filter_map(|port| u16::try_from(port).ok()).take(1000);
+    ports.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// A command of the program, with an environment of its own.

@@ -48,6 +48,7 @@ fn program(name: &str, directory: &Path) -> Command {
     let mut command = Command::new(format!("/usr/lib/rabbitmq/bin/{name}"));
     command
         .env("HOME", directory)
+        .env("ERL_CRASH_DUMP", directory.join("crash"))
         .env("RABBITMQ_NODENAME", format!("allswell{}@localhost", port("distribution")))
         .env("RABBITMQ_DIST_PORT", port("distribution"))
         .env("ERL_EPMD_PORT", port("mapper"))
