@@ -62,7 +62,6 @@ fn machine() -> Result<String, String> {
         ("processor", format!("{model}, {} of them", of("nproc", &[])?)),
         ("kernel", of("uname", &["-sr"])?),
         ("compiler", of("rustc", &["--version"])?),
-        ("commit", of("git", &["rev-parse", "--short", "HEAD"])?),
         (
             "packages",
             of(
