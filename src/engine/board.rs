@@ -32,6 +32,7 @@ struct Viewed {
 }
 
 /// A report, and what it was made of.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Made {
     pub(crate) report: Arc<Report>,
     version: u64,
