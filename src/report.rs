@@ -272,6 +272,24 @@ pub(crate) struct Circumstances {
     pub(crate) groups: Arc<Groups>,
 }
 
+#[cfg(test)]
+impl Circumstances {
+    /// The engine is alive, and nothing else is known.
+    pub(crate) fn alive() -> Self {
+        Self {
+            service: Arc::default(),
+            generated_at: Timestamp::UNIX_EPOCH,
+            draining: false,
+            alive: true,
+            only_host: false,
+            configuration: None,
+            changes: Arc::default(),
+            since: None,
+            groups: Arc::default(),
+        }
+    }
+}
+
 impl Report {
     /// Judges components.
     pub(crate) fn new(view: &View, components: BTreeMap<CheckName, ComponentReport>, circumstances: Circumstances) -> Self {
@@ -441,17 +459,7 @@ mod tests {
 
     fn report(view: &View, components: &[(&str, ComponentReport)], draining: bool) -> (Status, String) {
         let components = components.iter().map(|(name, component)| (name.parse().expect("a name"), component.clone())).collect();
-        let circumstances = Circumstances {
-            service: Arc::default(),
-            generated_at: Timestamp::UNIX_EPOCH,
-            draining,
-            alive: true,
-            only_host: false,
-            configuration: None,
-            changes: Arc::default(),
-            since: None,
-            groups: Arc::default(),
-        };
+        let circumstances = Circumstances { draining, ..Circumstances::alive() };
         let report = Report::new(view, components, circumstances);
         (report.status, report.summary)
     }

@@ -1,6 +1,6 @@
 //! A program that serves `/health`: allswell, the control, or another's; started, measured and ended.
 
-use crate::helpers::{Response, eventually, free_port, send};
+use crate::helpers::{Response, eventually, free_port, get};
 use std::{
     env,
     fs::{self, File},
@@ -60,7 +60,7 @@ impl Service {
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
-        send(self.address, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+        get(self.address, path)
     }
 
     /// Waits until it answers with a status.

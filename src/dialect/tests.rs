@@ -122,12 +122,8 @@ fn report_on(components: Vec<(&'static str, ComponentReport)>, draining: bool) -
         service: Arc::new(service),
         generated_at: at("10:00:00.512"),
         draining,
-        alive: true,
-        only_host: false,
-        configuration: None,
         changes: changes(),
-        since: None,
-        groups: Arc::default(),
+        ..Circumstances::alive()
     };
     let components = components.into_iter().map(|(name, component)| (name.parse().expect("a name"), component)).collect();
     Report::new(&View::Whole, components, circumstances)

@@ -183,18 +183,7 @@ mod tests {
     use tokio::time::advance;
 
     fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
-        let circumstances = || Circumstances {
-            service: Arc::default(),
-            generated_at: jiff::Timestamp::UNIX_EPOCH,
-            draining: false,
-            alive: true,
-            only_host: false,
-            configuration: None,
-            changes: Arc::default(),
-            since: None,
-            groups: Arc::default(),
-        };
-        board.report(&View::Whole, pulse, circumstances).expect("every board has this view")
+        board.report(&View::Whole, pulse, Circumstances::alive).expect("every board has this view")
     }
 
     #[tokio::test(start_paused = true)]

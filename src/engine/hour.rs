@@ -34,7 +34,7 @@ impl Hour {
         let passed = usize::try_from(newest - self.newest).unwrap_or(MINUTES).min(MINUTES);
         let known = self.minutes.last().filter(|_| passed == 0).copied().unwrap_or_default();
         let minute = Minute::new(known.worst.max(Some(status)), known.slowest().max(took));
-        if passed == 0 && minute == known && !self.minutes.is_empty() {
+        if passed == 0 && minute == known {
             return None;
         }
         // All but the last, moved on by the minutes that have passed.

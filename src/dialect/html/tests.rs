@@ -101,12 +101,10 @@ fn report(components: Vec<(&'static str, ComponentReport)>, since: i64, draining
         service: service.into(),
         generated_at: now(),
         draining,
-        alive: true,
-        only_host: false,
         configuration: Some(configuration.into()),
-        changes: Arc::default(),
         since: Some(before(since)),
         groups: Arc::new(groups.map(|(name, members)| (name.to_owned(), members)).into()),
+        ..Circumstances::alive()
     };
     let components = components.into_iter().map(|(own, component)| (name(own), component)).collect();
     Report::new(&View::Whole, components, circumstances)

@@ -3,28 +3,9 @@
 use super::{Dependencies, accepted, read, with};
 use crate::{
     helpers::{Allswell, eventually, free_port, get},
-    servers::{Server, folder, hostile::Hostile},
+    servers::{Server, folder, haproxy_state, hostile::Hostile},
 };
-use std::{
-    fs,
-    io::{Read, Write},
-    os::unix::net::UnixStream,
-    path::Path,
-    process::Command,
-};
-
-/// What `HAProxy` thinks of a server of the backend `orders`: its status and its weight.
-fn state(directory: &Path, server: &str) -> Option<(String, u32)> {
-    let mut stream = UnixStream::connect(directory.join("socket")).ok()?;
-    stream.write_all(b"show stat\n").ok()?;
-    let mut table = String::new();
-    stream.read_to_string(&mut table).ok()?;
-    let mut lines = table.lines();
-    let names: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
-    let row: Vec<&str> = lines.find(|line| line.starts_with(&format!("orders,{server},")))?.split(',').collect();
-    let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| row.get(at)).copied();
-    Some((column("status")?.to_owned(), column("weight")?.parse().ok()?))
-}
+use std::{fs, process::Command};
 
 fn launch(configuration: &str, port: u16) -> Server {
     let directory = folder();
@@ -42,7 +23,7 @@ fn launch(configuration: &str, port: u16) -> Server {
             command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
             command
         },
-        |directory, _| state(directory, "a").is_some(),
+        |directory, _| haproxy_state(directory, "orders", "a").is_some(),
     )
 }
 
@@ -80,14 +61,15 @@ fn it_follows_what_allswell_says() {
         ),
         port,
     );
+    let state = |server: &str| haproxy_state(proxy.directory.path(), "orders", server);
     let becomes = |what: &str, status: &str, weight: Option<u32>| {
         eventually(what, || {
-            let (is, weighs) = state(proxy.directory.path(), "a")?;
-            (is == status && weight.is_none_or(|weight| weight == weighs)).then_some(())
+            let is = state("a")?;
+            (is.status == status && weight.is_none_or(|weight| weight == is.weight)).then_some(())
         });
     };
     becomes("one machine is well", "UP", Some(100));
-    eventually("the other is not there", || state(proxy.directory.path(), "b").filter(|(status, ..)| status == "DOWN"));
+    eventually("the other is not there", || state("b").filter(|state| state.status == "DOWN"));
     for _ in 0..4 {
         let home = get(([127, 0, 0, 1], port).into(), "/");
         assert_eq!((home.status, home.body.as_str()), (200, "home"), "only who is well is asked");
@@ -98,7 +80,7 @@ fn it_follows_what_allswell_says() {
     becomes("all is well again", "UP", Some(100));
     fs::write(&drain, "").expect("a file");
     // `DRAIN (agent)` at first; beside it the health check sees 500, and after two of them it is `DOWN`.
-    eventually("it takes no more traffic", || state(proxy.directory.path(), "a").filter(|(status, ..)| status.starts_with('D')));
+    eventually("it takes no more traffic", || state("a").filter(|state| state.status.starts_with('D')));
     fs::remove_file(&drain).expect("a file");
     becomes("it takes traffic again", "UP", Some(100));
 }

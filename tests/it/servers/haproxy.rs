@@ -33,7 +33,7 @@ pub(crate) fn haproxy(port: u16, agent: u16) -> Server {
             command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
             command
         },
-        |directory, _| ask(directory, "both").is_some(),
+        |directory, _| haproxy_state(directory, "both", "one").is_some(),
     )
 }
 
@@ -51,19 +51,20 @@ pub(crate) struct State {
 impl Server {
     /// In the backend `both` or `agent`.
     pub(crate) fn haproxy_state(&self, backend: &str) -> State {
-        ask(self.directory.path(), backend).expect("an answer of HAProxy's")
+        haproxy_state(self.directory.path(), backend, "one").expect("an answer of HAProxy's")
     }
 }
 
-fn ask(directory: &Path, backend: &str) -> Option<State> {
+/// What it thinks of a server of a backend, as its socket in a folder tells.
+pub(crate) fn haproxy_state(directory: &Path, backend: &str, server: &str) -> Option<State> {
     let mut stream = UnixStream::connect(directory.join("socket")).ok()?;
     stream.write_all(b"show stat\n").ok()?;
     let mut table = String::new();
     stream.read_to_string(&mut table).ok()?;
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
-    let server: Vec<&str> = lines.find(|line| line.starts_with(&format!("{backend},one,")))?.split(',').collect();
-    let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| server.get(at)).map_or("", |value| *value);
+    let row: Vec<&str> = lines.find(|line| line.starts_with(&format!("{backend},{server},")))?.split(',').collect();
+    let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| row.get(at)).map_or("", |value| *value);
     Some(State {
         // "UP 1/2" while it changes, "DOWN (agent)" for who said so.
         status: column("status").to_owned(),

@@ -26,7 +26,7 @@ pub(crate) use browser::Browser;
 pub(crate) use celery::{celery, celery_without_remote_control, send_tasks};
 pub(crate) use certificates::Certificates;
 pub(crate) use django::django;
-pub(crate) use haproxy::haproxy;
+pub(crate) use haproxy::{haproxy, haproxy_state};
 pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
 pub(crate) use memcached::{memcached, memcached_says};
 pub(crate) use nginx::nginx;
