@@ -272,8 +272,8 @@ fn cost(port: u16, url: fn(u16) -> String, round_trips: std::ops::Range<usize>) 
 /// Drops probes wherever one can, and gives one that still works.
 fn dropped(url: &str) -> Probed {
     let probed = Probed::new(&on(url, "queues = [\"celery\"]"));
-    assert!(probed.drop_at_every_await(false) > 2);
-    assert!(probed.drop_at_every_await(true) > 0);
+    probed.drop_at_every_await(false, 3);
+    probed.drop_at_every_await(true, 1);
     probed.pass();
     probed
 }

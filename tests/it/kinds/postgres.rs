@@ -178,8 +178,8 @@ fn cost(server: &Server) {
 
 fn dropped_probes_leave_nothing(server: &Server) {
     let probed = Probed::new(&table(server.port, ""));
-    assert!(probed.drop_at_every_await(false) > 2);
-    assert!(probed.drop_at_every_await(true) > 0);
+    probed.drop_at_every_await(false, 3);
+    probed.drop_at_every_await(true, 1);
     probed.pass();
     let connections = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'probe'";
     // Also that of the slow query is gone, long before the query would have ended.

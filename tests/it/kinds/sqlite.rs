@@ -125,8 +125,8 @@ fn a_replaced_file_is_noticed_and_nothing_is_left_behind() {
     python(&calm, "d.execute('PRAGMA journal_mode=WAL'); d.execute('CREATE TABLE t (x)')");
     let before: Vec<_> = names(folder.path()).into_iter().filter(|name| name.starts_with("calm")).collect();
     let probed = Probed::new(&table(&calm, ""));
-    probed.drop_at_every_await(false);
-    probed.drop_at_every_await(true);
+    probed.drop_at_every_await(false, 0);
+    probed.drop_at_every_await(true, 0);
     probed.pass();
     drop(probed);
     eventually("the log is gone with the last connection", || {
