@@ -4,7 +4,7 @@ use super::{
     board::Board,
     entry::Entry,
     pulse::Pulse,
-    sampler::{announce, sample},
+    sampler::{Beginning, announce, sample},
 };
 use fastrand::Rng;
 use std::{
@@ -31,13 +31,13 @@ const STALL: Duration = Duration::from_secs(2);
 
 /// Probes what is on the board, and goes on with the next board when there is one. Runs until it is dropped.
 pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, rounds: watch::Receiver<u64>, seed: u64) {
-    let start = |entry: &Arc<Entry>, delay: Duration| {
+    let start = |entry: &Arc<Entry>, beginning: Beginning| {
         let mut rounds = rounds.clone();
         // The rounds until now were called for others; without this they would start this one at once, whatever the delay.
         rounds.mark_unchanged();
         // Each has a chance of its own, whichever is started first.
         let random = Rng::with_seed(seed ^ BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.component.name));
-        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, Instant::now() + delay, random)
+        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, beginning, random)
     };
     let mut samplers = Samplers::new(start);
     samplers.follow(&boards.borrow_and_update().clone());
@@ -64,14 +64,18 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
     }
 }
 
-/// The first probes begin at once; very many are spread over a moment, at most a second, so as not to be a burst.
-fn head_start(index: usize, components: usize) -> Duration {
+/// The first probes begin at once. Very many are spread over a moment, at most a second, so as not to be a burst, and the second ones over the
+/// interval, so as not to come in waves from then on; but none sooner than a tenth of it after the first.
+fn beginning(now: Instant, index: usize, components: usize) -> Beginning {
     const AT_ONCE: usize = 64;
+    const SOONEST: f64 = 0.1;
     if components <= AT_ONCE {
-        return Duration::ZERO;
+        return Beginning { first: now, part: 1.0 };
     }
-    let spread = Duration::from_secs(1).min(Duration::from_millis(components as u64));
-    spread.mul_f64(f64::from(u32::try_from(index).unwrap_or(u32::MAX)) / f64::from(u32::try_from(components).unwrap_or(u32::MAX)))
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let place = number(index) / number(components);
+    let moment = Duration::from_secs(1).min(Duration::from_millis(components as u64));
+    Beginning { first: now + moment.mul_f64(place), part: SOONEST + (1.0 - SOONEST) * place }
 }
 
 /// The running samplers.
@@ -83,15 +87,15 @@ struct Samplers<S> {
 
 impl<S, F> Samplers<S>
 where
-    S: Fn(&Arc<Entry>, Duration) -> F,
+    S: Fn(&Arc<Entry>, Beginning) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     fn new(start: S) -> Self {
         Self { start, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
-    fn spawn(&mut self, entry: &Arc<Entry>, delay: Duration) {
-        let task = self.tasks.spawn((self.start)(entry, delay));
+    fn spawn(&mut self, entry: &Arc<Entry>, beginning: Beginning) {
+        let task = self.tasks.spawn((self.start)(entry, beginning));
         self.running.insert(task.id(), (Arc::clone(entry), task));
     }
 
@@ -109,8 +113,9 @@ where
         let running: HashSet<*const Entry> = self.running.values().map(|(entry, _)| Arc::as_ptr(entry)).collect();
         let new: Vec<_> =
             board.entries().iter().filter(|entry| entry.component.policy.enabled && !running.contains(&Arc::as_ptr(entry))).collect();
+        let now = Instant::now();
         for (index, entry) in new.iter().enumerate() {
-            self.spawn(entry, head_start(index, new.len()));
+            self.spawn(entry, beginning(now, index, new.len()));
         }
     }
 
@@ -122,7 +127,8 @@ where
             let component = entry.component.name.as_str();
             let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
             tracing::error!(component, reason, "a sampler ended; it is started again");
-            self.spawn(&entry, entry.component.policy.interval.min(RESTART));
+            let rest = entry.component.policy.interval.min(RESTART);
+            self.spawn(&entry, Beginning { first: Instant::now() + rest, part: 1.0 });
         }
     }
 }
@@ -158,10 +164,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dead_sampler_is_started_again() {
-        let delays = Mutex::new(Vec::new());
-        let dies_at_first = |_: &Arc<Entry>, delay: Duration| {
+        let (now, delays) = (Instant::now(), Mutex::new(Vec::new()));
+        let dies_at_first = |_: &Arc<Entry>, beginning: Beginning| {
             let first = delays.lock().expect("no panic").is_empty();
-            delays.lock().expect("no panic").push(delay);
+            delays.lock().expect("no panic").push(beginning.first - now);
             async move {
                 assert!(!first, "the first one dies");
                 pending::<()>().await;
@@ -195,8 +201,45 @@ mod tests {
 
     #[test]
     fn only_very_many_are_spread() {
-        assert_eq!(head_start(63, 64), Duration::ZERO);
-        assert_eq!(head_start(50, 100), Duration::from_millis(50));
-        assert!(head_start(9_999, 10_000) < Duration::from_secs(1));
+        let now = Instant::now();
+        let of = |index, components| {
+            let Beginning { first, part } = beginning(now, index, components);
+            (first - now, part)
+        };
+        assert_eq!(of(63, 64), (Duration::ZERO, 1.0));
+        assert_eq!(of(0, 100), (Duration::ZERO, 0.1));
+        assert_eq!(of(50, 100), (Duration::from_millis(50), 0.55));
+        assert!(of(9_999, 10_000).0 < Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn very_many_do_not_come_in_waves() {
+        const CROWD: u32 = 200;
+        struct Remembers(Arc<Mutex<Vec<Instant>>>);
+        #[async_trait::async_trait]
+        impl Check for Remembers {
+            async fn probe(&self) -> Result<Observation, Failure> {
+                self.0.lock().expect("no panic").push(Instant::now());
+                Ok(Observation::pass())
+            }
+        }
+        let probes = Arc::default();
+        let components = (0..CROWD).map(|n| {
+            let name: CheckName = format!("c{n}").parse().expect("a name");
+            (name.clone(), Component::new(name, "custom", Policy::default(), Arc::new(Remembers(Arc::clone(&probes)))))
+        });
+        let board = Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None);
+        let (_boards, board) = watch::channel(Arc::new(board));
+        let (_rounds, rounds) = watch::channel(0);
+        let began = Instant::now();
+        let engine = supervise(board, Arc::default(), rounds, 7);
+        assert!(timeout(Duration::from_secs(60), engine).await.is_err(), "it runs until it is dropped");
+        let mut seconds = [0_u32; 60];
+        for probe in probes.lock().expect("no panic").iter() {
+            seconds[usize::try_from((*probe - began).as_secs()).expect("a minute")] += 1;
+        }
+        assert!(seconds[0] >= CROWD, "the first ones come at once");
+        seconds[0] -= CROWD;
+        assert!(seconds.iter().all(|probes| *probes < CROWD / 10 * 2), "{seconds:?}");
     }
 }
