@@ -55,7 +55,7 @@ impl Serve {
         let log = Arc::new(log);
         let code = match begun(runtimes()) {
             Ok((engine, http)) => {
-                let code = http.block_on(serve(sources, registry, &configured, &engine, Arc::clone(&log)));
+                let code = http.block_on(serve(sources, registry, configured, &engine, Arc::clone(&log)));
                 // A check that hangs in a blocking call must not keep us: its thread ends with the process.
                 engine.shutdown_background();
                 http.shutdown_background();
@@ -83,7 +83,7 @@ fn runtimes() -> io::Result<(Runtime, Runtime)> {
     Ok((engine, http))
 }
 
-async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configured, engine: &Runtime, log: Arc<Log>) -> u8 {
+async fn serve(sources: Sources, registry: Arc<Registry>, configured: Configured, engine: &Runtime, log: Arc<Log>) -> u8 {
     let settings = &configured.settings.server;
     let Some(listener) = listen("server.listen", &settings.listen).await else { return NOT_WELL };
     let agent = match &settings.haproxy_agent {
@@ -103,9 +103,9 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
     if configured.only_host {
         tracing::warn!("ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
     }
-    let aggregator = builder(configured).start_on(engine.handle());
+    let aggregator = builder(&configured).start_on(engine.handle());
     let current = Arc::new(ArcSwap::from_pointee(configured.settings.clone()));
-    let answers = Arc::new(ArcSwap::from_pointee(answers(configured)));
+    let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
     let certificate = match settings.tls.as_ref().map(Certificate::new).transpose() {
         Ok(certificate) => certificate.map(Arc::new),
         // It could be used when the configuration was read.
@@ -126,7 +126,10 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
         log,
     };
     let systemd_listens = sources.environment.get("NOTIFY_SOCKET").is_some();
-    let reloader = Reloader::new(sources, registry, running, configured);
+    let reloader = Reloader::new(sources, registry, running, &configured);
+    // With very many checks it is large, and nobody reads it any more.
+    let components = configured.components.len();
+    drop(configured);
     // Before anybody is told that we listen: a signal that comes then must find us ready.
     let end = match end(&aggregator, Arc::clone(&current)) {
         Ok(end) => end,
@@ -148,7 +151,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: &Configure
         tracing::info!(address = shown(&agent), "listening for HAProxy's agent-check");
         tokio::spawn(haproxy_agent::serve(agent, aggregator.clone(), move || current.load().server.deadline.0));
     }
-    tracing::info!(address = shown(&listener), components = configured.components.len(), "listening");
+    tracing::info!(address = shown(&listener), components, "listening");
     systemd::ready();
     if systemd_listens {
         // A report of very many components takes its time, which is not the answers'.

@@ -18,7 +18,7 @@ use allswell_checks::contract::{Category, Redactor, Secret};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A configuration, if the problems left one.
 pub(crate) struct Assembled {
@@ -42,7 +42,7 @@ pub(crate) fn assemble(
         warnings: Vec::new(),
         secrets: Vec::new(),
         gone,
-        policy_schema: schema_for!(PolicySettings).to_value(),
+        policy_schema: Arc::new(schema_for!(PolicySettings).to_value()),
     };
     let checks = assembler.take_tables(&mut merged, "checks");
     let groups = assembler.take_tables(&mut merged, "groups");
@@ -105,7 +105,7 @@ struct Assembler<'a> {
     /// Keys whose values could not be had: a reference that does not resolve, a file that cannot be read.
     gone: Vec<Vec<String>>,
     /// Made once: every check is read by it.
-    policy_schema: Json,
+    policy_schema: Arc<Json>,
 }
 
 impl<'a> Assembler<'a> {
@@ -227,7 +227,7 @@ impl<'a> Assembler<'a> {
 
     /// Takes the policy keys out of a check's table, over the defaults.
     fn policy(&mut self, table: &mut Dict, defaults: &PolicySettings, path: &[String]) -> Option<PolicySettings> {
-        let schema = self.policy_schema.clone();
+        let schema = Arc::clone(&self.policy_schema);
         let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).cloned().collect();
         let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
         self.prepare(&mut own, &schema, path);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::registry::Registry;
 use figment::{
-    Figment,
+    Figment, Profile, Provider,
     providers::{Format, Serialized, Toml},
     value::{Dict, Value},
 };
@@ -43,12 +43,7 @@ pub struct Sources {
 /// All problems at once, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
     let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems })?;
-    let mut layers = Figment::new().merge(Toml::string(DEFAULT));
-    for document in &documents {
-        layers = layers.merge(Toml::string(document.text()));
-    }
-    layers = layers.merge(Serialized::globals(sources.environment.table()));
-    let mut merged: Dict = layers.extract().map_err(|error| ConfigError { problems: vec![unmergeable(&error)] })?;
+    let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
         insert(&mut merged, &given.key, Value::from(given.value.as_str()));
     }
@@ -74,6 +69,19 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
         }
         _ => Err(ConfigError { problems }),
     }
+}
+
+/// Layer over layer, as one table. The layers themselves are gone before anything is made of it, which then lies where they lay: a service
+/// with very many checks keeps their memory for ever.
+fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, ConfigError> {
+    let mut layers = Figment::new().merge(Toml::string(DEFAULT));
+    for document in documents {
+        layers = layers.merge(Toml::string(document.text()));
+    }
+    let layers = layers.merge(Serialized::defaults(environment.table()));
+    // Not by `extract`, which copies everything three times.
+    let mut profiles = layers.data().map_err(|error| ConfigError { problems: vec![unmergeable(&error)] })?;
+    Ok(profiles.remove(&Profile::Default).unwrap_or_default())
 }
 
 fn unmergeable(error: &figment::Error) -> Problem {
