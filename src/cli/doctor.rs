@@ -92,8 +92,7 @@ impl Doctor {
             runtime.shutdown_background();
             polled?;
         }
-        let contradicts = told.target_groups.iter().flat_map(|group| &group.findings).any(|finding| finding.failing);
-        told.content = told.clients.iter().all(|client| client.content) && !contradicts;
+        told.content = told.clients.iter().all(|client| client.content) && told.contradictions() == 0;
         told.end();
         Ok(told.content)
     }
@@ -160,7 +159,7 @@ struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     content: bool,
-    clients: Vec<Told1>,
+    clients: Vec<Polled>,
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     target_groups: Vec<Advice>,
@@ -170,7 +169,7 @@ struct Told {
 
 /// What one client asked, got and says.
 #[derive(Serialize)]
-struct Told1 {
+struct Polled {
     client: String,
     content: bool,
     method: &'static str,
@@ -189,7 +188,7 @@ struct Redirect {
     to: String,
 }
 
-impl From<&Seen> for Told1 {
+impl From<&Seen> for Polled {
     fn from(seen: &Seen) -> Self {
         Self {
             client: seen.client.label.clone(),
@@ -219,7 +218,7 @@ impl Told {
         let mut seen = Vec::new();
         for client in clients {
             let one = client.poll(&target).await;
-            let told = Told1::from(&one);
+            let told = Polled::from(&one);
             self.say(&format!(
                 "{}  {:<width$}  {}: {} in {:.1} ms\n      {:<width$}  {}\n",
                 self.word(if one.content { "pass" } else { "fail" }),
@@ -275,6 +274,11 @@ impl Told {
         self.say(&format!("\n{}\n", self.sum()));
     }
 
+    /// In how many places the settings contradict each other.
+    fn contradictions(&self) -> usize {
+        self.target_groups.iter().flat_map(|group| &group.findings).filter(|finding| finding.failing).count()
+    }
+
     /// The whole in a sentence.
     fn sum(&self) -> String {
         let (all, wrong) = (self.clients.len(), self.clients.iter().filter(|client| !client.content).count());
@@ -287,8 +291,7 @@ impl Told {
             1 => Some(format!("1 of {all} clients is not content")),
             wrong => Some(format!("{wrong} of {all} clients are not content")),
         };
-        let contradictions = self.target_groups.iter().flat_map(|group| &group.findings).filter(|finding| finding.failing).count();
-        let settings = match contradictions {
+        let settings = match self.contradictions() {
             _ if self.target_groups.is_empty() => None,
             0 => Some("the settings go together".to_owned()),
             1 => Some("the settings contradict each other in one place".to_owned()),

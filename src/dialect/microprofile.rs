@@ -2,8 +2,8 @@
 //!
 //! It knows `UP` and `DOWN`, and nothing else: what is muted is neither, and left out.
 
-use super::Detail;
-use crate::report::{ComponentReport, Report, Status};
+use super::{Detail, up_or_down};
+use crate::report::{ComponentReport, Report};
 use allswell_checks::contract::milliseconds;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,17 +12,10 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
     let known = report.components.iter().filter(|(_, component)| !component.muted);
     let checks = known.map(|(name, component)| Check {
         name: name.as_str(),
-        status: word(component.status),
+        status: up_or_down(component.status),
         data: Some(data(component, detail)).filter(|_| detail > Detail::Status),
     });
-    super::pretty(&Document { status: word(report.status), checks: checks.collect() }, report.status)
-}
-
-const fn word(status: Status) -> &'static str {
-    match status {
-        Status::Pass | Status::Warn => "UP",
-        Status::Fail => "DOWN",
-    }
+    super::pretty(&Document { status: up_or_down(report.status), checks: checks.collect() }, report.status)
 }
 
 #[derive(Serialize)]

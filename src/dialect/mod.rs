@@ -192,6 +192,14 @@ pub(crate) fn fragment(report: &Report, probers: Option<&Probers>, detail: Detai
     }
 }
 
+/// For formats that have no word for a warning which their readers would not take for a failure.
+const fn up_or_down(status: Status) -> &'static str {
+    match status {
+        Status::Pass | Status::Warn => "UP",
+        Status::Fail => "DOWN",
+    }
+}
+
 /// Two-space indented, with a newline at the end.
 fn pretty(document: &impl Serialize, status: Status) -> Vec<u8> {
     // Maps with text keys and plain values always serialise; should they ever not, a short answer is better than none.

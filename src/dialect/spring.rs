@@ -1,9 +1,9 @@
 //! Spring Boot's actuator: <https://docs.spring.io/spring-boot/api/rest/actuator/health.html>.
 
-use super::{Detail, json::time};
+use super::{Detail, json::time, up_or_down};
 use crate::{
     component::CheckName,
-    report::{ComponentReport, Report, Status},
+    report::{ComponentReport, Report},
 };
 use allswell_checks::contract::{Values, milliseconds};
 use serde::Serialize;
@@ -11,17 +11,9 @@ use std::collections::BTreeMap;
 
 pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
     // It has a word for who works and wants no traffic.
-    let status = if report.draining { "OUT_OF_SERVICE" } else { word(report.status) };
+    let status = if report.draining { "OUT_OF_SERVICE" } else { up_or_down(report.status) };
     let components = report.components.iter().map(|(name, component)| (name, Component::of(component, detail))).collect();
     super::pretty(&Document { status, components }, report.status)
-}
-
-/// It has no word for a warning that its readers would not take for a failure.
-const fn word(status: Status) -> &'static str {
-    match status {
-        Status::Pass | Status::Warn => "UP",
-        Status::Fail => "DOWN",
-    }
 }
 
 #[derive(Serialize)]
@@ -65,7 +57,7 @@ impl<'a> Component<'a> {
             checked_at: component.checked_at.map(time),
             observed: Some(&*component.values).filter(|values| !values.is_empty()),
         };
-        let status = if component.muted { "UNKNOWN" } else { word(component.status) };
+        let status = if component.muted { "UNKNOWN" } else { up_or_down(component.status) };
         Self { status, details: Some(details).filter(|_| detail > Detail::Status) }
     }
 }
