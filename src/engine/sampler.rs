@@ -40,8 +40,12 @@ pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, mut rounds: wat
         let round = *rounds.borrow_and_update();
         let started = Instant::now();
         probe_and_record(&entry, &pulse, round).await;
-        let interval = policy.interval.mul_f64(jittered(policy.jitter, random.f64()) * mem::replace(&mut part, 1.0));
-        next = next_tick(started, Instant::now(), interval);
+        let now = Instant::now();
+        // Who is called in between keeps its time: after a round of fresh probes very many would go in step.
+        if next <= now {
+            let interval = policy.interval.mul_f64(jittered(policy.jitter, random.f64()) * mem::replace(&mut part, 1.0));
+            next = next_tick(started, now, interval);
+        }
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
         report::Service,
     };
     use allswell_checks::contract::{Check, Failure, Observation, Secret};
-    use std::{collections::BTreeMap, sync::Mutex};
+    use std::{collections::BTreeMap, pin::pin, sync::Mutex};
     use tokio::time::timeout;
 
     struct Well;
@@ -230,16 +230,22 @@ mod tests {
         });
         let board = Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None);
         let (_boards, board) = watch::channel(Arc::new(board));
-        let (_rounds, rounds) = watch::channel(0);
+        let (call, rounds) = watch::channel(0);
         let began = Instant::now();
-        let engine = supervise(board, Arc::default(), rounds, 7);
-        assert!(timeout(Duration::from_secs(60), engine).await.is_err(), "it runs until it is dropped");
+        let mut engine = pin!(supervise(board, Arc::default(), rounds, 7));
+        let half = Duration::from_secs(30);
+        assert!(timeout(half, &mut engine).await.is_err(), "it runs until it is dropped");
+        // All are called at once, and do not go in step after it.
+        call.send_replace(1);
+        assert!(timeout(half, &mut engine).await.is_err(), "it goes on");
         let mut seconds = [0_u32; 60];
         for probe in probes.lock().expect("no panic").iter() {
             seconds[usize::try_from((*probe - began).as_secs()).expect("a minute")] += 1;
         }
-        assert!(seconds[0] >= CROWD, "the first ones come at once");
-        seconds[0] -= CROWD;
+        for at_once in [0, 30] {
+            assert!(seconds[at_once] >= CROWD, "{seconds:?}");
+            seconds[at_once] -= CROWD;
+        }
         assert!(seconds.iter().all(|probes| *probes < CROWD / 10 * 2), "{seconds:?}");
     }
 }
