@@ -1,8 +1,9 @@
 //! What a probe brought back when the backend does not work.
 
 use super::{
-    observation::{Observation, Value, Values},
+    observation::Observation,
     redact::strip_user_info,
+    values::{Value, Values},
 };
 use std::{borrow::Cow, error::Error, fmt, io};
 
@@ -140,7 +141,7 @@ impl Failure {
     /// Adds what was observed until then.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
-        self.values.insert(name.into(), value.into());
+        self.values.insert(name, value);
         self
     }
 

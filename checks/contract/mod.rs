@@ -9,14 +9,16 @@ pub mod prelude;
 mod redact;
 mod secret;
 mod units;
+mod values;
 
 pub use blocking::Blocking;
 pub use check::{Backend, Category, Check, InvalidConfig, Register};
 pub use failure::{BoxError, Failure, FailureClass};
 pub use kept::{Kept, MaxAge, Reuse, Session};
-pub use observation::{Observation, Value, Values, milliseconds};
+pub use observation::{Observation, milliseconds};
 pub use redact::{Redactor, strip_user_info};
 pub use secret::Secret;
 #[cfg(any(feature = "http", feature = "net"))]
 pub(crate) use units::from_text;
 pub use units::{Amount, ByteSize, Share, TimeSpan};
+pub use values::{Value, Values};

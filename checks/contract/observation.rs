@@ -1,12 +1,7 @@
 //! What a probe that passed brought back.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
-
-/// An observed value, as it stands in the JSON report.
-pub type Value = serde_json::Value;
-
-/// Observed values by name: lower-case words joined by `_`, with the unit last (`used_memory_bytes`, `connect_ms`).
-pub type Values = BTreeMap<Cow<'static, str>, Value>;
+use super::values::{Value, Values};
+use std::{borrow::Cow, time::Duration};
 
 /// What was seen of a backend that works.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,7 +25,7 @@ impl Observation {
     /// Adds an observed value.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
-        self.values.insert(name.into(), value.into());
+        self.values.insert(name, value);
         self
     }
 

@@ -38,7 +38,7 @@ fn component(status: Status, kind: &'static str, millis: u64) -> ComponentReport
 
 /// A component in every state there is.
 fn components() -> Vec<(&'static str, ComponentReport)> {
-    let observed = [("role".into(), json!("primary")), ("nested".into(), json!({ "n": 1 })), ("lag_ms".into(), json!(0.5))];
+    let observed = [("role", json!("primary")), ("nested", json!({ "n": 1 })), ("lag_ms", json!(0.5))];
     vec![
         (
             "cache",
@@ -76,7 +76,7 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
                 ..ComponentReport::default()
             },
         ),
-        ("orders_db", ComponentReport { values: Arc::new(observed.into()), ..component(Status::Pass, "postgres", 0) }),
+        ("orders_db", ComponentReport { values: Arc::new(observed.into_iter().collect()), ..component(Status::Pass, "postgres", 0) }),
         (
             "root_disk",
             ComponentReport {

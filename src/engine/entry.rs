@@ -236,14 +236,18 @@ const VALUE: usize = 4096;
 const NAME: usize = 128;
 
 /// A check may bring back anything; what is kept and served is bounded.
-fn bounded(values: Values) -> Values {
+fn bounded(mut values: Values) -> Values {
     let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
+    let mut kept = 0;
+    values.retain(|name, value| {
+        if !fits(value) {
+            *value = "(too long to show)".into();
+        }
+        let keep = name.len() <= NAME && kept < VALUES;
+        kept += usize::from(keep);
+        keep
+    });
     values
-        .into_iter()
-        .filter(|(name, _)| name.len() <= NAME)
-        .take(VALUES)
-        .map(|(name, value)| if fits(&value) { (name, value) } else { (name, Value::from("(too long to show)")) })
-        .collect()
 }
 
 fn bounded_text(text: &str) -> String {

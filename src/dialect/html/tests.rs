@@ -46,7 +46,7 @@ fn well(kind: &'static str, micros: u64) -> ComponentReport {
 }
 
 fn observed(component: ComponentReport, values: &[(&'static str, Value)]) -> ComponentReport {
-    ComponentReport { values: Arc::new(values.iter().map(|(name, value)| ((*name).into(), value.clone())).collect()), ..component }
+    ComponentReport { values: Arc::new(values.iter().map(|(name, value)| (*name, value.clone())).collect()), ..component }
 }
 
 fn failure(class: FailureClass, message: &'static str) -> FailureReport {
