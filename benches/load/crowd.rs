@@ -108,14 +108,13 @@ fn lateness(called: &Called) -> Figures {
     service.await_status(200);
     thread::sleep(INTERVAL * 5);
     drop(service);
-    let mut last: HashMap<IpAddr, (Instant, u32)> = HashMap::new();
-    let late = called.take().into_iter().filter_map(|(at, address)| {
-        let earlier = last.get(&address).map_or(0, |(_, earlier)| *earlier);
-        let (before, _) = last.insert(address, (at, earlier + 1)).filter(|_| earlier > 1)?;
-        Some((at - before).as_secs_f64() * 1e3 - INTERVAL.as_secs_f64() * 1e3)
-    });
+    let mut calls: HashMap<IpAddr, Vec<Instant>> = HashMap::new();
+    for (at, address) in called.take() {
+        calls.entry(address).or_default().push(at);
+    }
+    let gaps = calls.values().flat_map(|calls| calls.windows(2).skip(1)).map(|pair| pair[1] - pair[0]);
     // A tick that is early was preceded by a late one.
-    late.map(f64::abs).collect()
+    gaps.map(|gap| gap.abs_diff(INTERVAL).as_secs_f64() * 1e3).collect()
 }
 
 /// How many probes came in each part of the first second, and of the intervals after it.

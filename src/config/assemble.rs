@@ -18,7 +18,7 @@ use allswell_checks::contract::{Category, Redactor, Secret};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 /// A configuration, if the problems left one.
 pub(crate) struct Assembled {
@@ -34,6 +34,7 @@ pub(crate) fn assemble(
     registry: &Registry,
 ) -> Assembled {
     let gone = interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect();
+    let policy_schema = schema_for!(PolicySettings).to_value();
     let mut assembler = Assembler {
         interpolated,
         places,
@@ -42,7 +43,7 @@ pub(crate) fn assemble(
         warnings: Vec::new(),
         secrets: Vec::new(),
         gone,
-        policy_schema: Arc::new(schema_for!(PolicySettings).to_value()),
+        policy_schema: &policy_schema,
     };
     let checks = assembler.take_tables(&mut merged, "checks");
     let groups = assembler.take_tables(&mut merged, "groups");
@@ -105,7 +106,7 @@ struct Assembler<'a> {
     /// Keys whose values could not be had: a reference that does not resolve, a file that cannot be read.
     gone: Vec<Vec<String>>,
     /// Made once: every check is read by it.
-    policy_schema: Arc<Json>,
+    policy_schema: &'a Json,
 }
 
 impl<'a> Assembler<'a> {
@@ -227,12 +228,12 @@ impl<'a> Assembler<'a> {
 
     /// Takes the policy keys out of a check's table, over the defaults.
     fn policy(&mut self, table: &mut Dict, defaults: &PolicySettings, path: &[String]) -> Option<PolicySettings> {
-        let schema = Arc::clone(&self.policy_schema);
+        let schema = self.policy_schema;
         let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).cloned().collect();
         let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
-        self.prepare(&mut own, &schema, path);
+        self.prepare(&mut own, schema, path);
         let mut findings = Vec::new();
-        let read: Option<PolicySettings> = table::read(&own, &schema, &mut findings);
+        let read: Option<PolicySettings> = table::read(&own, schema, &mut findings);
         let policy = read.map(|read| {
             let set = |key: &str| own.contains_key(key);
             PolicySettings {

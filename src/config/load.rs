@@ -80,13 +80,13 @@ fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, Conf
     }
     let layers = layers.merge(Serialized::defaults(environment.table()));
     // Not by `extract`, which copies everything three times.
-    let mut profiles = layers.data().map_err(|error| ConfigError { problems: vec![unmergeable(&error)] })?;
+    let mut profiles = layers.data().map_err(|error| unmergeable(&error))?;
     Ok(profiles.remove(&Profile::Default).unwrap_or_default())
 }
 
-fn unmergeable(error: &figment::Error) -> Problem {
+fn unmergeable(error: &figment::Error) -> ConfigError {
     let message = "the layers of the configuration do not fit together".to_owned();
-    Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }
+    ConfigError { problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }] }
 }
 
 fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {

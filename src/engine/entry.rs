@@ -240,12 +240,14 @@ fn bounded(mut values: Values) -> Values {
     let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
     let mut kept = 0;
     values.retain(|name, value| {
+        if name.len() > NAME || kept == VALUES {
+            return false;
+        }
+        kept += 1;
         if !fits(value) {
             *value = "(too long to show)".into();
         }
-        let keep = name.len() <= NAME && kept < VALUES;
-        kept += usize::from(keep);
-        keep
+        true
     });
     values
 }

@@ -28,6 +28,13 @@ pub(crate) struct Beginning {
     pub(crate) part: f64,
 }
 
+impl Beginning {
+    /// With an interval between the first two as well.
+    pub(crate) const fn at(first: Instant) -> Self {
+        Self { first, part: 1.0 }
+    }
+}
+
 /// Probes one component again and again, and whenever a new round of fresh probes is called.
 pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, mut rounds: watch::Receiver<u64>, beginning: Beginning, mut random: Rng) {
     let policy = &entry.component.policy;
@@ -192,8 +199,7 @@ mod tests {
         let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
         let entry = Arc::new(Entry::new(component(policy, slow)));
         let (_rounds, called) = watch::channel(0);
-        let beginning = Beginning { first: Instant::now(), part: 1.0 };
-        let task = tokio::spawn(sample(entry, Arc::default(), called, beginning, Rng::with_seed(7)));
+        let task = tokio::spawn(sample(entry, Arc::default(), called, Beginning::at(Instant::now()), Rng::with_seed(7)));
         tokio::time::sleep(Duration::from_secs(95)).await;
         // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
         assert_eq!(STARTED.load(SeqCst), 4);

@@ -70,7 +70,7 @@ fn beginning(now: Instant, index: usize, components: usize) -> Beginning {
     const AT_ONCE: usize = 64;
     const SOONEST: f64 = 0.1;
     if components <= AT_ONCE {
-        return Beginning { first: now, part: 1.0 };
+        return Beginning::at(now);
     }
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     let place = number(index) / number(components);
@@ -128,7 +128,7 @@ where
             let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
             tracing::error!(component, reason, "a sampler ended; it is started again");
             let rest = entry.component.policy.interval.min(RESTART);
-            self.spawn(&entry, Beginning { first: Instant::now() + rest, part: 1.0 });
+            self.spawn(&entry, Beginning::at(Instant::now() + rest));
         }
     }
 }
