@@ -80,6 +80,9 @@ pub(crate) struct Migrations {
     blocking: Blocking,
 }
 
+/// How many migrations that were applied are compared at most, so that an endless table cannot fill the memory.
+pub(crate) const MAX_MIGRATIONS: usize = 100_000;
+
 /// How many names stand in a sentence.
 const NAMED: usize = 3;
 
@@ -119,6 +122,10 @@ impl Migrations {
         if rows.is_empty() {
             return Err(Self::never());
         }
+        if rows.len() > MAX_MIGRATIONS && !self.paths.is_empty() {
+            // What is missing in the part that was read is not therefore pending.
+            return Err(Failure::unhealthy(format!("more than {MAX_MIGRATIONS} migrations are recorded: too many to compare")));
+        }
         let stopped = rows.iter().find(|(_, success)| !matches!(success.as_str(), "t" | "1"));
         let applied: BTreeSet<String> = match (&self.framework, stopped) {
             (Framework::Sqlx, Some((version, _))) => {
@@ -151,8 +158,8 @@ fn pending_django(folders: &[PathBuf], applied: &BTreeSet<String>) -> io::Result
         let app = label(folder);
         for (name, path) in files(folder, ".py")? {
             let id = format!("{app}.{name}");
-            // As Django's loader has it: other modules are helpers.
-            if name.starts_with(['_', '~']) || applied.contains(&id) {
+            // As Django's loader has it: other modules are helpers, and no module has a dot in its name.
+            if name.starts_with(['_', '~']) || name.contains('.') || applied.contains(&id) {
                 continue;
             }
             // A squashed migration is applied when all that it replaces are.
@@ -258,6 +265,8 @@ mod tests {
             ("orders/migrations/__init__.py", ""),
             ("orders/migrations/0001_squashed_0002_more.py", squashed),
             ("orders/migrations/0003_late.py", "class Migration: pass"),
+            ("orders/migrations/.#0004_unsaved.py", "class Migration: pass"),
+            ("orders/migrations/0004.orig.py", "class Migration: pass"),
             ("billing/apps.py", "class C(AppConfig):\n    name = 'shop.billing'\n    label = 'shop_billing'\n"),
             ("billing/migrations/0001_initial.py", "class Migration: pass"),
         ]);
@@ -272,6 +281,11 @@ mod tests {
         );
         assert_eq!(judged("django", Vec::new(), &both[..1]), Ok(()));
         assert_eq!(judged("django", paths(), &[]), Err("unhealthy: the database was never migrated".to_owned()));
+        let endless = vec![("orders", "0001_initial"); MAX_MIGRATIONS + 1];
+        let too_many = Err("unhealthy: more than 100000 migrations are recorded: too many to compare".to_owned());
+        assert_eq!(judged("django", paths(), &endless), too_many, "rather than a false `pending`");
+        assert_eq!(judged("django", paths(), &[&endless[2..], &both].concat()), too_many);
+        assert_eq!(judged("django", paths(), &[&endless[4..], &both[1..]].concat()), Ok(()));
         let nowhere = vec![root.path().join("none")];
         assert_eq!(judged("django", nowhere, &both), Err("unhealthy: a folder of `migration_paths` cannot be read".to_owned()));
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     contract::{Failure, InvalidConfig, Observation, Share, TimeSpan, milliseconds},
-    migrations::{Framework, Migrations},
+    migrations::{Framework, MAX_MIGRATIONS, Migrations},
     sql,
 };
 use futures_util::{FutureExt, TryStreamExt};
@@ -65,9 +65,21 @@ impl Questions {
         DB: Database,
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     {
+        let mut applied = Vec::new();
         let (mut told, error) = loop {
             let tell = server.tell[*tells];
-            let (answers, error) = exchange::<DB>(connection, &self.statement(tell, server.quote), server.failure).await?;
+            applied.clear();
+            // Of a migration only its name is kept: there may be very many.
+            let mut keep = |statement: usize, row: DB::Row| {
+                if self.migrations.is_none() || statement != tell.len() {
+                    return Some(row);
+                }
+                if applied.len() <= MAX_MIGRATIONS {
+                    applied.extend((server.text)(&row, 0).zip((server.text)(&row, 1)));
+                }
+                None
+            };
+            let (answers, error) = exchange::<DB>(connection, &self.statement(tell, server.quote), server.failure, &mut keep).await?;
             match error {
                 Some(error) if answers.len() < tell.len() => {
                     if !(server.is_refusal)(&error) || *tells + 1 == server.tell.len() {
@@ -79,7 +91,7 @@ impl Questions {
             }
         };
         let asked = told.split_off(server.tell[*tells].len().min(told.len()));
-        self.judge(asked, error, server).await?;
+        self.judge(asked, applied, error, server).await?;
         Ok(told)
     }
 
@@ -90,17 +102,20 @@ impl Questions {
         told.chain(migrations).chain(self.query.clone()).collect::<Vec<_>>().join(";\n")
     }
 
-    async fn judge<R>(&self, answers: Vec<Vec<R>>, error: Option<Error>, server: &Server<R>) -> Result<(), Failure> {
+    async fn judge<R>(
+        &self,
+        answers: Vec<Vec<R>>,
+        applied: Vec<(String, String)>,
+        error: Option<Error>,
+        server: &Server<R>,
+    ) -> Result<(), Failure> {
         let (mut answers, mut error) = (answers.into_iter(), error);
         let text = server.text;
         let mut next = || answers.next().ok_or_else(|| error.take());
         let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer answers than questions"), server.failure);
         if let Some(migrations) = &self.migrations {
             match next() {
-                Ok(rows) => {
-                    let rows = rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?))).collect();
-                    migrations.judge(rows).await.map_err(Failure::in_order)?;
-                }
+                Ok(_) => migrations.judge(applied).await.map_err(Failure::in_order)?,
                 Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::never()),
                 Err(error) => return Err(unanswered(error)),
             }
@@ -114,14 +129,15 @@ impl Questions {
     }
 }
 
-/// The most rows of one answer that are looked at.
-const ROWS: usize = 10_000;
+/// How many rows of one answer are kept at most.
+const MAX_ROWS: usize = 10_000;
 
-/// The rows of each statement that was carried out, and why the next one was not.
+/// The rows of each statement that was carried out, as far as `keep` returns them, and why the next statement was not.
 async fn exchange<DB>(
     connection: &mut DB::Connection,
     statement: &str,
     failure: fn(Error) -> Failure,
+    keep: &mut (dyn FnMut(usize, DB::Row) -> Option<DB::Row> + Send),
 ) -> Result<(Vec<Vec<DB::Row>>, Option<Error>), Failure>
 where
     DB: Database,
@@ -131,8 +147,7 @@ where
     let (mut answers, mut rows) = (Vec::new(), Vec::new());
     loop {
         match stream.try_next().await {
-            Ok(Some(Either::Right(row))) if rows.len() < ROWS => rows.push(row),
-            Ok(Some(Either::Right(_))) => {}
+            Ok(Some(Either::Right(row))) => rows.extend(keep(answers.len(), row).filter(|_| rows.len() < MAX_ROWS)),
             Ok(Some(Either::Left(_))) => answers.push(std::mem::take(&mut rows)),
             Ok(None) => return Ok((answers, None)),
             Err(error @ Error::Database(_)) => return Ok((answers, Some(error))),

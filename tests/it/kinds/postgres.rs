@@ -10,6 +10,7 @@ use crate::{
         proxy::Proxy,
     },
 };
+use allswell::Failure;
 use std::fs;
 
 const PASSWORD: &str = "correct-horse";
@@ -146,6 +147,8 @@ fn migrations(server: &Server) {
          name varchar(255) NOT NULL, applied timestamptz NOT NULL)");
     assert_eq!(probed.fail().to_string(), "rejected: the user may not do that");
     run("GRANT SELECT ON django_migrations TO probe");
+    // In front of ours there are more rows than are kept of other answers.
+    run("INSERT INTO django_migrations (app, name, applied) SELECT 'other', n::text, now() FROM generate_series(1, 20000) n");
     run("INSERT INTO django_migrations (app, name, applied) VALUES ('billing', '0001_initial', now())");
     assert_eq!(probed.fail().message(), "1 migration is pending: billing.0002_more");
     run("INSERT INTO django_migrations (app, name, applied) VALUES ('billing', '0002_more', now())");
@@ -204,11 +207,13 @@ fn a_standby_is_told_and_its_lag_judged() {
 
     // A replica that cannot replay falls behind, and one whose primary is gone has not caught up.
     primary.psql(PASSWORD, "orders", "INSERT INTO t VALUES (1)");
+    eventually("it replays", || (standby.psql(PASSWORD, "orders", "SELECT count(*) FROM t") == "1").then_some(()));
     standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_pause()");
     primary.psql(PASSWORD, "orders", "INSERT INTO t VALUES (2)");
     let impatient = wanted("fail_lag = \"1ms\"");
-    let failure = eventually("it falls behind", || impatient.probe().err());
-    assert!(failure.message().ends_with("behind its primary, more than 1ms"), "{failure}");
+    // On a busy machine replication may stop for a moment, and go on by itself.
+    let falls_behind = |failure: &Failure| failure.message().ends_with("behind its primary, more than 1ms");
+    let failure = eventually("it falls behind", || impatient.probe().err().filter(falls_behind));
     assert!(failure.values()["lag_ms"].as_f64().is_some_and(|lag| lag > 1.0));
     standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_resume()");
     eventually("it catches up", || impatient.probe().ok());
