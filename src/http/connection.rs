@@ -5,12 +5,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -31,52 +27,50 @@ pub(super) enum Phase {
     Answered,
 }
 
-/// The phase of a connection, since when it lasts, and a bell to close it.
+/// What a connection is doing, since when, and a bell to close it.
 #[derive(Debug)]
 pub(super) struct Watch {
-    opened: Instant,
-    /// Milliseconds after `opened` in the upper bits, the phase in the lowest two.
-    state: AtomicU64,
-    /// Requests in progress: in HTTP/2 there may be several.
-    requests: AtomicUsize,
-    /// Those of them whose answers have no end that is known: somebody watches.
-    watchers: AtomicUsize,
+    state: Mutex<State>,
     pub(super) close: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Requests in progress: in HTTP/2 there may be several.
+    requests: usize,
+    /// Those of them whose answers have no known end: events, and gRPC's Watch.
+    watchers: usize,
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since) = (phase, Instant::now());
+    }
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self {
-            opened: Instant::now(),
-            state: AtomicU64::new(0),
-            requests: AtomicUsize::new(0),
-            watchers: AtomicUsize::new(0),
-            close: Notify::new(),
-        }
+        let state = State { phase: Phase::Idle, since: Instant::now(), requests: 0, watchers: 0 };
+        Self { state: Mutex::new(state), close: Notify::new() }
     }
 
-    fn set(&self, phase: Phase) {
-        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
-        self.state.store(since << 2 | phase as u64, Ordering::Relaxed);
+    /// Several threads may serve one connection: a phase changes together with what it depends on.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn phase(&self) -> (Phase, Instant) {
-        let state = self.state.load(Ordering::Relaxed);
-        let phase = match state & 3 {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            2 => Phase::Busy,
-            _ => Phase::Answered,
-        };
-        (phase, self.opened + Duration::from_millis(state >> 2))
+        self.change(|state| (state.phase, state.since))
     }
 
-    /// Whether somebody watches, and may do so for as long as they like.
+    /// Whether an answer on it may last for as long as the client likes.
     pub(super) fn is_watched(&self) -> bool {
-        self.watchers.load(Ordering::Relaxed) > 0
+        self.change(|state| state.watchers > 0)
     }
 
-    /// Whether nobody waits for an answer on it.
+    /// Whether no request on it waits for an answer.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.phase().0, Phase::Idle | Phase::Head)
     }
@@ -87,17 +81,22 @@ pub(super) struct InProgress(Arc<Watch>);
 
 impl InProgress {
     pub(super) fn begin(watch: &Arc<Watch>) -> Self {
-        watch.requests.fetch_add(1, Ordering::Relaxed);
-        watch.set(Phase::Busy);
+        watch.change(|state| {
+            state.requests += 1;
+            state.enter(Phase::Busy);
+        });
         Self(Arc::clone(watch))
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.set(Phase::Answered);
-        }
+        self.0.change(|state| {
+            state.requests -= 1;
+            if state.requests == 0 {
+                state.enter(Phase::Answered);
+            }
+        });
     }
 }
 
@@ -109,14 +108,14 @@ pub(super) struct Lasting {
 
 impl Lasting {
     pub(super) fn new(body: Body, in_progress: InProgress) -> Self {
-        in_progress.0.watchers.fetch_add(1, Ordering::Relaxed);
+        in_progress.0.change(|state| state.watchers += 1);
         Self { body, in_progress }
     }
 }
 
 impl Drop for Lasting {
     fn drop(&mut self) {
-        self.in_progress.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        self.in_progress.0.change(|state| state.watchers -= 1);
     }
 }
 
@@ -153,12 +152,12 @@ impl<S> Watched<S> {
             let compared = rest.len().min(read.len());
             (rest[..compared] == read[..compared]).then_some(seen + compared)
         });
-        match (self.watch.phase().0, self.preface) {
-            (Phase::Head, Some(seen)) if seen == PREFACE.len() => self.watch.set(Phase::Idle),
-            (Phase::Idle, Some(seen)) if seen == PREFACE.len() => {}
-            (Phase::Idle, _) => self.watch.set(Phase::Head),
+        let is_preface = self.preface.is_some_and(|seen| seen == PREFACE.len());
+        self.watch.change(|state| match state.phase {
+            Phase::Head if is_preface => state.enter(Phase::Idle),
+            Phase::Idle if !is_preface => state.enter(Phase::Head),
             _ => {}
-        }
+        });
     }
 }
 
@@ -181,8 +180,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        if polled.is_ready() && self.watch.phase().0 == Phase::Answered {
-            self.watch.set(Phase::Idle);
+        if polled.is_ready() {
+            self.watch.change(|state| {
+                if state.phase == Phase::Answered {
+                    state.enter(Phase::Idle);
+                }
+            });
         }
         polled
     }
@@ -207,18 +210,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
     use tokio::net::{TcpListener, TcpStream};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_phase_and_its_beginning_are_kept_together() {
-        let watch = Watch::new();
-        assert_eq!(watch.phase(), (Phase::Idle, watch.opened));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        for phase in [Phase::Head, Phase::Busy, Phase::Answered, Phase::Idle] {
-            watch.set(phase);
-            assert_eq!(watch.phase(), (phase, watch.opened + Duration::from_secs(3)));
-        }
-    }
 
     #[test]
     fn the_last_of_several_requests_makes_it_answered() {
@@ -228,6 +221,21 @@ mod tests {
         assert_eq!(watch.phase().0, Phase::Busy);
         drop(second);
         assert_eq!(watch.phase().0, Phase::Answered);
+    }
+
+    #[test]
+    fn a_request_that_begins_while_another_ends_keeps_the_connection_busy() {
+        for _ in 0..200 {
+            let watch = Arc::new(Watch::new());
+            let first = InProgress::begin(&watch);
+            let second = thread::scope(|scope| {
+                scope.spawn(|| drop(first));
+                scope.spawn(|| InProgress::begin(&watch)).join().expect("no panic")
+            });
+            assert_eq!(watch.phase().0, Phase::Busy);
+            drop(second);
+            assert_eq!(watch.phase().0, Phase::Answered);
+        }
     }
 
     #[tokio::test]
