@@ -36,6 +36,8 @@ fn new(password: &str, directory: TempDir, options: Vec<String>) -> Server {
         as_user("mysql", directory.path(), Path::new("/usr/bin/mariadb-install-db"))
             .arg("--no-defaults")
             .arg(format!("--datadir={}", data.display()))
+            // Temporary tables are named after process numbers, which are the same in other namespaces.
+            .arg(format!("--tmpdir={}", directory.path().display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"]),
     );
     let server = Server::launch(
@@ -46,6 +48,7 @@ fn new(password: &str, directory: TempDir, options: Vec<String>) -> Server {
             command
                 .arg("--no-defaults")
                 .arg(format!("--datadir={}", directory.join("data").display()))
+                .arg(format!("--tmpdir={}", directory.display()))
                 .arg(format!("--socket={}", directory.join("s").display()))
                 .arg(format!("--port={port}"))
                 .args(["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
