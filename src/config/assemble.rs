@@ -6,7 +6,7 @@ use super::{
     error::Problem,
     interpolate::Interpolated,
     locate::{Place, Places},
-    prepare::prepare,
+    prepare::{Secrets, prepare},
     settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
 };
 use crate::{
@@ -18,12 +18,14 @@ use allswell_checks::contract::{Category, Redactor, Secret};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A configuration, if the problems left one.
 pub(crate) struct Assembled {
     pub(crate) configured: Option<Configured>,
     pub(crate) problems: Vec<Problem>,
+    /// The files that it was read from, or should have been.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 pub(crate) fn assemble(
@@ -41,7 +43,7 @@ pub(crate) fn assemble(
         registry,
         problems,
         warnings: Vec::new(),
-        secrets: Vec::new(),
+        secrets: Secrets::default(),
         gone,
         policy_schema: &policy_schema,
     };
@@ -67,25 +69,27 @@ pub(crate) fn assemble(
 
     let only_host = made.iter().all(|made| made.host);
     let origins = made.iter().map(|made| (made.component.name.clone(), made.origin.clone())).collect();
-    let mut redactor = Redactor::new(&assembler.secrets);
+    let mut redactor = Redactor::new(&assembler.secrets.values);
     redactor.forget(|word| registry.get(word).is_some());
     // A secret may stand where it should not, and be quoted as the mistake that it is.
     for problem in assembler.problems.iter_mut().chain(&mut assembler.warnings) {
         problem.redact(&redactor);
     }
+    let mut files: Vec<PathBuf> = places.documents.iter().map(|document| document.path.clone()).collect();
+    files.append(&mut assembler.secrets.files);
     let configured = settings.map(|settings| Configured {
         settings,
         components: made.into_iter().map(|made| made.component).collect(),
         origins,
         groups,
         asked,
-        files: places.documents.iter().map(|document| document.path.clone()).collect(),
+        files: files.clone(),
         only_host,
         explained: Vec::new(),
         warnings: assembler.warnings,
         redactor,
     });
-    Assembled { configured, problems: assembler.problems }
+    Assembled { configured, problems: assembler.problems, files }
 }
 
 /// A component, and where it comes from.
@@ -102,7 +106,7 @@ struct Assembler<'a> {
     registry: &'a Registry,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-    secrets: Vec<Secret>,
+    secrets: Secrets,
     /// Keys whose values could not be had: a reference that does not resolve, a file that cannot be read.
     gone: Vec<Vec<String>>,
     /// Made once: every check is read by it.

@@ -22,7 +22,7 @@ pub struct Configured {
     pub groups: BTreeMap<CheckName, GroupSettings>,
     /// The checks were asked for, and not discovered.
     pub asked: bool,
-    /// The files that were read.
+    /// The files that were read: of the configuration, and of the secrets that it names.
     pub files: Vec<PathBuf>,
     /// Nothing but the host is checked.
     pub only_host: bool,

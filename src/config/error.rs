@@ -2,7 +2,7 @@
 
 use super::locate::Place;
 use allswell_checks::contract::Redactor;
-use std::{fmt, io};
+use std::{fmt, io, path::PathBuf};
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ impl fmt::Display for Problem {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// The files that were read, or should have been, as far as they are known.
+    pub files: Vec<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {

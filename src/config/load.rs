@@ -1,4 +1,4 @@
-//! Reads files and the environment, layer over layer. The only file that reads configuration files and secrets' files.
+//! Reads files and the environment, layer over layer. The only file that reads configuration files.
 
 use super::{
     assemble::{Assembled, assemble},
@@ -42,7 +42,7 @@ pub struct Sources {
 ///
 /// All problems at once, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
-    let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems })?;
+    let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems, files: sources.files.clone() })?;
     let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
         insert(&mut merged, &given.key, Value::from(given.value.as_str()));
@@ -58,7 +58,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     });
     let problems = problems.collect();
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
-    let Assembled { configured, mut problems } = assemble(merged, &interpolated, problems, &places, registry);
+    let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, problems, &places, registry);
     // As they stand in the files, so that they can be mended from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     match configured {
@@ -67,7 +67,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
             configured.explained = explained.into_iter().map(redacted).collect();
             Ok(configured)
         }
-        _ => Err(ConfigError { problems }),
+        _ => Err(ConfigError { problems, files }),
     }
 }
 
@@ -86,12 +86,16 @@ fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, Conf
 
 fn unmergeable(error: &figment::Error) -> ConfigError {
     let message = "the layers of the configuration do not fit together".to_owned();
-    ConfigError { problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }] }
+    ConfigError {
+        problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }],
+        files: Vec::new(),
+    }
 }
 
 fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
     let default = [PathBuf::from(DEFAULT_FILE)];
-    let files = if files.is_empty() && default[0].is_file() { &default[..] } else { files };
+    // Only a file that is not there counts as absent: a link that leads nowhere or a directory is a mistake.
+    let files = if files.is_empty() && fs::symlink_metadata(&default[0]).is_ok() { &default[..] } else { files };
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     for path in files {

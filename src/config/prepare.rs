@@ -9,7 +9,19 @@ use figment::{
     value::{Dict, Value},
 };
 use serde_json::Value as Json;
-use std::{cmp::Ordering, fs, io::Read, path::Path};
+use std::{
+    cmp::Ordering,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// The secrets of a configuration, and the files that they were read from, or should have been.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    pub(crate) values: Vec<Secret>,
+    pub(crate) files: Vec<PathBuf>,
+}
 
 /// Prepares the table at `path`, remembers the secrets in it, and finds what is wrong with their files.
 pub(crate) fn prepare(
@@ -18,7 +30,7 @@ pub(crate) fn prepare(
     path: &[String],
     interpolated: &Interpolated,
     places: &Places<'_>,
-    secrets: &mut Vec<Secret>,
+    secrets: &mut Secrets,
 ) -> Vec<Finding> {
     for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
         let inner = &key[path.len()..];
@@ -28,13 +40,22 @@ pub(crate) fn prepare(
     }
     let mut findings = Vec::new();
     let layer = |inner: &[String]| places.layer_of(&[path, inner].concat());
-    read_files(table, schema, &layer, &mut Vec::new(), &mut findings);
-    remember(table, schema, &mut Vec::new(), secrets);
+    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut findings);
+    for (key, value) in table.iter() {
+        remember(value, schema, &mut vec![key.clone()], &mut secrets.values);
+    }
     findings
 }
 
 /// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
-fn read_files(table: &mut Dict, schema: &Json, layer: &dyn Fn(&[String]) -> usize, path: &mut Vec<String>, findings: &mut Vec<Finding>) {
+fn read_files(
+    table: &mut Dict,
+    schema: &Json,
+    layer: &dyn Fn(&[String]) -> usize,
+    path: &mut Vec<String>,
+    files: &mut Vec<PathBuf>,
+    findings: &mut Vec<Finding>,
+) {
     let within = |path: &[String], key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
     let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
     for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, &within(path, key)))) {
@@ -53,33 +74,39 @@ fn read_files(table: &mut Dict, schema: &Json, layer: &dyn Fn(&[String]) -> usiz
             findings.push(Finding::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
         }
         match table.remove(&file_key) {
-            Some(Value::String(_, file)) => match read_secret(Path::new(&file)) {
-                Ok(secret) => {
-                    table.entry(key).or_insert_with(|| Value::from(secret.expose()));
+            Some(Value::String(_, file)) => {
+                match read_secret(Path::new(&file)) {
+                    Ok(secret) => {
+                        table.entry(key).or_insert_with(|| Value::from(secret.expose()));
+                    }
+                    Err(message) => findings.push(Finding::new(place, message)),
                 }
-                Err(message) => findings.push(Finding::new(place, message)),
-            },
+                files.push(file.into());
+            }
             _ => findings.push(Finding::new(place, "expected the path of a file, in quotes")),
         }
     }
     for (key, value) in table.iter_mut() {
         if let Value::Dict(_, inner) = value {
             path.push(key.clone());
-            read_files(inner, schema, layer, path, findings);
+            read_files(inner, schema, layer, path, files, findings);
             path.pop();
         }
     }
 }
 
-fn remember(table: &Dict, schema: &Json, path: &mut Vec<String>, secrets: &mut Vec<Secret>) {
-    for (key, value) in table {
-        path.push(key.clone());
-        match value {
-            Value::Dict(_, inner) => remember(inner, schema, path, secrets),
-            Value::String(_, text) if is_secret(schema_at(schema, path)) => secrets.push(Secret::new(text.as_str())),
-            _ => {}
-        }
+/// Remembers the secrets in a value, also those in lists.
+fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut Vec<Secret>) {
+    let mut within = |key: String, value: &Value| {
+        path.push(key);
+        remember(value, schema, path, secrets);
         path.pop();
+    };
+    match value {
+        Value::Dict(_, inner) => inner.iter().for_each(|(key, value)| within(key.clone(), value)),
+        Value::Array(_, items) => items.iter().enumerate().for_each(|(index, item)| within(index.to_string(), item)),
+        Value::String(_, text) if is_secret(schema_at(schema, path)) => secrets.push(Secret::new(text.as_str())),
+        _ => {}
     }
 }
 
@@ -91,12 +118,21 @@ fn remember(table: &Dict, schema: &Json, path: &mut Vec<String>, secrets: &mut V
 fn read_secret(path: &Path) -> Result<Secret, String> {
     const LIMIT: u64 = 64 * 1024;
     let mut text = String::new();
+    let kind = fs::metadata(path).map_err(|error| file_trouble(&error))?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // Reading it may never end.
+        return Err("this is a pipe or a device, not a regular file".to_owned());
+    }
     let file = fs::File::open(path).map_err(|error| file_trouble(&error))?;
     file.take(LIMIT + 1).read_to_string(&mut text).map_err(|error| file_trouble(&error))?;
     if text.len() as u64 > LIMIT {
         return Err("the file is longer than 64 KiB: that is no secret".to_owned());
     }
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    match text.trim_end_matches(['\r', '\n']) {
+        // As it is for a moment while it is written in place.
+        "" => Err("the file is empty: that is no secret".to_owned()),
+        text => Ok(Secret::new(text)),
+    }
 }
 
 fn find<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
@@ -131,5 +167,31 @@ fn coerce(value: &mut Value, schema: &Json) {
     };
     if let Some(read) = read {
         *value = read;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_in_lists_are_remembered() {
+        let secret = json!({ "type": "string", "format": "password" });
+        let schema = json!({ "properties": {
+            "tokens": { "type": "array", "items": secret },
+            "nodes": { "type": "array", "items": { "properties": { "password": secret, "host": { "type": "string" } } } },
+        } });
+        let table: Dict = Figment::from(Toml::string(
+            "tokens = [\"first-token\", \"second-token\"]\nnodes = [{ host = \"db1\", password = \"hunter2\" }]",
+        ))
+        .extract()
+        .expect("a table");
+        let mut secrets = Vec::new();
+        for (key, value) in &table {
+            remember(value, &schema, &mut vec![key.clone()], &mut secrets);
+        }
+        let exposed: Vec<_> = secrets.iter().map(Secret::expose).collect();
+        assert_eq!(exposed, ["hunter2", "first-token", "second-token"]);
     }
 }
