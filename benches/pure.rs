@@ -41,10 +41,10 @@ impl Check for Database {
 
 fn engine(checks: usize) -> Aggregator {
     let builder = (0..checks).fold(Aggregator::builder(), |builder, n| builder.check(&format!("db_{n}"), Database(n)));
-    let engine = builder.build();
+    let mut checks = builder.build();
     let runtime = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(engine.probe_once(|_, _| {}));
-    engine
+    runtime.block_on(checks.probe_all(|_, _| {}));
+    checks.aggregator().clone()
 }
 
 /// A report of which nothing was rendered yet.

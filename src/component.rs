@@ -132,11 +132,11 @@ impl Component {
         Self { name, kind, policy, check, identity: None }
     }
 
-    /// Whether it would be probed just as another one.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    /// Whether another one has the same check under the same name, whatever its policy is.
+    pub(crate) fn has_same_check(&self, other: &Self) -> bool {
         let identities = (self.identity.as_ref().map(Secret::expose), other.identity.as_ref().map(Secret::expose));
         let same = matches!(identities, (Some(own), Some(others)) if own == others);
-        same && self.name == other.name && self.kind == other.kind && self.policy == other.policy
+        same && self.name == other.name && self.kind == other.kind
     }
 }
 

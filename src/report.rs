@@ -2,7 +2,9 @@
 
 mod change;
 mod probers;
+mod summary;
 mod tally;
+mod verdict;
 
 use crate::component::CheckName;
 use allswell_checks::contract::{FailureClass, Values};
@@ -20,6 +22,7 @@ use std::{
 pub use change::Change;
 pub use probers::{ProberReport, Probers};
 pub use tally::Tally;
+pub(crate) use verdict::{Part, verdict};
 
 /// How well something is; the words of draft-inadarei-api-health-check-06. Ordered from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,7 +86,7 @@ pub struct FailureReport {
     pub cause: Option<String>,
 }
 
-/// A failure of a probe, however long ago.
+/// A failure of a probe or by age, however long ago.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastFailure {
     /// What failed.
@@ -95,8 +98,10 @@ pub struct PastFailure {
 /// One minute of a component's last hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Minute {
-    /// The worst that it was judged to be; `None`: nobody looked.
+    /// The worst status in that minute. `None`: nobody looked.
     pub worst: Option<Status>,
+    /// Why it failed last in that minute.
+    pub class: Option<FailureClass>,
     /// How long the slowest probe took, in microseconds: there are sixty of these for each component.
     slowest: Option<NonZeroU32>,
 }
@@ -104,16 +109,23 @@ pub struct Minute {
 impl Minute {
     /// A minute of which this is known.
     #[must_use]
-    pub fn new(worst: Option<Status>, slowest: Option<Duration>) -> Self {
+    pub fn new(worst: Option<Status>, class: Option<FailureClass>, slowest: Option<Duration>) -> Self {
         let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        Self { worst, slowest: slowest.map(|took| NonZeroU32::new(micros(took)).unwrap_or(NonZeroU32::MIN)) }
+        Self { worst, class, slowest: slowest.map(|took| NonZeroU32::new(micros(took)).unwrap_or(NonZeroU32::MIN)) }
     }
 
-    /// How long the slowest probe took: a microsecond at least, and as if it were 71 minutes where it took longer.
+    /// How long the slowest probe took: a microsecond at least, and 71 minutes at most.
     #[must_use]
     pub fn slowest(self) -> Option<Duration> {
         self.slowest.map(|micros| Duration::from_micros(u64::from(micros.get())))
     }
+}
+
+/// The grace period of a check that is new after a reload, until its first result and at most for its timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// The status of the check that had this name before, which counts meanwhile. `None`: there was none, and nothing counts.
+    pub previous: Option<Status>,
 }
 
 /// One component's result and what it is judged to mean.
@@ -145,11 +157,13 @@ pub struct ComponentReport {
     pub values: Arc<Values>,
     /// Whether it has ever passed.
     pub passed_once: bool,
+    /// Set while it has no result after a reload: its own status does not count yet.
+    pub grace: Option<Grace>,
     /// The counts of its probes.
     pub tally: Arc<Tally>,
     /// How often its status has changed.
     pub transitions: u64,
-    /// The last probe that failed, though it may have passed since.
+    /// The last failure, of a probe or by age, though it may have passed since.
     pub last_failure: Option<Arc<PastFailure>>,
     /// The last sixty minutes, the oldest first; empty where nothing is remembered.
     pub last_hour: Arc<[Minute]>,
@@ -216,6 +230,12 @@ impl View {
     pub const fn drains(&self) -> bool {
         matches!(self, Self::Whole | Self::Ready | Self::Group(_))
     }
+
+    /// Whether the answer waits for a component without a result. In its grace period it does not count, so nobody waits for it; but for one that
+    /// is asked for by name, and of which nothing at all is known.
+    pub(crate) fn waits_in(&self, grace: Option<Grace>) -> bool {
+        grace.is_none_or(|grace| matches!(self, Self::Component(_)) && grace.previous.is_none())
+    }
 }
 
 /// Changes of components' statuses, the oldest first.
@@ -256,8 +276,8 @@ pub struct Report {
     rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
 }
 
-/// What a report is made of, beside the components.
-pub(crate) struct Circumstances {
+/// What a report is made of, besides the components.
+pub(crate) struct Circumstances<'a> {
     pub(crate) service: Arc<Service>,
     pub(crate) generated_at: Timestamp,
     pub(crate) draining: bool,
@@ -267,13 +287,15 @@ pub(crate) struct Circumstances {
     pub(crate) only_host: bool,
     pub(crate) configuration: Option<Arc<ConfigReport>>,
     pub(crate) changes: Changes,
-    /// Since when the verdict on the whole is what it is.
-    pub(crate) since: Option<Timestamp>,
+    /// Since when the verdict on the whole is this one.
+    pub(crate) since: &'a dyn Fn(Status) -> Option<Timestamp>,
     pub(crate) groups: Arc<Groups>,
+    /// The status of the view before the last reload.
+    pub(crate) previous: Option<Status>,
 }
 
 #[cfg(test)]
-impl Circumstances {
+impl Circumstances<'_> {
     /// The engine is alive, and nothing else is known.
     pub(crate) fn alive() -> Self {
         Self {
@@ -284,30 +306,26 @@ impl Circumstances {
             only_host: false,
             configuration: None,
             changes: Arc::default(),
-            since: None,
+            since: &|_| None,
             groups: Arc::default(),
+            previous: None,
         }
     }
 }
 
 impl Report {
     /// Judges components.
-    pub(crate) fn new(view: &View, components: BTreeMap<CheckName, ComponentReport>, circumstances: Circumstances) -> Self {
-        let draining = circumstances.draining && view.drains();
-        let verdict = match view {
-            View::Live => Verdict::alive(circumstances.alive),
-            View::Startup => Verdict::startup(&components),
-            View::Component(_) => Verdict::alone(&components),
-            View::Whole => Verdict::together(&components, circumstances.only_host),
-            View::Ready | View::Group(_) => Verdict::together(&components, false),
-        };
-        let (status, summary) =
-            if draining { (Status::Fail, format!("draining; {}", verdict.summary)) } else { (verdict.status, verdict.summary) };
-        let Circumstances { service, generated_at, configuration, changes, since, groups, .. } = circumstances;
+    pub(crate) fn new(view: &View, components: BTreeMap<CheckName, ComponentReport>, circumstances: Circumstances<'_>) -> Self {
+        let Circumstances { service, generated_at, draining, alive, only_host, configuration, changes, since, groups, previous } =
+            circumstances;
         let whole = *view == View::Whole;
+        let draining = draining && view.drains();
+        let judged = verdict(view, components.values().map(Part::from), alive, previous);
+        let summary = summary::summary(view, &components, judged, only_host && whole);
+        let (status, summary) = if draining { (Status::Fail, format!("draining; {summary}")) } else { (judged, summary) };
         let configuration = configuration.filter(|_| whole);
-        let (since, groups) = if whole { (since, groups) } else { (None, Arc::default()) };
-        let awaited = components.values().any(ComponentReport::is_awaited);
+        let (since, groups) = if whole { (since(judged), groups) } else { (None, Arc::default()) };
+        let awaited = components.values().any(|component| component.is_awaited() && view.waits_in(component.grace));
         let rendered = [const { OnceLock::new() }; RENDERINGS];
         Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, awaited, rendered }
     }
@@ -315,8 +333,8 @@ impl Report {
     /// Each group, how it is, and how many components it judges; in the whole report alone.
     pub fn groups(&self) -> impl Iterator<Item = (&str, Status, usize)> {
         self.groups.iter().map(|(name, members)| {
-            let judged = members.iter().filter_map(|member| self.components.get(member)).filter(|component| !component.muted);
-            let status = if self.draining { Status::Fail } else { worst(judged.map(|component| (component.status, component.critical))) };
+            let judged = members.iter().filter_map(|member| self.components.get(member)).map(Part::from);
+            let status = if self.draining { Status::Fail } else { verdict(&View::Ready, judged, true, None) };
             (name.as_str(), status, members.len())
         })
     }
@@ -336,104 +354,6 @@ impl Report {
     pub(crate) fn rendered(&self, slot: usize, render: impl FnOnce(&Self) -> Vec<u8>) -> bytes::Bytes {
         self.rendered[slot].get_or_init(|| render(self).into()).clone()
     }
-}
-
-/// The verdict on components of a status each that are critical or not: who is not critical only warns.
-pub(crate) fn worst(components: impl Iterator<Item = (Status, bool)>) -> Status {
-    components.map(|(status, critical)| if critical { status } else { status.min(Status::Warn) }).max().unwrap_or_default()
-}
-
-struct Verdict {
-    status: Status,
-    summary: String,
-}
-
-impl Verdict {
-    fn alive(alive: bool) -> Self {
-        if alive {
-            Self { status: Status::Pass, summary: "the engine is alive".to_owned() }
-        } else {
-            Self { status: Status::Fail, summary: "the engine does not move".to_owned() }
-        }
-    }
-
-    fn startup(components: &BTreeMap<CheckName, ComponentReport>) -> Self {
-        let missing: Vec<_> =
-            components.iter().filter(|(_, component)| !component.muted && !component.passed_once).map(|(name, _)| name).collect();
-        if missing.is_empty() {
-            return Self { status: Status::Pass, summary: "every critical component has passed once".to_owned() };
-        }
-        let verb = if missing.len() == 1 { "has" } else { "have" };
-        let summary =
-            format!("{} of {} {verb} not passed yet: {}", missing.len(), count(components.len(), "critical component"), list(&missing));
-        Self { status: Status::Fail, summary }
-    }
-
-    /// One component by itself, critical or not.
-    fn alone(components: &BTreeMap<CheckName, ComponentReport>) -> Self {
-        let status = components.values().map(|component| component.status).max().unwrap_or(Status::Pass);
-        let summary = components.iter().next().map_or_else(String::new, |(name, component)| match component {
-            ComponentReport { muted: true, .. } => format!("{name} is muted: it is never probed"),
-            ComponentReport { failure: Some(failure), status: Status::Fail, .. } => format!("{name} fails: {}", failure.message),
-            ComponentReport { status, .. } => format!("{name} {}", verb(*status, 1)),
-        });
-        Self { status, summary }
-    }
-
-    fn together(components: &BTreeMap<CheckName, ComponentReport>, only_host: bool) -> Self {
-        let judged: Vec<_> = components.iter().filter(|(_, component)| !component.muted).collect();
-        let muted = components.len() - judged.len();
-        let status = worst(judged.iter().map(|(_, component)| (component.status, component.critical)));
-        let mut summary = Self::sentence(&judged);
-        if muted > 0 {
-            summary.push_str(&format!("; {muted} muted"));
-        }
-        if only_host {
-            summary.push_str("; ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
-        }
-        Self { status, summary }
-    }
-
-    fn sentence(judged: &[(&CheckName, &ComponentReport)]) -> String {
-        let of =
-            |status: Status| judged.iter().filter(|(_, component)| component.status == status).map(|(name, _)| *name).collect::<Vec<_>>();
-        for status in [Status::Fail, Status::Warn] {
-            let names = of(status);
-            if !names.is_empty() {
-                return format!("{} of {} {}: {}", names.len(), count(judged.len(), "component"), verb(status, names.len()), list(&names));
-            }
-        }
-        match judged.len() {
-            0 => "nothing is checked".to_owned(),
-            1 => format!("1 component {}", verb(Status::Pass, 1)),
-            many => format!("all {many} components {}", verb(Status::Pass, many)),
-        }
-    }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-fn verb(status: Status, number: usize) -> &'static str {
-    match (status, number) {
-        (Status::Pass, 1) => "passes",
-        (Status::Pass, _) => "pass",
-        (Status::Warn, 1) => "warns",
-        (Status::Warn, _) => "warn",
-        (Status::Fail, 1) => "fails",
-        (Status::Fail, _) => "fail",
-    }
-}
-
-/// At most ten names: a summary is read, not searched.
-fn list(names: &[&CheckName]) -> String {
-    const SHOWN: usize = 10;
-    let mut text = names.iter().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::{
     component::CheckName,
     config::Sources,
     dialect::{Detail, Dialect, line},
-    engine::Aggregator,
+    engine::{Aggregator, OnDemand},
     registry::Registry,
     report::{ComponentReport, Report, Status},
 };
@@ -58,8 +58,8 @@ impl CheckOnce {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
-        let aggregator = builder(&configured).build();
-        let report = runtime.block_on(self.show(&aggregator));
+        let mut checks = builder(&configured).build();
+        let report = runtime.block_on(self.show(&mut checks));
         runtime.shutdown_background();
         drop(log);
         match report.status {
@@ -69,20 +69,20 @@ impl CheckOnce {
         }
     }
 
-    async fn show(&self, aggregator: &Aggregator) -> Arc<Report> {
+    async fn show(&self, checks: &mut OnDemand) -> Arc<Report> {
         if self.format != Dialect::Text {
-            let report = aggregator.probe_once(|_, _| {}).await;
+            let report = checks.probe_all(|_, _| {}).await;
             print(&String::from_utf8_lossy(&self.format.render(&report, Detail::Causes)));
             return report;
         }
-        let width = aggregator.components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();
+        let width = checks.aggregator().components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();
         let text = |name: &CheckName, report: &ComponentReport| format!("{name:<width$}  {}", line(report, Detail::Causes));
         let report = if io::stdout().is_terminal() {
-            let table = Table::new(aggregator, width);
-            aggregator.probe_once(|name, report| table.finish(name, report.status, text(name, report))).await
+            let table = Table::new(checks.aggregator(), width);
+            checks.probe_all(|name, report| table.finish(name, report.status, text(name, report))).await
         } else {
-            aggregator
-                .probe_once(|name, report| print(&format!("{}\n", format!("{:<4}  {}", report.status, text(name, report)).trim_end())))
+            checks
+                .probe_all(|name, report| print(&format!("{}\n", format!("{:<4}  {}", report.status, text(name, report)).trim_end())))
                 .await
         };
         print(&format!("{:<4}  {}\n", report.status, report.summary));

@@ -3,7 +3,7 @@
 use super::Detail;
 use crate::{
     component::CheckName,
-    report::{ComponentReport, ConfigReport, Probers, Report, Service, Status},
+    report::{ComponentReport, ConfigReport, FailureReport, Probers, Report, Service, Status},
 };
 use allswell_checks::contract::{Values, milliseconds};
 use jiff::Timestamp;
@@ -139,7 +139,7 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    held_ms_left: Option<f64>,
+    held_ms_left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +150,16 @@ struct Entry<'a> {
     consecutive: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     observed: Option<&'a Values>,
+    /// Where it is not the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<Past<'a>>,
+}
+
+#[derive(Serialize)]
+struct Past<'a> {
+    #[serde(flatten)]
+    failure: Failure<'a>,
+    at: String,
 }
 
 #[derive(Serialize)]
@@ -173,17 +183,28 @@ impl<'a> Entry<'a> {
             critical: Some(component.critical),
             muted: component.muted,
             warning: component.warning.as_deref(),
-            failure: component.failure.as_ref().map(|failure| Failure {
-                class: failure.class.as_str(),
-                message: &failure.message,
-                cause: failure.cause.as_deref().filter(|_| detail == Detail::Causes),
-            }),
-            held_ms_left: component.held_left.map(milliseconds),
+            failure: component.failure.as_ref().map(|failure| Failure::new(failure, detail)),
+            held_ms_left: component.held_left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             duration_ms: component.duration.map(milliseconds),
             checked_at: component.checked_at.map(time),
             since: component.since.map(time),
             consecutive: Some(component.consecutive),
             observed: Some(&*component.values).filter(|values| !values.is_empty()),
+            last_failure: component
+                .last_failure
+                .as_ref()
+                .filter(|past| component.failure.as_ref() != Some(&past.failure))
+                .map(|past| Past { failure: Failure::new(&past.failure, detail), at: time(past.at) }),
+        }
+    }
+}
+
+impl<'a> Failure<'a> {
+    fn new(failure: &'a FailureReport, detail: Detail) -> Self {
+        Self {
+            class: failure.class.as_str(),
+            message: &failure.message,
+            cause: failure.cause.as_deref().filter(|_| detail == Detail::Causes),
         }
     }
 }

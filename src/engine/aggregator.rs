@@ -3,20 +3,19 @@
 #[cfg(feature = "cli")]
 use super::board::Holds;
 use super::{
-    board::{Board, Made},
+    board::{Board, Made, Viewed},
     builder::Builder,
     drain::{Drain, Drainer},
-    pulse::Pulse,
-    sampler,
+    moment::now,
+    pulse::{Pulse, Stamp},
     supervisor::supervise,
 };
 use crate::{
     component::{CheckName, Component},
-    report::{Circumstances, ComponentReport, ConfigReport, Report, View},
+    report::{Circumstances, ComponentReport, ConfigReport, Report, Status, View},
 };
 use allswell_checks::contract::Redactor;
-use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
@@ -28,14 +27,16 @@ use tokio::{
     runtime::Handle,
     sync::watch,
     task::AbortHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 /// From this silence on, the engine counts as dead: `/livez` fails.
 const DEAD: Duration = Duration::from_secs(5);
 
-/// Fresh probes are called for at most this often.
-const FRESH: Duration = Duration::from_secs(1);
+/// A request that waits for a result looks again after every result.
+const UNPACED: usize = 64;
+/// With more than [`UNPACED`] components there is a result in every moment, so it looks at most this often.
+const PACE: Duration = Duration::from_millis(10);
 
 /// Probes components in the background and tells from memory how they are. Clones are handles to the same engine, which ends with the last.
 #[derive(Clone)]
@@ -48,9 +49,8 @@ struct Inner {
     pulse: Arc<Pulse>,
     drain: Drain,
     configuration: ArcSwapOption<ConfigReport>,
-    rounds: watch::Sender<u64>,
-    /// When fresh probes were called for last.
-    fresh: Mutex<Option<Instant>>,
+    /// One board follows another.
+    replacing: Mutex<()>,
     engine: Mutex<Option<AbortHandle>>,
 }
 
@@ -69,7 +69,7 @@ impl Aggregator {
         Builder::default()
     }
 
-    fn new(board: Board, redactor: Redactor) -> Self {
+    pub(super) fn new(board: Board, redactor: Redactor) -> Self {
         let board = Arc::new(board);
         let pulse = Pulse::default();
         pulse.set_redactor(redactor);
@@ -79,8 +79,7 @@ impl Aggregator {
             pulse: Arc::new(pulse),
             drain: Drain::default(),
             configuration: ArcSwapOption::empty(),
-            rounds: watch::channel(0).0,
-            fresh: Mutex::new(None),
+            replacing: Mutex::default(),
             engine: Mutex::new(None),
         }))
     }
@@ -88,20 +87,30 @@ impl Aggregator {
     /// Begins to probe.
     fn start_on(&self, runtime: &Handle, seed: u64) {
         let inner = &self.0;
-        let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), inner.rounds.subscribe(), seed));
+        let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), seed));
         *inner.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
     }
 
-    /// Goes on with other components, groups and service. What is configured just as before keeps its state, its connection and its history.
+    /// Goes on with other components, groups and service.
+    ///
+    /// A component whose check is configured as before keeps its state, connection and history, also under another policy. A check that is new
+    /// has a grace period, at most its timeout, in which the verdict is what it was. What is removed is in no answer from the moment that this
+    /// returns.
     pub fn replace(&self, builder: Builder) {
         let inner = &self.0;
-        let (board, redactor) = builder.into_board(Some(&inner.board.load()));
+        let _replacing = inner.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.board.load_full();
+        let (board, redactor) = builder.into_board(Some(&before));
         let board = Arc::new(board);
         inner.pulse.set_redactor(redactor);
-        inner.pulse.history.retain(|name| board.of(&View::Component(name.clone())).is_some());
+        for entry in before.entries().iter().filter(|entry| !board.has(entry)) {
+            entry.close();
+        }
+        inner.pulse.history.retain(|name| board.viewed(&View::Component(name.clone())).is_some());
         inner.board.store(Arc::clone(&board));
-        inner.boards.send_replace(board);
+        // Only now, so that nothing that was made of the board before is taken for a report on this one.
         inner.pulse.bump();
+        inner.boards.send_replace(board);
     }
 
     /// Says in the report which configuration this is, and how the last reload went.
@@ -115,7 +124,17 @@ impl Aggregator {
     pub fn report(&self) -> Arc<Report> {
         let whole = self.report_on(&View::Whole);
         // Every board has this view.
-        whole.unwrap_or_else(|| Arc::new(Report::new(&View::Whole, BTreeMap::new(), self.circumstances())))
+        whole.unwrap_or_else(|| Arc::new(self.report_of(&self.0.board.load(), BTreeMap::new())))
+    }
+
+    /// A report on all of these components.
+    pub(super) fn report_of(&self, board: &Board, components: BTreeMap<CheckName, ComponentReport>) -> Report {
+        Report::new(&View::Whole, components, self.circumstances(board, &View::Whole, &|_| None))
+    }
+
+    /// What an engine without samplers works on.
+    pub(super) fn parts(&self) -> (Arc<Board>, &Pulse) {
+        (self.0.board.load_full(), &self.0.pulse)
     }
 
     /// The report on a view; `None` when there is no such group or component.
@@ -126,7 +145,9 @@ impl Aggregator {
 
     /// The same, with what it was made of.
     pub(crate) fn made(&self, view: &View) -> Option<Arc<Made>> {
-        self.0.board.load().report(view, &self.0.pulse, || self.circumstances())
+        let (stamp, board) = self.board();
+        let since = |verdict| self.0.pulse.standing.since(verdict, self.is_draining());
+        board.report(view, stamp, &self.0.pulse, || self.circumstances(&board, view, &since))
     }
 
     /// Whether a report still tells the truth.
@@ -135,8 +156,48 @@ impl Aggregator {
         made.holds(&self.0.pulse)
     }
 
-    fn circumstances(&self) -> Circumstances {
-        let board = self.0.board.load();
+    /// The status of everything, without a report.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status_of(&View::Whole).unwrap_or_default()
+    }
+
+    /// The status of a view, without a report; `None` when there is no such group or component.
+    #[must_use]
+    pub fn status_of(&self, view: &View) -> Option<Status> {
+        let (stamp, board) = self.board();
+        self.status_on(&board, stamp, view)
+    }
+
+    fn status_on(&self, board: &Board, stamp: Stamp, view: &View) -> Option<Status> {
+        let status = board.status(view, stamp, &self.0.pulse)?;
+        let fails = (view.drains() && self.is_draining()) || (*view == View::Live && !self.is_alive());
+        Some(if fails { Status::Fail } else { status })
+    }
+
+    /// The status of every group and component by the name that [`view`](Self::view) takes it for, and of everything under the empty name. Its
+    /// cost is that of one report.
+    #[must_use]
+    pub fn statuses(&self) -> BTreeMap<String, Status> {
+        let (stamp, board) = self.board();
+        // The names that are built in come first: a group or a component may have such a name as well, and then means itself.
+        let named = |view: &View| match view {
+            View::Whole => String::new(),
+            View::Live => "live".to_owned(),
+            View::Ready => "ready".to_owned(),
+            View::Startup => "startup".to_owned(),
+            View::Group(name) | View::Component(name) => name.to_string(),
+        };
+        board.views().filter_map(|view| Some((named(view), self.status_on(&board, stamp, view)?))).collect()
+    }
+
+    /// The board, and how far the engine had come before it was read.
+    fn board(&self) -> (Stamp, Guard<Arc<Board>>) {
+        let stamp = self.0.pulse.stamp();
+        (stamp, self.0.board.load())
+    }
+
+    fn circumstances<'a>(&self, board: &Board, view: &View, since: &'a dyn Fn(Status) -> Option<Timestamp>) -> Circumstances<'a> {
         Circumstances {
             service: Arc::clone(&board.service),
             generated_at: Timestamp::now(),
@@ -145,89 +206,95 @@ impl Aggregator {
             only_host: board.only_host,
             configuration: self.0.configuration.load_full(),
             changes: self.0.pulse.history.changes(),
-            since: self.0.pulse.standing.since(board.verdict(), self.is_draining()),
+            since,
             groups: Arc::clone(&board.groups),
+            previous: board.viewed(view).and_then(|viewed| viewed.previous),
         }
     }
 
     /// The report on a view, as soon as every component in it has a result to believe, but not later than `deadline`.
     pub async fn report_by(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
-        let believable = |report: &Report| if *view == View::Live { self.is_alive() } else { !report.is_awaited() };
         let report = self.report_on(view)?;
-        if believable(&report) {
+        let is_ready = if *view == View::Live { report.status.is_good() } else { !report.is_awaited() };
+        if is_ready {
             return Some(report);
         }
-        self.wait(deadline, || self.report_on(view).is_none_or(|report| believable(&report))).await;
+        self.ready_by(view, deadline).await;
         self.report_on(view)
     }
 
-    /// Probes everything now and reports on a view as soon as all in it have answered, but not later than `deadline`.
+    /// Ends as soon as every component in a view has a result to believe, or the engine moves, but not later than `deadline`.
+    pub(crate) async fn ready_by(&self, view: &View, deadline: Instant) {
+        if *view == View::Live {
+            return self.wait(deadline, || self.is_alive()).await;
+        }
+        self.wait_on_board(view, deadline, |viewed| {
+            // Each is waited for once: the way through very many is not begun anew at every result.
+            let mut ready = 0;
+            move || {
+                let (now, entries) = (now(), viewed.entries());
+                ready += entries[ready..].iter().take_while(|entry| !entry.is_awaited_by(view, now)).count();
+                ready == entries.len()
+            }
+        })
+        .await;
+    }
+
+    /// Probes now what a view judges, and reports on it as soon as all of that has answered, but not later than `deadline`.
     ///
-    /// It probes once for all who ask at the same time, and at most once a second; results count like any other. Nothing is lost when the
-    /// caller goes away.
+    /// It probes once for all who ask at the same time, a component at most once a second, and very many spread over a moment; results count
+    /// like any other. Nothing is lost when the caller goes away.
     pub async fn fresh(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
         if *view == View::Live {
             // Whether the engine moves is no question to a backend.
             return self.report_by(view, deadline).await;
         }
-        let round = {
-            let mut last = self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_none_or(|last| last.elapsed() >= FRESH) {
-                *last = Some(Instant::now());
-                self.0.rounds.send_modify(|round| *round += 1);
-            }
-            *self.0.rounds.borrow()
-        };
-        let board = self.0.board.load_full();
-        let entries = board.of(view)?;
-        let mut answered = 0;
-        self.wait(deadline, || {
-            answered += entries[answered..].iter().take_while(|entry| entry.has_answered(round)).count();
-            // What is not on the board any more answers nobody.
-            answered == entries.len() || !Arc::ptr_eq(&board, &self.0.board.load())
-        })
-        .await;
+        self.0.board.load().viewed(view)?.request_probes();
+        self.wait_on_board(view, deadline, |viewed| move || viewed.has_answered()).await;
         self.report_on(view)
     }
 
-    /// Wakes at every change of what is told.
+    /// Waits for something of a view until it is done or too late. If the board is replaced meanwhile, it goes on with the next one: a reload is
+    /// no reason to answer earlier.
+    async fn wait_on_board<D: FnMut() -> bool>(&self, view: &View, deadline: Instant, of: impl Fn(Arc<Viewed>) -> D) {
+        loop {
+            let board = self.0.board.load_full();
+            let Some(viewed) = board.viewed(view) else { return };
+            let (mut done, mut is_done) = (of(Arc::clone(viewed)), false);
+            self.wait(deadline, || {
+                is_done = done();
+                is_done || !Arc::ptr_eq(&board, &self.0.board.load())
+            })
+            .await;
+            if is_done || Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Wakes at every result, and whenever the engine shows that it moves.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.0.pulse.watch()
     }
 
-    /// Looks again at every change until it is as wished or too late.
+    /// Looks again after every change, at a pace, until it is done or too late.
     async fn wait(&self, deadline: Instant, mut done: impl FnMut() -> bool) {
         let mut changes = self.0.pulse.watch();
-        while !done() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {}
-    }
-
-    /// Probes every component once, here and now, and calls `seen` for each as it answers. For an engine that was built and not started.
-    pub async fn probe_once(&self, mut seen: impl FnMut(&CheckName, &ComponentReport)) -> Arc<Report> {
-        let board = self.0.board.load_full();
-        let enabled = board.entries().iter().filter(|entry| entry.component.policy.enabled);
-        let mut probes: FuturesUnordered<_> = enabled
-            .map(|entry| async move {
-                sampler::probe_and_record(entry, &self.0.pulse, 0).await;
-                entry
-            })
-            .collect();
-        let mut components = BTreeMap::new();
-        while let Some(entry) = probes.next().await {
-            // As it was when it answered: who waited long for the slowest has not grown old by that.
-            let (report, _) = entry.report(Instant::now());
-            seen(&entry.component.name, &report);
-            components.insert(entry.component.name.clone(), report);
+        let is_paced = self.0.board.load().entries().len() > UNPACED;
+        let mut looked = Instant::now();
+        while !done() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+            if is_paced {
+                sleep_until((looked + PACE).min(deadline)).await;
+                looked = Instant::now();
+            }
         }
-        let muted = board.entries().iter().filter(|entry| !entry.component.policy.enabled);
-        components.extend(muted.map(|entry| (entry.component.name.clone(), entry.report(Instant::now()).0)));
-        Arc::new(Report::new(&View::Whole, components, self.circumstances()))
     }
 
     /// The view that a name in a URL means: a group or a component.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<View> {
         let board = self.0.board.load();
-        let known = |view: &View| board.of(view).is_some();
+        let known = |view: &View| board.viewed(view).is_some();
         let own = name.parse().ok().and_then(|name: CheckName| [View::Component(name.clone()), View::Group(name)].into_iter().find(known));
         own.or(match name {
             "live" => Some(View::Live),
@@ -246,7 +313,7 @@ impl Aggregator {
     /// All components' names, kinds and policies, by name.
     #[must_use]
     pub fn components(&self) -> Vec<Component> {
-        self.0.board.load().entries().iter().map(|entry| entry.component.clone()).collect()
+        self.0.board.load().entries().iter().map(|entry| Component::clone(&entry.component())).collect()
     }
 
     /// Begins to fail the whole report, `ready` and every group, so that load balancers send no more traffic.
@@ -296,13 +363,6 @@ impl fmt::Debug for Aggregator {
 }
 
 impl Builder {
-    /// Builds it without probing anything.
-    #[must_use]
-    pub fn build(self) -> Aggregator {
-        let (board, redactor) = self.into_board(None);
-        Aggregator::new(board, redactor)
-    }
-
     /// Builds it and begins to probe on the runtime that this is called from.
     ///
     /// # Panics
@@ -317,7 +377,8 @@ impl Builder {
     #[must_use]
     pub fn start_on(self, runtime: &Handle) -> Aggregator {
         let seed = self.chance();
-        let aggregator = self.build();
+        let (board, redactor) = self.into_board(None);
+        let aggregator = Aggregator::new(board, redactor);
         aggregator.start_on(runtime, seed);
         aggregator
     }

@@ -1,14 +1,20 @@
-//! The board: all components, what each view judges of them, and the last report made of it.
+//! The board: all components of one configuration, what each view judges of them, and the last report and status of each view.
 
-use super::{entry::Entry, pulse::Pulse};
+use super::{
+    demand::MIN_REFRESH,
+    entry::Entry,
+    moment::now,
+    pulse::{Pulse, Stamp},
+    schedule::spread,
+};
 use crate::{
     component::{CheckName, Component},
-    report::{Circumstances, Groups, Report, Service, Status, View, worst},
+    report::{Circumstances, Groups, Report, Service, Status, View, verdict},
 };
 use arc_swap::ArcSwapOption;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -17,26 +23,29 @@ use tokio::time::Instant;
 pub(crate) struct Board {
     /// By name.
     entries: Vec<Arc<Entry>>,
-    views: BTreeMap<View, Viewed>,
-    /// The names of groups, `ready` among them, and whom they judge.
+    views: BTreeMap<View, Arc<Viewed>>,
+    /// The names of groups, `ready` among them, and the components of each.
     pub(crate) groups: Arc<Groups>,
     pub(crate) service: Arc<Service>,
     /// Nothing but the machine itself is checked.
     pub(crate) only_host: bool,
 }
 
-/// What a view judges, and the last report made of it.
-struct Viewed {
+/// What a view judges, and what was made of it last.
+pub(crate) struct Viewed {
     entries: Vec<Arc<Entry>>,
-    cache: ArcSwapOption<Made>,
+    /// The status of the view before the last reload.
+    pub(crate) previous: Option<Status>,
+    report: ArcSwapOption<Made>,
+    status: ArcSwapOption<Judged>,
+    round: Mutex<Round>,
 }
 
 /// A report, and what it was made of.
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Made {
     pub(crate) report: Arc<Report>,
-    version: u64,
-    changes: u64,
+    stamp: Stamp,
     /// When it is out of date by time alone.
     until: Option<Instant>,
     at: Instant,
@@ -45,29 +54,45 @@ pub(crate) struct Made {
     pub(crate) took: Duration,
 }
 
+/// The status of a view, and how long it holds.
+struct Judged {
+    status: Status,
+    stamp: Stamp,
+    until: Option<Instant>,
+}
+
+/// The last round of requested probes of a view, which is shared by all who ask for it.
+#[derive(Debug, Default)]
+struct Round {
+    /// When it was requested, if ever.
+    called: Option<Instant>,
+    /// The number of entries that have answered: these are the first ones, in their order.
+    answered: usize,
+}
+
 /// Whether a report still tells the truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
     /// Nothing newer is known.
     Yes,
-    /// Every status is the one that it tells, but there are newer numbers, and have been for at most [`LAG`].
-    ButForNumbers,
+    /// Every status is current, but values may be up to [`MAX_VALUE_AGE`] old.
+    ButForValues,
     /// It is out of date.
     No,
 }
 
-/// How old numbers may be that come with a true verdict.
-const LAG: Duration = Duration::from_secs(2);
+/// How old values may be that come with a true verdict.
+const MAX_VALUE_AGE: Duration = Duration::from_secs(2);
 
 impl Made {
     pub(crate) fn holds(&self, pulse: &Pulse) -> Holds {
-        let now = Instant::now();
-        if self.changes != pulse.changes() || self.until.is_some_and(|until| now >= until) {
+        let (now, stamp) = (now(), pulse.stamp());
+        if self.stamp.changes != stamp.changes || self.until.is_some_and(|until| now >= until) {
             Holds::No
-        } else if self.version == pulse.version() {
+        } else if self.stamp.version == stamp.version {
             Holds::Yes
-        } else if now.saturating_duration_since(self.at) < LAG {
-            Holds::ButForNumbers
+        } else if now.saturating_duration_since(self.at) < MAX_VALUE_AGE {
+            Holds::ButForValues
         } else {
             Holds::No
         }
@@ -75,10 +100,11 @@ impl Made {
 }
 
 /// A report is put together anew after this time, also when nothing has changed.
-const FRESH: Duration = Duration::from_secs(60);
+const MAX_REPORT_AGE: Duration = Duration::from_secs(60);
 
 impl Board {
-    /// Components that `before` has just so keep their entries, and with them their states and connections.
+    /// Components whose check `before` has as well keep their entries, and with them state, history and connection, whatever became of their
+    /// policy. Every other check has a grace period where there is a board before.
     pub(crate) fn new(
         components: BTreeMap<CheckName, Component>,
         groups: &BTreeMap<CheckName, BTreeSet<CheckName>>,
@@ -86,15 +112,14 @@ impl Board {
         only_host: bool,
         before: Option<&Self>,
     ) -> Self {
-        let kept = |component: &Component| {
-            let entries = &before?.entries;
-            let index = entries.binary_search_by(|entry| entry.component.name.cmp(&component.name)).ok()?;
-            entries[index].component.is_same(component).then(|| Arc::clone(&entries[index]))
+        // Before the policies of entries that stay are changed.
+        let previous = before.map(Self::verdicts).unwrap_or_default();
+        let entries = match before {
+            Some(before) => before.succeeded_by(components),
+            None => components.into_values().map(|component| Arc::new(Entry::new(component))).collect(),
         };
-        let entries: Vec<Arc<Entry>> =
-            components.into_values().map(|component| kept(&component).unwrap_or_else(|| Arc::new(Entry::new(component)))).collect();
         let of = |wanted: &dyn Fn(&Component) -> bool| {
-            entries.iter().filter(|entry| wanted(&entry.component)).map(Arc::clone).collect::<Vec<_>>()
+            entries.iter().filter(|entry| wanted(&entry.component())).map(Arc::clone).collect::<Vec<_>>()
         };
         let mut views = BTreeMap::from([
             (View::Whole, entries.clone()),
@@ -102,77 +127,177 @@ impl Board {
             (View::Ready, of(&|component| component.policy.critical)),
             (View::Startup, of(&|component| component.policy.critical)),
         ]);
-        views.extend(entries.iter().map(|entry| (View::Component(entry.component.name.clone()), vec![Arc::clone(entry)])));
+        views.extend(entries.iter().map(|entry| (View::Component(entry.name.clone()), vec![Arc::clone(entry)])));
         for (name, checks) in groups {
             let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
             views.insert(view, of(&|component| checks.contains(&component.name)));
         }
-        let names = |viewed: &[Arc<Entry>]| viewed.iter().map(|entry| entry.component.name.clone()).collect();
+        let names = |viewed: &[Arc<Entry>]| viewed.iter().map(|entry| entry.name.clone()).collect();
         let members = views.iter().filter_map(|(view, viewed)| match view {
             View::Ready => Some(("ready".to_owned(), names(viewed))),
             View::Group(name) => Some((name.to_string(), names(viewed))),
             _ => None,
         });
-        let members = Arc::new(members.collect());
-        let views = views.into_iter().map(|(view, entries)| (view, Viewed { entries, cache: ArcSwapOption::empty() })).collect();
-        Self { entries, views, groups: members, service: Arc::new(service), only_host }
+        let groups = Arc::new(members.collect());
+        let views = views.into_iter().map(|(view, entries)| {
+            let previous = previous.get(&view).copied();
+            let (report, status, round) = (ArcSwapOption::empty(), ArcSwapOption::empty(), Mutex::default());
+            (view, Arc::new(Viewed { entries, previous, report, status, round }))
+        });
+        Self { views: views.collect(), entries, groups, service: Arc::new(service), only_host }
+    }
+
+    /// The statuses of all views of several components.
+    fn verdicts(&self) -> BTreeMap<View, Status> {
+        let now = now();
+        let views = self.views.iter().filter(|(view, _)| !matches!(view, View::Component(_)));
+        views.map(|(view, viewed)| (view.clone(), viewed.judge(view, now).0)).collect()
+    }
+
+    /// The entries of these components on the board that follows this one.
+    fn succeeded_by(&self, components: BTreeMap<CheckName, Component>) -> Vec<Arc<Entry>> {
+        let entry = |name: &CheckName| self.entries.binary_search_by(|entry| entry.name.cmp(name)).ok().map(|index| &self.entries[index]);
+        let kept = |component: &Component| entry(&component.name).filter(|entry| entry.component().has_same_check(component));
+        // Whose samplers begin now.
+        let begins =
+            |component: &Component| component.policy.enabled && kept(component).is_none_or(|entry| !entry.component().policy.enabled);
+        let count = components.values().filter(|component| begins(component)).count();
+        let mut begun = 0;
+        let entries = components.into_values().map(|component| {
+            let first_probe_in = spread(begun, count);
+            begun += usize::from(begins(&component));
+            if let Some(entry) = kept(&component) {
+                entry.change_policy(component, first_probe_in);
+                return Arc::clone(entry);
+            }
+            let predecessor = entry(&component.name).map(|entry| &**entry);
+            Arc::new(Entry::after_reload(component, predecessor, first_probe_in))
+        });
+        entries.collect()
     }
 
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 
-    /// The verdict on the whole, but for a drain.
-    pub(crate) fn verdict(&self) -> Status {
-        let now = Instant::now();
-        worst(self.entries.iter().filter_map(|entry| entry.counts(now)))
+    /// Whether this very entry is on the board.
+    pub(crate) fn has(&self, entry: &Arc<Entry>) -> bool {
+        self.entries.binary_search_by(|one| one.name.cmp(&entry.name)).is_ok_and(|index| Arc::ptr_eq(&self.entries[index], entry))
     }
 
-    /// Groups with names of the users' own.
+    /// Groups that are configured, without those that are built in.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &CheckName> {
         self.views.keys().filter_map(|view| if let View::Group(name) = view { Some(name) } else { None })
     }
 
-    /// What a view judges; `None`: there is no such view.
-    pub(crate) fn of(&self, view: &View) -> Option<&[Arc<Entry>]> {
-        self.views.get(view).map(|viewed| &*viewed.entries)
+    /// All views there are.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &View> {
+        self.views.keys()
     }
 
-    /// The report on a view: the last one, if nothing has changed since.
-    pub(crate) fn report(&self, view: &View, pulse: &Pulse, circumstances: impl FnOnce() -> Circumstances) -> Option<Arc<Made>> {
+    /// What a view judges; `None`: there is no such view.
+    pub(crate) fn viewed(&self, view: &View) -> Option<&Arc<Viewed>> {
+        self.views.get(view)
+    }
+
+    /// The status of a view at the moment, but for a drain and a dead engine. It costs as much as what the view judges, and less while nothing
+    /// has changed.
+    pub(crate) fn status(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Status> {
         let viewed = self.views.get(view)?;
-        if let Some(made) = &*viewed.cache.load()
+        if let Some(judged) = &*viewed.status.load()
+            && judged.stamp.changes == pulse.stamp().changes
+            && judged.until.is_none_or(|until| now() < until)
+        {
+            return Some(judged.status);
+        }
+        let (status, until) = viewed.judge(view, now());
+        // One component is judged as fast as what was kept is looked up.
+        if viewed.entries.len() > 1 {
+            viewed.status.store(Some(Arc::new(Judged { status, stamp, until })));
+        }
+        Some(status)
+    }
+
+    /// The report on a view: the last one, if nothing has changed since `stamp` was read, which was before this board was.
+    pub(crate) fn report<'a>(
+        &self,
+        view: &View,
+        stamp: Stamp,
+        pulse: &Pulse,
+        circumstances: impl FnOnce() -> Circumstances<'a>,
+    ) -> Option<Arc<Made>> {
+        let viewed = self.views.get(view)?;
+        if let Some(made) = &*viewed.report.load()
             && made.holds(pulse) == Holds::Yes
             // Whether the engine moves is a matter of the moment.
             && *view != View::Live
         {
             return Some(Arc::clone(made));
         }
-        let now = Instant::now();
-        // Read before the states are, so that a change in between makes the report out of date and not the other way round.
-        let (version, changes) = (pulse.version(), pulse.changes());
+        let began = now();
         let mut until: Option<Instant> = None;
         // Collected, a map of what is in order has no empty places.
         let components = viewed.entries.iter().map(|entry| {
-            let (component, stands_until) = entry.report(now);
-            until = [until, stands_until].into_iter().flatten().min();
-            (entry.component.name.clone(), component)
+            let (component, stands_until) = entry.report(began);
+            until = earlier(until, stands_until);
+            (entry.name.clone(), component)
         });
         let components = components.collect();
         // Ages and the last hour are shown, too: they may be behind, but not for long.
-        let until = until.map(|until| until.min(now + FRESH));
+        let until = until.map(|until| until.min(began + MAX_REPORT_AGE));
         let report = Arc::new(Report::new(view, components, circumstances()));
         let made = Arc::new(Made {
             report,
-            version,
-            changes,
+            stamp,
             until,
-            at: now,
+            at: began,
             #[cfg(feature = "cli")]
-            took: now.elapsed(),
+            took: now().saturating_duration_since(began),
         });
-        viewed.cache.store(Some(Arc::clone(&made)));
+        viewed.report.store(Some(Arc::clone(&made)));
         Some(made)
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl Viewed {
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The status at a moment, and until when it stands by time alone.
+    fn judge(&self, view: &View, now: Instant) -> (Status, Option<Instant>) {
+        let mut until = None;
+        let parts = self.entries.iter().map(|entry| {
+            let (part, stands_until) = entry.part(now);
+            until = earlier(until, stands_until);
+            part
+        });
+        (verdict(view, parts, true, self.previous), until)
+    }
+
+    /// Requests a probe of every component in this view, at most once a second for all who ask.
+    pub(crate) fn request_probes(&self) {
+        let (now, timer) = (now(), Instant::now());
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        if round.called.is_some_and(|called| now.saturating_duration_since(called) < MIN_REFRESH) {
+            return;
+        }
+        let count = self.entries.len();
+        let requests = self.entries.iter().enumerate().map(|(index, entry)| entry.demand.request(now, timer + spread(index, count)));
+        // Some may have been requested already, by way of another view: the round is as old as the oldest of its requests.
+        *round = Round { called: Some(requests.min().unwrap_or(now)), answered: 0 };
+    }
+
+    /// Whether all have answered the last request.
+    pub(crate) fn has_answered(&self) -> bool {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = round.answered;
+        round.answered += self.entries[answered..].iter().take_while(|entry| !entry.is_requested()).count();
+        round.answered == self.entries.len()
     }
 }
 
@@ -183,23 +308,23 @@ mod tests {
     use tokio::time::advance;
 
     fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
-        board.report(&View::Whole, pulse, Circumstances::alive).expect("every board has this view")
+        board.report(&View::Whole, pulse.stamp(), pulse, Circumstances::alive).expect("every board has this view")
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_report_holds_until_something_changes_and_its_numbers_a_little_longer_than_a_result() {
+    async fn a_report_holds_until_something_changes_and_its_values_for_two_seconds() {
         let board = Board::new(BTreeMap::new(), &BTreeMap::new(), Service::default(), false, None);
         let pulse = Pulse::default();
         let first = made(&board, &pulse);
-        advance(LAG * 2).await;
-        assert_eq!(first.holds(&pulse), Holds::Yes, "nothing is known that it does not tell");
+        advance(MAX_VALUE_AGE * 2).await;
+        assert_eq!(first.holds(&pulse), Holds::Yes, "nothing newer is known");
         pulse.tick();
-        assert_eq!(first.holds(&pulse), Holds::No, "its numbers are too old");
+        assert_eq!(first.holds(&pulse), Holds::No, "its values are too old");
         let second = made(&board, &pulse);
-        assert!(!Arc::ptr_eq(&first, &second), "whoever wants the numbers has them made");
+        assert!(!Arc::ptr_eq(&first, &second), "it is made again for a reader that needs the values");
         pulse.tick();
-        assert_eq!(second.holds(&pulse), Holds::ButForNumbers);
-        advance(LAG).await;
+        assert_eq!(second.holds(&pulse), Holds::ButForValues);
+        advance(MAX_VALUE_AGE).await;
         assert_eq!(second.holds(&pulse), Holds::No);
         let third = made(&board, &pulse);
         pulse.bump();

@@ -1,48 +1,73 @@
-//! One component's place on the board: its last results, written by its sampler alone and read by everybody without a lock.
+//! One component's place on the board: what is known of it, read by everybody without a lock.
+//!
+//! Results and the passing of time are taken in under one lock, and history and log are written before it is released: for one component,
+//! everything happens in one order, whether its sampler or the supervisor causes it.
 
 use super::{
+    demand::Demand,
+    grace::{GracePeriod, Predecessor},
     hour::Hour,
-    moment::Moment,
+    moment::{Moment, now},
+    outcome::Outcome,
+    pulse::Pulse,
     track::{Judgement, Reason, Track},
+    transition::Transition,
 };
 use crate::{
-    component::Component,
-    report::{ComponentReport, FailureReport, Minute, PastFailure, Status, Tally},
+    component::{CheckName, Component, Policy},
+    report::{ComponentReport, FailureReport, Grace, Part, PastFailure, Status, Tally, View},
 };
-use allswell_checks::contract::{Failure, FailureClass, Observation, Redactor, TimeSpan, Value, Values};
-use arc_swap::ArcSwap;
+use allswell_checks::contract::{FailureClass, TimeSpan, Values};
+use arc_swap::{ArcSwap, Guard};
 use std::{
     borrow::Cow,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 
 /// A component and what is known of it.
 pub(crate) struct Entry {
-    pub(crate) component: Component,
+    pub(crate) name: CheckName,
+    /// Its policy may change by a reload; its check does not.
+    component: ArcSwap<Component>,
     state: ArcSwap<State>,
-    /// Written by the sampler and the supervisor.
-    hour: ArcSwap<Hour>,
-    /// What the log said last, and since when. Never locked by a poll.
-    announced: Mutex<Option<(Status, Instant)>>,
-    /// How often the status has changed.
-    transitions: AtomicU64,
+    /// Its holder may write: the state, the history and the log. Never locked by a poll.
+    log: Mutex<Log>,
+    pub(crate) demand: Demand,
+}
+
+/// What history and log say of the component.
+#[derive(Default)]
+struct Log {
+    /// The last announced status, since when it holds, and whether it is that of a result that is too old.
+    last: Option<(Status, Instant, bool)>,
+    /// The component was removed from the board: the result of a probe in progress is not announced.
+    is_closed: bool,
+}
+
+impl Log {
+    /// Whether a status was announced that time alone has changed since.
+    fn is_outdated(&self, state: &State, component: &Component, now: Moment) -> bool {
+        self.last.is_some_and(|(last, ..)| last != state.track.judge(&component.policy, now.at).status)
+    }
 }
 
 /// What is known of one component.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct State {
     track: Track,
+    /// For a check that is new after a reload.
+    grace: Option<GracePeriod>,
     last: Option<Arc<LastResult>>,
     /// Stays while the component is judged to fail though its last probe passed.
     last_failure: Option<Arc<PastFailure>>,
-    /// The last round of fresh probes that it has answered.
-    round: u64,
+    /// When the last probe that counted began, by the clock of ages.
+    began: Option<Instant>,
     tally: Arc<Tally>,
+    hour: Hour,
+    /// How often the status has changed.
+    transitions: u64,
 }
 
 struct LastResult {
@@ -52,146 +77,236 @@ struct LastResult {
     duration: Duration,
 }
 
-/// What a probe brought back, bounded and without secrets.
-pub(crate) struct Outcome {
-    raw: Status,
-    warning: Option<String>,
-    failure: Option<FailureReport>,
-    values: Values,
-}
-
-impl Outcome {
-    /// Calls code of the check's: the `Display` of its errors.
-    pub(crate) fn of(result: Result<Observation, Failure>, redactor: &Redactor) -> Self {
-        match result {
-            Ok(observation) => {
-                let (warning, values) = observation.into_parts();
-                let raw = if warning.is_some() { Status::Warn } else { Status::Pass };
-                Self { raw, warning: warning.map(|text| bounded_text(&text)), failure: None, values: bounded(values) }
-            }
-            Err(failure) => {
-                // Redacted first and cut then: half a secret would not be recognised.
-                let cause = failure.cause().map(|cause| bounded_text(&redactor.redact(&cause)));
-                let (class, message, values) = failure.into_parts();
-                let message = if message.len() > TEXT { bounded_text(&message).into() } else { message };
-                Self { raw: Status::Fail, warning: None, failure: Some(FailureReport { class, message, cause }), values: bounded(values) }
-            }
-        }
-    }
-}
-
-/// A change of what a component is judged to be.
-pub(crate) struct Transition {
-    /// None: it had no result.
-    pub(crate) from: Option<Status>,
-    /// What it is now.
-    pub(crate) report: ComponentReport,
-    /// How long it was what it was.
-    pub(crate) lasted: Option<Duration>,
-}
-
 impl Entry {
     pub(crate) fn new(component: Component) -> Self {
+        Self::with(component, Track::default(), None)
+    }
+
+    /// A check that is new after a reload, whose first probe begins `first_probe_in` from now. `predecessor` had its name before.
+    pub(crate) fn after_reload(component: Component, predecessor: Option<&Self>, first_probe_in: Duration) -> Self {
+        let now = now();
+        let inherits = predecessor.map_or(Predecessor::None, |entry| entry.as_predecessor(now));
+        let grace = GracePeriod::after_reload(&component.policy, inherits, first_probe_in, now);
+        let passed_once = predecessor.is_some_and(|entry| entry.state.load().track.passed_once());
+        Self::with(component, Track::new(passed_once), Some(grace))
+    }
+
+    fn with(component: Component, track: Track, grace: Option<GracePeriod>) -> Self {
+        let state = State {
+            track,
+            grace,
+            last: None,
+            last_failure: None,
+            began: None,
+            tally: Arc::default(),
+            hour: Hour::new(now()),
+            transitions: 0,
+        };
         Self {
-            component,
-            state: ArcSwap::default(),
-            hour: ArcSwap::from_pointee(Hour::new(Instant::now())),
-            announced: Mutex::default(),
-            transitions: AtomicU64::new(0),
+            name: component.name.clone(),
+            component: ArcSwap::from_pointee(component),
+            state: ArcSwap::from_pointee(state),
+            log: Mutex::default(),
+            demand: Demand::default(),
         }
     }
 
-    /// Takes in what a probe brought back. Only the component's own sampler may call this: it is the state's one writer.
-    pub(crate) fn record(&self, outcome: Outcome, duration: Duration, round: u64) {
+    pub(crate) fn component(&self) -> Guard<Arc<Component>> {
+        self.component.load()
+    }
+
+    /// Goes on with the same check under another policy. Results count as before; a component that was muted and is probed again, from
+    /// `first_probe_in` on, is like a new one.
+    pub(crate) fn change_policy(&self, component: Component, first_probe_in: Duration) {
+        let mut log = self.lock();
+        let before = self.component.load_full();
+        if before.policy == component.policy {
+            return;
+        }
+        let (mut state, now) = (State::clone(&self.state.load()), Moment::now());
+        if before.policy.enabled {
+            state.track.change_policy(&before.policy, &component.policy, now);
+        } else {
+            state.track = Track::new(state.track.passed_once());
+            // Nobody knows how it was meanwhile.
+            log.last = None;
+            state.grace = Some(GracePeriod::after_reload(&component.policy, Predecessor::None, first_probe_in, now.at));
+        }
+        // In this order, no reader judges an old state by a policy that it was not made for.
+        self.state.store(Arc::new(state));
+        self.component.store(Arc::new(Component { check: Arc::clone(&before.check), ..component }));
+        self.demand.wake();
+    }
+
+    /// Announces nothing from now on: the component was removed from the board.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+    }
+
+    /// Takes in the result of a probe that began at `began`.
+    pub(crate) fn record(&self, outcome: Outcome, began: Instant, duration: Duration, pulse: &Pulse) {
+        let mut log = self.lock();
+        let (component, now) = (self.component.load(), Moment::now());
+        if !component.policy.enabled {
+            // It was muted meanwhile.
+            return;
+        }
+        let state = self.state.load_full();
+        if log.is_outdated(&state, &component, now) {
+            // A change by time alone came first, and is announced first.
+            self.settle(&mut log, State::clone(&state), &component, now, None, pulse);
+        }
         let mut next = State::clone(&self.state.load());
         let failed = outcome.failure.is_some();
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: Arc::new(outcome.values), duration }));
-        let now = Moment::now();
         next.last_failure = outcome.failure.map(|failure| Arc::new(PastFailure { failure, at: now.wall })).or(next.last_failure);
-        next.track.record(&self.component.policy, outcome.raw, now);
-        next.round = round;
+        next.track.record(&component.policy, outcome.raw, now);
+        next.began = Some(began);
         Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
-        self.see(now.at, next.track.judge(&self.component.policy, now.at).status, Some(duration));
-        self.state.store(Arc::new(next));
-    }
-
-    /// The change since this was asked for last, by a result or by time alone, if there is one.
-    pub(crate) fn transition(&self) -> Option<Transition> {
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.state.load();
-        let now = Instant::now();
-        let judgement = state.track.judge(&self.component.policy, now);
-        let since = judgement.since?.at;
-        self.see(now, judgement.status, None);
-        let before = announced.replace((judgement.status, since));
-        let (from, lasted) = before.map(|(from, began)| (from, since.saturating_duration_since(began))).unzip();
-        (from != Some(judgement.status)).then(|| {
-            self.transitions.fetch_add(1, Ordering::Relaxed);
-            Transition { from, report: self.report_as(&state, &judgement), lasted }
-        })
-    }
-
-    /// Remembers for the last hour what it is judged to be at a moment.
-    fn see(&self, now: Instant, status: Status, took: Option<Duration>) {
-        // Mostly there is nothing new, and nothing to copy.
-        if self.hour.load().seen(now, status, took).is_some() {
-            self.hour.rcu(|hour| hour.seen(now, status, took).map_or_else(|| Arc::clone(hour), Arc::new));
+        // A component that has to rise fails on, but startup is done with its first pass.
+        let is_first_pass = outcome.raw.is_good() && !state.track.passed_once();
+        let is_transition = self.settle(&mut log, next, &component, now, Some(duration), pulse);
+        match (is_transition, is_first_pass) {
+            (true, _) => {}
+            (false, true) => pulse.bump(),
+            (false, false) => pulse.tick(),
         }
     }
 
-    /// What it counts as in a verdict at the moment; `None`: it is muted.
-    pub(crate) fn counts(&self, now: Instant) -> Option<(Status, bool)> {
-        let policy = &self.component.policy;
-        policy.enabled.then(|| (self.state.load().track.judge(policy, now).status, policy.critical))
+    /// Takes in that time has passed: a result may be too old by now, or a hold may have ended.
+    pub(crate) fn catch_up(&self, pulse: &Pulse) {
+        let mut log = self.lock();
+        let (component, state, now) = (self.component.load(), self.state.load(), Moment::now());
+        // Mostly there is nothing new, and nothing to copy.
+        if component.policy.enabled && (log.is_outdated(&state, &component, now) || state.hour.is_behind(now.at)) {
+            self.settle(&mut log, State::clone(&state), &component, now, None, pulse);
+        }
     }
 
-    /// Whether it has answered a round of fresh probes; who is muted need not.
-    pub(crate) fn has_answered(&self, round: u64) -> bool {
-        !self.component.policy.enabled || self.state.load().round >= round
+    /// Makes `next` the state, and announces the component's status if it changed. Returns whether it did.
+    fn settle(&self, log: &mut Log, mut next: State, component: &Component, now: Moment, took: Option<Duration>, pulse: &Pulse) -> bool {
+        let judgement = next.track.judge(&component.policy, now.at);
+        let Some(since) = judgement.since else { return false };
+        let failure = next.failure(component, &judgement, None);
+        if let (Reason::Stale, Some(failure)) = (judgement.reason, &failure) {
+            next.last_failure = Some(Arc::new(PastFailure { failure: failure.clone(), at: since.wall }));
+        }
+        let class = failure.filter(|_| judgement.status == Status::Fail).map(|failure| failure.class);
+        next.hour = next.hour.seen(now.at, judgement.status, class, took).unwrap_or(next.hour);
+        let before = log.last.replace((judgement.status, since.at, judgement.reason == Reason::Stale));
+        let (from, lasted) = before.map(|(from, began, _)| (from, since.at.saturating_duration_since(began))).unzip();
+        let is_transition = from != Some(judgement.status) && !log.is_closed;
+        // It fails on, but now by a result: the log must not end with the age of the one before.
+        let is_known_again = before.is_some_and(|(.., was_stale)| was_stale) && judgement.reason != Reason::Stale && !log.is_closed;
+        next.transitions += u64::from(is_transition);
+        let next = Arc::new(next);
+        self.state.store(Arc::clone(&next));
+        let transition = || Transition { from, report: next.report(component, &judgement, None), lasted };
+        if is_transition {
+            transition().announce(component, pulse);
+        } else if is_known_again {
+            Transition { lasted: None, ..transition() }.log(component);
+        }
+        is_transition
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a probe was requested, and none that counts began since. A muted component answers no request.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.component.load().policy.enabled && self.demand.due(self.state.load().began).is_some()
+    }
+
+    /// Whether the answer about a view is worth waiting for on its account: there is no result to believe, yet or any more.
+    pub(crate) fn is_awaited_by(&self, view: &View, now: Instant) -> bool {
+        let (component, state) = (self.component.load(), self.state.load());
+        let judgement = state.track.judge(&component.policy, now);
+        let grace = state.grace_at(&component.policy, &judgement, now).map(|grace| Grace { previous: grace.previous });
+        let has_none = component.policy.enabled && matches!(judgement.reason, Reason::Pending | Reason::Stale);
+        has_none && view.waits_in(grace)
+    }
+
+    /// What a verdict depends on at the moment, and until when that stands if no result comes.
+    pub(crate) fn part(&self, now: Instant) -> (Part, Option<Instant>) {
+        let (component, state) = (self.component.load(), self.state.load());
+        let policy = &component.policy;
+        let judgement = state.track.judge(policy, now);
+        let grace = state.grace_at(&component.policy, &judgement, now);
+        let part = Part {
+            status: if policy.enabled { judgement.status } else { Status::Warn },
+            critical: policy.critical,
+            muted: !policy.enabled,
+            grace: grace.map(|grace| Grace { previous: grace.previous }),
+            passed_once: state.track.passed_once(),
+        };
+        (part, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
     }
 
     /// What it is at the moment, and until when that stands if no result comes.
     pub(crate) fn report(&self, now: Instant) -> (ComponentReport, Option<Instant>) {
-        if !self.component.policy.enabled {
-            return (muted(&self.component), None);
+        let (component, state) = (self.component.load(), self.state.load());
+        if !component.policy.enabled {
+            return (muted(&component), None);
         }
-        let state = self.state.load();
-        let judgement = state.track.judge(&self.component.policy, now);
+        let judgement = state.track.judge(&component.policy, now);
+        let grace = state.grace_at(&component.policy, &judgement, now);
         let until = match judgement.reason {
             // The time that is left is shown: it should move.
             Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
-            _ => judgement.until,
+            _ => grace.map(|grace| grace.ends).or(judgement.until),
         };
-        (self.report_as(&state, &judgement), until)
+        (state.report(&component, &judgement, grace), until)
     }
 
-    fn report_as(&self, state: &State, judgement: &Judgement) -> ComponentReport {
-        let report = state.report(&self.component, judgement, self.hour.load().minutes());
-        ComponentReport { transitions: self.transitions.load(Ordering::Relaxed), ..report }
+    fn as_predecessor(&self, now: Instant) -> Predecessor {
+        let (component, state) = (self.component.load(), self.state.load());
+        let judgement = state.track.judge(&component.policy, now);
+        match state.grace_at(&component.policy, &judgement, now) {
+            _ if !component.policy.enabled => Predecessor::None,
+            Some(grace) => Predecessor::Pending(grace),
+            None => Predecessor::Status(judgement.status, judgement.until.filter(|_| judgement.status.is_good())),
+        }
     }
 }
 
 impl State {
-    fn report(&self, component: &Component, judgement: &Judgement, last_hour: Arc<[Minute]>) -> ComponentReport {
-        let last = self.last.as_deref();
-        let failure = match judgement.reason {
-            Reason::Pending => Some(ours(FailureClass::Pending, "there is no result yet".into())),
+    /// The grace period, while it lasts.
+    fn grace_at(&self, policy: &Policy, judgement: &Judgement, now: Instant) -> Option<GracePeriod> {
+        self.grace.filter(|grace| policy.enabled && judgement.reason == Reason::Pending && now < grace.ends)
+    }
+
+    fn failure(&self, component: &Component, judgement: &Judgement, grace: Option<GracePeriod>) -> Option<FailureReport> {
+        match judgement.reason {
+            Reason::Pending => {
+                let message = match grace.map(|grace| grace.previous) {
+                    None => "there is no result yet",
+                    Some(None) => "there is no result since the reload yet, and until then it does not count",
+                    Some(Some(_)) => "there is no result since the reload yet, and until then its status before the reload counts",
+                };
+                Some(ours(FailureClass::Pending, message.into()))
+            }
             Reason::Stale => {
                 let limit = TimeSpan(component.policy.max_age());
                 Some(ours(FailureClass::Stale, format!("the last result is older than {limit}").into()))
             }
             Reason::Held(_) | Reason::Results => {
-                let failing = judgement.status == Status::Fail || last.is_some_and(|last| last.failed);
+                let failing = judgement.status == Status::Fail || self.last.as_ref().is_some_and(|last| last.failed);
                 self.last_failure.as_ref().filter(|_| failing).map(|last| last.failure.clone())
             }
-        };
+        }
+    }
+
+    fn report(&self, component: &Component, judgement: &Judgement, grace: Option<GracePeriod>) -> ComponentReport {
+        let last = self.last.as_deref();
         ComponentReport {
-            status: judgement.status,
+            status: grace.and_then(|grace| grace.previous).unwrap_or(judgement.status),
             kind: component.kind,
             critical: component.policy.critical,
             muted: false,
             warning: last.and_then(|last| last.warning.clone()),
-            failure,
+            failure: self.failure(component, judgement, grace),
             duration: last.map(|last| last.duration),
             checked_at: self.track.last().map(|(_, at)| at.wall),
             since: judgement.since.map(|since| since.wall),
@@ -202,15 +317,16 @@ impl State {
             },
             values: last.map(|last| Arc::clone(&last.values)).unwrap_or_default(),
             passed_once: self.track.passed_once(),
+            grace: grace.map(|grace| Grace { previous: grace.previous }),
             tally: Arc::clone(&self.tally),
-            transitions: 0,
+            transitions: self.transitions,
             last_failure: self.last_failure.clone(),
-            last_hour,
+            last_hour: self.hour.minutes(),
         }
     }
 }
 
-/// Nobody knows how it is, so it is not said to pass.
+/// A muted component never passes: nobody knows how it is.
 fn muted(component: &Component) -> ComponentReport {
     ComponentReport {
         status: Status::Warn,
@@ -226,143 +342,5 @@ fn ours(class: FailureClass, message: Cow<'static, str>) -> FailureReport {
     FailureReport { class, message, cause: None }
 }
 
-/// The longest text of a result that is kept, in bytes.
-const TEXT: usize = 1024;
-/// The most observed values that are kept.
-const VALUES: usize = 64;
-/// The longest observed value that is kept, in bytes of JSON.
-const VALUE: usize = 4096;
-/// The longest name of an observed value that is kept, in bytes.
-const NAME: usize = 128;
-
-/// A check may bring back anything; what is kept and served is bounded.
-fn bounded(mut values: Values) -> Values {
-    let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= VALUE);
-    let mut kept = 0;
-    values.retain(|name, value| {
-        if name.len() > NAME || kept == VALUES {
-            return false;
-        }
-        kept += 1;
-        if !fits(value) {
-            *value = "(too long to show)".into();
-        }
-        true
-    });
-    values
-}
-
-fn bounded_text(text: &str) -> String {
-    let mut bounded = text[..text.floor_char_boundary(TEXT)].to_owned();
-    if bounded.len() < text.len() {
-        bounded.push('…');
-    }
-    bounded
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::component::Policy;
-    use allswell_checks::contract::{Check, Secret};
-    use tokio::time::advance;
-
-    struct Never;
-
-    #[async_trait::async_trait]
-    impl Check for Never {
-        async fn probe(&self) -> Result<Observation, Failure> {
-            std::future::pending().await
-        }
-    }
-
-    fn entry(policy: Policy) -> Entry {
-        Entry::new(Component::new("db".parse().expect("a name"), "custom", policy, Arc::new(Never)))
-    }
-
-    fn now(entry: &Entry) -> ComponentReport {
-        entry.report(Instant::now()).0
-    }
-
-    fn record(entry: &Entry, result: Result<Observation, Failure>) -> Option<Transition> {
-        let redactor = Redactor::new([&Secret::new("hunter2")]);
-        entry.record(Outcome::of(result, &redactor), Duration::ZERO, 0);
-        entry.transition()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn results_become_reports_and_transitions() {
-        let entry = entry(Policy::default());
-        assert_eq!(now(&entry).failure.map(|failure| failure.class), Some(FailureClass::Pending));
-        assert!(entry.transition().is_none(), "no result is no change");
-        let transition = record(&entry, Ok(Observation::pass().with("n", 1))).expect("the first result");
-        assert_eq!((transition.from, transition.report.status), (None, Status::Pass));
-        assert!(record(&entry, Ok(Observation::pass())).is_none(), "nothing changed");
-        let failed = record(&entry, Err(Failure::unreachable("no hunter2 here"))).expect("it fails now");
-        assert_eq!((failed.from, failed.report.status), (Some(Status::Pass), Status::Fail));
-        assert_eq!(now(&entry).failure.and_then(|failure| failure.cause).as_deref(), Some("no *** here"));
-        record(&entry, Ok(Observation::pass())).expect("it passes again");
-        advance(Duration::from_secs(23)).await;
-        assert_eq!(now(&entry).failure.map(|failure| failure.message), Some("the last result is older than 22s".into()));
-        let stale = entry.transition().expect("time alone changed it");
-        assert_eq!((stale.from, stale.report.status, stale.lasted), (Some(Status::Pass), Status::Fail, Some(Duration::from_secs(22))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_hold_is_a_transition() {
-        let entry = entry(Policy { hold: Duration::from_secs(5), ..Policy::default() });
-        record(&entry, Ok(Observation::pass()));
-        let held = record(&entry, Err(Failure::unhealthy("read-only"))).expect("it is held");
-        assert_eq!(held.report.status, Status::Warn);
-        advance(Duration::from_secs(6)).await;
-        let failed = entry.transition().expect("the hold is over");
-        assert_eq!((failed.from, failed.report.status, failed.lasted), (Some(Status::Warn), Status::Fail, Some(Duration::from_secs(5))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_is_remembered_when_it_is_over() {
-        let entry = entry(Policy { interval: Duration::from_secs(60), ..Policy::default() });
-        record(&entry, Ok(Observation::pass()));
-        advance(Duration::from_secs(60)).await;
-        record(&entry, Err(Failure::unhealthy("read-only")));
-        advance(Duration::from_secs(60)).await;
-        record(&entry, Ok(Observation::pass()));
-        // Far too long without a result: by time alone.
-        advance(Duration::from_secs(180)).await;
-        entry.transition().expect("it is stale");
-        let report = now(&entry);
-        let hour: Vec<_> = report.last_hour.iter().filter_map(|minute| minute.worst).collect();
-        assert_eq!(hour, [Status::Pass, Status::Fail, Status::Pass, Status::Fail]);
-        assert_eq!(report.last_failure.map(|past| past.failure.message.clone()), Some("read-only".into()));
-    }
-
-    #[test]
-    fn a_secret_is_redacted_before_the_text_is_cut() {
-        let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(TEXT - 3));
-        let outcome = Outcome::of(Err(Failure::unreachable(long)), &Redactor::new([&Secret::new("hunter2")]));
-        let cause = outcome.failure.and_then(|failure| failure.cause).expect("a cause");
-        assert!(cause.ends_with("x***…") && cause.len() < 1100, "{cause}");
-    }
-
-    #[tokio::test]
-    async fn a_rising_component_still_says_why_it_fails() {
-        let entry = entry(Policy { rise: 2, ..Policy::default() });
-        record(&entry, Err(Failure::unhealthy("read-only")));
-        record(&entry, Ok(Observation::pass()));
-        let report = now(&entry);
-        assert_eq!((report.status, report.failure.map(|failure| failure.message)), (Status::Fail, Some("read-only".into())));
-        record(&entry, Ok(Observation::pass()));
-        assert_eq!((now(&entry).status, now(&entry).failure), (Status::Pass, None));
-    }
-
-    #[tokio::test]
-    async fn huge_results_are_cut() {
-        let entry = entry(Policy::default());
-        let huge = (0..1000).fold(Observation::warn("w".repeat(1 << 20)), |seen, n| seen.with(format!("v{n:04}"), "x".repeat(1 << 14)));
-        record(&entry, Ok(huge.with("a".repeat(1 << 20), 1)));
-        let report = now(&entry);
-        assert_eq!(report.values.len(), VALUES);
-        assert!(report.values.iter().all(|(name, value)| value == "(too long to show)" && name.len() == 5));
-        assert!(report.warning.is_some_and(|warning| warning.len() < 1100));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The history: the last changes of all components, for those who look only now and then.
 
-use super::entry::Transition;
+use super::transition::Transition;
 use crate::{
     component::CheckName,
     report::{Change, Changes},

@@ -1,6 +1,7 @@
 //! The last hour of one component, minute by minute: pure arithmetic on moments that come in as arguments.
 
 use crate::report::{Minute, Status};
+use allswell_checks::contract::FailureClass;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -27,13 +28,18 @@ impl Hour {
         Arc::clone(&self.minutes)
     }
 
-    /// The hour with what was seen at the moment `now`, where that tells anything new. Minutes in which nobody looked stay empty: nobody
-    /// knows how they were.
-    pub(crate) fn seen(&self, now: Instant, status: Status, took: Option<Duration>) -> Option<Self> {
+    /// Whether nothing was seen yet in the minute of the moment `now`.
+    pub(crate) fn is_behind(&self, now: Instant) -> bool {
+        self.minutes.is_empty() || self.minute(now) > self.newest
+    }
+
+    /// The hour with what was seen at the moment `now`, if that is anything new. Minutes in which nobody looked stay empty: nobody knows how
+    /// they were.
+    pub(crate) fn seen(&self, now: Instant, status: Status, class: Option<FailureClass>, took: Option<Duration>) -> Option<Self> {
         let newest = self.minute(now).max(self.newest);
         let passed = usize::try_from(newest - self.newest).unwrap_or(MINUTES).min(MINUTES);
         let known = self.minutes.last().filter(|_| passed == 0).copied().unwrap_or_default();
-        let minute = Minute::new(known.worst.max(Some(status)), known.slowest().max(took));
+        let minute = Minute::new(known.worst.max(Some(status)), class.or(known.class), known.slowest().max(took));
         if passed == 0 && minute == known {
             return None;
         }
@@ -59,7 +65,7 @@ mod tests {
     fn hour(seen: &[(u64, Status)]) -> Vec<(usize, Status)> {
         let began = Instant::now();
         let last = seen.iter().fold(Hour::new(began), |hour, (second, status)| {
-            hour.seen(began + Duration::from_secs(*second), *status, None).unwrap_or(hour)
+            hour.seen(began + Duration::from_secs(*second), *status, None, None).unwrap_or(hour)
         });
         assert_eq!(last.minutes.len(), if seen.is_empty() { 0 } else { MINUTES });
         last.minutes.iter().enumerate().filter_map(|(place, minute)| Some((place, minute.worst?))).collect()
@@ -86,12 +92,22 @@ mod tests {
     }
 
     #[test]
+    fn a_failing_minute_knows_why() {
+        let began = Instant::now();
+        let seen = |hour: &Hour, status, class| hour.seen(began, status, class, None).expect("news");
+        let hour = seen(&Hour::new(began), Fail, Some(FailureClass::Timeout));
+        let hour = seen(&hour, Fail, Some(FailureClass::Stale));
+        assert_eq!(hour.minutes.last().map(|minute| minute.class), Some(Some(FailureClass::Stale)), "the last reason");
+        assert!(hour.seen(began, Pass, None, None).is_none(), "and a pass in the same minute changes nothing");
+    }
+
+    #[test]
     fn what_is_known_already_changes_nothing() {
         let began = Instant::now();
-        let hour = Hour::new(began).seen(began, Warn, Some(Duration::from_millis(5))).expect("news");
-        assert!(hour.seen(began, Pass, Some(Duration::from_millis(4))).is_none());
-        let slower = hour.seen(began, Pass, Some(Duration::from_millis(6))).expect("news");
+        let hour = Hour::new(began).seen(began, Warn, None, Some(Duration::from_millis(5))).expect("news");
+        assert!(hour.seen(began, Pass, None, Some(Duration::from_millis(4))).is_none());
+        let slower = hour.seen(began, Pass, None, Some(Duration::from_millis(6))).expect("news");
         assert_eq!(slower.minutes.last().and_then(|minute| minute.slowest()), Some(Duration::from_millis(6)));
-        assert!(slower.seen(began + Duration::from_secs(60), Warn, None).is_some(), "a minute begins");
+        assert!(slower.seen(began + Duration::from_secs(60), Warn, None, None).is_some(), "a minute begins");
     }
 }

@@ -3,16 +3,24 @@
 mod aggregator;
 mod board;
 mod builder;
+mod demand;
 mod drain;
 mod entry;
+mod grace;
 mod history;
 mod hour;
+#[cfg(test)]
+mod model;
 mod moment;
+mod on_demand;
+mod outcome;
 mod pulse;
 mod sampler;
+mod schedule;
 mod standing;
 mod supervisor;
 mod track;
+mod transition;
 
 pub use aggregator::Aggregator;
 #[cfg(feature = "cli")]
@@ -20,3 +28,4 @@ pub(crate) use board::{Holds, Made};
 pub use builder::Builder;
 #[cfg(feature = "cli")]
 pub(crate) use drain::Drainer;
+pub use on_demand::OnDemand;

@@ -1,7 +1,6 @@
-//! The engine's pulse: that something changed and what, that it still moves, and which secrets it must not tell.
+//! The engine's pulse: that something changed and what, that it still moves, and which secrets must not be shown.
 
-use super::history::History;
-use super::standing::Standing;
+use super::{history::History, moment::now, standing::Standing};
 use crate::report::Status;
 use allswell_checks::contract::Redactor;
 use arc_swap::ArcSwap;
@@ -33,7 +32,7 @@ pub(crate) struct Pulse {
 
 impl Default for Pulse {
     fn default() -> Self {
-        let beat = ArcSwap::from_pointee(Instant::now());
+        let beat = ArcSwap::from_pointee(now());
         Self {
             version: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -46,13 +45,17 @@ impl Default for Pulse {
     }
 }
 
-impl Pulse {
-    pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
+/// How far the engine had come when something was made. Read it before what it is to stand for: a change in between then makes the result out of
+/// date, and not the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) version: u64,
+    pub(crate) changes: u64,
+}
 
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+impl Pulse {
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { version: self.version.load(Ordering::Acquire), changes: self.changes.load(Ordering::Acquire) }
     }
 
     /// A result came, of which no more is known than its numbers.
@@ -73,7 +76,7 @@ impl Pulse {
 
     /// The engine moves.
     pub(crate) fn beat(&self) {
-        self.beat.store(Arc::new(Instant::now()));
+        self.beat.store(Arc::new(now()));
         self.changed.send_replace(());
     }
 
@@ -86,7 +89,7 @@ impl Pulse {
 
     /// How long ago the engine moved last.
     pub(crate) fn since_beat(&self) -> Duration {
-        self.beat.load().elapsed()
+        now().saturating_duration_since(**self.beat.load())
     }
 
     pub(crate) fn redactor(&self) -> Arc<Redactor> {

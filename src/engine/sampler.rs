@@ -1,11 +1,14 @@
 //! One task per component: tick, probe, time limit, panic. The only place that runs probes.
 
 use super::{
-    entry::{Entry, Outcome, Transition},
+    entry::Entry,
+    moment::now,
+    outcome::Outcome,
     pulse::Pulse,
+    schedule::{Beginning, jittered, next_tick, rescheduled},
 };
-use crate::{component::Component, report::Status};
-use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan, milliseconds};
+use crate::component::Component;
+use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
 use fastrand::Rng;
 use futures_util::FutureExt;
 use std::{
@@ -15,101 +18,86 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
-/// When a component's first two probes are due; from then on there is an interval between them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Beginning {
-    pub(crate) first: Instant,
-    /// What part of an interval the second comes after the first.
-    pub(crate) part: f64,
+/// A probe that ends so long after its time limit was interrupted: the process was stopped, the machine was suspended, or there was no
+/// processor. Whatever the probe says then, it does not say it of the backend as it is now.
+pub(super) const INTERRUPTED: Duration = Duration::from_millis(250);
+
+/// Whether the result of a probe that was interrupted counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupted {
+    Counts,
+    IsDropped,
 }
 
-impl Beginning {
-    /// With an interval between the first two as well.
-    pub(crate) const fn at(first: Instant) -> Self {
-        Self { first, part: 1.0 }
-    }
-}
-
-/// Probes one component again and again, and whenever a new round of fresh probes is called.
-pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, mut rounds: watch::Receiver<u64>, beginning: Beginning, mut random: Rng) {
-    let policy = &entry.component.policy;
+/// Probes one component again and again, on its ticks and on request.
+pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, beginning: Beginning, mut random: Rng) {
     let Beginning { first: mut next, mut part } = beginning;
+    let mut interval = entry.component().policy.interval;
+    // What was requested before is answered by the first probe.
+    let mut last_began = now();
+    let mut was_interrupted = false;
     loop {
+        let due = entry.demand.due(Some(last_began)).map_or(next, |requested| requested.min(next));
         tokio::select! {
-            () = sleep_until(next) => {}
-            called = rounds.changed() => if called.is_err() { return },
+            () = sleep_until(due) => {}
+            () = entry.demand.changed() => {
+                let before = mem::replace(&mut interval, entry.component().policy.interval);
+                if before != interval {
+                    next = rescheduled(next, Instant::now(), before, interval);
+                }
+                continue;
+            }
         }
-        let round = *rounds.borrow_and_update();
-        let started = Instant::now();
-        probe_and_record(&entry, &pulse, round).await;
-        let now = Instant::now();
-        // Who is called in between keeps its time: after a round of fresh probes very many would go in step.
-        if next <= now {
-            let interval = policy.interval.mul_f64(jittered(policy.jitter, random.f64()) * mem::replace(&mut part, 1.0));
-            next = next_tick(started, now, interval);
+        let began = Instant::now();
+        last_began = now();
+        let counted = probe_and_record(&entry, &pulse, Interrupted::IsDropped).await;
+        let ended = Instant::now();
+        if !counted && !mem::replace(&mut was_interrupted, true) {
+            // Nothing is known, so it is probed again at once; but a check that always ends too late keeps its interval.
+            next = ended;
+            continue;
+        }
+        was_interrupted = !counted;
+        // A requested probe does not move the schedule: otherwise all components would fall into step after `?fresh`.
+        if next <= ended {
+            let jitter = jittered(entry.component().policy.jitter, random.f64()) * mem::replace(&mut part, 1.0);
+            next = next_tick(began, ended, interval.mul_f64(jitter));
         }
     }
 }
 
-/// Probes a component once and records the result.
-pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, round: u64) {
-    let started = Instant::now();
-    let result = probe(&entry.component).await;
-    let duration = started.elapsed();
+/// Probes a component once and records the result, unless the probe was interrupted and does not count. Returns whether it counted.
+pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, interrupted: Interrupted) -> bool {
+    let component = Arc::clone(&entry.component());
+    // Ages are measured by a clock that goes on while the machine is suspended, durations by one that does not.
+    let (began, began_at) = (Instant::now(), now());
+    let result = probe(&component).await;
+    let duration = began.elapsed();
+    let late = now().saturating_duration_since(began_at).saturating_sub(component.policy.timeout);
+    if late > INTERRUPTED && interrupted == Interrupted::IsDropped {
+        tracing::debug!(component = component.name.as_str(), ?late, "the probe was interrupted and does not count");
+        return false;
+    }
     let redactor = pulse.redactor();
     // The words of an error are the check's own code, too.
-    let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::of(result, &redactor)));
-    let outcome = outcome.unwrap_or_else(|panic| Outcome::of(Err(panicked(&*panic)), &redactor));
-    entry.record(outcome, duration, round);
-    if !announce(entry, pulse) {
-        pulse.tick();
-    }
-}
-
-/// Keeps and logs the change of a component, and tells whether there was one: one line for a transition, none for a probe.
-pub(crate) fn announce(entry: &Entry, pulse: &Pulse) -> bool {
-    let Some(transition) = entry.transition() else { return false };
-    pulse.history.keep(&entry.component.name, &transition);
-    // Only now, so that whoever is woken finds the change in the history; and before the log, for which nobody shall wait.
-    pulse.bump();
-    let Transition { from, report, lasted } = transition;
-    let component = &entry.component;
-    let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
-    let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
-    // How long the state before held.
-    let lasted_ms = lasted.map(milliseconds);
-    let duration_ms = report.duration.map(milliseconds);
-    let failure = report.failure.as_ref();
-    let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
-    let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
-    match (report.status, critical) {
-        (Status::Fail, true) => {
-            tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
-        }
-        (Status::Fail, false) => {
-            tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
-        }
-        (Status::Warn, _) => tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} warns: {words}"),
-        (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted_ms, "{component} passes"),
-    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| Outcome::new(result, &redactor)));
+    let outcome = outcome.unwrap_or_else(|panic| Outcome::new(Err(panicked(&*panic)), &redactor));
+    entry.record(outcome, began_at, duration, pulse);
     true
 }
 
 /// One probe within its time limit. A panic, also while it is dropped, is a failure.
 async fn probe(component: &Component) -> Result<Observation, Failure> {
     let limit = component.policy.timeout;
-    let mut looking = Box::pin(AssertUnwindSafe(async { component.check.probe().await }).catch_unwind());
-    let result = match timeout(limit, looking.as_mut()).await {
+    let mut probing = Box::pin(AssertUnwindSafe(async { component.check.probe().await }).catch_unwind());
+    let result = match timeout(limit, probing.as_mut()).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(panicked(&*panic)),
         Err(_) => Err(Failure::new(FailureClass::Timeout, format!("no answer within {}", TimeSpan(limit)))),
     };
-    match catch_unwind(AssertUnwindSafe(|| drop(looking))) {
+    match catch_unwind(AssertUnwindSafe(|| drop(probing))) {
         Ok(()) => result,
         Err(panic) => Err(panicked(&*panic)),
     }
@@ -122,18 +110,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
         Some(words) => failure.because(words.to_owned()),
         None => failure,
     }
-}
-
-/// What an interval is multiplied by, as chance has it, which is from 0 to 1.
-fn jittered(jitter: f64, chance: f64) -> f64 {
-    (1.0 + jitter * (2.0 * chance - 1.0)).max(0.0)
-}
-
-/// An interval after the last beginning; ticks that have passed meanwhile are skipped.
-fn next_tick(started: Instant, now: Instant, interval: Duration) -> Instant {
-    let interval = interval.max(Duration::from_millis(1));
-    let missed = now.duration_since(started).as_nanos() / interval.as_nanos();
-    started + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -198,8 +174,7 @@ mod tests {
         });
         let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
         let entry = Arc::new(Entry::new(component(policy, slow)));
-        let (_rounds, called) = watch::channel(0);
-        let task = tokio::spawn(sample(entry, Arc::default(), called, Beginning::at(Instant::now()), Rng::with_seed(7)));
+        let task = tokio::spawn(sample(entry, Arc::default(), Beginning::at(Instant::now()), Rng::with_seed(7)));
         tokio::time::sleep(Duration::from_secs(95)).await;
         // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
         assert_eq!(STARTED.load(SeqCst), 4);
@@ -207,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_that_panics_when_it_is_told_is_a_panic_of_the_check() {
+    async fn an_error_that_panics_when_it_is_displayed_is_a_panic_of_the_check() {
         #[derive(Debug)]
         struct Mute;
         impl std::fmt::Display for Mute {
@@ -218,15 +193,8 @@ mod tests {
         impl std::error::Error for Mute {}
         let mute = component(Policy::default(), Does(|| async { Err(Failure::unreachable(Mute)) }));
         let entry = Entry::new(mute);
-        probe_and_record(&entry, &Pulse::default(), 0).await;
+        probe_and_record(&entry, &Pulse::default(), Interrupted::IsDropped).await;
         let (report, _) = entry.report(Instant::now());
         assert_eq!(report.failure.map(|failure| failure.class), Some(FailureClass::Panicked));
-    }
-
-    #[test]
-    fn jitter_stays_within_its_share() {
-        for (chance, factor) in [(0.0, 0.8), (0.25, 0.9), (0.5, 1.0), (1.0, 1.2)] {
-            assert!((jittered(0.2, chance) - factor).abs() < 1e-6, "{chance}");
-        }
     }
 }

@@ -3,9 +3,12 @@
 use super::{
     board::Board,
     entry::Entry,
+    moment::now,
     pulse::Pulse,
-    sampler::{Beginning, announce, sample},
+    sampler::sample,
+    schedule::{Beginning, spread},
 };
+use crate::report::View;
 use fastrand::Rng;
 use std::{
     collections::{HashMap, HashSet},
@@ -26,18 +29,15 @@ pub(crate) const BEAT: Duration = Duration::from_millis(250);
 /// How long a sampler that ended rests at most before it is started again.
 const RESTART: Duration = Duration::from_secs(10);
 
-/// From this silence on, the engine has stood still, and the log says so.
+/// After this silence the engine was stalled: the log says so, and everything is probed again.
 const STALL: Duration = Duration::from_secs(2);
 
 /// Probes what is on the board, and goes on with the next board when there is one. Runs until it is dropped.
-pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, rounds: watch::Receiver<u64>, seed: u64) {
+pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, seed: u64) {
     let start = |entry: &Arc<Entry>, beginning: Beginning| {
-        let mut rounds = rounds.clone();
-        // The rounds until now were called for others; without this they would start this one at once, whatever the delay.
-        rounds.mark_unchanged();
-        // Each has a chance of its own, whichever is started first.
-        let random = Rng::with_seed(seed ^ BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.component.name));
-        sample(Arc::clone(entry), Arc::clone(&pulse), rounds, beginning, random)
+        // Each has random numbers of its own, whichever is started first.
+        let random = Rng::with_seed(seed ^ BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.name));
+        sample(Arc::clone(entry), Arc::clone(&pulse), beginning, random)
     };
     let mut samplers = Samplers::new(start);
     samplers.follow(&boards.borrow_and_update().clone());
@@ -46,17 +46,22 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
     loop {
         tokio::select! {
             _ = beats.tick() => {
-                let still = pulse.since_beat();
-                if still > STALL {
-                    tracing::warn!(stood_still_ms = u64::try_from(still.as_millis()).unwrap_or(u64::MAX), "the engine stood still");
+                let board = boards.borrow();
+                let silence = pulse.since_beat();
+                if silence > STALL {
+                    tracing::warn!(stalled_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX), "the probe engine was stalled");
+                    // What is known is old, and timers do not go on while a machine is suspended.
+                    probe_again(&board);
                 }
                 pulse.beat();
                 // What changes by time alone: a hold that ends, a result that grows too old.
-                let board = boards.borrow();
                 for entry in board.entries() {
-                    announce(entry, &pulse);
+                    entry.catch_up(&pulse);
                 }
-                pulse.note(board.verdict());
+                // Every board has this view.
+                if let Some(verdict) = board.status(&View::Whole, pulse.stamp(), &pulse) {
+                    pulse.note(verdict);
+                }
             }
             Ok(()) = boards.changed() => samplers.follow(&boards.borrow_and_update().clone()),
             () = samplers.tend() => {}
@@ -64,18 +69,14 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
     }
 }
 
-/// The first probes begin at once. Very many are spread over a moment, at most a second, so as not to be a burst, and the second ones over the
-/// interval, so as not to come in waves from then on; but none sooner than a tenth of it after the first.
-fn beginning(now: Instant, index: usize, components: usize) -> Beginning {
-    const AT_ONCE: usize = 64;
-    const SOONEST: f64 = 0.1;
-    if components <= AT_ONCE {
-        return Beginning::at(now);
+/// Requests a probe of everything that has not begun one since the stall ended.
+fn probe_again(board: &Board) {
+    // The samplers may have been faster than the supervisor; but while it was stalled, no probe began.
+    let since = now().checked_sub(STALL / 2).unwrap_or_else(now);
+    let (timer, count) = (Instant::now(), board.entries().len());
+    for (index, entry) in board.entries().iter().enumerate() {
+        entry.demand.request(since, timer + spread(index, count));
     }
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let place = number(index) / number(components);
-    let moment = Duration::from_secs(1).min(Duration::from_millis(components as u64));
-    Beginning { first: now + moment.mul_f64(place), part: SOONEST + (1.0 - SOONEST) * place }
 }
 
 /// The running samplers.
@@ -99,23 +100,24 @@ where
         self.running.insert(task.id(), (Arc::clone(entry), task));
     }
 
-    /// Ends the samplers of what is not on the board any more, and starts those of what is new there.
+    /// Ends the samplers of what is not on the board any more or muted, and starts those of what is new there.
     fn follow(&mut self, board: &Board) {
-        let wanted: HashSet<*const Entry> = board.entries().iter().map(Arc::as_ptr).collect();
+        let wanted: HashMap<*const Entry, &Arc<Entry>> =
+            board.entries().iter().filter(|entry| entry.component().policy.enabled).map(|entry| (Arc::as_ptr(entry), entry)).collect();
         // Forgotten first, so that their end is no surprise.
         self.running.retain(|_, (entry, task)| {
-            let stays = wanted.contains(&Arc::as_ptr(entry));
+            let stays = wanted.contains_key(&Arc::as_ptr(entry));
             if !stays {
                 task.abort();
             }
             stays
         });
         let running: HashSet<*const Entry> = self.running.values().map(|(entry, _)| Arc::as_ptr(entry)).collect();
-        let new: Vec<_> =
-            board.entries().iter().filter(|entry| entry.component.policy.enabled && !running.contains(&Arc::as_ptr(entry))).collect();
+        let is_new = |entry: &&Arc<Entry>| wanted.contains_key(&Arc::as_ptr(entry)) && !running.contains(&Arc::as_ptr(entry));
+        let new: Vec<_> = board.entries().iter().filter(is_new).collect();
         let now = Instant::now();
         for (index, entry) in new.iter().enumerate() {
-            self.spawn(entry, beginning(now, index, new.len()));
+            self.spawn(entry, Beginning::one_of(now, index, new.len()));
         }
     }
 
@@ -124,10 +126,10 @@ where
         let Some(ended) = self.tasks.join_next_with_id().await else { return pending().await };
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
         if let Some((entry, _)) = self.running.remove(&id) {
-            let component = entry.component.name.as_str();
+            let component = entry.name.as_str();
             let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
             tracing::error!(component, reason, "a sampler ended; it is started again");
-            let rest = entry.component.policy.interval.min(RESTART);
+            let rest = entry.component().policy.interval.min(RESTART);
             self.spawn(&entry, Beginning::at(Instant::now() + rest));
         }
     }
@@ -142,7 +144,7 @@ mod tests {
     };
     use allswell_checks::contract::{Check, Failure, Observation, Secret};
     use std::{collections::BTreeMap, pin::pin, sync::Mutex};
-    use tokio::time::timeout;
+    use tokio::time::{advance, sleep, timeout};
 
     struct Well;
 
@@ -184,7 +186,7 @@ mod tests {
     async fn a_new_board_keeps_what_did_not_change() {
         let started = Mutex::new(Vec::new());
         let start = |entry: &Arc<Entry>, _| {
-            started.lock().expect("no panic").push(entry.component.name.to_string());
+            started.lock().expect("no panic").push(entry.name.to_string());
             pending()
         };
         let mut samplers = Samplers::new(start);
@@ -199,44 +201,53 @@ mod tests {
         assert_eq!(started.lock().expect("no panic").len(), 3, "and is no death");
     }
 
-    #[test]
-    fn only_very_many_are_spread() {
-        let now = Instant::now();
-        let of = |index, components| {
-            let Beginning { first, part } = beginning(now, index, components);
-            (first - now, part)
-        };
-        assert_eq!(of(63, 64), (Duration::ZERO, 1.0));
-        assert_eq!(of(0, 100), (Duration::ZERO, 0.1));
-        assert_eq!(of(50, 100), (Duration::from_millis(50), 0.55));
-        assert!(of(9_999, 10_000).0 < Duration::from_secs(1));
+    /// Remembers when it was probed.
+    struct Remembers(Arc<Mutex<Vec<Instant>>>);
+
+    #[async_trait::async_trait]
+    impl Check for Remembers {
+        async fn probe(&self) -> Result<Observation, Failure> {
+            self.0.lock().expect("no panic").push(Instant::now());
+            Ok(Observation::pass())
+        }
+    }
+
+    /// A board with `count` components of one policy, and the moments at which they are probed.
+    fn remembering(count: u32, policy: &Policy) -> (Arc<Board>, Arc<Mutex<Vec<Instant>>>) {
+        let probes = Arc::default();
+        let components = (0..count).map(|n| {
+            let name: CheckName = format!("c{n}").parse().expect("a name");
+            (name.clone(), Component::new(name, "custom", policy.clone(), Arc::new(Remembers(Arc::clone(&probes)))))
+        });
+        (Arc::new(Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None)), probes)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_stall_everything_is_probed_once() {
+        for interval in [Duration::from_secs(1), Duration::from_secs(3600)] {
+            let (board, probes) = remembering(3, &Policy { interval, jitter: 0.0, ..Policy::default() });
+            let (_boards, boards) = watch::channel(board);
+            let engine = tokio::spawn(supervise(boards, Arc::default(), 7));
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(probes.lock().expect("no panic").len(), 3);
+            advance(Duration::from_secs(30)).await;
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(probes.lock().expect("no panic").len(), 6, "with an interval of {interval:?}");
+            engine.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn very_many_do_not_come_in_waves() {
         const CROWD: u32 = 200;
-        struct Remembers(Arc<Mutex<Vec<Instant>>>);
-        #[async_trait::async_trait]
-        impl Check for Remembers {
-            async fn probe(&self) -> Result<Observation, Failure> {
-                self.0.lock().expect("no panic").push(Instant::now());
-                Ok(Observation::pass())
-            }
-        }
-        let probes = Arc::default();
-        let components = (0..CROWD).map(|n| {
-            let name: CheckName = format!("c{n}").parse().expect("a name");
-            (name.clone(), Component::new(name, "custom", Policy::default(), Arc::new(Remembers(Arc::clone(&probes)))))
-        });
-        let board = Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None);
-        let (_boards, board) = watch::channel(Arc::new(board));
-        let (call, rounds) = watch::channel(0);
+        let (board, probes) = remembering(CROWD, &Policy::default());
+        let (_boards, boards) = watch::channel(Arc::clone(&board));
         let began = Instant::now();
-        let mut engine = pin!(supervise(board, Arc::default(), rounds, 7));
+        let mut engine = pin!(supervise(boards, Arc::default(), 7));
         let half = Duration::from_secs(30);
         assert!(timeout(half, &mut engine).await.is_err(), "it runs until it is dropped");
-        // All are called at once, and do not go in step after it.
-        call.send_replace(1);
+        // All are probed on request, and do not go in step after it.
+        probe_again(&board);
         assert!(timeout(half, &mut engine).await.is_err(), "it goes on");
         let mut seconds = [0_u32; 60];
         for probe in probes.lock().expect("no panic").iter() {

@@ -18,6 +18,8 @@ pub(crate) struct Track {
 struct Last {
     raw: Status,
     at: Moment,
+    /// From then on it is stale.
+    believed_until: Moment,
     /// Results in a row with the same raw status.
     consecutive: u64,
     /// Results in a row on the same side, good or failed, and the first of them.
@@ -28,8 +30,15 @@ struct Last {
 /// What results mean by rise and fall, before hold and age have their say.
 #[derive(Clone, Copy, Debug)]
 enum Verdict {
-    Good { status: Status, since: Moment },
-    Failed { since: Moment, held_until: Moment },
+    Good {
+        status: Status,
+        since: Moment,
+    },
+    Failed {
+        since: Moment,
+        /// The first failure after the last good verdict, from which a hold counts. `None`: there was no good verdict.
+        first_failure: Option<Moment>,
+    },
 }
 
 /// What a component is judged to be at one moment.
@@ -55,35 +64,44 @@ pub(crate) enum Reason {
 }
 
 impl Track {
+    /// Nothing is known but whether an earlier check of the same name has ever passed.
+    pub(crate) fn new(passed_once: bool) -> Self {
+        Self { passed_once, ..Self::default() }
+    }
+
     /// Takes in a result that came at a moment not before the last one.
     pub(crate) fn record(&mut self, policy: &Policy, raw: Status, at: Moment) {
-        // A verdict that was not believed any more begins anew.
-        let was_stale = self.last.is_some_and(|last| at.at > last.at.after(policy.max_age()).at);
-        let last = match self.last {
-            Some(last) => Last {
-                raw,
-                at,
-                consecutive: if last.raw == raw { last.consecutive + 1 } else { 1 },
-                streak: if last.raw.is_good() == raw.is_good() { last.streak + 1 } else { 1 },
-                streak_began: if last.raw.is_good() == raw.is_good() { last.streak_began } else { at },
-            },
-            None => Last { raw, at, consecutive: 1, streak: 1, streak_began: at },
-        };
+        let stale_since = self.last.filter(|_| self.is_stale(at.at)).map(|last| last.believed_until);
+        if stale_since.is_some() {
+            // A verdict that is not believed any more is no history to build on: the next result decides, as the first one does.
+            *self = Self::new(self.passed_once);
+        }
+        let first = Last { raw, at, believed_until: at.after(policy.max_age()), consecutive: 1, streak: 1, streak_began: at };
+        let last = self.last.map_or(first, |last| {
+            let (alike, same_side) = (last.raw == raw, last.raw.is_good() == raw.is_good());
+            Last {
+                consecutive: if alike { last.consecutive + 1 } else { 1 },
+                streak: if same_side { last.streak + 1 } else { 1 },
+                streak_began: if same_side { last.streak_began } else { at },
+                ..first
+            }
+        });
         self.last = Some(last);
         self.passed_once |= raw.is_good();
         self.verdict = Some(match self.verdict {
             // The first result decides at once.
             None if raw.is_good() => Verdict::Good { status: raw, since: at },
-            None => Verdict::Failed { since: at, held_until: at },
+            // It fails on, though for another reason.
+            None => Verdict::Failed { since: stale_since.unwrap_or(at), first_failure: None },
             Some(Verdict::Good { status, since }) if raw.is_good() => {
-                Verdict::Good { status: raw, since: if raw == status && !was_stale { since } else { at } }
+                Verdict::Good { status: raw, since: if raw == status { since } else { at } }
             }
             Some(Verdict::Good { .. }) if last.streak >= u64::from(policy.fall) => {
-                Verdict::Failed { since: at, held_until: last.streak_began.after(policy.hold) }
+                Verdict::Failed { since: at, first_failure: Some(last.streak_began) }
             }
-            // What is held has not failed before anybody's eyes: it need not rise.
-            Some(Verdict::Failed { held_until, .. })
-                if raw.is_good() && (last.streak >= u64::from(policy.rise) || at.at < held_until.at) =>
+            // A held component was never reported as failed, so it need not rise.
+            Some(Verdict::Failed { first_failure, .. })
+                if raw.is_good() && (last.streak >= u64::from(policy.rise) || is_held(first_failure, policy, at.at)) =>
             {
                 Verdict::Good { status: raw, since: at }
             }
@@ -91,21 +109,49 @@ impl Track {
         });
     }
 
+    /// Goes on under another policy. What is believed at this moment stays so for as long as the new policy would believe a result of now, but
+    /// not longer than the old one would have: a shorter interval makes nothing stale before there was time to probe. What is stale stays stale.
+    ///
+    /// A hold that has ended, or ends by this, has ended for good: what was reported as failed is not held later.
+    pub(crate) fn change_policy(&mut self, before: &Policy, policy: &Policy, now: Moment) {
+        if self.is_stale(now.at) {
+            return;
+        }
+        if let Some(Verdict::Failed { since, first_failure: Some(first) }) = self.verdict {
+            let (held_until, is_held) = (first.after(before.hold), is_held(Some(first), policy, now.at));
+            if now.at >= held_until.at {
+                self.verdict = Some(Verdict::Failed { since: since.max(held_until), first_failure: None });
+            } else if !is_held {
+                self.verdict = Some(Verdict::Failed { since: now, first_failure: None });
+            }
+        }
+        if let Some(last) = &mut self.last {
+            let max_age = policy.max_age();
+            last.believed_until = last.at.after(max_age).max(now.after(max_age).min(last.believed_until));
+        }
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now > last.believed_until.at)
+    }
+
     /// What the component is at the moment `now`.
     pub(crate) fn judge(&self, policy: &Policy, now: Instant) -> Judgement {
         let (Some(last), Some(verdict)) = (self.last, self.verdict) else {
             return Judgement { status: Status::Fail, reason: Reason::Pending, since: None, until: None };
         };
-        let stale_from = last.at.after(policy.max_age());
-        if now > stale_from.at {
+        let stale_from = last.believed_until;
+        if self.is_stale(now) {
             return Judgement { status: Status::Fail, reason: Reason::Stale, since: Some(stale_from), until: None };
         }
         let (status, reason, since, until) = match verdict {
             Verdict::Good { status, since } => (status, Reason::Results, since, stale_from.at),
-            Verdict::Failed { since, held_until } if now < held_until.at => {
-                (Status::Warn, Reason::Held(held_until.at - now), since, stale_from.at.min(held_until.at))
-            }
-            Verdict::Failed { since, held_until } => (Status::Fail, Reason::Results, since.max(held_until), stale_from.at),
+            Verdict::Failed { since, first_failure } => match first_failure.map(|first| first.after(policy.hold)) {
+                Some(held_until) if now < held_until.at => {
+                    (Status::Warn, Reason::Held(held_until.at - now), since, stale_from.at.min(held_until.at))
+                }
+                held_until => (Status::Fail, Reason::Results, held_until.map_or(since, |held| since.max(held)), stale_from.at),
+            },
         };
         Judgement { status, reason, since: Some(since), until: Some(until) }
     }
@@ -124,6 +170,11 @@ impl Track {
     pub(crate) const fn passed_once(&self) -> bool {
         self.passed_once
     }
+}
+
+/// Whether the last good verdict is still kept.
+fn is_held(first_failure: Option<Moment>, policy: &Policy, now: Instant) -> bool {
+    first_failure.is_some_and(|first| now < first.after(policy.hold).at)
 }
 
 #[cfg(test)]
@@ -181,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn age_beats_everything() {
+    fn an_old_result_is_stale_whatever_fall_and_hold_say() {
         let policy = policy(1, 5, 600);
         let (stale, start) = judged(&policy, &[(0, Pass), (10, Fail)], 33);
         assert_eq!((stale.status, stale.reason, second(stale.since, start)), (Fail, Reason::Stale, Some(32)));
@@ -189,51 +240,132 @@ mod tests {
         assert_eq!((again.status, second(again.since, start)), (Pass, Some(100)), "it was stale in between");
     }
 
+    #[test]
+    fn a_stale_component_stays_failed_when_the_next_probe_fails() {
+        for (fall, hold) in [(3, 0), (1, 600), (3, 600)] {
+            let (judgement, start) = judged(&policy(2, fall, hold), &[(0, Pass), (10, Pass), (60, Fail)], 61);
+            assert_eq!((judgement.status, judgement.reason), (Fail, Reason::Results), "fall {fall}, hold {hold}");
+            assert_eq!(second(judgement.since, start), Some(32), "since it is stale it fails");
+        }
+    }
+
+    #[test]
+    fn the_first_result_after_stale_decides_and_streaks_restart() {
+        let policy = policy(3, 3, 0);
+        let (start, at) = (Moment::now(), |second| Duration::from_secs(second));
+        let mut track = Track::default();
+        for (second, raw) in [(0, Pass), (10, Fail), (20, Fail), (60, Pass)] {
+            track.record(&policy, raw, start.after(at(second)));
+        }
+        assert_eq!((track.judge(&policy, start.at + at(61)).status, track.consecutive()), (Pass, 1));
+        for (second, expected) in [(70, Pass), (80, Pass), (90, Fail)] {
+            track.record(&policy, Fail, start.after(at(second)));
+            assert_eq!(track.judge(&policy, start.at + at(second)).status, expected, "the two failures before count no more");
+        }
+        assert!(track.passed_once(), "that it has ever passed is not forgotten");
+    }
+
+    #[test]
+    fn a_shorter_interval_makes_nothing_stale_before_there_was_time_to_probe() {
+        let (slow, fast) = (Policy { interval: Duration::from_secs(60), ..Policy::default() }, Policy::default());
+        let (start, at) = (Moment::now(), |second| Duration::from_secs(second));
+        let mut track = Track::default();
+        track.record(&slow, Pass, start);
+        track.change_policy(&slow, &fast, start.after(at(50)));
+        assert_eq!(track.judge(&fast, start.at + at(72)).status, Pass);
+        assert_eq!(track.judge(&fast, start.at + at(73)).reason, Reason::Stale);
+        track.change_policy(&fast, &slow, start.after(at(74)));
+        assert_eq!(track.judge(&slow, start.at + at(75)).reason, Reason::Stale, "a longer interval brings nothing back");
+    }
+
+    #[test]
+    fn a_shorter_hold_ends_at_once_and_for_good() {
+        let (held, hard) = (policy(1, 1, 60), policy(1, 1, 0));
+        let start = Moment::now();
+        let mut track = Track::default();
+        track.record(&held, Pass, start);
+        track.record(&held, Fail, start.after(Duration::from_secs(10)));
+        let now = start.after(Duration::from_secs(12));
+        assert_eq!(track.judge(&held, now.at).status, Warn);
+        track.change_policy(&held, &hard, now);
+        let failed = track.judge(&hard, now.at);
+        assert_eq!((failed.status, failed.since), (Fail, Some(now)), "until now it was held");
+        track.change_policy(&hard, &held, now);
+        assert_eq!(track.judge(&held, now.at).status, Fail, "and what has failed is not held later");
+    }
+
     fn raw() -> impl Strategy<Value = Status> {
         prop_oneof![Just(Pass), Just(Warn), Just(Fail)]
     }
 
+    /// The definition, word by word, over the whole history: every result with its moment, in seconds.
+    fn defined(policy: &Policy, history: &[(u64, Status)], now: u64) -> Status {
+        let max_age = policy.max_age().as_secs();
+        let believed = |pair: &[(u64, Status)]| pair[1].0 - pair[0].0 <= max_age;
+        // Results after the last time that it was stale.
+        let begins = history.windows(2).rposition(|pair| !believed(pair)).map_or(0, |index| index + 1);
+        let results = &history[begins..];
+        if now > results[results.len() - 1].0 + max_age {
+            return Fail;
+        }
+        let mut verdict = (results[0].1, None); // and until when it is held
+        for index in 1..results.len() {
+            let (moment, raw) = results[index];
+            let streak = results[..=index].iter().rev().take_while(|(_, one)| one.is_good() == raw.is_good()).count();
+            let held = verdict.1.is_some_and(|until| moment < until);
+            verdict = match (verdict.0.is_good(), raw.is_good()) {
+                (true, true) => (raw, None),
+                (true, false) if streak >= policy.fall as usize => (Fail, Some(results[index + 1 - streak].0 + policy.hold.as_secs())),
+                (false, true) if streak >= policy.rise as usize || held => (raw, None),
+                _ => verdict,
+            };
+        }
+        if verdict.1.is_some_and(|until| now < until) { Warn } else { verdict.0 }
+    }
+
     proptest! {
-        /// Against the definition, word by word, over the whole history.
         #[test]
-        fn it_agrees_with_the_definition(
-            history in prop::collection::vec((raw(), 1_u64..20), 1..60),
-            rise in 1_u32..4, fall in 1_u32..4, hold in 0_u64..60,
+        fn it_agrees_with_the_definition_after_pauses_of_any_length(
+            steps in prop::collection::vec((raw(), prop_oneof![5 => 1_u64..22, 1 => 22_u64..25, 1 => 23_u64..90]), 1..40),
+            rise in 1_u32..4, fall in 1_u32..4, hold in prop_oneof![Just(0_u64), 0_u64..120],
+            later in 0_u64..60,
         ) {
             let policy = policy(rise, fall, hold);
             let start = Moment::now();
             let mut track = Track::default();
-            let mut now = start;
-            let mut seen: Vec<(Status, Moment)> = Vec::new();
-            let mut model: Option<(Status, Option<Moment>)> = None; // the verdict, and until when it is held
-            for (raw, pause) in history {
-                now = now.after(Duration::from_secs(pause));
-                track.record(&policy, raw, now);
-                seen.push((raw, now));
-                let streak = seen.iter().rev().take_while(|(one, _)| one.is_good() == raw.is_good()).count();
-                let began = seen[seen.len() - streak].1;
-                model = Some(match model {
-                    None => (raw, None),
-                    Some((verdict, _)) if verdict.is_good() => match raw {
-                        Fail if streak >= fall as usize => (Fail, Some(began.after(policy.hold))),
-                        Fail => (verdict, None),
-                        good => (good, None),
-                    },
-                    Some((_, held)) if raw.is_good() && (streak >= rise as usize || held.is_some_and(|held| now.at < held.at)) => (raw, None),
-                    Some(failed) => failed,
-                });
-                let judgement = track.judge(&policy, now.at);
-                let expected = match model {
-                    Some((Fail, Some(held))) if now.at < held.at => Warn,
-                    Some((verdict, _)) => verdict,
-                    None => unreachable!("a result was recorded"),
-                };
-                prop_assert_eq!(judgement.status, expected);
-                prop_assert!(judgement.since.is_some_and(|since| since.at <= now.at));
-                let alike = seen.iter().rev().take_while(|(one, _)| *one == raw).count();
-                prop_assert_eq!(track.consecutive(), alike as u64);
-                prop_assert_eq!(track.passed_once(), seen.iter().any(|(one, _)| one.is_good()));
+            let (mut now, mut history) = (0, Vec::new());
+            for (raw, pause) in steps {
+                now += pause;
+                track.record(&policy, raw, start.after(Duration::from_secs(now)));
+                history.push((now, raw));
+                for then in [now, now + later] {
+                    let judgement = track.judge(&policy, start.at + Duration::from_secs(then));
+                    prop_assert_eq!(judgement.status, defined(&policy, &history, then), "at second {} of {:?}", then, &history);
+                    prop_assert!(judgement.since.is_some_and(|since| since.at <= start.at + Duration::from_secs(then)));
+                }
+                prop_assert_eq!(track.passed_once(), history.iter().any(|(_, one)| one.is_good()));
             }
+        }
+
+        /// A change of policy makes nothing stale at that moment, and nothing that is stale well.
+        #[test]
+        fn a_change_of_policy_is_no_evidence(
+            intervals in (1_u64..100, 1_u64..100), timeouts in (1_u64..10, 1_u64..10), age in 0_u64..300, later in 0_u64..300,
+        ) {
+            let with = |interval, timeout| Policy {
+                interval: Duration::from_secs(interval), timeout: Duration::from_secs(timeout), ..Policy::default()
+            };
+            let (before, after) = (with(intervals.0, timeouts.0), with(intervals.1, timeouts.1));
+            let start = Moment::now();
+            let now = start.after(Duration::from_secs(age));
+            let mut track = Track::default();
+            track.record(&before, Pass, start);
+            let then = track.judge(&before, now.at);
+            track.change_policy(&before, &after, now);
+            prop_assert_eq!(track.judge(&after, now.at).reason, then.reason);
+            let judged_later = track.judge(&after, now.at + Duration::from_secs(later));
+            let longest = before.max_age().max(after.max_age()).as_secs();
+            prop_assert!(judged_later.reason == Reason::Stale || age + later <= longest);
         }
 
         /// A good component never fails earlier than `fall` failures and the hold allow, and is never held longer than the hold.

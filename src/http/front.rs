@@ -112,11 +112,11 @@ impl Front {
         {
             match self.0.desk.aggregator.holds(&prepared.made) {
                 Holds::Yes => return Some(Arc::clone(prepared)),
-                Holds::ButForNumbers if prepared.made.took > COSTLY => {
+                Holds::ButForValues if prepared.made.took > COSTLY => {
                     self.prepare_beside(place);
                     return Some(Arc::clone(prepared));
                 }
-                Holds::ButForNumbers | Holds::No => {}
+                Holds::ButForValues | Holds::No => {}
             }
         }
         let made = self.0.desk.aggregator.made(view)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::Aggregator,
-    report::{Report, Status, View},
+    report::{Status, View},
 };
 use axum::{
     body::Body,
@@ -22,7 +22,8 @@ use http_body_util::{BodyExt, Collected, Limited, StreamBody};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout, timeout_at},
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// The calls of the service.
@@ -37,6 +38,7 @@ pub(super) enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
     InvalidArgument = 3,
+    DeadlineExceeded = 4,
     NotFound = 5,
     ResourceExhausted = 8,
     Unimplemented = 12,
@@ -46,32 +48,42 @@ enum Code {
 /// How large a request may be: a name, and what later versions may add.
 const REQUEST: usize = 4096;
 
-/// How many may watch at a time: each is woken by every result.
-pub(super) const WATCHERS: usize = 256;
+/// How many may watch at a time.
+const MAX_WATCHERS: usize = 256;
 
 /// A watcher is looked after at least this often: results grow old without anything happening.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// And at most this often: with very many checks there is a result in every moment.
+const PACE: Duration = Duration::from_millis(100);
+
+/// What all calls together may take.
+#[derive(Debug)]
+pub(super) struct Seats {
+    watchers: Arc<Semaphore>,
+    /// One list is made at a time, and the others wait for it: thousands of names take a moment of the processor.
+    lists: Arc<Semaphore>,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self { watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), lists: Arc::new(Semaphore::new(1)) }
+    }
+}
+
 /// Serves a call.
-pub(super) async fn serve(
-    call: Call,
-    aggregator: &Aggregator,
-    watchers: &Arc<Semaphore>,
-    request: Request<Body>,
-    deadline: Instant,
-) -> Response<Body> {
-    let whole = aggregator.report().status;
+pub(super) async fn serve(call: Call, aggregator: &Aggregator, seats: &Seats, request: Request<Body>, deadline: Instant) -> Response<Body> {
     if request.method() != Method::POST {
-        return not_allowed("POST", "this path takes gRPC calls alone", whole);
+        return not_allowed("POST", "this path takes gRPC calls alone", aggregator.status());
     }
     if request.version() != Version::HTTP_2 {
-        return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken by HTTP/2 alone", whole);
+        return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken by HTTP/2 alone", aggregator.status());
     }
     let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| is_protobuf(kind.as_bytes()));
     let body = whole_body(request, deadline).await;
     if !is_grpc {
         let words = Bytes::from_static(b"this path takes gRPC calls alone\n");
-        return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, whole, "text/plain; charset=utf-8", words);
+        return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, aggregator.status(), "text/plain; charset=utf-8", words);
     }
     if body.as_ref().and_then(|body| body.first()) == Some(&1) {
         let mut response = refused(Code::Unimplemented, "compressed messages are not understood");
@@ -83,18 +95,28 @@ pub(super) async fn serve(
     };
     match call {
         Call::Check => match judged(aggregator, &service, deadline).await {
-            Some(report) => {
-                let mut response = unary(&serving(Some(&report)));
-                response.extensions_mut().insert(Serving(report.status.is_good()));
+            Some(status) => {
+                let mut response = unary(&serving(Some(status)));
+                response.extensions_mut().insert(Serving(status.is_good()));
                 response
             }
             None => refused(Code::NotFound, "there is no component or group of this name"),
         },
-        Call::Watch => match Arc::clone(watchers).try_acquire_owned() {
-            Ok(seat) => streaming(watch(aggregator.clone(), service, deadline, seat)),
+        Call::Watch => match Arc::clone(&seats.watchers).try_acquire_owned() {
+            Ok(seat) => {
+                let patience = deadline.saturating_duration_since(Instant::now());
+                streaming(watch(aggregator.clone(), service, patience, seat))
+            }
             Err(_) => refused(Code::ResourceExhausted, "too many watch already"),
         },
-        Call::List => unary(&list(aggregator)),
+        Call::List => {
+            // As for every other answer, a first result is waited for; and there must be time for the list.
+            aggregator.ready_by(&View::Whole, deadline - deadline.saturating_duration_since(Instant::now()) / 4).await;
+            match timeout_at(deadline, list(aggregator.clone(), Arc::clone(&seats.lists))).await {
+                Ok(Some(list)) => unary(&list),
+                Ok(None) | Err(_) => refused(Code::DeadlineExceeded, "the list was not ready by the deadline"),
+            }
+        }
     }
 }
 
@@ -108,7 +130,7 @@ fn is_protobuf(kind: &[u8]) -> bool {
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
 pub(super) async fn alb(aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
     whole_body(request, deadline).await;
-    let well = judged(aggregator, "", deadline).await.is_some_and(|report| report.status.is_good());
+    let well = judged(aggregator, "", deadline).await.is_some_and(Status::is_good);
     let mut response = if well { refused(Code::Unimplemented, "all is well") } else { refused(Code::Unavailable, "not all is well") };
     response.extensions_mut().insert(Serving(well));
     response
@@ -120,9 +142,11 @@ async fn whole_body(request: Request<Body>, deadline: Instant) -> Option<Bytes> 
     body.ok().and_then(Result::ok).map(Collected::to_bytes)
 }
 
-/// The report on a service: a component, a group, or with an empty name everything.
-async fn judged(aggregator: &Aggregator, service: &str, deadline: Instant) -> Option<Arc<Report>> {
-    aggregator.report_by(&view(aggregator, service)?, deadline).await
+/// The status of a service: a component, a group, or with an empty name everything.
+async fn judged(aggregator: &Aggregator, service: &str, deadline: Instant) -> Option<Status> {
+    let view = view(aggregator, service)?;
+    aggregator.ready_by(&view, deadline).await;
+    aggregator.status_of(&view)
 }
 
 fn view(aggregator: &Aggregator, service: &str) -> Option<View> {
@@ -130,22 +154,21 @@ fn view(aggregator: &Aggregator, service: &str) -> Option<View> {
 }
 
 /// How a service is now and whenever that changes; also of one that is not known, since it may be some day.
-fn watch(aggregator: Aggregator, service: String, deadline: Instant, seat: OwnedSemaphorePermit) -> impl Stream<Item = Bytes> {
+fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: OwnedSemaphorePermit) -> impl Stream<Item = Bytes> {
     let changes = aggregator.changes();
-    stream::unfold((aggregator, changes, None), move |(aggregator, mut changes, told)| {
+    stream::unfold((aggregator, changes, None), move |(aggregator, mut changes, sent)| {
         // Given back with the stream.
         let _ = &seat;
         let service = service.clone();
         async move {
             loop {
-                let report = match told {
-                    None => judged(&aggregator, &service, deadline).await,
-                    Some(_) => view(&aggregator, &service).and_then(|view| aggregator.report_on(&view)),
-                };
-                let now = serving(report.as_deref());
-                if told.as_ref() != Some(&now) {
+                // A result that is missing or too old is waited for, so that a stall alone is no change.
+                let status = judged(&aggregator, &service, Instant::now() + patience).await;
+                let now = serving(status);
+                if sent.as_ref() != Some(&now) {
                     return Some((framed(&now), (aggregator, changes, Some(now))));
                 }
+                sleep(PACE).await;
                 if let Ok(Err(_)) = timeout(LOOK, changes.changed()).await {
                     return None;
                 }
@@ -154,31 +177,27 @@ fn watch(aggregator: Aggregator, service: String, deadline: Instant, seat: Owned
     })
 }
 
-/// Every service and how it is.
-fn list(aggregator: &Aggregator) -> BytesMut {
-    let components = aggregator.components().into_iter().map(|component| component.name.to_string());
-    let mut names: Vec<String> = ["", "live", "ready", "startup"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(aggregator.groups().iter().map(ToString::to_string))
-        .chain(components)
-        .collect();
-    names.sort();
-    names.dedup();
-    let mut message = BytesMut::new();
-    for name in names {
-        let report = view(aggregator, &name).and_then(|view| aggregator.report_on(&view));
-        let mut entry = BytesMut::new();
-        put_field(&mut entry, 1, name.as_bytes());
-        put_field(&mut entry, 2, &serving(report.as_deref()));
-        put_field(&mut message, 1, &entry);
-    }
-    message
+/// Every service and its status. Not made by the thread that answers.
+async fn list(aggregator: Aggregator, lists: Arc<Semaphore>) -> Option<BytesMut> {
+    let seat = lists.acquire_owned().await.ok()?;
+    let encoded = spawn_blocking(move || {
+        // Given back when it is done, also if nobody waits for it any more.
+        let _seat = seat;
+        let mut message = BytesMut::new();
+        for (name, status) in aggregator.statuses() {
+            let mut entry = BytesMut::new();
+            put_field(&mut entry, 1, name.as_bytes());
+            put_field(&mut entry, 2, &serving(Some(status)));
+            put_field(&mut message, 1, &entry);
+        }
+        message
+    });
+    encoded.await.ok()
 }
 
-/// A `HealthCheckResponse`: its field 1 is `SERVING` 1, `NOT_SERVING` 2, or of a service that nobody knows 3.
-fn serving(report: Option<&Report>) -> BytesMut {
-    let status = match report.map(|report| report.status) {
+/// A `HealthCheckResponse`: its field 1 is `SERVING` 1, `NOT_SERVING` 2, or of an unknown service 3.
+fn serving(status: Option<Status>) -> BytesMut {
+    let status = match status {
         Some(Status::Pass | Status::Warn) => 1,
         Some(Status::Fail) => 2,
         None => 3,

@@ -75,7 +75,7 @@ pub(super) fn asset(method: &Method, content_type: &'static str, content: &'stat
 
 /// What is shown, and again whenever that changes, until whoever asked goes away: <https://html.spec.whatwg.org/#server-sent-events>.
 pub(super) fn events(aggregator: &Aggregator, polls: &Arc<Polls>, answers: &Answers, request: &Parts) -> Response<Body> {
-    let whole = aggregator.report().status;
+    let whole = aggregator.status();
     match request.method {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return may_be_read(StatusCode::OK, whole),
@@ -179,14 +179,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn changes_are_told_at_most_once_a_second_and_silence_by_a_beat() {
-        let aggregator = Aggregator::builder().check("fleet", Well).build();
-        let mut news = pin!(news(aggregator.clone(), Arc::default(), View::Whole, Detail::Status));
+        let mut checks = Aggregator::builder().check("fleet", Well).build();
+        let mut news = pin!(news(checks.aggregator().clone(), Arc::default(), View::Whole, Detail::Status));
         let start = Instant::now();
         let first = text(news.next().await);
         assert!(first.starts_with("retry: 2000\nid: ") && first.contains("\ndata: <div id=\"page\" data-status=\"fail\""), "{first}");
         assert!(first.ends_with("</div>\n\n") && first.lines().count() == 4, "{first}");
-        aggregator.probe_once(|_, _| {}).await;
-        aggregator.drain();
+        checks.probe_all(|_, _| {}).await;
+        checks.aggregator().drain();
         let second = text(news.next().await);
         assert!(second.contains("Draining") && second.contains("id=\"c-fleet\""), "{second}");
         assert_eq!(start.elapsed(), PACE);
@@ -204,7 +204,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_news_of_a_component_end_with_it() {
-        let aggregator = Aggregator::builder().check("fleet", Well).build();
+        let checks = Aggregator::builder().check("fleet", Well).build();
+        let aggregator = checks.aggregator();
         let mut news = pin!(news(aggregator.clone(), Arc::default(), View::Component("fleet".parse().expect("a name")), Detail::Full));
         assert!(news.next().await.is_some());
         aggregator.replace(Aggregator::builder());

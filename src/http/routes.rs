@@ -24,7 +24,7 @@ use axum::{
     routing::any,
 };
 use std::sync::Arc;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 /// The health paths and `/metrics`, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its
 /// defaults. An application that has such paths already can have these below another one: `Router::nest`. Served by
@@ -57,7 +57,7 @@ fn health(desk: Arc<Desk>) -> Router {
     }
     for (path, call) in [("Check", Call::Check), ("Watch", Call::Watch), ("List", Call::List)] {
         let route = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-            grpc::serve(call, &desk.aggregator, &desk.watchers, request, desk.deadline()).await
+            grpc::serve(call, &desk.aggregator, &desk.grpc, request, desk.deadline()).await
         });
         routes = routes.route(&format!("/grpc.health.v1.Health/{path}"), route);
     }
@@ -69,7 +69,7 @@ fn health(desk: Arc<Desk>) -> Router {
     routes = routes.route("/metrics", metrics.clone()).route("/metrics/", metrics);
     for (path, content_type, content) in page::ASSETS {
         let asset = any(move |State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-            page::asset(request.method(), content_type, content, desk.aggregator.report().status)
+            page::asset(request.method(), content_type, content, desk.aggregator.status())
         });
         routes = routes.route(path, asset);
     }
@@ -105,8 +105,7 @@ pub(super) struct Desk {
     pub(super) aggregator: Aggregator,
     pub(super) answers: Arc<ArcSwap<Answers>>,
     pub(super) polls: Arc<Polls>,
-    /// Seats for those who watch by gRPC.
-    watchers: Arc<Semaphore>,
+    grpc: grpc::Seats,
 }
 
 async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRejection>, request: Request<Body>) -> Response<Body> {
@@ -119,12 +118,12 @@ async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRej
 
 impl Desk {
     fn new(aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) -> Arc<Self> {
-        Arc::new(Self { aggregator, answers, polls: Arc::default(), watchers: Arc::new(Semaphore::new(grpc::WATCHERS)) })
+        Arc::new(Self { aggregator, answers, polls: Arc::default(), grpc: grpc::Seats::default() })
     }
 
     async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {
         if !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return not_allowed(READING, "this path can only be read", self.aggregator.report().status);
+            return not_allowed(READING, "this path can only be read", self.aggregator.status());
         }
         let answers = self.answers.load_full();
         let wishes = wishes(request.uri.query());
@@ -161,6 +160,6 @@ impl Desk {
     }
 
     fn unknown(&self, detail: &str) -> Response<Body> {
-        problem(StatusCode::NOT_FOUND, detail, self.aggregator.report().status)
+        problem(StatusCode::NOT_FOUND, detail, self.aggregator.status())
     }
 }

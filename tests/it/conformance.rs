@@ -2,7 +2,7 @@
 
 use crate::{
     helpers::no_such_name,
-    probing::aggregator,
+    probing::on_demand,
     servers::hostile::{BlackHole, Hostile},
 };
 use allswell::{config::PolicySettings, registry::Registry};
@@ -46,7 +46,7 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn every_example_builds() {
     for kind in Registry::builtin().kinds() {
-        aggregator(&format!("kind = \"{}\"\n{}", kind.name, kind.example));
+        on_demand(&format!("kind = \"{}\"\n{}", kind.name, kind.example));
     }
 }
 
@@ -72,8 +72,8 @@ fn classes(address: &str, timeout: &str) -> Vec<(&'static str, Option<String>)> 
     let probes: Vec<_> = networked(address)
         .into_iter()
         .map(|(kind, table)| {
-            let aggregator = aggregator(&format!("{table}timeout = \"{timeout}\"\n"));
-            runtime.spawn(async move { (kind, class(&aggregator.probe_once(|_, _| {}).await)) })
+            let mut probed = on_demand(&format!("{table}timeout = \"{timeout}\"\n"));
+            runtime.spawn(async move { (kind, class(&probed.probe_all(|_, _| {}).await)) })
         })
         .collect();
     let found = probes.into_iter().map(|probe| runtime.block_on(probe).expect("no panic")).collect();
@@ -132,8 +132,8 @@ fn an_address_of_ipv6_is_what_is_connected_to() {
 /// Probes one configured check.
 fn class_of(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let aggregator = aggregator(&format!("timeout = \"20s\"\n{table}\n"));
-    let class = class(&runtime.block_on(aggregator.probe_once(|_, _| {})));
+    let mut probed = on_demand(&format!("timeout = \"20s\"\n{table}\n"));
+    let class = class(&runtime.block_on(probed.probe_all(|_, _| {})));
     runtime.shutdown_background();
     class
 }

@@ -301,9 +301,8 @@ impl Check for Nasty {
 #[test]
 fn whatever_a_check_says_its_readers_can_read_the_report() {
     let service = Service { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
-    let aggregator = Aggregator::builder().service(service).check("nasty", Nasty).build();
-    Runtime::new().expect("a runtime").block_on(aggregator.probe_once(|_, _| {}));
-    let report = aggregator.report();
+    let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
+    let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
     for detail in [Detail::Full, Detail::Causes] {
         for dialect in Dialect::ALL {
             let bytes = dialect.render(&report, detail);

@@ -222,3 +222,59 @@ async fn with_the_same_seed_everything_happens_at_the_same_times() {
     assert_ne!(diaries[0], diaries[2]);
     assert_ne!(diaries[0][0], diaries[0][1], "each component has a chance of its own");
 }
+
+/// Checks that remember when they were probed, by name, with an interval of an hour.
+fn diaries(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
+    let start = tokio::time::Instant::now();
+    let mut pages = Vec::new();
+    let policy = Policy { interval: Duration::from_secs(3600), ..Policy::default() };
+    let builder = names.fold(Aggregator::builder().policy(policy), |builder, name| {
+        let page = Arc::new(Mutex::new(Vec::new()));
+        pages.push(Arc::clone(&page));
+        builder.check(&name, Diary(page, start))
+    });
+    (builder.group("some", ["a", "b"]).start(), pages)
+}
+
+#[tokio::test(start_paused = true)]
+async fn fresh_probes_what_the_path_judges_and_nothing_else() {
+    let (health, pages) = diaries(["a", "b", "c"].map(str::to_owned).into_iter());
+    let app = allswell::router(health);
+    assert_eq!(ask(&app, "/health").await.0, 200);
+    let probes = || pages.iter().map(|page| page.lock().expect("a lock").len()).collect::<Vec<_>>();
+    assert_eq!(probes(), [1, 1, 1]);
+    for (path, expected) in [
+        ("/health/a?fresh", [2, 1, 1]),
+        ("/health/some?fresh", [3, 2, 1]),
+        ("/readyz?fresh", [4, 3, 2]),
+        ("/livez?fresh", [4, 3, 2]),
+        ("/health?fresh", [5, 4, 3]),
+    ] {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask(&app, path).await.0, 200);
+        assert_eq!(probes(), expected, "{path}");
+    }
+    // Whichever path it is requested by, a component is probed at most once a second.
+    for path in ["/health/a?fresh", "/health/some?fresh", "/health?fresh"] {
+        assert_eq!(ask(&app, path).await.0, 200);
+    }
+    assert_eq!(probes(), [5, 4, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn very_many_fresh_probes_do_not_begin_in_one_instant() {
+    const MANY: usize = 5000;
+    let (health, pages) = diaries((0..MANY).map(|number| format!("c{number}")));
+    let app = allswell::router(health);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = tokio::time::Instant::now();
+    assert_eq!(ask(&app, "/health?fresh").await.0, 200);
+    assert!(asked.elapsed() <= Duration::from_millis(801), "it answers by the deadline: {:?}", asked.elapsed());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut in_a_tenth = [0; 10];
+    for page in &pages {
+        let begun = page.lock().expect("a lock").last().expect("a probe").saturating_sub(Duration::from_secs(10));
+        in_a_tenth[usize::try_from(begun.as_millis() / 100).expect("a second").min(9)] += 1;
+    }
+    assert!(in_a_tenth.iter().all(|probes| (MANY / 20..MANY / 5).contains(probes)), "{in_a_tenth:?}");
+}

@@ -4,7 +4,7 @@
 use crate::{
     chaos::{backends::Backend, is_full},
     helpers::{Allswell, get},
-    probing::aggregator,
+    probing::on_demand,
     servers::hostile::Hostile,
 };
 use fastrand::Rng;
@@ -83,7 +83,7 @@ fn the_corpus_is_what_real_servers_say() {
 /// The class of the failure, if there is one, of a single probe by an engine.
 fn probed(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let report = runtime.block_on(aggregator(table).probe_once(|_, _| {}));
+    let report = runtime.block_on(on_demand(table).probe_all(|_, _| {}));
     let failure = report.components["probed"].failure.as_ref();
     failure.map(|failure| format!("{}: {} ({:?})", failure.class, failure.message, failure.cause))
 }

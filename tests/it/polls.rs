@@ -87,6 +87,34 @@ fn every_answer_leaves_by_the_deadline_with_what_is_known() {
 }
 
 #[test]
+fn after_a_stall_a_dead_backend_is_not_well_whatever_fall_and_hold_say() {
+    for policy in ["fall = 3\n", "hold = \"1m\"\n", "fall = 3\nhold = \"1m\"\nrise = 2\n"] {
+        let mut backend = redis(PASSWORD);
+        let service = Allswell::start(&format!(
+            "[checks.cache]\nkind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\ninterval = \"500ms\"\ntimeout = \"500ms\"\n{policy}",
+            backend.port
+        ));
+        service.await_report("/health", "it passes", |report| report.status == 200);
+        service.signal(rustix::process::Signal::STOP);
+        backend.kill();
+        // Its last result grows older than it may be believed: two seconds.
+        thread::sleep(Duration::from_millis(2500));
+        service.signal(rustix::process::Signal::CONT);
+        let resumed = Instant::now();
+        while resumed.elapsed() < Duration::from_secs(2) {
+            let answer = service.get("/health");
+            assert_eq!(answer.status, 500, "{policy}{}", answer.text);
+        }
+        assert_eq!(service.get("/health").class("cache").as_deref(), Some("unreachable"));
+        let last = eventually("the log has the reason", || service.events().into_iter().rfind(|event| event["component"] == "cache"));
+        assert_eq!((&last["to"], &last["class"]), (&"fail".into(), &"unreachable".into()), "and not only that the last result was too old");
+        backend.restart();
+        let well = service.await_report("/health", "it passes again", |report| report.status == 200);
+        assert_eq!(well.json()["components"]["cache"]["last_failure"]["class"], "unreachable", "{}", well.body);
+    }
+}
+
+#[test]
 fn a_paused_allswell_does_not_lie_when_it_goes_on() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!(
@@ -101,5 +129,5 @@ fn a_paused_allswell_does_not_lie_when_it_goes_on() {
     let answer = service.get("/health");
     assert_eq!(answer.status, 200, "it waits for a new result instead of calling the old one stale: {}", answer.text);
     assert_eq!(service.get("/livez").status, 200);
-    eventually("the stall is told", || service.events().into_iter().find(|event| event["message"] == "the engine stood still"));
+    eventually("the stall is logged", || service.events().into_iter().find(|event| event["message"] == "the probe engine was stalled"));
 }

@@ -4,6 +4,7 @@ use crate::helpers::{PATIENCE, eventually};
 use allswell::{
     Aggregator,
     config::{Environment, Sources, load},
+    engine::{Builder, OnDemand},
     registry::Registry,
 };
 use allswell_checks::contract::{Check, Failure, Observation};
@@ -111,9 +112,9 @@ fn components(table: &str) -> Vec<allswell::component::Component> {
     load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}\n{table}")).components
 }
 
-/// An engine with one component, `probed`, made of a table without its header.
-pub(crate) fn aggregator(table: &str) -> Aggregator {
-    components(table).into_iter().fold(Aggregator::builder(), allswell::engine::Builder::component).build()
+/// One component, `probed`, made of a table without its header.
+pub(crate) fn on_demand(table: &str) -> OnDemand {
+    components(table).into_iter().fold(Aggregator::builder(), Builder::component).build()
 }
 
 /// What makes a check fail, and how it has to: with which class, which sentence, and, by `timeout` in its table or 20 s, how soon.
@@ -137,11 +138,11 @@ pub(crate) fn assert_failures(cases: &[Case]) {
         .iter()
         .map(|case| {
             let own_limit = case.table.lines().any(|line| line.starts_with("timeout"));
-            let aggregator = aggregator(&if own_limit { case.table.clone() } else { format!("timeout = \"20s\"\n{}", case.table) });
+            let mut probed = on_demand(&if own_limit { case.table.clone() } else { format!("timeout = \"20s\"\n{}", case.table) });
             let limit = if own_limit { NOISE } else { Duration::from_secs(20) };
             runtime.spawn(async move {
                 let start = Instant::now();
-                let report = aggregator.probe_once(|_, _| {}).await;
+                let report = probed.probe_all(|_, _| {}).await;
                 let failure = report.components["probed"].failure.as_ref();
                 (failure.map(|failure| (failure.class.to_string(), failure.message.to_string())), start.elapsed() < limit)
             })

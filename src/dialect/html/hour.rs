@@ -1,8 +1,9 @@
 //! The last hour of a component as a small picture, with the same in words.
 
 use crate::report::{Minute, Status};
+use allswell_checks::contract::FailureClass;
 use maud::{Markup, html};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// The height of the picture; a minute is four wide, and one of it is empty.
 const HEIGHT: u32 = 24;
@@ -43,12 +44,15 @@ pub(super) fn picture(hour: &[Minute]) -> Markup {
     }
 }
 
-/// "last hour: 58 min pass, 2 min fail".
+/// "last hour: 58 min pass, 2 min fail (timeout, stale)".
 fn words(hour: &[Minute]) -> String {
-    let counted = [(Some(Status::Pass), "pass"), (Some(Status::Warn), "warn"), (Some(Status::Fail), "fail"), (None, "unknown")]
-        .map(|(worst, word)| (hour.iter().filter(|minute| minute.worst == worst).count(), word));
-    let parts: Vec<String> = counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} min {word}")).collect();
-    format!("last hour: {}", parts.join(", "))
+    let classes: BTreeSet<&str> = hour.iter().filter_map(|minute| minute.class).map(FailureClass::as_str).collect();
+    let why = if classes.is_empty() { String::new() } else { format!(" ({})", classes.into_iter().collect::<Vec<_>>().join(", ")) };
+    let counted =
+        [(Some(Status::Pass), "pass", ""), (Some(Status::Warn), "warn", ""), (Some(Status::Fail), "fail", &why), (None, "unknown", "")]
+            .map(|(worst, word, why)| (hour.iter().filter(|minute| minute.worst == worst).count(), word, why));
+    let parts = counted.iter().filter(|(count, ..)| *count > 0).map(|(count, word, why)| format!("{count} min {word}{why}"));
+    format!("last hour: {}", parts.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -58,15 +62,15 @@ mod tests {
 
     #[test]
     fn every_minute_is_a_bar_and_a_word() {
-        let minute = |worst, millis| Minute::new(worst, Some(Duration::from_millis(millis)));
+        let minute = |worst, millis| Minute::new(worst, None, Some(Duration::from_millis(millis)));
         let hour = [
             Minute::default(),
             minute(Some(Status::Pass), 10),
             minute(Some(Status::Pass), 5),
             minute(Some(Status::Warn), 900),
-            minute(Some(Status::Fail), 1),
+            Minute::new(Some(Status::Fail), Some(FailureClass::Stale), None),
         ];
-        assert_eq!(words(&hour), "last hour: 2 min pass, 1 min warn, 1 min fail, 1 min unknown");
+        assert_eq!(words(&hour), "last hour: 2 min pass, 1 min warn, 1 min fail (stale), 1 min unknown");
         let picture = picture(&hour).into_string();
         for bar in [
             "class=\"none\" d=\"M0 23h3v1h-3z\"",

@@ -25,7 +25,7 @@ fn hour(micros: u64, others: &[(usize, Option<Status>)]) -> Arc<[Minute]> {
             // As good as random, and always the same.
             let slowest = Duration::from_micros(micros + micros * (ago as u64 * 7 % 11) / 9);
             let worst = others.iter().find(|(at, _)| *at == ago).map_or(Some(Status::Pass), |(_, worst)| *worst);
-            Minute::new(worst, worst.map(|_| slowest))
+            Minute::new(worst, None, worst.map(|_| slowest))
         })
         .collect()
 }
@@ -97,12 +97,13 @@ fn report(components: Vec<(&'static str, ComponentReport)>, since: i64, draining
     let groups = [("ready", group(&["orders_db", "cache"])), ("uploads", group(&["media", "disk"]))];
     let service = Service { name: Some("orders".into()), version: Some("1.4.2".into()), instance: Some("i-0abc".into()) };
     let configuration = ConfigReport { revision: 3, loaded_at: before(4 * 3600), last_reload: reload };
+    let since = |_| Some(before(since));
     let circumstances = Circumstances {
         service: service.into(),
         generated_at: now(),
         draining,
         configuration: Some(configuration.into()),
-        since: Some(before(since)),
+        since: &since,
         groups: Arc::new(groups.map(|(name, members)| (name.to_owned(), members)).into()),
         ..Circumstances::alive()
     };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     Aggregator, Check, Failure, Observation, async_trait,
+    engine::OnDemand,
     http::{Control, service},
 };
 use allocation_counter::measure;
@@ -22,11 +23,11 @@ impl Check for Well {
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
-async fn front() -> (Front, Aggregator, Arc<ArcSwap<Answers>>) {
-    let aggregator = Aggregator::builder().check("fleet", Well).build();
-    aggregator.probe_once(|_, _| {}).await;
+async fn front() -> (Front, OnDemand, Arc<ArcSwap<Answers>>) {
+    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    checks.probe_all(|_, _| {}).await;
     let answers = Arc::new(ArcSwap::from_pointee(Answers::default()));
-    (service(&aggregator, Arc::clone(&answers), &Control::new().0), aggregator, answers)
+    (service(checks.aggregator(), Arc::clone(&answers), &Control::new().0), checks, answers)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
@@ -62,10 +63,10 @@ fn only_who_asks_for_nothing_else_asks_plainly() {
 /// What is prepared is what the routes would have answered, byte for byte, and in the same order.
 #[tokio::test]
 async fn it_answers_as_the_routes_do() {
-    let (front, aggregator, answers) = front().await;
+    let (front, checks, answers) = front().await;
     for (drained, method) in [(false, Method::GET), (false, Method::HEAD), (true, Method::GET)] {
         if drained {
-            aggregator.drain();
+            checks.aggregator().drain();
         }
         for path in ["/", "/health", "/healthz/", "/readyz", "/startupz"] {
             let asked = |headers: &[(&str, &str)]| {
@@ -90,23 +91,23 @@ async fn it_answers_as_the_routes_do() {
 
 #[tokio::test]
 async fn what_is_awaited_is_not_answered_at_once() {
-    let aggregator = Aggregator::builder().check("fleet", Well).build();
-    let front = service(&aggregator, Arc::default(), &Control::new().0);
+    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let front = service(checks.aggregator(), Arc::default(), &Control::new().0);
     assert!(front.at_once(&request("/health", &[]), PEER).is_none());
-    aggregator.probe_once(|_, _| {}).await;
+    checks.probe_all(|_, _| {}).await;
     assert!(front.at_once(&request("/health", &[]), PEER).is_some());
 }
 
 #[tokio::test]
 async fn it_is_prepared_once_for_each_result() {
-    let (front, aggregator, _) = front().await;
+    let (front, mut checks, _) = front().await;
     let body = |front: &Front| front.at_once(&request("/health", &[]), PEER).expect("an answer").into_body();
     let place = |front: &Front| front.0.places[0].prepared.load_full().expect("an answer");
     body(&front);
     let first = place(&front);
     body(&front);
     assert!(Arc::ptr_eq(&first, &place(&front)), "nothing new is known");
-    aggregator.probe_once(|_, _| {}).await;
+    checks.probe_all(|_, _| {}).await;
     body(&front);
     assert!(!Arc::ptr_eq(&first, &place(&front)), "there is a result");
 }
@@ -114,7 +115,7 @@ async fn it_is_prepared_once_for_each_result() {
 /// What takes long to make is made beside the polls, as long as no status is another.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_numbers_of_very_many() {
-    let (front, aggregator, _) = front().await;
+    let (front, mut checks, _) = front().await;
     let place = &front.0.places[0];
     let poll = |front: &Front| front.at_once(&request("/health", &[]), PEER).expect("an answer").status();
     assert_eq!(poll(&front), 200);
@@ -123,7 +124,7 @@ async fn nobody_waits_for_numbers_of_very_many() {
     made.took = Duration::from_millis(100);
     let costly = Arc::new(Prepared { made: Arc::new(made), answers: Arc::clone(&prepared.answers), response: prepared.response.clone() });
     place.prepared.store(Some(Arc::clone(&costly)));
-    aggregator.probe_once(|_, _| {}).await;
+    checks.probe_all(|_, _| {}).await;
     assert_eq!(poll(&front), 200);
     assert!(Arc::ptr_eq(&costly, &place.prepared.load_full().expect("an answer")), "the poll made none");
     let next = loop {
@@ -136,7 +137,7 @@ async fn nobody_waits_for_numbers_of_very_many() {
     let probes = |prepared: &Prepared| prepared.made.report.components.values().next().map(|fleet| fleet.consecutive);
     assert_eq!((probes(&costly), probes(&next)), (Some(1), Some(2)));
     place.prepared.store(Some(costly));
-    aggregator.drain();
+    checks.aggregator().drain();
     assert_eq!(poll(&front), 500, "a change is told at once");
 }
 

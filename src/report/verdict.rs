@@ -1,0 +1,126 @@
+//! The verdict: which status several components have together. The only place that decides it.
+
+use super::{ComponentReport, Grace, Status, View};
+
+/// What the verdict depends on, of one component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// By its own results.
+    pub(crate) status: Status,
+    pub(crate) critical: bool,
+    /// Never probed, by configuration.
+    pub(crate) muted: bool,
+    /// It is new after a reload and has no result yet.
+    pub(crate) grace: Option<Grace>,
+    /// Whether it has ever passed.
+    pub(crate) passed_once: bool,
+}
+
+impl From<&ComponentReport> for Part {
+    fn from(report: &ComponentReport) -> Self {
+        let ComponentReport { status, critical, muted, grace, passed_once, .. } = *report;
+        Self { status, critical, muted, grace, passed_once }
+    }
+}
+
+impl Part {
+    /// The status that counts. `None`: it counts for nothing.
+    pub(crate) fn counts_as(self) -> Option<Status> {
+        match self.grace {
+            _ if self.muted => None,
+            Some(grace) => grace.previous,
+            None => Some(self.status),
+        }
+    }
+}
+
+/// The status of a view of these components.
+///
+/// `previous` is what the view was before the last reload: where nothing counts yet, since every component is new, it stands.
+pub(crate) fn verdict(view: &View, parts: impl Iterator<Item = Part>, alive: bool, previous: Option<Status>) -> Status {
+    match view {
+        View::Live => passes_if(alive),
+        View::Startup => together(parts.map(|part| (part, part.counts_as().map(|_| passes_if(part.passed_once)))), previous),
+        // By itself it counts, critical or not. A muted component has a status, too.
+        View::Component(_) => parts.map(|part| part.counts_as().unwrap_or(part.status)).max().unwrap_or_default(),
+        View::Whole | View::Ready | View::Group(_) => together(parts.map(|part| (part, part.counts_as())), previous),
+    }
+}
+
+fn passes_if(well: bool) -> Status {
+    if well { Status::Pass } else { Status::Fail }
+}
+
+/// The worst of what counts; a component that is not critical only warns.
+fn together(parts: impl Iterator<Item = (Part, Option<Status>)>, previous: Option<Status>) -> Status {
+    let (mut worst, mut nothing_counts_yet) = (None, false);
+    for (part, counts_as) in parts {
+        let counts_as = counts_as.map(|status| if part.critical { status } else { status.min(Status::Warn) });
+        nothing_counts_yet |= part.grace.is_some();
+        worst = worst.max(counts_as);
+    }
+    match worst {
+        Some(worst) => worst,
+        None if nothing_counts_yet => previous.unwrap_or(Status::Fail),
+        None => Status::Pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Status::{Fail, Pass, Warn};
+
+    const WELL: Part = Part { status: Pass, critical: true, muted: false, grace: None, passed_once: true };
+    const FAILING: Part = Part { status: Fail, ..WELL };
+
+    /// Without a result yet, after a reload.
+    fn new(previous: Option<Status>) -> Part {
+        Part { grace: Some(Grace { previous }), passed_once: false, ..FAILING }
+    }
+
+    fn whole(parts: &[Part], previous: Option<Status>) -> Status {
+        verdict(&View::Whole, parts.iter().copied(), true, previous)
+    }
+
+    #[test]
+    fn the_worst_critical_component_decides() {
+        assert_eq!(whole(&[], None), Pass);
+        assert_eq!(whole(&[WELL, FAILING], None), Fail);
+        assert_eq!(whole(&[WELL, Part { critical: false, ..FAILING }], None), Warn);
+        assert_eq!(whole(&[WELL, Part { muted: true, ..FAILING }], None), Pass);
+    }
+
+    #[test]
+    fn a_check_that_is_new_after_a_reload_does_not_count_before_its_first_result() {
+        assert_eq!(whole(&[WELL, new(None)], None), Pass);
+        assert_eq!(whole(&[Part { status: Warn, ..WELL }, new(None)], None), Warn);
+        assert_eq!(whole(&[FAILING, new(None)], Some(Pass)), Fail);
+    }
+
+    #[test]
+    fn its_predecessor_counts_meanwhile() {
+        assert_eq!(whole(&[WELL, new(Some(Fail))], None), Fail, "a failing check is not cured by another URL");
+        assert_eq!(whole(&[new(Some(Pass))], None), Pass);
+        let by_itself = View::Component("a".parse().expect("a name"));
+        assert_eq!(verdict(&by_itself, [new(Some(Pass))].into_iter(), true, None), Pass);
+        assert_eq!(verdict(&by_itself, [new(None)].into_iter(), true, None), Fail, "nothing is known of it");
+    }
+
+    #[test]
+    fn where_nothing_counts_yet_the_verdict_before_the_reload_stands() {
+        for previous in [Pass, Warn, Fail] {
+            assert_eq!(whole(&[new(None)], Some(previous)), previous);
+        }
+        assert_eq!(whole(&[new(None)], None), Fail, "a group that is new as well");
+    }
+
+    #[test]
+    fn startup_waits_for_the_first_pass_of_each() {
+        let startup = |parts: &[Part], previous| verdict(&View::Startup, parts.iter().copied(), true, previous);
+        assert_eq!(startup(&[WELL, FAILING], None), Pass, "it has passed once");
+        assert_eq!(startup(&[WELL, Part { passed_once: false, ..WELL }], None), Fail);
+        assert_eq!(startup(&[WELL, new(None)], None), Pass, "a reload takes nothing back");
+        assert_eq!(startup(&[new(None)], Some(Pass)), Pass);
+    }
+}
