@@ -2,6 +2,7 @@
 
 mod certificate;
 mod check;
+mod contents;
 mod doctor;
 mod drain;
 mod get;

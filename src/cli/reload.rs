@@ -1,8 +1,15 @@
-//! Reloading: on SIGHUP, on `POST /admin/reload`, and when a watched file's content has changed.
+//! Reloading: on SIGHUP, on `POST /admin/reload`, and when the content of a watched file has changed.
+//!
+//! Files are read in a thread of its own: on a mount that hangs, a reload is refused after [`LIMIT`], and nothing else waits.
 
-use super::{answers, builder, certificate::Certificate, limits};
+use super::{
+    answers, builder,
+    certificate::{Certificate, Read},
+    contents::{Contents, LOOK, Settling},
+    limits,
+};
 use crate::{
-    config::{Configured, Settings, Sources, load},
+    config::{ConfigError, Configured, Settings, Sources, load},
     engine::Aggregator,
     http::{Answers, Server},
     registry::Registry,
@@ -11,36 +18,33 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, iter, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot},
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    sync::{mpsc, oneshot, watch},
+    task::{JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
-/// How often watched files are looked at. They are read, not watched by the kernel: that misses links that are swapped and files on networks.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a reload waits for the files.
+const LIMIT: Duration = Duration::from_secs(8);
+/// How many threads may hang in reading files.
+const MAX_READERS: usize = 4;
 
-/// Who applies a new configuration, and to what.
+/// Applies a new configuration to a running service.
 pub(super) struct Reloader {
-    pub(super) sources: Sources,
-    pub(super) registry: Arc<Registry>,
-    pub(super) aggregator: Aggregator,
-    pub(super) answers: Arc<ArcSwap<Answers>>,
-    pub(super) settings: Arc<ArcSwap<Settings>>,
-    pub(super) server: Arc<Server>,
-    pub(super) certificate: Option<Arc<Certificate>>,
-    pub(super) log: Arc<Log>,
+    sources: Sources,
+    registry: Arc<Registry>,
+    running: Running,
+    /// What was bound at the start, and stays so until the end.
+    bound: Arc<Settings>,
     /// What the report says.
-    told: ConfigReport,
+    reported: ConfigReport,
     asked: bool,
-    files: Vec<PathBuf>,
+    /// What was in the files when they were read last.
+    contents: watch::Sender<Contents>,
+    /// Threads that read files. On a mount that hangs they may never end.
+    readers: JoinSet<Loaded>,
 }
 
 /// The parts of a running service that can change.
@@ -53,111 +57,171 @@ pub(super) struct Running {
     pub(super) log: Arc<Log>,
 }
 
+/// What the files say.
+struct Loaded {
+    configured: Result<Configured, ConfigError>,
+    certificate: Option<Read>,
+    contents: Contents,
+}
+
 impl Reloader {
     /// For a service that runs what was `configured`.
     pub(super) fn new(sources: Sources, registry: Arc<Registry>, running: Running, configured: &Configured) -> Self {
-        let Running { aggregator, answers, settings, server, certificate, log } = running;
-        let told = ConfigReport { revision: 1, loaded_at: Timestamp::now(), last_reload: None };
-        aggregator.tell_configuration(told.clone());
-        let (asked, files) = (configured.asked, configured.files.clone());
-        Self { sources, registry, aggregator, answers, settings, server, certificate, log, told, asked, files }
+        let reported = ConfigReport { revision: 1, loaded_at: Timestamp::now(), last_reload: None };
+        running.aggregator.tell_configuration(reported.clone());
+        let bound = running.settings.load_full();
+        let contents = watch::Sender::new(Contents::read(configured.files.clone()));
+        Self { sources, registry, running, bound, reported, asked: configured.asked, contents, readers: JoinSet::new() }
     }
 
-    /// Reloads whenever it is asked to; never ends.
+    /// Reloads whenever that is requested; never ends.
     ///
     /// # Errors
     ///
     /// When signals cannot be listened for.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<oneshot::Sender<Reload>>) -> io::Result<()> {
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut applied = contents(self.files.clone()).await;
-        let mut seen = applied.clone();
+        let (changed, mut file_changes) = mpsc::channel(1);
+        tokio::spawn(watch_files(Arc::clone(&self.running.settings), self.contents.subscribe(), changed));
         loop {
             let asker = tokio::select! {
                 _ = hang_up.recv() => None,
                 Some(asker) = requests.recv() => Some(asker),
-                _ = looks.tick(), if self.settings.load().server.watch_config => {
-                    let now = contents(self.files.clone()).await;
-                    // Settled: the same twice, so that half a file is not read as a whole one.
-                    let settled = now == seen;
-                    seen = now;
-                    if !settled || seen == applied {
-                        continue;
-                    }
-                    None
-                }
+                Some(()) = file_changes.recv() => None,
+                // Files that could not be read in time can be read now: the reload that asked for it is not lost.
+                Some(_) = self.readers.join_next() => None,
             };
+            // All requests that came before the files are read get the same answer.
+            let mut askers: Vec<_> = asker.into_iter().chain(iter::from_fn(|| requests.try_recv().ok())).collect();
             let reload = self.reload().await;
-            applied = contents(self.files.clone()).await;
-            seen.clone_from(&applied);
-            if let Some(asker) = asker {
-                // Who asked may have gone away.
-                let _ = asker.send(reload);
+            if !self.readers.is_empty() {
+                // And so do those that came while they could not be read: they need not wait as long again.
+                askers.extend(iter::from_fn(|| requests.try_recv().ok()));
+            }
+            for asker in askers {
+                // The client may have gone away.
+                let _ = asker.send(reload.clone());
             }
         }
     }
 
     async fn reload(&mut self) -> Reload {
-        let (sources, registry) = (self.sources.clone(), Arc::clone(&self.registry));
-        // Files may be on a mount that hangs; answers must not wait for them.
-        let loaded = spawn_blocking(move || load(&sources, &registry)).await;
-        let reload = match loaded {
-            Ok(Ok(configured)) if self.asked && !configured.asked => {
+        let reload = match self.load().await {
+            Err(hangs) => self.refused(vec![hangs]),
+            Ok(Loaded { configured: Ok(configured), .. }) if self.asked && !configured.asked => {
                 self.refused(vec!["there were checks, and there are none any more; restart to run without".to_owned()])
             }
-            Ok(Ok(configured)) => self.apply(&configured),
-            Ok(Err(error)) => self.refused(error.problems.iter().map(ToString::to_string).collect()),
-            Err(_) => self.refused(vec!["the configuration could not be read".to_owned()]),
+            Ok(Loaded { configured: Ok(configured), certificate, .. }) => self.apply(configured, certificate).await,
+            Ok(Loaded { configured: Err(error), .. }) => self.refused(error.problems.iter().map(ToString::to_string).collect()),
         };
-        self.told.last_reload = Some(reload.clone());
-        self.aggregator.tell_configuration(self.told.clone());
+        self.reported.last_reload = Some(reload.clone());
+        self.running.aggregator.tell_configuration(self.reported.clone());
         reload
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// Why they are not known: a mount seems to hang.
+    async fn load(&mut self) -> Result<Loaded, String> {
+        if self.readers.len() >= MAX_READERS {
+            return Err(format!("{MAX_READERS} earlier reloads still wait for their files: a file system hangs"));
+        }
+        let (sources, registry, known) = (self.sources.clone(), Arc::clone(&self.registry), self.contents.borrow().clone());
+        let reader = self.readers.spawn_blocking(move || read(&sources, &registry, &known)).id();
+        let own = async {
+            loop {
+                match self.readers.join_next_with_id().await {
+                    Some(Ok((id, loaded))) if id == reader => return Some(loaded),
+                    // An earlier one, that has read what is old by now.
+                    Some(_) => {}
+                    None => return None,
+                }
+            }
+        };
+        match timeout(LIMIT, own).await {
+            Ok(Some(loaded)) => {
+                self.contents.send_replace(loaded.contents.clone());
+                Ok(loaded)
+            }
+            Ok(None) => Err("the configuration could not be read".to_owned()),
+            Err(_) => Err(format!(
+                "the files cannot be read within {}s: a file system may hang; the reload is repeated as soon as they can",
+                LIMIT.as_secs()
+            )),
+        }
     }
 
     fn refused(&self, problems: Vec<String>) -> Reload {
         for problem in &problems {
-            tracing::error!("configuration: {problem}");
+            tracing::error!("the new configuration: {problem}");
         }
-        tracing::error!(revision = self.told.revision, problems = problems.len(), "the new configuration is refused; the old one goes on");
+        let revision = self.reported.revision;
+        tracing::error!(revision, problems = problems.len(), "the new configuration is refused; the old one stays in force");
         Reload { at: Timestamp::now(), problems, needs_restart: Vec::new() }
     }
 
-    fn apply(&mut self, configured: &Configured) -> Reload {
-        let before = self.settings.load_full();
-        let settings = &configured.settings;
+    async fn apply(&mut self, configured: Configured, certificate: Option<Read>) -> Reload {
+        let (running, bound, settings) = (&self.running, &self.bound, &configured.settings);
         let fixed = [
-            ("server.listen", before.server.listen != settings.server.listen),
-            ("server.haproxy_agent", before.server.haproxy_agent != settings.server.haproxy_agent),
-            ("server.tls", before.server.tls.is_some() != settings.server.tls.is_some()),
-            ("log.format", before.log.format != settings.log.format),
+            ("server.listen", bound.server.listen != settings.server.listen),
+            ("server.haproxy_agent", bound.server.haproxy_agent != settings.server.haproxy_agent),
+            ("server.tls", bound.server.tls.is_some() != settings.server.tls.is_some()),
+            ("log.format", bound.log.format != settings.log.format),
         ];
         let needs_restart: Vec<String> = fixed.iter().filter(|(_, changed)| *changed).map(|(key, _)| (*key).to_owned()).collect();
-        self.log.apply(&settings.log, &self.sources.environment, configured.redactor.clone());
-        self.answers.store(Arc::new(answers(configured)));
-        if let (Some(certificate), Some(tls)) = (&self.certificate, &settings.server.tls) {
-            certificate.replace(tls);
+        running.log.apply(&settings.log, &self.sources.environment, configured.redactor.clone());
+        running.answers.store(Arc::new(answers(&configured)));
+        if let (Some(certificate), Some(read)) = (&running.certificate, certificate) {
+            certificate.replace(read);
         }
-        self.server.set_limits(limits(&settings.server));
-        self.aggregator.replace(builder(configured));
-        self.settings.store(Arc::new(settings.clone()));
+        running.server.set_limits(limits(&settings.server));
+        running.settings.store(Arc::new(settings.clone()));
         self.asked = configured.asked;
-        self.files.clone_from(&configured.files);
-        self.told = ConfigReport { revision: self.told.revision + 1, loaded_at: Timestamp::now(), last_reload: None };
+        self.reported = ConfigReport { revision: self.reported.revision + 1, loaded_at: Timestamp::now(), last_reload: None };
         for warning in &configured.warnings {
             tracing::warn!("{warning}");
         }
         for key in &needs_restart {
             tracing::warn!("{key} changed; this takes a restart");
         }
-        tracing::info!(revision = self.told.revision, components = configured.components.len(), "the new configuration is applied");
+        let (components, aggregator) = (configured.components.len(), running.aggregator.clone());
+        // With very many checks this takes its time, which is not the answers'. It fails only where the runtime is about to end.
+        let _ = spawn_blocking(move || aggregator.replace(builder(&configured))).await;
+        tracing::info!(revision = self.reported.revision, components, "the new configuration is applied");
         Reload { at: Timestamp::now(), problems: Vec::new(), needs_restart }
     }
 }
 
-/// What is in the files now; a file that cannot be read has no content.
-async fn contents(files: Vec<PathBuf>) -> Vec<Option<Vec<u8>>> {
-    let read = |path: &Path| fs::read(path).ok();
-    spawn_blocking(move || files.iter().map(|path| read(path)).collect()).await.unwrap_or_default()
+fn read(sources: &Sources, registry: &Registry, known: &Contents) -> Loaded {
+    // Before they are read for good: what changes in between is found by the next look.
+    let before = Contents::read(known.files());
+    let configured = load(sources, registry);
+    let files = match &configured {
+        Ok(configured) => configured.files.clone(),
+        // As soon as one of the old files or of the new ones is another, it is worth a try.
+        Err(error) => known.files().into_iter().chain(error.files.iter().cloned()).collect(),
+    };
+    let certificate = configured.as_ref().ok().and_then(|configured| Certificate::read(configured.settings.server.tls.as_ref()?).ok());
+    Loaded { configured, certificate, contents: before.of(files) }
+}
+
+/// Looks whether the files have other contents than those in force, where that is configured; ends with the service.
+async fn watch_files(settings: Arc<ArcSwap<Settings>>, in_force: watch::Receiver<Contents>, changed: mpsc::Sender<()>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut settling = Settling::default();
+    loop {
+        looks.tick().await;
+        if !settings.load().server.watch_config {
+            continue;
+        }
+        let known = in_force.borrow().clone();
+        // On a mount that hangs the next look waits, and nobody else.
+        let now = known.read_again().await;
+        if settling.is_new(now, &known) && changed.send(()).await.is_err() {
+            return;
+        }
+    }
 }

@@ -106,8 +106,8 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: Configured
     let aggregator = builder(&configured).start_on(engine.handle());
     let current = Arc::new(ArcSwap::from_pointee(configured.settings.clone()));
     let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
-    let certificate = match settings.tls.as_ref().map(Certificate::new).transpose() {
-        Ok(certificate) => certificate.map(Arc::new),
+    let certificate = match settings.tls.as_ref().map(Certificate::read).transpose() {
+        Ok(read) => read.map(|read| Arc::new(Certificate::new(read))),
         // It could be used when the configuration was read.
         Err(unusable) => {
             complain(&format!("error: server.tls.{}: {}", unusable.key, unusable.message));

@@ -8,24 +8,38 @@ use axum::{
 };
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
-/// Asks whoever reloads to do so. Clones ask the same one.
+/// Requests reloads. Clones send to the same receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Control(mpsc::Sender<oneshot::Sender<Reload>>);
 
+/// A request for a reload is answered by then, whatever the files' mount does.
+const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
+
 impl Control {
-    /// And the end at which the questions arrive.
+    /// And the receiver of the requests.
     pub(crate) fn new() -> (Self, mpsc::Receiver<oneshot::Sender<Reload>>) {
-        // Who asks while somebody else waits shall wait, too.
-        let (asks, asked) = mpsc::channel(1);
-        (Self(asks), asked)
+        // Requests that come during a reload wait for the next one, which answers them all.
+        let (requests, receiver) = mpsc::channel(16);
+        (Self(requests), receiver)
     }
 
-    async fn reload(&self) -> Option<Reload> {
+    async fn reload(&self) -> Result<Reload, &'static str> {
         let (answers, answer) = oneshot::channel();
-        self.0.send(answers).await.ok()?;
-        answer.await.ok()
+        let reload = async {
+            self.0.send(answers).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(RELOAD_DEADLINE, reload).await {
+            Ok(Some(reload)) => Ok(reload),
+            Ok(None) => Err("the service is about to end"),
+            Err(_) => Err("the reload did not end within 10s: the files may be on a mount that hangs; it goes on in the background"),
+        }
     }
 }
 
@@ -54,7 +68,7 @@ struct Reloaded<'a> {
 
 /// Carries out an order, if whoever gives it shows the token.
 pub(super) async fn obey(order: Order, answers: &Answers, control: &Control, aggregator: &Aggregator, request: &Parts) -> Response<Body> {
-    let whole = || aggregator.report().status;
+    let whole = || aggregator.status();
     if answers.token.is_none() {
         return problem(StatusCode::NOT_FOUND, "there is nothing here without `server.token`", whole());
     }
@@ -76,12 +90,12 @@ pub(super) async fn obey(order: Order, answers: &Answers, control: &Control, agg
             (StatusCode::OK, pretty(&Draining { draining: aggregator.is_draining() }))
         }
         Order::Reload => match control.reload().await {
-            Some(reload) => {
+            Ok(reload) => {
                 let code = if reload.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
                 let Reload { problems, needs_restart, .. } = &reload;
                 (code, pretty(&Reloaded { outcome: reload.outcome(), problems, needs_restart }))
             }
-            None => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is about to end", whole()),
+            Err(detail) => return problem(StatusCode::SERVICE_UNAVAILABLE, detail, whole()),
         },
     };
     answer(code, whole(), "application/json", body)

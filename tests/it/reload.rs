@@ -2,33 +2,35 @@
 
 use crate::{
     helpers::{Allswell, Response, eventually, get, send},
-    servers::hostile::Hostile,
+    servers::hostile::{Hostile, Slow},
 };
-use rustix::process::Signal;
+use rustix::{fs::Mode, process::Signal};
 use std::{
     fs,
+    io::Write,
     os::unix::fs::symlink,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-const TOKEN: &str = "open-sesame";
+pub(crate) const TOKEN: &str = "open-sesame";
 
 fn check(name: &str, server: &Hostile) -> String {
     format!("[checks.{name}]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address)
 }
 
-fn write(service: &Allswell, configuration: &str) {
+pub(crate) fn write(service: &Allswell, configuration: &str) {
     // As editors and orchestrators do: never half a file.
     let new = service.directory.path().join("new");
     fs::write(&new, configuration).expect("a configuration");
     fs::rename(new, service.directory.path().join("allswell.toml")).expect("a configuration");
 }
 
-fn post(service: &Allswell, path: &str, token: &str) -> Response {
+pub(crate) fn post(service: &Allswell, path: &str, token: &str) -> Response {
     let request =
         format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer {token}\r\n\r\n");
     send(service.address, request.as_bytes())
@@ -127,7 +129,7 @@ fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
     // The same content again is no change, however young the file is.
     let text = fs::read_to_string(folder.join("allswell.toml")).expect("a configuration");
     write(&service, &text);
-    thread::sleep(std::time::Duration::from_secs(3)); // as long as three looks take; that nothing happens cannot be awaited
+    thread::sleep(Duration::from_secs(3)); // as long as three looks take; that nothing happens cannot be awaited
     assert_eq!(service.get("/health").json()["config"]["revision"], 2);
 }
 
@@ -201,4 +203,256 @@ fn a_hundred_reloads_under_load_lose_no_poll_and_leak_nothing() {
         let late = held();
         (late.0 <= early.0 + 3 && late.1 <= early.1 + 5).then_some(())
     });
+}
+
+/// Polls again and again while something else happens, and returns the answers whose status is not that of the first one.
+pub(crate) fn poll_while(service: &Allswell, path: &'static str, happens: impl FnOnce()) -> Vec<(u16, String)> {
+    let (done, address) = (Arc::new(AtomicBool::new(false)), service.address);
+    let first = get(address, path).status;
+    let poller = thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let mut others = Vec::new();
+            while !done.load(SeqCst) {
+                let response = get(address, path);
+                if response.status != first {
+                    others.push((response.status, response.body));
+                }
+            }
+            others
+        }
+    });
+    happens();
+    done.store(true, SeqCst);
+    poller.join().expect("no panic")
+}
+
+#[test]
+fn another_policy_keeps_state_connection_and_verdict() {
+    let slow = Slow::by(0);
+    let configuration = |policy: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[checks.slow]\n{}{policy}", slow.table());
+    let service = Allswell::start(&configuration("interval = \"1h\"\ntimeout = \"3s\"\n"));
+    let before = service.get("/health");
+    assert_eq!(before.status, 200);
+    // From now on a probe takes longer than a poll waits.
+    slow.set(1500);
+    let others = poll_while(&service, "/health", || {
+        for policy in ["interval = \"1h\"\ntimeout = \"4s\"\n", "fall = 3\nhold = \"1m\"\ninterval = \"1h\"\n", "interval = \"2h\"\n"] {
+            write(&service, &configuration(policy));
+            assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+        }
+    });
+    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(revision(&service, 4).json()["components"], before.json()["components"]);
+    // A shorter interval is kept at once.
+    slow.set(0);
+    write(&service, &configuration("interval = \"200ms\"\ntimeout = \"3s\"\n"));
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+    let probed = service.await_report("/health", "it is probed again", |report| report.json()["components"]["slow"]["consecutive"] == 2);
+    assert_eq!((probed.status, &probed.json()["components"]["slow"]["since"]), (200, &before.json()["components"]["slow"]["since"]));
+    assert_eq!(slow.server.accepted(), 1, "on the same connection");
+}
+
+#[test]
+fn a_new_check_counts_from_its_first_result_on_or_its_timeout() {
+    let (old, slow, never) = (Hostile::closing(), Slow::by(1000), Slow::by(60_000));
+    let server = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("old", &old));
+    let service = Allswell::start(&server);
+    assert_eq!(service.get("/health").status, 200);
+    let others = poll_while(&service, "/health", || {
+        write(&service, &format!("{server}[checks.slow]\n{}timeout = \"5s\"\n", slow.table()));
+        assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+        let pending = service.get("/health");
+        assert_eq!((pending.status, pending.class("slow").as_deref()), (200, Some("pending")), "{}", pending.body);
+        assert_eq!(pending.json()["summary"], "1 component passes; 1 without a result since the reload: slow");
+        assert!(pending.took < Duration::from_millis(500), "nobody waits for it: {:?}", pending.took);
+        service.await_report("/health", "it has a result", |report| report.json()["components"]["slow"]["status"] == "pass");
+    });
+    assert!(others.is_empty(), "{others:?}");
+    write(&service, &format!("{server}[checks.never]\n{}timeout = \"500ms\"\n", never.table()));
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+    let failed = service.await_report("/health", "its timeout ends", |report| report.status == 500);
+    assert!(matches!(failed.class("never").as_deref(), Some("pending" | "timeout")), "{}", failed.body);
+}
+
+#[test]
+fn another_url_leaves_the_verdict_until_its_first_result() {
+    let (well, slow) = (Hostile::closing(), Slow::by(1000));
+    let dead = format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n", check("well", &well));
+    let service = Allswell::start(&dead);
+    service.await_report("/health", "it fails", |report| report.class("app").as_deref() == Some("unreachable"));
+    write(&service, &format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\n{}timeout = \"5s\"\n", check("well", &well), slow.table()));
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+    let pending = service.get("/health");
+    assert_eq!((pending.status, pending.class("app").as_deref()), (500, Some("pending")), "a dead backend is not cured by a reload");
+    assert_eq!(service.get("/health/app").status, 500);
+    service.await_report("/health", "it passes", |report| report.status == 200);
+    // And back: what passed goes on passing until the first result says otherwise.
+    slow.set(0);
+    write(&service, &dead);
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+    service.await_report("/health", "it fails again", |report| report.class("app").as_deref() == Some("unreachable"));
+}
+
+#[test]
+fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
+    let (kept, gone) = (Hostile::closing(), Slow::by(0));
+    let with = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("kept", &kept));
+    let configuration = format!("{with}[checks.gone]\n{}interval = \"50ms\"\n[groups.some]\nchecks = [\"gone\"]\n", gone.table());
+    let service = Allswell::start(&with);
+    for _ in 0..20 {
+        write(&service, &configuration);
+        assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+        service.await_report("/health/gone", "it is there", |report| report.status == 200);
+        write(&service, &with);
+        assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+        for path in ["/health", "/readyz", "/startupz", "/metrics", "/health?format=text", "/health?format=atom"] {
+            let answer = service.get(path);
+            assert!(!answer.body.contains("gone"), "{path}: {}", answer.body);
+        }
+        assert_eq!((service.get("/health/gone").status, service.get("/health/some").status), (404, 404));
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_compared_with_what_was_bound_at_the_start() {
+    let server = Hostile::closing();
+    let configuration = |format: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\nformat = \"{format}\"\n{}", check("port", &server));
+    let service = Allswell::start(&configuration("json"));
+    let needs_restart = |format: &str| {
+        write(&service, &configuration(format));
+        post(&service, "/admin/reload", TOKEN).json()["needs_restart"].clone()
+    };
+    assert_eq!(needs_restart("text"), serde_json::json!(["log.format"]));
+    assert_eq!(needs_restart("text"), serde_json::json!(["log.format"]), "it still does");
+    assert_eq!(needs_restart("json"), serde_json::Value::Null, "it is as it was");
+}
+
+/// Replaces the configuration with a pipe: reading it hangs until something is written to it.
+fn hang(service: &Allswell) {
+    let pipe = service.directory.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    fs::rename(pipe, service.directory.path().join("allswell.toml")).expect("a pipe in its place");
+}
+
+/// A request for a reload, on a thread of its own; returns the answer and how long it took.
+fn reload_beside(service: &Allswell) -> thread::JoinHandle<(Response, Duration)> {
+    let (address, begun) = (service.address, Instant::now());
+    let request = format!(
+        "POST /admin/reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    thread::spawn(move || (send(address, request.as_bytes()), begun.elapsed()))
+}
+
+#[test]
+fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
+    let server = Hostile::closing();
+    let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
+    let service = Allswell::start(&configuration);
+    assert_eq!(service.get("/health").status, 200);
+    hang(&service);
+    let others = poll_while(&service, "/health", || {
+        let first = reload_beside(&service);
+        thread::sleep(Duration::from_secs(1)); // so that it comes while the first one hangs
+        let second = reload_beside(&service);
+        for reload in [first, second] {
+            let (refused, took) = reload.join().expect("no panic");
+            assert_eq!(refused.status, 422, "{}", refused.body);
+            assert!(refused.body.contains("the files cannot be read within 8s: a file system may hang"), "{}", refused.body);
+            assert!(took < Duration::from_secs(15), "neither waits behind the other: {took:?}");
+        }
+    });
+    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(service.get("/health").json()["config"]["last_reload"]["outcome"], "refused");
+    // Whoever reads the pipe gets the configuration from here on.
+    let pipe = service.directory.path().join("allswell.toml");
+    thread::spawn(move || {
+        while let Ok(mut pipe) = fs::OpenOptions::new().write(true).open(&pipe) {
+            let _ = pipe.write_all(configuration.as_bytes());
+            drop(pipe);
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    service.await_report("/health", "the reload is repeated", |report| report.json()["config"]["last_reload"]["outcome"] == "applied");
+}
+
+#[test]
+fn a_thread_that_hangs_does_not_keep_others_from_reading() {
+    let server = Hostile::closing();
+    let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
+    let service = Allswell::start(&configuration);
+    hang(&service);
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 422);
+    // It waits for a file that is not there any more.
+    write(&service, &configuration);
+    assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+}
+
+#[test]
+fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
+    let server = Hostile::closing();
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    fs::write(&token, TOKEN).expect("a token");
+    let checks = check("port", &server);
+    let service = Allswell::start(&format!("[server]\ntoken_file = \"{}\"\nwatch_config = true\n{checks}", token.display()));
+    let refused = |what: &str| {
+        let refused = post(&service, "/admin/reload", TOKEN);
+        assert!(refused.status == 422 && refused.body.contains(what), "{}", refused.body);
+    };
+    fs::write(&token, "").expect("an empty file");
+    refused("the file is empty: that is no secret");
+    fs::remove_file(&token).expect("a file");
+    symlink("/dev/zero", &token).expect("a link");
+    refused("this is a pipe or a device, not a regular file");
+    thread::sleep(Duration::from_secs(3)); // as long as three looks of the watcher take
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("proc");
+    let resident: u32 =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok()).expect("memory");
+    assert!(resident < 500 * 1024, "{resident} KiB");
+}
+
+#[test]
+fn a_reload_is_no_reason_to_answer_a_waiting_poll_earlier() {
+    let slow = Slow::by(500);
+    let configuration = format!("[server]\ntoken = \"{TOKEN}\"\ndeadline = \"20s\"\n[checks.slow]\n{}timeout = \"20s\"\n", slow.table());
+    let service = Allswell::start(&configuration);
+    // A poll that waits for the first result, and one that waits for a fresh one.
+    for path in ["/health", "/health?fresh"] {
+        slow.set(3000);
+        let address = service.address;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+        let poll = thread::spawn(move || send(address, request.as_bytes()));
+        thread::sleep(Duration::from_millis(300)); // so that it waits when the reload comes
+        assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
+        let answer = poll.join().expect("no panic");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(answer.took > Duration::from_millis(400), "{path}: it was answered with what was known before: {:?}", answer.took);
+        slow.set(0);
+    }
+}
+
+#[test]
+fn a_watched_secret_is_read_again_when_its_file_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // As Kubernetes does it: the file is a link into a link that is swapped.
+    let version = |name: &str, token: &str| {
+        let data = folder.path().join(name);
+        fs::create_dir(&data).expect("a folder");
+        fs::write(data.join("token"), token).expect("a token");
+        let link = folder.path().join("..data_tmp");
+        symlink(&data, &link).expect("a link");
+        fs::rename(link, folder.path().join("..data")).expect("a swap");
+    };
+    version("..1", TOKEN);
+    let token = folder.path().join("token");
+    symlink("..data/token", &token).expect("a link");
+    let server = Hostile::closing();
+    let checks = check("port", &server);
+    let service = Allswell::start(&format!("[server]\ntoken_file = \"{}\"\nwatch_config = true\n{checks}", token.display()));
+    let before = service.get("/health").json()["components"].clone();
+    version("..2", "another-token");
+    revision(&service, 2);
+    assert_eq!((post(&service, "/admin/drain", TOKEN).status, post(&service, "/admin/drain", "another-token").status), (401, 200));
+    assert_eq!(service.get("/health").json()["components"], before, "checks are as they were");
 }

@@ -204,6 +204,36 @@ impl Hostile {
     }
 }
 
+/// An HTTP server that answers every request with 200, after a time that can be changed.
+pub(crate) struct Slow {
+    pub(crate) server: Hostile,
+    millis: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    pub(crate) fn by(millis: usize) -> Self {
+        let time = Arc::new(AtomicUsize::new(millis));
+        let now = Arc::clone(&time);
+        let server = Hostile::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                thread::sleep(Duration::from_millis(now.load(Ordering::SeqCst) as u64));
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        Self { server, millis: time }
+    }
+
+    pub(crate) fn set(&self, millis: usize) {
+        self.millis.store(millis, Ordering::SeqCst);
+    }
+
+    /// A table of kind `http`, without its header.
+    pub(crate) fn table(&self) -> String {
+        format!("kind = \"http\"\nurl = \"http://{}/\"\n", self.server.address)
+    }
+}
+
 fn close(stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
     drop(stream);
