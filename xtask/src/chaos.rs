@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The parts of the page, in order: the file that a test leaves, its heading, what it is about, and the head of its table.
-const PARTS: [(&str, &str, &str, &str); 9] = [
+const PARTS: [(&str, &str, &str, &str); 10] = [
     (
         "1-network",
         "The network",
@@ -34,7 +34,13 @@ const PARTS: [(&str, &str, &str, &str); 9] = [
     (
         "7-stopped",
         "A service that was stopped",
-        "The first answer after it never tells what was known before as if it were new. Detection is how long that answer takes.",
+        "What was known before is never reported as if it were new. Detection is how long an answer takes after it.",
+        FAULTS,
+    ),
+    (
+        "7-reloads",
+        "Reloads",
+        "While the configuration is reloaded, a client polls without a pause, and no answer may differ from the one before.",
         FAULTS,
     ),
     (
@@ -85,11 +91,8 @@ pub(crate) fn chaos() -> Result<(), String> {
     let test = ["test", "--release", "--package", "allswell", "--test", "it", "--"];
     let meet = |more: &[&str]| cargo_with(&[&test[..], more].concat(), &[("ALLSWELL_CHAOS", path)]);
     // Who waits for time limits leaves the machine to others; who loads it has it alone.
-    let ended = meet(&["chaos::network", "chaos::processes", "chaos::names", "chaos::machine", "--test-threads=4"]).and(meet(&[
-        "chaos::load",
-        "chaos::soak",
-        "--test-threads=1",
-    ]));
+    let ended = meet(&["chaos::network", "chaos::processes", "chaos::names", "chaos::machine", "chaos::reloads", "--test-threads=4"])
+        .and(meet(&["chaos::load", "chaos::soak", "--test-threads=1"]));
     write()?;
     ended
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     helpers::{Allswell, eventually},
-    servers::mounts::Mounted,
+    servers::{mounts::Mounted, redis},
 };
 use rustix::process::Signal;
 use std::{
@@ -84,6 +84,10 @@ fn silent() -> String {
 
 #[test]
 fn a_service_that_was_stopped_for_a_while_says_nothing_old() {
+    tell("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
+}
+
+fn stopped() -> Row {
     let server = crate::servers::hostile::Hostile::closing();
     let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
     let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
@@ -116,7 +120,44 @@ fn a_service_that_was_stopped_for_a_while_says_nothing_old() {
         row.recovered = row.recovered.max(awake.elapsed());
     }
     assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");
-    tell("7-stopped", vec![row]);
+    row
+}
+
+/// Whatever `fall` and `hold` allow, the first probe after it decides.
+fn stopped_while_the_backend_died() -> Row {
+    const PASSWORD: &str = "correct-horse";
+    let mut backend = redis(PASSWORD);
+    let table = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\nfall = 3\nhold = \"1m\"", backend.port);
+    let service = Allswell::start(&Trial::configuration(&table, None));
+    let mut row = Row {
+        fault: "SIGSTOP of allswell itself while the backend died",
+        subject: "redis with fall = 3 and hold = 1m".to_owned(),
+        class: Some("stale, then unreachable".to_owned()),
+        detected: Duration::ZERO,
+        detection_bound: Duration::from_millis(800),
+        recovered: Duration::ZERO,
+        recovery_bound: INTERVAL.mul_f64(1.1) + super::TIMEOUT,
+        rounds: if is_full() { 20 } else { 1 },
+    };
+    for _ in 0..row.rounds {
+        service.await_report("/health", "it passes", |report| report.status == 200);
+        service.signal(Signal::STOP);
+        backend.kill();
+        thread::sleep(Duration::from_secs(4));
+        service.signal(Signal::CONT);
+        let awake = Instant::now();
+        while awake.elapsed() < INTERVAL * 5 {
+            let answer = service.get("/health");
+            assert_eq!(answer.status, 500, "nothing has shown that it is well: {}", answer.text);
+            row.detected = row.detected.max(answer.took);
+        }
+        backend.restart();
+        let back = Instant::now();
+        service.await_report("/health", "it passes again", |report| report.status == 200);
+        row.recovered = row.recovered.max(back.elapsed());
+    }
+    assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");
+    row
 }
 
 fn age(now: &serde_json::Value, then: &serde_json::Value) -> Duration {

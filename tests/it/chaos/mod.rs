@@ -9,6 +9,7 @@ mod machine;
 mod names;
 mod network;
 mod processes;
+mod reloads;
 mod soak;
 mod table;
 mod trial;
