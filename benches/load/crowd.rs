@@ -20,13 +20,13 @@ const CROWD: u32 = 10_000;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Accepts and closes connections, and remembers when which address was called.
-struct Called {
-    port: u16,
+pub(crate) struct Called {
+    pub(crate) port: u16,
     calls: Arc<Mutex<Vec<(Instant, IpAddr)>>>,
 }
 
 impl Called {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
         // The standard library's backlog is too short for a burst.
         rustix::net::listen(&listener, 65_535).expect("a longer backlog");

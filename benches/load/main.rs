@@ -6,6 +6,7 @@ mod figures;
 #[path = "../../tests/it/helpers.rs"]
 #[expect(dead_code, reason = "it is the tests', who need more of it")]
 mod helpers;
+mod names;
 mod polls;
 mod probes;
 mod scene;
@@ -46,9 +47,12 @@ fn main() {
         histogram = shown;
     }
     let growth = if wants("growth") { crowd::growth() } else { String::new() };
+    let names = if wants("names") { names::growth() } else { String::new() };
     let lines: Vec<String> = rows.iter().map(Row::shown).collect();
     let table = format!("| figure | must reach | reached | |\n| --- | --- | --- | --- |\n{}\n", lines.join("\n"));
-    let found = format!("{table}\n## How cost grows\n\n{growth}\n## When ten thousand probes come\n\n{histogram}");
+    let found = format!(
+        "{table}\n## How cost grows\n\n{growth}\n### By name\n\n`List` and `Watch` are those of gRPC's health service, for everything, on a connection of their own.\n\n{names}\n## When ten thousand probes come\n\n{histogram}"
+    );
     match env::var_os("ALLSWELL_BENCH_PAGE") {
         Some(page) => fs::write(page, found).expect("the page"),
         None => tell(&found),
