@@ -11,7 +11,10 @@ use crate::{
 use allswell_checks::contract::TimeSpan;
 use clap::Args;
 use std::{collections::BTreeMap, ffi::OsString, io, os::unix::process::CommandExt, process::Command, time::Duration};
-use tokio::{runtime, time::timeout};
+use tokio::{
+    runtime,
+    time::{sleep, timeout},
+};
 
 /// The arguments of `wait`.
 #[derive(Debug, Args)]
@@ -27,7 +30,10 @@ pub(super) struct Wait {
     command: Vec<OsString>,
 }
 
-/// While somebody waits, nothing is probed more seldom than this.
+/// Reports are looked at no more often than this.
+const PACE: Duration = Duration::from_millis(20);
+
+/// During a wait, nothing is probed more seldom than this.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What shells answer for a program that is not there, and for one that cannot be run.
@@ -112,6 +118,8 @@ async fn all_well(aggregator: &Aggregator) {
         if changes.changed().await.is_err() {
             return;
         }
+        // With very many checks there is a result in every moment.
+        sleep(PACE).await;
     }
 }
 
