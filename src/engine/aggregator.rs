@@ -223,10 +223,19 @@ impl Aggregator {
         self.report_on(view)
     }
 
+    /// Whether a view waits for a result that is missing or too old.
+    pub(super) fn is_awaited(&self, view: &View) -> bool {
+        let (stamp, board) = self.board();
+        board.is_awaited(view, stamp, &self.0.pulse)
+    }
+
     /// Ends as soon as every component in a view has a result to believe, or the engine moves, but not later than `deadline`.
     pub(crate) async fn ready_by(&self, view: &View, deadline: Instant) {
         if *view == View::Live {
             return self.wait(deadline, || self.is_alive()).await;
+        }
+        if !self.is_awaited(view) {
+            return;
         }
         self.wait_on_board(view, deadline, |viewed| {
             // Each is waited for once: the way through very many is not begun anew at every result.

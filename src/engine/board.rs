@@ -37,7 +37,7 @@ pub(crate) struct Viewed {
     /// The status of the view before the last reload.
     pub(crate) previous: Option<Status>,
     report: ArcSwapOption<Made>,
-    status: ArcSwapOption<Judged>,
+    status: ArcSwapOption<(Judged, Stamp)>,
     round: Mutex<Round>,
 }
 
@@ -55,9 +55,12 @@ pub(crate) struct Made {
 }
 
 /// The status of a view, and how long it holds.
+#[derive(Clone, Copy)]
 struct Judged {
     status: Status,
-    stamp: Stamp,
+    /// A result that it waits for is missing or too old.
+    is_awaited: bool,
+    /// When it is out of date by time alone.
     until: Option<Instant>,
 }
 
@@ -151,7 +154,7 @@ impl Board {
     fn verdicts(&self) -> BTreeMap<View, Status> {
         let now = now();
         let views = self.views.iter().filter(|(view, _)| !matches!(view, View::Component(_)));
-        views.map(|(view, viewed)| (view.clone(), viewed.judge(view, now).0)).collect()
+        views.map(|(view, viewed)| (view.clone(), viewed.judge(view, now).status)).collect()
     }
 
     /// The entries of these components on the board that follows this one.
@@ -200,22 +203,31 @@ impl Board {
         self.views.get(view)
     }
 
-    /// The status of a view at the moment, but for a drain and a dead engine. It costs as much as what the view judges, and less while nothing
-    /// has changed.
+    /// The status of a view at the moment, but for a drain and a dead engine.
     pub(crate) fn status(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Status> {
+        self.judged(view, stamp, pulse).map(|judged| judged.status)
+    }
+
+    /// Whether a view waits for a result that is missing or too old.
+    pub(crate) fn is_awaited(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> bool {
+        self.judged(view, stamp, pulse).is_some_and(|judged| judged.is_awaited)
+    }
+
+    /// It costs as much as what the view judges, and less while nothing has changed.
+    fn judged(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Judged> {
         let viewed = self.views.get(view)?;
-        if let Some(judged) = &*viewed.status.load()
-            && judged.stamp.changes == pulse.stamp().changes
+        if let Some((judged, made)) = viewed.status.load().as_deref()
+            && made.changes == pulse.stamp().changes
             && judged.until.is_none_or(|until| now() < until)
         {
-            return Some(judged.status);
+            return Some(*judged);
         }
-        let (status, until) = viewed.judge(view, now());
+        let judged = viewed.judge(view, now());
         // One component is judged as fast as what was kept is looked up.
         if viewed.entries.len() > 1 {
-            viewed.status.store(Some(Arc::new(Judged { status, stamp, until })));
+            viewed.status.store(Some(Arc::new((judged, stamp))));
         }
-        Some(status)
+        Some(judged)
     }
 
     /// The report on a view: the last one, if nothing has changed since `stamp` was read, which was before this board was.
@@ -268,15 +280,16 @@ impl Viewed {
         &self.entries
     }
 
-    /// The status at a moment, and until when it stands by time alone.
-    fn judge(&self, view: &View, now: Instant) -> (Status, Option<Instant>) {
-        let mut until = None;
+    fn judge(&self, view: &View, now: Instant) -> Judged {
+        let (mut is_awaited, mut until) = (false, None);
         let parts = self.entries.iter().map(|entry| {
-            let (part, stands_until) = entry.part(now);
+            let (part, has_result, stands_until) = entry.part(now);
+            is_awaited |= !has_result && view.waits_in(part.grace);
             until = earlier(until, stands_until);
             part
         });
-        (verdict(view, parts, true, self.previous), until)
+        let status = verdict(view, parts, true, self.previous);
+        Judged { status, is_awaited, until }
     }
 
     /// Requests a probe of every component in this view, at most once a second for all who ask.

@@ -163,10 +163,11 @@ impl Entry {
         next.track.record(&component.policy, outcome.raw, now);
         next.began = Some(began);
         Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
-        // A component that has to rise fails on, but startup is done with its first pass.
+        // The status may be the same as before, and yet a view differ: startup is done with a first pass, and an old result is waited for.
         let is_first_pass = outcome.raw.is_good() && !state.track.passed_once();
+        let was_stale = state.track.judge(&component.policy, now.at).reason == Reason::Stale;
         let is_transition = self.settle(&mut log, next, &component, now, Some(duration), pulse);
-        match (is_transition, is_first_pass) {
+        match (is_transition, is_first_pass || was_stale) {
             (true, _) => {}
             (false, true) => pulse.bump(),
             (false, false) => pulse.tick(),
@@ -228,8 +229,8 @@ impl Entry {
         has_none && view.waits_in(grace)
     }
 
-    /// What a verdict depends on at the moment, and until when that stands if no result comes.
-    pub(crate) fn part(&self, now: Instant) -> (Part, Option<Instant>) {
+    /// What a verdict depends on at the moment, whether there is a result to believe, and until when that stands if no other comes.
+    pub(crate) fn part(&self, now: Instant) -> (Part, bool, Option<Instant>) {
         let (component, state) = (self.component.load(), self.state.load());
         let policy = &component.policy;
         let judgement = state.track.judge(policy, now);
@@ -241,7 +242,8 @@ impl Entry {
             grace: grace.map(|grace| Grace { previous: grace.previous }),
             passed_once: state.track.passed_once(),
         };
-        (part, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
+        let has_result = !policy.enabled || !matches!(judgement.reason, Reason::Pending | Reason::Stale);
+        (part, has_result, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
     }
 
     /// What it is at the moment, and until when that stands if no result comes.

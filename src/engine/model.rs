@@ -433,6 +433,7 @@ impl Trial {
             let expected = if fails { Status::Fail } else { model.verdict(&view, now) };
             prop_assert_eq!(report.status, expected, "{:?}: {}", &view, &report.summary);
             prop_assert_eq!(self.aggregator.status_of(&view), Some(expected), "{:?}, without a report", &view);
+            prop_assert_eq!(self.aggregator.is_awaited(&view), report.is_awaited(), "{:?}", &view);
         }
         let report = self.aggregator.report();
         prop_assert_eq!(
