@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 /// How often files are read.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// A file is compared by its first bytes, up to so many.
+/// The part of a file that is compared, from its beginning.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Fingerprints of files' contents, by path. A file that cannot be read has none, nor has a pipe or a device: reading it would have effects, and no

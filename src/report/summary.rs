@@ -82,7 +82,7 @@ fn add_new(summary: &mut String, new: &[Named<'_>]) {
     }
 }
 
-/// What counts, of so many components in all.
+/// The status of the components that count, of `all` components.
 fn sentence(counted: &[Named<'_>], all: usize) -> String {
     let of = |status: Status| counted.iter().filter(|(_, component)| component.status == status).map(|(name, _)| *name).collect::<Vec<_>>();
     for status in [Status::Fail, Status::Warn] {

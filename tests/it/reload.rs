@@ -364,7 +364,7 @@ fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
     });
     assert!(others.is_empty(), "{others:?}");
     assert_eq!(service.get("/health").json()["config"]["last_reload"]["outcome"], "refused");
-    // Whoever reads the pipe gets the configuration from here on.
+    // Every reader of the pipe gets the configuration from here on.
     let pipe = service.directory.path().join("allswell.toml");
     thread::spawn(move || {
         while let Ok(mut pipe) = fs::OpenOptions::new().write(true).open(&pipe) {
