@@ -13,6 +13,7 @@ use axum::{
     http::{Request, Version},
     routing::get,
 };
+use http_body_util::BodyExt;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -154,6 +155,45 @@ async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
             None => assert_eq!(status.expect("a status"), "5"),
         }
     }
+}
+
+/// Well, but not at once.
+struct Slow;
+
+#[async_trait]
+impl Check for Slow {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok(Observation::pass())
+    }
+}
+
+/// A call of the health service for everything.
+async fn call(app: &Router, method: &str) -> Body {
+    let request = Request::post(format!("/grpc.health.v1.Health/{method}"))
+        .version(Version::HTTP_2)
+        .header("content-type", "application/grpc")
+        .body(Body::from(&[0; 5][..]));
+    app.clone().oneshot(request.expect("a request")).await.expect("an answer").into_body()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_waits_for_first_results() {
+    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+    let list = to_bytes(call(&app, "List").await, usize::MAX).await.expect("a body");
+    let count = |status: u8| list.windows(4).filter(|field| *field == [18, 2, 8, status]).count();
+    assert_eq!((count(1), count(2)), (5, 0), "everything, live, ready, startup and the check itself serve: {list:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_alone_is_no_change_to_a_watch() {
+    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+    let mut watch = call(&app, "Watch").await;
+    let first = watch.frame().await.expect("a frame").expect("a message").into_data().expect("data");
+    assert_eq!(first.as_ref(), [0, 0, 0, 0, 2, 8, 1]);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let second = tokio::time::timeout(Duration::from_secs(30), watch.frame()).await;
+    assert!(second.is_err(), "the old result was waited for: {second:?}");
 }
 
 #[tokio::test]
