@@ -147,7 +147,7 @@ impl Reloader {
             }
             Ok(None) => Err("the configuration could not be read".to_owned()),
             Err(_) => Err(format!(
-                "the files cannot be read within {}s: a file system may hang; the reload is repeated as soon as they can",
+                "the files cannot be read within {}s: a file system may hang; the reload is repeated as soon as they can be read",
                 LIMIT.as_secs()
             )),
         }

@@ -102,18 +102,18 @@ where
 
     /// Ends the samplers of what is not on the board any more or muted, and starts those of what is new there.
     fn follow(&mut self, board: &Board) {
-        let wanted: HashMap<*const Entry, &Arc<Entry>> =
-            board.entries().iter().filter(|entry| entry.component().policy.enabled).map(|entry| (Arc::as_ptr(entry), entry)).collect();
+        let wanted: HashSet<*const Entry> =
+            board.entries().iter().filter(|entry| entry.component().policy.enabled).map(Arc::as_ptr).collect();
         // Forgotten first, so that their end is no surprise.
         self.running.retain(|_, (entry, task)| {
-            let stays = wanted.contains_key(&Arc::as_ptr(entry));
+            let stays = wanted.contains(&Arc::as_ptr(entry));
             if !stays {
                 task.abort();
             }
             stays
         });
         let running: HashSet<*const Entry> = self.running.values().map(|(entry, _)| Arc::as_ptr(entry)).collect();
-        let is_new = |entry: &&Arc<Entry>| wanted.contains_key(&Arc::as_ptr(entry)) && !running.contains(&Arc::as_ptr(entry));
+        let is_new = |entry: &&Arc<Entry>| wanted.contains(&Arc::as_ptr(entry)) && !running.contains(&Arc::as_ptr(entry));
         let new: Vec<_> = board.entries().iter().filter(is_new).collect();
         let now = Instant::now();
         for (index, entry) in new.iter().enumerate() {
