@@ -180,16 +180,13 @@ impl Dialect {
 
 /// The status page as it is read at a place.
 pub(crate) fn page(place: &html::Place<'_>, report: &Report, probers: Option<&Probers>, detail: Detail) -> bytes::Bytes {
-    html::page(place, &fragment(report, probers, detail), report, detail).into()
-}
-
-/// What changes of the status page; all but who polls is made at most once per report.
-pub(crate) fn fragment(report: &Report, probers: Option<&Probers>, detail: Detail) -> bytes::Bytes {
+    // All but the clients that poll is made at most once per report.
     let fragment = Dialect::Html.rendered(report, detail);
     match probers {
-        Some(probers) => html::with_probers(&fragment, probers, report, detail).into(),
-        None => fragment,
+        Some(probers) => html::page(place, &html::with_probers(&fragment, probers, report, detail), report, detail),
+        None => html::page(place, &fragment, report, detail),
     }
+    .into()
 }
 
 /// For formats that have no word for a warning which their readers would not take for a failure.

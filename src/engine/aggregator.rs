@@ -281,6 +281,11 @@ impl Aggregator {
         }
     }
 
+    /// The number of components in a view; `None` when there is no such group or component.
+    pub(crate) fn size_of(&self, view: &View) -> Option<usize> {
+        Some(self.0.board.load().viewed(view)?.entries().len())
+    }
+
     /// Wakes at every result, and whenever the engine shows that it moves.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.0.pulse.watch()

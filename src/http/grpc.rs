@@ -5,7 +5,8 @@
 
 use super::{
     answer::{answer, not_allowed, problem},
-    polls::Serving,
+    polls::{Serving, peer},
+    subscriptions::{Seat, Subscriptions},
 };
 use crate::{
     engine::Aggregator,
@@ -13,15 +14,18 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header::CONTENT_TYPE},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_util::stream::{self, Stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, Stream},
+};
 use http_body::Frame;
 use http_body_util::{BodyExt, Collected, Limited, StreamBody};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     task::spawn_blocking,
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -37,19 +41,16 @@ pub(super) enum Call {
 /// Statuses of a call: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
+    Ok = 0,
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
-    ResourceExhausted = 8,
     Unimplemented = 12,
     Unavailable = 14,
 }
 
 /// How large a request may be: a name, and what later versions may add.
 const REQUEST: usize = 4096;
-
-/// How many may watch at a time.
-const MAX_WATCHERS: usize = 256;
 
 /// A watcher is looked after at least this often: results grow old without anything happening.
 const LOOK: Duration = Duration::from_secs(1);
@@ -60,14 +61,14 @@ const PACE: Duration = Duration::from_millis(100);
 /// What all calls together may take.
 #[derive(Debug)]
 pub(super) struct Seats {
-    watchers: Arc<Semaphore>,
+    watchers: Subscriptions<()>,
     /// One list is made at a time, and the others wait for it: thousands of names take a moment of the processor.
     lists: Arc<Semaphore>,
 }
 
 impl Default for Seats {
     fn default() -> Self {
-        Self { watchers: Arc::new(Semaphore::new(MAX_WATCHERS)), lists: Arc::new(Semaphore::new(1)) }
+        Self { watchers: Subscriptions::default(), lists: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -79,6 +80,7 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, seats: &Seats, re
     if request.version() != Version::HTTP_2 {
         return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken by HTTP/2 alone", aggregator.status());
     }
+    let peer = peer(request.extensions());
     let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| is_protobuf(kind.as_bytes()));
     let body = whole_body(request, deadline).await;
     if !is_grpc {
@@ -102,13 +104,10 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, seats: &Seats, re
             }
             None => refused(Code::NotFound, "there is no component or group of this name"),
         },
-        Call::Watch => match Arc::clone(&seats.watchers).try_acquire_owned() {
-            Ok(seat) => {
-                let patience = deadline.saturating_duration_since(Instant::now());
-                streaming(watch(aggregator.clone(), service, patience, seat))
-            }
-            Err(_) => refused(Code::ResourceExhausted, "too many watch already"),
-        },
+        Call::Watch => {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            streaming(watch(aggregator.clone(), service, patience, seats.watchers.enter(peer, ())))
+        }
         Call::List => {
             // As for every other answer, a first result is waited for; and there must be time for the list.
             aggregator.ready_by(&View::Whole, deadline - deadline.saturating_duration_since(Instant::now()) / 4).await;
@@ -153,12 +152,11 @@ fn view(aggregator: &Aggregator, service: &str) -> Option<View> {
     if service.is_empty() { Some(View::Whole) } else { aggregator.view(service) }
 }
 
-/// How a service is now and whenever that changes; also of one that is not known, since it may be some day.
-fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: OwnedSemaphorePermit) -> impl Stream<Item = Bytes> {
-    let changes = aggregator.changes();
-    stream::unfold((aggregator, changes, None), move |(aggregator, mut changes, sent)| {
-        // Given back with the stream.
-        let _ = &seat;
+/// The status of a service, now and after every change; also of an unknown one, since it may be configured later. A client that loses its seat
+/// is asked to come again.
+fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: Seat<()>) -> impl Stream<Item = Frame<Bytes>> {
+    let (changes, ended) = (aggregator.changes(), seat.ended());
+    let statuses = stream::unfold((aggregator, seat, changes, None), move |(aggregator, seat, mut changes, sent)| {
         let service = service.clone();
         async move {
             loop {
@@ -166,7 +164,8 @@ fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: Owne
                 let status = judged(&aggregator, &service, Instant::now() + patience).await;
                 let now = serving(status);
                 if sent.as_ref() != Some(&now) {
-                    return Some((framed(&now), (aggregator, changes, Some(now))));
+                    seat.touch();
+                    return Some((Frame::data(framed(&now)), (aggregator, seat, changes, Some(now))));
                 }
                 sleep(PACE).await;
                 if let Ok(Err(_)) = timeout(LOOK, changes.changed()).await {
@@ -174,7 +173,8 @@ fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: Owne
                 }
             }
         }
-    })
+    });
+    statuses.take_until(ended).chain(stream::iter([trailers(Code::Unavailable, "too many clients watch: call again later")]))
 }
 
 /// Every service and its status. Not made by the thread that answers.
@@ -273,15 +273,21 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 fn unary(message: &[u8]) -> Response<Body> {
-    streaming(stream::iter([framed(message)]))
+    streaming(stream::iter([Frame::data(framed(message)), trailers(Code::Ok, "")]))
 }
 
-/// Messages, and after the last that all went well.
-fn streaming(messages: impl Stream<Item = Bytes> + Send + 'static) -> Response<Body> {
-    use futures_util::StreamExt;
-    let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
-    let frames = messages.map(Frame::data).chain(stream::iter([Frame::trailers(trailers)])).map(Ok::<_, Infallible>);
-    let mut response = Response::new(Body::new(StreamBody::new(frames)));
+/// How a call ended.
+fn trailers(code: Code, message: &'static str) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from(code as u16))]);
+    if !message.is_empty() {
+        trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+    }
+    Frame::trailers(trailers)
+}
+
+/// Messages, and trailers after the last.
+fn streaming(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Response<Body> {
+    let mut response = Response::new(Body::new(StreamBody::new(frames.map(Ok::<_, Infallible>))));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
@@ -294,11 +300,12 @@ fn refused(code: Code, message: &'static str) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(GRPC_STATUS, HeaderValue::from(code as u16));
-    headers.insert("grpc-message", HeaderValue::from_static(message));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
     response
 }
 
-const GRPC_STATUS: axum::http::HeaderName = axum::http::HeaderName::from_static("grpc-status");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod admin;
 mod answer;
 #[cfg(feature = "cli")]
 mod connection;
+mod events;
 #[cfg(feature = "cli")]
 mod front;
 mod grpc;
@@ -18,6 +19,7 @@ mod negotiate;
 mod page;
 mod polls;
 mod routes;
+mod subscriptions;
 
 #[cfg(feature = "cli")]
 pub(crate) use admin::Control;

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use axum::{
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, Response, Version, header::USER_AGENT},
+    http::{Extensions, HeaderValue, Response, Version, header::USER_AGENT},
     middleware::Next,
 };
 use std::{
@@ -99,7 +99,7 @@ pub(super) struct Serving(pub(super) bool);
 /// Counts a request when its answer is known, and remembers whose it was.
 pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
     let label = label(request.uri().path());
-    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request, peer(&request)));
+    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request, peer(request.extensions())));
     // Names of components are paths of their own where there is such a component.
     let named = (label == NAMED).then(|| request.uri().clone());
     let response = next.run(request).await;
@@ -113,11 +113,11 @@ pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, n
     response
 }
 
-/// Who is at the other end, where anybody tells.
-fn peer(request: &Request) -> Option<SocketAddr> {
-    // A server that is not ours may tell it by the request.
-    let told = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    PEER.try_with(|peer| *peer).ok().or_else(told)
+/// The address of the client, if the server provides it.
+pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    // Servers other than our listener provide it in the request.
+    let provided = || extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    PEER.try_with(|peer| *peer).ok().or_else(provided)
 }
 
 /// Who asks.

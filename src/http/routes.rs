@@ -7,6 +7,7 @@ use super::{
 };
 use super::{
     answer::{Answers, READING, may_be_read, not_allowed, problem},
+    events::Events,
     grpc::{self, Call},
     metrics::metrics,
     negotiate::{by_accept, wishes},
@@ -74,7 +75,7 @@ fn health(desk: Arc<Desk>) -> Router {
         routes = routes.route(path, asset);
     }
     let events = any(|State(desk): State<Arc<Desk>>, request: Request<Body>| async move {
-        page::events(&desk.aggregator, &desk.polls, &desk.answers.load(), &request.into_parts().0)
+        desk.events.serve(&desk.aggregator, &desk.polls, &desk.answers.load(), &request.into_parts().0)
     });
     routes = routes.route("/health/_events", events);
     routes.route("/health/{name}", any(named)).route("/health/{name}/", any(named)).with_state(desk)
@@ -105,6 +106,7 @@ pub(super) struct Desk {
     pub(super) aggregator: Aggregator,
     pub(super) answers: Arc<ArcSwap<Answers>>,
     pub(super) polls: Arc<Polls>,
+    events: Events,
     grpc: grpc::Seats,
 }
 
@@ -118,7 +120,7 @@ async fn named(State(desk): State<Arc<Desk>>, name: Result<Path<String>, PathRej
 
 impl Desk {
     fn new(aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) -> Arc<Self> {
-        Arc::new(Self { aggregator, answers, polls: Arc::default(), grpc: grpc::Seats::default() })
+        Arc::new(Self { aggregator, answers, polls: Arc::default(), events: Events::default(), grpc: grpc::Seats::default() })
     }
 
     async fn serve(&self, view: &View, request: &Parts) -> Response<Body> {

@@ -22,8 +22,8 @@
     if (node.textContent !== text) node.textContent = text;
   };
 
-  // Changes the old to be as the new, and touches nothing that is equal: selections, open details and focus stay, and a screen reader is
-  // told only what is new.
+  // Changes an element to be like another one, and leaves alone what is equal: selections, open details and focus stay, and a screen reader
+  // announces only what is new.
   const change = (old, wanted) => {
     if (old.nodeType !== wanted.nodeType || old.nodeName !== wanted.nodeName || old.id !== wanted.id) {
       old.replaceWith(wanted);
@@ -36,12 +36,37 @@
       for (const { name, value } of wanted.attributes) {
         if (old.getAttribute(name) !== value) old.setAttribute(name, value);
       }
-      const children = [...wanted.childNodes];
-      while (old.childNodes.length > children.length) old.lastChild.remove();
-      children.forEach((child, at) => {
-        if (at < old.childNodes.length) change(old.childNodes[at], child);
-        else old.append(child);
-      });
+      // Events have no ages: `show` writes them.
+      if (!wanted.dataset.at) changeChildren(old, wanted);
+    }
+  };
+
+  const changeChildren = (old, wanted) => {
+    const children = [...wanted.childNodes];
+    const ids = new Set(children.map((child) => child.id));
+    for (const child of [...old.children]) if (child.id && !ids.has(child.id)) child.remove();
+    children.forEach((child, at) => {
+      const there = old.childNodes[at];
+      const known = child.id ? byId(child.id) : null;
+      if (known?.parentNode === old) {
+        if (known !== there) old.insertBefore(known, there);
+        change(known, child);
+      } else if (there && !there.id) change(there, child);
+      else old.insertBefore(child, there ?? null);
+    });
+    while (old.childNodes.length > children.length) old.lastChild.remove();
+  };
+
+  // An event consists of elements of the page. The layout, which comes first, has an empty element for each part: a part that the page has
+  // already stays as it is, wherever it is now.
+  const take = (html) => {
+    for (const wanted of [...new DOMParser().parseFromString(html, "text/html").body.children]) {
+      for (const part of wanted.id === "page" ? wanted.querySelectorAll("[id]:empty") : []) {
+        const known = byId(part.id);
+        if (known) part.replaceWith(known.cloneNode(true));
+      }
+      const old = byId(wanted.id);
+      if (old) change(old, document.adoptNode(wanted));
     }
   };
 
@@ -50,7 +75,7 @@
     document.documentElement.classList.toggle("lost", lost);
     put(byId("news"), lost ? `No news since ${clock(heard + skew)}` : "Live");
     put(byId("clock"), lost ? `${span((Date.now() - heard) / 1000)} ago: this may be out of date` : clock(now()));
-    const { title, icon } = byId("page").dataset;
+    const { title, icon } = byId("assessment").dataset;
     document.title = lost ? `No news: ${title}` : title;
     const tab = document.querySelector("link[rel=icon]");
     if (tab.getAttribute("href") !== icon) tab.setAttribute("href", icon);
@@ -69,8 +94,7 @@
     const source = new EventSource(events);
     source.addEventListener("message", (event) => {
       hear(event);
-      const page = new DOMParser().parseFromString(event.data, "text/html").getElementById("page");
-      if (page) change(byId("page"), document.adoptNode(page));
+      take(event.data);
       show();
     });
     source.addEventListener("beat", (event) => {

@@ -1,13 +1,15 @@
 //! One component on the page.
 
-use super::{hour, words};
+use super::{
+    hour,
+    words::{self, Clock},
+};
 use crate::{
     component::CheckName,
     dialect::Detail,
     report::{ComponentReport, FailureReport, PastFailure, Status},
 };
 use allswell_checks::contract::{ByteSize, Value, Values};
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 /// A component and its name.
@@ -19,10 +21,11 @@ const FEW: usize = 4;
 const VALUES: usize = 16;
 const VALUE: usize = 120;
 
-pub(super) fn component((name, component): Named<'_>, sort: &str, now: Timestamp, detail: Detail) -> Markup {
+/// A component in the section of the page that has this class.
+pub(super) fn component((name, component): Named<'_>, section: &str, clock: Clock, detail: Detail) -> Markup {
     let full = detail > Detail::Status;
     html! {
-        li.component.(sort) id={ "c-" (name) } {
+        li.component.(section) id={ "c-" (name) } {
             div.name {
                 (icon(component.status))
                 h3 { (name) } " " span.status { (component.status) }
@@ -36,9 +39,9 @@ pub(super) fn component((name, component): Named<'_>, sort: &str, now: Timestamp
             }
             @if full {
                 (reason(component, detail))
-                @if !component.muted { (results(component, now)) }
+                @if !component.muted { (results(component, clock)) }
                 (hour::picture(&component.last_hour))
-                (last_failure(component, now))
+                (last_failure(component, clock))
                 (observed(&component.values))
             }
         }
@@ -64,13 +67,13 @@ fn sentence(failure: &FailureReport) -> Markup {
 }
 
 /// When, how fast and how often.
-fn results(component: &ComponentReport, now: Timestamp) -> Markup {
+fn results(component: &ComponentReport, clock: Clock) -> Markup {
     html! {
         p.results {
             @if let Some(took) = component.duration { span.took { "took " b { (words::took(took)) } } }
-            @if let Some(at) = component.since { span.since { (words::since(at, now)) } }
+            @if let Some(at) = component.since { span.since { (clock.since(at)) } }
             @if let Some(at) = component.checked_at {
-                span.checked { "probed " span data-at=(at.as_millisecond()) { (words::span(now.duration_since(at))) } " ago" }
+                span.checked { "probed " (clock.age(at)) " ago" }
             }
             @if component.status != Status::Pass && component.consecutive > 1 { span { (component.consecutive) " times in a row" } }
         }
@@ -78,11 +81,11 @@ fn results(component: &ComponentReport, now: Timestamp) -> Markup {
 }
 
 /// The last failure, where it is not told already.
-fn last_failure(component: &ComponentReport, now: Timestamp) -> Markup {
+fn last_failure(component: &ComponentReport, clock: Clock) -> Markup {
     let told = component.failure.as_ref();
     html! {
         @if let Some(PastFailure { failure, at }) = component.last_failure.as_deref().filter(|past| Some(&past.failure) != told) {
-            p.past { "Last failed " (words::ago(*at, now)) ": " (sentence(failure)) }
+            p.past { "Last failed " (clock.ago(*at)) ": " (sentence(failure)) }
         }
     }
 }

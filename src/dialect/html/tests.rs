@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::component::CheckName;
-use crate::report::{Circumstances, FailureReport, Minute, PastFailure, ProberReport, Reload, Service};
+use crate::report::{Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, ProberReport, Reload, Service};
 use allswell_checks::contract::{FailureClass, Value};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
@@ -227,6 +227,45 @@ fn who_polls_is_told_and_from_where_only_with_the_token() {
     let causes = whole(&failing(), Detail::Causes);
     assert!(causes.contains("10.0.0.1") && causes.contains("Mozilla/5.0 &lt;b&gt;"), "{causes}");
     assert!(!whole(&failing(), Detail::Status).contains("alb"));
+}
+
+#[test]
+fn the_parts_in_their_places_are_the_fragment_without_ages() {
+    for (state, report) in reports() {
+        let probers = probers(report.status);
+        for detail in [Detail::Status, Detail::Causes] {
+            let Parts { layout, parts } = Parts::of(&report, &probers, detail);
+            let mut whole = layout;
+            for (id, html) in parts {
+                let (before, after) = whole.split_once(&format!(" id=\"{id}\"></")).unwrap_or_else(|| panic!("{state}: {id}"));
+                let (before, _) = before.rsplit_once('<').expect("a tag");
+                let (_, after) = after.split_once('>').expect("a tag");
+                assert!(html.contains(&format!(" id=\"{id}\"")) && !html.contains('\n'), "{state}: {html}");
+                whole = format!("{before}{html}{after}");
+            }
+            // In the fragment, each age is the text up to the end of its element.
+            let mut fragment = text(&fragment(&report, detail));
+            if detail > Detail::Status {
+                fragment = text(&with_probers(fragment.as_bytes(), &probers, &report, detail));
+            }
+            let ages = fragment.split(" data-at=\"").map(|piece| match piece.split_once("\">") {
+                Some((at, rest)) if at.bytes().all(|digit| digit.is_ascii_digit()) => {
+                    format!("{at}\">{}", &rest[rest.find('<').unwrap_or_default()..])
+                }
+                _ => piece.to_owned(),
+            });
+            assert_eq!(whole, ages.collect::<Vec<_>>().join(" data-at=\""), "{state}");
+        }
+    }
+}
+
+#[test]
+fn what_has_only_become_older_has_not_changed() {
+    let parts = |report: &Report| Parts::of(report, &probers(report.status), Detail::Causes);
+    let report = failing();
+    let mut later = failing();
+    later.generated_at = now() + SignedDuration::from_secs(90);
+    assert_eq!(parts(&report), parts(&later));
 }
 
 #[test]

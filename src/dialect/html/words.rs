@@ -28,14 +28,29 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// "for 12 min, since 09:58:11 UTC".
-pub(super) fn since(at: Timestamp, now: Timestamp) -> Markup {
-    html! { "for " span data-at=(at.as_millisecond()) { (span(now.duration_since(at))) } ", since " (clock(at, now)) }
+/// The time at which a page is made: ages and times of day depend on it.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) now: Timestamp,
+    /// Whether ages are left to the script. Without them, what has only become older is rendered as before, and is no event.
+    pub(super) leaves_ages: bool,
 }
 
-/// "12 min ago, at 09:58:11 UTC".
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
-    html! { span data-at=(at.as_millisecond()) { (span(now.duration_since(at))) } " ago, at " (clock(at, now)) }
+impl Clock {
+    /// "12 min".
+    pub(super) fn age(self, at: Timestamp) -> Markup {
+        html! { span data-at=(at.as_millisecond()) { @if !self.leaves_ages { (span(self.now.duration_since(at))) } } }
+    }
+
+    /// "for 12 min, since 09:58:11 UTC".
+    pub(super) fn since(self, at: Timestamp) -> Markup {
+        html! { "for " (self.age(at)) ", since " (clock(at, self.now)) }
+    }
+
+    /// "12 min ago, at 09:58:11 UTC".
+    pub(super) fn ago(self, at: Timestamp) -> Markup {
+        html! { (self.age(at)) " ago, at " (clock(at, self.now)) }
+    }
 }
 
 /// The time of day in UTC, with the date where that is another one.
