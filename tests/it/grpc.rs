@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 const SCRIPT: &str = r#"
-import sys, grpc
+import sys, threading, time, grpc
 from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc
 address, call, service = sys.argv[1:]
 health = health_pb2_grpc.HealthStub(grpc.insecure_channel(address))
@@ -23,6 +23,21 @@ try:
     elif call == "watch":
         for answer in health.Watch(pb.HealthCheckRequest(service=service)):
             print(name(answer.status), flush=True)
+    elif call == "crowd":
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [grpc.insecure_channel(address, own) for _ in range(4)]
+        ended = []
+        def watch(channel):
+            try:
+                list(health_pb2_grpc.HealthStub(channel).Watch(pb.HealthCheckRequest()))
+            except grpc.RpcError as error:
+                ended.append(error.code().name)
+        for channel in channels * 64:
+            threading.Thread(target=watch, args=[channel], daemon=True).start()
+        while len(ended) < int(service):
+            time.sleep(0.05)
+        print(*set(ended), flush=True)
+        time.sleep(60)
     elif call == "list":
         for service, answer in sorted(health.List(pb.HealthListRequest(), timeout=60).statuses.items()):
             print(service, name(answer.status))
@@ -78,7 +93,16 @@ struct Watcher(Child, Box<dyn Iterator<Item = String>>);
 
 impl Watcher {
     fn new(service: &Allswell, of: &str) -> Self {
-        let mut child = client(service, "watch", of).stdout(Stdio::piped()).spawn().expect("Python");
+        Self::calling(service, "watch", of)
+    }
+
+    /// Four connections with 64 calls each, as soon as so many of them have ended.
+    fn crowd(service: &Allswell, ended: usize) -> Self {
+        Self::calling(service, "crowd", &ended.to_string())
+    }
+
+    fn calling(service: &Allswell, call: &str, of: &str) -> Self {
+        let mut child = client(service, call, of).stdout(Stdio::piped()).spawn().expect("Python");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
         Self(child, Box::new(lines))
     }
@@ -112,6 +136,17 @@ fn watch_tells_at_once_and_then_each_change() {
     // Watchers do not keep the service from ending.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn four_connections_with_all_their_streams_do_not_keep_a_newcomer_from_watching() {
+    let (service, folder) = service();
+    let mut crowd = Watcher::crowd(&service, 4 * (64 - 16));
+    assert_eq!(crowd.next().as_deref(), Some("UNAVAILABLE"), "so that clients call again");
+    let mut newcomer = Watcher::new(&service, "media");
+    assert_eq!(newcomer.next().as_deref(), Some("SERVING"));
+    fs::remove_dir(folder.path().join("media")).expect("a folder");
+    assert_eq!(newcomer.next().as_deref(), Some("NOT_SERVING"));
 }
 
 #[test]

@@ -173,6 +173,76 @@ fn events_tell_at_once_and_then_each_change() {
 }
 
 #[test]
+fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_shows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let media = folder.path().join("media");
+    fs::create_dir(&media).expect("a folder");
+    let others: String = (0..99)
+        .map(|number| format!("[checks.c{number}]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"0%\"\ninterval = \"1h\"\n"))
+        .collect();
+    let configuration = format!("{others}[checks.media]\nkind = \"storage\"\ninterval = \"200ms\"\npath = \"{}\"\n", media.display());
+    let service = Allswell::start(&configuration);
+    eventually("all have a result", || (!service.get("/health").text.contains("pending")).then_some(()));
+    let browser = Browser::open();
+    browser.visit(&format!("http://{}/", service.address));
+    browser.await_text("#news", "Live");
+    let mut events = Events::of(&service, "");
+    let mut page = 0;
+    let probed = loop {
+        match events.next() {
+            event if event.contains("id=\"c-c") => page += event.len(),
+            event => break event,
+        }
+    };
+    assert!(probed.contains("id=\"c-media\"") && probed.len() < page / 10, "{} of {page}: {probed}", probed.len());
+    // An element that is replaced loses these.
+    browser.run(
+        "const other = document.getElementById('c-c5'); other.mark = 'here'; getSelection().selectAllChildren(other.querySelector('h3'))",
+    );
+    let selected = browser.run("return String(getSelection())");
+    fs::remove_dir(&media).expect("a folder");
+    browser.await_text("#all-fail", "media");
+    eventually("a small event with the failure", || {
+        Some(events.next()).filter(|event| event.contains("unhealthy") && event.len() < page / 10).map(drop)
+    });
+    fs::create_dir(&media).expect("a folder");
+    browser.await_text("#all-pass .count", "100");
+    browser.await_text("#c-media .past", "Last failed");
+    assert_eq!(browser.run("return document.getElementById('c-c5').mark"), "here");
+    assert_eq!(browser.run("return String(getSelection())"), selected);
+    assert_eq!(browser.run("return document.querySelectorAll('.component').length"), 100);
+    // What is not probed becomes older all the same.
+    let ages = || browser.text("#c-c5 .checked");
+    let before = ages();
+    eventually("its age changes", || (ages() != before).then_some(()));
+}
+
+#[test]
+fn of_three_hundred_subscribers_256_stay_and_the_newest_is_one_of_them() {
+    let (service, _media, folder) = service("");
+    let mut subscribers: Vec<Events> = (0..300)
+        .map(|_| {
+            let mut events = Events::of(&service, "");
+            events.next();
+            events
+        })
+        .collect();
+    fs::write(folder.path().join("drain"), "").expect("a file");
+    let stays = |events: &mut Events| loop {
+        match events.line() {
+            // The end of a chunked response.
+            line if line == "0\r\n" => break false,
+            line if line.contains("Draining") => break true,
+            line => assert!(!line.is_empty(), "the connection was closed"),
+        }
+    };
+    let stay: Vec<bool> = subscribers.iter_mut().map(stays).collect();
+    assert_eq!(stay.iter().filter(|stays| **stays).count(), 256);
+    assert_eq!(stay.last(), Some(&true));
+    assert_eq!(service.get("/livez").status, 200);
+}
+
+#[test]
 fn whoever_watches_keeps_nobody_from_an_answer() {
     let (service, ..) = service("max_connections = 4\ndeadline = \"100ms\"\n");
     let mut watchers: Vec<Events> = (0..4).map(|_| Events::of(&service, "")).collect();

@@ -205,10 +205,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         /// A client that replaces each element by its id shows, whenever it has read everything, the last rendering.
         #[test]
         fn whatever_is_read_meanwhile_the_client_ends_with_the_last_rendering(
-            rounds in prop::collection::vec((prop::collection::vec(0..4_u8, 1..40), 0..3_usize), 1..12)
+            rounds in prop::collection::vec((prop::collection::vec(0..4_u8, 1..60), 0..3_usize), 1..12)
         ) {
             let mut rendering: Option<Rendering> = None;
             let (mut position, mut shown) = (Position::default(), BTreeMap::<String, String>::new());
@@ -228,7 +230,7 @@ mod tests {
             };
             let mut last = BTreeMap::new();
             for (values, most) in rounds {
-                last = values.iter().enumerate().map(|(at, value)| (format!("c{at:02}"), value.to_string().repeat(5000))).collect();
+                last = values.iter().enumerate().map(|(at, value)| (format!("c{at:02}"), value.to_string().repeat(1000))).collect();
                 let ids = last.keys().map(String::as_str).collect::<Vec<_>>().join(",");
                 let all = last.iter().map(|(id, value)| (id.clone(), format!("<{id}={value}>")));
                 let (next, difference) = Rendering::after(rendering.as_ref(), parts(&format!("<page={ids}>"), all));
