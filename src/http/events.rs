@@ -162,8 +162,9 @@ struct Feed {
 
 impl Feed {
     fn start(source: Source) -> Self {
-        let (latest, (changed, changes)) = (Arc::<ArcSwapOption<Rendering>>::default(), watch::channel(()));
-        let task = tokio::spawn(run(Arc::new(source), Arc::clone(&latest), changed)).abort_handle();
+        let latest = Arc::<ArcSwapOption<Rendering>>::default();
+        let (wake, changes) = watch::channel(());
+        let task = tokio::spawn(run(Arc::new(source), Arc::clone(&latest), wake)).abort_handle();
         Self { latest, changes, task }
     }
 
@@ -179,9 +180,9 @@ impl Drop for Feed {
 }
 
 /// Renders a view again and again, until it is removed.
-async fn run(source: Arc<Source>, latest: Arc<ArcSwapOption<Rendering>>, changed: watch::Sender<()>) {
+async fn run(source: Arc<Source>, latest: Arc<ArcSwapOption<Rendering>>, wake: watch::Sender<()>) {
     let mut changes = source.aggregator.changes();
-    let mut changed_at = Instant::now();
+    let mut sent_at = Instant::now();
     loop {
         let began = Instant::now();
         let Some(parts) = source.render().await else { return };
@@ -189,14 +190,14 @@ async fn run(source: Arc<Source>, latest: Arc<ArcSwapOption<Rendering>>, changed
         let now = Instant::now();
         let rest = match difference {
             Difference::Bytes(bytes) => Some(rest(bytes)),
-            Difference::ProbersOnly if now >= changed_at + MIN_PROBERS_INTERVAL => Some(MIN_INTERVAL),
+            Difference::ProbersOnly if now >= sent_at + MIN_PROBERS_INTERVAL => Some(MIN_INTERVAL),
             Difference::ProbersOnly | Difference::None => None,
         };
         let cost = (now - began) * REST_FACTOR;
         if let Some(rest) = rest {
             latest.store(Some(Arc::new(next)));
-            changed.send_replace(());
-            changed_at = now;
+            wake.send_replace(());
+            sent_at = now;
             sleep(rest.max(cost)).await;
         } else {
             let _ = timeout(MAX_WAIT, changes.changed()).await;

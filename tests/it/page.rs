@@ -177,9 +177,8 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
     let folder = tempfile::tempdir().expect("a folder");
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
-    let others: String = (0..99)
-        .map(|number| format!("[checks.c{number}]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"0%\"\ninterval = \"1h\"\n"))
-        .collect();
+    let other = |number| format!("[checks.c{number}]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"0%\"\ninterval = \"1h\"\n");
+    let others = (0..99).map(other).collect::<Vec<_>>().concat();
     let configuration = format!("{others}[checks.media]\nkind = \"storage\"\ninterval = \"200ms\"\npath = \"{}\"\n", media.display());
     let service = Allswell::start(&configuration);
     eventually("all have a result", || (!service.get("/health").text.contains("pending")).then_some(()));

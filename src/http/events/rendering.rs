@@ -185,8 +185,8 @@ mod tests {
         }
         assert!(events.len() < 40, "{}", events.len());
         let all = events.concat().replace("data: ", "").replace("\n\n", "");
-        let expected: String = (0..500).map(|number| format!("<{number:01000}>")).collect();
-        assert_eq!(all, format!("<layout>{expected}"));
+        let expected: Vec<String> = (0..500).map(|number| format!("<{number:01000}>")).collect();
+        assert_eq!(all, format!("<layout>{}", expected.concat()));
     }
 
     #[test]
