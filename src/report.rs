@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     num::NonZeroU32,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -244,9 +244,6 @@ pub type Changes = Arc<[Arc<Change>]>;
 /// The groups' names, and the components in each.
 pub(crate) type Groups = BTreeMap<String, BTreeSet<CheckName>>;
 
-/// How many renderings of a report are kept beside it: one for each dialect and detail.
-pub(crate) const RENDERINGS: usize = 48;
-
 /// All components' results and the verdict at one moment.
 #[derive(Debug)]
 pub struct Report {
@@ -272,8 +269,6 @@ pub struct Report {
     groups: Arc<Groups>,
     /// Whether a component has no result to believe, yet or any more.
     awaited: bool,
-    /// What was rendered of it already.
-    rendered: [OnceLock<bytes::Bytes>; RENDERINGS],
 }
 
 /// What a report is made of, besides the components.
@@ -326,8 +321,7 @@ impl Report {
         let configuration = configuration.filter(|_| whole);
         let (since, groups) = if whole { (since(judged), groups) } else { (None, Arc::default()) };
         let awaited = components.values().any(|component| component.is_awaited() && view.waits_in(component.grace));
-        let rendered = [const { OnceLock::new() }; RENDERINGS];
-        Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, awaited, rendered }
+        Self { status, summary, service, generated_at, since, draining, configuration, components, changes, groups, awaited }
     }
 
     /// Each group, how it is, and how many components it judges; in the whole report alone.
@@ -348,11 +342,6 @@ impl Report {
     /// The last changes of the components that it judges, the newest first.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().rev().map(|change| &**change).filter(|change| self.components.contains_key(&change.component))
-    }
-
-    /// The rendering number `slot`, made at most once.
-    pub(crate) fn rendered(&self, slot: usize, render: impl FnOnce(&Self) -> Vec<u8>) -> bytes::Bytes {
-        self.rendered[slot].get_or_init(|| render(self).into()).clone()
     }
 }
 

@@ -68,8 +68,8 @@ pub fn install(settings: &LogSettings, environment: &Environment, redactor: Reda
 /// warnings unless they are named: what they tell at finer levels may hold anything.
 fn filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
     let wanted = environment.get("RUST_LOG").unwrap_or(settings.level.as_str());
-    // This one tells in its log, at every attempt, what it returns as an error anyway.
-    let mut directives = vec!["lapin=off".to_owned()];
+    // The first logs at every attempt what it returns as an error anyway, the second what clients do, as often as they do it.
+    let mut directives = vec!["lapin=off".to_owned(), "h2=off".to_owned()];
     for directive in wanted.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         match directive.parse::<LevelFilter>() {
             Ok(level) => {
@@ -79,7 +79,9 @@ fn filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
             Err(_) => directives.push(directive.to_owned()),
         }
     }
-    EnvFilter::builder().parse(directives.join(",")).unwrap_or_else(|_| EnvFilter::new("warn,lapin=off,allswell=info,allswell_checks=info"))
+    EnvFilter::builder()
+        .parse(directives.join(","))
+        .unwrap_or_else(|_| EnvFilter::new("warn,lapin=off,h2=off,allswell=info,allswell_checks=info"))
 }
 
 /// Takes known secrets out of every line: the last of several guards, and the only one for what drivers log.

@@ -19,7 +19,7 @@ use crate::{
     config::{Configured, Details, Environment, LogLevel, LogSettings, ServerSettings, Sources, load, schema},
     dialect::Detail,
     engine::{Aggregator, Builder},
-    http::{Answers, Limits},
+    http::{Answers, Limits, haproxy_agent},
     registry::Registry,
     report::Service,
     table::suggestion_or_all,
@@ -206,13 +206,21 @@ fn answers(configured: &Configured) -> Answers {
     }
 }
 
-fn limits(server: &ServerSettings) -> Limits {
-    Limits {
+/// What clients may take, fitted to the descriptors that the process may have.
+fn limits(configured: &Configured) -> Limits {
+    let server = &configured.settings.server;
+    let mut limits = Limits {
         max_connections: server.max_connections,
         header_timeout: server.header_timeout.0,
         idle_timeout: server.idle_timeout.0,
         deadline: server.deadline.0,
-    }
+    };
+    limits.fit(configured.components.len(), if server.haproxy_agent.is_some() { haproxy_agent::MAX_CONNECTIONS } else { 0 });
+    limits
+}
+
+fn response_memory(server: &ServerSettings) -> usize {
+    usize::try_from(server.response_memory.0).unwrap_or(usize::MAX)
 }
 
 /// A duration on the command line.

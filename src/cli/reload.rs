@@ -6,12 +6,12 @@ use super::{
     answers, builder,
     certificate::{Certificate, Read},
     contents::{Contents, LOOK, Settling},
-    limits,
+    limits, response_memory,
 };
 use crate::{
     config::{ConfigError, Configured, Settings, Sources, load},
     engine::Aggregator,
-    http::{Answers, Server},
+    http::{Answers, ResponseMemory, Server},
     registry::Registry,
     report::{ConfigReport, Reload},
     telemetry::Log,
@@ -53,6 +53,7 @@ pub(super) struct Running {
     pub(super) answers: Arc<ArcSwap<Answers>>,
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) server: Arc<Server>,
+    pub(super) memory: ResponseMemory,
     pub(super) certificate: Option<Arc<Certificate>>,
     pub(super) log: Arc<Log>,
 }
@@ -176,7 +177,8 @@ impl Reloader {
         if let (Some(certificate), Some(read)) = (&running.certificate, certificate) {
             certificate.replace(read);
         }
-        running.server.set_limits(limits(&settings.server));
+        running.server.set_limits(limits(&configured));
+        running.memory.set_limit(response_memory(&settings.server));
         running.settings.store(Arc::new(settings.clone()));
         self.asked = configured.asked;
         self.reported = ConfigReport { revision: self.reported.revision + 1, loaded_at: Timestamp::now(), last_reload: None };

@@ -5,12 +5,12 @@ use super::{
     certificate::Certificate,
     complain, configured, drain, limits,
     reload::{Reloader, Running},
-    systemd,
+    response_memory, systemd,
 };
 use crate::{
     config::{Configured, Override, Settings, Sources},
     engine::{Aggregator, Drainer},
-    http::{Control, Server, haproxy_agent, service},
+    http::{Control, ResponseMemory, Server, haproxy_agent, service},
     registry::Registry,
     telemetry::{self, Log},
 };
@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use clap::Args;
 use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::SockRef;
 use std::{
     io::{self, IsTerminal},
     pin::pin,
@@ -116,12 +117,15 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: Configured
     };
     let tls = certificate.as_ref().map(|certificate| Arc::clone(&certificate.config));
     let (control, asked) = Control::new();
-    let server = Server::new(service(&aggregator, Arc::clone(&answers), &control), limits(settings), tls);
+    let memory = ResponseMemory::new(response_memory(settings));
+    let service = service(&aggregator, Arc::clone(&answers), memory.clone(), &control);
+    let server = Server::new(service, memory.clone(), limits(&configured), tls);
     let running = Running {
         aggregator: aggregator.clone(),
         answers,
         settings: Arc::clone(&current),
         server: Arc::clone(&server),
+        memory,
         certificate: certificate.clone(),
         log,
     };
@@ -193,6 +197,10 @@ async fn listen(key: &str, address: &str) -> Option<TcpListener> {
 /// next one, a balancer's poll perhaps, is answered after its client has tried again: a second later.
 const BACKLOG: u32 = 65_535;
 
+/// How many bytes of an answer the kernel keeps unsent for a connection. So an answer that a client does not read takes little of the memory
+/// that its sender is charged for, however large it is.
+const MAX_UNSENT: u32 = 16 * 1024;
+
 /// Listens at the first of a name's addresses that can be had.
 async fn bind(address: &str) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -200,6 +208,9 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // What was there before may linger.
         socket.set_reuseaddr(true)?;
+        // Accepted connections inherit both. Answers are one small write: waiting for more to send would only delay them.
+        socket.set_nodelay(true)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,

@@ -1,7 +1,7 @@
 //! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
 
 use crate::{component::Policy, report::Service, table::Finding};
-use allswell_checks::contract::{Secret, TimeSpan};
+use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf};
@@ -64,8 +64,12 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// `HAProxy`'s agent-check: one line per connect.
     pub haproxy_agent: Option<AgentSettings>,
-    /// The most connections at a time.
+    /// The most connections at a time; lowered at start to what the limit of open files allows beside the probes. A new connection is always
+    /// accepted, and another one is closed for it.
     pub max_connections: usize,
+    /// The most memory that rendered answers may take until clients have read them; 1MiB to 1GiB. Beyond it, the slowest readers are closed. Reports
+    /// in JSON always have room.
+    pub response_memory: ByteSize,
     /// A request's head must be complete by then.
     pub header_timeout: TimeSpan,
     /// Between requests of one connection.
@@ -87,6 +91,7 @@ impl Default for ServerSettings {
             tls: None,
             haproxy_agent: None,
             max_connections: 1024,
+            response_memory: ByteSize(16 << 20),
             header_timeout: TimeSpan::seconds(5),
             idle_timeout: TimeSpan::seconds(75),
         }
@@ -111,6 +116,9 @@ impl ServerSettings {
         findings.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
         if self.max_connections == 0 {
             findings.push(Some(Finding::new(["max_connections"], "must be at least 1")));
+        }
+        if !RESPONSE_MEMORY.contains(&self.response_memory.0) {
+            findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
         }
         if self.token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
             findings.push(Some(Finding::new(["token"], "is empty: leave it out, or give it a value that nobody guesses")));
@@ -160,6 +168,9 @@ pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Opti
     let message = format!("expected a status from {} to {}, found {status}", range.start(), range.end());
     (!range.contains(&status)).then(|| Finding::new([key], message))
 }
+
+/// Room for a few answers at least, and no more than fits into any machine.
+const RESPONSE_MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 /// An address to listen on.
 fn address(key: &[&str], listen: &str) -> Option<Finding> {

@@ -9,7 +9,7 @@ use crate::{
 use std::fmt::{self, Write as _};
 
 /// A text format of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Format {
     OpenMetrics,
     Prometheus,

@@ -23,7 +23,7 @@ use serde::Serialize;
 pub(crate) use text::line;
 
 /// A wire format of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
     /// The default: indented JSON.
     Json,
@@ -137,32 +137,23 @@ impl Dialect {
         matches!(self, Self::OpenMetrics | Self::Atom | Self::Rss)
     }
 
-    /// The report in this format; made at most once per report.
-    #[must_use]
-    pub fn render(self, report: &Report, detail: Detail) -> bytes::Bytes {
-        if self == Self::Html {
-            return page(&html::Place { root: "", view: &View::Whole }, report, None, detail);
-        }
-        self.rendered(report, detail)
+    /// Whether the format has room for the pollers.
+    pub(crate) const fn shows_pollers(self) -> bool {
+        matches!(self, Self::Json | Self::Text | Self::Html)
     }
 
-    /// The report and who polls, in a format that has room for it: JSON, text and the page. Made anew each time, since somebody polls.
+    /// The report in this format.
     #[must_use]
-    pub fn render_with(self, report: &Report, probers: &Probers, detail: Detail) -> bytes::Bytes {
+    pub fn render(self, report: &Report, detail: Detail) -> Vec<u8> {
+        self.render_with(report, None, detail)
+    }
+
+    /// The report and its pollers; only JSON, text and the page have room for the pollers.
+    #[must_use]
+    pub fn render_with(self, report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
         match self {
-            Self::Json => json::render(report, Some(probers), detail).into(),
-            Self::Text => text::render(report, Some(probers), detail).into(),
-            Self::Html => page(&html::Place { root: "", view: &View::Whole }, report, Some(probers), detail),
-            _ => self.render(report, detail),
-        }
-    }
-
-    /// What is kept of it beside the report: of a page the fragment, of all others the whole.
-    fn rendered(self, report: &Report, detail: Detail) -> bytes::Bytes {
-        let slot = self as usize * 3 + detail as usize;
-        report.rendered(slot, |report| match self {
-            Self::Json => json::render(report, None, detail),
-            Self::Text => text::render(report, None, detail),
+            Self::Json => json::render(report, probers, detail),
+            Self::Text => text::render(report, probers, detail),
             Self::HealthJson => health_json::render(report, detail),
             Self::OpenMetrics => metrics::render(report, detail),
             Self::Atom => atom::render(report, detail),
@@ -173,20 +164,18 @@ impl Dialect {
             Self::Microprofile => microprofile::render(report, detail),
             Self::Aspnet => aspnet::render(report, detail),
             Self::Nagios => nagios::render(report, detail),
-            Self::Html => html::fragment(report, detail),
-        })
+            Self::Html => page(&html::Place { root: "", view: &View::Whole }, report, probers, detail),
+        }
     }
 }
 
 /// The status page as it is read at a place.
-pub(crate) fn page(place: &html::Place<'_>, report: &Report, probers: Option<&Probers>, detail: Detail) -> bytes::Bytes {
-    // All but the clients that poll is made at most once per report.
-    let fragment = Dialect::Html.rendered(report, detail);
+pub(crate) fn page(place: &html::Place<'_>, report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
+    let fragment = html::fragment(report, detail);
     match probers {
         Some(probers) => html::page(place, &html::with_probers(&fragment, probers, report, detail), report, detail),
         None => html::page(place, &fragment, report, detail),
     }
-    .into()
 }
 
 /// For formats that have no word for a warning which their readers would not take for a failure.

@@ -1,6 +1,10 @@
 //! What allswell itself is set to, and what each of its paths means to who polls it.
 
-use crate::component::{CheckName, Policy};
+use crate::{
+    component::{CheckName, Policy},
+    http::paths::{self, Call, Endpoint},
+    report::View,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -48,21 +52,20 @@ impl Own {
         self.components.iter().filter(|(name, policy)| policy.critical && policy.enabled && is_member(name)).collect()
     }
 
-    /// The paths are those of `http::routes`.
     pub(super) fn meant(&self, path: &str) -> Meant<'_> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         if ["format=openmetrics", "format=atom", "format=rss"].iter().any(|format| query.split('&').any(|pair| pair == *format)) {
             return Meant::Never("in this format it is always answered with 200");
         }
-        let name = match path.trim_end_matches('/') {
-            "" | "/health" | "/healthz" | "/AWS.ALB/healthcheck" | "/grpc.health.v1.Health/Check" => {
+        let name = match paths::endpoint(path).map(|(_, endpoint)| endpoint) {
+            Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(Call::Check)) => {
                 return Meant::Verdict(self.fail_status, self.critical(|_| true));
             }
-            "/readyz" => "ready",
-            "/livez" => "live",
-            "/startupz" => "startup",
-            "/metrics" => return Meant::Never("it is always answered with 200"),
-            other => match other.strip_prefix("/health/") {
+            Some(Endpoint::Report(View::Ready)) => "ready",
+            Some(Endpoint::Report(View::Live)) => "live",
+            Some(Endpoint::Report(View::Startup)) => "startup",
+            Some(Endpoint::Metrics) => return Meant::Never("it is always answered with 200"),
+            _ => match paths::name(path) {
                 Some(name) => name,
                 None => return Meant::Unknown,
             },

@@ -1,9 +1,7 @@
 //! The handle to the engine: read its report, ask for fresh probes, drain it.
 
-#[cfg(feature = "cli")]
-use super::board::Holds;
 use super::{
-    board::{Board, Made, Viewed},
+    board::{Board, Freshness, Made, Viewed},
     builder::Builder,
     drain::{Drain, Drainer},
     moment::now,
@@ -150,10 +148,9 @@ impl Aggregator {
         board.report(view, stamp, &self.0.pulse, || self.circumstances(&board, view, &since))
     }
 
-    /// Whether a report still tells the truth.
-    #[cfg(feature = "cli")]
-    pub(crate) fn holds(&self, made: &Made) -> Holds {
-        made.holds(&self.0.pulse)
+    /// Whether a report is still true.
+    pub(crate) fn freshness(&self, made: &Made) -> Freshness {
+        made.freshness(&self.0.pulse)
     }
 
     /// The status of everything, without a report.
@@ -224,7 +221,7 @@ impl Aggregator {
     }
 
     /// Whether a view waits for a result that is missing or too old.
-    pub(super) fn is_awaited(&self, view: &View) -> bool {
+    pub(crate) fn is_awaited(&self, view: &View) -> bool {
         let (stamp, board) = self.board();
         board.is_awaited(view, stamp, &self.0.pulse)
     }
@@ -254,13 +251,20 @@ impl Aggregator {
     /// It probes once for all who ask at the same time, a component at most once a second, and very many spread over a moment; results count
     /// like any other. Nothing is lost when the caller goes away.
     pub async fn fresh(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
+        self.wait_for_fresh(view, deadline).await;
+        self.report_on(view)
+    }
+
+    /// The same without the report.
+    pub(crate) async fn wait_for_fresh(&self, view: &View, deadline: Instant) {
         if *view == View::Live {
             // Whether the engine moves is no question to a backend.
-            return self.report_by(view, deadline).await;
+            return self.ready_by(view, deadline).await;
         }
-        self.0.board.load().viewed(view)?.request_probes();
+        if let Some(viewed) = self.0.board.load().viewed(view) {
+            viewed.request_probes();
+        }
         self.wait_on_board(view, deadline, |viewed| move || viewed.has_answered()).await;
-        self.report_on(view)
     }
 
     /// Waits for something of a view until it is done or too late. If the board is replaced meanwhile, it goes on with the next one: a reload is

@@ -42,16 +42,12 @@ pub(crate) struct Viewed {
 }
 
 /// A report, and what it was made of.
-#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Made {
     pub(crate) report: Arc<Report>,
     stamp: Stamp,
     /// When it is out of date by time alone.
     until: Option<Instant>,
     at: Instant,
-    /// How long it took to make.
-    #[cfg(feature = "cli")]
-    pub(crate) took: Duration,
 }
 
 /// The status of a view, and how long it holds.
@@ -73,31 +69,31 @@ struct Round {
     answered: usize,
 }
 
-/// Whether a report still tells the truth.
+/// Whether a report is still true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holds {
-    /// Nothing newer is known.
-    Yes,
-    /// Every status is current, but values may be up to [`MAX_VALUE_AGE`] old.
-    ButForValues,
-    /// It is out of date.
-    No,
+pub(crate) enum Freshness {
+    /// There is no newer result.
+    Current,
+    /// Every status is current, and values are at most [`MAX_VALUE_AGE`] old.
+    StaleValues,
+    /// A status may be another.
+    Outdated,
 }
 
-/// How old values may be that come with a true verdict.
+/// How old the values beside current statuses may be.
 const MAX_VALUE_AGE: Duration = Duration::from_secs(2);
 
 impl Made {
-    pub(crate) fn holds(&self, pulse: &Pulse) -> Holds {
+    pub(crate) fn freshness(&self, pulse: &Pulse) -> Freshness {
         let (now, stamp) = (now(), pulse.stamp());
         if self.stamp.changes != stamp.changes || self.until.is_some_and(|until| now >= until) {
-            Holds::No
+            Freshness::Outdated
         } else if self.stamp.version == stamp.version {
-            Holds::Yes
+            Freshness::Current
         } else if now.saturating_duration_since(self.at) < MAX_VALUE_AGE {
-            Holds::ButForValues
+            Freshness::StaleValues
         } else {
-            Holds::No
+            Freshness::Outdated
         }
     }
 }
@@ -240,7 +236,7 @@ impl Board {
     ) -> Option<Arc<Made>> {
         let viewed = self.views.get(view)?;
         if let Some(made) = &*viewed.report.load()
-            && made.holds(pulse) == Holds::Yes
+            && made.freshness(pulse) == Freshness::Current
             // Whether the engine moves is a matter of the moment.
             && *view != View::Live
         {
@@ -258,14 +254,7 @@ impl Board {
         // Ages and the last hour are shown, too: they may be behind, but not for long.
         let until = until.map(|until| until.min(began + MAX_REPORT_AGE));
         let report = Arc::new(Report::new(view, components, circumstances()));
-        let made = Arc::new(Made {
-            report,
-            stamp,
-            until,
-            at: began,
-            #[cfg(feature = "cli")]
-            took: now().saturating_duration_since(began),
-        });
+        let made = Arc::new(Made { report, stamp, until, at: began });
         viewed.report.store(Some(Arc::clone(&made)));
         Some(made)
     }
@@ -330,17 +319,17 @@ mod tests {
         let pulse = Pulse::default();
         let first = made(&board, &pulse);
         advance(MAX_VALUE_AGE * 2).await;
-        assert_eq!(first.holds(&pulse), Holds::Yes, "nothing newer is known");
+        assert_eq!(first.freshness(&pulse), Freshness::Current, "nothing newer is known");
         pulse.tick();
-        assert_eq!(first.holds(&pulse), Holds::No, "its values are too old");
+        assert_eq!(first.freshness(&pulse), Freshness::Outdated, "its values are too old");
         let second = made(&board, &pulse);
         assert!(!Arc::ptr_eq(&first, &second), "it is made again for a reader that needs the values");
         pulse.tick();
-        assert_eq!(second.holds(&pulse), Holds::ButForValues);
+        assert_eq!(second.freshness(&pulse), Freshness::StaleValues);
         advance(MAX_VALUE_AGE).await;
-        assert_eq!(second.holds(&pulse), Holds::No);
+        assert_eq!(second.freshness(&pulse), Freshness::Outdated);
         let third = made(&board, &pulse);
         pulse.bump();
-        assert_eq!(third.holds(&pulse), Holds::No, "a status is another");
+        assert_eq!(third.freshness(&pulse), Freshness::Outdated, "a status is another");
     }
 }

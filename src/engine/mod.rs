@@ -23,8 +23,7 @@ mod track;
 mod transition;
 
 pub use aggregator::Aggregator;
-#[cfg(feature = "cli")]
-pub(crate) use board::{Holds, Made};
+pub(crate) use board::{Freshness, Made};
 pub use builder::Builder;
 #[cfg(feature = "cli")]
 pub(crate) use drain::Drainer;

@@ -1,7 +1,12 @@
 //! What the token unlocks: `POST /admin/drain`, `/admin/undrain` and `/admin/reload`.
 
-use super::answer::{Answers, answer, not_allowed, problem};
-use crate::{engine::Aggregator, report::Reload};
+use super::{
+    answer::{answer, not_allowed, problem},
+    paths::Order,
+    polls::PEER,
+    state::HttpState,
+};
+use crate::report::Reload;
 use axum::{
     body::Body,
     http::{HeaderValue, Method, Response, StatusCode, header::WWW_AUTHENTICATE, request::Parts},
@@ -43,14 +48,6 @@ impl Control {
     }
 }
 
-/// What may be ordered.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    Drain,
-    Undrain,
-    Reload,
-}
-
 /// `true` also when somebody else wants it: an end that was begun, or a file.
 #[derive(Serialize)]
 struct Draining {
@@ -66,8 +63,9 @@ struct Reloaded<'a> {
     needs_restart: &'a [String],
 }
 
-/// Carries out an order, if whoever gives it shows the token.
-pub(super) async fn obey(order: Order, answers: &Answers, control: &Control, aggregator: &Aggregator, request: &Parts) -> Response<Body> {
+/// Carries out an order, if the request shows the token.
+pub(super) async fn obey(order: Order, state: &HttpState, control: &Control, request: &Parts) -> Response<Body> {
+    let (aggregator, answers) = (&state.aggregator, state.answers.load_full());
     let whole = || aggregator.status();
     if answers.token.is_none() {
         return problem(StatusCode::NOT_FOUND, "there is nothing here without `server.token`", whole());
@@ -80,6 +78,8 @@ pub(super) async fn obey(order: Order, answers: &Answers, control: &Control, agg
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }
+    let from = PEER.try_with(|peer| peer.ip().to_canonical().to_string()).unwrap_or_else(|_| "unknown".to_owned());
+    tracing::info!(from, "{} requested", order.as_str());
     let (code, body) = match order {
         Order::Drain => {
             aggregator.drain();

@@ -1,22 +1,20 @@
 //! Answers: from a report to a status, headers and a body.
 
-use super::page;
+use super::{page, polls::Polls, renderings::Key};
 use crate::{
     component::CheckName,
     dialect::{Detail, Dialect},
-    report::{Probers, Report, Status, View},
+    report::{Report, Status, View},
 };
 use allswell_checks::contract::Secret;
 use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-        header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY},
-        request::Parts,
+        header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
     },
 };
 use bytes::Bytes;
-use http_body_util::Full;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -56,7 +54,7 @@ pub(super) const READING: &str = "GET, HEAD, OPTIONS";
 
 impl Answers {
     /// The HTTP status of a verdict.
-    fn code(&self, view: &View, status: Status) -> StatusCode {
+    pub(super) fn code(&self, view: &View, status: Status) -> StatusCode {
         let group = match view {
             View::Ready => self.group_fail_status.get("ready"),
             View::Group(name) => self.group_fail_status.get(name),
@@ -73,9 +71,12 @@ impl Answers {
 
     /// Whether the request shows the token.
     pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return false };
-        let shown = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
-        shown.is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case(b"bearer ") && same(shown, token.expose().as_bytes()))
+        self.token.as_ref().zip(shown_token(headers)).is_some_and(|(token, shown)| is_same(shown, token.expose().as_bytes()))
+    }
+
+    /// Whether the request shows another token.
+    pub(super) fn has_wrong_token(&self, headers: &HeaderMap) -> bool {
+        self.token.is_some() && shown_token(headers).is_some() && !self.shows_token(headers)
     }
 
     /// Whether the request may have fresh probes: everybody may, where there is no token.
@@ -88,37 +89,14 @@ impl Answers {
         if self.shows_token(headers) { Detail::Causes } else { self.detail }
     }
 
-    /// The answer with the report in it.
-    pub(super) fn report(
-        &self,
-        view: &View,
-        report: &Report,
-        probers: Option<&Probers>,
-        dialect: Dialect,
-        request: &Parts,
-    ) -> Response<Body> {
-        let detail = self.detail(&request.headers);
-        let code = if dialect.is_for_collectors() { StatusCode::OK } else { self.code(view, report.status) };
+    /// The answer with a report.
+    pub(super) fn report(&self, key: &Key, dialect: Dialect, report: &Report, polls: &Polls) -> Response<Vec<u8>> {
+        let pollers = key.with_pollers.then(|| polls.ledger.report());
+        let code = if dialect.is_for_collectors() { StatusCode::OK } else { self.code(&key.view, report.status) };
         if dialect == Dialect::Html {
-            return page::page(code, view, report, probers, detail, request.uri.path());
+            return page::page(code, key, report, pollers.as_ref());
         }
-        let body = match probers {
-            Some(probers) => dialect.render_with(report, probers, detail),
-            None => dialect.render(report, detail),
-        };
-        answer(code, report.status, dialect.content_type(), body)
-    }
-
-    /// The answer to who says no more than the path.
-    #[cfg(feature = "cli")]
-    pub(super) fn plain(&self, view: &View, report: &Report) -> Response<Full<Bytes>> {
-        let body = Dialect::Json.render(report, self.detail);
-        complete(self.code(view, report.status), report.status, Dialect::Json.content_type(), body)
-    }
-
-    /// The answer to `OPTIONS`, by which `HAProxy` asks: the verdict, and no body.
-    pub(super) fn options(&self, view: &View, report: &Report) -> Response<Body> {
-        may_be_read(self.code(view, report.status), report.status)
+        complete(code, report.status, dialect.content_type(), dialect.render_with(report, pollers.as_ref(), key.detail))
     }
 }
 
@@ -154,12 +132,13 @@ pub(super) fn may_be_read(code: StatusCode, whole: Status) -> Response<Body> {
 }
 
 pub(super) fn answer(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Body> {
-    complete(code, status, content_type, body).map(Body::new)
+    complete(code, status, content_type, body).map(Body::from)
 }
 
-fn complete(code: StatusCode, status: Status, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
-    let length = HeaderValue::from(body.len());
-    let mut response = lasting(code, status, content_type, Full::new(body));
+/// An answer of which the whole body is known.
+pub(super) fn complete<B: AsRef<[u8]>>(code: StatusCode, status: Status, content_type: &'static str, body: B) -> Response<B> {
+    let length = HeaderValue::from(body.as_ref().len());
+    let mut response = lasting(code, status, content_type, body);
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }
@@ -169,16 +148,24 @@ pub(super) fn lasting<B>(code: StatusCode, status: Status, content_type: &'stati
     let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.reserve(6);
+    headers.reserve(7);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     // A cached 200 would hide an outage, and a 500 from a cache would prolong it.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(X_HEALTH_STATUS, HeaderValue::from_static(status.as_str()));
+    // What a backend says may contain HTML; no browser may guess so.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// Compares in a time that tells nothing but the length.
-fn same(shown: &[u8], token: &[u8]) -> bool {
+/// The bearer token of a request: RFC 6750, section 2.1.
+fn shown_token(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, shown) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(shown)
+}
+
+/// Compares in a time that depends on the length alone.
+fn is_same(shown: &[u8], token: &[u8]) -> bool {
     shown.len() == token.len() && shown.iter().zip(token).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }

@@ -9,6 +9,7 @@ use super::{
     answer::{Answers, READING, lasting, may_be_read, not_allowed, problem},
     page::guarded,
     polls::{Polls, peer},
+    renderings::is_large,
     subscriptions::{Seat, Subscriptions},
 };
 use crate::{
@@ -55,8 +56,6 @@ const MAX_SILENCE: Duration = Duration::from_secs(15);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// With very many components there is a result at every moment: they are not looked at more often than this.
 const MIN_WAIT: Duration = Duration::from_millis(100);
-/// A view with more components is not rendered on the thread that answers requests.
-const MAX_INLINE: usize = 64;
 /// Rendering takes at most about one part in so many of a core's time.
 const REST_FACTOR: u32 = 20;
 /// How long a browser waits before it reconnects, in milliseconds.
@@ -138,7 +137,7 @@ struct Source {
 impl Source {
     /// The page as it is now; `None` if the view was removed.
     async fn render(self: &Arc<Self>) -> Option<Parts> {
-        if self.aggregator.size_of(&self.view)? <= MAX_INLINE {
+        if !is_large(&self.aggregator, &self.view) {
             return self.render_inline();
         }
         let source = Arc::clone(self);

@@ -4,11 +4,15 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Its three messages are so small that they are coded here.
 
 use super::{
-    answer::{answer, not_allowed, problem},
+    answer::{answer, complete, not_allowed, problem},
+    paths::Call,
     polls::{Serving, peer},
-    subscriptions::{Seat, Subscriptions},
+    renderings::{Format, Key},
+    state::HttpState,
+    subscriptions::Seat,
 };
 use crate::{
+    dialect::Detail,
     engine::Aggregator,
     report::{Status, View},
 };
@@ -23,20 +27,8 @@ use futures_util::{
 };
 use http_body::Frame;
 use http_body_util::{BodyExt, Collected, Limited, StreamBody};
-use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::{
-    sync::Semaphore,
-    task::spawn_blocking,
-    time::{Instant, sleep, timeout, timeout_at},
-};
-
-/// The calls of the service.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Call {
-    Check,
-    Watch,
-    List,
-}
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Statuses of a call: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,22 +50,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// And at most this often: with very many checks there is a result in every moment.
 const PACE: Duration = Duration::from_millis(100);
 
-/// What all calls together may take.
-#[derive(Debug)]
-pub(super) struct Seats {
-    watchers: Subscriptions<()>,
-    /// One list is made at a time, and the others wait for it: thousands of names take a moment of the processor.
-    lists: Arc<Semaphore>,
-}
-
-impl Default for Seats {
-    fn default() -> Self {
-        Self { watchers: Subscriptions::default(), lists: Arc::new(Semaphore::new(1)) }
-    }
-}
-
 /// Serves a call.
-pub(super) async fn serve(call: Call, aggregator: &Aggregator, seats: &Seats, request: Request<Body>, deadline: Instant) -> Response<Body> {
+pub(super) async fn serve(call: Call, state: &HttpState, request: Request<Body>) -> Response<Body> {
+    let (aggregator, deadline) = (&state.aggregator, state.deadline());
     if request.method() != Method::POST {
         return not_allowed("POST", "this path takes gRPC calls alone", aggregator.status());
     }
@@ -106,14 +85,15 @@ pub(super) async fn serve(call: Call, aggregator: &Aggregator, seats: &Seats, re
         },
         Call::Watch => {
             let patience = deadline.saturating_duration_since(Instant::now());
-            streaming(watch(aggregator.clone(), service, patience, seats.watchers.enter(peer, ())))
+            streaming(watch(aggregator.clone(), service, patience, state.watchers.enter(peer, ())))
         }
         Call::List => {
             // As for every other answer, a first result is waited for; and there must be time for the list.
             aggregator.ready_by(&View::Whole, deadline - deadline.saturating_duration_since(Instant::now()) / 4).await;
-            match timeout_at(deadline, list(aggregator.clone(), Arc::clone(&seats.lists))).await {
-                Ok(Some(list)) => unary(&list),
-                Ok(None) | Err(_) => refused(Code::DeadlineExceeded, "the list was not ready by the deadline"),
+            let key = Key { view: View::Whole, format: Format::ServiceList, detail: Detail::Status, with_pollers: false, depth: 0 };
+            match state.renderings.get(key, deadline).await {
+                Ok(list) => streaming(stream::iter([Frame::data(list.body.clone()), trailers(Code::Ok, "")])),
+                Err(_) => refused(Code::DeadlineExceeded, "the list was not ready by the deadline"),
             }
         }
     }
@@ -127,7 +107,8 @@ fn is_protobuf(kind: &[u8]) -> bool {
 
 /// What an Application Load Balancer asks where nobody set a path: 12, `UNIMPLEMENTED`, is its default for a healthy target.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>
-pub(super) async fn alb(aggregator: &Aggregator, request: Request<Body>, deadline: Instant) -> Response<Body> {
+pub(super) async fn alb(state: &HttpState, request: Request<Body>) -> Response<Body> {
+    let (aggregator, deadline) = (&state.aggregator, state.deadline());
     whole_body(request, deadline).await;
     let well = judged(aggregator, "", deadline).await.is_some_and(Status::is_good);
     let mut response = if well { refused(Code::Unimplemented, "all is well") } else { refused(Code::Unavailable, "not all is well") };
@@ -177,22 +158,16 @@ fn watch(aggregator: Aggregator, service: String, patience: Duration, seat: Seat
     statuses.take_until(ended).chain(stream::iter([trailers(Code::Unavailable, "too many clients watch: call again later")]))
 }
 
-/// Every service and its status. Not made by the thread that answers.
-async fn list(aggregator: Aggregator, lists: Arc<Semaphore>) -> Option<BytesMut> {
-    let seat = lists.acquire_owned().await.ok()?;
-    let encoded = spawn_blocking(move || {
-        // Given back when it is done, also if nobody waits for it any more.
-        let _seat = seat;
-        let mut message = BytesMut::new();
-        for (name, status) in aggregator.statuses() {
-            let mut entry = BytesMut::new();
-            put_field(&mut entry, 1, name.as_bytes());
-            put_field(&mut entry, 2, &serving(Some(status)));
-            put_field(&mut message, 1, &entry);
-        }
-        message
-    });
-    encoded.await.ok()
+/// Every service and its status, as a whole answer to `List`.
+pub(super) fn list(aggregator: &Aggregator) -> Response<Vec<u8>> {
+    let mut message = BytesMut::new();
+    for (name, status) in aggregator.statuses() {
+        let mut entry = BytesMut::new();
+        put_field(&mut entry, 1, name.as_bytes());
+        put_field(&mut entry, 2, &serving(Some(status)));
+        put_field(&mut message, 1, &entry);
+    }
+    complete(StatusCode::OK, Status::Pass, "application/grpc", framed(&message).into())
 }
 
 /// A `HealthCheckResponse`: its field 1 is `SERVING` 1, `NOT_SERVING` 2, or of an unknown service 3.

@@ -13,7 +13,10 @@ use tokio::{
 const AT_ONCE: usize = 64;
 
 /// How many are waited for to hang up; who comes beyond that is hung up on.
-const LINGERING: usize = 256;
+const LINGERING: usize = 64;
+
+/// How many connections there are at most.
+pub(crate) const MAX_CONNECTIONS: usize = AT_ONCE + LINGERING;
 
 /// How long a peer may take to take its line in, and then to hang up.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,10 +1,6 @@
 //! `/metrics`: what the report knows, and who asked us how often.
 
-use super::{
-    answer::{Answers, answer},
-    negotiate::best,
-    polls::Polls,
-};
+use super::{answer::complete, negotiate::best, polls::Polls};
 use crate::{
     dialect::{
         Detail,
@@ -12,16 +8,11 @@ use crate::{
     },
     report::{ProberReport, Report},
 };
-use axum::{
-    body::Body,
-    http::{HeaderValue, Response, StatusCode, header::ACCEPT, request::Parts},
-};
+use axum::http::{HeaderValue, Response, StatusCode, header::ACCEPT, request::Parts};
 use std::collections::BTreeMap;
 
-/// Always 200: a collector would throw away the numbers of any other answer. Nothing of it is kept: the next scrape has other counts.
-pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request: &Parts) -> Response<Body> {
-    let detail = answers.detail(&request.headers);
-    let format = wished(request);
+/// The metrics of a report and of the polls. Always 200: a collector would throw away the numbers of any other answer.
+pub(super) fn answer(format: Format, detail: Detail, report: &Report, polls: &Polls) -> Response<Vec<u8>> {
     let mut page = Page::new(format);
     write(&mut page, report, detail);
     if detail > Detail::Status {
@@ -31,7 +22,7 @@ pub(super) fn metrics(report: &Report, polls: &Polls, answers: &Answers, request
         }
         polled(&mut page, polls);
     }
-    answer(StatusCode::OK, report.status, format.content_type(), page.end().into())
+    complete(StatusCode::OK, report.status, format.content_type(), page.end())
 }
 
 /// Who polls: a label for each sort of client, of which there are few, and not for each address, of which there may be any number.
@@ -65,8 +56,8 @@ fn polled(page: &mut Page, polls: &Polls) {
     }
 }
 
-/// By `?format=`, else by `Accept`, else the older one, which every collector reads.
-fn wished(request: &Parts) -> Format {
+/// The format that `?format=` or else `Accept` names; by default the older one, which every collector reads.
+pub(super) fn format(request: &Parts) -> Format {
     let query = request.uri.query().unwrap_or_default();
     let format = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "format").last();
     match format.as_ref().map(|(_, value)| &**value) {

@@ -3,29 +3,35 @@
 #[cfg(feature = "cli")]
 mod admin;
 mod answer;
-#[cfg(feature = "cli")]
-mod connection;
 mod events;
 #[cfg(feature = "cli")]
-mod front;
+mod fast_path;
 mod grpc;
 #[cfg(feature = "cli")]
 pub(crate) mod haproxy_agent;
 mod ledger;
 #[cfg(feature = "cli")]
 mod listener;
+mod memory;
 mod metrics;
 mod negotiate;
+mod pace;
 mod page;
+pub(crate) mod paths;
 mod polls;
+mod renderings;
 mod routes;
+mod state;
 mod subscriptions;
+mod tokens;
 
 #[cfg(feature = "cli")]
 pub(crate) use admin::Control;
 pub use answer::Answers;
 #[cfg(feature = "cli")]
 pub(crate) use listener::{Limits, Server};
+#[cfg(feature = "cli")]
+pub(crate) use memory::ResponseMemory;
 #[cfg(feature = "cli")]
 pub(crate) use routes::service;
 pub use routes::{router, router_with};

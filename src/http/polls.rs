@@ -1,6 +1,10 @@
 //! How often each path was answered with which status code, and to whom.
 
-use super::ledger::{Ledger, Visit};
+use super::{
+    ledger::{Ledger, Visit},
+    paths::{NAMED_LABEL, is_verdict, label},
+    state::HttpState,
+};
 use crate::prober::Prober;
 use arc_swap::ArcSwap;
 use axum::{
@@ -17,28 +21,10 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{task_local, time::Instant};
-
-/// The paths that are told apart, so that nobody can make us remember paths of their own.
-const PATHS: [&str; 14] = [
-    "/",
-    "/health",
-    "/healthz",
-    "/livez",
-    "/readyz",
-    "/startupz",
-    "/metrics",
-    "/admin/drain",
-    "/admin/undrain",
-    "/admin/reload",
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.health.v1.Health/List",
-    "/AWS.ALB/healthcheck",
-];
-
-/// The label of all names of components and groups.
-const NAMED: &str = "/health/NAME";
+use tokio::{
+    task_local,
+    time::{Instant, sleep},
+};
 
 type Counts = BTreeMap<(&'static str, u16), Arc<AtomicU64>>;
 
@@ -51,8 +37,8 @@ pub(super) struct Polls {
 
 impl Polls {
     /// Notes who polled for a verdict, and what they were told.
-    pub(super) fn remember(&self, visitor: &Visitor, path: &str, code: u16, serving: Option<bool>) {
-        let Visitor { address, agent, prober } = visitor;
+    pub(super) fn remember(&self, poller: &Poller, path: &str, code: u16, serving: Option<bool>) {
+        let Poller { address, agent, prober } = poller;
         let agent = agent.as_ref().map_or(&b""[..], |agent| agent.as_bytes());
         self.ledger.record(&Visit { address: *address, agent, path, prober: *prober, code, serving }, Instant::now());
     }
@@ -80,13 +66,6 @@ impl Polls {
     }
 }
 
-/// Names of components and groups come and go, and are one path.
-pub(super) fn label(path: &str) -> &'static str {
-    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
-    let known = PATHS.into_iter().find(|known| *known == path);
-    known.unwrap_or(if path.starts_with("/health/") { NAMED } else { "other" })
-}
-
 task_local! {
     /// Who is at the other end of the connection on which a request came: with our own listener, which needs no memory for it.
     pub(super) static PEER: SocketAddr;
@@ -96,19 +75,23 @@ task_local! {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving(pub(super) bool);
 
-/// Counts a request when its answer is known, and remembers whose it was.
-pub(super) async fn counted(State(polls): State<Arc<Polls>>, request: Request, next: Next) -> Response<Body> {
+/// Counts a request when its answer is known, remembers whose it was, and delays the answer to a client that guesses the token.
+pub(super) async fn counted(State(state): State<Arc<HttpState>>, request: Request, next: Next) -> Response<Body> {
+    let (polls, peer) = (&state.polls, peer(request.extensions()));
+    if state.answers.load().has_wrong_token(request.headers()) {
+        sleep(state.wrong_tokens.count(peer.map(|peer| peer.ip().to_canonical()), Instant::now())).await;
+    }
     let label = label(request.uri().path());
-    let visitor = is_verdict(label, request.uri().path()).then(|| Visitor::of(&request, peer(request.extensions())));
+    let poller = is_verdict(request.uri().path()).then(|| Poller::new(&request, peer));
     // Names of components are paths of their own where there is such a component.
-    let named = (label == NAMED).then(|| request.uri().clone());
+    let named = (label == NAMED_LABEL).then(|| request.uri().clone());
     let response = next.run(request).await;
     let code = response.status().as_u16();
     polls.count(label, code);
-    if let Some(visitor) = visitor {
+    if let Some(poller) = poller {
         let named = named.as_ref().filter(|_| code != 404).map(|uri| uri.path().trim_end_matches('/'));
         let serving = response.extensions().get().map(|Serving(serving)| *serving);
-        polls.remember(&visitor, named.unwrap_or(label), code, serving);
+        polls.remember(&poller, named.unwrap_or(label), code, serving);
     }
     response
 }
@@ -121,14 +104,14 @@ pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
 }
 
 /// Who asks.
-pub(super) struct Visitor {
+pub(super) struct Poller {
     address: Option<IpAddr>,
     agent: Option<HeaderValue>,
     prober: Option<Prober>,
 }
 
-impl Visitor {
-    pub(super) fn of<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Self {
+impl Poller {
+    pub(super) fn new<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Self {
         let agent = request.headers().get(USER_AGENT);
         let prober =
             Prober::of(agent.map_or(&b""[..], |agent| agent.as_bytes()), request.method().as_str(), request.version() == Version::HTTP_10);
@@ -136,49 +119,9 @@ impl Visitor {
     }
 }
 
-/// Whether a path is polled for a verdict.
-fn is_verdict(label: &str, path: &str) -> bool {
-    let verdict = !matches!(label, "other" | "/metrics" | "/admin/drain" | "/admin/undrain" | "/admin/reload");
-    // What the status page consists of is not polled, but shown.
-    verdict && !path.starts_with("/health/_")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_that_nobody_knows_are_one() {
-        for (path, expected) in [
-            ("/", "/"),
-            ("/health", "/health"),
-            ("/health/", "/health"),
-            ("/health/db", "/health/NAME"),
-            ("/health/a/b/c", "/health/NAME"),
-            ("/wp-login.php", "other"),
-            ("/livez//", "other"),
-            ("//", "/"),
-            ("*", "other"),
-            ("", "other"),
-        ] {
-            assert_eq!(label(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn verdicts_are_polled_and_nothing_else_is() {
-        for (path, expected) in [
-            ("/health/", true),
-            ("/health/db", true),
-            ("/AWS.ALB/healthcheck", true),
-            ("/health/_events", false),
-            ("/metrics", false),
-            ("/admin/drain", false),
-            ("/favicon.ico", false),
-        ] {
-            assert_eq!(is_verdict(label(path), path), expected, "{path}");
-        }
-    }
 
     #[test]
     fn counts_from_many_sides_are_all_there() {
