@@ -1,5 +1,6 @@
 //! The one integration-test binary: real servers, hostile servers, and the real program between them.
 
+mod attacks;
 mod book;
 mod chaos;
 mod configuration;
@@ -18,6 +19,7 @@ mod http;
 mod kinds;
 mod layout;
 mod leaks;
+mod listener;
 mod log;
 mod main_job;
 mod metrics;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The parts of the page, in order: the file that a test leaves, its heading, what it is about, and the head of its table.
-const PARTS: [(&str, &str, &str, &str); 10] = [
+const PARTS: [(&str, &str, &str, &str); 11] = [
     (
         "1-network",
         "The network",
@@ -48,6 +48,16 @@ const PARTS: [(&str, &str, &str, &str); 10] = [
         "Load",
         "A poll every 50 ms by a client that connects anew each time, while a crowd does its worst. The backend saw not one probe more.",
         "| crowd | how often | polls answered | the slowest | resident memory |\n| --- | --- | --- | --- | --- |\n",
+    ),
+    (
+        "9-attacks",
+        "Attacks",
+        "Clients misbehave, all from 127.0.0.1 where nothing else is said, and a load balancer at the same address sends a poll on a new connection \
+         every 100 ms. Each poll has to be answered within a second, no verdict may change, and memory has to stay within bounds and to be given \
+         back. Behind the resident memory is what it was before, subtracted. The memory limits are those of control groups, set to what \
+         `deploy/kubernetes/sidecar.yaml` and `deploy/allswell.service` have.",
+        "| attack | setting | polls sent | answered | slowest | peak memory | five seconds later |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
     ),
     (
         "9-soak",
@@ -92,7 +102,7 @@ pub(crate) fn chaos() -> Result<(), String> {
     let meet = |more: &[&str]| cargo_with(&[&test[..], more].concat(), &[("ALLSWELL_CHAOS", path)]);
     // Who waits for time limits leaves the machine to others; who loads it has it alone.
     let ended = meet(&["chaos::network", "chaos::processes", "chaos::names", "chaos::machine", "chaos::reloads", "--test-threads=4"])
-        .and(meet(&["chaos::load", "chaos::soak", "--test-threads=1"]));
+        .and(meet(&["chaos::load", "chaos::soak", "attacks::every_attack", "--test-threads=1"]));
     write()?;
     ended
 }

@@ -87,7 +87,7 @@ fn the_balancers_poll_is_answered_whatever_the_crowd_does() {
 }
 
 /// As many connections as the crowd has, and a few more.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a limit");
 }

@@ -4,14 +4,14 @@
 //! `docs/reliability.md`.
 
 pub(crate) mod backends;
-mod load;
+pub(crate) mod load;
 mod machine;
 mod names;
 mod network;
 mod processes;
 mod reloads;
 mod soak;
-mod table;
+pub(crate) mod table;
 mod trial;
 
 use std::{env, time::Duration};
@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Longer than the second after which a new connection is tried beside one that is silent.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 /// What this machine may add, which does other things, too.
-const NOISE: Duration = Duration::from_secs(4);
+pub(crate) const NOISE: Duration = Duration::from_secs(4);
 
 /// How often each fault is met.
 fn rounds() -> u32 {

@@ -53,6 +53,11 @@ pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
 pub(super) fn tell_lines(test: &str, lines: &str) {
     // Standard output is captured where nobody asked for it.
     let _ = std::io::stdout().write_all(lines.as_bytes());
+    keep_lines(test, lines);
+}
+
+/// Writes lines into a file for `cargo xtask chaos`.
+pub(crate) fn keep_lines(test: &str, lines: &str) {
     if is_full() {
         let folder = PathBuf::from(env::var_os("ALLSWELL_CHAOS").expect("a folder"));
         fs::create_dir_all(&folder).expect("a folder");

@@ -1,6 +1,6 @@
 //! A certificate authority of the tests' own, and a server's certificate for `localhost`.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -20,7 +20,7 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// New ones, in a folder, until the end of the century.
     pub(crate) fn new(directory: &Path) -> Self {
-        Self::until(directory, UNIX_EPOCH + Duration::from_secs(4_070_908_800))
+        Self::until(directory, end_of_century())
     }
 
     /// Ones whose server's certificate expires soon.
@@ -33,19 +33,28 @@ impl Certificates {
         Self::until(directory, UNIX_EPOCH + 11_000 * DAY)
     }
 
+    /// Ones whose server's key is RSA-4096.
+    pub(crate) fn of_rsa(directory: &Path) -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096).expect("a key");
+        Self::with_key(directory, &key, end_of_century())
+    }
+
     fn until(directory: &Path, end: SystemTime) -> Self {
+        Self::with_key(directory, &KeyPair::generate().expect("a key"), end)
+    }
+
+    fn with_key(directory: &Path, server_key: &KeyPair, end: SystemTime) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(DnType::CommonName, "the tests' authority");
         let authority = parameters.self_signed(&key).expect("an authority").pem();
         let issuer = Issuer::new(parameters, key);
-        let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
         parameters.distinguished_name.push(DnType::CommonName, "localhost");
         parameters.not_before = date_time_ymd(2000, 1, 1);
         parameters.not_after = date_time_ymd(1970, 1, 1) + end.duration_since(UNIX_EPOCH).expect("a time");
-        let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
+        let certificate = parameters.signed_by(server_key, &issuer).expect("a certificate");
         let file = |name: &str, text: String| {
             let path = directory.join(name);
             fs::write(&path, text).expect("a file");
@@ -54,9 +63,13 @@ impl Certificates {
         let files = Self {
             authority: file("ca.pem", authority),
             certificate: file("cert.pem", certificate.pem()),
-            key: file("key.pem", key.serialize_pem()),
+            key: file("key.pem", server_key.serialize_pem()),
         };
         fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).expect("permissions");
         files
     }
+}
+
+fn end_of_century() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(4_070_908_800)
 }
