@@ -258,15 +258,33 @@ fn pending(server: &str) -> Allswell {
 }
 
 #[test]
-fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
-    let service = pending("max_connections = 2\ndeadline = \"2s\"");
+fn requests_in_progress_stay_while_other_connections_can_be_closed_for_polls() {
+    let service = pending("max_connections = 4\ndeadline = \"2s\"");
     let address = service.address;
     let waiting: Vec<_> = (0..2).map(|_| std::thread::spawn(move || crate::helpers::get(address, "/health").status)).collect();
-    std::thread::sleep(Duration::from_millis(300)); // they are under way; nothing tells when
-    for _ in 0..5 {
+    std::thread::sleep(Duration::from_millis(300)); // they are in progress; nothing shows when
+    for _ in 0..20 {
         assert_eq!(service.get("/livez").status, 200);
     }
     assert!(waiting.into_iter().all(|waiting| waiting.join().expect("no panic") == 500));
+}
+
+#[test]
+fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
+    let service = pending("max_connections = 2\ndeadline = \"30s\"");
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.address).expect("a connection");
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+            stream
+        })
+        .collect();
+    for _ in 0..5 {
+        let response = service.get("/livez");
+        assert_eq!(response.status, 200);
+        assert!(response.took < Duration::from_secs(10), "a connection in progress was closed for it: {:?}", response.took);
+    }
+    drop(waiting);
 }
 
 #[test]
