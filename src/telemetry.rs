@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn drivers_are_capped_unless_they_are_named() {
-        assert_eq!(directives(LogLevel::Info, ""), "allswell=info,allswell_checks=info,lapin=off,warn");
-        assert_eq!(directives(LogLevel::Info, "trace"), "allswell=trace,allswell_checks=trace,lapin=off,warn");
-        assert_eq!(directives(LogLevel::Info, "error,lapin=trace"), "allswell=error,allswell_checks=error,error,lapin=trace");
-        assert_eq!(directives(LogLevel::Info, "=?=,["), "allswell=info,allswell_checks=info,lapin=off,warn");
+        assert_eq!(directives(LogLevel::Info, ""), "allswell=info,allswell_checks=info,h2=off,lapin=off,warn");
+        assert_eq!(directives(LogLevel::Info, "trace"), "allswell=trace,allswell_checks=trace,h2=off,lapin=off,warn");
+        assert_eq!(directives(LogLevel::Info, "error,lapin=trace"), "allswell=error,allswell_checks=error,error,h2=off,lapin=trace");
+        assert_eq!(directives(LogLevel::Info, "=?=,["), "allswell=info,allswell_checks=info,h2=off,lapin=off,warn");
     }
 }
