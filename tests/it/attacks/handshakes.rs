@@ -23,7 +23,8 @@ pub(super) fn attacks() -> Vec<Attack> {
             exchange_hellos(attacker).boxed()
         })
         .at_rate(6000)
-        .only_in(&[Setting::TlsEcdsa]),
+        .only_in(&[Setting::TlsEcdsa])
+        .in_suite(&[Setting::TlsEcdsa]),
         Attack::new(
             "b4-addresses",
             "ClientHello on new connections, from 20 source addresses, 6,000 a second",
@@ -32,8 +33,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         )
         .at_rate(6000)
         .with_addresses(20)
-        .only_in(TLS)
-        .in_suite(&[Setting::TlsRsa]),
+        .only_in(TLS),
         Attack::new("own-half-hellos", "half a ClientHello, and then nothing", Crowd::OverSeats, |attacker| {
             send_half_a_hello(attacker).boxed()
         })
