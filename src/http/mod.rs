@@ -15,6 +15,7 @@ mod listener;
 mod memory;
 mod metrics;
 mod negotiate;
+mod network;
 mod pace;
 mod page;
 pub(crate) mod paths;

@@ -308,7 +308,8 @@ impl Inner {
             return Ok(last);
         }
         // For a plain poll late is better than not at all: a load balancer's own time limit is longer than ours.
-        let patience = if self.plain_slot(key).is_some() { deadline.max(Instant::now() + MAX_PATIENCE) } else { deadline };
+        let is_plain = self.plain_slot(key).is_some();
+        let patience = if is_plain { deadline.max(Instant::now() + MAX_PATIENCE) } else { deadline };
         let turn = timeout_at(patience, Arc::clone(&slot.turn).lock_owned()).await.map_err(|_| Unavailable::Late)?;
         // Every request that is ready by now can share the answer.
         yield_now().await;
@@ -316,7 +317,7 @@ impl Inner {
             return Ok(last);
         }
         let is_large = is_large(&self.source.aggregator, &key.view);
-        if self.plain_slot(key).is_some() {
+        if is_plain {
             return if is_large { self.render_off_thread(slot, key, turn, None, patience).await } else { self.render_here(slot, key) };
         }
         let size = slot.size.load(Ordering::Relaxed);

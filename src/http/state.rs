@@ -22,8 +22,11 @@ use axum::{
         request::Parts,
     },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// How long an answer may be rendered after the deadline of its results.
+const MAX_RENDERING: Duration = Duration::from_millis(100);
 
 /// What all handlers share.
 pub(super) struct HttpState {
@@ -110,7 +113,7 @@ impl HttpState {
 
     async fn rendered(&self, key: Key, deadline: Instant) -> Response<Body> {
         // What was waited for until the deadline still has to be rendered.
-        let deadline = deadline.max(Instant::now() + RENDERING);
+        let deadline = deadline.max(Instant::now() + MAX_RENDERING);
         match self.renderings.get(key, deadline).await {
             Ok(rendered) => rendered.response().map(Body::new),
             Err(Unavailable::UnknownView) => self.unknown_view(),
@@ -144,6 +147,3 @@ impl HttpState {
         response
     }
 }
-
-/// How long an answer may be rendered after the deadline of its results.
-const RENDERING: std::time::Duration = std::time::Duration::from_millis(100);

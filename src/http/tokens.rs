@@ -1,6 +1,6 @@
 //! Wrong tokens: the log names their sources, and a source that sends several is slowed down.
 
-use super::pace::OncePerMinute;
+use super::{network::network, pace::OncePerMinute};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -18,7 +18,7 @@ const DELAY: Duration = Duration::from_millis(250);
 /// How long tries are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many sources are told apart.
+/// How many networks are counted separately.
 const MAX_SOURCES: usize = 256;
 
 /// Counts wrong tokens.
@@ -27,7 +27,7 @@ pub(super) struct WrongTokens(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By address; `None`: the server does not know its peers.
+    /// By network; `None`: the server does not know the addresses of its clients.
     sources: HashMap<Option<IpAddr>, Tries>,
     log: OncePerMinute,
     /// Since the last line in the log.
@@ -41,8 +41,9 @@ struct Tries {
 }
 
 impl WrongTokens {
-    /// Counts a wrong token, and returns how long the answer to it has to be delayed.
-    pub(super) fn count(&self, source: Option<IpAddr>, now: Instant) -> Duration {
+    /// Counts a wrong token from an address, and returns how long the answer to it has to be delayed.
+    pub(super) fn count(&self, address: Option<IpAddr>, now: Instant) -> Duration {
+        let source = address.map(network);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.sources.len() >= MAX_SOURCES && !state.sources.contains_key(&source) {
             // The sources that began latest are the ones that still try.
@@ -57,8 +58,8 @@ impl WrongTokens {
         let delay = if tries.count > FREE_TRIES { DELAY } else { Duration::ZERO };
         state.unlogged = state.unlogged.saturating_add(1);
         if state.log.is_due(now) {
-            let source = source.map_or_else(|| "unknown".to_owned(), |source| source.to_string());
-            tracing::warn!(from = source, requests = state.unlogged, "wrong token: requests were answered without what the token unlocks");
+            let from = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+            tracing::warn!(from, requests = state.unlogged, "wrong token: requests were answered without what the token unlocks");
             state.unlogged = 0;
         }
         delay
@@ -80,6 +81,16 @@ mod tests {
         assert_eq!(tokens.count(one, start), DELAY);
         assert_eq!(tokens.count(other, start), Duration::ZERO);
         assert_eq!(tokens.count(one, start + WINDOW), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_address_of_the_same_ipv6_network_is_no_new_source() {
+        let tokens = WrongTokens::default();
+        let delays = (0..=FREE_TRIES).map(|last| {
+            let address = format!("2001:db8::{last}").parse().expect("an address");
+            tokens.count(Some(address), Instant::now())
+        });
+        assert_eq!(delays.last(), Some(DELAY));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! TLS handshakes: the signature of one takes up to milliseconds with an RSA key, so they are computed one at a time, and addresses take turns.
 //!
 //! The address that had its last turn longest ago is next, and of its handshakes the oldest. An address without a turn so far counts as if it had one
-//! when it came. So a flood from however many new addresses delays a load balancer, which connects every few seconds, by a few signatures. If they
-//! share an address, they cannot be told apart.
+//! when it came. So a flood from any number of new addresses delays a load balancer, which connects every few seconds, by a few signatures. A flood
+//! from the load balancer's own address delays it like every other client there.
 
-use super::seats::source;
+use super::super::network::network;
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
@@ -51,7 +51,7 @@ pub(super) struct Turn(Arc<Handshakes>);
 impl Handshakes {
     /// Waits for the turn of a client. `None`: there are too many others.
     pub(super) async fn turn(self: &Arc<Self>, address: IpAddr) -> Option<Turn> {
-        let address = source(address);
+        let address = network(address);
         let receiver = {
             let mut queues = self.queues();
             if !queues.is_busy {

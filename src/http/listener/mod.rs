@@ -10,8 +10,8 @@
 //! | TLS handshakes (`handshakes`) | 1,024 that wait, 256 of one address; one computed at a time, addresses in turn | the oldest that waits, of the address with most |
 //! | rendered bodies ([`memory`](super::memory)) | `server.response_memory` | the connection that has read its answer for longest |
 //!
-//! A new connection is always accepted, and another one is closed for it. So no rule here can keep a poll out; it can only choose badly whom to
-//! close.
+//! A new connection is always accepted, and another one is closed for it. A wrong choice costs an honest client a
+//! connection, but no rule can keep a poll out.
 
 mod activity;
 mod body;

@@ -4,11 +4,14 @@
 //! first by its [`Claim`], then of the address that holds most seats, then the oldest; the youngest quarter last. The age is that since the
 //! connection was accepted, which nothing that a client does can renew.
 
-use super::activity::{Activity, Claim, PATIENCE};
+use super::{
+    super::network::network,
+    activity::{Activity, Claim, PATIENCE},
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -61,7 +64,7 @@ pub(super) struct Seat {
 impl Seats {
     /// Gives a seat to a new connection, and closes others where there are now more than `limit`.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, limit: usize) -> Seat {
-        let source = source(address);
+        let source = network(address);
         let activity = Activity::new(Arc::clone(&self.streams));
         let mut table = self.table();
         let number = table.next;
@@ -187,14 +190,6 @@ const fn share(limit: usize) -> usize {
     limit - limit / 4
 }
 
-/// The address that counts: of IPv6 the first 64 bits, since a client has all addresses below them.
-pub(super) fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::activity::ARRIVAL, *};
@@ -243,15 +238,6 @@ mod tests {
         let later: Vec<_> = (100..112).map(|last| seats.take(address(last), 64)).collect();
         assert!(is_open(&first) && is_open(&poll), "although its address holds most");
         drop((crowd, later));
-    }
-
-    #[test]
-    fn addresses_of_one_network_of_ipv6_are_one_source() {
-        let one: IpAddr = "2001:db8:1:2:3:4:5:6".parse().expect("an address");
-        let other: IpAddr = "2001:db8:1:2:ffff::1".parse().expect("an address");
-        assert_eq!(source(one), source(other));
-        let mapped: IpAddr = "::ffff:192.0.2.1".parse().expect("an address");
-        assert_eq!(source(mapped), address(1));
     }
 
     #[test]

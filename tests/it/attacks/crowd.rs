@@ -46,7 +46,7 @@ pub(super) struct Arrival {
     pub(super) crowd: Crowd,
     /// The most connections that the whole crowd starts in a second.
     pub(super) per_second: u32,
-    /// Whether clients use several source addresses, instead of the address that the load balancer uses.
+    /// From how many source addresses; with one, it is the address that the load balancer uses.
     pub(super) addresses: usize,
 }
 

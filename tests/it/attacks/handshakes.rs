@@ -11,8 +11,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::aws_lc_rs, p
 use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// With an RSA key the floods come from other addresses than the polls: a signature takes milliseconds, and who shares an address with a flood
-/// waits for all of it.
+/// With an RSA key the flood comes from other addresses than the polls: a signature takes milliseconds, and polls from the address of a flood wait for
+/// all of it.
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
         Attack::new("b4-hellos", "ClientHello on new connections, 2,000 a second", Crowd::Of(64), |attacker| {

@@ -17,7 +17,7 @@ use std::{
 use tokio::io::AsyncWriteExt;
 
 const EVENTS: &str = "/health/_events";
-/// As many as the server permits on a connection.
+/// Fewer than the server permits on a connection, and four times as many as it permits subscribers there.
 const STREAMS: usize = 64;
 
 pub(super) fn attacks() -> Vec<Attack> {
