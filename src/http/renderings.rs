@@ -45,7 +45,7 @@ const BACKGROUND_SHARE: u32 = 16;
 /// How long the rest after a rendering may be.
 const MAX_REST: Duration = Duration::from_secs(1);
 
-/// How long a plain poll waits for its answer to be rendered at most.
+/// How long a poll waits for its answer to be rendered at most.
 const MAX_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many answers are kept for the next request, besides those to plain polls, and how large each may be.
@@ -307,18 +307,17 @@ impl Inner {
         if let Some(last) = self.last(slot, key, asked) {
             return Ok(last);
         }
-        // For a plain poll late is better than not at all: a load balancer's own time limit is longer than ours.
-        let is_plain = self.plain_slot(key).is_some();
-        let patience = if is_plain { deadline.max(Instant::now() + MAX_PATIENCE) } else { deadline };
-        let turn = timeout_at(patience, Arc::clone(&slot.turn).lock_owned()).await.map_err(|_| Unavailable::Late)?;
+        // For a poll late is better than not at all: a load balancer's own time limit is longer than ours.
+        let deadline = if key.is_poll() { deadline.max(Instant::now() + MAX_PATIENCE) } else { deadline };
+        let turn = timeout_at(deadline, Arc::clone(&slot.turn).lock_owned()).await.map_err(|_| Unavailable::Late)?;
         // Every request that is ready by now can share the answer.
         yield_now().await;
         if let Some(last) = self.last(slot, key, asked) {
             return Ok(last);
         }
         let is_large = is_large(&self.source.aggregator, &key.view);
-        if is_plain {
-            return if is_large { self.render_off_thread(slot, key, turn, None, patience).await } else { self.render_here(slot, key) };
+        if self.plain_slot(key).is_some() {
+            return if is_large { self.render_off_thread(slot, key, turn, None, deadline).await } else { self.render_here(slot, key) };
         }
         let size = slot.size.load(Ordering::Relaxed);
         if !self.source.memory.fits(size) {

@@ -18,13 +18,13 @@ pub(super) fn attacks() -> Vec<Attack> {
         Attack::new("b4-hellos", "ClientHello on new connections, 2,000 a second", Crowd::Of(64), |attacker| {
             exchange_hellos(attacker).boxed()
         })
-        .only_in(&[Setting::TlsEcdsa]),
+        .only_in(&[Setting::TlsEcdsa])
+        .in_suite(&[Setting::TlsEcdsa]),
         Attack::new("b4-many-hellos", "ClientHello on new connections, many clients, 6,000 a second", Crowd::Of(400), |attacker| {
             exchange_hellos(attacker).boxed()
         })
         .at_rate(6000)
-        .only_in(&[Setting::TlsEcdsa])
-        .in_suite(&[Setting::TlsEcdsa]),
+        .only_in(&[Setting::TlsEcdsa]),
         Attack::new(
             "b4-addresses",
             "ClientHello on new connections, from 20 source addresses, 6,000 a second",
