@@ -8,6 +8,7 @@ use crate::connection::stream::MySqlStream;
 use crate::error::Error;
 use crate::protocol::auth::AuthPlugin;
 use crate::protocol::Packet;
+use crate::CleartextPasswordRefused;
 
 impl AuthPlugin {
     pub(super) async fn scramble(
@@ -26,6 +27,8 @@ impl AuthPlugin {
             AuthPlugin::Sha256Password => encrypt_rsa(stream, 0x01, password, nonce).await,
 
             AuthPlugin::MySqlClearPassword => {
+                error_if_not_allowed(stream)?;
+
                 let mut pw_bytes = password.as_bytes().to_owned();
                 pw_bytes.push(0); // null terminate
                 Ok(pw_bytes)
@@ -123,6 +126,15 @@ fn scramble_sha256(password: &str, nonce: &Chain<Bytes, Bytes>) -> Vec<u8> {
     pw_hash.to_vec()
 }
 
+/// The server chooses the plugin, in its greeting as well as later on.
+fn error_if_not_allowed(stream: &MySqlStream) -> Result<(), Error> {
+    if stream.allow_cleartext_password {
+        Ok(())
+    } else {
+        Err(Error::Configuration(CleartextPasswordRefused.into()))
+    }
+}
+
 async fn encrypt_rsa<'s>(
     stream: &'s mut MySqlStream,
     public_key_request_id: u8,
@@ -131,8 +143,10 @@ async fn encrypt_rsa<'s>(
 ) -> Result<Vec<u8>, Error> {
     // https://mariadb.com/kb/en/caching_sha2_password-authentication-plugin/
 
-    if stream.is_tls {
-        // If in a TLS stream, send the password directly in clear text
+    error_if_not_allowed(stream)?;
+
+    if stream.is_secure {
+        // If in a TLS stream or a Unix domain socket, send the password directly in clear text
         return Ok(to_asciz(password));
     }
 
@@ -176,39 +190,30 @@ fn to_asciz(s: &str) -> Vec<u8> {
     z.into_bytes()
 }
 
-#[cfg(feature = "rsa")]
 mod rsa_backend {
-    use rsa::{pkcs8::DecodePublicKey, Oaep, RsaPublicKey};
+    use aws_lc_rs::rsa::{OaepPublicEncryptingKey, PublicEncryptingKey, OAEP_SHA1_MGF1SHA1};
+    use rustls_pki_types::{pem::PemObject, SubjectPublicKeyInfoDer};
 
     use super::Error;
 
     pub(super) fn encrypt(rsa_pub_key: &[u8], pass: &[u8]) -> Result<Vec<u8>, Error> {
         let pkey = parse_rsa_pub_key(rsa_pub_key)?;
-        let padding = Oaep::<sha1::Sha1>::new();
-        pkey.encrypt(&mut rand::rng(), padding, pass)
-            .map_err(Error::protocol)
+        let mut encrypted = vec![0; pkey.ciphertext_size()];
+        pkey.encrypt(&OAEP_SHA1_MGF1SHA1, pass, &mut encrypted, None)
+            .map_err(|_| err_protocol!("the password cannot be encrypted with the server's key"))?;
+        Ok(encrypted)
     }
 
-    // https://docs.rs/rsa/0.3.0/rsa/struct.RSAPublicKey.html?search=#example-1
-    fn parse_rsa_pub_key(key: &[u8]) -> Result<RsaPublicKey, Error> {
-        let pem = std::str::from_utf8(key).map_err(Error::protocol)?;
-
+    fn parse_rsa_pub_key(key: &[u8]) -> Result<OaepPublicEncryptingKey, Error> {
         // This takes advantage of the knowledge that we know
         // we are receiving a PKCS#8 RSA Public Key at all
         // times from MySQL
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(key).map_err(Error::protocol)?;
 
-        RsaPublicKey::from_public_key_pem(pem).map_err(Error::protocol)
-    }
-}
-
-#[cfg(not(feature = "rsa"))]
-mod rsa_backend {
-    use super::Error;
-
-    pub(super) fn encrypt(_rsa_pub_key: &[u8], _pass: &[u8]) -> Result<Vec<u8>, Error> {
-        Err(Error::Configuration(
-            "RSA auth backend disabled; enable feature `mysql-rsa` (or `rsa` if using sqlx-mysql directly) or use TLS.".into(),
-        ))
+        PublicEncryptingKey::from_der(&der)
+            .ok()
+            .and_then(|key| OaepPublicEncryptingKey::new(key).ok())
+            .ok_or_else(|| err_protocol!("the server's key is not one of RSA"))
     }
 }
 

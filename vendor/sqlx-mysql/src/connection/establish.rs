@@ -9,7 +9,8 @@ use crate::protocol::connect::{
     AuthSwitchRequest, AuthSwitchResponse, Handshake, HandshakeResponse,
 };
 use crate::protocol::Capabilities;
-use crate::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use crate::{CleartextPassword, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use std::future::Future;
 
 impl MySqlConnection {
     pub(crate) async fn establish(options: &MySqlConnectOptions) -> Result<Self, Error> {
@@ -20,9 +21,28 @@ impl MySqlConnection {
             None => crate::net::connect_tcp(&options.host, options.port, do_handshake).await?,
         };
 
-        let stream = handshake?;
+        Ok(Self::with_stream(handshake?, options))
+    }
 
-        Ok(Self {
+    pub(crate) async fn establish_with_socket<S, F>(
+        options: &MySqlConnectOptions,
+        socket: S,
+        upgrade: impl FnOnce(S) -> F,
+    ) -> Result<Self, Error>
+    where
+        S: Socket,
+        F: Future<Output = Result<S, Error>>,
+    {
+        let do_handshake = DoHandshake { options };
+        let (stream, handshake) = do_handshake.receive(socket).await?;
+        let stream = tls::maybe_upgrade_with(stream, options, upgrade).await?;
+        let stream = do_handshake.log_in(stream, handshake).await?;
+
+        Ok(Self::with_stream(stream, options))
+    }
+
+    fn with_stream(stream: MySqlStream, options: &MySqlConnectOptions) -> Self {
+        Self {
             inner: Box::new(MySqlConnectionInner {
                 stream,
                 transaction_depth: 0,
@@ -30,7 +50,7 @@ impl MySqlConnection {
                 cache_statement: StatementCache::new(options.statement_cache_capacity),
                 log_settings: options.log_settings.clone(),
             }),
-        })
+        }
     }
 }
 
@@ -40,7 +60,7 @@ struct DoHandshake<'a> {
 
 impl<'a> DoHandshake<'a> {
     fn new(options: &'a MySqlConnectOptions) -> Result<Self, Error> {
-        if options.enable_cleartext_plugin
+        if options.cleartext_password == CleartextPassword::Always
             && matches!(
                 options.ssl_mode,
                 MySqlSslMode::Disabled | MySqlSslMode::Preferred
@@ -53,7 +73,14 @@ impl<'a> DoHandshake<'a> {
     }
 
     async fn do_handshake<S: Socket>(self, socket: S) -> Result<MySqlStream, Error> {
-        let DoHandshake { options } = self;
+        let (stream, handshake) = self.receive(socket).await?;
+        let stream = tls::maybe_upgrade(stream, self.options).await?;
+
+        self.log_in(stream, handshake).await
+    }
+
+    async fn receive<S: Socket>(&self, socket: S) -> Result<(MySqlStream<S>, Handshake), Error> {
+        let options = self.options;
 
         let mut stream = MySqlStream::with_socket(options, socket);
 
@@ -61,9 +88,6 @@ impl<'a> DoHandshake<'a> {
         // https://mariadb.com/kb/en/connection/
 
         let handshake: Handshake = stream.recv_packet().await?.decode()?;
-
-        let mut plugin = handshake.auth_plugin;
-        let nonce = handshake.auth_plugin_data;
 
         // FIXME: server version parse is a bit ugly
         // expecting MAJOR.MINOR.PATCH
@@ -97,7 +121,17 @@ impl<'a> DoHandshake<'a> {
         stream.capabilities &= handshake.server_capabilities;
         stream.capabilities |= Capabilities::PROTOCOL_41;
 
-        let mut stream = tls::maybe_upgrade(stream, self.options).await?;
+        Ok((stream, handshake))
+    }
+
+    async fn log_in(
+        &self,
+        mut stream: MySqlStream,
+        handshake: Handshake,
+    ) -> Result<MySqlStream, Error> {
+        let options = self.options;
+        let mut plugin = handshake.auth_plugin;
+        let mut nonce = handshake.auth_plugin_data;
 
         let auth_response = if let (Some(plugin), Some(password)) = (plugin, &options.password) {
             Some(plugin.scramble(&mut stream, password, &nonce).await?)
@@ -127,10 +161,10 @@ impl<'a> DoHandshake<'a> {
 
                 0xfe => {
                     let switch: AuthSwitchRequest =
-                        packet.decode_with(self.options.enable_cleartext_plugin)?;
+                        packet.decode_with(stream.allow_cleartext_password)?;
 
                     plugin = Some(switch.plugin);
-                    let nonce = switch.data.chain(Bytes::new());
+                    nonce = switch.data.chain(Bytes::new());
 
                     let response = switch
                         .plugin

@@ -9,7 +9,7 @@ use crate::io::{ProtocolDecode, ProtocolEncode};
 use crate::net::{BufferedSocket, Socket};
 use crate::protocol::response::{EofPacket, ErrPacket, OkPacket, Status};
 use crate::protocol::{Capabilities, Packet};
-use crate::{MySqlConnectOptions, MySqlDatabaseError};
+use crate::{CleartextPassword, MySqlConnectOptions, MySqlDatabaseError};
 
 pub struct MySqlStream<S = Box<dyn Socket>> {
     // Wrapping the socket in `Box` allows us to unsize in-place.
@@ -18,7 +18,10 @@ pub struct MySqlStream<S = Box<dyn Socket>> {
     pub(super) capabilities: Capabilities,
     pub(crate) sequence_id: u8,
     pub(crate) waiting: VecDeque<Waiting>,
-    pub(crate) is_tls: bool,
+    /// Whether the server takes a password in clear: by TLS or a Unix domain socket.
+    pub(crate) is_secure: bool,
+    /// Whether we send it in clear, or encrypted by whatever key the server names.
+    pub(crate) allow_cleartext_password: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +58,8 @@ impl<S: Socket> MySqlStream<S> {
             server_version: (0, 0, 0),
             sequence_id: 0,
             socket: BufferedSocket::new(socket),
-            is_tls: false,
+            is_secure: options.socket.is_some(),
+            allow_cleartext_password: options.cleartext_password == CleartextPassword::Always,
         }
     }
 
@@ -212,7 +216,8 @@ impl<S: Socket> MySqlStream<S> {
             capabilities: self.capabilities,
             sequence_id: self.sequence_id,
             waiting: self.waiting,
-            is_tls: self.is_tls,
+            is_secure: self.is_secure,
+            allow_cleartext_password: self.allow_cleartext_password,
         }
     }
 }

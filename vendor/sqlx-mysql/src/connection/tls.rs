@@ -4,53 +4,24 @@ use crate::net::tls::TlsConfig;
 use crate::net::{tls, BufferedSocket, Socket, WithSocket};
 use crate::protocol::connect::SslRequest;
 use crate::protocol::Capabilities;
-use crate::{MySqlConnectOptions, MySqlSslMode};
+use crate::{CleartextPassword, MySqlConnectOptions, MySqlSslMode};
 use std::collections::VecDeque;
+use std::future::Future;
 
 struct MapStream {
     server_version: (u16, u16, u16),
     capabilities: Capabilities,
     sequence_id: u8,
     waiting: VecDeque<Waiting>,
+    allow_cleartext_password: bool,
 }
 
 pub(super) async fn maybe_upgrade<S: Socket>(
     mut stream: MySqlStream<S>,
     options: &MySqlConnectOptions,
 ) -> Result<MySqlStream, Error> {
-    let server_supports_tls = stream.capabilities.contains(Capabilities::SSL);
-
-    if matches!(options.ssl_mode, MySqlSslMode::Disabled) || !tls::available() {
-        // remove the SSL capability if SSL has been explicitly disabled
-        stream.capabilities.remove(Capabilities::SSL);
-    }
-
-    // https://www.postgresql.org/docs/12/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
-    match options.ssl_mode {
-        MySqlSslMode::Disabled => return Ok(stream.boxed_socket()),
-
-        MySqlSslMode::Preferred => {
-            if !tls::available() {
-                // Client doesn't support TLS
-                tracing::debug!("not performing TLS upgrade: TLS support not compiled in");
-                return Ok(stream.boxed_socket());
-            }
-
-            if !server_supports_tls {
-                // Server doesn't support TLS
-                tracing::debug!("not performing TLS upgrade: unsupported by server");
-                return Ok(stream.boxed_socket());
-            }
-        }
-
-        MySqlSslMode::Required | MySqlSslMode::VerifyIdentity | MySqlSslMode::VerifyCa => {
-            tls::error_if_unavailable()?;
-
-            if !server_supports_tls {
-                // upgrade failed, die
-                return Err(Error::Tls("server does not support TLS".into()));
-            }
-        }
+    if !should_upgrade(&mut stream, options, tls::available())? {
+        return Ok(stream.boxed_socket());
     }
 
     let tls_config = TlsConfig {
@@ -65,6 +36,80 @@ pub(super) async fn maybe_upgrade<S: Socket>(
         client_key_path: options.ssl_client_key.as_ref(),
     };
 
+    let map_stream = request_upgrade(&mut stream, options).await?;
+
+    tls::handshake(stream.socket.into_inner(), tls_config, map_stream).await
+}
+
+/// As [`maybe_upgrade`], by the TLS of the caller.
+pub(super) async fn maybe_upgrade_with<S, F>(
+    mut stream: MySqlStream<S>,
+    options: &MySqlConnectOptions,
+    upgrade: impl FnOnce(S) -> F,
+) -> Result<MySqlStream, Error>
+where
+    S: Socket,
+    F: Future<Output = Result<S, Error>>,
+{
+    if !should_upgrade(&mut stream, options, true)? {
+        return Ok(stream.boxed_socket());
+    }
+
+    let map_stream = request_upgrade(&mut stream, options).await?;
+    let socket = upgrade(stream.socket.into_inner()).await?;
+
+    Ok(map_stream.with_socket(socket).await)
+}
+
+fn should_upgrade<S: Socket>(
+    stream: &mut MySqlStream<S>,
+    options: &MySqlConnectOptions,
+    tls_available: bool,
+) -> Result<bool, Error> {
+    let server_supports_tls = stream.capabilities.contains(Capabilities::SSL);
+
+    if matches!(options.ssl_mode, MySqlSslMode::Disabled) || !tls_available {
+        // remove the SSL capability if SSL has been explicitly disabled
+        stream.capabilities.remove(Capabilities::SSL);
+    }
+
+    // https://www.postgresql.org/docs/12/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
+    match options.ssl_mode {
+        MySqlSslMode::Disabled => return Ok(false),
+
+        MySqlSslMode::Preferred => {
+            if !tls_available {
+                // Client doesn't support TLS
+                tracing::debug!("not performing TLS upgrade: TLS support not compiled in");
+                return Ok(false);
+            }
+
+            if !server_supports_tls {
+                // Server doesn't support TLS
+                tracing::debug!("not performing TLS upgrade: unsupported by server");
+                return Ok(false);
+            }
+        }
+
+        MySqlSslMode::Required | MySqlSslMode::VerifyIdentity | MySqlSslMode::VerifyCa => {
+            if !tls_available {
+                tls::error_if_unavailable()?;
+            }
+
+            if !server_supports_tls {
+                // upgrade failed, die
+                return Err(Error::Tls("server does not support TLS".into()));
+            }
+        }
+    }
+
+    Ok(true)
+}
+
+async fn request_upgrade<S: Socket>(
+    stream: &mut MySqlStream<S>,
+    options: &MySqlConnectOptions,
+) -> Result<MapStream, Error> {
     // Request TLS upgrade
     stream.write_packet(SslRequest {
         max_packet_size: super::MAX_PACKET_SIZE,
@@ -73,17 +118,13 @@ pub(super) async fn maybe_upgrade<S: Socket>(
 
     stream.flush().await?;
 
-    tls::handshake(
-        stream.socket.into_inner(),
-        tls_config,
-        MapStream {
-            server_version: stream.server_version,
-            capabilities: stream.capabilities,
-            sequence_id: stream.sequence_id,
-            waiting: stream.waiting,
-        },
-    )
-    .await
+    Ok(MapStream {
+        server_version: stream.server_version,
+        capabilities: stream.capabilities,
+        sequence_id: stream.sequence_id,
+        waiting: std::mem::take(&mut stream.waiting),
+        allow_cleartext_password: options.cleartext_password != CleartextPassword::Never,
+    })
 }
 
 impl WithSocket for MapStream {
@@ -96,7 +137,8 @@ impl WithSocket for MapStream {
             capabilities: self.capabilities,
             sequence_id: self.sequence_id,
             waiting: self.waiting,
-            is_tls: true,
+            is_secure: true,
+            allow_cleartext_password: self.allow_cleartext_password,
         }
     }
 }

@@ -1,29 +1,31 @@
 use crate::connection::ConnectOptions;
 use crate::error::Error;
 use crate::executor::Executor;
+use crate::net::Socket;
 use crate::{MySqlConnectOptions, MySqlConnection};
 use log::LevelFilter;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_core::Url;
+use std::future::Future;
 use std::time::Duration;
 
-impl ConnectOptions for MySqlConnectOptions {
-    type Connection = MySqlConnection;
-
-    fn from_url(url: &Url) -> Result<Self, Error> {
-        Self::parse_from_url(url)
-    }
-
-    fn to_url_lossy(&self) -> Url {
-        self.build_url()
-    }
-
-    async fn connect(&self) -> Result<Self::Connection, Error>
+impl MySqlConnectOptions {
+    /// Log in over `socket`, which the caller has connected. Where [`ssl_mode`][Self::ssl_mode] and the server want TLS,
+    /// the caller's `upgrade` encrypts it: nothing else about TLS in these options is looked at.
+    pub async fn connect_with_socket<S, F>(
+        &self,
+        socket: S,
+        upgrade: impl FnOnce(S) -> F,
+    ) -> Result<MySqlConnection, Error>
     where
-        Self::Connection: Sized,
+        S: Socket,
+        F: Future<Output = Result<S, Error>>,
     {
-        let mut conn = MySqlConnection::establish(self).await?;
+        self.configure(MySqlConnection::establish_with_socket(self, socket, upgrade).await?)
+            .await
+    }
 
+    async fn configure(&self, mut conn: MySqlConnection) -> Result<MySqlConnection, Error> {
         // After the connection is established, we initialize by configuring a few
         // connection parameters
 
@@ -89,6 +91,26 @@ impl ConnectOptions for MySqlConnectOptions {
         }
 
         Ok(conn)
+    }
+}
+
+impl ConnectOptions for MySqlConnectOptions {
+    type Connection = MySqlConnection;
+
+    fn from_url(url: &Url) -> Result<Self, Error> {
+        Self::parse_from_url(url)
+    }
+
+    fn to_url_lossy(&self) -> Url {
+        self.build_url()
+    }
+
+    async fn connect(&self) -> Result<Self::Connection, Error>
+    where
+        Self::Connection: Sized,
+    {
+        self.configure(MySqlConnection::establish(self).await?)
+            .await
     }
 
     fn log_statements(mut self, level: LevelFilter) -> Self {

@@ -1,10 +1,12 @@
 use std::path::{Path, PathBuf};
 
+mod cleartext_password;
 mod connect;
 mod parse;
 mod ssl_mode;
 
 use crate::{connection::LogSettings, net::tls::CertificateInput};
+pub use cleartext_password::{CleartextPassword, CleartextPasswordRefused};
 pub use ssl_mode::MySqlSslMode;
 
 /// Options and flags which can be used to configure a MySQL connection.
@@ -76,7 +78,7 @@ pub struct MySqlConnectOptions {
     pub(crate) collation: Option<String>,
     pub(crate) log_settings: LogSettings,
     pub(crate) pipes_as_concat: bool,
-    pub(crate) enable_cleartext_plugin: bool,
+    pub(crate) cleartext_password: CleartextPassword,
     pub(crate) no_engine_substitution: bool,
     pub(crate) timezone: Option<String>,
     pub(crate) set_names: bool,
@@ -107,7 +109,7 @@ impl MySqlConnectOptions {
             statement_cache_capacity: 100,
             log_settings: Default::default(),
             pipes_as_concat: true,
-            enable_cleartext_plugin: false,
+            cleartext_password: CleartextPassword::OverTls,
             no_engine_substitution: true,
             timezone: Some(String::from("+00:00")),
             set_names: true,
@@ -333,7 +335,14 @@ impl MySqlConnectOptions {
         self
     }
 
-    /// Enables mysql_clear_password plugin support.
+    /// Sets where the password may be sent in clear, or encrypted with a key that the server names; the server
+    /// chooses whether it is.
+    pub fn cleartext_password(mut self, allowed: CleartextPassword) -> Self {
+        self.cleartext_password = allowed;
+        self
+    }
+
+    /// Enables mysql_clear_password plugin support without TLS.
     ///
     /// Security Note:
     /// Sending passwords as cleartext may be a security problem in some
@@ -343,9 +352,12 @@ impl MySqlConnectOptions {
     ///
     /// It is strongly recommended to set `.ssl_mode` to `Required`,
     /// `VerifyCa`, or `VerifyIdentity` when enabling cleartext plugin.
-    pub fn enable_cleartext_plugin(mut self, flag_val: bool) -> Self {
-        self.enable_cleartext_plugin = flag_val;
-        self
+    pub fn enable_cleartext_plugin(self, flag_val: bool) -> Self {
+        self.cleartext_password(if flag_val {
+            CleartextPassword::Always
+        } else {
+            CleartextPassword::OverTls
+        })
     }
 
     #[deprecated = "renamed to .no_engine_substitution()"]
@@ -498,6 +510,21 @@ impl MySqlConnectOptions {
     /// ```
     pub fn get_ssl_mode(&self) -> MySqlSslMode {
         self.ssl_mode
+    }
+
+    /// Get the root certificates that the server must prove itself by.
+    pub fn get_ssl_ca(&self) -> Option<&CertificateInput> {
+        self.ssl_ca.as_ref()
+    }
+
+    /// Get the certificate that is shown to the server.
+    pub fn get_ssl_client_cert(&self) -> Option<&CertificateInput> {
+        self.ssl_client_cert.as_ref()
+    }
+
+    /// Get the key of the certificate that is shown to the server.
+    pub fn get_ssl_client_key(&self) -> Option<&CertificateInput> {
+        self.ssl_client_key.as_ref()
     }
 
     /// Get the server charset.

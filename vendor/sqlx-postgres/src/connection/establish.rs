@@ -7,7 +7,7 @@ use crate::io::StatementId;
 use crate::message::{
     Authentication, BackendKeyData, BackendMessageFormat, Password, ReadyForQuery, Startup,
 };
-use crate::{PgConnectOptions, PgConnection};
+use crate::{CleartextPasswordRefused, PgConnectOptions, PgConnection};
 
 use super::PgConnectionInner;
 
@@ -17,8 +17,16 @@ use super::PgConnectionInner;
 impl PgConnection {
     pub(crate) async fn establish(options: &PgConnectOptions) -> Result<Self, Error> {
         // Upgrade to TLS if we were asked to and the server supports it
-        let mut stream = PgStream::connect(options).await?;
+        let stream = PgStream::connect(options).await?;
 
+        Self::establish_with_stream(options, stream, true).await
+    }
+
+    pub(crate) async fn establish_with_stream(
+        options: &PgConnectOptions,
+        mut stream: PgStream,
+        allow_cleartext_password: bool,
+    ) -> Result<Self, Error> {
         // To begin a session, a frontend opens a connection to the server
         // and sends a startup message.
 
@@ -69,6 +77,10 @@ impl PgConnection {
                     Authentication::Ok => {
                         // the authentication exchange is successfully completed
                         // do nothing; no more information is required to continue
+                    }
+
+                    Authentication::CleartextPassword if !allow_cleartext_password => {
+                        return Err(Error::Configuration(CleartextPasswordRefused.into()));
                     }
 
                     Authentication::CleartextPassword => {

@@ -6,6 +6,7 @@ use crate::PgConnectOptions;
 use hmac::{Hmac, Mac};
 use hmac::{HmacReset, KeyInit};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use stringprep::saslprep;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
@@ -92,14 +93,8 @@ pub(crate) async fn authenticate(
 
     // Normalize(password):
     let password = options.password.as_deref().unwrap_or_default();
-    let password = match saslprep(password) {
-        Ok(v) => v,
-        Err(error) => {
-            return Err(Error::Configuration(
-                format!("Failed to saslprep password: {:?}", error).into(),
-            ))
-        }
-    };
+    // As the server does, a password that cannot be prepared is taken as it is. The error would quote a part of it.
+    let password = saslprep(password).unwrap_or(Cow::Borrowed(password));
 
     // SaltedPassword := Hi(Normalize(password), salt, i)
     let salted_password = hi(&password, &cont.salt, cont.iterations).await?;

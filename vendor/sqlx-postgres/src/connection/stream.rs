@@ -47,14 +47,16 @@ impl PgStream {
             None => net::connect_tcp(&options.host, options.port, MaybeUpgradeTls(options)).await?,
         };
 
-        let socket = socket_result?;
+        Ok(Self::with_socket(socket_result?))
+    }
 
-        Ok(Self {
+    pub(crate) fn with_socket(socket: Box<dyn Socket>) -> Self {
+        Self {
             inner: BufferedSocket::new(socket),
             notifications: None,
             parameter_statuses: BTreeMap::default(),
             server_version_num: None,
-        })
+        }
     }
 
     #[inline(always)]

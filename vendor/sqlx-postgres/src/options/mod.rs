@@ -3,6 +3,7 @@ use std::env::var;
 use std::fmt::{self, Display, Write};
 use std::path::{Path, PathBuf};
 
+pub use connect::CleartextPasswordRefused;
 pub use ssl_mode::PgSslMode;
 
 use crate::{connection::LogSettings, net::tls::CertificateInput};
@@ -454,7 +455,7 @@ impl PgConnectOptions {
 
     /// We try using a socket if hostname starts with `/` or if socket parameter
     /// is specified.
-    pub(crate) fn fetch_socket(&self) -> Option<String> {
+    pub fn fetch_socket(&self) -> Option<String> {
         match self.socket {
             Some(ref socket) => {
                 let full_path = format!("{}/.s.PGSQL.{}", socket.display(), self.port);
@@ -579,6 +580,26 @@ impl PgConnectOptions {
     /// ```
     pub fn get_options(&self) -> Option<&str> {
         self.options.as_deref()
+    }
+
+    /// Get the password, from wherever it is: the URL, `PGPASSWORD` or the password file.
+    pub fn get_password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Get the root certificates that the server must prove itself by.
+    pub fn get_ssl_root_cert(&self) -> Option<&CertificateInput> {
+        self.ssl_root_cert.as_ref()
+    }
+
+    /// Get the certificate that is shown to the server.
+    pub fn get_ssl_client_cert(&self) -> Option<&CertificateInput> {
+        self.ssl_client_cert.as_ref()
+    }
+
+    /// Get the key of the certificate that is shown to the server.
+    pub fn get_ssl_client_key(&self) -> Option<&CertificateInput> {
+        self.ssl_client_key.as_ref()
     }
 }
 

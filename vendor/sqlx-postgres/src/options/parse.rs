@@ -104,7 +104,8 @@ impl PgConnectOptions {
                     }
                 }
 
-                _ => tracing::warn!(%key, %value, "ignoring unrecognized connect parameter"),
+                // The value may be a secret, such as that of `sslpassword`.
+                _ => tracing::warn!(%key, "ignoring unrecognized connect parameter"),
             }
         }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
+const MAX_FILE_LEN: u64 = 64 * 1024;
+
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum PGPassLineParseError {
     #[error("Unexpected end of line")]
@@ -49,6 +51,12 @@ fn load_password_from_file(
     username: &str,
     database: Option<&str>,
 ) -> Option<String> {
+    // Anything else could keep the caller for ever, or fill its memory.
+    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() || found.len() > MAX_FILE_LEN) {
+        tracing::warn!(path = %path.display(), "ignoring `.pgpass`: it is no regular file of at most 64 KiB");
+        return None;
+    }
+
     let file = File::open(&path)
         .map_err(|e| {
             match e.kind() {

@@ -5,6 +5,7 @@ use crate::io::ProtocolEncode;
 use crate::io::{BufExt, ProtocolDecode};
 use crate::protocol::auth::AuthPlugin;
 use crate::protocol::Capabilities;
+use crate::CleartextPasswordRefused;
 
 // https://dev.mysql.com/doc/dev/mysql-server/8.0.12/page_protocol_connection_phase_packets_protocol_auth_switch_request.html
 
@@ -27,7 +28,7 @@ impl ProtocolDecode<'_, bool> for AuthSwitchRequest {
         let plugin = buf.get_str_nul()?.parse()?;
 
         if matches!(plugin, AuthPlugin::MySqlClearPassword) && !enable_cleartext_plugin {
-            return Err(err_protocol!("mysql_cleartext_plugin disabled"));
+            return Err(Error::Configuration(CleartextPasswordRefused.into()));
         }
 
         if matches!(plugin, AuthPlugin::MySqlClearPassword) && buf.is_empty() {
@@ -83,11 +84,11 @@ fn test_decode_auth_switch_cleartext_disabled() {
 
     let e_str = e.to_string();
 
-    let expected = "encountered unexpected or invalid data: mysql_cleartext_plugin disabled";
+    let expected = Error::Configuration(CleartextPasswordRefused.into()).to_string();
 
     assert!(
         // Don't want to assert the full string since it contains the module path now.
-        e_str.starts_with(expected),
+        e_str.starts_with(&expected),
         "expected error string to start with {expected:?}, got {e_str:?}"
     );
 }
