@@ -1,6 +1,6 @@
 //! What a check is: one look at a backend, without a name, a policy or a time limit of its own.
 
-use super::{Failure, Observation};
+use super::{Failure, Observation, Secret};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -18,6 +18,16 @@ pub trait Check: Send + Sync + 'static {
     ///
     /// A [`Failure`] that says in a sentence of ours, safe for everybody, why the application could not work with this backend.
     async fn probe(&self) -> Result<Observation, Failure>;
+
+    /// Secrets that come from elsewhere than the configuration, such as a variable that the driver reads. They are redacted as those in it are.
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
+
+    /// What works and is still not wise in the configuration. It is told once, when the configuration is read.
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        Vec::new()
+    }
 }
 
 /// A sort of backend that can be configured: its file, module, cargo feature and compose service all bear the name [`KIND`](Self::KIND).
@@ -98,6 +108,22 @@ pub struct InvalidConfig {
 
 impl InvalidConfig {
     /// Says what is wrong with `key`.
+    pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { key, message: message.into() }
+    }
+}
+
+/// A key whose value works and is still not wise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigWarning {
+    /// The key, as in [`InvalidConfig`].
+    pub key: &'static str,
+    /// What may happen and what to write instead; never a secret's value.
+    pub message: Cow<'static, str>,
+}
+
+impl ConfigWarning {
+    /// Warns of the value of `key`.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
     }

@@ -39,6 +39,21 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 11] = [
+        Self::Unreachable,
+        Self::Tls,
+        Self::Rejected,
+        Self::Unhealthy,
+        Self::Protocol,
+        Self::Exhausted,
+        Self::Timeout,
+        Self::Stale,
+        Self::Pending,
+        Self::Panicked,
+        Self::Internal,
+    ];
+
     /// The class in lower case, as reports have it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -6,19 +6,21 @@ mod failure;
 mod kept;
 mod observation;
 pub mod prelude;
+mod printable;
 mod redact;
 mod secret;
 mod units;
 mod values;
 
 pub use blocking::Blocking;
-pub use check::{Backend, Category, Check, InvalidConfig, Register};
+pub use check::{Backend, Category, Check, ConfigWarning, InvalidConfig, Register};
 pub use failure::{BoxError, Failure, FailureClass};
 pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};
+pub use printable::printable;
 pub use redact::{Redactor, strip_user_info};
 pub use secret::Secret;
-#[cfg(any(feature = "http", feature = "net"))]
+#[cfg(any(feature = "http", feature = "net", feature = "tls"))]
 pub(crate) use units::from_text;
 pub use units::{Amount, ByteSize, Share, TimeSpan};
 pub use values::{Value, Values};

@@ -1,23 +1,35 @@
-//! The one way by which a driver's words lose their secrets.
+//! The one way by which somebody else's words lose their secrets.
 
-use super::Secret;
+use super::{Secret, printable};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use percent_encoding::percent_decode_str;
-use std::borrow::Cow;
+use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap};
 
 const MASK: &str = "***";
 
-/// Knows secrets and takes them out of texts.
+/// Knows secrets and takes them out of texts, also where they stand percent-encoded, escaped as in JSON, HTML or debug output, or in base64.
+///
+/// Not found: hexadecimal, reversed, shortened, split or otherwise changed forms, and secrets of less than four characters.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// Longest first, so that a secret that contains another leaves nothing of itself.
-    secrets: Vec<String>,
+    /// By their first character, so that a long text is read once; then the longest first, so that a secret that contains another leaves
+    /// nothing of itself.
+    secrets: BTreeMap<char, Vec<String>>,
 }
 
 impl Redactor {
     /// Shorter values are not looked for: a text without every `a` tells nobody anything, and the password least of all.
     pub const MIN_LENGTH: usize = 4;
 
-    /// Knows these secrets: as they are, and of URLs the password, as it is written there and decoded.
+    /// Shorter parts of a secret are not looked for, unless their name says that they are secret: they may be any word.
+    const MIN_PART_LENGTH: usize = 8;
+
+    /// Knows these secrets as they are; of URLs the password and the values in the query; of headers and the like the token behind the scheme
+    /// (`Bearer …`, `Basic …`) and the values behind names.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut known = Self::default();
         known.learn(secrets);
@@ -26,48 +38,252 @@ impl Redactor {
 
     /// Knows these, too.
     pub fn learn<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
-        for secret in secrets {
-            let secret = secret.expose();
-            match password_of(secret) {
-                Some(password) => {
-                    self.secrets.push(percent_decode_str(password).decode_utf8_lossy().into_owned());
-                    self.secrets.push(password.to_owned());
-                }
-                // A URL without a password is no secret.
-                None if is_url(secret) => {}
-                None => self.secrets.push(secret.to_owned()),
+        for form in secrets.into_iter().flat_map(|secret| forms(secret.expose())) {
+            // A text is made printable before it is looked through.
+            let form = printable(&form).into_owned();
+            if let Some(first) = form.chars().next().filter(|_| form.len() >= Self::MIN_LENGTH) {
+                self.secrets.entry(first).or_default().push(form);
             }
         }
-        // In a log's JSON or in debug output some characters stand escaped.
-        let escaped: Vec<String> = self.secrets.iter().map(|secret| format!("{secret:?}")).collect();
-        self.secrets.extend(escaped.iter().map(|quoted| quoted[1..quoted.len() - 1].to_owned()));
-        self.secrets.retain(|secret| secret.len() >= Self::MIN_LENGTH);
-        self.secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        self.secrets.dedup();
+        for known in self.secrets.values_mut() {
+            known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+            known.dedup();
+        }
     }
 
     /// Forgets what is a public word anyway, such as the name of a kind: hiding it would hide nothing and spoil the text.
     pub fn forget(&mut self, is_public: impl Fn(&str) -> bool) {
-        self.secrets.retain(|secret| !is_public(secret));
+        for known in self.secrets.values_mut() {
+            known.retain(|secret| !is_public(secret));
+        }
     }
 
-    /// The text with `***` in place of every known secret and of the user-info of every URL.
+    /// The text on one line, as [`printable`] makes it, with `***` in place of every known secret and of the user-info of every URL.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = strip_user_info(text);
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), MASK));
+        let text = and_then(printable(text), strip_user_info);
+        and_then(and_then(text, |text| self.hide(text)), |text| self.hide_base64(text))
+    }
+
+    /// The value with every text in it redacted, names included.
+    #[must_use]
+    pub fn redact_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => self.redact(&text).into_owned().into(),
+            Value::Array(items) => items.into_iter().map(|item| self.redact_value(item)).collect(),
+            Value::Object(members) => {
+                members.into_iter().map(|(name, value)| (self.redact(&name).into_owned(), self.redact_value(value))).collect()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        }
+    }
+
+    fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = String::new();
+        let (mut copied, mut at) = (0, 0);
+        while let Some(c) = text[at..].chars().next() {
+            if let Some(end) = self.end_of_secret(text, at, c) {
+                clean.push_str(&text[copied..at]);
+                clean.push_str(MASK);
+                (copied, at) = (end, end);
+            } else {
+                at += c.len_utf8();
             }
         }
-        text
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        clean.push_str(&text[copied..]);
+        Cow::Owned(clean)
     }
+
+    /// Where the longest secret ends that begins at a place of the text, at which `c` stands.
+    fn end_of_secret(&self, text: &str, at: usize, c: char) -> Option<usize> {
+        // What begins with one of these may be any character.
+        let candidates = if is_lead(c) { self.secrets.range(..) } else { self.secrets.range(c..=c) };
+        candidates.flat_map(|(_, secrets)| secrets).filter_map(|secret| end_of(secret, text, at)).max()
+    }
+
+    fn hide_base64<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
+        let mut clean = String::new();
+        let mut copied = 0;
+        let mut rest = 0;
+        while let Some(start) = text[rest..].find(is_letter).map(|found| rest + found) {
+            let end = text[start..].find(|c| !is_letter(c)).map_or(text.len(), |found| start + found);
+            // In a path or behind a word it need not begin where the letters do.
+            if let Some(begin) = (start..end.min(start + 4)).find(|begin| self.is_known_in_base64(&text[*begin..end])) {
+                clean.push_str(&text[copied..begin]);
+                clean.push_str(MASK);
+                copied = end;
+            }
+            rest = end;
+        }
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        clean.push_str(&text[copied..]);
+        Cow::Owned(clean)
+    }
+
+    fn is_known_in_base64(&self, letters: &str) -> bool {
+        // Four bytes take six letters; and one letter alone is nothing.
+        let letters = if letters.len() % 4 == 1 { &letters[..letters.len() - 1] } else { letters };
+        letters.len() >= 6
+            && decode_base64(letters).is_some_and(|decoded| matches!(self.hide(&String::from_utf8_lossy(&decoded)), Cow::Owned(_)))
+    }
+}
+
+fn and_then(text: Cow<'_, str>, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => change(text),
+        Cow::Owned(text) => match change(&text) {
+            Cow::Owned(changed) => Cow::Owned(changed),
+            Cow::Borrowed(_) => Cow::Owned(text),
+        },
+    }
+}
+
+/// With either alphabet of RFC 4648, padded or not.
+fn decode_base64(letters: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    ENGINE.decode(letters.replace('-', "+").replace('_', "/")).ok()
+}
+
+/// Where a secret ends that begins at a place of the text, as it is or encoded, character by character.
+fn end_of(secret: &str, text: &str, at: usize) -> Option<usize> {
+    if differs_early(secret, &text[at..]) {
+        return None;
+    }
+    let mut ends = vec![at];
+    for c in secret.chars() {
+        // A backslash, for example, may stand for itself or escape the next.
+        ends = ends.iter().flat_map(|end| lengths(c, &text[*end..]).map(move |length| end + length)).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        if ends.is_empty() {
+            return None;
+        }
+    }
+    ends.pop()
+}
+
+/// Whether a text has another character before any that may begin an encoding: so it is with nearly all.
+fn differs_early(secret: &str, text: &str) -> bool {
+    let plain = secret.bytes().zip(text.bytes()).take_while(|(_, byte)| !is_lead(char::from(*byte)));
+    plain.into_iter().any(|(wanted, byte)| wanted != byte)
+}
+
+/// Whether an encoding of another character may begin with this one.
+const fn is_lead(c: char) -> bool {
+    matches!(c, '%' | '\\' | '&' | '+')
+}
+
+/// How long a character is at the beginning of a text, in every form in which it may stand there.
+fn lengths(c: char, text: &str) -> impl Iterator<Item = usize> {
+    let literal = text.starts_with(c).then_some(c.len_utf8());
+    let encoded = match text.as_bytes().first() {
+        Some(b'%') => percent_encoded(c, text),
+        Some(b'+') if c == ' ' => Some(1),
+        Some(b'\\') => escaped(c, &text[1..]).map(|length| 1 + length),
+        Some(b'&') => entity(c, text),
+        _ => None,
+    };
+    literal.into_iter().chain(encoded)
+}
+
+/// RFC 3986, section 2.1.
+fn percent_encoded(c: char, text: &str) -> Option<usize> {
+    let mut buffer = [0; 4];
+    let bytes = c.encode_utf8(&mut buffer).as_bytes();
+    let is_byte = |(at, byte): (usize, &u8)| {
+        text.get(3 * at..3 * at + 3).and_then(|three| u8::from_str_radix(three.strip_prefix('%')?, 16).ok()) == Some(*byte)
+    };
+    bytes.iter().enumerate().all(is_byte).then_some(3 * bytes.len())
+}
+
+/// What stands behind the backslash, by the rules of JSON and of Rust.
+fn escaped(c: char, text: &str) -> Option<usize> {
+    let code = |digits: &str| u32::from_str_radix(digits, 16) == Ok(u32::from(c));
+    match text.as_bytes().first()? {
+        b'"' | b'\\' | b'/' | b'\'' => text.starts_with(c).then_some(1),
+        b'x' => code(text.get(1..3)?).then_some(3),
+        b'u' => match text[1..].strip_prefix('{') {
+            Some(braced) => braced.find('}').filter(|end| code(&braced[..*end])).map(|end| end + 3),
+            None => code(text.get(1..5)?).then_some(5),
+        },
+        _ => None,
+    }
+}
+
+/// A character that cannot stand in HTML or XML as it is.
+fn entity(c: char, text: &str) -> Option<usize> {
+    const NAMED: [(char, &str); 5] = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")];
+    if let Some(number) = text.strip_prefix("&#") {
+        let (number, _) = number.split_once(';')?;
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => number.parse(),
+        };
+        return (code == Ok(u32::from(c))).then_some(number.len() + 3);
+    }
+    NAMED.iter().find(|(one, entity)| *one == c && text.starts_with(entity)).map(|(_, entity)| entity.len())
+}
+
+/// What must not be shown of a secret: itself, or of a URL its secret parts, and what programs make of it.
+fn forms(secret: &str) -> Vec<String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if is_url(secret) {
+        let password = password_of(secret).into_iter().flat_map(|password| [decoded(password), password.to_owned()]);
+        // A URL without a password is no secret; its query may hold one.
+        let query = secret.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or(query));
+        // Of databases, a word in lower case is a setting, such as `sslmode=verify-full`.
+        let is_setting = |value: &str| !secret.starts_with("http") && value.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_');
+        return password.chain(values(query, is_setting).flat_map(|value| [decoded(value), value.to_owned()])).collect();
+    }
+    let mut forms = vec![secret.to_owned(), secret.trim().to_owned()];
+    forms.extend(values(secret.trim_start_matches('?'), |_| false).flat_map(|value| [decoded(value), value.to_owned()]));
+    // RFC 9110, section 11.4: a scheme, and what it needs.
+    let is_scheme = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if let Some((scheme, credentials)) = secret.trim().split_once(' ').filter(|(scheme, _)| is_scheme(scheme)) {
+        forms.push(credentials.trim().to_owned());
+        if scheme.eq_ignore_ascii_case("basic")
+            && let Some(login) = decode_base64(credentials.trim().trim_end_matches('='))
+        {
+            let login = String::from_utf8_lossy(&login);
+            forms.extend(login.split_once(':').map(|(_, password)| password.to_owned()));
+            forms.push(login.into_owned());
+        }
+    }
+    if let Ok(Value::Object(members)) = serde_json::from_str(secret) {
+        let texts = members.iter().filter(|(name, _)| is_secret_name(name)).filter_map(|(_, value)| value.as_str());
+        forms.extend(texts.map(str::to_owned));
+    }
+    forms
+}
+
+/// The values in `name=value&name=value`, `name=value; name=value` and the like that may be secrets.
+fn values(text: &str, is_setting: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+    let pairs = text.split(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ',')).filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.map(|(name, value)| (name, value.trim_matches('"')));
+    let is_secret =
+        move |(name, value): &(&str, &str)| is_secret_name(name) || (value.len() >= Redactor::MIN_PART_LENGTH && !is_setting(value));
+    pairs.filter(is_secret).map(|(_, value)| value)
+}
+
+/// Whether a parameter of this name holds a secret, whatever its value looks like.
+fn is_secret_name(name: &str) -> bool {
+    const PARTS: [&str; 8] = ["auth", "cred", "key", "pass", "pwd", "secret", "sig", "token"];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Shows how many secrets it knows, not which.
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Redactor").field("secrets", &self.secrets.len()).finish()
+        formatter.debug_struct("Redactor").field("secrets", &self.secrets.values().map(Vec::len).sum::<usize>()).finish()
     }
 }
 
@@ -118,6 +334,7 @@ fn password_of(url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::prelude::*;
     use proptest::prelude::*;
 
     #[test]
@@ -145,6 +362,64 @@ mod tests {
         let secret = "pass\"word\\1";
         let redactor = Redactor::new([&Secret::new(secret)]);
         assert_eq!(redactor.redact(&format!("{:?}", Some(secret))), "Some(\"***\")");
+    }
+
+    #[test]
+    fn the_token_behind_a_scheme_and_the_values_of_a_query_are_secrets() {
+        let secrets = [
+            "Bearer tok3n",
+            "Basic YXBwOmh1bnRlcjI=",
+            "session=s3ss10n-value; theme=dark",
+            "https://web/hook?key=k3y1&format=json&x=a%2Fb-0123456",
+            "postgres://db/orders?sslmode=verify-full&sslpassword=pw12",
+            r#"{"type": "service_account", "private_key": "-----BEGIN\nabc\n"}"#,
+        ];
+        let redactor = Redactor::new(&secrets.map(Secret::new));
+        assert_eq!(
+            redactor.redact("tok3n, hunter2, s3ss10n-value, k3y1, a/b-0123456, pw12, -----BEGIN\nabc\n"),
+            "***, ***, ***, ***, ***, ***, ***"
+        );
+        let public = "Bearer, Basic, dark, json, verify-full, service_account";
+        assert_eq!(redactor.redact(public), public);
+    }
+
+    #[test]
+    fn a_secret_is_found_in_base64_wherever_it_stands() {
+        let redactor = Redactor::new([&Secret::new("hunter2?>~")]);
+        for login in ["app:hunter2?>~", ":hunter2?>~", "\0a\0hunter2?>~", "hunter2?>~"] {
+            for engine in [&BASE64_STANDARD, &BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE, &BASE64_URL_SAFE_NO_PAD] {
+                let encoded = engine.encode(login);
+                for text in [format!("got Basic {encoded}"), format!("a={encoded}&b"), format!("x/{encoded}"), format!("\"{encoded}\"")] {
+                    let told = redactor.redact(&text);
+                    assert!(told.contains(MASK) && !told.contains(encoded.trim_end_matches('=')), "{text}: {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_encoding() {
+        let redactor = Redactor::new([&Secret::new("p ä\"<\\&s")]);
+        for text in [
+            "p ä\"<\\&s",
+            "p%20%C3%A4%22%3C%5C%26s",
+            "p+%c3%a4%22%3c%5c&s",
+            r#"p ä\"<\\&s"#,
+            r#"p \u00e4\"\u003c\\\u0026s"#,
+            r"p \u{e4}\x22<\\&s",
+            "p ä&quot;&lt;\\&amp;s",
+            "&#112;&#x20;&#228;&#34;&#X3c;&#92;&#38;s",
+            "p\u{200b} \u{202e}ä\"<\\&s",
+        ] {
+            assert_eq!(redactor.redact(&format!("<{text}>")), "<***>", "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_values_are_redacted_at_any_depth() {
+        let redactor = Redactor::new([&Secret::new("hunter2")]);
+        let value = serde_json::json!({ "a hunter2": ["hunter2", { "x": "\u{202e}hunter2" }], "n": 7 });
+        assert_eq!(redactor.redact_value(value), serde_json::json!({ "a ***": ["***", { "x": "***" }], "n": 7 }));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use std::{borrow::Cow, fmt};
 
-/// A password, token, or URL that may hold one. It can be read from a configuration; it is never printed, and wiped from memory when dropped.
+/// A password, token, or URL that may hold one. It can be read from a configuration; it is never printed.
+///
+/// Its own memory is wiped when it is dropped. That covers this value only: what the value was read from, and the copies that drivers and
+/// TLS make of it, stay in memory until something overwrites them. So a core dump may hold secrets.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

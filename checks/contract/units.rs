@@ -36,8 +36,8 @@ impl FromStr for TimeSpan {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text)
-            .map_err(|_| format!("`{text}` is not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\""))?;
-        if duration > Self::LONGEST { Err(format!("`{text}` is longer than a hundred years")) } else { Ok(Self(duration)) }
+            .map_err(|_| "not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\"".to_owned())?;
+        if duration > Self::LONGEST { Err("longer than a hundred years".to_owned()) } else { Ok(Self(duration)) }
     }
 }
 
@@ -61,7 +61,7 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a size: write a number and a unit, such as \"64KiB\", \"500MB\" or \"2GiB\"");
+        let wrong = || "not a size: write a number and a unit, such as \"64KiB\", \"500MB\" or \"2GiB\"".to_owned();
         let trimmed = text.trim();
         let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
         let number: f64 = trimmed[..digits].parse().map_err(|_| wrong())?;
@@ -120,7 +120,7 @@ impl FromStr for Amount {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is neither a share nor a size: write \"5%\" or \"2GiB\"");
+        let wrong = || "neither a share nor a size: write \"5%\" or \"2GiB\"".to_owned();
         match text.trim().strip_suffix('%') {
             Some(percent) => {
                 let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
@@ -160,7 +160,7 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
             Ok(Amount::Share(share)) => Ok(Self(share)),
-            _ => Err(format!("`{text}` is not a share: write \"80%\"")),
+            _ => Err("not a share: write \"80%\"".to_owned()),
         }
     }
 }
@@ -171,7 +171,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// Reads a value from its text, for a type that is written as one.
+/// Reads a value from its text, for a type that is written as one. The error of `T` must not quote the text: in a wrong place it may be a secret.
 pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
@@ -311,6 +311,6 @@ mod tests {
     fn a_duration_needs_a_unit() {
         assert_eq!("1m 30s".parse(), Ok(TimeSpan::seconds(90)));
         assert!("18446744073709551615s".parse::<TimeSpan>().is_err_and(|message| message.contains("hundred years")));
-        assert!("10".parse::<TimeSpan>().is_err_and(|message| message.contains("`10` is not a duration")));
+        assert!("10".parse::<TimeSpan>().is_err_and(|message| message.contains("not a duration")));
     }
 }
