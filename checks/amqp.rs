@@ -1,12 +1,14 @@
 //! Connections by AMQP 0-9-1, through lapin: shared by the kinds that speak to `RabbitMQ`.
 
+mod mechanism;
+
 use crate::{
-    contract::{Failure, FailureClass, InvalidConfig, Observation, Secret},
+    contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
     endpoint,
     meter::{Meter, Metered},
     net::{self, Address, Dialer, Stream},
     opening::{self, Phases},
-    tls::{self, Tls, TlsKeys},
+    tls::{self, Tls, TlsKeys, login_warning},
 };
 use async_compat::Compat;
 use async_rs::{Runtime, Tokio, traits::Reactor, util::RuntimeParts};
@@ -16,6 +18,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     uri::{AMQPScheme, AMQPUri},
 };
+use mechanism::Offered;
 use std::{
     future::ready,
     io::{self, Read, Write},
@@ -45,6 +48,8 @@ const ANSWER: usize = 16 << 20;
 /// Where a broker is, and as whom one logs in to which vhost.
 pub(crate) struct Broker {
     uri: AMQPUri,
+    /// Without one it is everybody's.
+    has_password: bool,
     tls: Option<Tls>,
     dialer: Dialer,
 }
@@ -73,6 +78,7 @@ impl Broker {
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         // The driver makes room for 64 frames at once, as large as the broker may ever wish them.
         uri.query.frame_max = Some(uri.query.frame_max.map_or(FRAME, |wished| wished.clamp(4096, FRAME)));
+        let has_password = password.is_some() || url.password().is_some();
         if let Some(username) = username {
             uri.authority.userinfo.username = username;
         }
@@ -81,7 +87,18 @@ impl Broker {
         }
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
         tls.examine(encrypted, "amqps://")?;
-        Ok(Self { uri, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
+        Ok(Self { uri, has_password, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
+    }
+
+    /// What is observed of TLS as `tls_verify`.
+    pub(crate) fn tls_verify(&self) -> Option<&'static str> {
+        self.tls.as_ref().and_then(Tls::observed)
+    }
+
+    /// What a start should say of the log-in; `key` is the URL's. Of the protocol's methods, brokers take but `PLAIN`, which sends the password.
+    pub(crate) fn warnings(&self, key: &'static str) -> Vec<ConfigWarning> {
+        let tls = self.tls.as_ref().map(Tls::keys);
+        login_warning(key, Some(&self.uri.authority.host), self.has_password, tls, "amqps://").into_iter().collect()
     }
 
     /// Connects and logs in.
@@ -160,6 +177,8 @@ impl Drop for Socket {
 /// When the probe is dropped instead, `socket` goes with it, and the handshake ends by its own error.
 async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Link, Failure> {
     let meter = Meter::new(ANSWER);
+    let mechanism = uri.query.auth_mechanism.unwrap_or_default().name();
+    let stream: Stream = Box::new(Offered::new(stream, mechanism));
     let stream = AsyncTcpStream::Plain(Compat::new(Metered::new(stream, meter.clone())));
     let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), Streams(Tokio::current())));
     let properties = ConnectionProperties::default().with_connection_name("allswell".into());
@@ -248,6 +267,9 @@ pub(crate) fn failure(error: Error) -> Failure {
             _ => (FailureClass::Unhealthy, "the broker answered with an error"),
         },
         ErrorKind::IOError(io) if tls::is_tls(&**io) => return tls::failure(error),
+        ErrorKind::IOError(io) if mechanism::is_not_offered(io) => {
+            (FailureClass::Rejected, "the broker does not offer our method of login; `?auth_mechanism=external` in the URL is another one")
+        }
         ErrorKind::IOError(io) => {
             // The driver's word for the end of a stream.
             let kind = if io.kind() == io::ErrorKind::ConnectionAborted { io::ErrorKind::UnexpectedEof } else { io.kind() };

@@ -78,6 +78,8 @@ bucket = "media"
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(InvalidConfig::new("account", "is no storage account's name: write the name alone, such as `orders`"));
         }
+        // What the access key signs, nobody can send for another request.
+        let reveals = !anonymous && config.access_key.is_none();
         let credentials = match (config.access_key, config.sas_token) {
             (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "stands beside `access_key`: choose one")),
             (Some(key), None) => {
@@ -96,7 +98,7 @@ bucket = "media"
         let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
         let endpoint = objects::endpoint(config.endpoint.as_deref(), config.tls)?;
         let (url, transport) = objects::way(endpoint, config.connection, config.max_connection_age);
-        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous };
+        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, reveals };
         Objects::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
@@ -106,6 +108,10 @@ impl Check for AzureBlob {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.0.probe().await
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.0.warnings()
+    }
 }
 
 struct Azure {
@@ -114,11 +120,17 @@ struct Azure {
     endpoint: Option<String>,
     credentials: Option<AzureCredentialProvider>,
     anonymous: bool,
+    /// Whether requests hold what lets others ask, too: a token, and no signature.
+    reveals: bool,
 }
 
 #[async_trait]
 impl Provider for Azure {
     type Client = MicrosoftAzure;
+
+    fn reveals(&self) -> bool {
+        self.reveals
+    }
 
     fn client(&self, transport: Transport) -> object_store::Result<MicrosoftAzure> {
         let mut builder = MicrosoftAzureBuilder::from_env();

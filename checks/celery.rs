@@ -97,7 +97,6 @@ pub struct Celery {
 }
 
 /// What carries the questions.
-#[expect(clippy::large_enum_variant, reason = "there is one for each check, and it stays where it is")]
 enum Carrier {
     Amqp(Broker),
     Redis(Server, Mailbox),
@@ -162,6 +161,13 @@ impl Check for Celery {
         let round = self.round.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(Round::new);
         self.judge(seen, &round)
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        match &self.broker {
+            Carrier::Redis(server, _) => server.warnings("broker", server.has_password(), &[]),
+            Carrier::Amqp(broker) => broker.warnings("broker"),
+        }
+    }
 }
 
 #[async_trait]
@@ -176,13 +182,15 @@ impl Session for Celery {
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let (round, seen) = match (&self.broker, link) {
-            (Carrier::Redis(_, mailbox), Link::Redis(link)) => (redis::ask(link, mailbox, &self.wanted).await?, link.take_phases()),
-            (_, Link::Amqp(link)) => (amqp::ask(link, &self.wanted).await?, link.take_phases()),
-            (Carrier::Amqp(_), Link::Redis(_)) => return Err(Failure::internal("a connection to another broker")),
+        let (round, seen, tls_verify) = match (&self.broker, link) {
+            (Carrier::Redis(server, mailbox), Link::Redis(link)) => {
+                (redis::ask(link, mailbox, &self.wanted).await?, link.take_phases(), server.tls_verify())
+            }
+            (Carrier::Amqp(broker), Link::Amqp(link)) => (amqp::ask(link, &self.wanted).await?, link.take_phases(), broker.tls_verify()),
+            _ => return Err(Failure::internal("a connection to another broker")),
         };
         *self.round.lock().unwrap_or_else(PoisonError::into_inner) = Some(round);
-        Ok(seen)
+        Ok(seen.with_some("tls_verify", tls_verify))
     }
 
     async fn hang_up(link: Link) {

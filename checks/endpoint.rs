@@ -1,5 +1,7 @@
 //! A backend's URL: shared by every kind that has one.
 
+#[cfg(feature = "sql-server")]
+use crate::contract::ConfigWarning;
 use crate::contract::{InvalidConfig, Secret};
 use url::Url;
 
@@ -17,15 +19,22 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
     };
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
-        // What is no scheme may be anything, a password included.
-        let plain = scheme.len() <= 32 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let named = if plain { format!("the scheme `{scheme}`") } else { "what stands before `://`".to_owned() };
-        return invalid(format!("{named} is not of this kind: write `{wanted}://…`"));
+        // It is not quoted: what is no scheme may be anything, a password included.
+        return invalid(format!("the scheme before `://` is not of this kind: write `{wanted}://…`"));
     };
     match Url::parse(&format!("{known}://{rest}")) {
         Ok(url) => Ok(url),
         Err(error) => invalid(format!("not a URL: {error}; a password that holds `/`, `?`, `#` or `@` goes into the key `password`")),
     }
+}
+
+/// Warns of parameters in a URL that are none of those that count, of which a security setting may be one, or a misspelled one.
+#[cfg(feature = "sql-server")]
+pub(crate) fn without_effect(url: &Url, known: &[&str]) -> Vec<ConfigWarning> {
+    let is_word = |name: &str| name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let named = |name: &str| if is_word(name) { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
+    let unknown = url.query_pairs().filter(|(name, _)| !known.contains(&&**name) && !name.starts_with("options["));
+    unknown.map(|(name, _)| ConfigWarning::new("url", format!("{} has no effect here", named(&name)))).collect()
 }
 
 #[cfg(test)]
@@ -42,7 +51,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_url() {
-        for wrong in ["hunter2", "app:hunter2@db/x?next=http://y", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"] {
+        for wrong in ["hunter2", "hunter2://db", "app:hunter2@db/x?next=http://y", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"]
+        {
             let error = parse("url", &Secret::new(wrong), SCHEMES).expect_err("it is wrong");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }

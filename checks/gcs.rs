@@ -87,6 +87,10 @@ impl Check for Gcs {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.0.probe().await
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.0.warnings()
+    }
 }
 
 struct Google {
@@ -99,6 +103,10 @@ struct Google {
 #[async_trait]
 impl Provider for Google {
     type Client = GoogleCloudStorage;
+
+    fn reveals(&self) -> bool {
+        !self.anonymous
+    }
 
     fn client(&self, transport: Transport) -> object_store::Result<GoogleCloudStorage> {
         let mut builder = match &self.service_account {

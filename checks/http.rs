@@ -4,6 +4,7 @@ mod diagnosis;
 mod dialect;
 mod expectation;
 mod link;
+mod link_local;
 mod request;
 mod upstream;
 
@@ -12,11 +13,12 @@ use crate::{
     endpoint,
     net::Dialer,
     opening::Expiry,
-    tls::{Tls, TlsKeys},
+    tls::{Tls, TlsKeys, login_warning},
 };
 use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
 use link::{Beginning, Link};
+use link_local::LinkLocal;
 use request::{Ask, Place};
 use serde_json::Value;
 use std::{
@@ -71,7 +73,8 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_json: BTreeMap<String, Scalar>,
     /// Whether to follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server is told neither
-    /// credentials nor `headers`, and sees no certificate of ours.
+    /// credentials nor `headers`, and sees no certificate of ours; of `tls` only `ca_file` and `verify` count for it. No redirect leads to a
+    /// link-local address, where clouds serve machines their credentials, unless the host of `url` has such an address itself.
     #[serde(default)]
     pub follow_redirects: bool,
     /// Reads the body as a report of `allswell`, `aspnet`, `django` (django-health-check 3 and 4), `health+json`, `microprofile` or `spring`,
@@ -135,7 +138,8 @@ expect_json = { "/status" = "ok" }
         if let Some(key) = of_body.filter(|_| ask.method == Method::HEAD) {
             return Err(InvalidConfig::new(key, "reads the body, and the answer to a HEAD request has none"));
         }
-        let tls_elsewhere = Tls::new(TlsKeys { ca_file: config.tls.ca_file.clone(), ..TlsKeys::default() });
+        let tls_elsewhere = TlsKeys { ca_file: config.tls.ca_file.clone(), verify: config.tls.verify, ..TlsKeys::default() };
+        let tls_elsewhere = Tls::new(tls_elsewhere);
         let kept = Kept::new(config.connection, config.max_connection_age);
         let (tls, dialer) = (Tls::new(config.tls), Dialer::default());
         Ok(Self { ask, tls, tls_elsewhere, dialer, expect, follow_redirects, dialect, warn_after, usual: AtomicU64::new(0), kept })
@@ -146,6 +150,12 @@ expect_json = { "/status" = "ok" }
 impl Check for Http {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.kept.probe(self).await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        let Place { encrypted, address } = &self.ask.place;
+        let tls = encrypted.then_some(self.tls.keys());
+        login_warning("url", Some(&address.host), self.ask.carries_credentials(), tls, "https://").into_iter().collect()
     }
 }
 
@@ -158,7 +168,7 @@ impl Session for Http {
     type Connection = Vec<Link>;
 
     async fn open(&self) -> Result<Vec<Link>, Failure> {
-        Ok(vec![self.link(&self.ask.place).await?])
+        Ok(vec![self.link(&self.ask.place, LinkLocal::Permitted).await?])
     }
 
     async fn ask(&self, links: &mut Vec<Link>) -> Result<Observation, Failure> {
@@ -203,23 +213,26 @@ const SILENCE: Duration = Duration::from_secs(1);
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
-    async fn link(&self, place: &Place) -> Result<Link, Failure> {
+    async fn link(&self, place: &Place, link_local: LinkLocal) -> Result<Link, Failure> {
         let tls = if *place == self.ask.place { &self.tls } else { &self.tls_elsewhere };
-        Link::open(&self.dialer, place.clone(), tls).await
+        Link::open(&self.dialer, place.clone(), tls, link_local).await
     }
 
     /// The connection to a place: one that is there, or a new one.
     async fn link_to<'a>(&self, place: &Place, links: &'a mut Vec<Link>) -> Result<&'a mut Link, Failure> {
+        // The first connection leads to the configured host.
+        let permitted = *place == self.ask.place || links.first().is_some_and(|first| first.is_link_local);
+        let link_local = if permitted { LinkLocal::Permitted } else { LinkLocal::Refused };
         let known = links.iter().position(|link| link.place == *place);
         match known {
             Some(at) if links[at].is_usable() => {}
-            Some(at) => links[at] = self.link(place).await?,
+            Some(at) => links[at] = self.link(place, link_local).await?,
             None => {
                 // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
                 if links.len() > REDIRECTS {
                     links.remove(1);
                 }
-                links.push(self.link(place).await?);
+                links.push(self.link(place, link_local).await?);
             }
         }
         let at = known.unwrap_or(links.len() - 1);
@@ -231,7 +244,8 @@ impl Http {
         let seen = Observation::pass()
             .with("status_code", answer.status().as_u16())
             .took("first_byte_ms", waiting)
-            .with_some("certificate_days_left", expiry.map(Expiry::days_left));
+            .with_some("certificate_days_left", expiry.map(Expiry::days_left))
+            .with_some("tls_verify", self.tls.observed().filter(|_| self.ask.place.encrypted));
         match self.warn_after {
             Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
             _ => seen,

@@ -36,7 +36,7 @@ impl FromStr for Framework {
             "django" => Ok(Self::Django),
             "sqlx" => Ok(Self::Sqlx),
             table if table.split('.').count() <= 2 && table.split('.').all(named) => Ok(Self::Table(table.to_owned())),
-            _ => Err(format!("`{text}` is neither `none`, `django`, `sqlx` nor the name of a table")),
+            _ => Err("neither `none`, `django`, `sqlx` nor the name of a table".to_owned()),
         }
     }
 }

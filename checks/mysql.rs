@@ -4,17 +4,26 @@ use crate::{
     contract::prelude::*,
     endpoint,
     migrations::Framework,
-    net::{Address, Dialer},
+    net::{self, Address, Dialer, Stream},
+    opening::{Phases, parts},
     sql,
-    sql_server::{Lag, Limits, Questions, Role, Server, Told, guarded, open_failure},
-    tls::{Tls, TlsFiles, TlsKeys},
+    sql_server::{
+        Lag, Limits, Questions, Role, Server, Told,
+        encryption::{self, Encryption, UrlFiles, UrlMode},
+        guarded,
+        socket::DriverSocket,
+    },
+    tls::{Tls, TlsKeys, Verify},
 };
 use futures_util::TryFutureExt;
-use sqlx::{
-    Column, ConnectOptions, Connection, Error, MySqlConnection, Row,
-    mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode},
+use sqlx::{Column, ConnectOptions, Connection, Error, Row};
+use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use std::{
+    mem,
+    path::PathBuf,
+    time::{Duration, Instant},
 };
-use std::{path::PathBuf, time::Duration};
+use tokio::net::UnixStream;
 
 /// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
 /// connection is kept, and all is asked in one round trip.
@@ -25,15 +34,19 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where, as whom, and which database: `mysql://user:password@host:3306/database?ssl-mode=REQUIRED`.
+    /// Where, as whom, and which database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
     pub url: Secret,
     /// The user, when it does not stand in `url`.
     pub username: Option<String>,
     /// The password, when it does not stand in `url`; it needs no escaping here.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// Whom TLS trusts, and how it proves who we are. `verify` takes the place of the URL's `ssl-mode`.
     #[serde(default)]
-    pub tls: TlsFiles,
+    pub tls: TlsKeys,
+    /// Whether the server gets the password itself when it asks for it without verified TLS. By verified TLS and by a socket in the file system it
+    /// gets it in any case.
+    #[serde(default)]
+    pub allow_cleartext_password: bool,
     /// A query of your own: one statement that returns at least one row. The server ends it after 30 s.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
@@ -70,9 +83,8 @@ pub struct Mysql {
     options: MySqlConnectOptions,
     questions: Questions,
     limits: Limits,
-    /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
-    gives_roots: bool,
     tls: Tls,
+    warnings: Vec<ConfigWarning>,
     dialer: Dialer,
     kept: Kept<Link>,
 }
@@ -81,7 +93,7 @@ impl Backend for Mysql {
     const KIND: &'static str = "mysql";
     const CATEGORY: Category = Category::Database;
     const EXAMPLE: &'static str = r#"
-url = "mysql://app@db.internal:3306/orders?ssl-mode=REQUIRED"
+url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
 password = "${DB_PASSWORD}"
 "#;
     const SCHEMES: &'static [&'static str] = &["mysql", "mysql2", "mariadb", "aurora"];
@@ -99,18 +111,15 @@ password = "${DB_PASSWORD}"
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
-        let says = |keys: &[&str]| url.query_pairs().any(|(key, _)| keys.contains(&&*key));
-        let tls = TlsKeys::from(config.tls);
-        tls.examine(!matches!(options.get_ssl_mode(), MySqlSslMode::Disabled), "ssl-mode=VERIFY_IDENTITY")?;
-        if tls.ca_file.is_some() {
-            options = match options.get_ssl_mode() {
-                MySqlSslMode::Preferred if !says(&["sslmode", "ssl-mode"]) => options.ssl_mode(MySqlSslMode::VerifyIdentity),
-                MySqlSslMode::Required => options.ssl_mode(MySqlSslMode::VerifyCa),
-                _ => options,
-            };
-        }
-        let named = tls.ca_file.is_none() && says(&["sslca", "ssl-ca"]);
-        let gives_roots = !named && matches!(options.get_ssl_mode(), MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity);
+        let is_key_written = config.tls.verify.is_some();
+        let (encryption, tls) = encryption::join(&mode(&url, &options), &files(&options), config.tls)?;
+        let cleartext_password = match options.get_socket() {
+            Some(_) => CleartextPassword::Always,
+            None if config.allow_cleartext_password => CleartextPassword::Always,
+            None if tls.proves_identity() => CleartextPassword::OverTls,
+            None => CleartextPassword::Never,
+        };
+        options = options.ssl_mode(driver_mode(encryption)).cleartext_password(cleartext_password);
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -121,15 +130,61 @@ password = "${DB_PASSWORD}"
         let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
         let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
+        let host = options.get_socket().is_none().then(|| options.get_host());
+        let has_password = config.password.is_some() || url.password().is_some();
+        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, FULL);
+        let warnings = endpoint::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
-        Ok(Self { options, questions, limits, gives_roots, tls, dialer, kept })
+        Ok(Self { options, questions, limits, tls, warnings, dialer, kept })
     }
 }
 
-impl Mysql {
-    /// Whether the server is reached by a Unix socket.
-    fn local(&self) -> bool {
-        self.options.get_socket().is_some()
+/// Parameters of the URL that count.
+const PARAMETERS: &[&str] = &[
+    "charset",
+    "collation",
+    "socket",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "sslca",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "statement-cache-capacity",
+    "time-zone",
+    "timezone",
+];
+
+/// What to write in a URL for TLS that proves everything.
+const FULL: &str = "ssl-mode=VERIFY_IDENTITY";
+
+/// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>; a socket in the file system needs no TLS unless it is
+/// asked for.
+fn mode(url: &url::Url, options: &MySqlConnectOptions) -> UrlMode {
+    let (encryption, verify) = match options.get_ssl_mode() {
+        MySqlSslMode::Disabled => (Encryption::Never, Verify::None),
+        MySqlSslMode::Preferred if options.get_socket().is_some() => (Encryption::Never, Verify::None),
+        MySqlSslMode::Preferred => (Encryption::Offered, Verify::None),
+        MySqlSslMode::Required => (Encryption::Always, Verify::None),
+        MySqlSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
+        MySqlSslMode::VerifyIdentity => (Encryption::Always, Verify::Full),
+    };
+    let is_written = url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"));
+    UrlMode { encryption, verify, is_written, is_implied_by_roots: true, full: FULL }
+}
+
+fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
+    UrlFiles { roots: options.get_ssl_ca(), certificate: options.get_ssl_client_cert(), key: options.get_ssl_client_key() }
+}
+
+/// What is left for the driver to know, now that TLS is ours.
+const fn driver_mode(encryption: Encryption) -> MySqlSslMode {
+    match encryption {
+        Encryption::Never => MySqlSslMode::Disabled,
+        Encryption::Offered => MySqlSslMode::Preferred,
+        Encryption::Always => MySqlSslMode::Required,
     }
 }
 
@@ -137,6 +192,10 @@ impl Mysql {
 impl Check for Mysql {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.kept.probe(self).await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.warnings.clone()
     }
 }
 
@@ -166,8 +225,28 @@ const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 pub struct Link {
     connection: MySqlConnection,
     tells: usize,
-    /// How long it took to resolve the name; told once.
-    resolving: Option<Duration>,
+    /// Told once.
+    phases: Phases,
+    tls_verify: Option<&'static str>,
+}
+
+impl Mysql {
+    async fn dial(&self, phases: &mut Phases) -> Result<Stream, Failure> {
+        if let Some(path) = self.options.get_socket() {
+            return Ok(Box::new(UnixStream::connect(path).await.map_err(Failure::network)?));
+        }
+        let (addresses, resolving) = self.dialer.look_up(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+        phases.extend(resolving.map(|took| ("resolve_ms", took)));
+        Ok(Box::new(net::connect(&addresses).await?))
+    }
+
+    /// Encrypts a connection whose server has greeted us, and says how long that took.
+    async fn encrypt(&self, socket: DriverSocket) -> Result<(DriverSocket, Duration), Failure> {
+        let began = Instant::now();
+        let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server spoke between its greeting and our answer"))?;
+        let stream = self.tls.handshake(self.options.get_host(), stream).await?;
+        Ok((DriverSocket::new(Box::new(stream)), began.elapsed()))
+    }
 }
 
 #[async_trait]
@@ -175,29 +254,24 @@ impl Session for Mysql {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
-        let mut resolving = None;
-        if !self.local() {
-            (_, resolving) = self.dialer.look_up(&Address::new(self.options.get_host(), self.options.get_port())).await?;
-        }
-        let mut options = self.options.clone();
-        if self.gives_roots {
-            options = options.ssl_ca_from_pem(self.tls.roots_pem().await?);
-        }
-        if let Some((certificate, key)) = self.tls.identity_pem().await? {
-            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
-        }
-        let connection = guarded(options.connect().map_err(|error| open_failure(error, self.local(), failure))).await?;
-        Ok(Link { connection, tells: 0, resolving })
+        let mut phases = Phases::new();
+        let socket = DriverSocket::new(self.dial(&mut phases).await?);
+        let mut encrypting = None;
+        let upgrade = async |socket| {
+            let (socket, took) = self.encrypt(socket).await.map_err(|failure| Error::Tls(Box::new(failure)))?;
+            encrypting = Some(took);
+            Ok(socket)
+        };
+        let connection = guarded(self.options.connect_with_socket(socket, upgrade).map_err(open_failure)).await?;
+        phases.extend(encrypting.map(|took| ("tls_ms", took)));
+        Ok(Link { connection, tells: 0, phases, tls_verify: self.tls.observed().filter(|_| encrypting.is_some()) })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let resolving = link.resolving.take();
-        let told = guarded(self.questions.ask::<sqlx::MySql>(&mut link.connection, &mut link.tells, &SERVER)).await?;
+        let seen = parts(mem::take(&mut link.phases)).with_some("tls_verify", link.tls_verify);
+        let told = guarded(self.questions.ask::<sqlx_mysql::MySql>(&mut link.connection, &mut link.tells, &SERVER)).await?;
         let told = Telling::of(&told);
-        let seen = Observation::pass()
-            .took_some("resolve_ms", resolving)
-            .with_some("server_version", told.version)
-            .with_some("read_only", told.told.read_only);
+        let seen = seen.with_some("server_version", told.version).with_some("read_only", told.told.read_only);
         self.limits.judge(&told.told, seen)
     }
 
@@ -240,12 +314,30 @@ fn text(row: &MySqlRow, column: usize) -> Option<String> {
 
 /// The error's number: the SQLSTATE is too coarse here (08004, HY000).
 fn number(error: &Error) -> Option<u16> {
-    error.as_database_error()?.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map(sqlx::mysql::MySqlDatabaseError::number)
+    error.as_database_error()?.try_downcast_ref::<sqlx_mysql::MySqlDatabaseError>().map(sqlx_mysql::MySqlDatabaseError::number)
+}
+
+/// What happened while a connection was opened: our own failure, where TLS failed.
+fn open_failure(error: Error) -> Failure {
+    match error {
+        Error::Tls(error) => match error.downcast() {
+            Ok(failure) => *failure,
+            Err(error) => failure(Error::Tls(error)),
+        },
+        error => failure(error),
+    }
 }
 
 fn failure(error: Error) -> Failure {
-    if matches!(&error, Error::Configuration(said) if said.to_string().to_ascii_lowercase().contains("rsa")) {
-        return Failure::rejected("this user's password may only be sent by TLS: set `ssl-mode=REQUIRED`").because(error);
+    match error {
+        Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => {
+            return Failure::rejected(
+                "the server asks for the password itself, which it gets by verified TLS alone: write `ssl-mode=VERIFY_IDENTITY`, or set \
+                 `allow_cleartext_password = true`",
+            )
+            .because(said);
+        }
+        _ => {}
     }
     let Some(number) = number(&error) else {
         return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error"));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use std::{
     borrow::Cow,
     fmt, io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     str::FromStr,
     time::Duration,
 };
@@ -37,13 +37,24 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not an address: write \"host:port\", such as \"db.internal:5432\"");
+        // It is not quoted: somebody may have written a password into it.
+        let wrong = || "not an address: write \"host:port\", such as \"db.internal:5432\"".to_owned();
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        if host.is_empty() || (host.contains(':') && !bracketed) || host.contains('/') {
+        if host.contains('@') {
+            return Err("an address has no user and no password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
+        }
+        if !is_host(host) {
             return Err(wrong());
         }
         Ok(Self::new(host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?))
+    }
+}
+
+/// Whether this can be a name, an address of IPv4, or one of IPv6 in brackets.
+fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "/:?#[]\"\\".contains(c)),
     }
 }
 
@@ -138,8 +149,8 @@ pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failu
 pub type Stream = Box<dyn Duplex>;
 
 /// What can be read and written.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 #[cfg(test)]
 mod tests {
@@ -149,8 +160,11 @@ mod tests {
     fn addresses_are_read() {
         assert_eq!("db:5432".parse(), Ok(Address::new("db", 5432)));
         assert_eq!("[::1]:80".parse::<Address>().map(|address| address.to_string()).as_deref(), Ok("[::1]:80"));
-        for wrong in ["db", ":80", "db:", "db:0", "db:99999", "::1:80", "http://db:80"] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        for wrong in
+            ["db", ":80", "db:", "db:0", "db:99999", "::1:80", "[db]:80", "http://db:80", "app:hunter2@db:80", "hunter2", "hunter2 x:80"]
+        {
+            let message = wrong.parse::<Address>().expect_err(wrong);
+            assert!(message.contains("write \"host:port\"") && !message.contains("hunter2"), "{message}");
         }
     }
 

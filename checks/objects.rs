@@ -112,6 +112,9 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// Gets credentials, or keeps those that are not yet too old.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
 
+    /// Whether requests hold what lets others ask, too.
+    fn reveals(&self) -> bool;
+
     /// Whether a no says that the bucket is there, and somewhere else than we thought.
     fn is_elsewhere(&self, _: &Refusal) -> bool {
         false
@@ -143,7 +146,11 @@ impl<P: Provider> Objects<P> {
         if looked.as_ref().is_err_and(|failure| failure.class() == FailureClass::Rejected) {
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        looked
+        looked.map(|seen| seen.with_some("tls_verify", self.transport.tls_verify()))
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<ConfigWarning> {
+        self.transport.warnings(self.provider.reveals())
     }
 
     async fn client(&self) -> Result<Arc<P::Client>, Failure> {

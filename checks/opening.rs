@@ -1,6 +1,6 @@
 //! Opens a connection, and tells how long each phase of it took and until when the peer's certificate is valid.
 
-#[cfg(any(feature = "amqp", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 use crate::contract::Observation;
 use crate::{
     contract::{Failure, milliseconds},
@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::ParsedCertificate,
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 /// A connection, and what its opening told.
@@ -31,7 +31,7 @@ pub struct Opened {
 pub type Phases = Vec<(&'static str, Duration)>;
 
 /// What was seen of an opening beside the whole, which includes a log-in and is measured by [`Kept`](crate::contract::Kept).
-#[cfg(any(feature = "amqp", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 pub(crate) fn parts(phases: Phases) -> Observation {
     let parts = phases.into_iter().filter(|(name, _)| *name != "connect_ms");
     parts.fold(Observation::pass(), |seen, (name, took)| seen.took(name, took))
@@ -43,11 +43,27 @@ pub(crate) fn parts(phases: Phases) -> Observation {
 ///
 /// What the resolver, the network or TLS says, with the phases until then.
 pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Opened, Failure> {
+    open_to(dialer, address, tls, Ok).await
+}
+
+/// Opens a connection to one of the addresses that `select` leaves of a host's. The name is resolved once, so what is judged is what is
+/// connected to.
+///
+/// # Errors
+///
+/// As [`open`], and what `select` says; no connection is attempted then.
+pub(crate) async fn open_to(
+    dialer: &Dialer,
+    address: &Address,
+    tls: Option<&Tls>,
+    select: impl FnOnce(Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure>,
+) -> Result<Opened, Failure> {
     let mut phases = Phases::new();
     let began = Instant::now();
     let (addresses, resolving) = dialer.look_up(address).await?;
     phases.extend(resolving.map(|took| ("resolve_ms", took)));
     let until_then = |failure: Failure| phases.iter().fold(failure, |failure, (name, took)| failure.with(*name, milliseconds(*took)));
+    let addresses = select(addresses).map_err(until_then)?;
     let stream = net::connect(&addresses).await.map_err(until_then)?;
     let Some(tls) = tls else {
         phases.push(("connect_ms", began.elapsed()));

@@ -4,18 +4,26 @@ use crate::{
     contract::prelude::*,
     endpoint,
     migrations::Framework,
-    net::{self, Address, Dialer},
+    net::{self, Address, Dialer, Stream},
+    opening::{Phases, parts},
     sql,
-    sql_server::{Lag, Limits, Questions, Role, Server, Told, guarded, open_failure},
-    tls::{Tls, TlsFiles, TlsKeys},
+    sql_server::{
+        Lag, Limits, Questions, Role, Server, Told,
+        encryption::{self, Encryption, UrlFiles, UrlMode},
+        guarded,
+        socket::DriverSocket,
+    },
+    tls::{Tls, TlsKeys, Verify},
 };
 use futures_util::TryFutureExt;
-use sqlx::{
-    ConnectOptions, Connection, Error, PgConnection, Row, ValueRef,
-    postgres::{PgConnectOptions, PgRow, PgSslMode},
+use sqlx::{ConnectOptions, Connection, Error, Row, ValueRef};
+use sqlx_postgres::{CleartextPasswordRefused, PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use std::{mem, path::PathBuf, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+    time::Instant,
 };
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
 /// connection is kept, and all is asked in one round trip; the protocol's simple form leaves no prepared statement behind and works through `PgBouncer`
@@ -32,9 +40,13 @@ pub struct Config {
     pub username: Option<String>,
     /// The password, when it does not stand in `url`; it needs no escaping here.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// Whom TLS trusts, and how it proves who we are. `verify` takes the place of the URL's `sslmode`.
     #[serde(default)]
-    pub tls: TlsFiles,
+    pub tls: TlsKeys,
+    /// Whether the server gets the password itself when it asks for it without verified TLS. By verified TLS and by a socket in the file system it
+    /// gets it in any case.
+    #[serde(default)]
+    pub allow_cleartext_password: bool,
     /// A query of your own: one statement that returns at least one row. The session's time zone is UTC.
     pub query: Option<String>,
     /// What the first column of the first row of `query` must be, as text.
@@ -71,9 +83,10 @@ pub struct Postgres {
     options: PgConnectOptions,
     questions: Questions,
     limits: Limits,
-    /// The server must prove itself, and the URL names no roots: then the check's own or the system's count, as everywhere here.
-    gives_roots: bool,
+    encryption: Encryption,
     tls: Tls,
+    allow_cleartext_password: bool,
+    warnings: Vec<ConfigWarning>,
     dialer: Dialer,
     kept: Kept<Link>,
 }
@@ -82,7 +95,7 @@ impl Backend for Postgres {
     const KIND: &'static str = "postgres";
     const CATEGORY: Category = Category::Database;
     const EXAMPLE: &'static str = r#"
-url = "postgres://app@db.internal:5432/orders?sslmode=require"
+url = "postgres://app@db.internal:5432/orders?sslmode=verify-full"
 password = "${DB_PASSWORD}"
 "#;
     const SCHEMES: &'static [&'static str] = &["postgres", "postgresql", "postgis", "pgsql", "psql", "timescale"];
@@ -99,19 +112,8 @@ password = "${DB_PASSWORD}"
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
-        let says = |keys: &[&str]| url.query_pairs().any(|(key, _)| keys.contains(&&*key));
-        let tls = TlsKeys::from(config.tls);
-        tls.examine(!matches!(options.get_ssl_mode(), PgSslMode::Disable), "sslmode=verify-full")?;
-        if tls.ca_file.is_some() {
-            options = match options.get_ssl_mode() {
-                PgSslMode::Allow | PgSslMode::Prefer if !says(&["sslmode", "ssl-mode"]) => options.ssl_mode(PgSslMode::VerifyFull),
-                // As libpq does, once it has a root certificate.
-                PgSslMode::Require => options.ssl_mode(PgSslMode::VerifyCa),
-                _ => options,
-            };
-        }
-        let named = tls.ca_file.is_none() && says(&["sslrootcert", "ssl-root-cert", "ssl-ca"]);
-        let gives_roots = !named && matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+        let is_key_written = config.tls.verify.is_some();
+        let (encryption, tls) = encryption::join(&mode(&url, &options), &files(&options), config.tls)?;
         if let Some(username) = &config.username {
             options = options.username(username);
         }
@@ -122,22 +124,71 @@ password = "${DB_PASSWORD}"
         let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
         let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
+        let host = options.fetch_socket().is_none().then(|| options.get_host());
+        let has_password = options.get_password().is_some();
+        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, FULL);
+        let warnings = endpoint::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
-        Ok(Self { options, questions, limits, gives_roots, tls, dialer, kept })
+        let allow_cleartext_password = config.allow_cleartext_password;
+        Ok(Self { options, questions, limits, encryption, tls, allow_cleartext_password, warnings, dialer, kept })
     }
 }
 
-impl Postgres {
-    /// Whether the server is reached by a Unix socket: by its own option, or as a folder in place of a host.
-    fn local(&self) -> bool {
-        self.options.get_socket().is_some() || self.options.get_host().starts_with('/')
-    }
+/// Parameters of the URL that count. <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// What to write in a URL for TLS that proves everything.
+const FULL: &str = "sslmode=verify-full";
+
+/// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS>
+fn mode(url: &url::Url, options: &PgConnectOptions) -> UrlMode {
+    let (encryption, verify) = match options.get_ssl_mode() {
+        PgSslMode::Disable | PgSslMode::Allow => (Encryption::Never, Verify::None),
+        PgSslMode::Prefer => (Encryption::Offered, Verify::None),
+        PgSslMode::Require => (Encryption::Always, Verify::None),
+        PgSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
+        PgSslMode::VerifyFull => (Encryption::Always, Verify::Full),
+    };
+    let is_written = url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"));
+    UrlMode { encryption, verify, is_written, is_implied_by_roots: false, full: FULL }
+}
+
+fn files(options: &PgConnectOptions) -> UrlFiles<'_> {
+    UrlFiles { roots: options.get_ssl_root_cert(), certificate: options.get_ssl_client_cert(), key: options.get_ssl_client_key() }
 }
 
 #[async_trait]
 impl Check for Postgres {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.kept.probe(self).await
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        // It may come from a parameter of the URL, from `PGPASSWORD` or from a password file.
+        self.options.get_password().map(Secret::new).into_iter().collect()
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.warnings.clone()
     }
 }
 
@@ -176,15 +227,15 @@ const SERVER: Server<PgRow> = Server {
     is_no_table: |error| code(error).as_deref() == Some("42P01"),
 };
 
-/// Asks for TLS, as the driver does when it is to use it, and is content with a yes or a no. The driver believes whatever length another
-/// protocol's first words happen to spell: at a web server's port it would ask for gigabytes of memory.
+/// Asks whether the server takes TLS on this connection; what is not PostgreSQL answers neither yes nor no. The driver would believe whatever length
+/// another protocol's first words happen to spell: at a web server's port it would ask for gigabytes of memory.
 /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>
-async fn is_postgres(addresses: &[SocketAddr]) -> Result<(), Failure> {
+async fn takes_tls(stream: &mut TcpStream) -> Result<bool, Failure> {
     const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-    let mut stream = net::connect(addresses).await?;
     stream.write_all(&SSL_REQUEST).await.map_err(Failure::network)?;
     match stream.read_u8().await.map_err(Failure::network)? {
-        b'S' | b'N' => Ok(()),
+        b'S' => Ok(true),
+        b'N' => Ok(false),
         other => Err(Failure::protocol(format!("the first byte is {other}"))),
     }
 }
@@ -193,45 +244,59 @@ async fn is_postgres(addresses: &[SocketAddr]) -> Result<(), Failure> {
 pub struct Link {
     connection: PgConnection,
     tells: usize,
-    /// How long it took to resolve the name; told once.
-    resolving: Option<Duration>,
+    /// Told once.
+    phases: Phases,
+    tls_verify: Option<&'static str>,
 }
+
+impl Postgres {
+    /// A connection over a network, encrypted or not.
+    async fn dial(&self, phases: &mut Phases) -> Result<(Stream, IsEncrypted), Failure> {
+        let address = Address::new(self.options.get_host(), self.options.get_port());
+        let (addresses, resolving) = self.dialer.look_up(&address).await?;
+        phases.extend(resolving.map(|took| ("resolve_ms", took)));
+        let mut stream = net::connect(&addresses).await?;
+        match (takes_tls(&mut stream).await?, self.encryption) {
+            (false, Encryption::Always) => Err(Failure::new(FailureClass::Tls, "the server does not offer TLS")),
+            (false, _) => Ok((Box::new(stream), false)),
+            // It waits for a handshake there.
+            (true, Encryption::Never) => Ok((Box::new(net::connect(&addresses).await?), false)),
+            (true, _) => {
+                let connected = Instant::now();
+                let stream = self.tls.handshake(&address.host, stream).await?;
+                phases.push(("tls_ms", connected.elapsed()));
+                Ok((Box::new(stream), true))
+            }
+        }
+    }
+}
+
+type IsEncrypted = bool;
 
 #[async_trait]
 impl Session for Postgres {
     type Connection = Link;
 
     async fn open(&self) -> Result<Link, Failure> {
-        let mut resolving = None;
-        if !self.local() {
-            let address = Address::new(self.options.get_host(), self.options.get_port());
-            let (addresses, took) = self.dialer.look_up(&address).await?;
-            resolving = took;
-            // With other modes the driver asks this first, too.
-            if matches!(self.options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow) {
-                is_postgres(&addresses).await?;
-            }
-        }
-        let mut options = self.options.clone();
-        if self.gives_roots {
-            options = options.ssl_root_cert_from_pem(self.tls.roots_pem().await?);
-        }
-        if let Some((certificate, key)) = self.tls.identity_pem().await? {
-            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
-        }
-        let connection = guarded(options.connect().map_err(|error| open_failure(error, self.local(), failure))).await?;
-        Ok(Link { connection, tells: 0, resolving })
+        let mut phases = Phases::new();
+        let socket = self.options.fetch_socket();
+        let is_local = socket.is_some();
+        let (stream, is_encrypted): (Stream, _) = match socket {
+            Some(path) => (Box::new(UnixStream::connect(path).await.map_err(Failure::network)?), false),
+            None => self.dial(&mut phases).await?,
+        };
+        let may_reveal = self.allow_cleartext_password || is_local || is_encrypted && self.tls.keys().proves_identity();
+        let connecting = self.options.connect_with_socket(DriverSocket::new(stream), may_reveal);
+        let connection = guarded(connecting.map_err(failure)).await?;
+        Ok(Link { connection, tells: 0, phases, tls_verify: self.tls.observed().filter(|_| is_encrypted) })
     }
 
     async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let resolving = link.resolving.take();
-        let told = guarded(self.questions.ask::<sqlx::Postgres>(&mut link.connection, &mut link.tells, &SERVER)).await?;
+        let seen = parts(mem::take(&mut link.phases)).with_some("tls_verify", link.tls_verify);
+        let told = guarded(self.questions.ask::<sqlx_postgres::Postgres>(&mut link.connection, &mut link.tells, &SERVER)).await?;
         let row = |answer: usize| told.get(answer).and_then(|rows| rows.first());
         let told = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
-        self.limits.judge(
-            &told.told,
-            Observation::pass().took_some("resolve_ms", resolving).with_some("role", told.role).with_some("server_version", told.version),
-        )
+        self.limits.judge(&told.told, seen.with_some("role", told.role).with_some("server_version", told.version))
     }
 
     async fn hang_up(link: Link) {
@@ -279,10 +344,12 @@ fn code(error: &Error) -> Option<String> {
 
 fn failure(error: Error) -> Failure {
     match error {
-        // What the driver says when the connection ends where the answer to its request for TLS should be.
-        Error::Protocol(words) if words.contains("SSLRequest: 0x00") => {
-            Failure::network(io::Error::new(io::ErrorKind::UnexpectedEof, words))
-        }
+        Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => Failure::rejected(
+            "the server asks for the password itself, which it gets by verified TLS alone: write `sslmode=verify-full`, or set \
+             `allow_cleartext_password = true`",
+        )
+        .because(said),
+        error if is_unknown_to_pgbouncer(&error) => Failure::rejected("the credentials are not accepted").because(error),
         error if is_full(&error) => Failure::exhausted("no more connections are allowed there").because(error),
         error => sql::failure(error, classify),
     }
@@ -292,6 +359,12 @@ fn failure(error: Error) -> Failure {
 fn is_full(error: &Error) -> bool {
     let words = ["no more connections", "client connections exceeded", "query_wait_timeout"];
     let says = |said: &str| words.iter().any(|words| said.contains(words));
+    error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("08P01") && says(said.message()))
+}
+
+/// And that it does not let a user in.
+fn is_unknown_to_pgbouncer(error: &Error) -> bool {
+    let says = |said: &str| said.contains("authentication failed") || said.contains("no such user");
     error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("08P01") && says(said.message()))
 }
 

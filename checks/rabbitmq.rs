@@ -83,6 +83,10 @@ impl Check for Rabbitmq {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.kept.probe(self).await
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.broker.warnings("url")
+    }
 }
 
 /// A connection and the channel of the last probe.
@@ -108,6 +112,7 @@ impl Session for Rabbitmq {
             link.channel = link.amqp.connection.create_channel().await.map_err(broken)?;
         }
         let seen = link.amqp.take_phases().with_some("server_version", link.amqp.server_version.clone());
+        let seen = seen.with_some("tls_verify", self.broker.tls_verify());
         if self.queues.is_empty() {
             // A new channel proves that the broker works; the old one is closed in the same round trip.
             let (opened, closed) = join(link.amqp.connection.create_channel(), link.channel.close(200, "".into())).await;

@@ -212,6 +212,15 @@ impl Check for Redis {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.kept.probe(self).await
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        let (others, has_another_password): (&[Address], _) = match &self.system {
+            System::One => (&[], false),
+            System::Watched(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
+            System::Cluster(nodes) => (nodes, false),
+        };
+        self.server.warnings("url", self.server.has_password() || has_another_password, others)
+    }
 }
 
 #[async_trait]
@@ -239,7 +248,7 @@ impl Session for Redis {
             trial.add_to(&mut commands, node.asking);
         }
         let answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
-        let seen = node.link.take_phases();
+        let seen = node.link.take_phases().with_some("tls_verify", self.server.tls_verify());
         self.judge(seen, trial, in_cluster, answers).map_err(|failure| match self.system {
             // Another server may be the primary by now: the sentinels are asked again.
             System::Watched(_) => failure,

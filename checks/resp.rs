@@ -1,12 +1,12 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs: shared by the kinds that speak it.
 
 use crate::{
-    contract::{Failure, FailureClass, InvalidConfig, Observation, Secret},
+    contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
     endpoint,
     meter::{Meter, Metered, TOO_LONG},
     net::{Address, Dialer, Stream},
     opening::{self, Phases},
-    tls::{self, Tls, TlsKeys},
+    tls::{self, Tls, TlsKeys, login_warning},
 };
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
@@ -67,6 +67,24 @@ impl Server {
         let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         tls.examine(encrypted, "rediss://")?;
         Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
+    }
+
+    /// What is observed of TLS as `tls_verify`.
+    pub(crate) fn tls_verify(&self) -> Option<&'static str> {
+        self.tls.as_ref().and_then(Tls::observed)
+    }
+
+    /// What a start should say of a log-in at the URL's address, or at one of `others`. The protocol has no other method than to send the password.
+    pub(crate) fn warnings(&self, key: &'static str, has_password: bool, others: &[Address]) -> Vec<ConfigWarning> {
+        let address = self.address();
+        let hosts = others.iter().chain(&address).map(|address| Some(address.host.as_str()));
+        let tls = self.tls.as_ref().map(Tls::keys);
+        hosts.chain([None]).find_map(|host| login_warning(key, host, has_password, tls, "rediss://")).into_iter().collect()
+    }
+
+    /// Whether one logs in by a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.login().password().is_some()
     }
 
     /// The number of the database.

@@ -11,7 +11,11 @@ use object_store::{
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, AwsCredential, AwsCredentialProvider},
 };
 use serde::Serialize;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use url::Url;
 
 /// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
@@ -106,6 +110,7 @@ region = "eu-central-1"
         {
             return Err(InvalidConfig::new("region", "is no region: write `eu-central-1`"));
         }
+        let has_token = config.session_token.is_some();
         let credentials = match (config.access_key_id, config.secret_access_key, config.session_token) {
             (Some(id), Some(secret), token) => Some(keys(&id, &secret, token.as_ref())?),
             (None, None, None) => None,
@@ -122,7 +127,19 @@ region = "eu-central-1"
             *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
         }
         let (url, transport) = objects::way(endpoint, config.connection, config.max_connection_age);
-        let aws = Aws { bucket, region, endpoint: url, addressing, credentials, profile, credentials_file, anonymous };
+        let aws = Aws {
+            bucket,
+            region,
+            endpoint: url,
+            addressing,
+            credentials,
+            profile,
+            credentials_file,
+            anonymous,
+            token_file: OnceLock::new(),
+            reading: Blocking::default(),
+            has_token,
+        };
         Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
@@ -159,6 +176,10 @@ impl Check for S3 {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.0.probe().await
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.0.warnings()
+    }
 }
 
 /// The region in which the bucket is, where the answer names it.
@@ -175,6 +196,11 @@ struct Aws {
     profile: Option<String>,
     credentials_file: Option<PathBuf>,
     anonymous: bool,
+    /// Whose token is asked for credentials, where a variable names it.
+    token_file: OnceLock<PathBuf>,
+    reading: Blocking,
+    /// Whether each request holds a session token: without the key it is of little use, and still nobody else's.
+    has_token: bool,
 }
 
 impl Aws {
@@ -194,6 +220,10 @@ impl Aws {
 #[async_trait]
 impl Provider for Aws {
     type Client = AmazonS3;
+
+    fn reveals(&self) -> bool {
+        self.has_token
+    }
 
     fn client(&self, transport: Transport) -> object_store::Result<AmazonS3> {
         let mut builder = AmazonS3Builder::from_env()
@@ -223,12 +253,22 @@ impl Provider for Aws {
         } else if let Some(profile) = self.profile(&builder) {
             builder = builder.with_credentials(Arc::new(profile));
         }
+        for key in [Key::WebIdentityTokenFile, Key::ContainerAuthorizationTokenFile] {
+            if let Some(file) = builder.get_config_value(&key) {
+                let _ = self.token_file.set(file.into());
+            }
+        }
         builder.build()
     }
 
     async fn log_in(&self, client: &AmazonS3) -> object_store::Result<()> {
         if self.anonymous {
             return Ok(());
+        }
+        if let Some(file) = self.token_file.get().cloned() {
+            // The driver reads it on the thread of all probes, where a file that does not answer would stop them. What is wrong with it, the driver tells.
+            let read = self.reading.run(move || fs::read(file).map(drop)).await;
+            let _ = read.map_err(|failure| object_store::Error::Generic { store: "S3", source: failure.into() })?;
         }
         let found = client.credentials().get_credential().await?;
         let sendable = is_sendable(&found.key_id) && found.token.as_deref().is_none_or(is_sendable);

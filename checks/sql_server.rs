@@ -1,5 +1,8 @@
 //! What the SQL databases with a server share: how they are asked, and what is judged beside the verdict.
 
+pub(crate) mod encryption;
+pub(crate) mod socket;
+
 use crate::{
     contract::{Failure, InvalidConfig, Observation, Share, TimeSpan, milliseconds},
     migrations::{Framework, MAX_MIGRATIONS, Migrations},
@@ -9,7 +12,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Database, Either, Error, Executor};
-use std::{io::ErrorKind, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
+use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
 /// Drives the driver, which panics when a hostile or broken server's lengths do not fit: that is the server's failure, and the end of the
 /// connection, but no defect of the check.
@@ -255,16 +258,6 @@ impl Limits {
             Some(limit) => Err(Failure::unhealthy(sentence(limit))),
             None => Ok(passed(warn).map(sentence)),
         }
-    }
-}
-
-/// An error while a connection is opened: over a network a missing file is not the server's socket, but a certificate's file on our side.
-pub(crate) fn open_failure(error: Error, local: bool, failure: fn(Error) -> Failure) -> Failure {
-    match error {
-        Error::Io(error) if !local && error.kind() == ErrorKind::NotFound => {
-            Failure::tls(error).saying("a file that the URL names cannot be read")
-        }
-        error => failure(error),
     }
 }
 

@@ -6,8 +6,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 use std::{
+    fs::OpenOptions,
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,13 +18,14 @@ use tokio::runtime::Handle;
 /// Opens the file as the application does and reads its header page. So a file that is no database is noticed, and one that was replaced.
 /// Never creates the file unless told to, and changes nothing in it.
 ///
-/// Needs what the application needs: to read the file, and to write in its folder where the database is in WAL mode.
+/// Needs what the application needs: to read the file, and to write in its folder where the database is in WAL mode. Name no file in a folder
+/// that other users can write to, such as `/tmp`: they could put another file, or a link, in its place.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The database's file.
+    /// The database's file. `:memory:` is an empty database in memory: it shows that SQLite itself works here, and opens no file.
     pub path: PathBuf,
-    /// Whether to create the file when it is missing.
+    /// Whether to create the file when it is missing. A link that leads nowhere is not followed.
     #[serde(default)]
     pub create: bool,
     /// Whether to read the whole file and verify it by `PRAGMA quick_check`: for small databases only.
@@ -56,11 +58,14 @@ struct File {
     kept: Kept<Opened>,
 }
 
-/// A connection, and the file that it was opened on.
+/// A connection, and the file that it was opened on, if there is one.
 struct Opened {
     connection: SqliteConnection,
-    identity: (u64, u64),
+    identity: Option<(u64, u64)>,
 }
+
+/// The path of a database without a file.
+const MEMORY: &str = ":memory:";
 
 impl Backend for Sqlite {
     const KIND: &'static str = "sqlite";
@@ -95,9 +100,11 @@ impl Session for File {
     type Connection = Opened;
 
     async fn open(&self) -> Result<Opened, Failure> {
+        if self.config.create && self.on_disk().is_some() {
+            create(&self.config.path)?;
+        }
         let connection = SqliteConnectOptions::new()
             .filename(&self.config.path)
-            .create_if_missing(self.config.create)
             // Not read-only, which in WAL mode would leave the log behind that it opened. What cannot be written to is opened for reading.
             .pragma("query_only", if self.config.create { "0" } else { "1" })
             .busy_timeout(BUSY)
@@ -105,11 +112,11 @@ impl Session for File {
             .connect()
             .await
             .map_err(|error| if self.config.path.exists() { failure(error) } else { missing(error) })?;
-        Ok(Opened { connection, identity: identity(&self.config.path)? })
+        Ok(Opened { connection, identity: self.on_disk().map(identity).transpose()? })
     }
 
     async fn ask(&self, opened: &mut Opened) -> Result<Observation, Failure> {
-        if identity(&self.config.path)? != opened.identity {
+        if self.on_disk().map(identity).transpose()? != opened.identity {
             return Err(Failure::unhealthy("the file was replaced"));
         }
         let connection = &mut opened.connection;
@@ -127,13 +134,30 @@ impl Session for File {
             let first = answer.as_ref().and_then(text);
             sql::expect(answer.is_some(), first.as_deref(), self.config.expect.as_deref())?;
         }
-        let size = std::fs::metadata(&self.config.path).map_err(unreadable)?.len();
-        Ok(Observation::pass().with("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
+        let size = self.on_disk().map(|path| path.metadata().map_err(unreadable)).transpose()?.map(|metadata| metadata.len());
+        Ok(Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
     }
 
     async fn hang_up(opened: Opened) {
         // Only this closes the file at once; a mere drop leaves it to the driver's thread.
         let _ = opened.connection.close().await;
+    }
+}
+
+impl File {
+    /// The path, unless the database is in memory.
+    fn on_disk(&self) -> Option<&Path> {
+        (self.config.path.as_os_str() != MEMORY).then_some(self.config.path.as_path())
+    }
+}
+
+/// Creates an empty file, which is an empty database, when nothing has that name. SQLite would follow a link that leads nowhere, and create
+/// a file wherever whoever made the link wants it.
+fn create(path: &Path) -> Result<(), Failure> {
+    // The mode that SQLite gives its files.
+    match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(uncreatable(error)),
+        _ => Ok(()),
     }
 }
 
@@ -154,6 +178,15 @@ fn text(row: &SqliteRow) -> Option<String> {
 
 fn missing(cause: sqlx::Error) -> Failure {
     Failure::unhealthy("there is no such file").because(cause)
+}
+
+fn uncreatable(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::unhealthy("there is no such folder").because(error),
+        io::ErrorKind::PermissionDenied => Failure::rejected("the file cannot be created").because(error),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::exhausted("the disk is full").because(error),
+        _ => Failure::unhealthy("the file cannot be created").because(error),
+    }
 }
 
 fn unreadable(error: io::Error) -> Failure {

@@ -1,9 +1,11 @@
 //! A local or mounted directory, used as an application uses it.
 
 use crate::contract::prelude::*;
+use rustix::fs::OFlags;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -125,7 +127,10 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     drop(file);
     let written = started.elapsed();
     let mut found = Vec::with_capacity(size);
-    File::open(&path).and_then(|file| file.take(size as u64 + 1).read_to_end(&mut found)).map_err(failure)?;
+    // Where others may delete our file, they may put a link or a pipe in its place, which must neither be followed nor waited for.
+    let ours = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failure)?;
+    file.take(size as u64 + 1).read_to_end(&mut found).map_err(failure)?;
     if found != sent {
         return Err(Failure::unhealthy("what was read is not what was written"));
     }

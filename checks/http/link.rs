@@ -1,6 +1,10 @@
 //! A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
 
-use super::{expectation::BODY, request::Place};
+use super::{
+    expectation::BODY,
+    link_local::{self, LinkLocal},
+    request::Place,
+};
 use crate::{
     contract::prelude::*,
     exchange::{alongside, failure},
@@ -17,7 +21,7 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use std::{mem, time::Duration};
+use std::{mem, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
 /// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
@@ -35,6 +39,8 @@ type Driver = Connection<TokioIo<Metered>, Empty<Bytes>>;
 pub struct Link {
     pub(super) place: Place,
     pub(super) expiry: Option<Expiry>,
+    /// Whether the host has link-local addresses alone.
+    pub(super) is_link_local: bool,
     phases: Phases,
     meter: Meter,
     sender: SendRequest<Empty<Bytes>>,
@@ -50,12 +56,17 @@ pub(super) struct Beginning {
 }
 
 impl Link {
-    pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls) -> Result<Self, Failure> {
-        let opened = opening::open(dialer, &place.address, place.encrypted.then_some(tls)).await?;
+    pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls, link_local: LinkLocal) -> Result<Self, Failure> {
+        let mut is_link_local = false;
+        let select = |addresses: Vec<SocketAddr>| {
+            is_link_local = addresses.iter().all(|address| link_local::is_link_local(address.ip()));
+            link_local.select(addresses)
+        };
+        let opened = opening::open_to(dialer, &place.address, place.encrypted.then_some(tls), select).await?;
         let meter = Meter::new(EXCHANGE);
         let stream = Metered::new(opened.stream, meter.clone());
         let (sender, driver) = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.map_err(failure)?;
-        Ok(Self { place, expiry: opened.expiry, phases: opened.phases, meter, sender, driver: Some(driver) })
+        Ok(Self { place, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
     }
 
     /// Whether another request may be sent, as far as one can know without trying.

@@ -1,6 +1,6 @@
 //! What is asked, and of whom; and what is asked next when the answer is a redirect.
 
-use super::Config;
+use super::{Config, expectation::NOT_A_NAME};
 use crate::{contract::prelude::*, net::Address};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -58,6 +58,12 @@ impl Ask {
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = self.headers.clone();
         request
+    }
+
+    /// Whether a header holds what others should not know, by its name.
+    pub(super) fn carries_credentials(&self) -> bool {
+        let is_telling = |name: &HeaderName| ["auth", "cookie", "key", "secret", "token"].iter().any(|word| name.as_str().contains(word));
+        self.headers.iter().any(|(name, value)| value.is_sensitive() && is_telling(name))
     }
 
     /// Whether it may be sent twice, as it changes nothing: RFC 9110, section 9.2.1.
@@ -130,7 +136,7 @@ fn headers(config: &Config, url: &Url, accept: &'static str) -> Result<HeaderMap
         headers.insert(AUTHORIZATION, value);
     }
     for (name, value) in &config.headers {
-        let name: HeaderName = name.parse().map_err(|_| InvalidConfig::new("headers", format!("`{name}` is not a header's name")))?;
+        let name: HeaderName = name.parse().map_err(|_| InvalidConfig::new("headers", NOT_A_NAME))?;
         let mut value = text("headers", value.expose())?;
         value.set_sensitive(true);
         headers.insert(name, value);

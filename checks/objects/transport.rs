@@ -5,10 +5,10 @@ use super::{
     refusal::{Action, Refusal},
 };
 use crate::{
-    contract::{Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
+    contract::{ConfigWarning, Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
     net::{Address, Dialer},
     opening::open,
-    tls::Tls,
+    tls::{Tls, login_warning},
 };
 use async_trait::async_trait;
 use hyper::{
@@ -80,6 +80,19 @@ impl Transport {
             hosts: Mutex::default(),
             heard: Mutex::default(),
         }))
+    }
+
+    /// What is observed of the endpoint's TLS as `tls_verify`.
+    pub(crate) fn tls_verify(&self) -> Option<&'static str> {
+        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed())
+    }
+
+    /// What a start should say of the endpoint. `reveals` is whether requests hold what lets others ask, too: a signature does not.
+    pub(crate) fn warnings(&self, reveals: bool) -> Vec<ConfigWarning> {
+        let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
+            login_warning("endpoint", Some(&origin.host), reveals, origin.encrypted.then_some(tls.keys()), "https://")
+        });
+        warning.into_iter().collect()
     }
 
     /// Takes what was heard last.

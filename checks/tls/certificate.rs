@@ -1,0 +1,113 @@
+//! Reads certificates of every version, which webpki does not.
+
+use rustls::{
+    CertificateError,
+    pki_types::{CertificateDer, DnsName, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+};
+use std::net::IpAddr;
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::GeneralName,
+    prelude::{FromDer, ParsedExtension, X509Version},
+};
+
+/// A certificate, read.
+pub(super) struct Certificate<'a>(X509Certificate<'a>);
+
+impl<'a> Certificate<'a> {
+    /// Reads one.
+    pub(super) fn parse(der: &'a CertificateDer<'_>) -> Result<Self, CertificateError> {
+        X509Certificate::from_der(der).map(|(_, read)| Self(read)).map_err(|_| CertificateError::BadEncoding)
+    }
+
+    /// Whether it may sign others: by its basicConstraints (RFC 5280, section 4.2.1.9), and without them as OpenSSL has it: one of version 1 that
+    /// signed itself, or one whose key may sign certificates.
+    pub(super) fn is_authority(&self) -> bool {
+        let extension = |found: &dyn Fn(&ParsedExtension<'_>) -> Option<bool>| {
+            self.0.extensions().iter().find_map(|extension| found(extension.parsed_extension()))
+        };
+        let constraints = extension(&|parsed| match parsed {
+            ParsedExtension::BasicConstraints(constraints) => Some(constraints.ca),
+            _ => None,
+        });
+        let usage = extension(&|parsed| match parsed {
+            ParsedExtension::KeyUsage(usage) => Some(usage.key_cert_sign()),
+            _ => None,
+        });
+        let is_old_root = self.0.version() != X509Version::V3 && self.0.subject() == self.0.issuer();
+        constraints.or(usage).unwrap_or(is_old_root)
+    }
+
+    /// Whether it is valid today. Of an authority webpki does not ask that.
+    pub(super) fn is_valid_now(&self) -> bool {
+        self.judge_dates(UnixTime::now()).is_ok()
+    }
+
+    /// Whether it is valid at this time.
+    pub(super) fn judge_dates(&self, now: UnixTime) -> Result<(), CertificateError> {
+        let (validity, now) = (self.0.validity(), i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        if now < validity.not_before.timestamp() {
+            Err(CertificateError::NotValidYet)
+        } else if now > validity.not_after.timestamp() {
+            Err(CertificateError::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it is for this server: by its subjectAltName, and where there is none, as in certificates of version 1, by its common name.
+    pub(super) fn judge_name(&self, name: &ServerName<'_>) -> Result<(), CertificateError> {
+        let names = self.0.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+            _ => None,
+        });
+        let is_for = match (names, name) {
+            (Some(names), ServerName::DnsName(wanted)) => {
+                names.iter().any(|name| matches!(name, GeneralName::DNSName(given) if is_name_of(given, wanted)))
+            }
+            (Some(names), ServerName::IpAddress(wanted)) => {
+                let wanted = IpAddr::from(*wanted);
+                names.iter().any(|name| matches!(name, GeneralName::IPAddress(given) if address(given) == Some(wanted)))
+            }
+            (None, wanted) => {
+                let wanted = wanted.to_str();
+                let mut given = self.0.subject().iter_common_name().filter_map(|given| given.as_str().ok());
+                given.any(|given| DnsName::try_from(&*wanted).map_or(*given == *wanted, |wanted| is_name_of(given, &wanted)))
+            }
+            _ => false,
+        };
+        if is_for { Ok(()) } else { Err(CertificateError::NotValidForName) }
+    }
+}
+
+/// The public key of a certificate.
+pub(super) fn public_key<'a>(der: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, CertificateError> {
+    let (_, read) = X509Certificate::from_der(der).map_err(|_| CertificateError::BadEncoding)?;
+    Ok(SubjectPublicKeyInfoDer::from(read.tbs_certificate.subject_pki.raw))
+}
+
+/// Whether a name in a certificate, of which the first label may be `*`, is this one: RFC 9525, section 6.3.
+fn is_name_of(given: &str, wanted: &DnsName<'_>) -> bool {
+    let wanted = wanted.as_ref().trim_end_matches('.');
+    match given.strip_prefix("*.") {
+        Some(rest) => wanted.split_once('.').is_some_and(|(_, wanted)| wanted.contains('.') && rest.eq_ignore_ascii_case(wanted)),
+        None => given.eq_ignore_ascii_case(wanted),
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_one_label() {
+        let is = |given, wanted| is_name_of(given, &DnsName::try_from(wanted).expect("a name"));
+        assert!(is("db.internal", "DB.internal") && is("*.db.internal", "a.db.internal"));
+        assert!(!is("*.db.internal", "db.internal") && !is("*.db.internal", "a.b.db.internal") && !is("*.internal", "db.internal"));
+    }
+}

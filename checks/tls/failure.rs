@@ -1,0 +1,87 @@
+//! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
+
+use super::verifier::{NotHeld, NotPinned};
+use crate::contract::{BoxError, Failure};
+use rustls::OtherError;
+use std::{error::Error, io, sync::Arc};
+
+/// Whether an error, or what caused it, comes from TLS.
+#[must_use]
+pub fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    said_by_tls(error).is_some()
+}
+
+/// What TLS said, somewhere in the chain of causes.
+fn said_by_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // redis-rs shares what caused its errors, by a pointer that is an error itself.
+        let error = error.downcast_ref::<Arc<dyn Error + Send + Sync>>().map_or(error, |shared| &**shared);
+        // An io::Error holds rustls's error without naming it as its source.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let said = error.downcast_ref::<rustls::Error>().or_else(|| held.and_then(|held| held.downcast_ref()));
+        if said.is_some() {
+            return said;
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An input or output error of a connection that may be encrypted.
+#[must_use]
+pub fn io_failure(error: io::Error) -> Failure {
+    if is_tls(&error) { failure(error) } else { Failure::network(error) }
+}
+
+/// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
+pub fn failure(error: impl Into<BoxError>) -> Failure {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
+    let error = error.into();
+    let message = match said_by_tls(&*error) {
+        Some(Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. })) => "the certificate has expired",
+        Some(Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. })) => {
+            "the certificate is not valid yet"
+        }
+        // Who bears a trusted name and signs with another key is not whom we trust.
+        Some(Tls::InvalidCertificate(
+            Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        )) => "the certificate's issuer is not trusted here",
+        Some(Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. })) if presented.is_empty() => {
+            "the certificate has no subjectAltName, and so no host's name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`"
+        }
+        Some(Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. })) => {
+            "the certificate is for another name"
+        }
+        Some(Tls::InvalidCertificate(Certificate::Other(other))) => unaccepted(other),
+        Some(Tls::InvalidCertificate(_)) => "the certificate is not valid",
+        Some(Tls::InvalidMessage(_)) => "the port does not speak TLS",
+        Some(Tls::AlertReceived(Alert::UnrecognisedName)) => "the server has no certificate for the name that it is asked by",
+        Some(Tls::AlertReceived(Alert::CertificateRequired)) => "the server wants a certificate of ours",
+        Some(Tls::AlertReceived(
+            Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,
+        )) => "the server does not accept our certificate",
+        Some(Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_)) => {
+            "the server found no common cipher (static RSA and TLS 1.1 are not spoken here), or wants a certificate of ours"
+        }
+        Some(Tls::AlertReceived(Alert::ProtocolVersion)) => "the server speaks no TLS 1.2 or 1.3, and nothing older is spoken here",
+        _ => "the TLS handshake failed",
+    };
+    Failure::tls(error).saying(message)
+}
+
+/// What webpki does not take and OpenSSL may, or is not pinned.
+fn unaccepted(OtherError(error): &OtherError) -> &'static str {
+    match error.downcast_ref() {
+        // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
+        Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
+        Some(webpki::Error::UnsupportedCertVersion) => {
+            "the certificate is of X.509 version 1, as no authority makes them any more: name it in `tls.ca_file`"
+        }
+        _ if error.is::<NotHeld>() => {
+            "the server has not the certificate's key: it is somebody else's, or it signs in a way that is not spoken here"
+        }
+        _ if error.is::<NotPinned>() => "the certificate is none of `tls.pinned_sha256`",
+        _ => "the certificate is not valid",
+    }
+}

@@ -1,0 +1,249 @@
+//! The keys under `tls`: whom a check trusts, and how it proves who it is.
+
+use crate::contract::{ConfigWarning, InvalidConfig, from_text};
+use rustls::pki_types::ServerName;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf, str::FromStr};
+
+/// Whom TLS trusts, and how it proves who we are. The files are PEM, and read anew for each connection, so that they can be replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct TlsKeys {
+    /// Certificates that are trusted instead of the system's: authorities, and servers' own, which vouch for nobody else.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate and those between it and its root, where the server wants one.
+    pub client_certificate_file: Option<PathBuf>,
+    /// The key of our certificate.
+    pub client_key_file: Option<PathBuf>,
+    /// The name that the server's certificate must have, when it is not the host's.
+    pub server_name: Option<String>,
+    /// What the server's certificate must prove: `full` (default), `ca` or `none`.
+    pub verify: Option<Verify>,
+    /// SHA-256 fingerprints of server certificates that are trusted whatever their issuer, name and dates, and no others: 64 hexadecimal
+    /// digits, with or without colons.
+    pub pinned_sha256: Vec<Pin>,
+}
+
+/// What the server's certificate must prove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Verify {
+    /// That somebody whom we trust signed it, and that it is for this host.
+    #[default]
+    Full,
+    /// That somebody whom we trust signed it, for whatever host. Without `ca_file` that is any public authority, and proves little.
+    Ca,
+    /// Nothing: whoever answers is believed. Reports say so.
+    None,
+}
+
+impl TlsKeys {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a server must prove who it is.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        !self.pinned_sha256.is_empty() || self.verify != Some(Verify::None)
+    }
+
+    /// Whether what a server must prove is who it is. That any public authority signed its certificate, for whatever host, is no such proof.
+    #[must_use]
+    pub fn proves_identity(&self) -> bool {
+        self.is_verified() && (self.verify != Some(Verify::Ca) || self.ca_file.is_some())
+    }
+
+    /// Looks for what cannot be meant.
+    ///
+    /// # Errors
+    ///
+    /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL for it.
+    pub fn examine(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
+        if !encrypted && !self.is_empty() {
+            return Err(InvalidConfig::new("tls", format!("counts only with TLS: write `{instead}`")));
+        }
+        match (&self.client_certificate_file, &self.client_key_file) {
+            (Some(_), None) => return Err(InvalidConfig::new("tls.client_key_file", "is missing beside `client_certificate_file`")),
+            (None, Some(_)) => return Err(InvalidConfig::new("tls.client_certificate_file", "is missing beside `client_key_file`")),
+            _ => {}
+        }
+        if !self.pinned_sha256.is_empty() {
+            let beside = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
+            if let Some((key, _)) = beside.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(InvalidConfig::new(
+                    key,
+                    "does not count beside `pinned_sha256`, which needs no other proof: leave one of them out",
+                ));
+            }
+        }
+        if self.verify == Some(Verify::None) && self.ca_file.is_some() {
+            return Err(InvalidConfig::new("tls.ca_file", "does not count with `verify = \"none\"`: leave one of them out"));
+        }
+        match self.server_name.clone().map(ServerName::try_from) {
+            Some(Err(_)) => Err(InvalidConfig::new("tls.server_name", "is not a name: write `db.internal`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a start should say of a login whose server proves nothing. `host` is none for a socket in the file system; `tls` is none without TLS;
+/// `instead` is what to write for TLS in the key `key`.
+#[must_use]
+pub fn login_warning(
+    key: &'static str,
+    host: Option<&str>,
+    has_credentials: bool,
+    tls: Option<&TlsKeys>,
+    instead: &str,
+) -> Option<ConfigWarning> {
+    match tls {
+        Some(tls) if tls.proves_identity() => None,
+        Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", ANYBODY)),
+        Some(_) if has_credentials => Some(ConfigWarning::new(
+            "tls.verify",
+            "\"none\" tells the credentials to whoever answers: name the server's certificate in `tls.ca_file`",
+        )),
+        Some(_) => {
+            Some(ConfigWarning::new("tls.verify", "\"none\" believes whoever answers: name the server's certificate in `tls.ca_file`"))
+        }
+        None if has_credentials && host.is_some_and(|host| !is_loopback(host)) => {
+            Some(ConfigWarning::new(key, format!("the credentials cross the network unencrypted, to whoever answers: write `{instead}`")))
+        }
+        None => None,
+    }
+}
+
+/// What is wrong with `verify = "ca"` that names no authority.
+const ANYBODY: &str = "\"ca\" believes whoever has a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
+
+/// Whether a host is this machine, by its name alone.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    // RFC 6761, section 6.3.
+    let is_name = host == "localhost" || host.ends_with(".localhost");
+    is_name || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
+}
+
+/// The SHA-256 of a certificate in DER.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pin([u8; 32]);
+
+impl Pin {
+    /// That of this certificate.
+    pub(super) fn of(certificate: &[u8]) -> Self {
+        let mut pin = [0; 32];
+        pin.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref());
+        Self(pin)
+    }
+}
+
+impl FromStr for Pin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = "is not a SHA-256 fingerprint: write 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` prints them";
+        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
+        let mut pin = [0; 32];
+        if digits.len() != 2 * pin.len() || !digits.is_ascii() {
+            return Err(wrong.to_owned());
+        }
+        for (byte, pair) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = pair.iter().try_fold(0, |value, digit| Some(value * 16 + u8::try_from(char::from(*digit).to_digit(16)?).ok()?));
+            *byte = pair.ok_or(wrong)?;
+        }
+        Ok(Self(pin))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(at, byte)| write!(formatter, "{}{byte:02X}", if at == 0 { "" } else { ":" }))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+impl JsonSchema for Pin {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Pin".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "fingerprint", "examples": ["9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08";
+
+    #[test]
+    fn a_pin_is_read_as_openssl_prints_it() {
+        let pin = Pin::of(b"test");
+        assert_eq!(pin.to_string(), DIGITS);
+        assert_eq!(DIGITS.parse(), Ok(pin));
+        assert_eq!(DIGITS.replace(':', "").to_lowercase().parse(), Ok(pin));
+        for wrong in ["", "9F:86", &DIGITS.replace('F', "G"), &format!("{DIGITS}00"), &"ä".repeat(32)] {
+            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told() {
+        let pinned = TlsKeys { pinned_sha256: vec![Pin::of(b"test")], ..TlsKeys::default() };
+        let key_of = |keys: TlsKeys| keys.examine(true, "rediss://").err().map(|error| error.key);
+        assert_eq!(key_of(pinned.clone()), None);
+        assert_eq!(key_of(TlsKeys { verify: Some(Verify::Ca), ..pinned.clone() }), Some("tls.verify"));
+        assert_eq!(key_of(TlsKeys { ca_file: Some("/ca.pem".into()), ..pinned }), Some("tls.ca_file"));
+        assert_eq!(
+            key_of(TlsKeys { ca_file: Some("/ca.pem".into()), verify: Some(Verify::None), ..TlsKeys::default() }),
+            Some("tls.ca_file")
+        );
+        assert_eq!(key_of(TlsKeys { server_name: Some("not a name".into()), ..TlsKeys::default() }), Some("tls.server_name"));
+    }
+
+    #[test]
+    fn a_password_without_proof_is_told_but_on_this_machine() {
+        let plain = |host| login_warning("url", host, true, None, "rediss://").map(|warning| warning.key);
+        assert_eq!(plain(Some("cache.internal")), Some("url"));
+        assert_eq!(plain(Some("10.0.0.7")), Some("url"));
+        for local in [None, Some("localhost"), Some("web.Localhost."), Some("127.0.0.1"), Some("[::1]"), Some("[::ffff:127.0.0.1]")] {
+            assert_eq!(plain(local), None, "{local:?}");
+        }
+        let tls = |verify| TlsKeys { verify, ..TlsKeys::default() };
+        assert!(login_warning("url", Some("cache.internal"), true, Some(&tls(None)), "").is_none());
+        let authority = TlsKeys { ca_file: Some("/ca.pem".into()), ..tls(Some(Verify::Ca)) };
+        assert!(login_warning("url", Some("cache.internal"), true, Some(&authority), "").is_none());
+        assert_eq!(
+            login_warning("url", Some("cache.internal"), true, Some(&tls(Some(Verify::Ca))), "").map(|warning| warning.key),
+            Some("tls.verify")
+        );
+        assert_eq!(
+            login_warning("url", Some("127.0.0.1"), false, Some(&tls(Some(Verify::None))), "").map(|warning| warning.key),
+            Some("tls.verify")
+        );
+    }
+}

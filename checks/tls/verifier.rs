@@ -1,0 +1,156 @@
+//! Judges a server's certificate as the keys of `tls` say.
+//!
+//! Certificates that OpenSSL takes and webpki does not, of X.509 version 1 and authorities that are servers themselves, are taken where they are
+//! pinned or stand in `ca_file` themselves; or where nothing is to be proved. That the server has the certificate's key is proved in any case.
+
+use super::{
+    certificate::{self, Certificate},
+    keys::{Pin, Verify},
+};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+use std::sync::Arc;
+use webpki::RawPublicKeyEntity;
+
+/// Judges certificates.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    proof: Proof,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// What a certificate must prove.
+#[derive(Debug)]
+enum Proof {
+    Nothing,
+    Pins(Vec<Pin>),
+    Chain {
+        /// None where nobody may sign certificates.
+        webpki: Option<Arc<WebPkiServerVerifier>>,
+        /// Server certificates that are trusted themselves.
+        trusted: Vec<CertificateDer<'static>>,
+        names: bool,
+    },
+}
+
+/// A server that shows a certificate and cannot sign by its key: somebody else's.
+#[derive(Debug, thiserror::Error)]
+#[error("the handshake is not signed by the certificate's key")]
+pub(super) struct NotHeld;
+
+fn not_held(_: impl Sized) -> Error {
+    CertificateError::Other(OtherError(Arc::new(NotHeld))).into()
+}
+
+/// A certificate that is not one of the pinned.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate's SHA-256 is {0}")]
+pub(super) struct NotPinned(Pin);
+
+impl Verifier {
+    /// Whatever a certificate says.
+    pub(super) fn nothing(provider: &CryptoProvider) -> Self {
+        Self { proof: Proof::Nothing, algorithms: provider.signature_verification_algorithms }
+    }
+
+    /// One of these certificates.
+    pub(super) fn pins(pins: Vec<Pin>, provider: &CryptoProvider) -> Self {
+        Self { proof: Proof::Pins(pins), algorithms: provider.signature_verification_algorithms }
+    }
+
+    /// A certificate that one of the roots has signed, or one of `trusted` itself, which has signed nothing that counts.
+    pub(super) fn chain(
+        roots: Arc<RootCertStore>,
+        trusted: Vec<CertificateDer<'static>>,
+        verify: Verify,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::client::VerifierBuilderError> {
+        let webpki =
+            if roots.is_empty() { None } else { Some(WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build()?) };
+        let proof = Proof::Chain { webpki, trusted, names: verify == Verify::Full };
+        Ok(Self { proof, algorithms: provider.signature_verification_algorithms })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.proof {
+            Proof::Nothing => Ok(ServerCertVerified::assertion()),
+            Proof::Pins(pins) => {
+                let pin = Pin::of(end_entity);
+                let not_pinned = || CertificateError::Other(OtherError(Arc::new(NotPinned(pin))));
+                if pins.contains(&pin) { Ok(ServerCertVerified::assertion()) } else { Err(not_pinned().into()) }
+            }
+            Proof::Chain { trusted, names, .. } if trusted.contains(end_entity) => {
+                let certificate = Certificate::parse(end_entity)?;
+                certificate.judge_dates(now)?;
+                if *names {
+                    certificate.judge_name(server_name)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
+            Proof::Chain { webpki: None, .. } => Err(CertificateError::UnknownIssuer.into()),
+            Proof::Chain { webpki: Some(webpki), names, .. } => {
+                match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+                    // The name is looked at last.
+                    Err(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
+                        if !names =>
+                    {
+                        Ok(ServerCertVerified::assertion())
+                    }
+                    judged => judged,
+                }
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(not_held);
+        }
+        let key = certificate::public_key(certificate)?;
+        let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
+        let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+        let (_, algorithms) = offered.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let is_signed = algorithms.iter().any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
+        is_signed.then(HandshakeSignatureValid::assertion).ok_or(NotHeld).map_err(not_held)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(not_held);
+        }
+        verify_tls13_signature_with_raw_key(message, &certificate::public_key(certificate)?, signed, &self.algorithms).map_err(not_held)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
