@@ -18,8 +18,8 @@ impl CheckName {
 
 /// A text that cannot be a name.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be a name: use lower-case letters, digits and single underscores, beginning with a letter, at most 64")]
-pub struct InvalidName(String);
+#[error("cannot be a name: use lower-case letters, digits and single underscores, beginning with a letter, at most 64")]
+pub struct InvalidName;
 
 impl FromStr for CheckName {
     type Err = InvalidName;
@@ -29,7 +29,7 @@ impl FromStr for CheckName {
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             && !text.contains("__")
             && text.len() <= 64;
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidName(text.chars().take(80).collect())) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidName) }
     }
 }
 

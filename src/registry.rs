@@ -59,7 +59,7 @@ impl Registry {
                 return Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"));
             }
             let hint = suggestion_or_all(name, "kinds", self.kinds.keys().copied());
-            Finding::new(["kind"], format!("there is no kind `{}`", name.chars().take(40).collect::<String>())).hint(Some(hint))
+            Finding::new(["kind"], "there is no such kind").hint(Some(hint))
         };
         self.get(name).ok_or_else(unknown)
     }

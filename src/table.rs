@@ -64,6 +64,8 @@ pub(crate) fn read<T: DeserializeOwned>(table: &Dict, schema: &Json, findings: &
         // In a list, what is taken out is the list.
         let keys = path.iter().take_while(|key| key.parse::<usize>().is_err()).map(String::as_str).collect::<Vec<_>>();
         let removed = remove(&mut rest, &keys);
+        let table_of_secrets = (1..path.len()).find(|depth| is_table_of_secrets(schema_at(schema, &path[..*depth])));
+        path.truncate(table_of_secrets.unwrap_or(path.len()));
         findings.push(Finding { path, message, hint });
         if !removed {
             return None;
@@ -128,6 +130,11 @@ pub(crate) fn is_secret(schema: &Json) -> bool {
     schema["format"] == "password"
 }
 
+/// Whether a value of this schema is a table of secrets, such as headers: its keys are the user's, and may be mistaken for values.
+pub(crate) fn is_table_of_secrets(schema: &Json) -> bool {
+    is_secret(&schema["additionalProperties"])
+}
+
 /// Whether this schema takes values of a JSON type.
 pub(crate) fn takes(schema: &Json, json_type: &str) -> bool {
     match &schema["type"] {
@@ -137,28 +144,25 @@ pub(crate) fn takes(schema: &Json, json_type: &str) -> bool {
     }
 }
 
+/// What is wrong with a value, which is never quoted: a secret may stand where it does not belong.
 fn describe(kind: &Kind, schema: &Json) -> (String, Option<String>) {
-    let secret = is_secret(schema);
     let expected = |by_type: &str| match (schema["title"].as_str(), schema["examples"][0].as_str()) {
         (Some(title), Some(example)) => format!("a {title}, such as \"{example}\""),
         _ => plain(by_type),
     };
     match kind {
-        Kind::InvalidType(actual, by_type) => (format!("expected {}, found {}", expected(by_type), found(actual, secret)), None),
+        Kind::InvalidType(actual, by_type) => (format!("expected {}, found {}", expected(by_type), found(actual)), None),
         Kind::InvalidValue(Actual::Signed(_) | Actual::Unsigned(_), by_type) => {
             (format!("out of range: expected {}", plain(by_type)), None)
         }
-        Kind::InvalidValue(actual, by_type) => (format!("expected {}, found {}", plain(by_type), found(actual, secret)), None),
+        Kind::InvalidValue(actual, by_type) => (format!("expected {}, found {}", plain(by_type), found(actual)), None),
         Kind::InvalidLength(length, by_type) => (format!("expected {}, found {length} items", plain(by_type)), None),
         Kind::UnknownVariant(name, known) => {
             let hint = suggestion(name, known.iter().copied()).or_else(|| Some(format!("write one of {}", known.join(", "))));
-            (
-                if secret { "not one of the known words".to_owned() } else { format!("`{}` is not one of the known words", short(name)) },
-                hint,
-            )
+            ("not one of the known words".to_owned(), hint)
         }
         Kind::Message(message) => (message.clone(), None),
-        Kind::DuplicateField(name) => (format!("`{name}` is given twice"), None),
+        Kind::DuplicateField(_) => ("given twice".to_owned(), None),
         Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => ("the number is out of range".to_owned(), None),
         _ => ("not usable here".to_owned(), None),
     }
@@ -179,25 +183,15 @@ fn plain(by_type: &str) -> String {
     .to_owned()
 }
 
-fn found(actual: &Actual, secret: bool) -> String {
+const fn found(actual: &Actual) -> &'static str {
     match actual {
-        Actual::Bool(_) if secret => "a truth value".to_owned(),
-        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) if secret => "a number".to_owned(),
-        Actual::Bool(value) => value.to_string(),
-        Actual::Unsigned(number) => format!("the number {number}"),
-        Actual::Signed(number) => format!("the number {number}"),
-        Actual::Float(number) => format!("the number {number}"),
-        Actual::Str(text) if !secret => format!("the text \"{}\"", short(text)),
-        Actual::Str(_) => "text".to_owned(),
-        Actual::Seq => "a list".to_owned(),
-        Actual::Map => "a table".to_owned(),
-        _ => "something else".to_owned(),
+        Actual::Bool(_) => "true or false",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Str(_) => "text",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "something else",
     }
-}
-
-fn short(text: &str) -> String {
-    const LIMIT: usize = 40;
-    if text.chars().count() <= LIMIT { text.to_owned() } else { text.chars().take(LIMIT).chain(['…']).collect() }
 }
 
 /// "did you mean …?", when a known word is close enough: one slip in four letters.
@@ -223,6 +217,7 @@ mod tests {
     };
     use schemars::JsonSchema;
     use serde::Deserialize;
+    use std::collections::BTreeMap;
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
@@ -235,6 +230,8 @@ mod tests {
         count: u16,
         names: Vec<String>,
         inner: Option<Inner>,
+        #[serde(default)]
+        headers: BTreeMap<String, Secret>,
     }
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -278,13 +275,23 @@ mod tests {
             findings(toml),
             [
                 "count: out of range: expected a whole number",
-                "inner.flag: expected true or false, found the text \"yes\"",
+                "inner.flag: expected true or false, found text",
                 "inner.flga: there is no such key (did you mean `flag`?)",
-                "limit: expected a duration, such as \"500ms\", found the number 10",
+                "limit: expected a duration, such as \"500ms\", found a number",
                 "nams: there is no such key (did you mean `names`?)",
                 "url: expected text in quotes, found a number",
                 ": the key `names` is missing",
             ]
+        );
+    }
+
+    #[test]
+    fn neither_a_value_nor_a_key_in_a_table_of_secrets_is_quoted() {
+        let rest = "url = \"u\"\ncount = 1\nnames = []\n";
+        assert_eq!(findings(&format!("{rest}headers = \"X-Key: hunter2\"")), ["headers: expected a table, found text"]);
+        assert_eq!(
+            findings(&format!("{rest}headers = {{ \"X-Key: hunter2\" = 7 }}")),
+            ["headers: expected text in quotes, found a number"]
         );
     }
 
@@ -299,6 +306,6 @@ mod tests {
 
     #[test]
     fn what_is_wrong_inside_a_list_is_found() {
-        assert_eq!(findings("url = \"u\"\ncount = 1\nnames = [\"a\", 2]"), ["names.1: expected text in quotes, found the number 2"]);
+        assert_eq!(findings("url = \"u\"\ncount = 1\nnames = [\"a\", 2]"), ["names.1: expected text in quotes, found a number"]);
     }
 }

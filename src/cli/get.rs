@@ -1,6 +1,6 @@
 //! `allswell get`: asks a running allswell, for images that have no curl.
 
-use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print};
+use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print, printable_lines};
 use crate::{
     config::{ServerSettings, Sources, TlsSettings},
     registry::Registry,
@@ -20,7 +20,12 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{runtime, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -67,7 +72,13 @@ impl Get {
         runtime.shutdown_background();
         match answer {
             Ok(Ok((status, body))) => {
-                print(&String::from_utf8_lossy(&body));
+                let body = String::from_utf8_lossy(&body);
+                // Programs get every byte; a terminal would obey some of them.
+                if io::stdout().is_terminal() {
+                    print(&printable_lines(&body));
+                } else {
+                    print(&body);
+                }
                 if status.is_success() {
                     return DONE;
                 }

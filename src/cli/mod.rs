@@ -25,7 +25,7 @@ use crate::{
     table::suggestion_or_all,
     telemetry,
 };
-use allswell_checks::contract::TimeSpan;
+use allswell_checks::contract::{TimeSpan, printable};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{
     io::{self, IsTerminal, Write},
@@ -162,10 +162,15 @@ fn begun<T>(begun: io::Result<T>) -> Result<T, u8> {
     })
 }
 
-/// A line on standard error, for the person who gave the command.
-fn complain(line: &str) {
+/// Lines on standard error, for the person who gave the command: whatever a file or a server put into them, a terminal shows it and nothing else.
+fn complain(lines: &str) {
     // When nobody listens there is nothing left to do.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable_lines(lines));
+}
+
+/// The text with its line breaks, and each line [`printable`].
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Text on standard output; the reader may have left, as `head` does.

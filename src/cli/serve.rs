@@ -120,6 +120,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: Configured
     let memory = ResponseMemory::new(response_memory(settings));
     let service = service(&aggregator, Arc::clone(&answers), memory.clone(), &control);
     let server = Server::new(service, memory.clone(), limits(&configured), tls);
+    let agent_answers = Arc::clone(&answers);
     let running = Running {
         aggregator: aggregator.clone(),
         answers,
@@ -153,7 +154,7 @@ async fn serve(sources: Sources, registry: Arc<Registry>, configured: Configured
     }
     if let Some(agent) = agent {
         tracing::info!(address = shown(&agent), "listening for HAProxy's agent-check");
-        tokio::spawn(haproxy_agent::serve(agent, aggregator.clone(), move || current.load().server.deadline.0));
+        tokio::spawn(haproxy_agent::serve(agent, aggregator.clone(), agent_answers));
     }
     tracing::info!(address = shown(&listener), components, "listening");
     systemd::ready();

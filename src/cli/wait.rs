@@ -111,7 +111,7 @@ async fn all_well(aggregator: &Aggregator) {
             let why = (failure.class, failure.message.clone());
             if told.get(&name) != Some(&why) {
                 let cause = failure.cause.as_ref().map_or_else(String::new, |cause| format!(" ({cause})"));
-                complain(&format!("waiting for {name}: {}: {}{cause}", failure.class, failure.message).replace(char::is_control, " "));
+                complain(&format!("waiting for {name}: {}: {}{cause}", failure.class, failure.message));
                 told.insert(name, why);
             }
         }

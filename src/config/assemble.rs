@@ -12,9 +12,10 @@ use super::{
 use crate::{
     component::{CheckName, Component},
     registry::{Kind, Registry},
+    report::Status,
     table::{self, Finding, suggestion, suggestion_or_all},
 };
-use allswell_checks::contract::{Category, Redactor, Secret};
+use allswell_checks::contract::{Category, FailureClass, Redactor, Secret};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
@@ -70,7 +71,7 @@ pub(crate) fn assemble(
     let only_host = made.iter().all(|made| made.host);
     let origins = made.iter().map(|made| (made.component.name.clone(), made.origin.clone())).collect();
     let mut redactor = Redactor::new(&assembler.secrets.values);
-    redactor.forget(|word| registry.get(word).is_some());
+    redactor.forget(|word| registry.get(word).is_some() || is_word_of_reports(word));
     // A secret may stand where it should not, and be quoted as the mistake that it is.
     for problem in assembler.problems.iter_mut().chain(&mut assembler.warnings) {
         problem.redact(&redactor);
@@ -90,6 +91,12 @@ pub(crate) fn assemble(
         redactor,
     });
     Assembled { configured, problems: assembler.problems, files }
+}
+
+/// Whether it is a status or a class: words that stand in every report and say nothing of a secret.
+fn is_word_of_reports(word: &str) -> bool {
+    let statuses = [Status::Pass, Status::Warn, Status::Fail].map(Status::as_str);
+    statuses.contains(&word) || FailureClass::ALL.iter().any(|class| class.as_str() == word)
 }
 
 /// A component, and where it comes from.
@@ -147,7 +154,7 @@ impl<'a> Assembler<'a> {
                 Value::Dict(_, table) => {
                     taken.insert(name, table);
                 }
-                _ => self.report(&[], vec![Finding::new([key, &name], format!("expected a table: [{key}.{name}]"))]),
+                _ => self.report(&[], vec![Finding::new([key, &name], format!("expected a table: [{key}.NAME]"))]),
             }
         }
         Some(taken)
@@ -179,6 +186,8 @@ impl<'a> Assembler<'a> {
                     .collect::<Vec<_>>()
             };
             findings.extend(within("server", settings.server.findings()));
+            let warnings = within("server", settings.server.warnings());
+            self.warnings.extend(warnings.into_iter().map(|warning| self.locate(&[], warning)).collect::<Vec<_>>());
             findings.extend(within("defaults", settings.defaults.findings()));
         }
         self.report(&[], findings);
@@ -225,6 +234,11 @@ impl<'a> Assembler<'a> {
             }
         }
         self.report(path, findings);
+        self.secrets.values.extend(check.iter().flat_map(|check| check.secrets()));
+        for warning in check.iter().flat_map(|check| check.warnings()) {
+            let warning = self.locate(path, Finding::new(warning.key.split('.'), warning.message));
+            self.warnings.push(warning);
+        }
         // Should it ever not serialise, a reload restarts the check, which is no harm.
         let identity = serde_json::to_string(&table).ok().map(Secret::new);
         Some(Component { identity, ..Component::new(name?, kind.name, policy?.policy(), check?) })
@@ -295,8 +309,7 @@ impl<'a> Assembler<'a> {
                 findings.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
                 for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {
                     let hint = Some(suggestion_or_all(check, "checks", checks.iter().map(String::as_str)));
-                    let message = format!("groups.{name} names `{check}`, but there is no such check");
-                    findings.push(Finding::new(["checks".to_owned(), index.to_string()], message).hint(hint));
+                    findings.push(Finding::new(["checks".to_owned(), index.to_string()], "there is no such check").hint(hint));
                 }
             }
             if checks.contains(&name) {
@@ -328,9 +341,12 @@ impl<'a> Assembler<'a> {
         for Discovered { name, kind, table, origin, host, .. } in found {
             let Some(kind) = self.registry.get(kind) else { continue };
             let policy = PolicySettings { critical: defaults.critical && !host, ..defaults.clone() };
-            let before = self.problems.len();
+            let (before, warned_before) = (self.problems.len(), self.warnings.len());
             let component = self.component(Some(name), kind, table, Some(policy), &[]);
             let variable = Place::Variable(origin.clone());
+            for warning in &mut self.warnings[warned_before..] {
+                (warning.place, warning.path) = (variable.clone(), Vec::new());
+            }
             let unusable = self.problems.split_off(before).into_iter().map(|problem| Problem {
                 place: variable.clone(),
                 path: Vec::new(),

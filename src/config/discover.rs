@@ -131,6 +131,10 @@ fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static str> {
     let takes = |key: &str| takes(&kind.schema["properties"][key], "string");
     let Some((_, rest)) = url.split_once(':') else { return Ok(None) };
     if takes("path") {
+        // SQLCipher's URLs have a passphrase there.
+        if rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).is_some_and(|authority| authority.contains('@')) {
+            return Err("this kind cannot log in");
+        }
         // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
         let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
         let path = path.split('?').next().unwrap_or(path);
@@ -156,12 +160,11 @@ fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static str> {
 fn host(registry: &Registry) -> Vec<Discovered> {
     let temporary = temp_dir();
     let path = |path: PathBuf| ("path".to_owned(), Value::from(path.to_string_lossy().into_owned()));
-    // One for each user: another's file may not be ours to open.
-    let file = temporary.join(format!("allswell-{}.sqlite", rustix::process::getuid().as_raw()));
     let checks = [
         ("disk", Dict::new()),
         ("memory", Dict::new()),
-        ("sqlite", Dict::from([path(file), ("create".to_owned(), Value::from(true))])),
+        // In memory: in a folder for everybody, a file of a known name may be another user's. That files can be written is shown by `storage`.
+        ("sqlite", Dict::from([path(":memory:".into())])),
         ("storage", Dict::from([path(temporary)])),
     ];
     let mut found = Vec::new();

@@ -28,7 +28,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.place)?;
         if !self.path.is_empty() {
-            write!(formatter, "{}: ", self.path.join("."))?;
+            let keys: Vec<_> = self.path.iter().map(|key| if is_plain(key) { key } else { "…" }).collect();
+            write!(formatter, "{}: ", keys.join("."))?;
         }
         formatter.write_str(&self.message)?;
         match &self.hint {
@@ -36,6 +37,11 @@ impl fmt::Display for Problem {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a key looks like one. Others are not quoted: `"X-Key: hunter2" = ""` has a value in its key.
+fn is_plain(key: &str) -> bool {
+    key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// Everything that is wrong with a configuration; a line each.

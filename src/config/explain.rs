@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     registry::Registry,
-    table::{is_secret, schema_at},
+    table::{is_secret, is_table_of_secrets, schema_at},
 };
 use figment::value::{Dict, Value};
 use schemars::schema_for;
@@ -82,7 +82,7 @@ fn full(path: &[&str], key: &str) -> Vec<String> {
 }
 
 fn shown(value: &Value, schema: &Json) -> String {
-    if is_secret(schema) || is_secret(&schema["additionalProperties"]) {
+    if is_secret(schema) || is_table_of_secrets(schema) {
         return "***".to_owned();
     }
     serde_json::to_string(value).unwrap_or_default()

@@ -17,7 +17,14 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
          # Every setting and its default: config/allswell.toml in the source.\n\n\
          [service]\n# name = \"orders\"\n# version = \"1.4.2\"\n",
     );
-    let (found, warnings) = discover(environment, registry);
+    let (mut found, warnings) = discover(environment, registry);
+    let mut unusable = Vec::new();
+    found.retain(|check| {
+        let mut findings = Vec::new();
+        let is_usable = registry.get(check.kind).is_some_and(|kind| kind.make(&check.table, &mut findings).is_some());
+        unusable.extend(findings.into_iter().map(|finding| format!("{}: not checked: {}", check.origin, finding.message)));
+        is_usable
+    });
     for check in found.iter().filter(|check| !check.host) {
         // Writing to a String cannot fail, here and below.
         let _ = write!(text, "\n[checks.{}]                   # from {}\nkind = \"{}\"\n", check.name, check.origin, check.kind);
@@ -55,7 +62,7 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
             let _ = writeln!(text, "{key} = {value}");
         }
     }
-    for warning in warnings {
+    for warning in warnings.iter().map(ToString::to_string).chain(unusable) {
         let _ = writeln!(text, "\n# {warning}");
     }
     Ok(text)

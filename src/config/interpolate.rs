@@ -32,15 +32,22 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
         // As in a shell, an empty variable takes the default, and without a default is what it is.
         let value = match default {
             Some(default) => environment.get(name).unwrap_or(default),
-            None => environment
-                .get_even_empty(name)
-                .ok_or_else(|| format!("the environment has no variable {name}; set it, or write `${{{name}:-default}}`"))?,
+            None => environment.get_even_empty(name).ok_or_else(|| missing(name))?,
         };
         done.push_str(value);
         rest = &inside[end + 1..];
     }
     done.push_str(rest);
     Ok(done)
+}
+
+/// A name that is not in capitals, as those of variables are, is not quoted: it may be part of a password such as `pa${word`.
+fn missing(name: &str) -> String {
+    if name.chars().any(|c| c.is_ascii_lowercase()) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return "the environment has no variable of the name in `${…}`; set it, write `${NAME:-default}`, or `$${` for a literal `${`"
+            .to_owned();
+    }
+    format!("the environment has no variable {name}; set it, or write `${{{name}:-default}}`")
 }
 
 /// What became of the references in the values.
@@ -117,6 +124,7 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         assert_eq!(with("${NONE}"), Err("the environment has no variable NONE; set it, or write `${NONE:-default}`".to_owned()));
+        assert!(with("pa${hunter2}").is_err_and(|message| message.contains("no variable") && !message.contains("hunter2")));
         assert!(with("${A").is_err_and(|message| message.contains("without its")));
         assert!(with("${a b}").is_err_and(|message| message.contains("not a variable's name")));
     }

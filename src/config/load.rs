@@ -6,6 +6,7 @@ use super::{
     environment::{Environment, insert},
     error::{ConfigError, Problem, file_trouble},
     explain::{Explained, explain},
+    exposure,
     interpolate::Interpolated,
     locate::{Document, Override, Place, Places},
 };
@@ -57,6 +58,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
         hint: None,
     });
     let problems = problems.collect();
+    let exposed = exposure::warnings(&documents, &merged, &places, registry);
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, problems, &places, registry);
     // As they stand in the files, so that they can be mended from top to bottom.
@@ -64,6 +66,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     match configured {
         Some(mut configured) if problems.is_empty() => {
             let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };
+            configured.warnings.extend(exposed);
             configured.explained = explained.into_iter().map(redacted).collect();
             Ok(configured)
         }
@@ -95,9 +98,16 @@ fn unmergeable(error: &figment::Error) -> ConfigError {
 fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
     let default = [PathBuf::from(DEFAULT_FILE)];
     // Only a file that is not there counts as absent: a link that leads nowhere or a directory is a mistake.
-    let files = if files.is_empty() && fs::symlink_metadata(&default[0]).is_ok() { &default[..] } else { files };
+    let is_found = files.is_empty() && fs::symlink_metadata(&default[0]).is_ok();
+    let files = if is_found { &default[..] } else { files };
     let mut documents = Vec::new();
     let mut problems = Vec::new();
+    if is_found && exposure::may_be_planted(&default[0]) {
+        let place = Place::File { path: default[0].clone(), at: None };
+        let message = "this file was found in a folder that everybody can write to, and belongs to another user".to_owned();
+        let hint = Some(format!("name it by `--config {DEFAULT_FILE}` if it is meant"));
+        return Err(vec![Problem { place, path: Vec::new(), message, hint }]);
+    }
     for path in files {
         match fs::read_to_string(path).map_err(|error| file_trouble(&error)) {
             Ok(text) => match Document::parse(path, &text) {

@@ -66,8 +66,12 @@ impl Document {
             Ok(toml) => Ok(Self { path: path.to_owned(), toml }),
             Err(error) => {
                 let at = error.span().map(|span| line_and_column(text, span.start));
-                // The message's first line; the others quote the file, which may hold a secret.
-                let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
+                // The message's first line; the others quote the file, which may hold a secret. It may quote a key, and a key may hold one, too.
+                let message = error.message().lines().next().unwrap_or("not TOML");
+                let message = match (message.find('`'), message.rfind('`')) {
+                    (Some(first), Some(last)) if first < last => format!("{}`…`{}", &message[..first], &message[last + 1..]),
+                    _ => message.to_owned(),
+                };
                 Err((Place::File { path: path.to_owned(), at }, message))
             }
         }
@@ -75,6 +79,13 @@ impl Document {
 
     pub(crate) fn text(&self) -> &str {
         self.toml.raw()
+    }
+
+    /// Every text that is the value of a key, as it is written.
+    pub(crate) fn texts(&self) -> Vec<(Vec<String>, &str)> {
+        let mut found = Vec::new();
+        texts(self.toml.as_item(), &mut Vec::new(), &mut found);
+        found
     }
 
     /// Where a key, or what of it is there, was written; and how many of its segments are there.
@@ -95,6 +106,17 @@ impl Document {
             item = value;
         }
         (key.len(), place)
+    }
+}
+
+fn texts<'a>(item: &'a Item, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, &'a str)>) {
+    if let Some(text) = item.as_str() {
+        found.push((path.clone(), text));
+    }
+    for (key, inner) in item.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+        path.push(key.to_owned());
+        texts(inner, path, found);
+        path.pop();
     }
 }
 
@@ -189,5 +211,9 @@ mod tests {
         let Err((place, message)) = Document::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n") else { panic!("it is not TOML") };
         assert_eq!(place.to_string(), "a.toml:2:20");
         assert!(!message.contains("hunter2"), "{message}");
+        let Err((_, message)) = Document::parse(Path::new("a.toml"), "\"X: hunter2\" = 1\n\"X: hunter2\" = 2") else {
+            panic!("it is there twice")
+        };
+        assert_eq!(message, "duplicate key `…` in document root");
     }
 }

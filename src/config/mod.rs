@@ -9,6 +9,7 @@ mod discover;
 mod environment;
 mod error;
 mod explain;
+mod exposure;
 mod init;
 mod interpolate;
 mod load;

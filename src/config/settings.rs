@@ -4,7 +4,7 @@ use crate::{component::Policy, report::Service, table::Finding};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf};
+use std::{collections::BTreeMap, net::Ipv6Addr, ops::RangeInclusive, path::PathBuf};
 
 /// Everything but the checks and the groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -56,9 +56,9 @@ pub struct ServerSettings {
     pub drain_file: Option<PathBuf>,
     /// Reload when a file's content changes; SIGHUP always does.
     pub watch_config: bool,
-    /// `Authorization: Bearer …` unlocks causes, fresh probes and reloads.
+    /// `Authorization: Bearer …` unlocks causes, fresh probes and reloads. ASCII without blanks at the ends; below 16 characters there is a warning.
     pub token: Option<Secret>,
-    /// What is told without the token.
+    /// What is told without the token. With `"status"`, feeds also say when a status changed, and nothing shows classes or messages.
     pub details: Details,
     /// HTTPS on the same listener.
     pub tls: Option<TlsSettings>,
@@ -99,6 +99,14 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// What deserves a look and stops nothing.
+    pub(crate) fn warnings(&self) -> Vec<Finding> {
+        let is_short = self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH);
+        let message =
+            format!("has fewer than {MIN_TOKEN_LENGTH} characters, which can be guessed: use the output of `openssl rand -hex 16`");
+        is_short.then(|| Finding::new(["token"], message)).into_iter().collect()
+    }
+
     /// What the types do not say.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = vec![
@@ -120,15 +128,25 @@ impl ServerSettings {
         if !RESPONSE_MEMORY.contains(&self.response_memory.0) {
             findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
         }
-        if self.token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
-            findings.push(Some(Finding::new(["token"], "is empty: leave it out, or give it a value that nobody guesses")));
-        }
+        findings.push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| Finding::new(["token"], message)));
         #[cfg(feature = "cli")]
         if let Some(Err(unusable)) = self.tls.as_ref().map(super::certificate::read) {
             findings.push(Some(Finding::new(["tls", unusable.key], unusable.message)));
         }
         findings.into_iter().flatten().collect()
     }
+}
+
+/// Why no client could send a token in `Authorization: Bearer …`: RFC 9110, section 5.5.
+fn unusable_token(token: &str) -> Option<&'static str> {
+    if token.trim().is_empty() {
+        return Some("is empty: leave it out, or give it a value that nobody guesses");
+    }
+    if token.trim() != token {
+        return Some("has blanks or line breaks at its ends, which no header can carry: remove them");
+    }
+    let is_sendable = |c: char| c == ' ' || c.is_ascii_graphic();
+    (!token.chars().all(is_sendable)).then_some("has characters that no header can carry: use letters, digits and punctuation of ASCII")
 }
 
 /// `HAProxy`'s agent-check: whoever connects is told in one line how all is, and the connection is closed.
@@ -172,10 +190,17 @@ pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Opti
 /// Room for a few answers at least, and no more than fits into any machine.
 const RESPONSE_MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
-/// An address to listen on.
+/// From this length on, nobody guesses a random token.
+const MIN_TOKEN_LENGTH: usize = 16;
+
+/// An address to listen on. It is not quoted: it may be a URL with a password.
 fn address(key: &[&str], listen: &str) -> Option<Finding> {
-    let port = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-    let message = format!("`{listen}` is not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"");
+    let is_host = |host: &str| match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
+    };
+    let port = listen.rsplit_once(':').filter(|(host, _)| is_host(host)).and_then(|(_, port)| port.parse::<u16>().ok());
+    let message = "not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"";
     port.is_none().then(|| Finding::new(key.iter().copied(), message))
 }
 
