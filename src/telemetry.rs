@@ -103,7 +103,10 @@ impl Write for Redacted {
     /// Each event arrives in one piece.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.queue.write_all(self.redactor.load().redact(&text).as_bytes())?;
+        let redactor = self.redactor.load();
+        // Of the control characters only those of our own layer are left: it escapes ESC in what is logged.
+        let parts: Vec<_> = text.trim_end_matches('\n').split('\u{1b}').map(|part| redactor.redact(part)).collect();
+        self.queue.write_all(format!("{}\n", parts.join("\u{1b}")).as_bytes())?;
         Ok(line.len())
     }
 

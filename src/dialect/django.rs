@@ -43,5 +43,5 @@ fn word(component: &ComponentReport) -> Option<&'static str> {
 /// On one line: in the original, each line is an error of its own.
 fn sentence(component: &ComponentReport, detail: Detail) -> String {
     let words = described(component, detail).filter(|_| detail > Detail::Status);
-    words.unwrap_or_else(|| component.status.to_string()).replace(char::is_control, " ")
+    words.unwrap_or_else(|| component.status.to_string())
 }

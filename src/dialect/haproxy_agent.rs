@@ -1,9 +1,10 @@
 //! The line by which `HAProxy`'s agent-check learns how a server is: <https://docs.haproxy.org/2.6/configuration.html#5.2-agent-check>.
 
+use super::Detail;
 use crate::report::{Report, Status};
 
 /// One line. `ready` ends a drain; without the blank before `#`, `HAProxy` would take the whole for one unknown word.
-pub(crate) fn line(report: &Report) -> String {
+pub(crate) fn line(report: &Report, detail: Detail) -> String {
     if report.draining {
         return "drain\n".to_owned();
     }
@@ -12,7 +13,7 @@ pub(crate) fn line(report: &Report) -> String {
         Status::Warn => "up ready 50%\n".to_owned(),
         Status::Fail => {
             let failing = report.components.iter().filter(|(_, component)| component.status == Status::Fail && component.critical);
-            let reasons = failing.map(|(name, component)| match &component.failure {
+            let reasons = failing.map(|(name, component)| match component.failure.as_ref().filter(|_| detail > Detail::Status) {
                 Some(failure) => format!("{name}: {}", failure.class),
                 None => name.to_string(),
             });

@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
         line.push_str(&if states.is_empty() { report.status.to_string() } else { states.join(", ") });
     } else {
         // What follows a bar is numbers.
-        line.push_str(&report.summary.replace(|c: char| c == '|' || c.is_control(), " "));
+        line.push_str(&report.summary.replace('|', " "));
         let times: Vec<_> = report
             .components
             .iter()

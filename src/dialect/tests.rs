@@ -81,7 +81,7 @@ fn components() -> Vec<(&'static str, ComponentReport)> {
             "root_disk",
             ComponentReport {
                 critical: false,
-                warning: Some("91 % | of <the> \"disk\"\nis used".to_owned()),
+                warning: Some("91 % | of <the> \"disk\" is used".to_owned()),
                 ..component(Status::Warn, "disk", 0)
             },
         ),

@@ -20,7 +20,7 @@ pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail)
         let _ = writeln!(text, "{}", format!("{:<4}  {name:<width$}  {line}", component.status).trim_end());
     }
     for line in probers.into_iter().flat_map(polled) {
-        let _ = writeln!(text, "{}", line.replace(char::is_control, " "));
+        let _ = writeln!(text, "{line}");
     }
     text.into_bytes()
 }
@@ -38,7 +38,7 @@ fn polled(probers: &Probers) -> Vec<String> {
     [blank].into_iter().chain(notices).chain(seen).collect()
 }
 
-/// Time and message of one component, on one line: whatever a check or a driver put into its words, no control character reaches a terminal.
+/// Time and message of one component, on one line: an outcome has no control characters.
 pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
     let took = component.duration.map_or_else(String::new, |duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3));
     let mut line = format!("{took:>10}");
@@ -57,5 +57,5 @@ pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
     if component.status == Status::Fail && !component.critical {
         line.push_str("  (not critical)");
     }
-    line.replace(char::is_control, " ")
+    line
 }

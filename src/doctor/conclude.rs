@@ -7,7 +7,7 @@ use super::{
     poll::{Poll, Polled, Step},
 };
 use crate::prober::{Host, Prober, Redirects};
-use allswell_checks::contract::FailureClass;
+use allswell_checks::contract::{FailureClass, printable};
 use hyper::{StatusCode, header::CONTENT_TYPE};
 use url::Position;
 
@@ -135,8 +135,11 @@ pub(super) fn answered(status: StatusCode) -> String {
 /// Somebody else's text, on one line and short.
 pub(super) fn shown(text: &str) -> String {
     const LENGTH: usize = 120;
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LENGTH).collect();
-    if text.chars().nth(LENGTH).is_some() { clean + "…" } else { clean }
+    let text = printable(text);
+    match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
 }
 
 fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {

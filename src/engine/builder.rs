@@ -104,5 +104,5 @@ impl Builder {
 /// A name that stands in a program.
 fn own_name(name: &str) -> CheckName {
     let parsed: Result<CheckName, InvalidName> = name.parse();
-    parsed.unwrap_or_else(|error| panic!("{error}"))
+    parsed.unwrap_or_else(|error| panic!("`{name}` {error}"))
 }

@@ -6,7 +6,7 @@
 use super::{
     answer::{answer, complete, not_allowed, problem},
     paths::Call,
-    polls::{Serving, peer},
+    polls::{Serving, UnknownName, peer},
     renderings::{Format, Key},
     state::HttpState,
     subscriptions::Seat,
@@ -81,7 +81,7 @@ pub(super) async fn serve(call: Call, state: &HttpState, request: Request<Body>)
                 response.extensions_mut().insert(Serving(status.is_good()));
                 response
             }
-            None => refused(Code::NotFound, "there is no component or group of this name"),
+            None => unknown_name(),
         },
         Call::Watch => {
             let patience = deadline.saturating_duration_since(Instant::now());
@@ -97,6 +97,12 @@ pub(super) async fn serve(call: Call, state: &HttpState, request: Request<Body>)
             }
         }
     }
+}
+
+fn unknown_name() -> Response<Body> {
+    let mut response = refused(Code::NotFound, "there is no component or group of this name");
+    response.extensions_mut().insert(UnknownName);
+    response
 }
 
 /// Whether a content type is that of gRPC with messages of protobuf; there are others, such as `application/grpc-web`.

@@ -1,6 +1,8 @@
 //! `HAProxy`'s agent-check: one line for everyone who connects.
 
+use super::Answers;
 use crate::{dialect::haproxy_agent::line, engine::Aggregator, report::View};
+use arc_swap::ArcSwap;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +23,8 @@ pub(crate) const MAX_CONNECTIONS: usize = AT_ONCE + LINGERING;
 /// How long a peer may take to take its line in, and then to hang up.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Answers everyone who connects with the verdict, by `deadline` after they did; never ends.
-pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, deadline: impl Fn() -> Duration) {
+/// Answers everyone who connects with the verdict, by the deadline after they did and with no more detail than everybody gets; never ends.
+pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) {
     let (seats, lingering) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(LINGERING)));
     loop {
         // Never closed.
@@ -32,10 +34,11 @@ pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, deadlin
             sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (aggregator, lingering, until) = (aggregator.clone(), Arc::clone(&lingering), Instant::now() + deadline());
+        let Answers { deadline, detail, .. } = **answers.load();
+        let (aggregator, lingering, until) = (aggregator.clone(), Arc::clone(&lingering), Instant::now() + deadline);
         tokio::spawn(async move {
             let report = aggregator.report_by(&View::Whole, until).await.unwrap_or_else(|| aggregator.report());
-            let told = timeout(GOODBYE, tell(&mut stream, &line(&report))).await;
+            let told = timeout(GOODBYE, tell(&mut stream, &line(&report, detail))).await;
             drop(seat);
             if let (Ok(Ok(())), Ok(_lingers)) = (told, lingering.try_acquire_owned()) {
                 let _ = timeout(GOODBYE, hung_up(stream)).await;

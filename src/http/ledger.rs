@@ -5,6 +5,7 @@ use crate::{
     prober::{Manner, Prober},
     report::{ProberReport, Probers},
 };
+use allswell_checks::contract::printable;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
@@ -276,7 +277,7 @@ impl Source {
             client: self.client,
             address: self.address,
             // It reaches terminals, and anybody may send anything.
-            agent: String::from_utf8_lossy(&self.agent).replace(char::is_control, " "),
+            agent: printable(&String::from_utf8_lossy(&self.agent)).into_owned(),
             path: self.path.to_string(),
             polls: self.polls,
             interval: self.interval.map(Duration::from_nanos),

@@ -75,6 +75,10 @@ task_local! {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Serving(pub(super) bool);
 
+/// The request asked for a name that nothing has: the answer is no verdict, so the request was no poll for one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnknownName;
+
 /// Counts a request when its answer is known, remembers whose it was, and delays the answer to a client that guesses the token.
 pub(super) async fn counted(State(state): State<Arc<HttpState>>, request: Request, next: Next) -> Response<Body> {
     let (polls, peer) = (&state.polls, peer(request.extensions()));
@@ -88,8 +92,8 @@ pub(super) async fn counted(State(state): State<Arc<HttpState>>, request: Reques
     let response = next.run(request).await;
     let code = response.status().as_u16();
     polls.count(label, code);
-    if let Some(poller) = poller {
-        let named = named.as_ref().filter(|_| code != 404).map(|uri| uri.path().trim_end_matches('/'));
+    if let Some(poller) = poller.filter(|_| response.extensions().get::<UnknownName>().is_none()) {
+        let named = named.as_ref().map(|uri| uri.path().trim_end_matches('/'));
         let serving = response.extensions().get().map(|Serving(serving)| *serving);
         polls.remember(&poller, named.unwrap_or(label), code, serving);
     }

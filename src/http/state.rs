@@ -7,7 +7,7 @@ use super::{
     metrics,
     negotiate::{by_accept, wishes},
     page,
-    polls::Polls,
+    polls::{Polls, UnknownName},
     renderings::{Format, Key, Renderings, Source, Unavailable},
     subscriptions::Subscriptions,
     tokens::WrongTokens,
@@ -130,7 +130,9 @@ impl HttpState {
     }
 
     pub(super) fn unknown_view(&self) -> Response<Body> {
-        self.unknown("there is no component or group of this name")
+        let mut response = self.unknown("there is no component or group of this name");
+        response.extensions_mut().insert(UnknownName);
+        response
     }
 
     pub(super) fn unknown(&self, detail: &str) -> Response<Body> {

@@ -84,7 +84,7 @@ pub(super) fn with_probers(fragment: &[u8], probers: &Probers, report: &Report, 
     String::from_utf8_lossy(fragment).replacen(&Part::Probers.placeholder().into_string(), &section, 1).into_bytes()
 }
 
-/// Whatever a driver put into its words: an event is told in lines, and HTML knows no control characters.
+/// Whatever a name in the configuration holds: an event is told in lines, and HTML knows no control characters.
 fn tame(html: &str) -> String {
     html.replace(char::is_control, " ")
 }
