@@ -66,7 +66,7 @@ variable "app_host" {
 }
 
 variable "app_environment" {
-  description = "The file on the image with the application's variables, NAME=value: DATABASE_URL, REDIS_URL."
+  description = "The file on the image with the application's variables, NAME=value: DATABASE_URL with sslmode=verify-full, REDIS_URL with rediss."
   type        = string
   default     = "/etc/environment"
 }

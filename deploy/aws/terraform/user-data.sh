@@ -41,12 +41,12 @@ timeout = "3s"                      # an application under load is slower than a
 
 [checks.database]
 kind = "postgres"
-url = "${DATABASE_URL}"
+url = "${DATABASE_URL}"             # with ?sslmode=verify-full: its password crosses the network
 hold = "1m"                         # all machines share it: while RDS fails over, the verdict is a warning and no machine goes
 
 [checks.cache]
 kind = "redis"
-url = "${REDIS_URL}"
+url = "${REDIS_URL}"                # with rediss://, if it has a password
 critical = false                    # the application works without it, if slowly
 
 [checks.disk]
