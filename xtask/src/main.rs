@@ -1,8 +1,9 @@
-//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|dist|pages`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|deny|dist|pages`. Never shipped.
 
 mod bench;
 mod book;
 mod chaos;
+mod deny;
 mod dist;
 mod generate;
 mod links;
@@ -26,8 +27,11 @@ cargo xtask COMMAND
   book               build the book into target/book, and check every link
   chaos              meet every fault a hundred times, and write docs/reliability.md: about 100 minutes
   chaos --write      write docs/reliability.md of what was measured last
+  deny               check the dependency graph; advisories as well, where their database can be reached
   dist               make the release of this version in target/dist: static binaries, packages, checksums, bills of materials
   dist --snapshot    the same of whatever is there: to look at, and not to publish
+  dist --without-advisories
+                     make the release although nobody checked the advisories
   pages              take pictures of the status page
 ";
 
@@ -43,7 +47,9 @@ fn main() -> ExitCode {
         ["chaos", "--write"] => chaos::write(),
         ["chaos"] => servers::install().and_then(|()| chaos::chaos()),
         ["pages"] => servers::install().and_then(|()| pages::pictures()),
-        ["dist"] => dist::dist(false),
+        ["deny"] => deny::deny(),
+        ["dist"] => deny::advisories().and_then(|()| dist::dist(false)),
+        ["dist", "--without-advisories"] => dist::dist(false),
         ["dist", "--snapshot"] => dist::dist(true),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),

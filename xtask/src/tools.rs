@@ -15,6 +15,19 @@ pub(crate) fn home() -> Result<PathBuf, String> {
     home.ok_or_else(|| "there is neither CARGO_HOME nor a home".to_owned())
 }
 
+/// The version of cargo-deny that judges the dependency graph: another may know other rules, or none of ours.
+pub(crate) const CARGO_DENY: &str = "0.20.2";
+
+/// Runs cargo-deny, in the version that is pinned.
+pub(crate) fn deny(arguments: &[&str]) -> Result<(), String> {
+    let installed = output(Command::new(env!("CARGO")).args(["install", "--list"]))?;
+    if !installed.lines().any(|line| line == format!("cargo-deny v{CARGO_DENY}:")) {
+        say(&format!("installing cargo-deny {CARGO_DENY} from crates.io"));
+        run_cargo(&["install", "--locked", "cargo-deny", "--version", CARGO_DENY])?;
+    }
+    run_cargo(&[&["deny"], arguments].concat())
+}
+
 /// Makes sure that a command is there.
 pub(crate) fn cargo(name: &str) -> Result<(), String> {
     let subcommand = name.trim_start_matches("cargo-");
