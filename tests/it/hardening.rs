@@ -13,7 +13,7 @@ fn it_runs_as_nobody_without_capabilities_where_nothing_can_be_written() {
         return;
     }
     // All that is writable is what others hold open for it: standard output and its log.
-    let script = "chmod 755 . && mount -o remount,bind,ro / && exec /usr/bin/setpriv --reuid=nobody --regid=nogroup --clear-groups \
+    let script = "chmod 755 . && chmod 644 allswell.toml && mount -o remount,bind,ro / && exec /usr/bin/setpriv --reuid=nobody --regid=nogroup --clear-groups \
                   --bounding-set=-all --inh-caps=-all --no-new-privs \"$0\" \"$@\"";
     let wrapper = ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script].map(str::to_owned);
     let configuration = "[checks.memory]\nkind = \"memory\"\n[checks.disk]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"0%\"\n\

@@ -5,7 +5,8 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -43,6 +44,12 @@ pub(crate) fn free_port() -> u16 {
     let tries = std::iter::repeat_with(|| FIRST + begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS);
     let ports = tries.filter_map(|port| u16::try_from(port).ok()).take(1000);
     ports.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
+
+/// Writes a file as it should be written when it holds secrets: nobody but its owner can read it.
+pub(crate) fn write_private(file: impl AsRef<Path>, text: &str) {
+    fs::write(&file, text).expect("a file");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("permissions");
 }
 
 /// A command of the program, with an environment of its own.
@@ -87,7 +94,7 @@ impl Allswell {
     /// The same by a command that becomes the program which is named at its end.
     pub(crate) fn start_by(wrapper: &[String], configuration: &str, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
+        write_private(directory.path().join("allswell.toml"), configuration);
         let log = directory.path().join("log");
         let mut command = command(&directory);
         if let [program, arguments @ ..] = wrapper {

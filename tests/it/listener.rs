@@ -33,11 +33,11 @@ fn no_answer_may_be_taken_for_another_type() {
 fn a_source_of_wrong_tokens_is_logged_once_and_slowed_down() {
     let service = Allswell::start(&format!("[server]\ntoken = \"sesame\"\n{MEMORY}"));
     for _ in 0..5 {
-        assert_eq!(post(&service, "/admin/drain", "guess"), 401);
+        assert_eq!(post(&service, "/admin/drain", "swordfish"), 401);
     }
     // The answers to reports are no faster way to guess.
     for path in ["/health", "/metrics"] {
-        let response = get_with(service.address, path, "Authorization: Bearer guess\r\n");
+        let response = get_with(service.address, path, "Authorization: Bearer swordfish\r\n");
         assert_eq!(response.status, 200, "{path}");
         assert!(response.took >= Duration::from_millis(250), "{path}: {:?}", response.took);
     }
@@ -47,7 +47,7 @@ fn a_source_of_wrong_tokens_is_logged_once_and_slowed_down() {
     let line = eventually("a line in the log", || lines().next());
     assert_eq!((&line["level"], &line["from"]), (&"WARN".into(), &"127.0.0.1".into()), "{line}");
     assert_eq!(lines().count(), 1, "one line a minute");
-    assert!(!service.log().contains("guess"));
+    assert!(!service.log().contains("swordfish"));
 }
 
 #[test]

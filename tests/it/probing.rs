@@ -3,6 +3,7 @@
 use crate::helpers::{PATIENCE, eventually};
 use allswell::{
     Aggregator,
+    component::Component,
     config::{Environment, Sources, load},
     engine::{Builder, OnDemand},
     registry::Registry,
@@ -103,13 +104,23 @@ impl Probed {
     }
 }
 
-fn components(table: &str) -> Vec<allswell::component::Component> {
+fn components(table: &str) -> Vec<Component> {
+    loaded(table).unwrap_or_else(|error| panic!("{error}\n{table}"))
+}
+
+/// The component of a table without its header, or why it is refused.
+pub(crate) fn loaded(table: &str) -> Result<Vec<Component>, String> {
+    loaded_from(&format!("[checks.probed]\n{table}\n"))
+}
+
+/// The components of a configuration, or why it is refused.
+pub(crate) fn loaded_from(configuration: &str) -> Result<Vec<Component>, String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    fs::write(file.path(), format!("[checks.probed]\n{table}\n")).expect("a configuration");
-    let names = table.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    fs::write(file.path(), configuration).expect("a configuration");
+    let names = configuration.split("${").skip(1).filter_map(|rest| rest.split('}').next());
     let environment = Environment::new(names.map(|name| (name.to_owned(), "x".to_owned())));
     let sources = Sources { files: vec![file.path().to_owned()], environment, ..Sources::default() };
-    load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}\n{table}")).components
+    load(&sources, &Registry::builtin()).map(|loaded| loaded.components).map_err(|error| error.to_string())
 }
 
 /// One component, `probed`, made of a table without its header.

@@ -312,6 +312,22 @@ fn a_server_that_sends_elsewhere_each_time_fills_no_memory() {
 }
 
 #[test]
+fn no_redirect_leads_to_a_link_local_address() {
+    // None of them is a metadata service's, and none is ever connected to.
+    for (answer, location) in [
+        ("HTTP/1.1 302 Found\r\nlocation: http://169.254.7.7/\r\ncontent-length: 0\r\n\r\n", "IPv4"),
+        ("HTTP/1.1 307 Found\r\nlocation: http://[fe80::7]/\r\ncontent-length: 0\r\n\r\n", "IPv6"),
+        ("HTTP/1.1 302 Found\r\nlocation: http://[::ffff:169.254.7.7]:81/\r\ncontent-length: 0\r\n\r\n", "mapped"),
+        ("HTTP/1.1 302 Found\r\nlocation: http://0xa9.254.1799/\r\ncontent-length: 0\r\n\r\n", "in other digits"),
+        ("HTTP/1.1 302 Found\r\nlocation: https://169.254.7.7/\r\ncontent-length: 0\r\n\r\n", "by TLS"),
+    ] {
+        let server = Hostile::answering(answer);
+        let refused = "redirects to a link-local address, which is not followed";
+        assert_failures(&[Case::new(location, table(server.port(), "/", "follow_redirects = true"), "unhealthy", refused)]);
+    }
+}
+
+#[test]
 fn a_django_app_behind_no_load_balancer_is_understood() {
     let (wary, trusting, debugging) = (django(&[]), django(&["trust"]), django(&["debug"]));
     let name = "host = \"www.example.com\"\n";

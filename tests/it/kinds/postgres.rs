@@ -31,6 +31,7 @@ fn everything_about_a_real_server() {
     let mut server = postgres_with(PASSWORD, &["log_statement=all", "log_connections=on", "max_connections=20"]);
     server.psql(PASSWORD, "orders", LEAST);
     failures(&server);
+    passwords(&server);
     connections(&server);
     migrations(&server);
     cost(&server);
@@ -46,6 +47,20 @@ fn everything_about_a_real_server() {
     server.resume();
     server.kill();
     assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+}
+
+/// What `SASLprep` (RFC 4013) does not allow is taken as it is, by the server and by libpq.
+fn passwords(server: &Server) {
+    let role = |password: &str| {
+        format!("kind = \"postgres\"\nurl = \"postgres://odd@127.0.0.1:{}/postgres\"\npassword = \"{password}\"\n", server.port)
+    };
+    for (password, wrong) in [("pä🔑😀", "pä🔑🔒"), ("tab\\tand\\u0007bell", "tab and bell"), ("\u{5d0}a\u{627}1", "other")] {
+        let text: String = serde_json::from_str(&format!("\"{password}\"")).expect("text");
+        server.psql(PASSWORD, "postgres", &format!("DROP ROLE IF EXISTS odd; CREATE ROLE odd LOGIN PASSWORD '{text}'"));
+        Probed::new(&role(password)).pass();
+        let failure = Probed::new(&role(wrong)).fail();
+        assert_eq!((failure.class().as_str(), failure.message()), ("rejected", "the credentials are not accepted"), "{wrong}");
+    }
 }
 
 fn failures(server: &Server) {

@@ -1,7 +1,7 @@
 //! `s3` against a server that verifies signatures, stores and keeps to policies; and against hand-made answers of AWS for what it never says.
 
 use crate::{
-    helpers::{command, eventually, no_such_name, run},
+    helpers::{command, eventually, no_such_name, run, write_private},
     probing::{Case, Probed, assert_failures},
     servers::{
         Certificates,
@@ -337,4 +337,22 @@ fn dropped_probes_leave_at_most_one_object_and_the_next_probe_none() {
     assert!(left.len() <= 1, "{left:?}");
     probed.pass();
     assert_eq!(server.objects(), Vec::<String>::new());
+}
+
+/// As the volume of a token hangs on a node whose kubelet is gone.
+#[test]
+fn a_token_file_that_does_not_answer_costs_no_other_check_its_probe() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("token");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");
+    let s3 = |name: &str| format!("[checks.{name}]\nkind = \"s3\"\nbucket = \"media\"\ntimeout = \"1s\"\n");
+    let memory = "[checks.memory]\nkind = \"memory\"\ntimeout = \"5s\"\n";
+    write_private(folder.path().join("allswell.toml"), &format!("{}{}{}{memory}", s3("a"), s3("b"), s3("c")));
+    let ran = run(command(&folder).arg("check").envs([
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", &*pipe.display().to_string()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/x"),
+        ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1"),
+    ]));
+    assert_eq!(ran.stdout.matches("timeout: no answer within 1s").count(), 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("pass  memory"), "{}", ran.stdout);
 }

@@ -72,6 +72,43 @@ fn what_comes_back_changed_is_told_and_deleted() {
 }
 
 #[test]
+fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let (path, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let (target, pipe) = (elsewhere.path().join("target"), elsewhere.path().join("pipe"));
+    fs::write(&target, "another user's").expect("a file");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let (watched, over, linked) = (path.clone(), Arc::clone(&done), target.clone());
+    let saboteur = thread::spawn(move || {
+        let mut replaced = 0_usize;
+        while !over.load(SeqCst) {
+            for entry in fs::read_dir(&watched).expect("a folder").flatten() {
+                // It may be gone already. A link is replaced by nothing, so that the check can delete it.
+                let swap = watched.join("swap");
+                let made =
+                    if replaced.is_multiple_of(2) { fs::hard_link(&pipe, &swap) } else { std::os::unix::fs::symlink(&linked, &swap) };
+                if entry.file_name().to_string_lossy().starts_with(".allswell-") && made.is_ok() && entry.path().exists() {
+                    let _ = fs::rename(&swap, entry.path());
+                    replaced += 1;
+                }
+                let _ = fs::remove_file(&swap);
+            }
+        }
+    });
+    let probed = Probed::new(&table(&path, "size = \"1MiB\"\nsync = true"));
+    let mut said = Vec::new();
+    eventually("the saboteur was in time with both", || {
+        said.extend(probed.probe().err().map(|failure| failure.message().to_owned()));
+        let both = ["what was read is not what was written", "the directory cannot be used"];
+        both.iter().all(|message| said.iter().any(|one| one == message)).then_some(())
+    });
+    done.store(true, SeqCst);
+    saboteur.join().expect("no panic");
+    assert_eq!(fs::read_to_string(&target).expect("a file"), "another user's");
+}
+
+#[test]
 fn a_full_or_read_only_file_system_is_told() {
     let Some(space) = Mounted::tmpfs("size=64k") else { return };
     let Some(inodes) = Mounted::tmpfs("nr_inodes=1") else { return };

@@ -110,7 +110,8 @@ fn environment(container: &Value, secrets: &[(&str, &str)]) -> Vec<(String, Stri
 
 #[test]
 fn an_ecs_task_is_configured_by_its_environment_alone() {
-    let secrets = [("DATABASE_URL", "postgres://orders:playground@db.internal/orders"), ("REDIS_URL", "redis://cache.internal")];
+    let secrets =
+        [("DATABASE_URL", "postgres://orders:playground@db.internal/orders?sslmode=verify-full"), ("REDIS_URL", "rediss://cache.internal")];
     let task = task_definition();
     let owned = environment(&task["containerDefinitions"][0], &secrets);
     let environment: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

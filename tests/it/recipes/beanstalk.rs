@@ -30,10 +30,22 @@ const OPTIONS: &[(&str, &[&str])] = &[
 /// The variables, whose names are ours.
 const VARIABLES: &str = "aws:elasticbeanstalk:application:environment";
 
-fn options(proxy: &str) -> Value {
+fn extension(proxy: &str) -> Value {
     let script = "import json, sys, yaml\nprint(json.dumps(yaml.safe_load(sys.stdin.read())))";
-    let told = python(script, &read(&format!("elastic-beanstalk/{proxy}/.ebextensions/allswell.config")));
-    told["option_settings"].clone()
+    python(script, &read(&format!("elastic-beanstalk/{proxy}/.ebextensions/allswell.config")))
+}
+
+fn options(proxy: &str) -> Value {
+    extension(proxy)["option_settings"].clone()
+}
+
+#[test]
+fn beanstalk_fetches_the_authorities_that_verify_the_database() {
+    let files = extension("nginx")["files"].clone();
+    let configuration = read("elastic-beanstalk/nginx/.platform/allswell/allswell.toml");
+    let authorities = configuration.lines().find_map(|line| line.strip_prefix("tls.ca_file = \"")?.split('"').next()).expect("a file");
+    assert!(files[authorities]["source"].as_str().is_some_and(|source| source.starts_with("https://")), "{files}");
+    assert!(configuration.contains("sslmode=verify-full"), "{configuration}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod proxies;
 mod terraform;
 
 use crate::{
-    helpers::{Ran, command, run},
+    helpers::{Ran, command, run, write_private},
     servers::{Server, in_venv, postgres, reading, redis},
 };
 use serde_json::{Value, json};
@@ -27,13 +27,13 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("APP_HOST", "www.example.com"),
     ("APP_NAME", "orders"),
     ("APP_URL", "http://127.0.0.1:8000/"),
-    ("DATABASE_URL", "postgres://orders:playground@db.internal/orders"),
+    ("DATABASE_URL", "postgres://orders:playground@db.internal/orders?sslmode=verify-full"),
     ("POD_NAME", "orders-5d8f-x2x"),
     ("RDS_DB_NAME", "ebdb"),
     ("RDS_HOSTNAME", "db.internal"),
     ("RDS_PASSWORD", "playground"),
     ("RDS_USERNAME", "orders"),
-    ("REDIS_URL", "redis://cache.internal:6379/0"),
+    ("REDIS_URL", "rediss://cache.internal:6379/0"),
 ];
 
 const PASSWORD: &str = "playground";
@@ -99,7 +99,7 @@ fn validator(name: &str) -> Command {
 fn allswell(configuration: &str, environment: &[(&str, &str)], files: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().expect("a folder");
     for (name, text) in [("allswell.toml", configuration)].iter().chain(files) {
-        fs::write(directory.path().join(name), text).expect("a file");
+        write_private(directory.path().join(name), text);
     }
     run(command(&directory).args(arguments).envs(environment.iter().copied()))
 }

@@ -157,6 +157,15 @@ impl Hostile {
         (server, requests)
     }
 
+    /// Answers whatever it hears with what a function makes of it, and closes.
+    pub(crate) fn replying(reply: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::new(move |mut stream| {
+            let mut buffer = [0; 4096];
+            let read = stream.read(&mut buffer).unwrap_or(0);
+            let _ = stream.write_all(&reply(&buffer[..read]));
+        })
+    }
+
     /// Sends every request on to the next of some ports, in turn, and keeps the connection.
     pub(crate) fn sending_on(ports: Vec<u16>) -> Self {
         let turn = AtomicUsize::new(0);

@@ -1,0 +1,79 @@
+//! A rogue AMQP broker: <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, section 2.2.4.
+
+use super::{
+    case::{Case, Left, Request, contains},
+    lab::{Lab, PASSWORD, USER},
+    peer::{Encryption, Peer, Rogue},
+};
+use crate::probing::Probed;
+use std::io;
+
+/// What the broker says that it knows. `PLAIN` is what clients of ours know, and has no form that does not reveal the password.
+const ASKS: [(&str, Request); 4] = [
+    ("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Request::leaves("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Left::Password)),
+    ("AMQPLAIN", Request::leaves("AMQPLAIN alone", Left::Nothing)),
+    ("EXTERNAL", Request::leaves("EXTERNAL alone", Left::Nothing)),
+    ("RABBIT-CR-DEMO", Request::leaves("RABBIT-CR-DEMO alone", Left::Nothing)),
+];
+
+pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (mechanisms, request) in ASKS {
+        for way in lab.ways().iter().filter(|way| !way.is_local()) {
+            for (kind, key) in [("rabbitmq", "url"), ("celery", "broker")] {
+                let rogue = || lab.rogue(way, &lab.socket("amqp"), move |peer, _| speak(peer, mechanisms));
+                let server = rogue();
+                let url = format!("amqp{}://{USER}:{PASSWORD}@localhost:{}/orders", way.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", way.keys);
+                cases.push(Case::new(kind, key, request, way, table, server));
+                let server = rogue();
+                let url = format!("amqp{}://{USER}@localhost:{}/orders", way.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\npassword = \"{PASSWORD}\"\n{}", way.keys);
+                cases.push(Case::new(kind, "password", request, way, table, server));
+            }
+        }
+    }
+    cases
+}
+
+fn speak(peer: &mut Peer, mechanisms: &str) -> io::Result<()> {
+    peer.read(b"AMQP\0\0\x09\x01".len())?;
+    // Connection.Start of version 0-9, without properties.
+    method(peer, &[b"\0\x0a\0\x0a\0\x09\0\0\0\0".to_vec(), long(mechanisms), long("en_US")].concat())?;
+    let chosen = frame(peer)?;
+    if contains(&chosen, b"\x0eRABBIT-CR-DEMO") {
+        // Connection.Secure: more is wanted.
+        method(peer, &[b"\0\x0a\0\x14".to_vec(), long("Please tell me your password")].concat())?;
+        frame(peer)?;
+    }
+    Ok(())
+}
+
+fn long(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).expect("a short text");
+    [&length.to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+fn method(peer: &mut Peer, payload: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(payload.len()).expect("a short payload");
+    peer.write(&[b"\x01\0\0", &length.to_be_bytes()[..], payload, b"\xce"].concat())
+}
+
+/// Reads a frame.
+fn frame(peer: &mut Peer) -> io::Result<Vec<u8>> {
+    let header = peer.read(7)?;
+    let length = u32::from_be_bytes(header[3..].try_into().expect("four bytes"));
+    peer.read(length as usize + 1)
+}
+
+#[test]
+fn a_broker_that_offers_another_login_is_named() {
+    for mechanisms in ["EXTERNAL", ""] {
+        let server = Rogue::new(Encryption::None, move |peer| speak(peer, mechanisms));
+        let url = format!("amqp://{USER}:{PASSWORD}@localhost:{}/", server.port);
+        let failure = Probed::new(&format!("kind = \"rabbitmq\"\nurl = \"{url}\"\n")).fail();
+        assert_eq!(failure.class().as_str(), "rejected");
+        assert!(failure.message().contains("auth_mechanism=external"), "{}", failure.message());
+        server.finish();
+    }
+}

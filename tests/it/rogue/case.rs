@@ -1,0 +1,258 @@
+//! A check, a way to a rogue server, what that asks for, and what may leave.
+
+use super::{
+    lab::{PASSWORD, USER},
+    peer::{Encryption, Heard, Rogue},
+};
+use crate::{probing, secrets::base64_of};
+use allswell::{Aggregator, engine::Builder};
+use std::fmt;
+
+/// What left of the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Left {
+    /// Nothing of it.
+    Nothing,
+    /// A proof that does not reveal it.
+    Scramble,
+    /// All of it: in clear, in an encoding, or encrypted with a key of the server's choice.
+    Password,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Scramble => "a scramble",
+            Self::Password => "the password",
+        })
+    }
+}
+
+impl Left {
+    fn of(heard: &Heard, secret: &str) -> Self {
+        let forms = [secret.to_owned(), base64_of(secret.as_bytes()), base64_of(format!("{USER}:{secret}").as_bytes()), hex(secret)];
+        let has = |bytes: &[u8]| forms.iter().any(|form| contains(bytes, form.as_bytes()));
+        if heard.sealed || has(&heard.plain) || has(&heard.encrypted) {
+            Self::Password
+        } else if heard.proof {
+            Self::Scramble
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+pub(super) fn contains(bytes: &[u8], form: &[u8]) -> bool {
+    bytes.windows(form.len()).any(|window| window == form)
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// What the user's configuration trusts of the way to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trust {
+    Plain,
+    Unverified,
+    Verified,
+    /// TLS must be verified, and cannot be.
+    Failed,
+    Local,
+}
+
+/// A way to a server.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) name: &'static str,
+    pub(super) trust: Trust,
+    pub(super) encryption: Encryption,
+    /// A parameter of the URL.
+    pub(super) mode: Option<String>,
+    pub(super) keys: String,
+    /// `allow_cleartext_password` is set.
+    pub(super) allowed: bool,
+}
+
+impl Way {
+    pub(super) fn new(name: &'static str, trust: Trust, encryption: Encryption, keys: &str) -> Self {
+        Self { name, trust, encryption, mode: None, keys: keys.to_owned(), allowed: false }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.trust == Trust::Plain
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.trust == Trust::Local
+    }
+
+    /// What a URL's scheme ends with.
+    pub(super) const fn s(&self) -> &'static str {
+        if matches!(self.encryption, Encryption::None) { "" } else { "s" }
+    }
+
+    /// Its column in the table.
+    fn column(&self) -> &'static str {
+        match (self.trust, self.allowed) {
+            (Trust::Plain, false) => "plain TCP",
+            (Trust::Plain, true) => "plain TCP, allowed",
+            (Trust::Unverified, false) => "unverified TLS",
+            (Trust::Unverified, true) => "unverified TLS, allowed",
+            (Trust::Verified, _) => "verified TLS",
+            (Trust::Failed, _) => "failed verification",
+            (Trust::Local, _) => "Unix socket",
+        }
+    }
+}
+
+/// The columns of the table.
+pub(super) const COLUMNS: [&str; 7] =
+    ["plain TCP", "plain TCP, allowed", "unverified TLS", "unverified TLS, allowed", "verified TLS", "failed verification", "Unix socket"];
+
+/// What a rogue server asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Request {
+    pub(super) asked: &'static str,
+    /// What leaves where revealing the password is not permitted, or cannot be had by this request.
+    left: Left,
+    /// Whether the answer reveals the password, though the protocol has methods that do not.
+    reveals: bool,
+    /// Whether the server is one that nobody may even connect to.
+    avoided: bool,
+    probes: usize,
+}
+
+impl Request {
+    /// A request by which this much leaves whatever the way, unless TLS is not verified as it must be.
+    pub(super) const fn leaves(asked: &'static str, left: Left) -> Self {
+        Self { asked, left, reveals: false, avoided: false, probes: 1 }
+    }
+
+    /// A request whose answer reveals the password where that is permitted; else this much leaves.
+    pub(super) const fn reveals(asked: &'static str, otherwise: Left) -> Self {
+        Self { asked, left: otherwise, reveals: true, avoided: false, probes: 1 }
+    }
+
+    /// The server is at the end of a redirect that is not followed.
+    pub(super) const fn avoided(self) -> Self {
+        Self { avoided: true, ..self }
+    }
+
+    pub(super) const fn on_second_probe(self) -> Self {
+        Self { probes: 2, ..self }
+    }
+
+    /// The policy: what may leave by this way, and must.
+    fn expected(self, way: &Way) -> Left {
+        let is_permitted = match way.trust {
+            Trust::Failed => return Left::Nothing,
+            Trust::Plain | Trust::Unverified => way.allowed,
+            Trust::Verified | Trust::Local => true,
+        };
+        if self.reveals && is_permitted { Left::Password } else { self.left }
+    }
+
+    /// Whether the failure must name the key that would permit it.
+    fn is_refused(self, way: &Way) -> bool {
+        self.reveals && !way.allowed && matches!(way.trust, Trust::Plain | Trust::Unverified)
+    }
+}
+
+/// One cell of the table.
+pub(super) struct Case {
+    pub(super) kind: &'static str,
+    /// The key that holds the secret.
+    pub(super) key: &'static str,
+    request: Request,
+    way: Way,
+    table: String,
+    secret: String,
+    rogue: Rogue,
+    /// A server that leads there.
+    leader: Option<Rogue>,
+}
+
+/// What a case came to.
+pub(super) struct Outcome {
+    pub(super) kind: &'static str,
+    pub(super) asked: &'static str,
+    pub(super) column: &'static str,
+    pub(super) left: Left,
+    /// What the policy says.
+    pub(super) expected: Left,
+    /// What is wrong with it.
+    pub(super) wrong: Option<String>,
+}
+
+impl Case {
+    pub(super) fn new(kind: &'static str, key: &'static str, request: Request, way: &Way, table: String, rogue: Rogue) -> Self {
+        Self { kind, key, request, way: way.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
+    }
+
+    /// With a server that leads to the one that is looked at.
+    pub(super) fn led_by(self, leader: Rogue) -> Self {
+        Self { leader: Some(leader), ..self }
+    }
+
+    /// With another secret.
+    pub(super) fn hiding(self, secret: String) -> Self {
+        Self { secret, ..self }
+    }
+
+    /// Probes, and compares what left with the policy.
+    pub(super) fn run(self) -> Outcome {
+        let expected = self.request.expected(&self.way);
+        let probed = probed(&self.table, self.request.probes);
+        let led = self.leader.map(Rogue::finish).is_some();
+        let heard = self.rogue.finish();
+        let left = Left::of(&heard, &self.secret);
+        let mut wrong = Vec::new();
+        match &probed {
+            Err(refused) => wrong.push(format!("the configuration is refused: {}", refused.lines().next().unwrap_or_default())),
+            Ok(failure) => {
+                let told = failure.as_ref().map_or_else(|| "it passes".to_owned(), |(class, message)| format!("{class}: {message}"));
+                let class = failure.as_ref().map(|(class, _)| class.as_str());
+                if expected != left {
+                    wrong.push(format!("{left} left, and not {expected} ({told})"));
+                }
+                let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
+                // Who refuses a server's first words has said none to it.
+                let is_told = self.way.trust != Trust::Failed && !self.request.is_refused(&self.way);
+                if is_told && reached == self.request.avoided {
+                    wrong.push(format!("reached: {reached} ({told})"));
+                }
+                let named = matches!(class, Some("rejected" | "tls")) && told.contains("allow_cleartext_password");
+                if self.request.is_refused(&self.way) && !named {
+                    wrong.push(format!("the failure does not name the key that permits it: {told}"));
+                }
+                if self.way.trust == Trust::Failed {
+                    if !heard.encrypted.is_empty() || contains(&heard.plain, USER.as_bytes()) {
+                        wrong.push(format!("something left before the server was verified: {heard:?}"));
+                    }
+                    if class != Some("tls") && !led {
+                        wrong.push(format!("the failure is not one of TLS: {told}"));
+                    }
+                }
+            }
+        }
+        let mode = self.way.mode.as_deref().unwrap_or("no mode");
+        let place = format!("{} ({}), {}, {}, {mode}", self.kind, self.key, self.request.asked, self.way.name);
+        let wrong = (!wrong.is_empty()).then(|| format!("{place}: {}", wrong.join("; ")));
+        Outcome { kind: self.kind, asked: self.request.asked, column: self.way.column(), left, expected, wrong }
+    }
+}
+
+/// Class and message of the last of some probes, where it failed; or why the configuration is refused.
+fn probed(table: &str, probes: usize) -> Result<Option<(String, String)>, String> {
+    let components = probing::loaded(&format!("timeout = \"5s\"\n{table}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut engine = components.into_iter().fold(Aggregator::builder(), Builder::component).build();
+    let mut failure = None;
+    for _ in 0..probes {
+        let report = runtime.block_on(engine.probe_all(|_, _| {}));
+        failure = report.components["probed"].failure.as_ref().map(|failure| (failure.class.to_string(), failure.message.to_string()));
+    }
+    Ok(failure)
+}

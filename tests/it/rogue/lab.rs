@@ -1,0 +1,140 @@
+//! What the rogue servers share: certificates, sockets, and the ways by which a client can reach them.
+
+use super::{
+    case::{Trust, Way},
+    identity::{Authority, Flaw, Identity},
+    peer::{Encryption, Peer, Rogue},
+};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use std::{
+    cell::Cell,
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+pub(super) const USER: &str = "wally";
+pub(super) const PASSWORD: &str = "Zw7-rogue-k9Q";
+
+pub(super) struct Lab {
+    folder: TempDir,
+    authority: Authority,
+    proper: Identity,
+    stranger: Identity,
+    /// Of a service account of Google's.
+    key: KeyPair,
+    sockets: Cell<usize>,
+}
+
+impl Lab {
+    pub(super) fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let authority = Authority::new(folder.path());
+        let (proper, stranger) = (authority.issue(Flaw::None), authority.issue(Flaw::SelfSigned));
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+        fs::write(folder.path().join("file"), PASSWORD).expect("a file");
+        Self { folder, authority, proper, stranger, key, sockets: Cell::new(0) }
+    }
+
+    /// A path for a socket in a folder of its own.
+    pub(super) fn socket(&self, name: &str) -> PathBuf {
+        self.sockets.set(self.sockets.get() + 1);
+        self.folder.path().join(self.sockets.get().to_string()).join(name)
+    }
+
+    /// A rogue server that is reached by a way. Its script is given the path of a file that holds the password.
+    pub(super) fn rogue(
+        &self,
+        way: &Way,
+        socket: &Path,
+        script: impl Fn(&mut Peer, &str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Rogue {
+        let file = self.folder.path().join("file").display().to_string();
+        let script = move |peer: &mut Peer| script(peer, &file);
+        if way.is_local() { Rogue::local(socket.to_owned(), script) } else { Rogue::new(way.encryption.clone(), script) }
+    }
+
+    /// The same way to a server with a proper certificate.
+    pub(super) fn properly(&self, way: &Way) -> Way {
+        let encryption = match way.encryption {
+            Encryption::None => Encryption::None,
+            Encryption::Immediate(_) => Encryption::Immediate(self.proper.server.clone()),
+            Encryption::OnRequest(_) => Encryption::OnRequest(self.proper.server.clone()),
+        };
+        Way { encryption, ..way.clone() }
+    }
+
+    /// The ways to a server whose port either speaks TLS or does not.
+    pub(super) fn ways(&self) -> Vec<Way> {
+        let by = |identity: &Identity| Encryption::Immediate(identity.server.clone());
+        let (ca_file, pin) = (self.ca_file(), self.pin());
+        vec![
+            Way::new("plain TCP", Trust::Plain, Encryption::None, ""),
+            Way::new("tls.verify = none", Trust::Unverified, by(&self.stranger), "tls.verify = \"none\"\n"),
+            Way::new("tls.ca_file", Trust::Verified, by(&self.proper), &ca_file),
+            Way::new("tls.verify = ca", Trust::Verified, by(&self.proper), &format!("{ca_file}tls.verify = \"ca\"\n")),
+            Way::new("tls.pinned_sha256", Trust::Verified, by(&self.stranger), &pin),
+            Way::new("the system's authorities", Trust::Failed, by(&self.stranger), ""),
+            Way::new("tls.ca_file", Trust::Failed, by(&self.stranger), &ca_file),
+            Way::new("Unix socket", Trust::Local, Encryption::None, ""),
+        ]
+    }
+
+    /// The ways to a server of a protocol that begins plainly and can be switched to TLS. `modes` are the values of `parameter` in the URL.
+    pub(super) fn sql_ways(&self, parameter: &str, modes: [&str; 5]) -> Vec<Way> {
+        let by = |identity: &Identity| Encryption::OnRequest(identity.server.clone());
+        let [disable, prefer, require, verify_ca, verify_full] = modes.map(|mode| format!("{parameter}={mode}"));
+        let (ca_file, pin) = (self.ca_file(), self.pin());
+        let allow = "allow_cleartext_password = true\n";
+        let with = |way: Way, mode: &str| Way { mode: Some(mode.to_owned()), ..way };
+        let (plain, unverified) = (
+            || Way::new("plain TCP", Trust::Plain, Encryption::None, ""),
+            || Way::new("self-signed", Trust::Unverified, by(&self.stranger), ""),
+        );
+        let mut ways = vec![
+            with(plain(), &disable),
+            plain(),
+            with(plain(), &prefer),
+            unverified(),
+            with(unverified(), &prefer),
+            with(unverified(), &require),
+            Way::new("tls.verify = none", Trust::Unverified, by(&self.stranger), "tls.verify = \"none\"\n"),
+            Way::new("tls.ca_file", Trust::Verified, by(&self.proper), &ca_file),
+            with(Way::new("tls.ca_file", Trust::Verified, by(&self.proper), &ca_file), &verify_ca),
+            with(Way::new("tls.ca_file", Trust::Verified, by(&self.proper), &ca_file), &verify_full),
+            Way::new("tls.pinned_sha256", Trust::Verified, by(&self.stranger), &pin),
+            Way::new("tls.ca_file", Trust::Failed, by(&self.stranger), &ca_file),
+            with(Way::new("the system's authorities", Trust::Failed, by(&self.stranger), ""), &verify_ca),
+            with(Way::new("the system's authorities", Trust::Failed, by(&self.stranger), ""), &verify_full),
+            with(Way::new("TLS not offered", Trust::Failed, Encryption::None, ""), &require),
+            with(Way::new("TLS not offered", Trust::Failed, Encryption::None, ""), &verify_full),
+            Way::new("Unix socket", Trust::Local, Encryption::None, ""),
+        ];
+        for way in [plain(), with(unverified(), &require), Way::new("tls.ca_file", Trust::Failed, by(&self.stranger), &ca_file)] {
+            ways.push(Way { keys: format!("{}{allow}", way.keys), allowed: true, ..way });
+        }
+        ways
+    }
+
+    fn ca_file(&self) -> String {
+        format!("tls.ca_file = \"{}\"\n", self.authority.file.display())
+    }
+
+    fn pin(&self) -> String {
+        format!("tls.pinned_sha256 = [\"{}\", \"{}\"]\n", self.stranger.fingerprint(), self.proper.fingerprint())
+    }
+
+    /// A key file of Google's.
+    pub(super) fn service_account(&self) -> String {
+        let key = self.key.serialize_pem();
+        serde_json::json!({
+            "type": "service_account", "private_key": key, "private_key_id": "1", "client_email": "a@b.iam.gserviceaccount.com",
+        })
+        .to_string()
+    }
+
+    /// A line from the middle of the private key in it.
+    pub(super) fn private_key(&self) -> String {
+        self.key.serialize_pem().lines().nth(5).expect("a long key").trim().to_owned()
+    }
+}

@@ -1,0 +1,191 @@
+//! A rogue MySQL server: <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>.
+
+use super::{
+    case::{Case, Left, Request, Way},
+    lab::{Lab, PASSWORD, USER},
+    peer::Peer,
+};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+use std::{io, sync::LazyLock};
+
+/// How the password is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// The greeting names a plugin.
+    Greeting(&'static str),
+    /// The greeting names `mysql_native_password`, and then the client is switched to another plugin.
+    Switch(&'static str),
+    /// The first greeting is harmless; that of every later connection names `mysql_clear_password`.
+    LaterGreeting,
+    /// The client is logged in, and asked for a file of its machine at its first query.
+    LocalInfile,
+}
+
+const ASKS: [(Ask, Request); 10] = [
+    (Ask::Greeting("mysql_native_password"), Request::leaves("mysql_native_password", Left::Scramble)),
+    (Ask::Greeting("mysql_clear_password"), Request::reveals("mysql_clear_password in the greeting", Left::Nothing)),
+    (Ask::Switch("mysql_clear_password"), Request::reveals("switch to mysql_clear_password", Left::Scramble)),
+    (Ask::LaterGreeting, Request::reveals("mysql_clear_password from the second connection on", Left::Scramble).on_second_probe()),
+    (Ask::Greeting("caching_sha2_password"), Request::reveals("caching_sha2_password, full authentication", Left::Scramble)),
+    (Ask::Greeting("sha256_password"), Request::reveals("sha256_password in the greeting", Left::Nothing)),
+    (Ask::Switch("caching_sha2_password"), Request::reveals("switch to caching_sha2_password, full authentication", Left::Scramble)),
+    (Ask::Switch("sha256_password"), Request::reveals("switch to sha256_password", Left::Scramble)),
+    (Ask::Switch("dialog"), Request::leaves("switch to dialog", Left::Scramble)),
+    (Ask::LocalInfile, Request::leaves("LOCAL INFILE after the login", Left::Scramble)),
+];
+
+/// A key of the rogue server's own, for clients that encrypt the password with whatever key they are given.
+static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key"));
+
+pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+    let ways = lab.sql_ways("ssl-mode", ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]);
+    let mut cases = Vec::new();
+    for (ask, request) in ASKS {
+        for way in &ways {
+            let rogue = lab.rogue(way, &lab.socket("mysql"), move |peer, lab_file| speak(peer, ask, lab_file));
+            let address = rogue.socket().map_or_else(|| format!("localhost:{}", rogue.port), |_| "localhost".to_owned());
+            let socket = rogue.socket().map(|path| format!("socket={}", path.display()));
+            let query = socket.into_iter().chain(way.mode.clone()).collect::<Vec<_>>().join("&");
+            cases.push(sql_case("mysql", request, way, &address, &query, rogue));
+        }
+    }
+    cases
+}
+
+/// A check of an SQL database, with its password in the URL over plain TCP and else beside it.
+pub(super) fn sql_case(kind: &'static str, request: Request, way: &Way, address: &str, query: &str, rogue: super::peer::Rogue) -> Case {
+    let (key, user, beside) = if way.is_plain() {
+        ("url", format!("{USER}:{PASSWORD}"), String::new())
+    } else {
+        ("password", USER.to_owned(), format!("password = \"{PASSWORD}\"\n"))
+    };
+    let table = format!("kind = \"{kind}\"\nurl = \"{kind}://{user}@{address}/orders?{query}\"\n{beside}{}", way.keys);
+    Case::new(kind, key, request, way, table, rogue)
+}
+
+fn speak(peer: &mut Peer, ask: Ask, file: &str) -> io::Result<()> {
+    let greeted = match ask {
+        Ask::Greeting(plugin) => plugin,
+        Ask::LaterGreeting if peer.number > 0 => "mysql_clear_password",
+        Ask::Switch(_) | Ask::LaterGreeting | Ask::LocalInfile => "mysql_native_password",
+    };
+    let mut packets = Packets { peer, sequence: 0, nonce: NONCE };
+    packets.send(&greeting(greeted, packets.peer.offers_tls()))?;
+    let mut response = packets.receive()?;
+    if response.len() == 32 && packets.peer.offers_tls() {
+        packets.peer.encrypt()?;
+        response = packets.receive()?;
+    }
+    if has_proof(&response) {
+        packets.peer.has_proof();
+    }
+    match ask {
+        Ask::Greeting("caching_sha2_password") => {
+            packets.send(&[1, 4])?;
+            packets.receive()?;
+        }
+        Ask::Switch(plugin) => {
+            packets.nonce = LATER_NONCE;
+            packets.send(&[b"\xfe", plugin.as_bytes(), b"\0", LATER_NONCE, b"\0"].concat())?;
+            packets.receive()?;
+            if plugin == "caching_sha2_password" {
+                packets.send(&[1, 4])?;
+                packets.receive()?;
+            }
+        }
+        _ => {}
+    }
+    // Logged in.
+    packets.send(&[0, 0, 0, 2, 0, 0, 0])?;
+    packets.sequence = 0;
+    packets.receive()?;
+    if ask == Ask::LocalInfile {
+        packets.send(&[b"\xfb", file.as_bytes()].concat())?;
+    }
+    Ok(())
+}
+
+const NONCE: &[u8] = b"abcdefghijklmnopqrst";
+const LATER_NONCE: &[u8] = b"ABCDEFGHIJKLMNOPQRST";
+
+/// The first packet.
+pub(super) fn greeting(plugin: &str, tls: bool) -> Vec<u8> {
+    // LONG_PASSWORD, CONNECT_WITH_DB, LOCAL_FILES, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, and SSL.
+    let low = 0x1_u16 | 0x8 | 0x80 | 0x200 | 0x2000 | 0x8000 | if tls { 0x800 } else { 0 };
+    // MULTI_STATEMENTS, MULTI_RESULTS, PLUGIN_AUTH, PLUGIN_AUTH_LENENC_DATA, DEPRECATE_EOF.
+    let high = 0x1_u16 | 0x2 | 0x8 | 0x20 | 0x100;
+    [
+        b"\x0a8.0.33\0\x01\0\0\0",
+        &NONCE[..8],
+        b"\0",
+        &low.to_le_bytes(),
+        b"\x2d\x02\0",
+        &high.to_le_bytes(),
+        b"\x15\0\0\0\0\0\0\0\0\0\0",
+        &NONCE[8..],
+        b"\0",
+        plugin.as_bytes(),
+        b"\0",
+    ]
+    .concat()
+}
+
+/// Whether a handshake response has an answer to the plugin in it.
+fn has_proof(response: &[u8]) -> bool {
+    let user = response.get(32..).unwrap_or_default();
+    let end = user.iter().position(|byte| *byte == 0).unwrap_or(user.len());
+    user.get(end + 1).is_some_and(|length| *length > 0)
+}
+
+struct Packets<'a> {
+    peer: &'a mut Peer,
+    sequence: u8,
+    /// What the client was told last to scramble with.
+    nonce: &'static [u8],
+}
+
+impl Packets<'_> {
+    fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        let [length @ .., _] = u32::try_from(payload.len()).expect("a short packet").to_le_bytes();
+        self.peer.write(&[&length[..], &[self.sequence], payload].concat())
+    }
+
+    /// The next packet; a client that asks for a key is given one, and then answers.
+    fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let payload = self.packet()?;
+        if payload != [1] && payload != [2] {
+            return Ok(payload);
+        }
+        let pem = format!("\x01{}", public_key());
+        self.send(pem.as_bytes())?;
+        let payload = self.packet()?;
+        if unsealed(&payload, self.nonce).is_some_and(|password| password == format!("{PASSWORD}\0").as_bytes()) {
+            self.peer.has_sealed();
+        }
+        Ok(payload)
+    }
+
+    fn packet(&mut self) -> io::Result<Vec<u8>> {
+        let header = self.peer.read(4)?;
+        self.sequence = header[3].wrapping_add(1);
+        self.peer.read(usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16)
+    }
+}
+
+/// What was encrypted with our key somewhere in a packet, as MySQL's server reads it.
+/// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html>
+fn unsealed(packet: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
+    let key = PrivateDecryptingKey::from_pkcs8(KEY.serialized_der()).expect("a key");
+    let key = OaepPrivateDecryptingKey::new(key).expect("a key");
+    packet.windows(key.key_size_bytes()).find_map(|sealed| {
+        let mut room = vec![0; key.key_size_bytes()];
+        let text = key.decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut room, None).ok()?;
+        Some(text.iter().zip(nonce.iter().cycle()).map(|(byte, nonce)| byte ^ nonce).collect())
+    })
+}
+
+fn public_key() -> String {
+    let base64 = crate::secrets::base64_of(&KEY.subject_public_key_info());
+    format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----\n")
+}

@@ -1,0 +1,147 @@
+//! A rogue PostgreSQL server: <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP>.
+
+use super::{
+    case::{Case, Left, Request},
+    lab::Lab,
+    mysql::sql_case,
+    peer::Peer,
+};
+use std::io;
+
+/// How the password is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Clear,
+    Md5,
+    /// With so many iterations.
+    Scram(u32),
+    /// In the middle of SCRAM the server changes its mind.
+    ClearWithinScram,
+    /// By a mechanism of SASL that is not SCRAM.
+    Sasl(&'static str),
+    /// By GSSAPI, SSPI or Kerberos.
+    Number(u32),
+}
+
+const ASKS: [(Ask, Request); 10] = [
+    (Ask::Clear, Request::reveals("AuthenticationCleartextPassword", Left::Nothing)),
+    (Ask::ClearWithinScram, Request::leaves("AuthenticationCleartextPassword within SCRAM", Left::Nothing)),
+    (Ask::Md5, Request::leaves("AuthenticationMD5Password", Left::Scramble)),
+    (Ask::Scram(4096), Request::leaves("SCRAM-SHA-256", Left::Scramble)),
+    (Ask::Scram(1), Request::leaves("SCRAM-SHA-256, one iteration", Left::Scramble)),
+    (Ask::Sasl("PLAIN"), Request::leaves("SASL PLAIN", Left::Nothing)),
+    (Ask::Sasl("OAUTHBEARER"), Request::leaves("SASL OAUTHBEARER", Left::Nothing)),
+    (Ask::Number(2), Request::leaves("AuthenticationKerberosV5", Left::Nothing)),
+    (Ask::Number(7), Request::leaves("AuthenticationGSS", Left::Nothing)),
+    (Ask::Number(9), Request::leaves("AuthenticationSSPI", Left::Nothing)),
+];
+
+pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+    let ways = lab.sql_ways("sslmode", ["disable", "prefer", "require", "verify-ca", "verify-full"]);
+    let mut cases = Vec::new();
+    for (ask, request) in ASKS {
+        for way in &ways {
+            // The driver names the file in the folder itself.
+            let socket = lab.socket("postgres").with_file_name(".s.PGSQL.5432");
+            let rogue = lab.rogue(way, &socket, move |peer, _| speak(peer, ask));
+            let folder = rogue.socket().and_then(|path| path.parent()).map(|folder| format!("host={}", folder.display()));
+            let address = if folder.is_some() { "localhost:5432".to_owned() } else { format!("localhost:{}", rogue.port) };
+            let query = folder.into_iter().chain(way.mode.clone()).collect::<Vec<_>>().join("&");
+            cases.push(sql_case("postgres", request, way, &address, &query, rogue));
+        }
+    }
+    cases
+}
+
+/// Requests in place of a start-up message.
+const SSL_REQUEST: u32 = 80_877_103;
+const GSS_REQUEST: u32 = 80_877_104;
+
+/// Asks for the password, and refuses with it in the message.
+pub(super) fn echo(peer: &mut Peer) -> io::Result<()> {
+    begin(peer)?;
+    authentication(peer, 3, b"")?;
+    let password = message(peer)?;
+    let fields = [b"SFATAL\0C28P01\0Myou said ", &*password, b"\0"].concat();
+    peer.write(&[b"E", &u32::try_from(4 + fields.len()).expect("a short message").to_be_bytes()[..], &fields].concat())
+}
+
+fn speak(peer: &mut Peer, ask: Ask) -> io::Result<()> {
+    begin(peer)?;
+    answer(peer, ask)
+}
+
+/// Everything until the start-up message.
+fn begin(peer: &mut Peer) -> io::Result<()> {
+    loop {
+        let length = number(&peer.read(4)?);
+        match number(&peer.read(4)?) {
+            SSL_REQUEST if peer.offers_tls() => {
+                peer.write(b"S")?;
+                peer.encrypt()?;
+            }
+            SSL_REQUEST | GSS_REQUEST => peer.write(b"N")?,
+            _ => {
+                return peer.read((length as usize).saturating_sub(8)).map(drop);
+            }
+        }
+    }
+}
+
+fn answer(peer: &mut Peer, ask: Ask) -> io::Result<()> {
+    match ask {
+        Ask::Clear => {
+            authentication(peer, 3, b"")?;
+            message(peer)?;
+        }
+        Ask::Md5 => {
+            authentication(peer, 5, b"salt")?;
+            message(peer)?;
+            peer.has_proof();
+        }
+        Ask::Scram(iterations) => {
+            let nonce = scram(peer)?;
+            authentication(peer, 11, format!("r={nonce}rogue,s=c2FsdHNhbHRzYWx0c2FsdA==,i={iterations}").as_bytes())?;
+            if message(peer)?.windows(3).any(|window| window == b",p=") {
+                peer.has_proof();
+            }
+        }
+        Ask::ClearWithinScram => {
+            scram(peer)?;
+            authentication(peer, 3, b"")?;
+            message(peer)?;
+        }
+        Ask::Sasl(mechanism) => {
+            authentication(peer, 10, format!("{mechanism}\0\0").as_bytes())?;
+            message(peer)?;
+        }
+        Ask::Number(number) => {
+            authentication(peer, number, b"")?;
+            message(peer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins SCRAM; the client's nonce comes back.
+fn scram(peer: &mut Peer) -> io::Result<String> {
+    authentication(peer, 10, b"SCRAM-SHA-256\0\0")?;
+    let first = message(peer)?;
+    let text = String::from_utf8_lossy(&first);
+    Ok(text.split("r=").nth(1).unwrap_or_default().to_owned())
+}
+
+fn authentication(peer: &mut Peer, method: u32, more: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(8 + more.len()).expect("a short message");
+    peer.write(&[b"R", &length.to_be_bytes()[..], &method.to_be_bytes(), more].concat())
+}
+
+/// The payload of the client's next message.
+fn message(peer: &mut Peer) -> io::Result<Vec<u8>> {
+    let header = peer.read(5)?;
+    peer.read((number(&header[1..]) as usize).saturating_sub(4))
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes.try_into().expect("four bytes"))
+}

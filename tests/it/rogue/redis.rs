@@ -1,0 +1,101 @@
+//! Rogue Redis servers, sentinels and nodes of a cluster. `AUTH` has no form that does not reveal the password, so they need not ask for it.
+
+use super::{
+    case::{Case, Left, Request},
+    lab::{Lab, PASSWORD, USER},
+    peer::Peer,
+};
+use std::io;
+
+const AUTH: Request = Request::leaves("AUTH", Left::Password);
+const LED: Request = Request::leaves("AUTH at the address that a rogue node names", Left::Password);
+const NAMED: Request = Request::leaves("AUTH at the address that a rogue sentinel names", Left::Password);
+const SENTINEL: Request = Request::leaves("AUTH at the sentinel", Left::Password);
+const SERVERS: Request = Request::leaves("the servers' password at the sentinel", Left::Nothing);
+
+pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for way in lab.ways() {
+        let rogue = || lab.rogue(&way, &lab.socket("redis"), |peer, _| speak(peer, 0));
+        let at = |rogue: &super::peer::Rogue| match rogue.socket() {
+            Some(path) => format!("redis+unix://{}", path.display()),
+            None => format!("redis{}://localhost:{}/0", way.s(), rogue.port),
+        };
+        let login = format!("username = \"{USER}\"\npassword = \"{PASSWORD}\"\n");
+        for kind in ["redis", "celery"] {
+            let key = if kind == "redis" { "url" } else { "broker" };
+            let server = rogue();
+            let table = format!("kind = \"{kind}\"\n{key} = \"{}\"\n{login}{}", at(&server), way.keys);
+            cases.push(Case::new(kind, "password", AUTH, &way, table, server));
+            if way.is_local() {
+                continue;
+            }
+            let server = rogue();
+            let url = format!("redis{}://{USER}:{PASSWORD}@localhost:{}/0", way.s(), server.port);
+            let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", way.keys);
+            cases.push(Case::new(kind, key, AUTH, &way, table, server));
+        }
+        if way.is_local() {
+            continue;
+        }
+        // What leads there has a proper certificate, where it has one at all.
+        let leads = lab.properly(&way);
+        for (mode, request) in [("cluster", LED), ("sentinel", NAMED)] {
+            let there = rogue();
+            let port = there.port;
+            let here = lab.rogue(&leads, &lab.socket("redis"), move |peer, _| speak(peer, port));
+            let table = format!(
+                "kind = \"redis\"\nurl = \"{}\"\nmode = \"{mode}\"\nwrite = {}\n{}{login}{}",
+                at(&here),
+                mode == "cluster",
+                if mode == "sentinel" { "master_name = \"orders\"\n" } else { "" },
+                way.keys
+            );
+            cases.push(Case::new("redis", "password", request, &way, table, there).led_by(here));
+        }
+        let sentinel = rogue();
+        let table = |login: &str, port: u16| {
+            let url = format!("redis{}://localhost:{port}", way.s());
+            format!("kind = \"redis\"\nurl = \"{url}\"\nmode = \"sentinel\"\nmaster_name = \"orders\"\n{login}{}", way.keys)
+        };
+        let own = table(&format!("sentinel_username = \"{USER}\"\nsentinel_password = \"{PASSWORD}\"\n"), sentinel.port);
+        cases.push(Case::new("redis", "sentinel_password", SENTINEL, &way, own, sentinel));
+        let sentinel = rogue();
+        let others = table(&login, sentinel.port);
+        cases.push(Case::new("redis", "password", SERVERS, &way, others, sentinel));
+    }
+    cases
+}
+
+/// Answers whatever is asked, and leads to a port where it can.
+fn speak(peer: &mut Peer, port: u16) -> io::Result<()> {
+    loop {
+        let command = command(peer)?;
+        let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+        let answer = match &*command {
+            "HELLO" => "-ERR unknown command\r\n".to_owned(),
+            "PING" => "+PONG\r\n".to_owned(),
+            "INFO" => bulk("redis_version:7.2.0\r\nrole:master\r\n"),
+            "CLUSTER" => bulk("cluster_state:ok\r\ncluster_slots_ok:16384\r\n"),
+            "GET" => format!("-MOVED 1 localhost:{port}\r\n"),
+            "SENTINEL" => format!("*2\r\n{}{}", bulk("localhost"), bulk(&port.to_string())),
+            _ => "+OK\r\n".to_owned(),
+        };
+        peer.write(answer.as_bytes())?;
+    }
+}
+
+/// The name of the next command.
+fn command(peer: &mut Peer) -> io::Result<String> {
+    let number = |line: Vec<u8>| String::from_utf8_lossy(&line).trim()[1..].parse::<usize>().map_err(io::Error::other);
+    let words = number(peer.read_until(b"\r\n")?)?;
+    let mut first = String::new();
+    for word in 0..words {
+        let length = number(peer.read_until(b"\r\n")?)?;
+        let text = peer.read(length + 2)?;
+        if word == 0 {
+            first = String::from_utf8_lossy(&text).trim().to_ascii_uppercase();
+        }
+    }
+    Ok(first)
+}
