@@ -73,7 +73,8 @@ fn test(arguments: &[&str]) -> Result<(), String> {
     }
     // Attacks measure how late polls are, which other tests would make later: they run alone.
     run::cargo(&[&command[..], &["--", "--skip", ATTACKS]].concat())?;
-    let mut alone = vec!["test", "--package", "allswell", "--test", "it"];
+    // Of the same packages: with others, most dependencies would be built again with other features.
+    let mut alone = vec!["test", "--workspace", "--test", "it"];
     alone.extend(arguments);
     run::cargo(&[&alone[..], &["--", ATTACKS, "--test-threads=1"]].concat())
 }
