@@ -95,7 +95,7 @@ impl Broker {
         self.tls.as_ref().and_then(Tls::observed)
     }
 
-    /// What a start should say of the log-in; `key` is the URL's. Of the protocol's methods, brokers take but `PLAIN`, which sends the password.
+    /// The warning about the login; `key` is the URL's. The method `PLAIN` sends the password.
     pub(crate) fn warnings(&self, key: &'static str) -> Vec<ConfigWarning> {
         let tls = self.tls.as_ref().map(Tls::keys);
         login_warning(key, Some(&self.uri.authority.host), self.has_password, tls, "amqps://").into_iter().collect()

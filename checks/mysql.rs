@@ -171,8 +171,7 @@ fn mode(url: &url::Url, options: &MySqlConnectOptions) -> UrlMode {
         MySqlSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
         MySqlSslMode::VerifyIdentity => (Encryption::Always, Verify::Full),
     };
-    let is_written = url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"));
-    UrlMode { encryption, verify, is_written, is_implied_by_roots: true, full: FULL }
+    UrlMode { encryption, verify, is_written: encryption::is_written(url), is_implied_by_roots: true, full: FULL }
 }
 
 fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
@@ -332,7 +331,7 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => {
             return Failure::rejected(
-                "the server asks for the password itself, which it gets by verified TLS alone: write `ssl-mode=VERIFY_IDENTITY`, or set \
+                "the server asks for the password in clear, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
                  `allow_cleartext_password = true`",
             )
             .because(said);

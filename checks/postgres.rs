@@ -168,8 +168,7 @@ fn mode(url: &url::Url, options: &PgConnectOptions) -> UrlMode {
         PgSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
         PgSslMode::VerifyFull => (Encryption::Always, Verify::Full),
     };
-    let is_written = url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"));
-    UrlMode { encryption, verify, is_written, is_implied_by_roots: false, full: FULL }
+    UrlMode { encryption, verify, is_written: encryption::is_written(url), is_implied_by_roots: false, full: FULL }
 }
 
 fn files(options: &PgConnectOptions) -> UrlFiles<'_> {
@@ -345,7 +344,7 @@ fn code(error: &Error) -> Option<String> {
 fn failure(error: Error) -> Failure {
     match error {
         Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => Failure::rejected(
-            "the server asks for the password itself, which it gets by verified TLS alone: write `sslmode=verify-full`, or set \
+            "the server asks for the password in clear, which is sent over verified TLS only: write `sslmode=verify-full`, or set \
              `allow_cleartext_password = true`",
         )
         .because(said),

@@ -74,7 +74,7 @@ impl Server {
         self.tls.as_ref().and_then(Tls::observed)
     }
 
-    /// What a start should say of a log-in at the URL's address, or at one of `others`. The protocol has no other method than to send the password.
+    /// The warning about a login at the URL's address, or at one of `others`. The protocol has no method but to send the password.
     pub(crate) fn warnings(&self, key: &'static str, has_password: bool, others: &[Address]) -> Vec<ConfigWarning> {
         let address = self.address();
         let hosts = others.iter().chain(&address).map(|address| Some(address.host.as_str()));

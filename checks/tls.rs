@@ -113,16 +113,10 @@ impl Tls {
         Self { keys, reading: Blocking::default() }
     }
 
-    /// Whether a server must prove who it is.
-    #[must_use]
-    pub fn is_verified(&self) -> bool {
-        self.keys.is_verified()
-    }
-
-    /// What is observed of it as `tls_verify`: that a server proves nothing.
+    /// The observed value `tls_verify`: `none` where no certificate is verified.
     #[must_use]
     pub fn observed(&self) -> Option<&'static str> {
-        (!self.is_verified()).then_some("none")
+        (!self.keys.is_verified()).then_some("none")
     }
 
     /// The keys.

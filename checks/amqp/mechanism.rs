@@ -1,4 +1,4 @@
-//! The method of the log-in: the driver sends its own, with the password, whether the broker offers it or not.
+//! The login method: the driver sends its own, with the password, whether the broker offers it or not.
 
 use crate::net::Stream;
 use std::{
@@ -21,7 +21,7 @@ pub(super) fn is_not_offered(error: &io::Error) -> bool {
     error.get_ref().and_then(|error| error.downcast_ref::<NotOffered>()).is_some()
 }
 
-/// A stream by which nothing is answered to a broker that does not offer a method.
+/// A stream that refuses to answer a broker that does not offer the login method.
 pub(super) struct Offered {
     stream: Stream,
     mechanism: &'static str,
@@ -34,7 +34,7 @@ impl Offered {
         Self { stream, mechanism, heard: Some(Vec::new()) }
     }
 
-    /// Looks at what was heard before it is answered. The first words are ours, and answer nothing.
+    /// Examines what the broker offers before the first answer to it. The protocol header, which is sent first, is no answer.
     fn choose(&mut self) -> io::Result<()> {
         let Some(heard) = self.heard.take_if(|heard| !heard.is_empty()) else { return Ok(()) };
         match mechanisms(&heard) {

@@ -19,12 +19,12 @@ pub trait Check: Send + Sync + 'static {
     /// A [`Failure`] that says in a sentence of ours, safe for everybody, why the application could not work with this backend.
     async fn probe(&self) -> Result<Observation, Failure>;
 
-    /// Secrets that come from elsewhere than the configuration, such as a variable that the driver reads. They are redacted as those in it are.
+    /// Secrets that are not in the configuration, such as the value of a variable that the driver reads. They are redacted, too.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
 
-    /// What works and is still not wise in the configuration. It is told once, when the configuration is read.
+    /// Warnings about the configuration. They are reported once, when it is read.
     fn warnings(&self) -> Vec<ConfigWarning> {
         Vec::new()
     }
@@ -113,7 +113,7 @@ impl InvalidConfig {
     }
 }
 
-/// A key whose value works and is still not wise.
+/// A warning about the value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigWarning {
     /// The key, as in [`InvalidConfig`].

@@ -18,7 +18,7 @@ pub use failure::{BoxError, Failure, FailureClass};
 pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};
 pub use printable::printable;
-pub use redact::{Redactor, strip_user_info};
+pub use redact::{Redactor, is_secret_name, strip_user_info};
 pub use secret::Secret;
 #[cfg(any(feature = "http", feature = "net", feature = "tls"))]
 pub(crate) use units::from_text;

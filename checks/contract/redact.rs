@@ -1,4 +1,4 @@
-//! The one way by which somebody else's words lose their secrets.
+//! Redaction: replaces secrets in text that does not come from the program itself.
 
 use super::{Secret, printable};
 use base64::{
@@ -273,9 +273,10 @@ fn values(text: &str, is_setting: impl Fn(&str) -> bool) -> impl Iterator<Item =
     pairs.filter(is_secret).map(|(_, value)| value)
 }
 
-/// Whether a parameter of this name holds a secret, whatever its value looks like.
-fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 8] = ["auth", "cred", "key", "pass", "pwd", "secret", "sig", "token"];
+/// Whether a header or parameter of this name holds a secret, whatever its value looks like.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    const PARTS: [&str; 9] = ["auth", "cookie", "cred", "key", "pass", "pwd", "secret", "sig", "token"];
     let name = name.to_ascii_lowercase();
     PARTS.iter().any(|part| name.contains(part))
 }

@@ -1,7 +1,10 @@
 //! What is asked, and of whom; and what is asked next when the answer is a redirect.
 
 use super::{Config, expectation::NOT_A_NAME};
-use crate::{contract::prelude::*, net::Address};
+use crate::{
+    contract::{is_secret_name, prelude::*},
+    net::Address,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -60,10 +63,9 @@ impl Ask {
         request
     }
 
-    /// Whether a header holds what others should not know, by its name.
+    /// Whether a header holds a secret, by its name.
     pub(super) fn carries_credentials(&self) -> bool {
-        let is_telling = |name: &HeaderName| ["auth", "cookie", "key", "secret", "token"].iter().any(|word| name.as_str().contains(word));
-        self.headers.iter().any(|(name, value)| value.is_sensitive() && is_telling(name))
+        self.headers.iter().any(|(name, value)| value.is_sensitive() && is_secret_name(name.as_str()))
     }
 
     /// Whether it may be sent twice, as it changes nothing: RFC 9110, section 9.2.1.

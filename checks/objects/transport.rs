@@ -87,7 +87,7 @@ impl Transport {
         self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed())
     }
 
-    /// What a start should say of the endpoint. `reveals` is whether requests hold what lets others ask, too: a signature does not.
+    /// The warning about the endpoint. `reveals`: whether requests hold what lets others ask, too: a signature does not.
     pub(crate) fn warnings(&self, reveals: bool) -> Vec<ConfigWarning> {
         let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
             login_warning("endpoint", Some(&origin.host), reveals, origin.encrypted.then_some(tls.keys()), "https://")

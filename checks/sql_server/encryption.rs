@@ -6,6 +6,7 @@ use crate::{
 };
 use sqlx_core::net::tls::CertificateInput;
 use std::path::PathBuf;
+use url::Url;
 
 /// Whether a connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,11 @@ pub(crate) struct UrlMode {
     pub(crate) is_implied_by_roots: bool,
     /// The parameter of the URL, as in `sslmode=verify-full`.
     pub(crate) full: &'static str,
+}
+
+/// Whether a URL says which mode it wants.
+pub(crate) fn is_written(url: &Url) -> bool {
+    url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
 }
 
 /// The files that a URL names.
@@ -93,7 +99,7 @@ fn file(given: Option<&CertificateInput>) -> Result<Option<PathBuf>, InvalidConf
     }
 }
 
-/// What a start should say of a log-in to a server that need not prove who it is. `host` is none for a socket in the file system; `full` is
+/// The warning about a login to a server whose certificate is not verified. `host` is none for a socket in the file system; `full` is
 /// what to write in the URL.
 pub(crate) fn warning(
     host: Option<&str>,
@@ -103,7 +109,7 @@ pub(crate) fn warning(
     full: &str,
 ) -> Option<ConfigWarning> {
     if encryption == Encryption::Always && is_key_written {
-        // What a password needs to be told is another rule's: `allow_cleartext_password`.
+        // A password in clear needs `allow_cleartext_password` as well, so no credentials are sent by this alone.
         return login_warning("url", host, false, Some(keys), full);
     }
     let is_proved = encryption == Encryption::Always && keys.proves_identity();
@@ -111,12 +117,12 @@ pub(crate) fn warning(
     if !has_password || !is_networked || is_proved {
         return None;
     }
-    let proof = if encryption == Encryption::Always && keys.is_verified() {
-        "need only show a certificate of any public authority"
+    let accepted = if encryption == Encryption::Always && keys.is_verified() {
+        "a certificate of any public authority is accepted"
     } else {
-        "need not prove who it is"
+        "the server's certificate is not verified"
     };
-    Some(ConfigWarning::new("url", format!("the server {proof} before we log in: write `{full}`")))
+    Some(ConfigWarning::new("url", format!("{accepted} before the login: write `{full}`")))
 }
 
 #[cfg(test)]

@@ -62,9 +62,11 @@ pub fn failure(error: impl Into<BoxError>) -> Failure {
             Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,
         )) => "the server does not accept our certificate",
         Some(Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_)) => {
-            "the server found no common cipher (static RSA and TLS 1.1 are not spoken here), or wants a certificate of ours"
+            "the server found no common cipher (static RSA and TLS 1.1 are not supported), or requires a client certificate"
         }
-        Some(Tls::AlertReceived(Alert::ProtocolVersion)) => "the server speaks no TLS 1.2 or 1.3, and nothing older is spoken here",
+        Some(Tls::AlertReceived(Alert::ProtocolVersion)) => {
+            "the server supports neither TLS 1.2 nor 1.3, and nothing older is supported here"
+        }
         _ => "the TLS handshake failed",
     };
     Failure::tls(error).saying(message)
@@ -75,12 +77,8 @@ fn unaccepted(OtherError(error): &OtherError) -> &'static str {
     match error.downcast_ref() {
         // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
         Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
-        Some(webpki::Error::UnsupportedCertVersion) => {
-            "the certificate is of X.509 version 1, as no authority makes them any more: name it in `tls.ca_file`"
-        }
-        _ if error.is::<NotHeld>() => {
-            "the server has not the certificate's key: it is somebody else's, or it signs in a way that is not spoken here"
-        }
+        Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
+        _ if error.is::<NotHeld>() => "the server does not hold the key of its certificate, or signs by an unsupported algorithm",
         _ if error.is::<NotPinned>() => "the certificate is none of `tls.pinned_sha256`",
         _ => "the certificate is not valid",
     }

@@ -31,12 +31,12 @@ pub struct TlsKeys {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Verify {
-    /// That somebody whom we trust signed it, and that it is for this host.
+    /// That a trusted authority signed it, and that it is for this host.
     #[default]
     Full,
-    /// That somebody whom we trust signed it, for whatever host. Without `ca_file` that is any public authority, and proves little.
+    /// That a trusted authority signed it, for any host. Without `ca_file` that is any public authority, which proves little.
     Ca,
-    /// Nothing: whoever answers is believed. Reports say so.
+    /// Nothing: every certificate is accepted. Reports say so.
     None,
 }
 
@@ -53,7 +53,7 @@ impl TlsKeys {
         !self.pinned_sha256.is_empty() || self.verify != Some(Verify::None)
     }
 
-    /// Whether what a server must prove is who it is. That any public authority signed its certificate, for whatever host, is no such proof.
+    /// Whether a server must prove its identity. That any public authority signed its certificate, for any host, is no such proof.
     #[must_use]
     pub fn proves_identity(&self) -> bool {
         self.is_verified() && (self.verify != Some(Verify::Ca) || self.ca_file.is_some())
@@ -92,7 +92,7 @@ impl TlsKeys {
     }
 }
 
-/// What a start should say of a login whose server proves nothing. `host` is none for a socket in the file system; `tls` is none without TLS;
+/// The warning about a login to a server that proves nothing. `host` is none for a socket in the file system; `tls` is none without TLS;
 /// `instead` is what to write for TLS in the key `key`.
 #[must_use]
 pub fn login_warning(
@@ -107,20 +107,20 @@ pub fn login_warning(
         Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", ANYBODY)),
         Some(_) if has_credentials => Some(ConfigWarning::new(
             "tls.verify",
-            "\"none\" tells the credentials to whoever answers: name the server's certificate in `tls.ca_file`",
+            "\"none\" sends the credentials to any server that answers: name the server's certificate in `tls.ca_file`",
         )),
         Some(_) => {
-            Some(ConfigWarning::new("tls.verify", "\"none\" believes whoever answers: name the server's certificate in `tls.ca_file`"))
+            Some(ConfigWarning::new("tls.verify", "\"none\" accepts every certificate: name the server's certificate in `tls.ca_file`"))
         }
         None if has_credentials && host.is_some_and(|host| !is_loopback(host)) => {
-            Some(ConfigWarning::new(key, format!("the credentials cross the network unencrypted, to whoever answers: write `{instead}`")))
+            Some(ConfigWarning::new(key, format!("the credentials are sent unencrypted: write `{instead}`")))
         }
         None => None,
     }
 }
 
 /// What is wrong with `verify = "ca"` that names no authority.
-const ANYBODY: &str = "\"ca\" believes whoever has a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
+const ANYBODY: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
 
 /// Whether a host is this machine, by its name alone.
 #[must_use]

@@ -10,6 +10,7 @@ use crate::{
     registry::Registry,
     table::{is_secret, schema_at},
 };
+use allswell_checks::contract::is_secret_name;
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
@@ -101,7 +102,7 @@ fn is_literal(key: &[String], text: &str) -> bool {
         return url_holds_secret(rest);
     }
     let is_identifier = match key {
-        [.., table, header] if table == "headers" => !is_named_secret(header),
+        [.., table, header] if table == "headers" => !is_secret_name(header),
         [.., last] => last == "access_key_id",
         [] => true,
     };
@@ -130,15 +131,9 @@ fn url_holds_secret(rest: &str) -> bool {
     let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map_or("", |(_, password)| password);
     let query = rest.split_once('?').map_or("", |(_, query)| query);
     let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
-    !password.is_empty() || parameters.any(|(name, value)| !value.is_empty() && (is_named_secret(name) || name == "sig"))
-}
-
-/// Whether a header or parameter is a secret by its name.
-fn is_named_secret(name: &str) -> bool {
-    const WORDS: &[&str] =
-        &["authorization", "cookie", "password", "passwd", "secret", "token", "api-key", "api_key", "apikey", "signature"];
-    let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+    // `sslkey` names a file.
+    let is_secret = |name: &str| is_secret_name(name) && name != "sslkey" && name != "ssl-key";
+    !password.is_empty() || parameters.any(|(name, value)| !value.is_empty() && is_secret(name))
 }
 
 /// Whether every user of the machine can read a file: its mode permits them to, and so does that of each folder above it. Its group does not

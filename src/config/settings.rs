@@ -99,7 +99,7 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
-    /// What deserves a look and stops nothing.
+    /// Warnings about values that are valid.
     pub(crate) fn warnings(&self) -> Vec<Finding> {
         let is_short = self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH);
         let message =

@@ -323,11 +323,11 @@ fn every_example_is_a_configuration() {
         // No URL of a private network asks for TLS, as that file says of itself.
         let expected: &[&str] = if path.ends_with("compose.toml") {
             &[
-                "24:1: checks.cache.url: the credentials cross the network unencrypted, to whoever answers: write `rediss://`",
-                "14:1: checks.db.url: the server need not prove who it is before we log in: write `sslmode=verify-full`",
-                "34:1: checks.jobs.url: the credentials cross the network unencrypted, to whoever answers: write `amqps://`",
-                "19:1: checks.reports.url: the server need not prove who it is before we log in: write `ssl-mode=VERIFY_IDENTITY`",
-                "60:1: checks.workers.broker: the credentials cross the network unencrypted, to whoever answers: write `amqps://`",
+                "24:1: checks.cache.url: the credentials are sent unencrypted: write `rediss://`",
+                "14:1: checks.db.url: the server's certificate is not verified before the login: write `sslmode=verify-full`",
+                "34:1: checks.jobs.url: the credentials are sent unencrypted: write `amqps://`",
+                "19:1: checks.reports.url: the server's certificate is not verified before the login: write `ssl-mode=VERIFY_IDENTITY`",
+                "60:1: checks.workers.broker: the credentials are sent unencrypted: write `amqps://`",
             ]
         } else {
             &[]

@@ -41,7 +41,7 @@ fn its_configuration_is_valid_and_reads_the_variables_of_the_application() {
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let ran = allswell(&content.replace("$$", "$"), &environment, &[], &["validate"]);
     // The database is on Compose's private network, without TLS. The cache has no password.
-    let warning = "warning: allswell.toml:21:1: checks.database.url: the server need not prove who it is before we log in: \
+    let warning = "warning: allswell.toml:21:1: checks.database.url: the server's certificate is not verified before the login: \
                    write `sslmode=verify-full`\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), warning), "{}", ran.stdout);
     assert_eq!(services["allswell"]["healthcheck"]["test"][0], json!("CMD"), "the image has no shell");
