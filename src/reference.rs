@@ -45,7 +45,7 @@ pub fn markdown(registry: &Registry) -> String {
     let mut text = String::from(
         "<!-- Generated from the doc comments by `cargo xtask generate`; edit those. -->\n\n\
          # The kinds of checks\n\n\
-         Every kind of backend that allswell probes is one file in `checks/`; what a check is stands in `checks/contract/`.\n\n\
+         Every kind of backend that allswell probes is one file in `checks/kinds/`; what a check is stands in `checks/contract/`.\n\n\
          | kind | category | verifies |\n| --- | --- | --- |\n",
     );
     for kind in registry.kinds() {

@@ -5,9 +5,9 @@ use crate::{
     config::{ServerSettings, Sources, TlsSettings},
     registry::Registry,
 };
-use allswell_checks::{
-    net::{Address, Dialer, Stream},
-    opening::open,
+use allswell_checks::wire::{
+    address::{Address, Dialer, Stream},
+    connect::open,
     tls::Tls,
 };
 use bytes::Bytes;

@@ -3,8 +3,10 @@
 use crate::{prober::Manner, verifier::Verifier};
 use allswell_checks::{
     contract::Failure,
-    opening::Expiry,
-    tls::{self, system_roots},
+    wire::{
+        connect::Expiry,
+        tls::{self, system_roots},
+    },
 };
 use rustls::{
     ClientConfig, RootCertStore,

@@ -168,7 +168,7 @@ fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
-    let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("it has one kind");
+    let error = load(&sources, &Registry::default().with::<allswell_checks::kinds::tcp::Tcp>()).expect_err("it has one kind");
     let told = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
     assert_eq!(
         told,
