@@ -1,6 +1,6 @@
 //! The binary: arguments and environment in, exit code out; everything else is the library's.
 
-use allswell::{cli, config::Environment, registry::Registry};
+use allswell::{cli, config::Environment, kinds::Registry};
 use clap::Parser;
 use std::process::ExitCode;
 

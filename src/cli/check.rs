@@ -6,7 +6,7 @@ use crate::{
     config::Sources,
     dialect::{Detail, Dialect, line},
     engine::{Aggregator, OnDemand},
-    registry::Registry,
+    kinds::Registry,
     report::{ComponentReport, Report, Status},
 };
 use clap::{

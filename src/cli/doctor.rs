@@ -4,8 +4,8 @@ use super::{DONE, NOT_WELL, USAGE, begun, complain, get::own_health, print};
 use crate::{
     config::{Configured, Sources, load},
     doctor::{Advice, Client, Finding, Own, Seen, Target, TargetGroup, find, read_target_groups},
+    kinds::Registry,
     prober::Prober,
-    registry::Registry,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::{

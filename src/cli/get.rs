@@ -1,9 +1,10 @@
 //! `allswell get`: asks a running allswell, for images that have no curl.
 
-use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print, printable_lines};
+use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, print, printable_lines};
 use crate::{
     config::{ServerSettings, Sources, TlsSettings},
-    registry::Registry,
+    kinds::Registry,
+    tls,
 };
 use allswell_checks::wire::{
     address::{Address, Dialer, Stream},
@@ -117,7 +118,7 @@ async fn ask(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes)
         Some(own) => {
             let name = ServerName::try_from(address.host.clone())?;
             let plain = Dialer::default().connect(&address).await?;
-            Box::new(TlsConnector::from(Arc::new(pinned::config(own)?)).connect(name, plain).await?)
+            Box::new(TlsConnector::from(Arc::new(tls::pinned::config(own)?)).connect(name, plain).await?)
         }
         None => open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?.stream,
     };

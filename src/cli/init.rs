@@ -3,7 +3,7 @@
 use super::{DONE, USAGE, complain, print};
 use crate::{
     config::{Sources, init},
-    registry::Registry,
+    kinds::Registry,
 };
 use clap::Args;
 use std::{fs, path::PathBuf};

@@ -1,7 +1,7 @@
 //! `allswell kinds`: the reference, on the terminal.
 
 use super::{DONE, USAGE, complain, print};
-use crate::{reference, registry::Registry};
+use crate::kinds::{Registry, reference};
 use clap::Args;
 
 /// The arguments of `kinds`.

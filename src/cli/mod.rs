@@ -8,7 +8,6 @@ mod drain;
 mod get;
 mod init;
 mod kinds;
-mod pinned;
 mod reload;
 mod serve;
 mod systemd;
@@ -20,9 +19,9 @@ use crate::{
     dialect::Detail,
     engine::{Aggregator, Builder},
     http::{Answers, Limits, haproxy_agent},
-    registry::Registry,
+    kinds::Registry,
+    kinds::read::suggestion_or_all,
     report::Service,
-    table::suggestion_or_all,
     telemetry,
 };
 use allswell_checks::contract::{TimeSpan, printable};

@@ -12,7 +12,7 @@ use crate::{
     config::{ConfigError, Configured, Settings, Sources, load},
     engine::Aggregator,
     http::{Answers, ResponseMemory, Server},
-    registry::Registry,
+    kinds::Registry,
     report::{ConfigReport, Reload},
     telemetry::Log,
 };

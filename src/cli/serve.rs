@@ -11,7 +11,7 @@ use crate::{
     config::{Configured, Override, Settings, Sources},
     engine::{Aggregator, Drainer},
     http::{Control, ResponseMemory, Server, haproxy_agent, service},
-    registry::Registry,
+    kinds::Registry,
     telemetry::{self, Log},
 };
 use arc_swap::ArcSwap;

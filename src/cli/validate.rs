@@ -3,7 +3,7 @@
 use super::{DONE, complain, configured, print};
 use crate::{
     config::{Configured, Sources},
-    registry::Registry,
+    kinds::Registry,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::Args;

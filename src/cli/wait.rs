@@ -5,7 +5,7 @@ use crate::{
     component::{CheckName, Component},
     config::Sources,
     engine::Aggregator,
-    registry::Registry,
+    kinds::Registry,
     report::ComponentReport,
 };
 use allswell_checks::contract::TimeSpan;

@@ -1,6 +1,6 @@
 //! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
 
-use crate::{component::Policy, report::Service, table::Finding};
+use crate::{component::Policy, kinds::read::Finding, report::Service};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

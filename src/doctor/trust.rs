@@ -1,6 +1,6 @@
 //! TLS as a client speaks it, and what a strict one would say of the certificate.
 
-use crate::{prober::Manner, verifier::Verifier};
+use crate::{prober::Manner, tls::verifier::Verifier};
 use allswell_checks::{
     contract::Failure,
     wire::{

@@ -7,7 +7,7 @@ use crate::{
 use allswell::{
     component::Policy,
     config::{Environment, Override, PolicySettings, ServerSettings, Settings, Sources, load},
-    registry::Registry,
+    kinds::Registry,
 };
 use figment::{
     Figment,

@@ -5,7 +5,7 @@ use crate::{
     probing::on_demand,
     servers::hostile::{BlackHole, Hostile},
 };
-use allswell::{config::PolicySettings, registry::Registry};
+use allswell::{config::PolicySettings, kinds::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 

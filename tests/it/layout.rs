@@ -1,6 +1,6 @@
 //! The house keeps its order: files, modules, features and kinds agree, and generated files are fresh.
 
-use allswell::{reference, registry::Registry};
+use allswell::kinds::{Registry, reference};
 use std::{
     collections::BTreeSet,
     fs,

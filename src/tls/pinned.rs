@@ -1,6 +1,7 @@
 //! TLS to ourselves: trusts the one certificate that the configuration names, whoever issued it and for whatever name.
 
-use crate::{config::TlsSettings, verifier::Verifier};
+use super::verifier::Verifier;
+use crate::config::TlsSettings;
 use rustls::{
     CertificateError, ClientConfig, Error,
     crypto::aws_lc_rs,
@@ -9,7 +10,7 @@ use rustls::{
 use std::sync::Arc;
 
 /// Client settings that believe nobody but the listener of this configuration.
-pub(super) fn config(settings: &TlsSettings) -> Result<ClientConfig, Error> {
+pub(crate) fn config(settings: &TlsSettings) -> Result<ClientConfig, Error> {
     let own = CertificateDer::from_pem_file(&settings.certificate_file)
         .map_err(|error| Error::General(format!("server.tls.certificate_file: {error}")))?;
     let provider = Arc::new(aws_lc_rs::default_provider());

@@ -1,6 +1,6 @@
 //! The reference of kinds, made of the registry: for the terminal and for `checks/README.md`.
 
-use crate::registry::{Kind, Registry};
+use super::{Kind, Registry};
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
 
-use crate::table::{self, Finding, suggestion_or_all};
+use super::read::{Finding, read, suggestion_or_all};
 use allswell_checks::contract::{Backend, Category, Check, Register};
 use figment::value::Dict;
 use serde_json::Value as Json;
@@ -93,7 +93,7 @@ impl Kind {
 }
 
 fn make<B: Backend>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-    let config = table::read(table, schema, findings)?;
+    let config = read(table, schema, findings)?;
     if !findings.is_empty() {
         return None;
     }
