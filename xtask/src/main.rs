@@ -1,4 +1,4 @@
-//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|deny|dist|pages`. Never shipped.
+//! The developers' commands: `cargo xtask test|servers|generate|new-kind|book|bench|chaos|deny|dist|pages`. Never shipped.
 
 mod bench;
 mod book;
@@ -7,6 +7,7 @@ mod deny;
 mod dist;
 mod generate;
 mod links;
+mod new_kind;
 mod pages;
 mod run;
 mod servers;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   servers            install what servers are missing
   generate           write the generated files
   generate --check   fail when a generated file is out of date
+  new-kind NAME      create the skeleton of a new kind of check
   bench [PART…]      compare with a control, and write docs/performance.md: about 25 minutes; PARTs are measured alone
   bench --write      write docs/performance.md of what was measured last
   book               build the book into target/book, and check every link
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["dist", "--snapshot"] => dist::dist(true),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
+        ["new-kind", name] => new_kind::create(name),
         _ => Err(HELP.to_owned()),
     };
     match result {
