@@ -1,6 +1,6 @@
 //! Files that are made of the code.
 
-use crate::{links, run};
+use crate::{includes, links, run};
 use std::{fs, path::PathBuf, process::Command};
 
 /// Each generated file, and the arguments by which allswell prints it.
@@ -47,7 +47,21 @@ fn generated() -> Result<Vec<(PathBuf, String)>, String> {
     let mut generated: Vec<_> = GENERATED.iter().map(printed).collect::<Result<_, _>>()?;
     let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference));
     generated.extend(pages.into_iter().flatten().map(|(name, text)| (run::root().join(KINDS).join(name), text)));
+    generated.extend(pages_with_includes()?);
     Ok(generated)
+}
+
+/// The book's pages that show files of the repository.
+fn pages_with_includes() -> Result<Vec<(PathBuf, String)>, String> {
+    let mut pages = Vec::new();
+    for path in links::with_extension(&run::root().join("docs"), "md")? {
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let updated = includes::update(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if text.contains(includes::BEGIN) {
+            pages.push((path, updated));
+        }
+    }
+    Ok(pages)
 }
 
 /// The book's pages of kinds: the reference, cut at its headings.

@@ -6,6 +6,7 @@ mod chaos;
 mod deny;
 mod dist;
 mod generate;
+mod includes;
 mod links;
 mod new_kind;
 mod pages;
