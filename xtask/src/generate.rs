@@ -1,19 +1,21 @@
-//! Files that are made of the code.
+//! `cargo xtask generate`: files that are made from the code, and pages of the book that show other files.
 
 use crate::{includes, links, run};
 use std::{fs, path::PathBuf, process::Command};
 
-/// Each generated file, and the arguments by which allswell prints it.
+/// The files that allswell itself prints, each with the arguments of that command.
 const GENERATED: &[(&str, &[&str])] = &[(REFERENCE, &["kinds", "--markdown"]), ("config/allswell.schema.json", &["schema"])];
 
-/// The reference of all kinds, and the folder of the book that has a page for each.
+/// The reference of all kinds.
 const REFERENCE: &str = "checks/README.md";
-const KINDS: &str = "docs/kinds";
 
-/// The end of each of these pages.
-const EVERY: &str = "Beside these it takes [the keys of every check](README.md).";
+/// The folder of the book with one page per kind.
+const KIND_PAGES: &str = "docs/kinds";
 
-/// Writes them.
+/// The last line of each of these pages.
+const COMMON_KEYS: &str = "Every check also takes [the common keys](README.md).";
+
+/// Writes all generated files.
 pub(crate) fn write() -> Result<(), String> {
     for (path, text) in generated()? {
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -22,7 +24,7 @@ pub(crate) fn write() -> Result<(), String> {
     Ok(())
 }
 
-/// Compares them.
+/// Fails when a generated file is out of date, or when a page describes a kind that does not exist.
 pub(crate) fn check() -> Result<(), String> {
     let generated = generated()?;
     for (path, text) in &generated {
@@ -30,7 +32,7 @@ pub(crate) fn check() -> Result<(), String> {
             return Err(format!("{} is out of date: run `cargo xtask generate`", path.display()));
         }
     }
-    for page in links::with_extension(&run::root().join(KINDS), "md")? {
+    for page in links::with_extension(&run::root().join(KIND_PAGES), "md")? {
         if !generated.iter().any(|(path, _)| *path == page) {
             return Err(format!("{}: there is no such kind; remove this page", page.display()));
         }
@@ -46,7 +48,7 @@ fn generated() -> Result<Vec<(PathBuf, String)>, String> {
     };
     let mut generated: Vec<_> = GENERATED.iter().map(printed).collect::<Result<_, _>>()?;
     let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference));
-    generated.extend(pages.into_iter().flatten().map(|(name, text)| (run::root().join(KINDS).join(name), text)));
+    generated.extend(pages.into_iter().flatten().map(|(name, text)| (run::root().join(KIND_PAGES).join(name), text)));
     generated.extend(pages_with_includes()?);
     Ok(generated)
 }
@@ -64,7 +66,7 @@ fn pages_with_includes() -> Result<Vec<(PathBuf, String)>, String> {
     Ok(pages)
 }
 
-/// The book's pages of kinds: the reference, cut at its headings.
+/// The pages of kinds: the reference, split at its headings.
 fn pages(reference: &str) -> Vec<(String, String)> {
     let notice = reference.lines().next().unwrap_or_default();
     let mut parts = reference.split("\n## ");
@@ -73,7 +75,7 @@ fn pages(reference: &str) -> Vec<(String, String)> {
     for part in parts {
         let (kind, text) = part.split_once('\n').unwrap_or((part, ""));
         table = table.replace(&format!("(#{kind})"), &format!("({kind}.md)"));
-        pages.push((format!("{kind}.md"), format!("{notice}\n\n# {kind}\n{}\n\n{EVERY}\n", text.trim_end())));
+        pages.push((format!("{kind}.md"), format!("{notice}\n\n# {kind}\n{}\n\n{COMMON_KEYS}\n", text.trim_end())));
     }
     pages.push(("README.md".to_owned(), format!("{}\n", table.trim_end())));
     pages
