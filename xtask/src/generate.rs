@@ -12,6 +12,9 @@ const REFERENCE: &str = "checks/README.md";
 /// The folder of the book with one page per kind.
 const KIND_PAGES: &str = "docs/kinds";
 
+/// The table of contents of the book, which lists these pages.
+const SUMMARY: &str = "docs/SUMMARY.md";
+
 /// The last line of each of these pages.
 const COMMON_KEYS: &str = "Every check also takes [the common keys](README.md).";
 
@@ -47,8 +50,11 @@ fn generated() -> Result<Vec<(PathBuf, String)>, String> {
         run::output(&mut command).map(|text| (run::root().join(path), text))
     };
     let mut generated: Vec<_> = GENERATED.iter().map(printed).collect::<Result<_, _>>()?;
-    let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference));
-    generated.extend(pages.into_iter().flatten().map(|(name, text)| (run::root().join(KIND_PAGES).join(name), text)));
+    let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference)).unwrap_or_default();
+    let summary = run::root().join(SUMMARY);
+    let text = fs::read_to_string(&summary).map_err(|error| format!("{SUMMARY}: {error}"))?;
+    generated.push((summary, with_kinds(&text, pages.iter().map(|(name, _)| name.as_str()))));
+    generated.extend(pages.into_iter().map(|(name, text)| (run::root().join(KIND_PAGES).join(name), text)));
     generated.extend(pages_with_includes()?);
     Ok(generated)
 }
@@ -79,4 +85,26 @@ fn pages(reference: &str) -> Vec<(String, String)> {
     }
     pages.push(("README.md".to_owned(), format!("{}\n", table.trim_end())));
     pages
+}
+
+/// The table of contents with an item for each page of a kind, below the item of their `README.md`.
+fn with_kinds<'a>(summary: &str, pages: impl Iterator<Item = &'a str>) -> String {
+    let kinds = pages.filter_map(|page| page.strip_suffix(".md")).filter(|kind| *kind != "README");
+    let items: String = kinds.map(|kind| format!("  - [{kind}](kinds/{kind}.md)\n")).collect();
+    let others = summary.split_inclusive('\n').filter(|line| !(line.starts_with("  - ") && line.contains("](kinds/")));
+    others.map(|line| if line.contains("(kinds/README.md)") { format!("{line}{items}") } else { line.to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_contents_lists_every_kind_once() {
+        let summary = "- [Kinds](kinds/README.md)\n  - [gone](kinds/gone.md)\n- [More](more.md)\n  - [Inner](inner.md)\n";
+        let expected =
+            "- [Kinds](kinds/README.md)\n  - [redis](kinds/redis.md)\n  - [tcp](kinds/tcp.md)\n- [More](more.md)\n  - [Inner](inner.md)\n";
+        assert_eq!(with_kinds(summary, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
+        assert_eq!(with_kinds(expected, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
+    }
 }
