@@ -76,6 +76,64 @@ fn the_reference_is_fresh() {
     );
 }
 
+/// The value of `KEY = "VALUE"` in a TOML file.
+fn toml_value(path: &str, key: &str) -> String {
+    let text = read(path);
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+    value.unwrap_or_else(|| panic!("{path} has no `{key}`")).trim_end_matches('"').to_owned()
+}
+
+#[test]
+fn the_files_of_the_forge_are_there() {
+    for file in [
+        "CONTRIBUTING.md",
+        ".github/ISSUE_TEMPLATE/bug_report.yml",
+        ".github/ISSUE_TEMPLATE/config.yml",
+        ".github/ISSUE_TEMPLATE/feature_request.yml",
+        ".github/pull_request_template.md",
+    ] {
+        assert!(!read(file).is_empty(), "{file} is empty");
+        let yaml = Path::new(file).extension().is_some_and(|extension| extension == "yml");
+        assert!(!yaml || serde_saphyr::from_str::<serde_json::Value>(&read(file)).is_ok(), "{file} is not YAML");
+    }
+}
+
+#[test]
+fn the_oldest_supported_rust_is_the_same_everywhere() {
+    let oldest = toml_value("Cargo.toml", "rust-version");
+    let pinned = toml_value("rust-toolchain.toml", "channel");
+    assert!(pinned.starts_with(&format!("{oldest}.")), "rust-toolchain.toml pins {pinned}, the oldest supported version is {oldest}");
+    for page in ["README.md", "CONTRIBUTING.md", "docs/contributing.md", "docs/install.md"] {
+        let text = read(page);
+        let mut named = text.match_indices("Rust 1.").map(|(at, _)| &text[at + "Rust ".len()..]).peekable();
+        assert!(named.peek().is_some(), "{page} does not name the oldest supported version");
+        for version in named {
+            assert!(version.starts_with(&oldest), "{page}: Rust {}", version.lines().next().unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn the_workflow_runs_all_checks_with_the_pinned_rust_and_checks_the_oldest() {
+    let text = read(".github/workflows/ci.yml");
+    let workflow: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+    let pinned = toml_value("rust-toolchain.toml", "channel");
+    assert_eq!(workflow["jobs"]["checks"]["container"]["image"], format!("rust:{pinned}-bookworm"));
+    assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
+    let commands = |job: &str| -> Vec<String> {
+        let steps = workflow["jobs"][job]["steps"].as_array().expect("steps").iter();
+        steps.filter_map(|step| step["run"].as_str().map(|run| run.trim().to_owned())).collect()
+    };
+    assert!(commands("checks").contains(&".ci/run".to_owned()));
+    assert!(commands("msrv").iter().any(|command| command.contains("rust-version = ") && command.contains("Cargo.toml")));
+    assert!(commands("msrv").contains(&"cargo check --workspace --locked".to_owned()));
+    for action in text.lines().filter_map(|line| line.trim().strip_prefix("- uses: ")) {
+        let commit = action.split_once('@').map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+        let is_pinned = commit.is_some_and(|commit| commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(is_pinned, "{action}: pin the commit, a tag can be moved");
+    }
+}
+
 #[test]
 fn compose_has_a_service_for_every_networked_kind() {
     let compose = read("docker-compose.yml");
