@@ -22,7 +22,7 @@ pub(crate) fn book() -> Result<(), String> {
     let pages = links::with_extension(&root().join("docs"), "md")?;
     let mut problems = missing_from_summary(&pages, &mirror);
     problems.extend(links::of_the_book(&mirror, &root())?);
-    let outside = ["README.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page));
+    let outside = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page));
     problems.extend(links::as_on_a_forge(pages.iter().chain(&outside), &root())?);
     if problems.is_empty() {
         say(&format!("look at {}", mirror.join("index.html").display()));
