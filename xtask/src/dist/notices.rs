@@ -30,11 +30,10 @@ pub(super) fn write(target: &Target) -> Result<PathBuf, String> {
     names.sort_unstable();
     names.dedup();
     let mut summary = String::new();
-    // Our own crates are not in the registry: their lines contain their path.
-    for (name, licence) in names.iter().filter_map(|line| line.split_once('|')).filter(|(name, _)| !name.contains(" (/")) {
-        let name = name.trim_end_matches(" (proc-macro)").replacen(" v", "-", 1);
+    for (name, licence) in names.iter().filter_map(|line| line.split_once('|')) {
+        let Some((name, folder)) = third_party(name)? else { continue };
         summary.push_str(&format!("{name}: {licence}\n"));
-        for text in licence_texts(&registry_folder(&name)?)? {
+        for text in licence_texts(&folder)? {
             texts.entry(text).or_default().push(name.clone());
         }
     }
@@ -47,6 +46,18 @@ pub(super) fn write(target: &Target) -> Result<PathBuf, String> {
     let path = staged::folder().join(format!("THIRD-PARTY-{}.txt", target.triple));
     fs::write(&path, written).map_err(|error| with_path(&path, &error))?;
     Ok(path)
+}
+
+/// The name with version and the folder of a crate of others, from its line in `cargo tree`: `NAME vVERSION`, behind it the folder of a path
+/// dependency. `None` for our own crates, which are path dependencies outside of `vendor/`.
+fn third_party(line: &str) -> Result<Option<(String, PathBuf)>, String> {
+    let line = line.trim_end_matches(" (proc-macro)");
+    let Some((name, path)) = line.split_once(" (/") else {
+        let name = line.replacen(" v", "-", 1);
+        return registry_folder(&name).map(|folder| Some((name, folder)));
+    };
+    let folder = Path::new("/").join(path.trim_end_matches(')'));
+    Ok(folder.starts_with(root().join("vendor")).then(|| (name.replacen(" v", "-", 1), folder)))
 }
 
 /// The folder into which cargo unpacked a crate.
@@ -71,4 +82,18 @@ fn licence_texts(folder: &Path) -> Result<Vec<String>, String> {
 fn is_licence(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
     LICENCE_FILE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendored_crate_is_third_party_and_our_own_is_not() {
+        let vendored = root().join("vendor/sqlx-mysql");
+        let found = third_party(&format!("sqlx-mysql v0.9.0 ({})", vendored.display()));
+        assert_eq!(found, Ok(Some(("sqlx-mysql-0.9.0".to_owned(), vendored.clone()))));
+        assert_eq!(third_party(&format!("allswell-checks v0.1.0 ({})", root().join("checks").display())), Ok(None));
+        assert!(!licence_texts(&vendored).expect("its folder").is_empty());
+    }
 }
