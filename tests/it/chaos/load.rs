@@ -55,13 +55,13 @@ fn the_balancers_poll_is_answered_whatever_the_crowd_does() {
     let before = Held::by(service.pid());
     let mut lines = String::new();
     for (what, crowd, manners) in [
-        ("pollers who keep their connections", 1000, Manners::Polls),
+        ("pollers that keep their connections", 1000, Manners::Polls),
         ("connections opened and dropped, 10,000 and more", 200, Manners::Drops),
-        ("readers who do not read", 1000, Manners::SlowReader),
-        ("writers of a byte at a time", 1000, Manners::SlowWriter),
+        ("clients that do not read responses", 1000, Manners::SlowReader),
+        ("clients that send one byte at a time", 1000, Manners::SlowWriter),
         ("floods of a thousand requests at once", 100, Manners::Pipelines),
         ("floods of headers", 100, Manners::Headers),
-        ("URLs without end", 100, Manners::LongUrl),
+        ("endless URLs", 100, Manners::LongUrl),
     ] {
         let crowd_of = runtime.spawn(misbehave(service.address, crowd, manners, lasts));
         let (mut polls, mut slowest) = (0, Duration::ZERO);

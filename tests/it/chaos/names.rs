@@ -57,7 +57,7 @@ fn moves(kind: &'static str) -> Vec<Row> {
         },
     );
     let change = trial.meets(
-        "the address dies, and the name moves to another",
+        "the address fails, and the name moves to another",
         gone,
         || {
             // Wherever it was connected: it finds the way back to what is dead.

@@ -53,8 +53,8 @@ struct Order {
     undoes: fn(&Server),
 }
 
-const ROTATED: &str = "other credentials after a rotation";
-const SLOTS: &str = "no slots left";
+const ROTATED: &str = "rotated credentials";
+const SLOTS: &str = "no connection slots left";
 const READ_ONLY: &str = "failover to a read-only node";
 
 #[test]

@@ -73,7 +73,7 @@ fn what_was_done_is_what_is_told_and_nothing_grows() {
     tell_lines(
         "9-soak",
         &format!(
-            "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions told | {passed} probes passed, {failed} failed | {level} | {after} |\n",
+            "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions reported | {passed} probes passed, {failed} failed | {level} | {after} |\n",
             lasts.as_secs()
         ),
     );

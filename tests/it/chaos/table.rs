@@ -43,7 +43,7 @@ pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
                 seconds(row.recovery_bound),
                 row.rounds
             ),
-            None => writeln!(lines, "| {} | {} | none: goes on passing | – | – | {} |", row.fault, row.subject, row.rounds),
+            None => writeln!(lines, "| {} | {} | none: keeps passing | – | – | {} |", row.fault, row.subject, row.rounds),
         };
     }
     tell_lines(test, &lines);
