@@ -4,14 +4,14 @@ use crate::servers::{Server, memcached, postgres, rabbitmq, redis};
 
 const PASSWORD: &str = "of-the-benchmark";
 
-pub(crate) struct Scene {
+pub(crate) struct Backends {
     pub(crate) postgres: Server,
     pub(crate) redis: Server,
     pub(crate) rabbitmq: Server,
     pub(crate) memcached: Server,
 }
 
-impl Scene {
+impl Backends {
     pub(crate) fn start() -> Self {
         Self { postgres: postgres(PASSWORD), redis: redis(PASSWORD), rabbitmq: rabbitmq(PASSWORD), memcached: memcached(&[]) }
     }
@@ -20,7 +20,7 @@ impl Scene {
         [&self.postgres, &self.redis, &self.rabbitmq, &self.memcached]
     }
 
-    /// A check of each, by a policy.
+    /// A configuration with a check of each backend, and the keys of `policy` below `[defaults]`.
     pub(crate) fn configuration(&self, policy: &str) -> String {
         format!(
             "[defaults]\n{policy}\n[checks.postgres]\nkind = \"postgres\"\nurl = \"{}\"\n[checks.redis]\nkind = \"redis\"\nurl = \"{}\"\n\
@@ -48,7 +48,7 @@ impl Scene {
         format!("127.0.0.1:{}", self.memcached.port)
     }
 
-    /// How often Redis was asked whether it is there.
+    /// How many `PING` commands Redis has received.
     pub(crate) fn pings(&self) -> u64 {
         let stats = self.redis.redis_cli(PASSWORD, &["INFO", "commandstats"]);
         let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_ping:calls=")?.split(',').next()?.parse().ok());
