@@ -44,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "PostgreSQL stops in its tracks",
+        what: "PostgreSQL hangs (SIGSTOP)",
         breaks: |shop| shop.postgres.pause(),
         mends: |shop| shop.postgres.resume(),
         fails: &["database", "migrations"],
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Hangs,
     },
     Row {
-        what: "PostgreSQL wants another password",
+        what: "PostgreSQL requires another password",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "ALTER ROLE app PASSWORD 'another'")),
         mends: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
         fails: &["database", "migrations"],
@@ -62,7 +62,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "a migration waits",
+        what: "a migration is pending",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "DELETE FROM django_migrations WHERE app = 'orders'")),
         mends: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
         fails: &["migrations"],
@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Fails(&["cache", "celery", "redis"]),
     },
     Row {
-        what: "Redis stops in its tracks",
+        what: "Redis hangs (SIGSTOP)",
         breaks: |shop| shop.redis.pause(),
         mends: |shop| shop.redis.resume(),
         fails: &["cache", "redis"],
@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Hangs,
     },
     Row {
-        what: "Redis wants another password",
+        what: "Redis requires another password",
         breaks: |shop| drop(shop.redis.redis_cli(PASSWORD, &["CONFIG", "SET", "requirepass", "another"])),
         mends: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
         fails: &["cache", "redis"],
@@ -109,7 +109,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "Memcached stops in its tracks",
+        what: "Memcached hangs (SIGSTOP)",
         breaks: |shop| shop.memcached.pause(),
         mends: |shop| shop.memcached.resume(),
         fails: &["sessions"],
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "RabbitMQ stops in its tracks",
+        what: "RabbitMQ hangs (SIGSTOP)",
         breaks: |shop| shop.rabbitmq.pause(),
         mends: |shop| shop.rabbitmq.resume(),
         fails: &["celery", "rabbitmq"],
@@ -136,7 +136,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Hangs,
     },
     Row {
-        what: "RabbitMQ wants another password",
+        what: "RabbitMQ requires another password",
         breaks: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", "another"])),
         mends: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
         fails: &["celery", "rabbitmq"],
@@ -154,7 +154,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "the worker stops in its tracks",
+        what: "the worker hangs (SIGSTOP)",
         breaks: |shop| shop.worker.pause(),
         mends: |shop| shop.worker.resume(),
         fails: &["celery"],
@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "the mail server stops in its tracks",
+        what: "the mail server hangs (SIGSTOP)",
         breaks: |shop| shop.mail.pause(),
         mends: |shop| shop.mail.resume(),
         fails: &["mail"],
@@ -181,7 +181,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "the folder of uploads is a file",
+        what: "the upload folder is a file",
         breaks: |shop| {
             fs::remove_dir_all(&shop.media).expect("a folder");
             fs::write(&shop.media, "").expect("a file");
@@ -196,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "the disk of uploads is read-only",
+        what: "the upload disk is read-only",
         breaks: |shop| shop.disk.as_ref().expect("a disk").make_read_only(),
         mends: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
         fails: &["storage"],
@@ -205,7 +205,7 @@ pub(super) const ROWS: &[Row] = &[
         three: Same,
     },
     Row {
-        what: "the folder of uploads is gone",
+        what: "the upload folder is missing",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
         // They have made it again: Django's storage makes what is missing.
         mends: |shop| assert!(shop.media.exists()),
@@ -221,10 +221,10 @@ fn the_page_tells_what_the_table_says() {
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let told = |original: Original| match original {
         Same => "same".to_owned(),
-        Fails([]) => "200, all well".to_owned(),
+        Fails([]) => "200, healthy".to_owned(),
         Fails(others) => format!("500: {}", names(others)),
         May(surely, perhaps) => format!("500: {}, and {} when it needs a new connection", names(surely), names(&[perhaps])),
-        Hangs => "no answer".to_owned(),
+        Hangs => "no response".to_owned(),
     };
     let line = |row: &Row| {
         let says = row.says.trim_start_matches("Unavailable: ");
@@ -234,5 +234,5 @@ fn the_page_tells_what_the_table_says() {
     let printed: Vec<&str> =
         page.lines().skip_while(|line| !line.starts_with("| what breaks ")).skip(2).take_while(|line| !line.is_empty()).collect();
     let lines: Vec<String> = ROWS.iter().map(line).collect();
-    assert!(printed == lines, "docs/migration/README.md has to say\n{}", lines.join("\n"));
+    assert!(printed == lines, "docs/migration/README.md must contain\n{}", lines.join("\n"));
 }
