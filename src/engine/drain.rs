@@ -8,10 +8,10 @@ pub(crate) enum Drainer {
     /// A call of `Aggregator::drain`, or a request with the token.
     Owner = 1,
     /// The drain file exists.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "server")]
     File = 2,
     /// The process is shutting down.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "server")]
     End = 4,
 }
 
@@ -20,9 +20,9 @@ impl Drainer {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "request",
-            #[cfg(feature = "cli")]
+            #[cfg(feature = "server")]
             Self::File => "file",
-            #[cfg(feature = "cli")]
+            #[cfg(feature = "server")]
             Self::End => "end",
         }
     }
@@ -46,7 +46,7 @@ impl Drain {
     }
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
 

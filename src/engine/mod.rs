@@ -33,6 +33,6 @@ mod transition;
 pub use aggregator::Aggregator;
 pub(crate) use board::{Freshness, Made};
 pub use builder::Builder;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) use drain::Drainer;
 pub use on_demand::OnDemand;
