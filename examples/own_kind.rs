@@ -1,9 +1,13 @@
 //! allswell with one more kind, `heartbeat`, which checks that a job reports in time: `cargo run --example own_kind -- kinds heartbeat`.
 
-use allswell::{Registry, cli, config::Environment};
+use allswell::{
+    Registry,
+    cli::{self, Exit},
+    config::Environment,
+};
 use allswell_checks::prelude::*;
 use clap::Parser;
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 /// Looks at the age of a file that a job touches whenever it has done its work: `touch /run/orders/billed`.
 ///
@@ -64,7 +68,7 @@ fn whole_seconds(age: Duration) -> TimeSpan {
     TimeSpan(Duration::from_secs(age.as_secs()))
 }
 
-fn main() -> ExitCode {
+fn main() -> Exit {
     // Installs the TLS provider of the process, for the kinds that need it. This fails only if one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin().with::<Heartbeat>())

@@ -70,6 +70,8 @@ pub mod http;
 pub mod kinds;
 pub mod prober;
 pub mod report;
+#[cfg(feature = "server")]
+pub mod service;
 #[cfg(feature = "cli")]
 pub mod telemetry;
 #[cfg(feature = "cli")]

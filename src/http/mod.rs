@@ -27,7 +27,9 @@ mod subscriptions;
 mod tokens;
 
 #[cfg(feature = "server")]
-pub(crate) use admin::Control;
+pub use admin::ReloadError;
+#[cfg(feature = "server")]
+pub(crate) use admin::{Control, ReloadRequests};
 pub use answer::Answers;
 #[cfg(feature = "server")]
 pub(crate) use listener::{Limits, Server};

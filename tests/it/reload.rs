@@ -148,7 +148,7 @@ fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     assert!(grouped("second") && !grouped("first"), "groups change");
     assert_eq!(service.get("/health").json()["config"]["last_reload"]["needs_restart"][0], "log.format");
     eventually("the log says so, in the old format", || {
-        service.events().into_iter().find(|event| event["message"] == "log.format changed; this takes a restart")
+        service.events().into_iter().find(|event| event["message"] == "log.format changed; restart to apply it")
     });
     // From here on only warnings are logged.
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
@@ -358,7 +358,7 @@ fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
         for reload in [first, second] {
             let (refused, took) = reload.join().expect("no panic");
             assert_eq!(refused.status, 422, "{}", refused.body);
-            assert!(refused.body.contains("the files cannot be read within 8s: a file system may hang"), "{}", refused.body);
+            assert!(refused.body.contains("the files could not be read within 8s: a file system may hang"), "{}", refused.body);
             assert!(took < Duration::from_secs(15), "neither waits behind the other: {took:?}");
         }
     });

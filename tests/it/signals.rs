@@ -65,7 +65,11 @@ fn a_port_that_is_taken_is_told() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ran = run(command(&directory).args(["serve", "--listen", &address]));
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("another program listens there; choose another address by --listen"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("another program uses this port: stop it, or choose another address with server.listen or --listen"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -89,5 +93,5 @@ fn get_tells_by_its_exit_code() {
     // Without a URL it asks the port of the configuration.
     let port = free_port();
     let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
-    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no answer: unreachable: connection refused\n"));
+    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no response: unreachable: connection refused\n"));
 }
