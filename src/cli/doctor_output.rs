@@ -177,16 +177,16 @@ impl Output {
         let (all, wrong) = (self.clients.len(), self.clients.iter().filter(|client| !client.content).count());
         let clients = match wrong {
             _ if all == 0 => None,
-            0 if all == 1 => Some(format!("{} is content", self.clients[0].client)),
-            0 => Some(format!("all {all} clients are content")),
-            _ if all == 1 => Some(format!("{} is not content", self.clients[0].client)),
-            _ if wrong == all => Some(format!("none of the {all} clients is content")),
-            1 => Some(format!("1 of {all} clients is not content")),
-            wrong => Some(format!("{wrong} of {all} clients are not content")),
+            0 if all == 1 => Some(format!("{} reports healthy", self.clients[0].client)),
+            0 => Some(format!("all {all} clients report healthy")),
+            _ if all == 1 => Some(format!("{} reports unhealthy", self.clients[0].client)),
+            _ if wrong == all => Some(format!("all {all} clients report unhealthy")),
+            1 => Some(format!("1 of {all} clients reports unhealthy")),
+            wrong => Some(format!("{wrong} of {all} clients report unhealthy")),
         };
         let settings = match self.contradictions() {
             _ if self.target_groups.is_empty() => None,
-            0 => Some("the settings go together".to_owned()),
+            0 => Some("the settings are consistent".to_owned()),
             1 => Some("the settings contradict each other in one place".to_owned()),
             more => Some(format!("the settings contradict each other in {more} places")),
         };
@@ -216,14 +216,14 @@ fn advice_text(advice: &Advice) -> String {
     let mut line = |label: &str, milliseconds: u64| {
         let _ = writeln!(text, "      {label:<62}{}", time(milliseconds));
     };
-    line("a machine that hangs or is gone is unhealthy within", advice.detection_ms);
+    line("a target that hangs or is gone is unhealthy within", advice.detection_ms);
     if let Some(component) = advice.component_detection_ms {
-        line("a machine of which a critical component fails, within", component);
+        line("a target whose critical component fails is unhealthy within", component);
     }
-    line("a machine that is well again gets traffic within", advice.recovery_ms);
-    line("to end without losing requests, go on serving for", advice.drain_ms);
+    line("a target that has recovered receives traffic within", advice.recovery_ms);
+    line("to lose no requests, keep serving before shutdown for", advice.drain_ms);
     if let Some(delay) = advice.deregistration_delay_ms {
-        line("requests in progress are cut off, once deregistered, after", delay);
+        line("after deregistration, requests in progress are cut off after", delay);
     }
     text
 }
