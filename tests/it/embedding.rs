@@ -1,11 +1,12 @@
 //! allswell inside of somebody's axum application.
 
-use crate::helpers::{Allswell, Response, send};
+use crate::helpers::{self, Allswell, PATIENCE, Response, send};
 use allswell::{
     Aggregator, Check, Failure, Observation, Registry, async_trait,
     component::Policy,
     config::{Sources, load},
     engine::Builder,
+    service::{BindError, Service, ServiceHandle},
 };
 use axum::{
     Router,
@@ -15,8 +16,16 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use std::{
+    fs,
+    net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
 };
 use tower::ServiceExt;
 
@@ -100,7 +109,7 @@ fn the_same_paths_are_answered_as_by_the_binary() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(async {
         let file = folder.path().join("allswell.toml");
-        std::fs::write(&file, &configuration).expect("a file");
+        fs::write(&file, &configuration).expect("a file");
         let sources = Sources { files: vec![file], ..Sources::default() };
         let configured = load(&sources, &Registry::builtin()).expect("a configuration");
         let builder = configured.components.into_iter().fold(Aggregator::builder(), Builder::component).group("files", ["media"]);
@@ -131,7 +140,7 @@ fn the_same_paths_are_answered_as_by_the_binary() {
             assert_eq!(told(&ours), told(&theirs), "{method} {path}");
         }
     }
-    assert_eq!(crate::helpers::get(address, "/").body, "home");
+    assert_eq!(helpers::get(address, "/").body, "home");
     runtime.shutdown_background();
 }
 
@@ -192,7 +201,7 @@ async fn a_stall_alone_is_no_change_to_a_watch() {
     let first = watch.frame().await.expect("a frame").expect("a message").into_data().expect("data");
     assert_eq!(first.as_ref(), [0, 0, 0, 0, 2, 8, 1]);
     tokio::time::advance(Duration::from_secs(60)).await;
-    let second = tokio::time::timeout(Duration::from_secs(30), watch.frame()).await;
+    let second = timeout(Duration::from_secs(30), watch.frame()).await;
     assert!(second.is_err(), "the old result was waited for: {second:?}");
 }
 
@@ -317,4 +326,132 @@ async fn very_many_fresh_probes_do_not_begin_in_one_instant() {
         in_a_tenth[usize::try_from(begun.as_millis() / 100).expect("a second").min(9)] += 1;
     }
     assert!(in_a_tenth.iter().all(|probes| (MANY / 20..MANY / 5).contains(probes)), "{in_a_tenth:?}");
+}
+
+/// A service in this process, on a free port.
+struct Embedded {
+    folder: TempDir,
+    address: SocketAddr,
+    handle: ServiceHandle,
+    shutdown: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+/// The configuration of a service that passes, with a drain time.
+fn passing(drain: &str) -> String {
+    format!("[server]\nlisten = \"127.0.0.1:0\"\ndrain = \"{drain}\"\n[checks.files]\nkind = \"storage\"\npath = \"/tmp\"\n")
+}
+
+fn sources(folder: &TempDir) -> Sources {
+    Sources { files: vec![folder.path().join("allswell.toml")], ..Sources::default() }
+}
+
+async fn bind(folder: &TempDir, configuration: &str) -> Result<Service, BindError> {
+    fs::write(folder.path().join("allswell.toml"), configuration).expect("a configuration");
+    Service::bind(load(&sources(folder), &Registry::builtin()).expect("a configuration")).await
+}
+
+impl Embedded {
+    async fn start(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let service = bind(&folder, configuration).await.expect("a free port");
+        let service = service.reload_from(sources(&folder), Arc::new(Registry::builtin()));
+        let (address, handle) = (service.local_addr().expect("an address"), service.handle());
+        let (shutdown, requested) = oneshot::channel::<()>();
+        let running = tokio::spawn(service.run(async { requested.await.expect("a request to end") }));
+        Self { folder, address, handle, shutdown: Some(shutdown), running }
+    }
+
+    async fn get(&self, path: &'static str) -> Response {
+        let address = self.address;
+        spawn_blocking(move || helpers::get(address, path)).await.expect("a response")
+    }
+
+    async fn await_status(&self, path: &'static str, status: u16) -> Response {
+        let start = Instant::now();
+        loop {
+            let response = self.get(path).await;
+            if response.status == status {
+                return response;
+            }
+            assert!(start.elapsed() < PATIENCE, "{path}: {}", response.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_drains_when_its_future_resolves_and_then_ends() {
+    let mut service = Embedded::start(&passing("2s")).await;
+    assert_eq!(service.await_status("/readyz", 200).await.json()["components"]["files"]["status"], "pass");
+    assert_eq!(service.handle.aggregator().report().components.len(), 1);
+    let start = Instant::now();
+    service.shutdown.take().expect("it runs").send(()).expect("it runs");
+    assert_eq!(service.await_status("/readyz", 500).await.json()["draining"], true);
+    assert_eq!(service.get("/livez").await.status, 200);
+    timeout(PATIENCE, service.running).await.expect("it ends").expect("no panic");
+    assert!(start.elapsed() >= Duration::from_secs(2), "it answers while it drains: {:?}", start.elapsed());
+    assert!(std::net::TcpStream::connect(service.address).is_err(), "nothing listens any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_can_be_stopped_during_its_drain() {
+    let service = Embedded::start(&passing("1h")).await;
+    service.await_status("/readyz", 200).await;
+    service.handle.shut_down();
+    service.await_status("/readyz", 500).await;
+    service.handle.stop();
+    timeout(PATIENCE, service.running).await.expect("it ends").expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_reloads_through_its_handle() {
+    let service = Embedded::start(&passing("0s")).await;
+    let file = service.folder.path().join("allswell.toml");
+    fs::write(&file, passing("0s").replace("[server]", "[server]\nfail_status = 503")).expect("a configuration");
+    let applied = service.handle.reload().await.expect("an outcome");
+    assert_eq!((applied.outcome(), applied.problems.len()), ("applied", 0));
+    service.handle.aggregator().drain();
+    assert_eq!(service.get("/health").await.status, 503);
+    fs::write(&file, "[server]\nnonsense = 1\n").expect("a configuration");
+    let refused = service.handle.reload().await.expect("an outcome");
+    assert!(refused.problems.iter().any(|problem| problem.contains("server.nonsense")), "{refused:?}");
+    service.handle.stop();
+    timeout(PATIENCE, service.running).await.expect("it ends").expect("no panic");
+    assert!(service.handle.reload().await.is_err(), "the service has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_without_sources_refuses_a_reload() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = bind(&folder, &passing("0s")).await.expect("a free port");
+    let handle = service.handle();
+    let running = tokio::spawn(service.run(std::future::pending()));
+    let refused = handle.reload().await.expect("an outcome");
+    assert_eq!(refused.problems, ["the service was started without configuration files, so there is nothing to reload"]);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_calls_the_hook_of_its_owner_before_a_reload() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = bind(&folder, &passing("0s")).await.expect("a free port");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let service = service.reload_from(sources(&folder), Arc::new(Registry::builtin()));
+    let service = service.on_reload(move |configured| sender.send(configured.settings.server.fail_status).expect("a receiver"));
+    let handle = service.handle();
+    let running = tokio::spawn(service.run(std::future::pending()));
+    fs::write(folder.path().join("allswell.toml"), passing("0s").replace("[server]", "[server]\nfail_status = 503")).expect("a file");
+    assert_eq!(handle.reload().await.expect("an outcome").outcome(), "applied");
+    assert_eq!(receiver.try_recv(), Ok(503));
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_service_reports_a_port_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let error = bind(&folder, &passing("0s").replace("127.0.0.1:0", &address)).await.expect_err("the port is taken");
+    assert!(matches!(&error, BindError::Listen { key: "server.listen", .. }), "{error:?}");
+    assert!(error.to_string().starts_with(&format!("server.listen: cannot listen on {address}: ")), "{error}");
 }
