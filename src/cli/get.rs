@@ -107,7 +107,7 @@ async fn request(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, By
         Some(own) => {
             let name = ServerName::try_from(address.host.clone())?;
             let plain = Dialer::default().connect(&address).await?;
-            Box::new(TlsConnector::from(Arc::new(tls::pinned::config(own)?)).connect(name, plain).await?)
+            Box::new(TlsConnector::from(Arc::new(tls::pinned::client_config(own)?)).connect(name, plain).await?)
         }
         None => open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?.stream,
     };

@@ -68,7 +68,7 @@ fn config(
     let versions = if manner.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).map_err(Failure::internal)?;
     let verifier = Verifier::new(provider, judge);
-    let verifier = if manner.verifies { verifier } else { verifier.without_proof() };
+    let verifier = if manner.verifies { verifier } else { verifier.without_key_proof() };
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
     if manner.http_2 {
         config.alpn_protocols = vec![b"h2".to_vec()];

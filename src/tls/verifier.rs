@@ -1,4 +1,4 @@
-//! A certificate verifier that judges as it is told.
+//! A certificate verifier with the rule of its caller.
 
 use rustls::{
     DigitallySignedStruct, Error, SignatureScheme,
@@ -8,22 +8,22 @@ use rustls::{
 };
 use std::{fmt, sync::Arc};
 
-/// Judges a server's certificate and those between it and its root.
+/// Verifies a server by a function of its certificate and the intermediate certificates.
 pub(crate) struct Verifier<J> {
     provider: Arc<CryptoProvider>,
     judge: J,
-    /// Whether the peer must prove that it has the certificate's key.
-    proof: bool,
+    /// Whether the server must prove that it has the certificate's key.
+    requires_key_proof: bool,
 }
 
 impl<J: Fn(&CertificateDer<'_>, &[CertificateDer<'_>]) -> Result<(), Error>> Verifier<J> {
     pub(crate) const fn new(provider: Arc<CryptoProvider>, judge: J) -> Self {
-        Self { provider, judge, proof: true }
+        Self { provider, judge, requires_key_proof: true }
     }
 
-    /// As who verifies nothing at all, not even that the certificate can be read.
-    pub(crate) fn without_proof(self) -> Self {
-        Self { proof: false, ..self }
+    /// Does not require that the server proves to have the key, as clients do that verify nothing at all.
+    pub(crate) fn without_key_proof(self) -> Self {
+        Self { requires_key_proof: false, ..self }
     }
 }
 
@@ -39,37 +39,37 @@ where
 {
     fn verify_server_cert(
         &self,
-        shown: &CertificateDer<'_>,
+        presented: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        (self.judge)(shown, chain).map(|()| ServerCertVerified::assertion())
+        (self.judge)(presented, chain).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        shown: &CertificateDer<'_>,
+        presented: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if !self.proof {
+        if !self.requires_key_proof {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls12_signature(message, shown, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, presented, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        shown: &CertificateDer<'_>,
+        presented: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if !self.proof {
+        if !self.requires_key_proof {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls13_signature(message, shown, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, presented, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
