@@ -1,5 +1,4 @@
-//! The manual: a page for allswell and one for each of its commands. The options come from the command line's definition; exit codes, signals, files
-//! and environment variables are listed here.
+//! The manual: a page for allswell and one for each of its commands, made from the help of the command line and from the lists below.
 
 use allswell::cli::Arguments;
 use clap::{Command, CommandFactory};
@@ -32,24 +31,22 @@ const EXITS: &[(&str, &[(&str, &str)])] = &[
             USAGE,
         ],
     ),
-    ("get", &[("0", "The status of the response is 200 to 299."), ("1", "The status is another one, or there was no response."), USAGE]),
+    ("get", &[("0", "The response has a status of 200 to 299."), ("1", "The response has another status, or there is none."), USAGE]),
     (
         "doctor",
         &[
-            ("0", "Every client reports healthy, and no settings contradict each other."),
-            ("1", "A client reports unhealthy, or settings contradict each other."),
+            ("0", "Every client reports healthy, and the settings of target groups are consistent."),
+            ("1", "A client reports unhealthy, settings contradict each other, or the server cannot be found."),
             USAGE,
         ],
     ),
     (
         "wait",
         &[
-            (
-                "0",
-                "Every component passed or warned in time, and no command was given. If one was given, the exit code is that of the command.",
-            ),
-            ("1", "A component still failed at the end of the time."),
+            ("0", "The components pass, and no command was given. Otherwise the exit code is that of the command."),
+            ("1", "The components do not pass in time."),
             USAGE,
+            ("126, 127", "The command cannot be executed, or does not exist."),
         ],
     ),
     ("init", &[("0", "The configuration was printed."), USAGE]),
@@ -60,8 +57,8 @@ const EXITS: &[(&str, &[(&str, &str)])] = &[
 ];
 
 const SERVED: &[(&str, &str)] = &[
-    ("0", "It ended after a signal."),
-    ("1", "It cannot start, for example because the port is in use."),
+    ("0", "The service ended after a signal."),
+    ("1", "The service cannot listen on an address, or cannot start."),
     ("2", "The command line or the configuration is wrong."),
 ];
 
@@ -72,19 +69,22 @@ const SIGNALS: Section = (
     &[
         (
             "SIGTERM",
-            "Drain: fail readiness and the whole report for `server.drain`, keep responding, then end. A second SIGTERM ends the process at once.",
+            "Fail readiness and the whole report for `server.drain` while requests are still answered, then end. A second SIGTERM ends the service at once.",
         ),
         ("SIGINT", "End at once."),
-        ("SIGHUP", "Reload the configuration. If the new one has a problem, it is rejected as a whole, and the old one stays active."),
+        ("SIGHUP", "Reload the configuration. If it has a problem, the whole of it is refused, and the old one stays in force."),
     ],
 );
 
 const FILES: Section = (
     "FILES",
     &[
-        ("allswell.toml", "The configuration, in the working directory, if --config is not given."),
-        ("/etc/allswell/allswell.toml", "The configuration of the service that systemd runs, and of the container's image."),
-        ("/etc/ssl/certs", "Trusted CA certificates, unless a check has `tls.ca_file`. The paths of other systems are tried, too."),
+        ("allswell.toml", "The configuration if --config is not given, in the working directory."),
+        ("/etc/allswell/allswell.toml", "The configuration of the service that systemd runs, and of the container image."),
+        (
+            "/etc/ssl/certs",
+            "The trusted certificate authorities for TLS, unless a check sets `tls.ca_file`. The usual places of other systems are searched, too.",
+        ),
     ],
 );
 
@@ -94,17 +94,20 @@ const ENVIRONMENT: Section = (
         ("ALLSWELL_*", "Any key of the configuration, with two underscores between levels: ALLSWELL_SERVER__LISTEN=127.0.0.1:8080."),
         (
             "DATABASE_URL, REDIS_URL, CELERY_BROKER_URL and others",
-            "If no check is configured, these variables are checked, and any other *_URL or *_URI of a database, cache or queue.",
+            "Backends to check if no check is configured: these, and any other *_URL or *_URI of a database, cache or queue.",
         ),
         (
             "AWS_STORAGE_BUCKET_NAME, S3_BUCKET",
-            "The bucket that is checked if no check is configured, with the application's own AWS_* variables.",
+            "The bucket to check if no check is configured, with the application's own AWS_* variables.",
         ),
-        ("RUST_LOG", "The log filter, which takes precedence over `log.level`."),
-        ("NO_COLOR", "Disables colours on a terminal."),
-        ("TMPDIR", "The folder of temporary files, whose disk is checked if no check is configured [default: /tmp]."),
-        ("SSL_CERT_FILE, SSL_CERT_DIR", "Trusted CA certificates, instead of those in /etc/ssl/certs."),
-        ("NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd: allswell reports readiness and its verdict, and notifies the watchdog."),
+        ("RUST_LOG", "The level of the log, by target; it wins over `log.level`."),
+        ("NO_COLOR", "If set, no colours are printed on a terminal."),
+        ("TMPDIR", "The folder for temporary files whose disk is checked [default: /tmp]."),
+        ("SSL_CERT_FILE, SSL_CERT_DIR", "The trusted certificate authorities for TLS, instead of those in /etc/ssl/certs."),
+        (
+            "NOTIFY_SOCKET, WATCHDOG_USEC",
+            "Set by systemd. The service then notifies it of readiness, status and shutdown, and feeds its watchdog.",
+        ),
     ],
 );
 
@@ -120,7 +123,7 @@ pub(crate) fn pages(date: &str) -> io::Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The names of all pages of commands, for the section SEE ALSO.
+/// References to the pages of all commands.
 fn names(whole: &Command) -> String {
     whole.get_subcommands().map(|command| format!("allswell-{}(1)", command.get_name())).collect::<Vec<_>>().join(", ")
 }
