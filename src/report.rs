@@ -63,7 +63,7 @@ impl fmt::Display for Status {
 
 /// Who the report is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Service {
+pub struct ServiceIdentity {
     /// The application's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -252,7 +252,7 @@ pub struct Report {
     /// The verdict in a sentence.
     pub summary: String,
     /// Who it is about.
-    pub service: Arc<Service>,
+    pub service: Arc<ServiceIdentity>,
     /// When it was put together.
     pub generated_at: Timestamp,
     /// Since when the verdict is what it is; in the whole report alone.
@@ -273,7 +273,7 @@ pub struct Report {
 
 /// What a report is made of, besides the components.
 pub(crate) struct Circumstances<'a> {
-    pub(crate) service: Arc<Service>,
+    pub(crate) service: Arc<ServiceIdentity>,
     pub(crate) generated_at: Timestamp,
     pub(crate) draining: bool,
     /// Whether the engine still beats.

@@ -1,6 +1,6 @@
 //! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
 
-use crate::{component::Policy, kinds::read::Finding, report::Service};
+use crate::{component::Policy, kinds::read::Finding, report::ServiceIdentity};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct ServiceSettings {
     pub instance: Option<String>,
 }
 
-impl From<&ServiceSettings> for Service {
+impl From<&ServiceSettings> for ServiceIdentity {
     fn from(settings: &ServiceSettings) -> Self {
         Self { name: settings.name.clone(), version: settings.version.clone(), instance: settings.instance.clone() }
     }

@@ -3,7 +3,7 @@
 use super::Detail;
 use crate::{
     component::CheckName,
-    report::{ComponentReport, ConfigReport, FailureReport, Probers, Report, Service, Status},
+    report::{ComponentReport, ConfigReport, FailureReport, Probers, Report, ServiceIdentity, Status},
 };
 use allswell_checks::contract::{Values, milliseconds};
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'a Service>,
+    service: Option<&'a ServiceIdentity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generated_at: Option<String>,
     #[serde(skip_serializing_if = "is_false")]

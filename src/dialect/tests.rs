@@ -1,7 +1,7 @@
 //! Every dialect of one report, as snapshots and against the words of those who read it.
 
 use super::{Detail, Dialect};
-use crate::report::{Change, Circumstances, ComponentReport, FailureReport, Report, Service, Status, Tally, View};
+use crate::report::{Change, Circumstances, ComponentReport, FailureReport, Report, ServiceIdentity, Status, Tally, View};
 use allswell_checks::contract::FailureClass;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -117,7 +117,8 @@ fn changes() -> Arc<[Arc<Change>]> {
 }
 
 fn report_on(components: Vec<(&'static str, ComponentReport)>, draining: bool) -> Report {
-    let service = Service { name: Some("orders".to_owned()), version: Some("1.4.2".to_owned()), instance: Some("I_0abc".to_owned()) };
+    let service =
+        ServiceIdentity { name: Some("orders".to_owned()), version: Some("1.4.2".to_owned()), instance: Some("I_0abc".to_owned()) };
     let circumstances = Circumstances {
         service: Arc::new(service),
         generated_at: at("10:00:00.512"),

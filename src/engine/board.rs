@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     component::{CheckName, Component},
-    report::{Circumstances, Groups, Report, Service, Status, View, verdict},
+    report::{Circumstances, Groups, Report, ServiceIdentity, Status, View, verdict},
 };
 use arc_swap::ArcSwapOption;
 use std::{
@@ -26,7 +26,7 @@ pub(crate) struct Board {
     views: BTreeMap<View, Arc<Viewed>>,
     /// The components of each group by its name, including `ready`.
     pub(crate) groups: Arc<Groups>,
-    pub(crate) service: Arc<Service>,
+    pub(crate) service: Arc<ServiceIdentity>,
     /// Only the host itself is checked: no database, cache, queue or service.
     pub(crate) only_host: bool,
 }
@@ -107,7 +107,7 @@ impl Board {
     pub(crate) fn new(
         components: BTreeMap<CheckName, Component>,
         groups: &BTreeMap<CheckName, BTreeSet<CheckName>>,
-        service: Service,
+        service: ServiceIdentity,
         only_host: bool,
         before: Option<&Self>,
     ) -> Self {
@@ -306,7 +306,7 @@ impl Viewed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Service;
+    use crate::report::ServiceIdentity;
     use tokio::time::advance;
 
     fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
@@ -315,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_report_holds_until_something_changes_and_its_values_for_two_seconds() {
-        let board = Board::new(BTreeMap::new(), &BTreeMap::new(), Service::default(), false, None);
+        let board = Board::new(BTreeMap::new(), &BTreeMap::new(), ServiceIdentity::default(), false, None);
         let pulse = Pulse::default();
         let first = made(&board, &pulse);
         advance(MAX_VALUE_AGE * 2).await;

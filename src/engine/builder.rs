@@ -3,7 +3,7 @@
 use super::board::Board;
 use crate::{
     component::{CheckName, Component, InvalidName, Policy},
-    report::Service,
+    report::ServiceIdentity,
 };
 use allswell_checks::contract::{Check, Redactor};
 use std::{
@@ -14,7 +14,7 @@ use std::{
 /// Builds an [`Aggregator`](super::Aggregator).
 #[derive(Default)]
 pub struct Builder {
-    service: Service,
+    service: ServiceIdentity,
     policy: Policy,
     components: BTreeMap<CheckName, Component>,
     groups: BTreeMap<CheckName, BTreeSet<CheckName>>,
@@ -26,7 +26,7 @@ pub struct Builder {
 impl Builder {
     /// Sets the service that the report names.
     #[must_use]
-    pub fn service(mut self, service: Service) -> Self {
+    pub fn service(mut self, service: ServiceIdentity) -> Self {
         self.service = service;
         self
     }

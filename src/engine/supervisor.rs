@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::{
         component::{CheckName, Component, Policy},
-        report::Service,
+        report::ServiceIdentity,
     };
     use allswell_checks::contract::{Check, Failure, Observation, Secret};
     use std::{collections::BTreeMap, pin::pin, sync::Mutex};
@@ -160,7 +160,7 @@ mod tests {
             let component = Component::new(name.clone(), "custom", Policy::default(), Arc::new(Well));
             (name.clone(), Component { identity: Some(Secret::new(name.as_str())), ..component })
         };
-        Board::new(names.iter().map(component).collect(), &BTreeMap::new(), Service::default(), false, before)
+        Board::new(names.iter().map(component).collect(), &BTreeMap::new(), ServiceIdentity::default(), false, before)
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,7 +218,7 @@ mod tests {
             let name: CheckName = format!("c{n}").parse().expect("a name");
             (name.clone(), Component::new(name, "custom", policy.clone(), Arc::new(Recorder(Arc::clone(&probes)))))
         });
-        (Arc::new(Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None)), probes)
+        (Arc::new(Board::new(components.collect(), &BTreeMap::new(), ServiceIdentity::default(), false, None)), probes)
     }
 
     #[tokio::test(start_paused = true)]

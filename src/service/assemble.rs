@@ -5,7 +5,7 @@ use crate::{
     dialect::Detail,
     engine::{Aggregator, Builder},
     http::{Answers, Limits, haproxy_agent},
-    report::Service as ServiceIdentity,
+    report::ServiceIdentity,
 };
 
 /// The components, groups and identity of a configuration, ready to be started.

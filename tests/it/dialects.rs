@@ -8,7 +8,7 @@ use crate::{
 use allswell::{
     Aggregator, Check, Failure, Observation, async_trait,
     dialect::{Detail, Dialect},
-    report::Service,
+    report::ServiceIdentity,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -300,7 +300,7 @@ impl Check for Nasty {
 
 #[test]
 fn whatever_a_check_says_its_readers_can_read_the_report() {
-    let service = Service { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
+    let service = ServiceIdentity { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
     let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
     let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
     for detail in [Detail::Full, Detail::Causes] {

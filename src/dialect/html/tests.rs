@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::component::CheckName;
-use crate::report::{Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, ProberReport, Reload, Service};
+use crate::report::{
+    Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, ProberReport, Reload, ServiceIdentity,
+};
 use allswell_checks::contract::{FailureClass, Value};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
@@ -95,7 +97,7 @@ fn report(components: Vec<(&'static str, ComponentReport)>, since: i64, draining
     let name = |name: &str| name.parse::<CheckName>().expect("a name");
     let group = |members: &[&str]| members.iter().map(|member| name(member)).collect::<BTreeSet<_>>();
     let groups = [("ready", group(&["orders_db", "cache"])), ("uploads", group(&["media", "disk"]))];
-    let service = Service { name: Some("orders".into()), version: Some("1.4.2".into()), instance: Some("i-0abc".into()) };
+    let service = ServiceIdentity { name: Some("orders".into()), version: Some("1.4.2".into()), instance: Some("i-0abc".into()) };
     let configuration = ConfigReport { revision: 3, loaded_at: before(4 * 3600), last_reload: reload };
     let since = |_| Some(before(since));
     let circumstances = Circumstances {
