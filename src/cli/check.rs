@@ -5,7 +5,7 @@ use super::{
     error::CommandError,
     exit::Exit,
     probing::{prepare, runtime},
-    terminal::print,
+    terminal::{print, stdout_is_terminal},
 };
 use crate::{
     component::CheckName,
@@ -21,12 +21,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -78,7 +73,7 @@ impl CheckOnce {
         }
         let width = checks.aggregator().components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();
         let text = |name: &CheckName, report: &ComponentReport| format!("{name:<width$}  {}", line(report, Detail::Causes));
-        let report = if io::stdout().is_terminal() {
+        let report = if stdout_is_terminal() {
             let table = ProgressTable::new(checks.aggregator(), width);
             checks.probe_all(|name, report| table.finish(name, report.status, text(name, report))).await
         } else {

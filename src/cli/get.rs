@@ -4,7 +4,7 @@ use super::{
     arguments::duration,
     error::CommandError,
     exit::Exit,
-    terminal::{print, printable_lines},
+    terminal::{print, printable_lines, stdout_is_terminal},
 };
 use crate::{
     config::{ServerSettings, Sources, TlsSettings, load},
@@ -29,12 +29,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::{
-    error::Error,
-    io::{self, IsTerminal},
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error, sync::Arc, time::Duration};
 use tokio::{runtime, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -72,7 +67,7 @@ impl Get {
             .map_err(|error| CommandError::NotWell(format!("no response: {error}")))?;
         let body = String::from_utf8_lossy(&body);
         // A program gets every byte; a terminal would interpret control characters.
-        if io::stdout().is_terminal() {
+        if stdout_is_terminal() {
             print(&printable_lines(&body));
         } else {
             print(&body);

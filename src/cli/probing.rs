@@ -1,12 +1,14 @@
 //! What `check` and `wait` share: they probe by themselves, some or all components, and without a log.
 
-use super::{error::CommandError, terminal::print_warning};
+use super::{
+    error::CommandError,
+    terminal::{print_warning, stderr_is_terminal},
+};
 use crate::{
     config::{Configured, LogLevel, LogSettings, Sources, load},
     kinds::{Registry, read::suggestion_or_all},
     telemetry::{self, Log},
 };
-use std::io::{self, IsTerminal};
 use tokio::runtime::{self, Runtime};
 
 /// Reads the configuration, prints its warnings and keeps the named components, or all if none is named. The log is off unless `RUST_LOG`
@@ -14,7 +16,7 @@ use tokio::runtime::{self, Runtime};
 pub(super) fn prepare(sources: &Sources, registry: &Registry, names: &[String]) -> Result<(Configured, Log), CommandError> {
     let mut configured = load(sources, registry)?;
     let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
-    let log = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+    let log = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), stderr_is_terminal());
     configured.warnings.iter().for_each(print_warning);
     select(&mut configured, names)?;
     Ok((configured, log))

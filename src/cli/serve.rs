@@ -1,6 +1,6 @@
 //! `allswell serve`: runs the service.
 
-use super::{error::CommandError, exit::Exit, signals::Signals};
+use super::{error::CommandError, exit::Exit, signals::Signals, terminal::stderr_is_terminal};
 use crate::{
     config::{Configured, Override, Sources, load},
     kinds::Registry,
@@ -9,11 +9,7 @@ use crate::{
 };
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{
-    future,
-    io::{self, IsTerminal},
-    sync::Arc,
-};
+use std::{future, sync::Arc};
 use tokio::runtime;
 
 /// The arguments of `serve`.
@@ -32,7 +28,7 @@ impl Serve {
         let configured = load(&sources, &registry)?;
         raise_descriptor_limit();
         let settings = &configured.settings.log;
-        let log = telemetry::install(settings, &sources.environment, configured.redactor.clone(), io::stderr().is_terminal());
+        let log = telemetry::install(settings, &sources.environment, configured.redactor.clone(), stderr_is_terminal());
         // One thread answers; the service has others for its probes.
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
         let ended = runtime.block_on(serve(configured, sources, registry, log));

@@ -29,7 +29,17 @@ pub(super) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether a person reads standard output, not a program.
+pub(super) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether a person reads standard error, not a program.
+pub(super) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Whether results are printed in colour: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn uses_colour(environment: &Environment) -> bool {
-    io::stdout().is_terminal() && environment.get("NO_COLOR").is_none()
+    stdout_is_terminal() && environment.get("NO_COLOR").is_none()
 }
