@@ -68,6 +68,52 @@ fn a_kind_uses_only_the_contract_the_shared_rooms_and_its_driver() {
     }
 }
 
+/// What only some files of `src/` may do: a part of `src/`, what stands in the code, and the files and folders that may use it.
+///
+/// `clippy.toml` bans what nothing may use. This table is for what has one owner.
+const OWNED: &[(&str, &[&str], &[&str])] = &[
+    // Configuration is read in one place; the others follow or read a file that the user names.
+    (
+        "",
+        &["fs::", "File::open", "from_pem_file", "pem_file_iter"],
+        &["config/", "service/file_fingerprints.rs", "tls/pinned.rs", "cli/init.rs", "doctor/target_group"],
+    ),
+    ("", &["env::var", "env::home_dir", "temp_dir"], &["config/"]),
+    ("", &["io::stdout", "io::stderr"], &["cli/terminal.rs", "telemetry.rs"]),
+    ("", &["ExitCode"], &["cli/exit.rs"]),
+    ("", &["signal::unix", "ctrl_c"], &["cli/signals.rs"]),
+    ("", &["process::Command"], &["cli/wait.rs"]),
+    ("", &["sd_notify"], &["service/systemd.rs"]),
+    ("engine/", &["catch_unwind", "time::timeout", "timeout("], &["engine/sampler.rs"]),
+    ("http/", &["\"/livez", "\"/readyz", "\"/startupz", "\"/metrics", "\"/admin"], &["http/paths.rs"]),
+];
+
+/// The code of a source file, without its tests and comments.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("a file");
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn only_its_owner_does_what_has_an_owner() {
+    let (folder, mut files) = (root().join("src"), Vec::new());
+    sources(&folder, &mut files);
+    files.retain(|file| !file.ends_with("tests.rs"));
+    let mut trouble = Vec::new();
+    for file in files {
+        let (name, code) = (file.strip_prefix(&folder).expect("it is below").display().to_string(), code(&file));
+        for (part, uses, owners) in OWNED {
+            if name.starts_with(part) && !owners.iter().any(|owner| name.starts_with(owner)) {
+                trouble.extend(
+                    uses.iter().filter(|used| code.contains(**used)).map(|used| format!("src/{name} uses {used}: that is for {owners:?}")),
+                );
+            }
+        }
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
 #[test]
 fn the_reference_is_fresh() {
     assert!(
