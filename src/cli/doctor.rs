@@ -27,7 +27,7 @@ pub(super) struct Doctor {
     /// Clients to poll as: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul [default: all]
     #[arg(long = "as", value_name = "CLIENT", value_delimiter = ',')]
     clients: Vec<Prober>,
-    /// File with the output of `aws elbv2 describe-target-groups`, to poll with these settings and to judge them; repeat it for that of `describe-target-group-attributes`
+    /// Output of `aws elbv2 describe-target-groups`: poll with these settings, and check them; can be repeated for the output of `describe-target-group-attributes`
     #[arg(long, value_name = "FILE")]
     alb_json: Vec<PathBuf>,
     /// Format of the result

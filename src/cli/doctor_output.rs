@@ -1,7 +1,10 @@
 //! The output of `allswell doctor`: for programs all at once, for people as it comes.
 
 use super::terminal::print;
-use crate::doctor::{Advice, Finding, Seen, Target};
+use crate::{
+    doctor::{Advice, Finding, Seen, Target},
+    report::Status,
+};
 use allswell_checks::contract::TimeSpan;
 use clap::{
     ValueEnum,
@@ -106,7 +109,7 @@ impl Output {
         let (result, width) = (ClientResult::from(seen), self.width);
         self.say(&format!(
             "{}  {:<width$}  {}: {} in {:.1} ms\n      {:<width$}  {}\n",
-            self.word(if seen.content { "pass" } else { "fail" }),
+            self.word(if seen.content { Status::Pass } else { Status::Fail }),
             result.client,
             seen.asked(),
             result.got,
@@ -129,14 +132,15 @@ impl Output {
         }
     }
 
-    fn word(&self, word: &str) -> String {
-        let colour = match word {
-            "pass" => AnsiColor::Green,
-            "warn" => AnsiColor::Yellow,
-            _ => AnsiColor::Red,
+    /// The word for a status, in its colour.
+    fn word(&self, status: Status) -> String {
+        let colour = match status {
+            Status::Pass => AnsiColor::Green,
+            Status::Warn => AnsiColor::Yellow,
+            Status::Fail => AnsiColor::Red,
         };
         let style = if self.uses_colour { Style::new().fg_color(Some(colour.into())).bold() } else { Style::new() };
-        format!("{style}{word}{style:#}")
+        format!("{style}{status}{style:#}")
     }
 
     /// Prints what is not printed yet. Returns whether all clients are content, and no setting contradicts another.
@@ -196,7 +200,7 @@ impl Output {
     fn finding_text(&self, finding: &Finding) -> String {
         let mut text = format!(
             "\n{}  {}\n      {}{}{}\n",
-            self.word(if finding.failing { "fail" } else { "warn" }),
+            self.word(if finding.failing { Status::Fail } else { Status::Warn }),
             finding.title,
             finding.clients.join(", "),
             if finding.clients.is_empty() { "" } else { ": " },

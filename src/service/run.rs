@@ -49,6 +49,9 @@ impl Service {
     /// Probes run on threads of the service's own, so that a check that blocks delays no response; requests are answered on the runtime that
     /// calls [`run`](Self::run). The log, by `tracing`, lists the components and the configuration's warnings.
     ///
+    /// The process provides two things before: a limit of open files that is high enough for `server.max_connections`, which is lowered otherwise;
+    /// and a default `rustls::crypto::CryptoProvider`, for kinds that use TLS.
+    ///
     /// # Errors
     ///
     /// An address is taken or is not one of this machine, a file of `[server.tls]` cannot be used, or no threads can be started.
