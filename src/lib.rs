@@ -1,32 +1,41 @@
 //! **allswell** answers one question, fast and truthfully: *is all well?*
 //!
-//! It probes databases, caches, queues and storage in the background, concurrently and each under its own time limit, and serves the
+//! It probes databases, caches, queues and storage in the background, concurrently and each with its own timeout, and serves the
 //! verdict over HTTP: `200` or `500`, with a report per component.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! config ──► registry ──► component ──► sampler ──► board ──► report ──► dialect ──► http
-//! asked for   who can      a name, a     one task    last       the        JSON,       200 | 500
-//!             do it        policy,       each, on    results    verdict    text,
-//!                          a check       its tick                           HTML, …
+//! what is     kind name    a name, a     one task    last       the        JSON,       200 | 500
+//! asked for   → typed      policy,       each, on    results    verdict    text,
+//!             constructor  a check       its tick                          HTML, …
 //! ```
 //!
-//! Nothing flows back: a check does not know its name, its time limit, or that HTTP exists; and a poll never causes a probe. A poll reads
-//! memory, so that its cost does not depend on the backends, nor their load on the pollers.
+//! Data flows one way: a check does not know its name, its timeout, or that HTTP exists; and a poll never causes a probe. A poll reads memory, so
+//! its cost does not depend on the backends, and the load on the backends does not depend on the number of pollers.
 //!
-//! # The rooms
+//! # Modules
 //!
-//! * [`allswell_checks`]: what a check is, and every kind of backend. It knows nothing of what is here.
-//! * [`config`]: files and the environment. The only room that reads them.
-//! * [`kinds`]: the registry, from a kind's name to its typed constructor; a value, not a global. And the reference that is made from it.
+//! * [`allswell_checks`]: what a check is, and every kind of backend. It does not depend on this crate.
+//! * [`config`]: reads configuration files and the environment; nothing else does.
+//! * [`kinds`]: the registry, which maps the name of a kind to its typed constructor and is a value, not a global; and the reference of all kinds.
 //! * [`component`]: a check with a name and a policy.
-//! * [`engine`]: samplers, the pure state machine, the board, and the handle to all of it. The only room that runs probes.
-//! * [`report`]: the verdict. Imports neither HTTP nor time.
+//! * [`engine`]: samplers, the pure state machine, the board, and the handle to all of it. Nothing else runs probes.
+//! * [`report`]: the verdict. It knows neither HTTP nor wire formats.
 //! * [`dialect`]: wire formats, pure functions of a report.
 //! * [`http`]: routes, status codes, and the listener.
 //! * [`prober`]: who polls us, in which manner, and what they make of an answer; [`doctor`]: polls any endpoint in each of these manners.
+//! * [`service`]: what `allswell serve` runs: listeners, reloads, draining. Usable without the command line.
 //! * [`cli`]: one file per command; [`telemetry`]: the log.
+//!
+//! # Features
+//!
+//! * none: the engine, the dialects and [`router`], for an application with a listener of its own.
+//! * `config`: [`config`] and [`kinds`].
+//! * `server`: [`service`] besides, for an application that runs the whole service.
+//! * `cli` (default): the binary: [`cli`], [`doctor`] and [`telemetry`] besides.
+//! * `all` (default): every kind. For some of them, depend on `allswell-checks` with their features.
 //!
 //! # In an application of your own
 //!
