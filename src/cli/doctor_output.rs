@@ -143,7 +143,7 @@ impl Output {
         format!("{style}{status}{style:#}")
     }
 
-    /// Prints what is not printed yet. Returns whether all clients are content, and no setting contradicts another.
+    /// Prints what is not printed yet. Returns whether all clients report healthy, and the settings are consistent.
     pub(super) fn finish(&mut self) -> bool {
         self.content = self.clients.iter().all(|client| client.content) && self.contradictions() == 0;
         self.print_rest();

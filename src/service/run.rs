@@ -102,8 +102,8 @@ impl Service {
         self
     }
 
-    /// Calls `hook` with every new configuration, immediately before it is applied: for what the application makes of it itself, such as the
-    /// level of its log.
+    /// Calls `hook` with every new configuration, immediately before it is applied, so that the application can apply its own part, such as the
+    /// level of its log. The hook runs on the thread that answers, so it must not block.
     #[must_use]
     pub fn on_reload(mut self, hook: impl Fn(&Configured) + Send + Sync + 'static) -> Self {
         self.reloader.running.on_reload = Some(Box::new(hook));
@@ -133,10 +133,10 @@ impl Service {
         self.handle.clone()
     }
 
-    /// Answers until `shutdown` resolves or [`ServiceHandle::shut_down`] is called, and then for `server.drain` more, in which readiness fails;
-    /// at last, requests in progress have `server.deadline` and a second to end.
+    /// Answers requests until `shutdown` resolves or [`ServiceHandle::shut_down`] is called. It then drains: for `server.drain`, readiness fails
+    /// while requests are still answered. At the end, requests in progress have `server.deadline` and a second to finish.
     ///
-    /// [`ServiceHandle::stop`] ends it without the drain. When the returned future is dropped, the service ends with it.
+    /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notifies_systemd } =
             self;
@@ -213,24 +213,28 @@ fn address_of(listener: &TcpListener) -> String {
 }
 
 /// The threads that probe. A check that hangs in a blocking call does not keep the service from ending.
-struct ProbeThreads(Option<Runtime>, Handle);
+struct ProbeThreads {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
 
 impl ProbeThreads {
     fn start() -> io::Result<Self> {
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).thread_name("allswell-engine").enable_all().build()?;
         let handle = runtime.handle().clone();
-        Ok(Self(Some(runtime), handle))
+        Ok(Self { runtime: Some(runtime), handle })
     }
 
     fn handle(&self) -> &Handle {
-        &self.1
+        &self.handle
     }
 }
 
 impl Drop for ProbeThreads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
