@@ -10,6 +10,9 @@ use std::{fs, path::Path, process::Command};
 /// The newest version of the specification that cargo-cyclonedx can write.
 const SPEC_VERSION: &str = "1.5";
 
+/// The folders of all packages of the workspace.
+const MEMBERS: [&str; 4] = [".", "benches/control", "checks", "xtask"];
+
 /// A program that fails if the file violates the schema. Its arguments are the file and the version of the specification.
 const VALIDATE: &str = "\
 import sys
@@ -35,10 +38,22 @@ pub(super) fn write(target: &Target, release: &Release, published: &Path) -> Res
     // The identifiers of our own crates contain the path of this checkout.
     let here = format!("path+file://{}", root().display());
     fs::write(&bill, text.replace(&here, "path+file:///allswell")).map_err(|error| with_path(&bill, &error))?;
-    for folder in [".", "checks", "xtask"] {
+    for folder in MEMBERS {
         let path = root().join(folder).join(&file);
         fs::remove_file(&path).map_err(|error| with_path(&path, &error))?;
     }
     let python = venvs::python("cyclonedx", &["cyclonedx-python-lib[json-validation]==11.*"])?;
     run(Command::new(python).args(["-c", VALIDATE]).arg(&bill).arg(SPEC_VERSION))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_members_of_the_workspace_are_listed() {
+        let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+        let members = format!("members = [{}]", MEMBERS[1..].iter().map(|member| format!("{member:?}")).collect::<Vec<_>>().join(", "));
+        assert!(manifest.contains(&members), "{members}");
+    }
 }
