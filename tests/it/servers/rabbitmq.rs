@@ -1,4 +1,4 @@
-//! `RabbitMQ`, with the user `app`, whose password is given, and the queue-less vhost `/`.
+//! `RabbitMQ`, with the user `app`, whose password is given, and the vhost `/` without queues.
 
 use super::process::{Server, folder};
 use crate::helpers::free_port;
@@ -33,16 +33,36 @@ pub(crate) fn rabbitmq(password: &str) -> Server {
 }
 
 impl Server {
+    /// Adds a vhost in which `app` may do everything. One expression: each call of `rabbitmqctl` starts a virtual machine, which takes a second.
+    pub(crate) fn add_vhost(&self, name: &str) {
+        let add = format!("rabbit_vhost:add(<<\"{name}\">>, <<\"app\">>)");
+        let all = "<<\".*\">>";
+        let permit = format!("rabbit_auth_backend_internal:set_permissions(<<\"app\">>, <<\"{name}\">>, {all}, {all}, {all}, <<\"app\">>)");
+        self.rabbitmqctl(&["eval", &format!("{add}, {permit}.")]);
+    }
+
+    /// Adds a durable queue to a vhost.
+    pub(crate) fn declare_queue(&self, vhost: &str, queue: &str) {
+        let queue = format!("{{resource, <<\"{vhost}\">>, queue, <<\"{queue}\">>}}");
+        self.rabbitmqctl(&["eval", &format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"app\">>).")]);
+    }
+
+    /// Publishes a message to a queue of a vhost.
+    pub(crate) fn publish(&self, vhost: &str, queue: &str, message: &str) {
+        let exchange = format!("{{resource, <<\"{vhost}\">>, exchange, <<>>}}");
+        self.rabbitmqctl(&["eval", &format!("rabbit_basic:publish({exchange}, <<\"{queue}\">>, [], <<\"{message}\">>).")]);
+    }
+
     /// What `rabbitmqctl` prints; it must succeed.
     pub(crate) fn rabbitmqctl(&self, arguments: &[&str]) -> String {
         let output = program("rabbitmqctl", self.directory.path()).args(arguments).output().expect("rabbitmqctl");
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        assert!(output.status.success(), "{arguments:?}: {said:?}");
-        said[0].clone()
+        let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(output.status.success(), "{arguments:?}: {printed:?}");
+        printed[0].clone()
     }
 }
 
-/// A program of the broker's own, in its folder.
+/// One of `RabbitMQ`'s programs, for the broker in a folder.
 fn program(name: &str, directory: &Path) -> Command {
     let port = |name: &str| fs::read_to_string(directory.join(name)).expect("a port");
     let mut command = Command::new(format!("/usr/lib/rabbitmq/bin/{name}"));
@@ -60,7 +80,7 @@ fn program(name: &str, directory: &Path) -> Command {
     command
 }
 
-/// Whether it answers the header of the protocol.
+/// Whether the broker answers the protocol header.
 fn speaks(port: u16) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
