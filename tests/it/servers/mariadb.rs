@@ -2,11 +2,13 @@
 
 use super::{
     Certificates,
-    process::{Server, as_user, folder, own, set_up},
+    process::{Server, as_user, copy_initialised, folder, own, set_up},
 };
 use crate::helpers::free_port;
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
+
+const SERVER: &str = "/usr/sbin/mariadbd";
 
 /// Without it, each server would first write 96 MiB.
 const SMALL_LOG: &str = "--innodb-log-file-size=10M";
@@ -34,20 +36,22 @@ pub(crate) fn mariadb_with_tls(password: &str, make: fn(&Path) -> Certificates) 
 }
 
 fn start(password: &str, directory: TempDir, options: Vec<String>) -> Server {
-    let data = directory.path().join("data");
-    set_up(
-        as_user("mysql", directory.path(), Path::new("/usr/bin/mariadb-install-db"))
-            .arg("--no-defaults")
-            .arg(format!("--datadir={}", data.display()))
-            // Temporary tables are named after process IDs, which are not unique across namespaces.
-            .arg(format!("--tmpdir={}", directory.path().display()))
-            .args([SMALL_LOG, "--auth-root-authentication-method=normal", "--skip-test-db"]),
-    );
+    // With the version: a newer server may not start with the data of an older one, or convert it at each start.
+    copy_initialised(&format!("mariadb-{}", version()), &directory.path().join("data"), |directory| {
+        set_up(
+            as_user("mysql", directory, Path::new("/usr/bin/mariadb-install-db"))
+                .arg("--no-defaults")
+                .arg(format!("--datadir={}", directory.join("data").display()))
+                // Temporary tables are named after process IDs, which are not unique across namespaces.
+                .arg(format!("--tmpdir={}", directory.display()))
+                .args([SMALL_LOG, "--auth-root-authentication-method=normal", "--skip-test-db"]),
+        );
+    });
     let server = Server::launch(
         directory,
         free_port(),
         move |directory, port| {
-            let mut command = as_user("mysql", directory, Path::new("/usr/sbin/mariadbd"));
+            let mut command = as_user("mysql", directory, Path::new(SERVER));
             command
                 .arg("--no-defaults")
                 .arg(format!("--datadir={}", directory.join("data").display()))
@@ -64,6 +68,13 @@ fn start(password: &str, directory: TempDir, options: Vec<String>) -> Server {
         "CREATE DATABASE orders; CREATE USER app@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT ALL ON orders.* TO app@'127.0.0.1'"
     ));
     server
+}
+
+/// The server's version, as `10.11.6-MariaDB`.
+fn version() -> String {
+    let output = Command::new(SERVER).arg("--version").output().expect("mariadbd");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().find(|word| word.contains("MariaDB")).expect("a version").to_owned()
 }
 
 impl Server {

@@ -2,10 +2,14 @@
 
 use super::{
     Certificates,
-    process::{Server, as_user, folder, newest, own, set_up},
+    process::{Server, as_user, copy_initialised, folder, newest, own, set_up, set_up_by},
 };
 use crate::helpers::free_port;
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 use tempfile::TempDir;
 
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -45,14 +49,21 @@ pub(crate) fn postgres_standby(primary: &Server, password: &str, settings: &[&st
 }
 
 fn start(password: &str, directory: TempDir, settings: Vec<String>) -> Server {
-    let (data, secret) = (directory.path().join("data"), directory.path().join("secret"));
-    fs::write(&secret, password).expect("a file");
-    let initialise = newest(VERSIONS, "bin/initdb");
-    let options = ["--username=app", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
-    set_up(as_user("postgres", directory.path(), &initialise).arg("-D").arg(&data).arg("--pwfile").arg(&secret).args(options));
-    let server = launch(password, directory, free_port(), settings);
-    server.psql(password, "postgres", "CREATE DATABASE orders");
-    server
+    let data = directory.path().join("data");
+    let version = newest(VERSIONS, "bin").parent().and_then(Path::file_name).expect("a version").display().to_string();
+    copy_initialised(&format!("postgres-{version}"), &data, |directory| {
+        let options = ["--username=app", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
+        let secret = directory.join("secret");
+        fs::write(&secret, "replaced").expect("a file");
+        let mut initialise = as_user("postgres", directory, &newest(VERSIONS, "bin/initdb"));
+        set_up(initialise.arg("-D").arg(directory.join("data")).arg("--pwfile").arg(&secret).args(options));
+    });
+    let statements = directory.path().join("statements");
+    fs::write(&statements, format!("ALTER ROLE app PASSWORD '{password}';\nCREATE DATABASE orders;\n")).expect("a file");
+    let mut single = as_user("postgres", directory.path(), &newest(VERSIONS, "bin/postgres"));
+    single.args(["--single", "-c", "fsync=off", "-D"]).arg(data).arg("postgres");
+    set_up_by(&mut single, File::open(statements).expect("a file"));
+    launch(password, directory, free_port(), settings)
 }
 
 fn launch(password: &str, directory: TempDir, port: u16, settings: Vec<String>) -> Server {
