@@ -4,18 +4,12 @@ use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, SharedServer,
+        Certificates, SHARED_BROKER as BROKER, SHARED_PASSWORD as PASSWORD,
         hostile::{BlackHole, Hostile},
         proxy::Proxy,
         rabbitmq, tls_front, tls_front_for_known_clients,
     },
 };
-use std::sync::LazyLock;
-
-const PASSWORD: &str = "correct-horse";
-
-/// A broker for all tests that do not stop or reconfigure it; each has its own vhost, except those that only need `/` to be there.
-pub(super) static BROKER: LazyLock<SharedServer> = LazyLock::new(|| SharedServer::new(rabbitmq(PASSWORD)));
 
 /// A table for the user `app` and the vhost `/` on a port, with more keys.
 fn table(port: u16, more: &str) -> String {
@@ -43,14 +37,14 @@ fn a_paused_broker_is_a_timeout_and_a_killed_one_unreachable() {
 
 #[test]
 fn a_vhost_without_free_connections_is_exhausted() {
-    BROKER.add_vhost("full");
+    BROKER.add_vhost("full", &[]);
     BROKER.rabbitmqctl(&["set_vhost_limits", "-p", "full", r#"{"max-connections": 0}"#]);
     assert_failures(&[Case::new("no slots", on_vhost(BROKER.port, "full", ""), "exhausted", "no more connections are allowed there")]);
 }
 
 #[test]
 fn each_failure_has_its_class_and_message() {
-    BROKER.declare_queue("/", "invoices");
+    BROKER.add_queue("invoices");
     let (hole, port) = (BlackHole::new(), BROKER.port);
     let cut = Proxy::to(port);
     cut.cut_after(100);
@@ -115,8 +109,7 @@ fn the_certificate_of_the_broker_is_verified() {
 
 #[test]
 fn a_user_without_any_permission_suffices() {
-    BROKER.add_vhost("restricted");
-    BROKER.declare_queue("restricted", "invoices");
+    BROKER.add_vhost("restricted", &["invoices"]);
     BROKER.rabbitmqctl(&["add_user", "probe", "probe-password"]);
     BROKER.rabbitmqctl(&["set_permissions", "-p", "restricted", "probe", "^$", "^$", "^$"]);
     let url = format!("amqp://probe:probe-password@127.0.0.1:{}/restricted", BROKER.port);
@@ -127,14 +120,11 @@ fn a_user_without_any_permission_suffices() {
 
 #[test]
 fn more_waiting_messages_than_the_limit_warn_or_fail() {
-    BROKER.add_vhost("waiting");
+    BROKER.add_vhost("waiting", &["invoices"]);
     let limited = |limit: &str| Probed::new(&on_vhost(BROKER.port, "waiting", &format!("queues = [\"invoices\"]\n{limit}_messages = 1")));
     let (warning, failing) = (limited("warn"), limited("fail"));
-    BROKER.declare_queue("waiting", "invoices");
     assert_eq!(warning.pass().warning(), None);
-    for message in ["one", "two"] {
-        BROKER.publish("waiting", "invoices", message);
-    }
+    BROKER.publish("waiting", "invoices", &["one", "two"]);
     eventually("two messages wait", || {
         (warning.pass().warning() == Some("2 messages wait in the queue invoices, more than 1")).then_some(())
     });
@@ -145,8 +135,7 @@ fn more_waiting_messages_than_the_limit_warn_or_fail() {
 
 #[test]
 fn a_probe_costs_one_round_trip_on_a_kept_connection() {
-    BROKER.add_vhost("cost");
-    BROKER.declare_queue("cost", "invoices");
+    BROKER.add_vhost("cost", &["invoices"]);
     let proxy = Proxy::to(BROKER.port);
     for queues in ["", "queues = [\"invoices\", \"invoices\"]"] {
         let probed = Probed::new(&on_vhost(proxy.port, "cost", queues));
@@ -162,9 +151,8 @@ fn a_probe_costs_one_round_trip_on_a_kept_connection() {
 
 #[test]
 fn a_dropped_probe_leaves_no_connection_channel_or_queue_behind() {
-    BROKER.add_vhost("dropped");
+    BROKER.add_vhost("dropped", &["invoices"]);
     let probed = Probed::new(&on_vhost(BROKER.port, "dropped", "queues = [\"invoices\"]"));
-    BROKER.declare_queue("dropped", "invoices");
     probed.drop_at_every_await(false, 3);
     probed.drop_at_every_await(true, 1);
     probed.pass();
