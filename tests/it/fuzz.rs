@@ -5,6 +5,7 @@ use crate::{
     chaos::{backends::Backend, is_full},
     helpers::{Allswell, get},
     probing::on_demand,
+    registered::kinds_with_own_protocol,
     servers::hostile::Hostile,
 };
 use fastrand::Rng;
@@ -17,9 +18,6 @@ use std::{
     thread,
     time::Duration,
 };
-
-/// Kinds whose answers are a stream of bytes that we, or their drivers, take apart.
-const KINDS: [&str; 7] = ["celery", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis"];
 
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
@@ -57,11 +55,11 @@ fn recording(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
 }
 
 #[test]
-fn the_corpus_is_what_real_servers_say() {
+fn the_corpus_matches_what_real_servers_send() {
     thread::scope(|scope| {
-        for kind in KINDS {
+        for kind in kinds_with_own_protocol() {
             scope.spawn(move || {
-                let backend = Backend::start(kind);
+                let backend = Backend::start_or_share(kind);
                 let (port, said) = recording(backend.port);
                 let table = format!("timeout = \"20s\"\n{}", backend.table("127.0.0.1", port));
                 let report = probed(&table);
@@ -116,10 +114,10 @@ fn mutated(bytes: &[u8], chance: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn no_answer_of_a_backend_is_more_than_a_failure() {
+fn no_reply_of_a_backend_causes_a_panic_or_an_internal_error() {
     let seed = fastrand::u64(..);
     thread::scope(|scope| {
-        for kind in KINDS {
+        for kind in kinds_with_own_protocol() {
             scope.spawn(move || {
                 let said = fs::read(corpus().join(kind)).expect("a recording");
                 let answer = Arc::new(Mutex::new(Vec::new()));
@@ -144,7 +142,7 @@ fn no_answer_of_a_backend_is_more_than_a_failure() {
 }
 
 #[test]
-fn no_request_is_more_than_a_request() {
+fn no_request_causes_a_panic_or_a_missing_response() {
     let seed = fastrand::u64(..);
     let mut chance = Rng::with_seed(seed);
     let mut requests: Vec<_> = fs::read_dir(corpus().join("requests")).expect("requests").flatten().map(|entry| entry.path()).collect();

@@ -1,12 +1,13 @@
 //! Names that stop resolving, and names that move: for the service alone, in a mount namespace with a file of hosts of its own.
 
 use super::{
-    backends::{Backend, KINDS},
+    backends::Backend,
     table::{Row, tell},
     trial::{Expected, Trial},
 };
 use crate::{
     helpers::Allswell,
+    registered::networked_kinds,
     servers::{
         breaker::{Breaker, Fault},
         mounts::may_have_own_mounts,
@@ -17,13 +18,13 @@ use std::{fs, path::Path, thread};
 const NAME: &str = "backend.test";
 
 #[test]
-fn names_that_stop_resolving_or_move_are_followed() {
+fn names_that_stop_resolving_or_move_are_detected_and_followed() {
     if !may_have_own_mounts() {
         return;
     }
     let rows: Vec<Row> = thread::scope(|scope| {
-        let kinds = KINDS.map(|kind| scope.spawn(move || moves(kind)));
-        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+        let trials: Vec<_> = networked_kinds().into_iter().map(|kind| scope.spawn(move || moves(kind))).collect();
+        trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
     tell("4-names", rows);
 }
