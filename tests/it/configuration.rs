@@ -28,7 +28,7 @@ fn validate(configuration: &str, variables: &[(&str, &str)]) -> (Ran, TempDir) {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_place() {
+fn all_mistakes_are_reported_together_with_their_positions() {
     let configuration = r#"
 [server]
 listen = "8080"
@@ -105,7 +105,7 @@ checks = []
 }
 
 #[test]
-fn a_file_that_is_no_toml_or_not_there_is_told() {
+fn a_file_that_is_missing_or_no_toml_is_an_error() {
     let (ran, directory) = validate("[server]\nlisten = \"a\nb = hunter2\n", &[]);
     assert_eq!(ran.code, Some(2));
     assert!(!ran.stderr.contains("hunter2"));
@@ -119,7 +119,7 @@ fn a_file_that_is_no_toml_or_not_there_is_told() {
 }
 
 #[test]
-fn later_layers_win_key_by_key() {
+fn later_layers_override_single_keys() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -164,7 +164,7 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
-fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
+fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
@@ -179,7 +179,7 @@ fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_is_not_quoted() {
+fn a_secret_in_a_wrong_key_is_not_quoted() {
     let configuration = "[server]\nlisten = \"${REDIS_URL}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"${REDIS_URL}\"\n[checks.odd]\nkind = \"${REDIS_URL}\"\n\
          [checks.cache]\nkind = \"redis\"\nurl = \"app:hunter2@h/x?next=http://y\"\n[checks.pw]\nkind = \"redis\"\nurl = \"redis://h\"\npassword = \"pa${hunt er2}x\"\n";
     let (ran, _directory) = validate(configuration, &[("REDIS_URL", "redis://:hunter2@cache:6379/0")]);
@@ -216,7 +216,7 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
 }
 
 #[test]
-fn groups_may_name_what_is_discovered_and_flags_are_places() {
+fn groups_may_name_discovered_checks() {
     let (ran, directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let ran = run(command(&directory).args(["serve", "--listen", "nope"]).env("DATABASE_URL", "postgres://db/orders"));
@@ -231,7 +231,7 @@ fn a_timeout_that_is_not_below_its_interval_is_a_warning() {
 }
 
 #[test]
-fn what_the_environment_has_is_checked_when_nothing_is_configured() {
+fn without_a_configuration_the_backends_of_the_environment_are_checked() {
     let server = Hostile::answering("+PONG\r\n$7\r\nrole:x\n\r\n");
     let url = format!("redis://{}", server.address);
     let variables = [
@@ -261,7 +261,7 @@ fn what_the_environment_has_is_checked_when_nothing_is_configured() {
 }
 
 #[test]
-fn with_nothing_set_it_answers_200_and_says_how_little_that_means() {
+fn without_any_backend_it_responds_200_and_says_that_only_the_host_is_checked() {
     let service = Allswell::start("");
     let report = service.get("/health");
     assert_eq!(report.status, 200, "{}", report.text);
@@ -271,7 +271,7 @@ fn with_nothing_set_it_answers_200_and_says_how_little_that_means() {
 }
 
 #[test]
-fn the_default_file_is_the_default() {
+fn the_default_file_equals_the_built_in_defaults() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.toml");
     let text = fs::read_to_string(&file).expect("the default configuration");
     let sources = Sources { files: vec![file], ..Sources::default() };
@@ -303,7 +303,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_example_is_a_configuration() {
+fn every_example_is_valid() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(secret.path(), "of-the-example").expect("a secret");
     for path in files().into_iter().filter(|path| !path.ends_with("config/allswell.toml")) {
@@ -339,7 +339,7 @@ fn every_example_is_a_configuration() {
 }
 
 #[test]
-fn the_schema_is_fresh_and_agrees_with_what_is_valid() {
+fn the_schema_is_fresh_and_agrees_with_the_loader() {
     let schema = allswell::config::schema(&Registry::builtin());
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.schema.json");
     let committed = fs::read_to_string(file).expect("the schema");
@@ -372,7 +372,7 @@ fn the_schema_is_fresh_and_agrees_with_what_is_valid() {
 }
 
 #[test]
-fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
+fn validate_prints_the_checks_and_explain_the_source_of_each_value() {
     let configuration = "[server]\nfail_status = 503\n[defaults]\ntimeout = \"3s\"\n[checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:hunter2@db/x?sslmode=verify-full\"\n\
          hold = \"1m\"\n[checks.port]\nkind = \"tcp\"\naddress = \"db:1\"\ncritical = false\nfall = 3\n[checks.quiet]\nkind = \"memory\"\nenabled = false\n";
     let variables = [("ALLSWELL_CHECKS__PORT__INTERVAL", "5s"), ("ALLSWELL_SERVICE__NAME", "orders")];
@@ -385,7 +385,7 @@ fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
 }
 
 #[test]
-fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
+fn init_prints_a_valid_configuration_of_the_current_environment() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| directory.path().join(name);
     fs::write(path("app.env"), "REDIS_URL=redis://:hunter2@cache/0\n").expect("a file");
@@ -427,7 +427,7 @@ proptest! {
 
     /// Whatever is done to a configuration, reading it ends in a configuration or in located messages, and quotes no secret.
     #[test]
-    fn mutated_configurations_are_told_with_their_places(
+    fn mistakes_in_mutated_configurations_are_reported_with_their_positions(
         at in 0..WHOLE.len(), length in 0_usize..12, text in prop_oneof!["[\\PC\n]{0,8}", Just("\"".to_owned()), Just("= 7".to_owned()), Just("${X".to_owned())],
     ) {
         let end = WHOLE.floor_char_boundary((at + length).min(WHOLE.len()));
@@ -447,7 +447,7 @@ proptest! {
 }
 
 #[test]
-fn check_prints_lines_and_tells_by_its_exit_code() {
+fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     let server = Hostile::closing();
     let configuration = format!(
         "[checks.good]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.bad]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n[checks.minor]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
@@ -477,7 +477,7 @@ fn check_prints_lines_and_tells_by_its_exit_code() {
 }
 
 #[test]
-fn kinds_are_the_reference() {
+fn kinds_prints_the_reference() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let kinds = |arguments: &[&str]| run(command(&directory).arg("kinds").args(arguments));
     let list = kinds(&[]).stdout;

@@ -61,7 +61,7 @@ fn events(service: &Allswell) -> String {
 }
 
 #[test]
-fn polls_of_unknown_names_change_no_conclusion() {
+fn polls_of_unknown_components_do_not_change_the_conclusion_of_a_load_balancer() {
     let backend = Hostile::closing();
     let service =
         Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", backend.address));
@@ -83,7 +83,7 @@ fn polls_of_unknown_names_change_no_conclusion() {
 }
 
 #[test]
-fn a_token_that_no_client_can_send_is_refused_and_a_short_one_warned_about() {
+fn an_unsendable_token_is_refused_and_a_short_one_warned_about() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("allswell.toml");
     let validate = |token: &str| {
@@ -107,7 +107,7 @@ fn a_token_that_no_client_can_send_is_refused_and_a_short_one_warned_about() {
 }
 
 #[test]
-fn a_terminal_is_shown_no_character_that_it_would_obey() {
+fn control_characters_are_not_printed_to_a_terminal() {
     let body = "\x1b]0;owned\x07\u{202e}evil\u{2028}\n\tsecond";
     let server = Hostile::replying(move |_| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
     let directory = tempfile::tempdir().expect("a temporary directory");

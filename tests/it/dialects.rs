@@ -37,7 +37,7 @@ fn original(venv: &str, script: &str, outcomes: &Value) -> Value {
 }
 
 #[test]
-fn django_health_check_says_the_same_of_the_same() {
+fn django_health_check_renders_the_same_report() {
     let service = answered("", true);
     let warning = service.get("/health").json()["components"]["full"]["warning"].as_str().expect("a warning").to_owned();
     let outcomes = json!({
@@ -180,7 +180,7 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
 }
 
 #[test]
-fn what_changes_by_time_alone_is_told_as_well() {
+fn a_feed_has_changes_that_time_alone_causes() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let service =
@@ -195,7 +195,7 @@ fn what_changes_by_time_alone_is_told_as_well() {
 }
 
 #[test]
-fn collectors_get_200_and_the_verdict_in_the_header() {
+fn collectors_get_200_with_the_verdict_in_a_header() {
     let service = answered("fail_status = 503", true);
     for path in ["/health?format=atom", "/health?format=rss", "/health?format=openmetrics", "/readyz?format=rss", "/metrics"] {
         let response = service.get(path);
@@ -208,7 +208,7 @@ fn collectors_get_200_and_the_verdict_in_the_header() {
 }
 
 #[test]
-fn a_reader_gets_what_it_accepts_and_a_browser_no_feed() {
+fn the_accept_header_selects_the_dialect_and_gives_browsers_no_feed() {
     let service = answered("", true);
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (accept, expected) in [
@@ -239,7 +239,7 @@ fn as_read(service: &Allswell, format: &str, dialect: &str) -> (String, Value) {
 }
 
 #[test]
-fn what_we_write_we_read() {
+fn the_kind_http_reads_every_dialect_that_we_write() {
     for details in ["full", "status"] {
         let server = format!("details = \"{details}\"");
         let (failing, warning) = (answered(&server, true), answered(&server, false));
@@ -299,7 +299,7 @@ impl Check for Nasty {
 }
 
 #[test]
-fn whatever_a_check_says_its_readers_can_read_the_report() {
+fn reports_are_well_formed_whatever_a_check_says() {
     let service = Service { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
     let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
     let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
@@ -335,7 +335,7 @@ fn whatever_a_check_says_its_readers_can_read_the_report() {
 }
 
 #[test]
-fn a_check_by_hand_speaks_all_of_them() {
+fn allswell_check_prints_every_dialect() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("allswell.toml"), "[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n").expect("a file");
     for (format, beginning) in [

@@ -20,7 +20,7 @@ fn order(service: &Allswell, method: &str, path: &str, token: &str) -> Response 
 const TOKEN: &str = "Authorization: Bearer correct-horse\r\n";
 
 #[test]
-fn a_file_drains_while_it_exists() {
+fn the_service_drains_while_the_drain_file_exists() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("drain");
     fs::write(&file, "").expect("a file");
@@ -38,7 +38,7 @@ fn a_file_drains_while_it_exists() {
 }
 
 #[test]
-fn the_token_drains_and_takes_it_back() {
+fn drain_and_undrain_require_the_token() {
     let service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\n{CHECK}"));
     assert_eq!(order(&service, "POST", "/admin/drain", "").status, 401);
     assert_eq!(order(&service, "POST", "/admin/drain", "Authorization: Bearer wrong\r\n").status, 401);
@@ -61,7 +61,7 @@ fn the_token_drains_and_takes_it_back() {
 }
 
 #[test]
-fn an_end_that_was_begun_is_not_taken_back() {
+fn a_shutdown_that_has_begun_is_not_cancelled_by_undrain() {
     let mut service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\ndrain = \"1h\"\n{CHECK}"));
     service.signal(Signal::TERM);
     service.await_report("/readyz", "it drains", |response| response.status == 500);
@@ -72,7 +72,7 @@ fn an_end_that_was_begun_is_not_taken_back() {
 }
 
 #[test]
-fn systemd_is_told_that_we_are_ready_how_all_is_that_we_move_and_that_we_end() {
+fn systemd_gets_readiness_status_watchdog_and_stop_notifications() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");

@@ -57,7 +57,7 @@ async fn ask(app: &Router, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_health_paths_join_an_application_and_leave_its_own_alone() {
+async fn merged_health_paths_leave_those_of_the_application_alone() {
     let health = Aggregator::builder().check("fleet", Well).start();
     let app = Router::new().route("/", get(|| async { "home" })).fallback(|| async { "nothing" }).merge(allswell::router(health));
     assert_eq!(ask(&app, "/").await, (200, "home".to_owned()));
@@ -89,7 +89,7 @@ fn told(response: &Response) -> (u16, Vec<&str>) {
 }
 
 #[test]
-fn the_same_paths_are_answered_as_by_the_binary() {
+fn an_embedded_router_responds_like_the_binary() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!(
         "[checks.media]\nkind = \"storage\"\npath = \"{}\"\n[checks.gone]\nkind = \"storage\"\npath = \"/none\"\n\
@@ -136,7 +136,7 @@ fn the_same_paths_are_answered_as_by_the_binary() {
 }
 
 #[tokio::test]
-async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
+async fn a_custom_group_is_a_path_and_a_grpc_service() {
     let health = Aggregator::builder().check("fleet", Well).check("broken", Panics).group("dispatch", ["fleet"]).start();
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health/dispatch").await.0, 200);
@@ -178,7 +178,7 @@ async fn call(app: &Router, method: &str) -> Body {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_waits_for_first_results() {
+async fn a_grpc_list_waits_for_first_results() {
     let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
     let list = to_bytes(call(&app, "List").await, usize::MAX).await.expect("a body");
     let count = |status: u8| list.windows(4).filter(|field| *field == [18, 2, 8, status]).count();
@@ -186,7 +186,7 @@ async fn a_list_waits_for_first_results() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_alone_is_no_change_to_a_watch() {
+async fn a_stall_alone_sends_no_change_to_a_grpc_watch() {
     let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
     let mut watch = call(&app, "Watch").await;
     let first = watch.frame().await.expect("a frame").expect("a message").into_data().expect("data");
@@ -197,7 +197,7 @@ async fn a_stall_alone_is_no_change_to_a_watch() {
 }
 
 #[tokio::test]
-async fn a_panic_is_that_components_affair() {
+async fn a_panicking_check_fails_alone() {
     let health = Aggregator::builder().check("broken", Panics).check("well", Well).start();
     let app = allswell::router(health);
     let (status, body) = ask(&app, "/health").await;
@@ -207,7 +207,7 @@ async fn a_panic_is_that_components_affair() {
 }
 
 #[test]
-fn checks_that_block_the_engine_make_it_dead_but_not_mute() {
+fn checks_that_block_the_engine_fail_livez_without_blocking_responses() {
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let answering = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let policy = Policy { interval: Duration::from_millis(100), timeout: Duration::from_millis(100), ..Policy::default() };
@@ -243,7 +243,7 @@ impl Check for Diary {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_same_seed_everything_happens_at_the_same_times() {
+async fn the_same_seed_gives_the_same_schedule() {
     let mut diaries = Vec::new();
     for seed in [7, 7, 8] {
         let pages = [(); 3].map(|()| Arc::new(Mutex::new(Vec::new())));
@@ -277,7 +277,7 @@ fn diaries(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Ve
 }
 
 #[tokio::test(start_paused = true)]
-async fn fresh_probes_what_the_path_judges_and_nothing_else() {
+async fn fresh_probes_only_the_components_of_its_path() {
     let (health, pages) = diaries(["a", "b", "c"].map(str::to_owned).into_iter());
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health").await.0, 200);
@@ -302,7 +302,7 @@ async fn fresh_probes_what_the_path_judges_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn very_many_fresh_probes_do_not_begin_in_one_instant() {
+async fn thousands_of_fresh_probes_are_spread_over_a_second() {
     const MANY: usize = 5000;
     let (health, pages) = diaries((0..MANY).map(|number| format!("c{number}")));
     let app = allswell::router(health);

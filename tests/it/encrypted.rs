@@ -35,7 +35,7 @@ fn curl(service: &Allswell, files: &Certificates, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn tls_is_spoken_in_both_versions_and_http_in_all_of_its_own() {
+fn both_tls_versions_and_all_http_versions_are_supported() {
     let folder = TempDir::new().expect("a folder");
     let (service, files) = service(folder.path(), "");
     for (arguments, expected) in [
@@ -72,7 +72,7 @@ fn tls_is_spoken_in_both_versions_and_http_in_all_of_its_own() {
 }
 
 #[test]
-fn a_new_certificate_is_taken_when_it_is_whole() {
+fn a_new_certificate_is_used_once_it_is_complete() {
     let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let (service, old) = service(folder.path(), "");
     let new = Certificates::new(other.path());
@@ -86,7 +86,7 @@ fn a_new_certificate_is_taken_when_it_is_whole() {
 }
 
 #[test]
-fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
+fn clients_without_a_certificate_are_refused_if_one_is_required() {
     let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let (trusted, stranger) = (Certificates::new(folder.path()), Certificates::new(other.path()));
     let authority = folder.path().join("clients.pem");
@@ -106,7 +106,7 @@ fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
 }
 
 #[test]
-fn get_believes_the_certificate_of_its_own_configuration_and_no_other() {
+fn get_trusts_only_the_certificate_of_its_own_configuration() {
     let folder = TempDir::new().expect("a folder");
     let (service, files) = service(folder.path(), "");
     let get = |certificate: &Path| {
@@ -125,7 +125,7 @@ fn get_believes_the_certificate_of_its_own_configuration_and_no_other() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
+fn an_unusable_certificate_is_an_error_with_its_position() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("allswell.toml"), "[server.tls]\ncertificate_file = \"/none.pem\"\nkey_file = \"/none.pem\"\n")
         .expect("a configuration");
@@ -135,7 +135,7 @@ fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
 }
 
 #[test]
-fn http_2_is_spoken_without_tls_by_who_knows() {
+fn http_2_with_prior_knowledge_needs_no_tls() {
     let service = Allswell::start("[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n");
     let mut command = Command::new("curl");
     command.args(["--silent", "--noproxy", "*", "--http2-prior-knowledge", "--head"]);

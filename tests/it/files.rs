@@ -41,7 +41,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 }
 
 #[test]
-fn the_discovered_database_opens_nothing_that_another_user_placed() {
+fn discovery_opens_no_database_that_another_user_may_have_placed() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let target = elsewhere.path().join("target");
     let database = elsewhere.path().join("database");
@@ -74,7 +74,7 @@ fn the_discovered_database_opens_nothing_that_another_user_placed() {
 }
 
 #[test]
-fn a_database_that_is_created_is_not_created_through_a_link() {
+fn a_database_is_not_created_through_a_link() {
     let folder = shared();
     let at = |name: &str| folder.path().join(name);
     symlink(at("target"), at("link")).expect("a link");
@@ -142,7 +142,7 @@ fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
 }
 
 #[test]
-fn a_configuration_that_everybody_can_read_and_that_holds_secrets_is_warned_about() {
+fn a_world_readable_configuration_with_secrets_is_warned_about() {
     let told = validated(LITERAL, 0o644, 0o755).stderr;
     let warning = "allswell.toml:2:1: server.token: this secret stands in a file that every user of this machine can read, and 1 more in it; \
                    run `chmod o-r allswell.toml`, or give secrets by `${NAME}` or by keys that end in `_file`";
@@ -155,7 +155,7 @@ fn a_configuration_that_everybody_can_read_and_that_holds_secrets_is_warned_abou
 }
 
 #[test]
-fn a_secret_file_that_everybody_can_read_is_warned_about() {
+fn a_world_readable_secret_file_is_warned_about() {
     let folder = tempfile::tempdir().expect("a folder");
     mode(folder.path(), 0o755);
     let secret = folder.path().join("password");
@@ -173,7 +173,7 @@ fn a_secret_file_that_everybody_can_read_is_warned_about() {
 }
 
 #[test]
-fn a_service_warns_of_a_readable_secret_once_at_its_start_and_once_at_a_reload() {
+fn a_readable_secret_is_warned_about_once_at_start_and_once_at_a_reload() {
     let open = "chmod 755 . && chmod 644 allswell.toml && exec \"$0\" \"$@\"";
     let wrapper = ["/bin/sh", "-c", open].map(str::to_owned);
     let configuration = "[checks.cache]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1\"\npassword = \"hunter2-hunter2\"\n";

@@ -73,7 +73,7 @@ fn service() -> (Allswell, TempDir) {
 }
 
 #[test]
-fn check_and_list_tell_every_service() {
+fn check_and_list_report_every_service() {
     let (service, folder) = service();
     assert_eq!(ask(&service, "check", ""), "SERVING", "a warning serves");
     for (name, status) in [("media", "SERVING"), ("files", "SERVING"), ("live", "SERVING"), ("port", "NOT_SERVING"), ("none", "NOT_FOUND")]
@@ -120,7 +120,7 @@ impl Drop for Watcher {
 }
 
 #[test]
-fn watch_tells_at_once_and_then_each_change() {
+fn watch_sends_the_status_at_once_and_then_each_change() {
     let (mut service, folder) = service();
     let (mut whole, mut media, mut nobody) = (Watcher::new(&service, ""), Watcher::new(&service, "media"), Watcher::new(&service, "none"));
     assert_eq!(whole.next().as_deref(), Some("SERVING"));
@@ -139,7 +139,7 @@ fn watch_tells_at_once_and_then_each_change() {
 }
 
 #[test]
-fn four_connections_with_all_their_streams_do_not_keep_a_newcomer_from_watching() {
+fn four_connections_with_all_their_streams_do_not_keep_a_new_client_from_watching() {
     let (service, folder) = service();
     let mut crowd = Watcher::crowd(&service, 4 * (64 - 16));
     assert_eq!(crowd.next().as_deref(), Some("UNAVAILABLE"), "so that clients call again");
@@ -150,7 +150,7 @@ fn four_connections_with_all_their_streams_do_not_keep_a_newcomer_from_watching(
 }
 
 #[test]
-fn a_watch_outlives_the_time_limits_of_requests() {
+fn a_watch_outlives_the_timeouts_of_requests() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!(
         "[server]\nidle_timeout = \"300ms\"\nheader_timeout = \"300ms\"\ndeadline = \"100ms\"\n[defaults]\ninterval = \"100ms\"\n\
@@ -171,7 +171,7 @@ fn a_watch_outlives_the_time_limits_of_requests() {
 }
 
 #[test]
-fn load_balancers_find_what_they_ask_for() {
+fn the_grpc_health_checks_of_load_balancers_are_answered() {
     let (service, folder) = service();
     let empty = folder.path().join("empty");
     fs::write(&empty, [0; 5]).expect("a file");

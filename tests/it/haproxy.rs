@@ -26,7 +26,7 @@ fn set(path: &Path, exists: bool) {
 }
 
 #[test]
-fn haproxy_sees_what_we_see() {
+fn haproxy_and_its_agent_check_see_our_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     let (media, extra, drain) = (folder.path().join("media"), folder.path().join("extra"), folder.path().join("drain"));
     set(&media, true);

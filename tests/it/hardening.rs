@@ -8,7 +8,7 @@ use std::{
 };
 
 #[test]
-fn it_runs_as_nobody_without_capabilities_where_nothing_can_be_written() {
+fn the_service_runs_as_nobody_without_capabilities_or_a_writable_folder() {
     if !may_have_own_mounts() {
         return;
     }
@@ -38,7 +38,7 @@ fn analyze(arguments: &[&str]) -> Option<Output> {
 }
 
 #[test]
-fn systemd_finds_nothing_wrong_with_our_unit() {
+fn systemd_analyze_accepts_our_unit() {
     let Some(security) = analyze(&["security", "--offline=true", "--no-pager"]) else {
         let _ = std::io::stderr().write_all(b"skipped: there is no systemd-analyze here\n");
         return;

@@ -33,7 +33,7 @@ fn has_the_headers(response: &Response, status: &str) {
 }
 
 #[test]
-fn every_path_answers_with_and_without_a_slash() {
+fn every_path_responds_with_and_without_a_trailing_slash() {
     let service = well();
     for path in
         ["/health", "/healthz", "/livez", "/readyz", "/startupz", "/health/port", "/health/ready", "/health/live", "/health/startup"]
@@ -94,7 +94,7 @@ fn the_default_json_is_as_documented() {
 }
 
 #[test]
-fn text_is_for_people() {
+fn the_text_format_has_a_line_per_component() {
     let service = ill("");
     for response in [service.get("/health?format=text"), get_with(service.address, "/health", "Accept: text/plain\r\n")] {
         assert_eq!((response.status, response.header("content-type")), (500, Some("text/plain; charset=utf-8")));
@@ -105,7 +105,7 @@ fn text_is_for_people() {
 }
 
 #[test]
-fn methods_are_answered_as_probers_expect() {
+fn methods_are_answered_as_pollers_expect() {
     let service = well();
     let ask = |method: &str, path: &str| {
         send(service.address, format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
@@ -174,7 +174,7 @@ fn connections_are_kept_and_requests_may_be_pipelined() {
 }
 
 #[test]
-fn statuses_are_those_of_the_configuration() {
+fn status_codes_are_configurable() {
     let down = "address = \"127.0.0.1:1\"";
     let service = Allswell::start(&format!(
         "[server]\nfail_status = 503\nwarn_status = 299\n[checks.vital]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.minor]\nkind = \"tcp\"\ncritical = false\n{down}\n\
@@ -193,7 +193,7 @@ fn statuses_are_those_of_the_configuration() {
 }
 
 #[test]
-fn without_the_token_only_as_much_is_told_as_is_configured() {
+fn without_the_token_a_response_shows_no_more_than_configured() {
     let service = ill("details = \"status\"\ntoken = \"open-sesame\"");
     let brief = service.get("/health");
     assert_eq!(brief.body, "{\n  \"status\": \"fail\",\n  \"components\": {\n    \"port\": {\n      \"status\": \"fail\"\n    }\n  }\n}\n");
@@ -207,7 +207,7 @@ fn without_the_token_only_as_much_is_told_as_is_configured() {
 }
 
 #[test]
-fn half_requests_and_idle_connections_are_closed() {
+fn unfinished_requests_and_idle_connections_are_closed() {
     let service = ill("header_timeout = \"1s\"\nidle_timeout = \"3s\"");
     let closed_after = |beginning: &[u8]| {
         let start = Instant::now();
@@ -228,7 +228,7 @@ fn half_requests_and_idle_connections_are_closed() {
 }
 
 #[test]
-fn the_oldest_idle_connection_makes_room_for_a_poll() {
+fn the_oldest_idle_connection_is_closed_for_a_new_one() {
     let service = ill("max_connections = 8\nheader_timeout = \"1h\"\nidle_timeout = \"1h\"");
     let mut hogs: Vec<TcpStream> = (0..30).map(|_| TcpStream::connect(service.address).expect("a connection")).collect();
     for hog in &mut hogs {
@@ -258,7 +258,7 @@ fn pending(server: &str) -> Allswell {
 }
 
 #[test]
-fn requests_in_progress_stay_while_other_connections_can_be_closed_for_polls() {
+fn connections_with_a_request_in_progress_are_closed_last() {
     let service = pending("max_connections = 4\ndeadline = \"2s\"");
     let address = service.address;
     let waiting: Vec<_> = (0..2).map(|_| std::thread::spawn(move || crate::helpers::get(address, "/health").status)).collect();
@@ -270,7 +270,7 @@ fn requests_in_progress_stay_while_other_connections_can_be_closed_for_polls() {
 }
 
 #[test]
-fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
+fn a_poll_is_answered_while_all_other_connections_wait_for_a_response() {
     let service = pending("max_connections = 2\ndeadline = \"30s\"");
     let waiting: Vec<_> = (0..2)
         .map(|_| {
@@ -288,7 +288,7 @@ fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
 }
 
 #[test]
-fn peers_that_ask_and_do_not_read_keep_nobody_from_an_answer() {
+fn clients_that_do_not_read_do_not_keep_others_from_a_response() {
     let service = pending("max_connections = 4\ndeadline = \"300ms\"\nidle_timeout = \"1h\"");
     let hogs: Vec<TcpStream> = (0..4)
         .map(|_| {
@@ -304,7 +304,7 @@ fn peers_that_ask_and_do_not_read_keep_nobody_from_an_answer() {
 }
 
 #[test]
-fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
+fn a_response_may_take_longer_than_the_idle_timeout() {
     let service = pending("deadline = \"2s\"\nidle_timeout = \"200ms\"");
     assert_eq!(service.get("/health").class("web").as_deref(), Some("pending"));
     let start = Instant::now();
@@ -313,7 +313,7 @@ fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
 }
 
 #[test]
-fn names_that_cannot_be_are_nobodys() {
+fn an_impossible_component_name_is_not_found() {
     let service = well();
     let response = service.get("/health/%ff");
     assert_eq!((response.status, response.header("content-type")), (404, Some("application/problem+json")));
@@ -321,7 +321,7 @@ fn names_that_cannot_be_are_nobodys() {
 }
 
 #[test]
-fn floods_of_headers_and_endless_urls_are_refused() {
+fn too_many_headers_and_too_long_urls_are_refused() {
     let service = well();
     let many = format!("GET /health HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-A: b\r\n".repeat(2000));
     let long = format!("GET /health?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100_000));

@@ -16,7 +16,7 @@ fn held(pid: u32) -> (usize, usize) {
 }
 
 #[test]
-fn probes_that_are_dropped_half_way_leave_nothing_behind() {
+fn dropped_probes_leave_nothing_behind() {
     let (silent, hole) = (Hostile::silent(), BlackHole::new());
     let mut configuration = "[defaults]\ninterval = \"100ms\"\ntimeout = \"50ms\"\n".to_owned();
     for (name, port) in [("silent", silent.port()), ("hole", hole.port)] {
@@ -54,7 +54,7 @@ fn probes_that_are_dropped_half_way_leave_nothing_behind() {
 }
 
 #[test]
-fn renewed_connections_leave_nothing_behind_and_nobody_complains() {
+fn renewed_connections_leave_nothing_behind_and_cause_no_failure() {
     let (postgres, mariadb, redis, rabbitmq) = (postgres("secret"), mariadb("secret"), redis("secret"), rabbitmq("secret"));
     let mut configuration = "[defaults]\ninterval = \"100ms\"\ntimeout = \"10s\"\n".to_owned();
     for (kind, url, port, path) in [

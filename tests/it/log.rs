@@ -12,7 +12,7 @@ fn configuration(format: &str, path: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_transition_is_one_event_that_says_what_was_and_for_how_long() {
+fn a_status_change_is_one_event_with_the_previous_status_and_its_duration() {
     let folder = tempfile::tempdir().expect("a folder");
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
@@ -47,7 +47,7 @@ fn a_transition_is_one_event_that_says_what_was_and_for_how_long() {
 }
 
 #[test]
-fn text_tells_the_same() {
+fn the_text_format_logs_the_same_fields() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("allswell.toml"), configuration("text", &folder.path().join("none"))).expect("a file");
     let log = folder.path().join("log");

@@ -36,7 +36,7 @@ fn within(limit: Duration, service: &Allswell, what: &str, is: impl Fn(&Response
 }
 
 #[test]
-fn five_real_backends_die_hang_and_come_back() {
+fn five_real_backends_are_reported_as_they_die_hang_and_return() {
     let (mut postgres, mut mariadb, mut redis, mut rabbitmq) = (postgres(PASSWORD), mariadb(PASSWORD), redis(PASSWORD), rabbitmq(PASSWORD));
     let media = tempfile::tempdir().expect("a temporary directory");
     let media_path = media.path().join("media");
@@ -115,7 +115,7 @@ fn five_real_backends_die_hang_and_come_back() {
 }
 
 #[test]
-fn a_backend_that_restarts_between_two_probes_is_no_alarm() {
+fn a_backend_that_restarts_between_two_probes_causes_no_alarm() {
     let mut redis = redis(PASSWORD);
     let service = Allswell::start(&format!(
         "[checks.cache]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:{}\"\npassword = \"{PASSWORD}\"\ninterval = \"1h\"\ntimeout = \"20s\"\n",

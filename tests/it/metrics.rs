@@ -74,7 +74,7 @@ fn service(server: &str) -> (Allswell, String) {
 }
 
 #[test]
-fn both_formats_are_read_by_their_parsers_and_say_the_same() {
+fn both_formats_are_parsed_to_the_same_metrics() {
     let (service, _) = service("");
     let scrape = |accept: &str| get_with(service.address, "/metrics", &format!("Accept: {accept}\r\n"));
     let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
@@ -127,7 +127,7 @@ fn both_formats_are_read_by_their_parsers_and_say_the_same() {
 }
 
 #[test]
-fn a_scrape_is_no_probe_and_a_probe_is_counted() {
+fn a_scrape_causes_no_probe_and_probes_are_counted() {
     let (service, _) = service("");
     let probes = |metrics: &Metrics| metrics.value("allswell_probes_total{component=port,outcome=pass}");
     for _ in 0..20 {
@@ -146,7 +146,7 @@ fn a_scrape_is_no_probe_and_a_probe_is_counted() {
 }
 
 #[test]
-fn polls_are_counted_by_paths_that_nobody_can_multiply() {
+fn unknown_paths_do_not_create_metrics() {
     let (service, _) = service("warn_status = 218");
     for number in 0..50 {
         service.get(&format!("/wp-admin/{number}"));
@@ -173,7 +173,7 @@ fn polls_are_counted_by_paths_that_nobody_can_multiply() {
 }
 
 #[test]
-fn what_a_reload_removes_disappears_and_what_stays_goes_on() {
+fn metrics_of_removed_checks_disappear_and_those_of_others_continue() {
     let (service, well) = service("");
     assert!(service.get("/metrics").body.contains("component=\"gone\""));
     fs::write(service.directory.path().join("allswell.toml"), format!("[server]\ntoken = \"{TOKEN}\"\n{well}")).expect("a configuration");
@@ -185,7 +185,7 @@ fn what_a_reload_removes_disappears_and_what_stays_goes_on() {
 }
 
 #[test]
-fn without_the_token_only_names_and_statuses_are_told_where_that_is_wished() {
+fn with_details_status_metrics_without_the_token_show_only_names_and_statuses() {
     let (service, _) = service("details = \"status\"");
     let scarce = parsed(&service.get("/metrics")).samples();
     let told: Vec<_> = scarce.keys().map(String::as_str).collect();
@@ -195,7 +195,7 @@ fn without_the_token_only_names_and_statuses_are_told_where_that_is_wished() {
 }
 
 #[test]
-fn the_path_can_only_be_read() {
+fn the_metrics_path_accepts_only_reads() {
     let (service, _) = service("");
     let ask = |method: &str| {
         send(service.address, format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes())

@@ -30,7 +30,7 @@ fn printed(output: &Output) -> String {
 }
 
 #[test]
-fn completions_of_every_shell_know_every_command() {
+fn completions_of_every_shell_have_every_command() {
     let directory = tempfile::tempdir().expect("a folder");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(command(&directory).args(["completions", shell]));
@@ -57,7 +57,7 @@ fn bash_completes_commands_and_values() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_command_and_no_mistakes() {
+fn the_manual_has_a_valid_page_for_each_command() {
     let directory = tempfile::tempdir().expect("a folder");
     let pages = manual::pages("2026-11-21").expect("every command has what it takes");
     let mut files: Vec<String> = commands().iter().map(|name| format!("allswell-{name}.1")).collect();
@@ -142,7 +142,7 @@ fn compose_agrees_with_the_program() {
 }
 
 #[test]
-fn hadolint_finds_nothing_wrong_with_our_dockerfile() {
+fn hadolint_accepts_our_dockerfile() {
     let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/Dockerfile");
     let output = Command::new(in_venv("hadolint", "hadolint")).arg("--no-color").arg(dockerfile).output().expect("hadolint");
     assert!(output.status.success(), "{}", printed(&output));
@@ -179,7 +179,7 @@ fn misshapen(changelog: &str) -> Option<String> {
 }
 
 #[test]
-fn the_changelog_keeps_its_form() {
+fn the_changelog_keeps_its_format() {
     let changelog = read("CHANGELOG.md");
     assert_eq!(misshapen(&changelog), None);
     assert_eq!(misshapen(&changelog.replace("### Added", "### Novelties")), Some("`### Novelties` of `## [Unreleased]`".to_owned()));

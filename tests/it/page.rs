@@ -48,7 +48,7 @@ fn is_guarded(response: &Response) {
 }
 
 #[test]
-fn a_browser_gets_a_page_and_everybody_else_what_they_always_got() {
+fn only_browsers_get_the_page() {
     let (service, media, _folder) = service("");
     let page = get_with(service.address, "/", BROWSER);
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{}", page.text);
@@ -77,7 +77,7 @@ fn a_browser_gets_a_page_and_everybody_else_what_they_always_got() {
 }
 
 #[test]
-fn head_options_and_other_methods_are_as_everywhere() {
+fn the_page_and_its_assets_handle_head_options_and_other_methods() {
     let (service, ..) = service("");
     let ask = |method: &str, path: &str| {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{BROWSER}\r\n");
@@ -102,7 +102,7 @@ fn head_options_and_other_methods_are_as_everywhere() {
 }
 
 #[test]
-fn with_the_status_alone_neither_page_nor_events_tell_more() {
+fn with_details_status_page_and_events_show_only_statuses() {
     let (service, ..) = service("details = \"status\"\ntoken = \"sesame\"\n");
     let page = get_with(service.address, "/", BROWSER).body;
     let event = Events::of(&service, "").next();
@@ -146,7 +146,7 @@ impl Events {
 }
 
 #[test]
-fn events_tell_at_once_and_then_each_change() {
+fn event_streams_send_the_state_at_once_and_then_each_change() {
     let (mut service, media, folder) = service("");
     let head: Vec<String> = {
         let mut events = Events::of(&service, "");
@@ -217,7 +217,7 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
 }
 
 #[test]
-fn of_three_hundred_subscribers_256_stay_and_the_newest_is_one_of_them() {
+fn at_most_256_event_streams_stay_open_and_the_newest_is_one_of_them() {
     let (service, _media, folder) = service("");
     let mut subscribers: Vec<Events> = (0..300)
         .map(|_| {
@@ -242,7 +242,7 @@ fn of_three_hundred_subscribers_256_stay_and_the_newest_is_one_of_them() {
 }
 
 #[test]
-fn whoever_watches_keeps_nobody_from_an_answer() {
+fn event_streams_do_not_keep_other_clients_from_a_response() {
     let (service, ..) = service("max_connections = 4\ndeadline = \"100ms\"\n");
     let mut watchers: Vec<Events> = (0..4).map(|_| Events::of(&service, "")).collect();
     for watcher in &mut watchers {
@@ -254,7 +254,7 @@ fn whoever_watches_keeps_nobody_from_an_answer() {
 }
 
 #[test]
-fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news() {
+fn chromium_shows_every_change_live_and_reports_a_lost_connection() {
     let (service, media, folder) = service("");
     let browser = Browser::open();
     browser.visit(&format!("http://{}/", service.address));
@@ -300,7 +300,7 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
 }
 
 #[test]
-fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
+fn without_scripts_the_page_is_complete_and_refreshes_itself() {
     let (service, media, _folder) = service("");
     eventually("a verdict", || get(service.address, "/?format=text").text.contains("pass  media").then_some(()));
     let browser = Browser::without_scripts();
@@ -316,7 +316,7 @@ fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
 }
 
 #[test]
-fn what_was_stays_through_a_reload() {
+fn history_survives_a_reload() {
     let (service, media, _folder) = service("");
     let page = |what: &str, part: &str| {
         eventually(what, || Some(get_with(service.address, "/", BROWSER).body).filter(|page| page.contains(part)));
@@ -345,7 +345,7 @@ impl Check for Well {
 }
 
 #[test]
-fn inside_of_an_application_and_below_a_prefix_the_page_is_live() {
+fn the_page_is_live_below_a_prefix_of_an_application() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(async {
         let health = Aggregator::builder().check("fleet", Well).group("dispatch", ["fleet"]).start();

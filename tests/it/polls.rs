@@ -40,7 +40,7 @@ fn a_thousand_polls_cause_no_probe_and_open_no_connection() {
 }
 
 #[test]
-fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
+fn concurrent_fresh_polls_share_a_probe_and_at_most_one_runs_per_second() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address));
     assert_eq!(service.get("/health").status, 200);
@@ -55,7 +55,7 @@ fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
 }
 
 #[test]
-fn fresh_needs_the_token_where_there_is_one() {
+fn fresh_requires_the_token_if_one_is_configured() {
     let server = Hostile::closing();
     let configuration =
         format!("[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address);
@@ -69,7 +69,7 @@ fn fresh_needs_the_token_where_there_is_one() {
 }
 
 #[test]
-fn every_answer_leaves_by_the_deadline_with_what_is_known() {
+fn every_response_leaves_by_the_deadline_with_the_known_results() {
     let server = Hostile::silent();
     let service = Allswell::start(&format!(
         "[server]\ndeadline = \"300ms\"\n[checks.web]\nkind = \"http\"\nurl = \"http://{}\"\ntimeout = \"1h\"\ninterval = \"2h\"\n\
@@ -87,7 +87,7 @@ fn every_answer_leaves_by_the_deadline_with_what_is_known() {
 }
 
 #[test]
-fn after_a_stall_a_dead_backend_is_not_well_whatever_fall_and_hold_say() {
+fn a_stale_component_stays_failed_when_the_next_probe_fails() {
     for policy in ["fall = 3\n", "hold = \"1m\"\n", "fall = 3\nhold = \"1m\"\nrise = 2\n"] {
         let mut backend = redis(PASSWORD);
         let service = Allswell::start(&format!(
@@ -115,7 +115,7 @@ fn after_a_stall_a_dead_backend_is_not_well_whatever_fall_and_hold_say() {
 }
 
 #[test]
-fn a_paused_allswell_does_not_lie_when_it_goes_on() {
+fn a_resumed_service_waits_for_a_new_result() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!(
         "[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"100ms\"\ntimeout = \"100ms\"\n",

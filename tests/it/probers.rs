@@ -29,7 +29,7 @@ fn prober(service: &Allswell, client: &str) -> Value {
 }
 
 #[test]
-fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
+fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
@@ -76,7 +76,7 @@ fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
 }
 
 #[test]
-fn without_the_token_nobody_is_told_of() {
+fn pollers_are_only_listed_with_the_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
     for headers in ["", "Authorization: Bearer wrong\r\n"] {
@@ -90,7 +90,7 @@ fn without_the_token_nobody_is_told_of() {
 }
 
 #[test]
-fn each_client_is_told_apart_and_what_is_no_poll_is_left_out() {
+fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
     service.await_report("/startupz", "it is known", |report| report.status == 200);

@@ -41,7 +41,7 @@ fn revision(service: &Allswell, revision: u64) -> Response {
 }
 
 #[test]
-fn what_did_not_change_keeps_its_state_and_what_did_starts_anew() {
+fn unchanged_checks_keep_their_state_and_changed_ones_start_anew() {
     let (kept, changed, new) = (Hostile::closing(), Hostile::closing(), Hostile::closing());
     let server = |fail_status: u16| format!("[server]\ntoken = \"{TOKEN}\"\nfail_status = {fail_status}\n");
     let service = Allswell::start(&(server(500) + &check("kept", &kept) + &check("changed", &changed) + &check("gone", &changed)));
@@ -69,7 +69,7 @@ fn what_did_not_change_keeps_its_state_and_what_did_starts_anew() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_whole_and_told() {
+fn an_invalid_configuration_is_refused_as_a_whole() {
     let server = Hostile::closing();
     let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&valid);
@@ -99,7 +99,7 @@ fn what_is_wrong_is_refused_whole_and_told() {
 }
 
 #[test]
-fn reloading_takes_the_token() {
+fn a_reload_request_requires_the_token() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server)));
     let unauthorized = post(&service, "/admin/reload", "wrong");
@@ -112,7 +112,7 @@ fn reloading_takes_the_token() {
 }
 
 #[test]
-fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
+fn a_watched_file_is_reloaded_when_its_content_or_its_link_changes() {
     let (first, second) = (Hostile::closing(), Hostile::closing());
     let service = Allswell::start(&format!("[server]\nwatch_config = true\n{}", check("first", &first)));
     assert_eq!(service.get("/health").status, 200);
@@ -134,7 +134,7 @@ fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
 }
 
 #[test]
-fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
+fn settings_that_need_a_restart_are_named_and_the_others_applied() {
     let (first, second) = (Hostile::closing(), Hostile::closing());
     let checks = check("first", &first) + &check("second", &second);
     let configuration =
@@ -228,7 +228,7 @@ pub(crate) fn poll_while(service: &Allswell, path: &'static str, happens: impl F
 }
 
 #[test]
-fn another_policy_keeps_state_connection_and_verdict() {
+fn a_change_of_policy_keeps_state_connection_and_verdict() {
     let slow = Slow::by(0);
     let configuration = |policy: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[checks.slow]\n{}{policy}", slow.table());
     let service = Allswell::start(&configuration("interval = \"1h\"\ntimeout = \"3s\"\n"));
@@ -254,7 +254,7 @@ fn another_policy_keeps_state_connection_and_verdict() {
 }
 
 #[test]
-fn a_new_check_counts_from_its_first_result_on_or_its_timeout() {
+fn a_new_check_counts_from_its_first_result_or_its_timeout() {
     let (old, slow, never) = (Hostile::closing(), Slow::by(1000), Slow::by(60_000));
     let server = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("old", &old));
     let service = Allswell::start(&server);
@@ -276,7 +276,7 @@ fn a_new_check_counts_from_its_first_result_on_or_its_timeout() {
 }
 
 #[test]
-fn another_url_leaves_the_verdict_until_its_first_result() {
+fn a_changed_url_keeps_the_verdict_until_its_first_result() {
     let (well, slow) = (Hostile::closing(), Slow::by(1000));
     let dead = format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n", check("well", &well));
     let service = Allswell::start(&dead);
@@ -295,7 +295,7 @@ fn another_url_leaves_the_verdict_until_its_first_result() {
 }
 
 #[test]
-fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
+fn a_removed_check_is_in_no_response_after_the_reload() {
     let (kept, gone) = (Hostile::closing(), Slow::by(0));
     let with = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("kept", &kept));
     let configuration = format!("{with}[checks.gone]\n{}interval = \"50ms\"\n[groups.some]\nchecks = [\"gone\"]\n", gone.table());
@@ -315,7 +315,7 @@ fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
 }
 
 #[test]
-fn what_needs_a_restart_is_compared_with_what_was_bound_at_the_start() {
+fn settings_that_need_a_restart_are_compared_with_those_of_the_start() {
     let server = Hostile::closing();
     let configuration = |format: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\nformat = \"{format}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration("json"));
@@ -345,7 +345,7 @@ fn reload_beside(service: &Allswell) -> thread::JoinHandle<(Response, Duration)>
 }
 
 #[test]
-fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
+fn hung_files_delay_neither_polls_nor_a_second_reload() {
     let server = Hostile::closing();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
@@ -377,7 +377,7 @@ fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
 }
 
 #[test]
-fn a_thread_that_hangs_does_not_keep_others_from_reading() {
+fn a_hung_read_does_not_block_the_next_reload() {
     let server = Hostile::closing();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
@@ -389,7 +389,7 @@ fn a_thread_that_hangs_does_not_keep_others_from_reading() {
 }
 
 #[test]
-fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
+fn a_secret_file_that_is_empty_or_no_regular_file_is_refused_at_once() {
     let server = Hostile::closing();
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
@@ -413,7 +413,7 @@ fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
 }
 
 #[test]
-fn a_reload_is_no_reason_to_answer_a_waiting_poll_earlier() {
+fn a_reload_does_not_end_a_waiting_poll_early() {
     let slow = Slow::by(500);
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\ndeadline = \"20s\"\n[checks.slow]\n{}timeout = \"20s\"\n", slow.table());
     let service = Allswell::start(&configuration);

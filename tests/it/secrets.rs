@@ -115,7 +115,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
 }
 
 #[test]
-fn every_secret_of_every_other_kind_stays_one_whatever_the_server_does() {
+fn no_secret_of_any_kind_is_shown_whatever_its_server_does() {
     let servers = [
         ("babbling", Hostile::babbling().port()),
         ("closing", Hostile::closing().port()),

@@ -16,7 +16,7 @@ fn service(drain: &str) -> Allswell {
 }
 
 #[test]
-fn sigterm_drains_and_then_ends_with_0() {
+fn sigterm_drains_and_then_exits_with_0() {
     let mut service = service("2s");
     assert_eq!(service.get("/readyz").status, 200);
     let start = Instant::now();
@@ -33,7 +33,7 @@ fn sigterm_drains_and_then_ends_with_0() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_sigterm_ends_the_service_at_once() {
     let mut service = service("1h");
     service.signal(Signal::TERM);
     service.await_report("/readyz", "it drains", |response| response.status == 500);
@@ -42,7 +42,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn sigint_ends_it_at_once() {
+fn sigint_ends_the_service_at_once() {
     let mut service = service("1h");
     let start = Instant::now();
     service.signal(Signal::INT);
@@ -51,7 +51,7 @@ fn sigint_ends_it_at_once() {
 }
 
 #[test]
-fn an_idle_connection_does_not_keep_it() {
+fn an_idle_connection_does_not_delay_the_shutdown() {
     let mut service = service("0s");
     let _idle = TcpStream::connect(service.address).expect("a connection");
     service.signal(Signal::TERM);
@@ -59,7 +59,7 @@ fn an_idle_connection_does_not_keep_it() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told() {
+fn a_port_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let directory = tempfile::tempdir().expect("a temporary directory");

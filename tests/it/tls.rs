@@ -13,7 +13,7 @@ fn results(configuration: &str, authority: Option<&str>) -> Response {
 }
 
 #[test]
-fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
+fn a_server_is_verified_by_the_systems_roots_and_its_name() {
     let (redis, redis_files) = redis_with_tls();
     let (postgres, postgres_files) = postgres_with_tls("secret", Certificates::new);
     // One bundle with both authorities, as the system's is.
@@ -45,7 +45,7 @@ fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
 }
 
 #[test]
-fn a_certificate_that_expires_is_seen_by_the_next_connection() {
+fn the_next_connection_detects_an_expired_certificate() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = Certificates::for_a_while(folder.path(), Duration::from_secs(6));
     // The server offers to resume sessions, in which nobody's certificate is looked at again.

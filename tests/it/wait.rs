@@ -20,7 +20,7 @@ fn folder() -> TempDir {
 }
 
 #[test]
-fn it_ends_as_soon_as_all_that_is_critical_is_well() {
+fn wait_ends_as_soon_as_all_critical_components_pass() {
     let directory = folder();
     let mut waiting = command(&directory).args(["wait", "--for", "1h"]).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut said = String::new();
@@ -53,7 +53,7 @@ fn what_does_not_come_in_time_is_named() {
 }
 
 #[test]
-fn it_becomes_the_command_with_its_exit_code_its_output_and_its_signals() {
+fn wait_replaces_itself_by_the_command() {
     let directory = folder();
     fs::create_dir(directory.path().join("media")).expect("a folder");
     for code in [0, 1, 2, 42, 255] {

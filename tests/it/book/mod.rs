@@ -50,7 +50,7 @@ fn each(language: &str, look: impl Fn(&Block) -> Result<(), String>) {
 }
 
 #[test]
-fn every_block_says_what_it_is() {
+fn every_code_block_declares_its_language() {
     let mut trouble = Vec::new();
     for block in pages().iter().flat_map(|page| blocks(page)) {
         let known = match (block.language.as_str(), block.attribute.as_str()) {
@@ -103,14 +103,14 @@ fn references(configuration: &str) -> Vec<(&str, String)> {
 }
 
 #[test]
-fn every_json_yaml_and_python_can_be_read() {
+fn every_json_yaml_and_python_block_parses() {
     each("json", |block| serde_json::from_str::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
     each("yaml", |block| serde_saphyr::from_multiple::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
     each("python", |block| foreign::read_by_python(&block.text));
 }
 
 #[test]
-fn every_piece_of_rust_is_compiled() {
+fn every_rust_block_compiles() {
     let compiled = foreign::compiled();
     each("rust", |block| {
         let stands = compiled.iter().any(|source| source.contains(block.text.trim_end()));
@@ -119,13 +119,13 @@ fn every_piece_of_rust_is_compiled() {
 }
 
 #[test]
-fn every_script_can_be_read() {
+fn every_shell_script_parses() {
     each("sh", |block| foreign::read_by_shell(&block.text));
 }
 
 /// What is not run is at least a command of ours with flags that exist.
 #[test]
-fn every_command_exists() {
+fn every_command_of_the_book_exists() {
     for language in ["sh", "console"] {
         each(language, |block| {
             let commands = if language == "console" { transcript::commands(&block.text) } else { vec![block.text.clone()] };
@@ -145,7 +145,7 @@ fn every_command_exists() {
 
 /// Scripts end well, and transcripts tell what the program tells: each page in a session, a network and a folder of its own.
 #[test]
-fn what_a_page_does_can_be_done_and_what_it_shows_is_shown() {
+fn every_transcript_of_the_book_prints_what_it_shows() {
     if !session::may_have_own_network() {
         return;
     }

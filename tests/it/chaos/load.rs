@@ -42,7 +42,7 @@ enum Manners {
 }
 
 #[test]
-fn the_balancers_poll_is_answered_whatever_the_crowd_does() {
+fn polls_of_a_load_balancer_are_answered_under_load() {
     raise_descriptor_limit();
     let backend = Hostile::closing();
     let service = Allswell::start(&format!(

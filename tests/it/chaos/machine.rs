@@ -17,7 +17,7 @@ use std::{
 };
 
 #[test]
-fn disks_that_are_full_read_only_or_hang_are_noticed() {
+fn full_read_only_and_hung_disks_are_detected() {
     let mut rows: Vec<Row> = Vec::new();
     if let Some(small) = Mounted::tmpfs("size=256k") {
         let filler = small.path().join("filler");
@@ -49,7 +49,7 @@ fn storage(mounted: &Mounted) -> String {
 }
 
 #[test]
-fn a_clock_that_jumps_changes_nothing_but_what_is_displayed() {
+fn a_clock_jump_changes_only_displayed_times() {
     let library = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"));
     let library = library.into_iter().find(|library| fs::exists(library).unwrap_or(false)).expect("libfaketime; run `cargo xtask servers`");
     let folder = tempfile::tempdir().expect("a folder");
@@ -83,7 +83,7 @@ fn silent() -> String {
 }
 
 #[test]
-fn a_service_that_was_stopped_for_a_while_says_nothing_old() {
+fn a_resumed_service_reports_no_old_results() {
     tell("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
 }
 

@@ -12,7 +12,7 @@ use crate::{
 use std::time::Duration;
 
 #[test]
-fn reloads_change_no_verdict() {
+fn reloads_under_load_change_no_verdict() {
     let rounds = if is_full() { 20 } else { 2 };
     let row = |fault, subject: &str| Row {
         fault,

@@ -20,7 +20,7 @@ fn metric(service: &Allswell, name: &str, label: &str) -> u64 {
 }
 
 #[test]
-fn what_was_done_is_what_is_told_and_nothing_grows() {
+fn a_soak_reports_every_fault_and_leaks_nothing() {
     let seed = fastrand::u64(..);
     let mut chance = fastrand::Rng::with_seed(seed);
     let lasts = Duration::from_secs(if is_full() { 600 } else { 10 });

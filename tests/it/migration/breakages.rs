@@ -217,7 +217,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn the_page_tells_what_the_table_says() {
+fn the_migration_page_agrees_with_the_table_of_breakages() {
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let told = |original: Original| match original {
         Same => "same".to_owned(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 const PAGES: [&str; 4] = ["README.md", "checks.md", "settings.md", "urls-and-formats.md"];
 
 #[test]
-fn all_that_the_packages_have_is_on_the_pages() {
+fn every_name_of_the_packages_is_on_the_migration_pages() {
     let text: String = PAGES.map(page).join("\n");
     let mut missing = Vec::new();
     for (venv, least) in [("django", 100), ("django3", 50)] {

@@ -31,7 +31,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn the_same_backends_get_the_same_verdicts() {
+fn django_health_check_and_allswell_agree_on_every_breakage() {
     let mut shop = Shop::open();
     await_all_well(&shop);
     subsets(&shop);

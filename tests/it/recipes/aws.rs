@@ -40,7 +40,7 @@ fn capitals(value: &Value) -> Value {
 }
 
 #[test]
-fn cfn_lint_takes_the_template_and_what_ecs_is_given() {
+fn cfn_lint_accepts_the_template_and_the_task_definition() {
     let directory = tempfile::tempdir().expect("a folder");
     let wrapped = |name: &str, task: &Value, group: Value| {
         let template = json!({
@@ -74,7 +74,7 @@ fn cfn_lint_takes_the_template_and_what_ecs_is_given() {
 }
 
 #[test]
-fn cloudformation_and_terraform_start_machines_by_the_same_words() {
+fn cloudformation_and_terraform_use_the_same_user_data() {
     let template = template();
     let words = template["Resources"]["Template"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Join"][1].clone();
     let script = words.as_array().and_then(|words| words.last()).and_then(Value::as_str).expect("a script");
@@ -109,7 +109,7 @@ fn environment(container: &Value, secrets: &[(&str, &str)]) -> Vec<(String, Stri
 }
 
 #[test]
-fn an_ecs_task_is_configured_by_its_environment_alone() {
+fn an_ecs_task_is_configured_by_environment_variables_only() {
     let secrets =
         [("DATABASE_URL", "postgres://orders:playground@db.internal/orders?sslmode=verify-full"), ("REDIS_URL", "rediss://cache.internal")];
     let task = task_definition();
@@ -166,7 +166,7 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
 }
 
 #[test]
-fn the_target_group_of_ecs_asks_for_the_application_alone() {
+fn the_target_group_of_ecs_polls_the_application_only() {
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").0;
     let task = task_definition();
     let mut owned = environment(
@@ -183,7 +183,7 @@ fn the_target_group_of_ecs_asks_for_the_application_alone() {
 }
 
 #[test]
-fn shellcheck_takes_every_script() {
+fn shellcheck_accepts_every_script() {
     for script in super::files(|path| path.extension().is_some_and(|extension| extension == "sh")) {
         accepted(Command::new("/usr/bin/shellcheck").arg(script));
     }

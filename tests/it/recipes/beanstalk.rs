@@ -40,7 +40,7 @@ fn options(proxy: &str) -> Value {
 }
 
 #[test]
-fn beanstalk_fetches_the_authorities_that_verify_the_database() {
+fn beanstalk_downloads_the_authorities_that_verify_the_database() {
     let files = extension("nginx")["files"].clone();
     let configuration = read("elastic-beanstalk/nginx/.platform/allswell/allswell.toml");
     let authorities = configuration.lines().find_map(|line| line.strip_prefix("tls.ca_file = \"")?.split('"').next()).expect("a file");
@@ -49,7 +49,7 @@ fn beanstalk_fetches_the_authorities_that_verify_the_database() {
 }
 
 #[test]
-fn beanstalk_knows_every_option() {
+fn every_beanstalk_option_exists() {
     for proxy in ["nginx", "apache"] {
         let settings = options(proxy);
         for (namespace, options) in settings.as_object().expect("options") {
@@ -91,7 +91,7 @@ fn the_doctor_finds_no_contradiction_in_its_process() {
 }
 
 #[test]
-fn both_bundles_are_the_same_but_for_the_proxy() {
+fn both_bundles_differ_only_in_the_proxy() {
     let bundle = |proxy: &str| deploy("elastic-beanstalk").join(proxy);
     let same = |path: &Path| {
         let text = |proxy: &str| fs::read_to_string(bundle(proxy).join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -11,7 +11,7 @@ fn schema(file: PathBuf) -> Command {
 }
 
 #[test]
-fn the_specification_knows_every_key() {
+fn every_key_is_in_the_compose_specification() {
     accepted(&mut schema(deploy("compose/compose.yaml")));
     // It would have told.
     let directory = tempfile::tempdir().expect("a folder");

@@ -28,7 +28,7 @@ fn launch(configuration: &str, port: u16) -> Server {
 }
 
 #[test]
-fn it_follows_what_allswell_says() {
+fn haproxy_follows_the_verdict_of_allswell() {
     let dependencies = Dependencies::start();
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhome").0;
     let (agent, port, nobody) = (free_port(), free_port(), free_port());

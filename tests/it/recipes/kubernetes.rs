@@ -22,7 +22,7 @@ fn configuration() -> String {
 }
 
 #[test]
-fn the_api_knows_every_field() {
+fn every_field_is_in_the_kubernetes_api() {
     let validate = |version: &str| -> Command {
         let mut command = validator("kubernetes-validate");
         command.args(["--strict", "--kubernetes-version", version]);
@@ -42,7 +42,7 @@ fn the_api_knows_every_field() {
 }
 
 #[test]
-fn its_configuration_is_valid_and_its_numbers_go_together() {
+fn the_configuration_is_valid_and_its_times_fit_the_probes() {
     assert_valid("ConfigMap", &configuration(), ENVIRONMENT);
     let pod = kind("Deployment")["spec"]["template"]["spec"].clone();
     let (sidecar, app) = (&pod["initContainers"][0], &pod["containers"][0]);
@@ -61,7 +61,7 @@ fn its_configuration_is_valid_and_its_numbers_go_together() {
 }
 
 #[test]
-fn its_probes_start_a_pod_and_keep_it_when_the_database_is_lost() {
+fn the_probes_start_a_pod_and_keep_it_running_without_its_database() {
     let dependencies = Dependencies::start();
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").0;
     let (database, cache) = (dependencies.database_url(), dependencies.redis_url());

@@ -85,7 +85,7 @@ fn assert_unit(unit: &str, more: &[(&str, &str)]) {
 }
 
 #[test]
-fn user_data_installs_the_release_that_was_meant_and_starts_it() {
+fn user_data_installs_and_starts_the_expected_release() {
     let machine = Machine::new();
     let (content, said) = machine.run(&deploy("aws/terraform/user-data.sh"), machine.root.path(), &machine.checksum);
     assert!(content, "{said}");
@@ -99,7 +99,7 @@ fn user_data_installs_the_release_that_was_meant_and_starts_it() {
 }
 
 #[test]
-fn another_release_than_was_meant_is_not_installed() {
+fn user_data_rejects_an_unexpected_release() {
     let hook = deploy("elastic-beanstalk/nginx/.platform/hooks/postdeploy/10_allswell.sh");
     for script in [deploy("aws/terraform/user-data.sh"), hook] {
         let machine = Machine::new();
@@ -110,7 +110,7 @@ fn another_release_than_was_meant_is_not_installed() {
 }
 
 #[test]
-fn beanstalks_hook_installs_once_and_starts_anew_each_time() {
+fn the_beanstalk_hook_installs_once_and_restarts_each_time() {
     for bundle in ["elastic-beanstalk/nginx", "elastic-beanstalk/apache"] {
         let bundle = deploy(bundle);
         let machine = Machine::new();
@@ -137,7 +137,7 @@ fn beanstalks_hook_installs_once_and_starts_anew_each_time() {
 }
 
 #[test]
-fn hooks_may_be_executed_and_the_other_one_does_the_same() {
+fn both_beanstalk_hooks_are_executable_and_identical() {
     for script in files(|path| path.to_string_lossy().contains("hooks/")) {
         let mode = fs::metadata(&script).expect("a file").permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{}", script.display());
@@ -161,7 +161,7 @@ fn hooks_may_be_executed_and_the_other_one_does_the_same() {
 }
 
 #[test]
-fn systemd_takes_every_unit() {
+fn systemd_accepts_every_unit() {
     for unit in files(|path| path.extension().is_some_and(|extension| extension == "service")) {
         assert_unit(&fs::read_to_string(&unit).expect("a unit"), &[]);
     }

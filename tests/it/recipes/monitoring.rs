@@ -73,7 +73,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn promtool_takes_the_scrape_and_the_alerts_and_each_alert_is_tried() {
+fn promtool_accepts_the_scrape_configuration_and_tests_each_alert() {
     promtool(&["check", "config", "scrape.yml"]);
     promtool(&["check", "rules", "--lint-fatal", "alerts.yml"]);
     promtool(&["test", "rules", "alerts_test.yml"]);
@@ -86,7 +86,7 @@ fn promtool_takes_the_scrape_and_the_alerts_and_each_alert_is_tried() {
 }
 
 #[test]
-fn promtool_takes_every_query_of_the_dashboard() {
+fn promtool_accepts_every_query_of_the_dashboard() {
     let rules: Vec<Value> =
         queries().iter().enumerate().map(|(at, query)| json!({ "record": format!("query:{at}"), "expr": query })).collect();
     let directory = tempfile::tempdir().expect("a folder");
@@ -97,7 +97,7 @@ fn promtool_takes_every_query_of_the_dashboard() {
 }
 
 #[test]
-fn grafanas_own_library_knows_every_key_of_the_dashboard() {
+fn grafanas_schema_has_every_key_of_the_dashboard() {
     let script = "\
 import json, sys
 from grafana_foundation_sdk.cog import plugins
@@ -129,7 +129,7 @@ print(json.dumps(list(lost(read, written, ''))))";
 }
 
 #[test]
-fn every_metric_that_is_asked_for_is_there_with_its_labels() {
+fn every_queried_metric_exists_with_its_labels() {
     let known = metrics(&service());
     let asked = [read("prometheus/alerts.yml"), queries().join("\n"), read("grafana/dashboard.json")].join("\n");
     let names = named(&asked);
@@ -161,7 +161,7 @@ fn encoded(query: &str) -> String {
 }
 
 #[test]
-fn a_real_prometheus_scrapes_evaluates_and_answers_the_dashboard() {
+fn prometheus_scrapes_and_evaluates_the_queries_of_the_dashboard() {
     let service = service();
     let directory = folder();
     let scrape = with(

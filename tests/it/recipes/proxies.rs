@@ -92,7 +92,7 @@ fn nginx_around(directory: &str, http: &str) -> String {
 }
 
 #[test]
-fn nginx_spares_health() {
+fn nginx_does_not_redirect_health_checks() {
     tried("nginx", |allswell, app| {
         nginx(move |directory, port| {
             let recipe = with(
@@ -109,7 +109,7 @@ fn nginx_spares_health() {
 }
 
 #[test]
-fn nginx_of_beanstalk_spares_health_and_keeps_it_out_of_the_log() {
+fn nginx_of_beanstalk_neither_redirects_nor_logs_health_checks() {
     let proxy = tried("Beanstalk's nginx", |allswell, app| {
         nginx(move |directory, port| {
             let recipe = read("elastic-beanstalk/nginx/.platform/nginx/conf.d/elasticbeanstalk/allswell.conf");
@@ -155,7 +155,7 @@ fn apache(configuration: impl Fn(&Path, u16) -> String + Send + Sync + 'static) 
 }
 
 #[test]
-fn apache_spares_health() {
+fn apache_does_not_redirect_health_checks() {
     tried("Apache", |allswell, app| {
         apache(move |_, port| {
             with(
@@ -171,7 +171,7 @@ fn apache_spares_health() {
 }
 
 #[test]
-fn apache_of_beanstalk_spares_health_whichever_comes_first() {
+fn apache_of_beanstalk_does_not_redirect_health_checks_in_either_order() {
     for first in [true, false] {
         tried("Beanstalk's Apache", move |allswell, app| {
             apache(move |_, port| {

@@ -92,7 +92,7 @@ fn python_reads(terraform: &str) -> Value {
 }
 
 #[test]
-fn the_provider_knows_every_argument() {
+fn every_argument_is_in_the_providers_schema() {
     let main = read("aws/terraform/main.tf");
     let told = held_against_provider(&main);
     assert_eq!(told["wrong"], json!([]));
@@ -107,7 +107,7 @@ fn the_provider_knows_every_argument() {
 }
 
 #[test]
-fn it_is_formatted_as_terraform_formats() {
+fn the_files_are_formatted_by_terraform_fmt() {
     let installed = ["/usr/local/bin/terraform", "/usr/bin/terraform"].into_iter().find(|path| Path::new(path).exists());
     let Some(terraform) = installed else {
         // It is in no registry of packages that the tests install from.
@@ -118,7 +118,7 @@ fn it_is_formatted_as_terraform_formats() {
 }
 
 #[test]
-fn its_target_group_is_that_of_cloudformation_and_contradicts_nothing() {
+fn the_target_group_equals_that_of_cloudformation_and_has_no_contradiction() {
     let told = python_reads(&read("aws/terraform/main.tf"));
     let resources = told["resource"].as_array().expect("resources");
     let group =

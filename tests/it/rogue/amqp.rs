@@ -67,7 +67,7 @@ fn frame(peer: &mut Peer) -> io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_broker_that_offers_another_login_is_named() {
+fn a_broker_that_offers_only_another_login_method_is_named() {
     for mechanisms in ["EXTERNAL", ""] {
         let server = Rogue::new(Encryption::None, move |peer| speak(peer, mechanisms));
         let url = format!("amqp://{USER}:{PASSWORD}@localhost:{}/", server.port);

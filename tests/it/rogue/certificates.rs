@@ -160,7 +160,7 @@ fn failures(configuration: &str) -> Result<Failures, String> {
 }
 
 #[test]
-fn each_certificate_is_trusted_by_the_keys_that_say_so_and_by_no_others() {
+fn each_certificate_is_trusted_only_with_the_keys_that_allow_it() {
     let folder = TempDir::new().expect("a folder");
     let authority = Authority::new(folder.path());
     let identities = Flaw::ALL.map(|flaw| (flaw, authority.issue(flaw)));
@@ -207,7 +207,7 @@ fn each_certificate_is_trusted_by_the_keys_that_say_so_and_by_no_others() {
 }
 
 #[test]
-fn who_may_not_sign_certificates_vouches_for_nobody_else() {
+fn a_certificate_that_is_no_authority_cannot_sign_another() {
     let folder = TempDir::new().expect("a folder");
     for (is_ca, year, word) in [
         (IsCa::NoCa, 2099, "issuer"),
@@ -230,7 +230,7 @@ fn who_may_not_sign_certificates_vouches_for_nobody_else() {
 }
 
 #[test]
-fn a_pin_beside_verify_is_refused_and_so_is_what_is_no_fingerprint() {
+fn a_pin_together_with_verify_and_an_invalid_fingerprint_are_refused() {
     let pin = "00".repeat(32);
     for kind in kinds() {
         for (keys, word) in [
@@ -247,7 +247,7 @@ fn a_pin_beside_verify_is_refused_and_so_is_what_is_no_fingerprint() {
 }
 
 #[test]
-fn what_is_not_verified_is_observed() {
+fn an_unverified_certificate_is_observed() {
     let folder = TempDir::new().expect("a folder");
     let identity = Authority::new(folder.path()).issue(Flaw::SelfSigned);
     let answer = |peer: &mut Peer| {
@@ -268,7 +268,7 @@ fn what_is_not_verified_is_observed() {
 }
 
 #[test]
-fn tls_that_is_not_spoken_here_is_named() {
+fn an_unsupported_tls_version_is_named() {
     // <https://www.rfc-editor.org/rfc/rfc5246#section-7.2>: fatal alerts, as OpenSSL sends them where only static RSA, or only TLS 1.1, is left.
     for (alert, words) in [(40, ["static RSA", "TLS 1.1"]), (70, ["TLS 1.2", "older"])] {
         let server = Rogue::new(Encryption::None, move |peer| {

@@ -51,7 +51,7 @@ fn holds_secret(schema: &Value) -> bool {
 }
 
 #[test]
-fn a_rogue_server_gets_no_more_of_a_password_than_the_way_to_it_permits() {
+fn a_rogue_server_gets_a_password_only_over_a_connection_that_permits_it() {
     let lab = Lab::new();
     let cases = cases(&lab);
     let tried: BTreeSet<_> = cases.iter().map(|case| (case.kind, case.key.to_owned())).collect();

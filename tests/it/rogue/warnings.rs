@@ -49,7 +49,7 @@ fn a_password_that_would_travel_without_verified_tls_is_warned_about() {
 }
 
 #[test]
-fn an_explicit_end_of_verification_is_warned_about() {
+fn disabled_verification_is_warned_about() {
     let login = format!("{USER}:{PASSWORD}@");
     for (kind, key, _, encrypted, ..) in URLS {
         let unverified = format!("{}tls.verify = \"none\"\n", table(kind, key, encrypted, &login, NETWORKED, ""));
@@ -58,7 +58,7 @@ fn an_explicit_end_of_verification_is_warned_about() {
 }
 
 #[test]
-fn what_else_leaves_and_what_proves_little_is_warned_about() {
+fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
     let redis = "kind = \"redis\"\n";
     let sentinel = format!("{redis}mode = \"sentinel\"\nmaster_name = \"orders\"\n");
     for (told, table) in [
