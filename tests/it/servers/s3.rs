@@ -1,4 +1,4 @@
-//! A server of S3 that verifies signatures, stores on disk and keeps to policies: the crates `s3s` and `s3s-fs`, within this process.
+//! An S3 server that verifies signatures, stores on disk and obeys policies: the crates `s3s` and `s3s-fs`, within this process.
 
 use crate::helpers::eventually;
 use hyper_util::rt::TokioIo;
@@ -24,10 +24,10 @@ use tokio::{net::TcpListener, runtime::Runtime};
 /// The secret of every user.
 pub(crate) const SECRET: &str = "a-secret-of-s3";
 
-/// A user whose objects are changed by somebody before they are read.
+/// A user whose objects the server changes before they are read.
 pub(crate) const TAMPERED: &str = "tampered";
 
-/// Whether a user may do something, as `s3:PutObject`, to an object, as `media/allswell/x`.
+/// Whether a user may do an action, such as `s3:PutObject`, on an object, such as `media/allswell/x`.
 type Policy = fn(user: &str, action: &str, object: &str) -> bool;
 
 /// A server with the bucket `media`.
@@ -44,7 +44,7 @@ struct Seen {
     connections: AtomicUsize,
 }
 
-/// Starts one for these users.
+/// Starts a server for these users.
 pub(crate) fn s3(users: &[&str], policy: Policy) -> S3Server {
     let folder = tempfile::tempdir().expect("a temporary directory");
     fs::create_dir(folder.path().join("media")).expect("a bucket");
@@ -85,17 +85,17 @@ impl S3Server {
         found.iter().map(|path| path.strip_prefix(&bucket).expect("it is inside").display().to_string()).collect()
     }
 
-    /// Puts an object, without asking anybody.
+    /// Stores an object, without a request.
     pub(crate) fn put(&self, name: &str, content: &[u8]) {
         fs::write(self.folder.path().join("media").join(name), content).expect("an object");
     }
 
-    /// What was asked for since the last time, as `PutObject media/allswell/x`.
+    /// The requests since the last call, such as `PutObject media/allswell/x`.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.asked.lock().expect("a list"))
     }
 
-    /// Waits until so many connections are open: what is left of others is over then.
+    /// Waits until this number of connections is open, so that the requests of others have ended.
     pub(crate) fn await_connections(&self, open: usize) {
         eventually(&format!("{open} connections are open"), || (self.seen.connections.load(SeqCst) == open).then_some(()));
     }
@@ -127,7 +127,7 @@ impl S3Access for Access {
             S3Path::Object { bucket, key } => (bucket.to_string(), format!("{bucket}/{key}")),
         };
         self.seen.asked.lock().expect("a list").push(format!("{action} {object}"));
-        // As AWS does, for everybody.
+        // AWS reports this to every user.
         if !self.root.join(&bucket).is_dir() {
             return Err(S3Error::new(S3ErrorCode::NoSuchBucket));
         }
