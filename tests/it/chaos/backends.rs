@@ -1,4 +1,4 @@
-//! Every kind with a network, each with a real server.
+//! A real server for every networked kind.
 
 use crate::servers::{
     SHARED_BROKER, SHARED_PASSWORD, Server,
@@ -14,7 +14,7 @@ pub(super) const PASSWORD: &str = SHARED_PASSWORD;
 pub(crate) struct Backend {
     kind: &'static str,
     pub(crate) port: u16,
-    /// The server's process, where it has one of its own.
+    /// The server's process, if it does not run within the tests.
     pub(super) server: Option<Server>,
     /// What the server needs to run.
     _dependency: Box<dyn Any + Send>,

@@ -1,8 +1,8 @@
-//! The machine itself: clocks that jump, a service that is stopped for a while, disks that are full, read-only, or hang.
+//! Faults of the machine: clock jumps, a stopped service, and disks that are full, read-only or hung.
 
 use super::{
     INTERVAL, is_full,
-    table::{Row, tell},
+    table::{Row, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -23,7 +23,7 @@ fn full_read_only_and_hung_disks_are_detected() {
         let filler = small.path().join("filler");
         let mut trial = Trial::new("storage", &storage(&small), None);
         let fill = || {
-            // As much as fits.
+            // Until the disk is full.
             let _ = fs::write(&filler, vec![0; 1 << 20]);
         };
         rows.push(trial.meets("full disk", Expected::Fails(&["exhausted"]), fill, || drop(fs::remove_file(&filler))));
@@ -41,7 +41,7 @@ fn full_read_only_and_hung_disks_are_detected() {
         let read_only = Expected::Fails(&["unhealthy", "rejected"]);
         rows.push(trial.meets("read-only file system", read_only, || frozen.make_read_only(), || frozen.make_writable()));
     }
-    tell("5-disks", rows);
+    print_rows("5-disks", rows);
 }
 
 fn storage(mounted: &Mounted) -> String {
@@ -75,7 +75,7 @@ fn a_clock_jump_changes_only_displayed_times() {
     for (fault, offset) in [("clock steps an hour forward", "+3600"), ("clock steps an hour back", "-3600")] {
         rows.push(trial.meets(fault, Expected::Passes, || set(offset), || set("+0")));
     }
-    tell("6-clock", rows);
+    print_rows("6-clock", rows);
 }
 
 fn silent() -> String {
@@ -84,7 +84,7 @@ fn silent() -> String {
 
 #[test]
 fn a_resumed_service_reports_no_old_results() {
-    tell("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
+    print_rows("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
 }
 
 fn stopped() -> Row {
@@ -92,7 +92,7 @@ fn stopped() -> Row {
     let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
     let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
     let service = Allswell::start(&configuration);
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let mut row = Row {
         fault: "SIGSTOP of allswell itself",
         subject: format!("for {} s", nap.as_secs()),
@@ -110,20 +110,20 @@ fn stopped() -> Row {
         let awake = Instant::now();
         let first = service.get("/health");
         row.detected = row.detected.max(first.took);
-        // What was known before the nap is not believed: either the answer has waited for what is new, or it says so.
+        // Results from before the stop are too old: the response has waited for new ones, or reports them as stale.
         let json = first.json();
         for (name, component) in json["components"].as_object().expect("components") {
             let age = age(&json["generated_at"], &component["checked_at"]);
             assert!(age < Duration::from_secs(4) || component["failure"]["class"] == "stale", "{name} is {age:?} old: {component}");
         }
-        service.await_report("/health", "it passes again", |report| report.status == 200);
+        service.await_report("/health", "the component passes again", |report| report.status == 200);
         row.recovered = row.recovered.max(awake.elapsed());
     }
     assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");
     row
 }
 
-/// Whatever `fall` and `hold` allow, the first probe after it decides.
+/// The first probe after the stop decides, whatever `fall` and `hold` allow.
 fn stopped_while_the_backend_died() -> Row {
     const PASSWORD: &str = "correct-horse";
     let mut backend = redis(PASSWORD);
@@ -140,7 +140,7 @@ fn stopped_while_the_backend_died() -> Row {
         rounds: if is_full() { 20 } else { 1 },
     };
     for _ in 0..row.rounds {
-        service.await_report("/health", "it passes", |report| report.status == 200);
+        service.await_report("/health", "the component passes", |report| report.status == 200);
         service.signal(Signal::STOP);
         backend.kill();
         thread::sleep(Duration::from_secs(4));
@@ -148,12 +148,12 @@ fn stopped_while_the_backend_died() -> Row {
         let awake = Instant::now();
         while awake.elapsed() < INTERVAL * 5 {
             let answer = service.get("/health");
-            assert_eq!(answer.status, 500, "nothing has shown that it is well: {}", answer.text);
+            assert_eq!(answer.status, 500, "no new result has passed: {}", answer.text);
             row.detected = row.detected.max(answer.took);
         }
         backend.restart();
         let back = Instant::now();
-        service.await_report("/health", "it passes again", |report| report.status == 200);
+        service.await_report("/health", "the component passes again", |report| report.status == 200);
         row.recovered = row.recovered.max(back.elapsed());
     }
     assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");

@@ -1,8 +1,8 @@
-//! Everything that a network does to a connection, in front of every kind's server.
+//! Every network fault, in front of a server of every networked kind.
 
 use super::{
     backends::Backend,
-    table::{Row, tell},
+    table::{Row, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -22,10 +22,10 @@ const FAULTS: [(&str, Fault); 6] = [
 
 fn expected(kind: &str, fault: Fault) -> Expected {
     match (kind, fault) {
-        // A new connection is tried beside one that is silent; and who asks for nothing but a connection has one.
+        // A check opens a second connection if the first is silent; and `tcp` without a banner needs only a connection.
         (_, Fault::None | Fault::HalfOpen) | ("tcp", Fault::Silent | Fault::Drip | Fault::Reset) => Expected::Passes,
         (_, Fault::Refused) => Expected::Fails(&["unreachable"]),
-        // A connection that ends in the middle of a word breaks off, and is none that never was.
+        // A connection that is reset within a reply is a truncated reply.
         (_, Fault::Reset) => Expected::Fails(&["unreachable", "protocol"]),
         (_, Fault::BlackHole | Fault::Silent | Fault::Drip) => Expected::Fails(&["timeout"]),
     }
@@ -39,7 +39,7 @@ fn every_network_fault_is_detected_and_recovered_from_for_every_networked_kind()
         trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
     assert_eq!(rows.len(), kinds.len() * FAULTS.len());
-    tell("1-network", rows);
+    print_rows("1-network", rows);
 }
 
 fn meets_all(kind: &'static str) -> Vec<Row> {
