@@ -1,4 +1,4 @@
-//! Configuration: what is right works in every layer, and what is wrong is told all at once with its place.
+//! Configuration: what is right works in every layer, and what is wrong is message all at once with its place.
 
 use crate::{
     helpers::{Allswell, Ran, command, run, write_private},
@@ -169,9 +169,9 @@ fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
     let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("it has one kind");
-    let told = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
+    let message = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
     assert_eq!(
-        told,
+        message,
         "error: allswell.toml:2:1: checks.a.kind: the kind `redis` exists, but this binary was built without it\n\
          error: allswell.toml:4:1: checks.b.kind: there is no such kind; kinds are tcp\n\
          2 problems in the configuration; nothing was started"
@@ -394,12 +394,12 @@ fn init_prints_a_valid_configuration_of_the_current_environment() {
     fs::write(path("docker-compose.yml"), compose).expect("a file");
     let variables =
         [("DATABASE_URL", "postgres://app:hunter2@db/orders"), ("MEMCACHED_URL", "memcached://cache"), ("NATS_URL", "nats://mq")];
-    let made = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
-    assert_eq!((made.code, made.stderr.as_str()), (Some(0), ""));
-    assert!(!made.stdout.contains("hunter2"), "{}", made.stdout);
-    let shown = made.stdout.replace(&directory.path().display().to_string(), "/tmp");
+    let init = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
+    assert_eq!((init.code, init.stderr.as_str()), (Some(0), ""));
+    assert!(!init.stdout.contains("hunter2"), "{}", init.stdout);
+    let shown = init.stdout.replace(&directory.path().display().to_string(), "/tmp");
     insta::assert_snapshot!(shown);
-    fs::write(path("allswell.toml"), &made.stdout).expect("a configuration");
+    fs::write(path("allswell.toml"), &init.stdout).expect("a configuration");
     let validated = run(command(&directory).args(["validate", "--env-file", "app.env"]).envs(variables));
     assert_eq!(validated.code, Some(0), "{}", validated.stderr);
     assert!(validated.stdout.contains("10 checks"), "{}", validated.stdout);
@@ -439,8 +439,8 @@ proptest! {
             let path = file.path().display().to_string();
             prop_assert!(!error.problems.is_empty());
             for problem in &error.problems {
-                let told = problem.to_string();
-                prop_assert!(told.starts_with(&format!("{path}:")), "no place: {told}\n{mutated}");
+                let message = problem.to_string();
+                prop_assert!(message.starts_with(&format!("{path}:")), "no place: {message}\n{mutated}");
             }
         }
     }

@@ -176,7 +176,7 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
         .expect("a configuration");
     service.signal(Signal::HUP);
     service.await_report("/health", "it is gone", |report| report.json()["components"]["port"].is_null());
-    assert_eq!(column(&read("atom"), "title"), ["other fails: connection refused"], "of what is gone nothing is told");
+    assert_eq!(column(&read("atom"), "title"), ["other fails: connection refused"], "of what is gone nothing is feed_response");
 }
 
 #[test]
@@ -187,10 +187,10 @@ fn a_feed_has_changes_that_time_alone_causes() {
         Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"100ms\"\nhold = \"1s\"\n"));
     service.await_report("/health", "it is well", |response| response.header("x-health-status") == Some("pass"));
     drop(listener);
-    let told =
+    let feed_response =
         service.await_report("/health?format=atom", "the end of the hold", |response| response.body.contains("<category term=\"fail\"/>"));
-    assert_eq!(column(&feed(&told), "tags"), [json!(["fail"]), json!(["warn"]), json!(["pass"])]);
-    let text = &feed(&told)["entries"][0]["text"];
+    assert_eq!(column(&feed(&feed_response), "tags"), [json!(["fail"]), json!(["warn"]), json!(["pass"])]);
+    let text = &feed(&feed_response)["entries"][0]["text"];
     assert!(text.as_str().is_some_and(|text| text.starts_with("port was warn and is fail; it was warn for ")), "{text}");
 }
 
@@ -244,7 +244,7 @@ fn the_kind_http_reads_every_dialect_that_we_write() {
         let server = format!("details = \"{details}\"");
         let (failing, warning) = (answered(&server, true), answered(&server, false));
         // What of them our kind `http` makes: some know no warning, some no name without a measurement.
-        for (format, dialect, said, full, mark) in [
+        for (format, dialect, verdict, full, mark) in [
             ("json", "allswell", "the report warns: full, gone", "warn", ""),
             ("health%2Bjson", "health+json", "the report warns: full:responseTime, gone:responseTime", "warn", ":responseTime"),
             ("django", "django", "the report warns: full, gone", "warn", ""),
@@ -256,7 +256,7 @@ fn the_kind_http_reads_every_dialect_that_we_write() {
             let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
             let fails = format!("unhealthy: the report fails: gone{mark}");
             assert_eq!(as_read(&failing, format, dialect), (fails, seen.clone()), "{format}, {details}");
-            assert_eq!(as_read(&warning, format, dialect), (said.to_owned(), seen), "{format}, {details}, not critical");
+            assert_eq!(as_read(&warning, format, dialect), (verdict.to_owned(), seen), "{format}, {details}, not critical");
         }
     }
 }
@@ -280,8 +280,8 @@ fn a_drained_service_is_read_as_failing() {
         ("microprofile", "microprofile"),
         ("aspnet", "aspnet"),
     ] {
-        let (said, _) = as_read(&service, format, dialect);
-        assert!(said.starts_with("unhealthy: "), "{format}: {said}");
+        let (verdict, _) = as_read(&service, format, dialect);
+        assert!(verdict.starts_with("unhealthy: "), "{format}: {verdict}");
     }
 }
 

@@ -76,23 +76,23 @@ fn systemd_gets_readiness_status_watchdog_and_stop_notifications() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
-    let heard = Arc::new(Mutex::new(Vec::<String>::new()));
-    let ears = Arc::clone(&heard);
+    let messages = Arc::new(Mutex::new(Vec::<String>::new()));
+    let received = Arc::clone(&messages);
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = socket.recv(&mut buffer) {
-            ears.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
+            received.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
         }
     });
-    let said = |what: &str| heard.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
+    let count = |what: &str| messages.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
     let variables = [("NOTIFY_SOCKET", path.to_str().expect("a path")), ("WATCHDOG_USEC", "100000")];
     let mut service = Allswell::start_with(CHECK, &variables);
-    eventually("it is ready", || (said("READY=1") == 1).then_some(()));
+    eventually("it is ready", || (count("READY=1") == 1).then_some(()));
     let summary = service.get("/health").json()["summary"].as_str().expect("a summary").to_owned();
-    eventually("how all is", || (said(&format!("STATUS={summary}")) >= 1).then_some(()));
-    eventually("the watchdog is fed again and again", || (said("WATCHDOG=1") > 5).then_some(()));
-    assert_eq!(said("STOPPING=1"), 0);
+    eventually("how all is", || (count(&format!("STATUS={summary}")) >= 1).then_some(()));
+    eventually("the watchdog is fed again and again", || (count("WATCHDOG=1") > 5).then_some(()));
+    assert_eq!(count("STOPPING=1"), 0);
     service.signal(Signal::INT);
     service.wait();
-    eventually("it ends", || (said("STOPPING=1") == 1).then_some(()));
+    eventually("it ends", || (count("STOPPING=1") == 1).then_some(()));
 }

@@ -31,10 +31,10 @@ impl Check for Blocks {
     }
 }
 
-struct Well;
+struct Passing;
 
 #[async_trait]
-impl Check for Well {
+impl Check for Passing {
     async fn probe(&self) -> Result<Observation, Failure> {
         Ok(Observation::pass().with("online", 3))
     }
@@ -58,7 +58,7 @@ async fn ask(app: &Router, path: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn merged_health_paths_leave_those_of_the_application_alone() {
-    let health = Aggregator::builder().check("fleet", Well).start();
+    let health = Aggregator::builder().check("fleet", Passing).start();
     let app = Router::new().route("/", get(|| async { "home" })).fallback(|| async { "nothing" }).merge(allswell::router(health));
     assert_eq!(ask(&app, "/").await, (200, "home".to_owned()));
     assert_eq!(ask(&app, "/other").await, (200, "nothing".to_owned()));
@@ -80,7 +80,7 @@ async fn merged_health_paths_leave_those_of_the_application_alone() {
 }
 
 /// The head of an answer without its date, and its status.
-fn told(response: &Response) -> (u16, Vec<&str>) {
+fn status_and_headers(response: &Response) -> (u16, Vec<&str>) {
     let mut lines: Vec<_> = response.head.lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("date:")).collect();
     // What was measured, and when, has not always as many digits.
     lines.retain(|line| !line.starts_with("content-length:"));
@@ -128,7 +128,7 @@ fn an_embedded_router_responds_like_the_binary() {
         for method in ["GET", "HEAD", "OPTIONS", "POST"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let (ours, theirs) = (send(binary.address, request.as_bytes()), send(address, request.as_bytes()));
-            assert_eq!(told(&ours), told(&theirs), "{method} {path}");
+            assert_eq!(status_and_headers(&ours), status_and_headers(&theirs), "{method} {path}");
         }
     }
     assert_eq!(crate::helpers::get(address, "/").body, "home");
@@ -137,7 +137,7 @@ fn an_embedded_router_responds_like_the_binary() {
 
 #[tokio::test]
 async fn a_custom_group_is_a_path_and_a_grpc_service() {
-    let health = Aggregator::builder().check("fleet", Well).check("broken", Panics).group("dispatch", ["fleet"]).start();
+    let health = Aggregator::builder().check("fleet", Passing).check("broken", Panics).group("dispatch", ["fleet"]).start();
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health/dispatch").await.0, 200);
     for (service, expected) in [("dispatch", Some(1)), ("", Some(2)), ("none", None)] {
@@ -157,11 +157,11 @@ async fn a_custom_group_is_a_path_and_a_grpc_service() {
     }
 }
 
-/// Well, but not at once.
-struct Slow;
+/// Passing, but not at once.
+struct SlowCheck;
 
 #[async_trait]
-impl Check for Slow {
+impl Check for SlowCheck {
     async fn probe(&self) -> Result<Observation, Failure> {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok(Observation::pass())
@@ -179,7 +179,7 @@ async fn call(app: &Router, method: &str) -> Body {
 
 #[tokio::test(start_paused = true)]
 async fn a_grpc_list_waits_for_first_results() {
-    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+    let app = allswell::router(Aggregator::builder().check("slow", SlowCheck).start());
     let list = to_bytes(call(&app, "List").await, usize::MAX).await.expect("a body");
     let count = |status: u8| list.windows(4).filter(|field| *field == [18, 2, 8, status]).count();
     assert_eq!((count(1), count(2)), (5, 0), "everything, live, ready, startup and the check itself serve: {list:?}");
@@ -187,7 +187,7 @@ async fn a_grpc_list_waits_for_first_results() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stall_alone_sends_no_change_to_a_grpc_watch() {
-    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+    let app = allswell::router(Aggregator::builder().check("slow", SlowCheck).start());
     let mut watch = call(&app, "Watch").await;
     let first = watch.frame().await.expect("a frame").expect("a message").into_data().expect("data");
     assert_eq!(first.as_ref(), [0, 0, 0, 0, 2, 8, 1]);
@@ -198,7 +198,7 @@ async fn a_stall_alone_sends_no_change_to_a_grpc_watch() {
 
 #[tokio::test]
 async fn a_panicking_check_fails_alone() {
-    let health = Aggregator::builder().check("broken", Panics).check("well", Well).start();
+    let health = Aggregator::builder().check("broken", Panics).check("well", Passing).start();
     let app = allswell::router(health);
     let (status, body) = ask(&app, "/health").await;
     assert_eq!(status, 500);
@@ -211,7 +211,7 @@ fn checks_that_block_the_engine_fail_livez_without_blocking_responses() {
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let answering = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let policy = Policy { interval: Duration::from_millis(100), timeout: Duration::from_millis(100), ..Policy::default() };
-    let health = Aggregator::builder().policy(policy).check("well", Well).check("blocks", Blocks).start_on(engine.handle());
+    let health = Aggregator::builder().policy(policy).check("well", Passing).check("blocks", Blocks).start_on(engine.handle());
     let app = allswell::router(health);
     answering.block_on(async {
         let mut last = String::new();
@@ -313,8 +313,8 @@ async fn thousands_of_fresh_probes_are_spread_over_a_second() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut in_a_tenth = [0; 10];
     for page in &pages {
-        let begun = page.lock().expect("a lock").last().expect("a probe").saturating_sub(Duration::from_secs(10));
-        in_a_tenth[usize::try_from(begun.as_millis() / 100).expect("a second").min(9)] += 1;
+        let start = page.lock().expect("a lock").last().expect("a probe").saturating_sub(Duration::from_secs(10));
+        in_a_tenth[usize::try_from(start.as_millis() / 100).expect("a second").min(9)] += 1;
     }
     assert!(in_a_tenth.iter().all(|probes| (MANY / 20..MANY / 5).contains(probes)), "{in_a_tenth:?}");
 }

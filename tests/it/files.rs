@@ -143,10 +143,10 @@ fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
 
 #[test]
 fn a_world_readable_configuration_with_secrets_is_warned_about() {
-    let told = validated(LITERAL, 0o644, 0o755).stderr;
+    let stderr = validated(LITERAL, 0o644, 0o755).stderr;
     let warning = "allswell.toml:2:1: server.token: this secret stands in a file that every user of this machine can read, and 1 more in it; \
                    run `chmod o-r allswell.toml`, or give secrets by `${NAME}` or by keys that end in `_file`";
-    assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{told}");
+    assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{stderr}");
     for (what, file_mode, folder_mode) in [("its group may read it", 0o640, 0o755), ("nobody else reaches it", 0o644, 0o750)] {
         assert!(!validated(LITERAL, file_mode, folder_mode).stderr.contains(READABLE), "{what}");
     }
@@ -162,12 +162,12 @@ fn a_world_readable_secret_file_is_warned_about() {
     fs::write(&secret, "hunter2-hunter2").expect("a file");
     let configuration = format!("[checks.cache]\nkind = \"redis\"\nurl = \"redis://cache\"\npassword_file = \"{}\"\n", secret.display());
     mode(&secret, 0o644);
-    let told = validated(&configuration, 0o644, 0o755).stderr;
+    let stderr = validated(&configuration, 0o644, 0o755).stderr;
     let warning = format!(
         "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which holds a secret; run `chmod o-r {}`",
         secret.display()
     );
-    assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{told}");
+    assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{stderr}");
     mode(&secret, 0o640);
     assert!(!validated(&configuration, 0o644, 0o755).stderr.contains(READABLE));
 }

@@ -43,10 +43,10 @@ fn systemd_analyze_accepts_our_unit() {
         let _ = std::io::stderr().write_all(b"skipped: there is no systemd-analyze here\n");
         return;
     };
-    let told = String::from_utf8_lossy(&security.stdout).into_owned();
-    let level = told.lines().find_map(|line| line.split("Overall exposure level for allswell.service: ").nth(1)).expect("a level");
+    let report = String::from_utf8_lossy(&security.stdout).into_owned();
+    let level = report.lines().find_map(|line| line.split("Overall exposure level for allswell.service: ").nth(1)).expect("a level");
     let level: f64 = level.split(' ').next().and_then(|level| level.parse().ok()).expect("a number");
-    assert!(level <= 1.5, "0 is safe, 10 is not: {told}");
+    assert!(level <= 1.5, "0 is safe, 10 is not: {report}");
     let verified = analyze(&["verify", "--man=no"]).expect("it was there");
     let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
     // The program is where it was installed, or nowhere.

@@ -188,8 +188,8 @@ fn metrics_of_removed_checks_disappear_and_those_of_others_continue() {
 fn with_details_status_metrics_without_the_token_show_only_names_and_statuses() {
     let (service, _) = service("details = \"status\"");
     let scarce = parsed(&service.get("/metrics")).samples();
-    let told: Vec<_> = scarce.keys().map(String::as_str).collect();
-    assert_eq!(told, ["allswell_component_status{component=gone}", "allswell_component_status{component=port}", "allswell_status{}"]);
+    let names: Vec<_> = scarce.keys().map(String::as_str).collect();
+    assert_eq!(names, ["allswell_component_status{component=gone}", "allswell_component_status{component=port}", "allswell_status{}"]);
     let full = parsed(&get_with(service.address, "/metrics", &format!("Authorization: Bearer {TOKEN}\r\n"))).samples();
     assert!(full.len() > 40 && full.contains_key("allswell_transitions_total{component=gone}"), "{full:#?}");
 }

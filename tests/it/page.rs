@@ -106,10 +106,10 @@ fn with_details_status_page_and_events_show_only_statuses() {
     let (service, ..) = service("details = \"status\"\ntoken = \"sesame\"\n");
     let page = get_with(service.address, "/", BROWSER).body;
     let event = Events::of(&service, "").next();
-    for told in [&page, &event] {
-        assert!(told.contains("media") && told.contains("port"), "{told}");
+    for shown in [&page, &event] {
+        assert!(shown.contains("media") && shown.contains("port"), "{shown}");
         for secret in ["unreachable", "refused", "shop", "7.7", "storage", "files", " ms", "UTC", "Configuration"] {
-            assert!(!told.contains(secret), "{secret}: {told}");
+            assert!(!shown.contains(secret), "{secret}: {shown}");
         }
     }
     let token = format!("{BROWSER}Authorization: Bearer sesame\r\n");
@@ -163,10 +163,10 @@ fn event_streams_send_the_state_at_once_and_then_each_change() {
     assert!(one.contains("c-port") && !one.contains("c-media"), "{one}");
     assert!(ready.next().contains("All is well"));
     fs::remove_dir(media).expect("a folder");
-    eventually("it is told that it fails", || whole.next().contains("Not well").then_some(()));
+    eventually("it is shown that it fails", || whole.next().contains("Not well").then_some(()));
     fs::write(folder.path().join("drain"), "").expect("a file");
-    eventually("it is told that it drains", || whole.next().contains("Draining").then_some(()));
-    eventually("it is told that it drains", || ready.next().contains("Draining").then_some(()));
+    eventually("it is shown that it drains", || whole.next().contains("Draining").then_some(()));
+    eventually("it is shown that it drains", || ready.next().contains("Draining").then_some(()));
     // Watchers do not keep the service from ending.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
@@ -335,10 +335,10 @@ fn history_survives_a_reload() {
     assert!(reloaded.contains("Configuration 2") && reloaded.contains("Last failed") && reloaded.contains("1 min fail"), "{reloaded}");
 }
 
-struct Well;
+struct HtmlInjection;
 
 #[async_trait]
-impl Check for Well {
+impl Check for HtmlInjection {
     async fn probe(&self) -> Result<Observation, Failure> {
         Ok(Observation::pass().with("words", "<img src=x onerror=alert(1)>"))
     }
@@ -348,7 +348,7 @@ impl Check for Well {
 fn the_page_is_live_below_a_prefix_of_an_application() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(async {
-        let health = Aggregator::builder().check("fleet", Well).group("dispatch", ["fleet"]).start();
+        let health = Aggregator::builder().check("fleet", HtmlInjection).group("dispatch", ["fleet"]).start();
         let app = Router::new().route("/", routing::get(|| async { "home" })).nest("/inner", allswell::router(health));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -14,13 +14,13 @@ fn service(media: &std::path::Path) -> Allswell {
     ))
 }
 
-fn told(service: &Allswell, query: &str) -> Response {
+fn with_token(service: &Allswell, query: &str) -> Response {
     get_with(service.address, &format!("/health?probers{query}"), &format!("{TOKEN}User-Agent: curl/8.5\r\n"))
 }
 
 /// The one source of a client's.
 fn prober(service: &Allswell, client: &str) -> Value {
-    let report = told(service, "").json();
+    let report = with_token(service, "").json();
     let seen = report["probers"]["seen"].as_array().expect("probers").clone();
     let mut of_client = seen.into_iter().filter(|prober| prober["client"] == client);
     let one = of_client.next().unwrap_or_else(|| panic!("no {client}: {report}"));
@@ -52,10 +52,10 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     for _ in 0..2 {
         assert_eq!(get_with(service.address, "/health", ELB).status, 500);
     }
-    let report = told(&service, "").json();
+    let report = with_token(&service, "").json();
     let notice = report["probers"]["notices"][0].as_str().unwrap_or_default().to_owned();
     assert!(notice.starts_with("an ALB with its default thresholds holds us unhealthy since 20"), "{report}");
-    let text = told(&service, "&format=text").body;
+    let text = with_token(&service, "&format=text").body;
     assert!(text.contains(&format!("note  {notice}\n")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("poll  alb          127.0.0.1  /health  every ")), "{text}");
     // Who reads the page without the token is told who, and not from where.
@@ -83,8 +83,8 @@ fn pollers_are_only_listed_with_the_token() {
         let report = get_with(service.address, "/health?probers", headers);
         assert!(report.status == 200 && report.json()["probers"].is_null(), "{}", report.text);
     }
-    assert!(told(&service, "").json()["probers"]["seen"].is_array());
-    assert!(told(&service, "=false").json()["probers"].is_null());
+    assert!(with_token(&service, "").json()["probers"]["seen"].is_array());
+    assert!(with_token(&service, "=false").json()["probers"].is_null());
     let bare = Allswell::start("[checks.memory]\nkind = \"memory\"\n");
     assert!(get_with(bare.address, "/health?probers", TOKEN).json()["probers"].is_null(), "no token is configured");
 }
@@ -120,7 +120,7 @@ fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted(
         assert_eq!((&prober["path"], &prober["good"], &prober["polls"]), (&path.into(), &true.into(), &1.into()), "{client}");
         assert!(prober["interval_ms"].is_null(), "nobody knows an interval of one: {prober}");
     }
-    let all = told(&service, "").json().to_string();
+    let all = with_token(&service, "").json().to_string();
     for none in ["Prometheus", "Mozilla", "Scanner"] {
         assert!(!all.contains(none), "{none}: {all}");
     }

@@ -23,9 +23,9 @@ fn folder() -> TempDir {
 fn wait_ends_as_soon_as_all_critical_components_pass() {
     let directory = folder();
     let mut waiting = command(&directory).args(["wait", "--for", "1h"]).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut said = String::new();
-    BufReader::new(waiting.stderr.as_mut().expect("its output")).read_line(&mut said).expect("a line");
-    assert!(said.starts_with("waiting for media: unhealthy: there is no such directory ("), "{said}");
+    let mut line = String::new();
+    BufReader::new(waiting.stderr.as_mut().expect("its output")).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("waiting for media: unhealthy: there is no such directory ("), "{line}");
     assert!(waiting.try_wait().expect("a child").is_none());
     fs::create_dir(directory.path().join("media")).expect("a folder");
     let ended = eventually("it ends", || waiting.try_wait().expect("a child"));

@@ -56,8 +56,8 @@ fn included(page: &Path, path: &str) -> String {
     let path = page.parent().unwrap_or(page).join(path);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {}: {error}", page.display(), path.display()));
     let Some(anchor) = anchor else { return text.trim_end().to_owned() };
-    let begun = text.lines().skip_while(|line| !line.contains(&format!("ANCHOR: {anchor}"))).skip(1);
-    let lines: Vec<&str> = begun.take_while(|line| !line.contains(&format!("ANCHOR_END: {anchor}"))).collect();
+    let excerpt = text.lines().skip_while(|line| !line.contains(&format!("ANCHOR: {anchor}"))).skip(1);
+    let lines: Vec<&str> = excerpt.take_while(|line| !line.contains(&format!("ANCHOR_END: {anchor}"))).collect();
     assert!(!lines.is_empty(), "{}: {} has no {anchor}", page.display(), path.display());
     lines.join("\n")
 }

@@ -42,14 +42,14 @@ pub(super) fn read_by_shell(script: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("script");
     fs::write(&file, script).expect("a file");
-    let told = |command: &mut Command| match command.arg(&file).output() {
+    let problems_of = |command: &mut Command| match command.arg(&file).output() {
         Ok(output) if !output.status.success() => {
             Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
         }
         Ok(_) | Err(_) => Ok(()),
     };
-    told(Command::new("bash").arg("-n"))?;
-    told(Command::new("shellcheck").args(["--shell=bash", "--severity=warning"]))
+    problems_of(Command::new("bash").arg("-n"))?;
+    problems_of(Command::new("shellcheck").args(["--shell=bash", "--severity=warning"]))
 }
 
 /// Whether Python can read a module.

@@ -88,9 +88,9 @@ fn script(blocks: &[&Block]) -> String {
 
 fn judge(blocks: &[&Block], printed: &str) -> Vec<String> {
     let records: Vec<(&str, &str)> = printed.split(MARK).map(|record| record.split_once('\n').unwrap_or((record, ""))).collect();
-    let said = |head: &str| records.iter().find(|(found, _)| *found == head).map(|(_, text)| *text);
+    let output_of = |head: &str| records.iter().find(|(found, _)| *found == head).map(|(_, text)| *text);
     let mut trouble = Vec::new();
-    if said("end").is_none() {
+    if output_of("end").is_none() {
         trouble.push(format!("{}: the session did not come to its end:\n{printed}", blocks[0].place()));
         return trouble;
     }
@@ -103,7 +103,7 @@ fn judge(blocks: &[&Block], printed: &str) -> Vec<String> {
             continue;
         }
         for (step, (command, shown)) in transcript::steps(&block.text).iter().enumerate() {
-            let printed = said(&format!("{index} {step}")).unwrap_or_default();
+            let printed = output_of(&format!("{index} {step}")).unwrap_or_default();
             if !transcript::tells(shown, &printed.lines().collect::<Vec<_>>()) {
                 trouble.push(format!("{}: `{command}` prints now:\n{printed}", block.place()));
             }

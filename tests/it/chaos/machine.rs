@@ -2,7 +2,7 @@
 
 use super::{
     INTERVAL, is_full,
-    table::{Row, print_rows},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -18,7 +18,7 @@ use std::{
 
 #[test]
 fn full_read_only_and_hung_disks_are_detected() {
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<Measurement> = Vec::new();
     if let Some(small) = Mounted::tmpfs("size=256k") {
         let filler = small.path().join("filler");
         let mut trial = Trial::new("storage", &storage(&small), None);
@@ -87,13 +87,13 @@ fn a_resumed_service_reports_no_old_results() {
     print_rows("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
 }
 
-fn stopped() -> Row {
+fn stopped() -> Measurement {
     let server = crate::servers::hostile::Hostile::closing();
     let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
     let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
     let service = Allswell::start(&configuration);
     service.await_report("/health", "the component passes", |report| report.status == 200);
-    let mut row = Row {
+    let mut row = Measurement {
         fault: "SIGSTOP of allswell itself",
         subject: format!("for {} s", nap.as_secs()),
         class: Some("stale, or a fresh result by the deadline".to_owned()),
@@ -124,12 +124,12 @@ fn stopped() -> Row {
 }
 
 /// The first probe after the stop decides, whatever `fall` and `hold` allow.
-fn stopped_while_the_backend_died() -> Row {
+fn stopped_while_the_backend_died() -> Measurement {
     const PASSWORD: &str = "correct-horse";
     let mut backend = redis(PASSWORD);
     let table = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\nfall = 3\nhold = \"1m\"", backend.port);
     let service = Allswell::start(&Trial::configuration(&table, None));
-    let mut row = Row {
+    let mut row = Measurement {
         fault: "SIGSTOP of allswell itself while the backend died",
         subject: "redis with fall = 3 and hold = 1m".to_owned(),
         class: Some("stale, then unreachable".to_owned()),

@@ -2,7 +2,7 @@
 
 use super::{
     backends::Backend,
-    table::{Row, print_rows},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -22,14 +22,14 @@ fn names_that_stop_resolving_or_move_are_detected_and_followed() {
     if !may_have_own_mounts() {
         return;
     }
-    let rows: Vec<Row> = thread::scope(|scope| {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
         let trials: Vec<_> = networked_kinds().into_iter().map(|kind| scope.spawn(move || moves(kind))).collect();
         trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
     print_rows("4-names", rows);
 }
 
-fn moves(kind: &'static str) -> Vec<Row> {
+fn moves(kind: &'static str) -> Vec<Measurement> {
     let backend = Backend::start(kind);
     let old = Breaker::to(backend.port);
     // Another address with the same port.

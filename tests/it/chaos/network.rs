@@ -2,7 +2,7 @@
 
 use super::{
     backends::Backend,
-    table::{Row, print_rows},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -34,7 +34,7 @@ fn expected(kind: &str, fault: Fault) -> Expected {
 #[test]
 fn every_network_fault_is_detected_and_recovered_from_for_every_networked_kind() {
     let kinds = networked_kinds();
-    let rows: Vec<Row> = thread::scope(|scope| {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
         let trials: Vec<_> = kinds.iter().map(|&kind| scope.spawn(move || meets_all(kind))).collect();
         trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
@@ -42,7 +42,7 @@ fn every_network_fault_is_detected_and_recovered_from_for_every_networked_kind()
     print_rows("1-network", rows);
 }
 
-fn meets_all(kind: &'static str) -> Vec<Row> {
+fn meets_all(kind: &'static str) -> Vec<Measurement> {
     let backend = Backend::start(kind);
     let breaker = Breaker::to(backend.port);
     let mut trial = Trial::new(kind, &backend.table("127.0.0.1", breaker.port), backend.timeout);

@@ -3,7 +3,7 @@
 use super::{
     backends::{Backend, PASSWORD},
     is_full,
-    table::{Row, print_rows},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{registered::kinds_with_server_process, servers::Server};
@@ -17,14 +17,14 @@ fn starts() -> u32 {
 
 #[test]
 fn servers_that_stop_die_or_hang_are_detected_and_so_is_their_return() {
-    let rows: Vec<Row> = thread::scope(|scope| {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
         let trials: Vec<_> = kinds_with_server_process().into_iter().map(|kind| scope.spawn(move || meets_ends(kind))).collect();
         trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
     print_rows("2-processes", rows);
 }
 
-fn meets_ends(kind: &'static str) -> Vec<Row> {
+fn meets_ends(kind: &'static str) -> Vec<Measurement> {
     let mut backend = Backend::start(kind);
     let server = RefCell::new(backend.server.take().expect("a process"));
     let mut trial = Trial::new(kind, &backend.table("127.0.0.1", backend.port), backend.timeout);
@@ -56,7 +56,7 @@ const READ_ONLY: &str = "failover to a read-only node";
 
 #[test]
 fn changes_of_a_server_are_detected_by_the_next_connection() {
-    let rows: Vec<Row> = thread::scope(|scope| {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
         let kinds = kinds_with_server_process().into_iter().filter(|kind| !changes_of(kind).is_empty());
         let trials: Vec<_> = kinds.map(|kind| scope.spawn(move || meets_changes(kind))).collect();
         trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
@@ -64,7 +64,7 @@ fn changes_of_a_server_are_detected_by_the_next_connection() {
     print_rows("3-minds", rows);
 }
 
-fn meets_changes(kind: &'static str) -> Vec<Row> {
+fn meets_changes(kind: &'static str) -> Vec<Measurement> {
     const AGE: Duration = Duration::from_secs(1);
     let mut backend = Backend::start(kind);
     let server = backend.server.take().expect("a process");

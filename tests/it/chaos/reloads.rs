@@ -2,7 +2,7 @@
 
 use super::{
     is_full,
-    table::{Row, print_rows},
+    table::{Measurement, print_rows},
 };
 use crate::{
     helpers::Allswell,
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[test]
 fn reloads_under_load_change_no_verdict() {
     let rounds = if is_full() { 20 } else { 2 };
-    let row = |fault, subject: &str| Row {
+    let row = |fault, subject: &str| Measurement {
         fault,
         subject: subject.to_owned(),
         class: None,

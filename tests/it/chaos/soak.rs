@@ -47,10 +47,10 @@ fn a_soak_reports_every_fault_and_leaks_nothing() {
         let index = chance.usize(..COMPONENTS);
         broken[index] = !broken[index];
         servers[index].1.set(if broken[index] { Fault::Refused } else { Fault::None });
-        let (wanted, status) = if broken[index] { ("fail", 500) } else { ("pass", 200) };
-        let told = service
-            .await_report(&format!("/health/c{index}"), &format!("seed {seed}: c{index} is {wanted}"), |report| report.status == status);
-        assert_eq!(told.json()["components"][format!("c{index}")]["status"], wanted);
+        let (expected, status) = if broken[index] { ("fail", 500) } else { ("pass", 200) };
+        let reported = service
+            .await_report(&format!("/health/c{index}"), &format!("seed {seed}: c{index} is {expected}"), |report| report.status == status);
+        assert_eq!(reported.json()["components"][format!("c{index}")]["status"], expected);
         done[index] += 1;
         // The verdict follows from the components.
         let whole = service.get("/health");
@@ -73,7 +73,7 @@ fn a_soak_reports_every_fault_and_leaks_nothing() {
     print_lines(
         "9-soak",
         &format!(
-            "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions told | {passed} probes passed, {failed} failed | {level} | {after} |\n",
+            "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions reported | {passed} probes passed, {failed} failed | {level} | {after} |\n",
             lasts.as_secs()
         ),
     );

@@ -12,7 +12,7 @@ use std::{
 
 /// One kind and one fault; times are the worst of all rounds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Row {
+pub(super) struct Measurement {
     pub(super) fault: &'static str,
     pub(super) subject: String,
     /// The class of the failure. `None`: the component must go on passing, and did.
@@ -25,7 +25,7 @@ pub(super) struct Row {
 }
 
 /// Prints the measurements and, for `cargo xtask chaos`, writes them into a file of this test.
-pub(super) fn print_rows(test: &str, mut rows: Vec<Row>) {
+pub(super) fn print_rows(test: &str, mut rows: Vec<Measurement>) {
     rows.sort();
     let mut lines = String::new();
     for row in &rows {

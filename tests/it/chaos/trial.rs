@@ -1,6 +1,6 @@
 //! A service with two components: `subject` meets the faults, and `witness` must go on passing.
 
-use super::{INTERVAL, NOISE, TIMEOUT, rounds, table::Row};
+use super::{INTERVAL, NOISE, TIMEOUT, rounds, table::Measurement};
 use crate::helpers::{Allswell, eventually};
 use serde_json::Value;
 use std::{
@@ -82,7 +82,13 @@ impl Trial {
 
     /// Causes and removes a fault `rounds` times, and returns the measured times. Each must be within its bound plus [`NOISE`], since the machine
     /// has other work.
-    pub(super) fn meets(&mut self, fault: &'static str, expected: Expected, mut break_it: impl FnMut(), mut mend: impl FnMut()) -> Row {
+    pub(super) fn meets(
+        &mut self,
+        fault: &'static str,
+        expected: Expected,
+        mut break_it: impl FnMut(),
+        mut mend: impl FnMut(),
+    ) -> Measurement {
         self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut mend)
     }
 
@@ -94,9 +100,9 @@ impl Trial {
         longer: Duration,
         break_it: &mut dyn FnMut(),
         mend: &mut dyn FnMut(),
-    ) -> Row {
+    ) -> Measurement {
         let bound = INTERVAL.mul_f64(1.1) + self.timeout;
-        let mut row = Row {
+        let mut row = Measurement {
             fault,
             subject: self.subject.clone(),
             class: None,

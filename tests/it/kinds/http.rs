@@ -376,13 +376,13 @@ const NAME: &str = "host = \"www.example.com\"\n";
 fn each_failure_of_a_django_app_names_its_fix() {
     let (wary, debugging) = (django(&[]), django(&["debug"]));
     let name = NAME;
-    let told = format!("{name}forwarded_proto = \"https\"\n");
+    let redirected = format!("{name}forwarded_proto = \"https\"\n");
     let rejects = "the app rejects this Host: add it to ALLOWED_HOSTS or set `host`";
     assert_failures(&[
         Case::new("the Host", table(wary.port, "/", ""), "unhealthy", rejects),
         Case::new("the name that every machine has", table(wary.port, "/", "").replace("127.0.0.1", "localhost"), "unhealthy", rejects),
         Case::new("another Host", table(wary.port, "/", "host = \"other.example.com\""), "unhealthy", "answered 400 Bad Request"),
-        Case::new("another Host, told by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
+        Case::new("another Host, redirected by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
         Case::new(
             "HTTPS",
             table(wary.port, "/", name),
@@ -391,7 +391,7 @@ fn each_failure_of_a_django_app_names_its_fix() {
         ),
         Case::new(
             "HTTPS in spite of what is said",
-            table(wary.port, "/", &told),
+            table(wary.port, "/", &redirected),
             "unhealthy",
             "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path",
         ),

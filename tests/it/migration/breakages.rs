@@ -21,7 +21,7 @@ pub(super) enum Original {
 use Original::{Fails, Hangs, May, Same};
 
 /// A thing that breaks.
-pub(super) struct Row {
+pub(super) struct Breakage {
     pub(super) what: &'static str,
     pub(super) breaks: fn(&mut Shop),
     pub(super) mends: fn(&mut Shop),
@@ -32,8 +32,8 @@ pub(super) struct Row {
     pub(super) three: Original,
 }
 
-pub(super) const ROWS: &[Row] = &[
-    Row {
+pub(super) const ROWS: &[Breakage] = &[
+    Breakage {
         what: "PostgreSQL is killed",
         breaks: |shop| shop.postgres.kill(),
         mends: |shop| shop.postgres.restart(),
@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Fails(&["database"]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "PostgreSQL stops in its tracks",
         breaks: |shop| shop.postgres.pause(),
         mends: |shop| shop.postgres.resume(),
@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "PostgreSQL wants another password",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "ALTER ROLE app PASSWORD 'another'")),
         mends: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Fails(&["database"]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "a migration waits",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "DELETE FROM django_migrations WHERE app = 'orders'")),
         mends: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
@@ -70,7 +70,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Fails(&[]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "Redis is killed",
         breaks: |shop| shop.redis.kill(),
         mends: |shop| shop.redis.restart(),
@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         // Its task's result is to come by Redis.
         three: Fails(&["cache", "celery", "redis"]),
     },
-    Row {
+    Breakage {
         what: "Redis stops in its tracks",
         breaks: |shop| shop.redis.pause(),
         mends: |shop| shop.redis.resume(),
@@ -90,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "Redis wants another password",
         breaks: |shop| drop(shop.redis.redis_cli(PASSWORD, &["CONFIG", "SET", "requirepass", "another"])),
         mends: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Fails(&["cache", "celery", "redis"]),
     },
-    Row {
+    Breakage {
         what: "Memcached is killed",
         breaks: |shop| shop.memcached.kill(),
         mends: |shop| shop.memcached.restart(),
@@ -108,7 +108,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "Memcached stops in its tracks",
         breaks: |shop| shop.memcached.pause(),
         mends: |shop| shop.memcached.resume(),
@@ -117,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ is killed",
         breaks: |shop| shop.rabbitmq.kill(),
         mends: |shop| shop.rabbitmq.restart(),
@@ -126,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ stops in its tracks",
         breaks: |shop| shop.rabbitmq.pause(),
         mends: |shop| shop.rabbitmq.resume(),
@@ -135,7 +135,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ wants another password",
         breaks: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", "another"])),
         mends: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
@@ -144,7 +144,7 @@ pub(super) const ROWS: &[Row] = &[
         four: May(&["rabbitmq"], "celery"),
         three: May(&["rabbitmq"], "celery"),
     },
-    Row {
+    Breakage {
         what: "the worker is killed",
         breaks: |shop| shop.worker.kill(),
         mends: |shop| shop.worker.restart(),
@@ -153,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the worker stops in its tracks",
         breaks: |shop| shop.worker.pause(),
         mends: |shop| shop.worker.resume(),
@@ -162,7 +162,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the mail server is killed",
         breaks: |shop| shop.mail.kill(),
         mends: |shop| shop.mail.restart(),
@@ -171,7 +171,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the mail server stops in its tracks",
         breaks: |shop| shop.mail.pause(),
         mends: |shop| shop.mail.resume(),
@@ -180,7 +180,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the folder of uploads is a file",
         breaks: |shop| {
             fs::remove_dir_all(&shop.media).expect("a folder");
@@ -195,7 +195,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the disk of uploads is read-only",
         breaks: |shop| shop.disk.as_ref().expect("a disk").make_read_only(),
         mends: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
@@ -204,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the folder of uploads is gone",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
         // They have made it again: Django's storage makes what is missing.
@@ -219,16 +219,16 @@ pub(super) const ROWS: &[Row] = &[
 #[test]
 fn the_migration_page_agrees_with_the_table_of_breakages() {
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let told = |original: Original| match original {
+    let render = |original: Original| match original {
         Same => "same".to_owned(),
         Fails([]) => "200, all well".to_owned(),
         Fails(others) => format!("500: {}", names(others)),
         May(surely, perhaps) => format!("500: {}, and {} when it needs a new connection", names(surely), names(&[perhaps])),
         Hangs => "no answer".to_owned(),
     };
-    let line = |row: &Row| {
+    let line = |row: &Breakage| {
         let says = row.says.trim_start_matches("Unavailable: ");
-        format!("| {} | {}: {says} | {} | {} |", row.what, names(row.fails), told(row.four), told(row.three))
+        format!("| {} | {}: {says} | {} | {} |", row.what, names(row.fails), render(row.four), render(row.three))
     };
     let page = page("README.md");
     let printed: Vec<&str> =

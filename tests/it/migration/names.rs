@@ -17,16 +17,16 @@ fn every_name_of_the_packages_is_on_the_migration_pages() {
             for name in names.as_array().expect("names") {
                 // What belongs to a check has to stand on one line with it.
                 let words: Vec<&str> = name.as_array().expect("words").iter().filter_map(Value::as_str).collect();
-                let told = text.lines().any(|line| words.iter().all(|word| line.contains(&format!("`{word}`"))));
+                let is_listed = text.lines().any(|line| words.iter().all(|word| line.contains(&format!("`{word}`"))));
                 found += 1;
-                if !told {
+                if !is_listed {
                     missing.push(format!("{venv}, {sort}: {}", words.join(" with ")));
                 }
             }
         }
         assert!(found > least, "the source is read: {has:#}");
     }
-    assert!(missing.is_empty(), "not told in docs/migration:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "not is_listed in docs/migration:\n{}", missing.join("\n"));
 }
 
 /// Reads the source instead of importing it, so that what the checks need (Kafka, feeds, a battery) need not be there.

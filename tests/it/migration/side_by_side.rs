@@ -2,8 +2,9 @@
 
 use super::{
     breakages::{
+        Breakage,
         Original::{Fails, Hangs, May, Same},
-        ROWS, Row,
+        ROWS,
     },
     by_hand::{commands, left_in_django, scripts, subsets, thresholds},
     project::{Shop, VERSIONS, Version, asked},
@@ -117,7 +118,7 @@ fn failing(report: &Response, version: Version) -> BTreeSet<&'static str> {
 }
 
 /// Whether each that fails says what it should.
-fn says(report: &Response, row: &Row) -> bool {
+fn says(report: &Response, row: &Breakage) -> bool {
     let json = report.json();
     row.fails.iter().all(|name| json[name].as_str().is_some_and(|said| said.to_lowercase().starts_with(&row.says.to_lowercase())))
 }

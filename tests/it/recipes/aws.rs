@@ -58,7 +58,7 @@ fn cfn_lint_accepts_the_template_and_the_task_definition() {
     let good = wrapped("good.json", &task_definition(), group.clone());
     accepted(validator("cfn-lint").arg(deploy("aws/cloudformation.yaml")).arg(good));
 
-    // It would have told.
+    // It would have problems.
     let mut wrong = task_definition();
     wrong["containerDefinitions"][1]["dependsOn"][0]["condition"] = json!("WELL");
     wrong["containerDefinitions"][0]["healthCheck"]["startPeriod"] = json!(301);
@@ -66,10 +66,10 @@ fn cfn_lint_accepts_the_template_and_the_task_definition() {
     hasty["HealthCheckIntervalSeconds"] = json!("soon");
     let output =
         validator("cfn-lint").args(["--format", "parseable"]).arg(wrapped("wrong.json", &wrong, hasty)).output().expect("cfn-lint");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success(), "{told}");
+    let problems = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{problems}");
     for word in ["WELL", "301", "soon"] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(problems.contains(word), "{word}: {problems}");
     }
 }
 

@@ -13,8 +13,8 @@ fn launch(configuration: &str, port: u16) -> Server {
     let configuration = with(configuration, &[("\nglobal\n", format!("\nglobal\n    stats socket {} mode 600\n", socket.display()))]);
     let file = directory.path().join("haproxy.cfg");
     fs::write(&file, configuration).expect("a file");
-    let said = accepted(Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(&file));
-    assert!(!said.contains("WARNING"), "{said}");
+    let output = accepted(Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(&file));
+    assert!(!output.contains("WARNING"), "{output}");
     Server::launch(
         directory,
         port,

@@ -114,10 +114,10 @@ fn assert_valid(what: &str, configuration: &str, environment: &[(&str, &str)]) {
 fn advised(configuration: &str, environment: &[(&str, &str)], group: &Value) -> Value {
     let groups = json!({ "TargetGroups": [group] }).to_string();
     let ran = allswell(configuration, environment, &[("group.json", &groups)], &["doctor", "--alb-json", "group.json", "--format", "json"]);
-    let told: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{told:#}");
-    let advice = told["target_groups"][0].clone();
-    assert!(advice["recovery_ms"].is_u64(), "allswell's own configuration counts: {told:#}");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{report:#}");
+    let advice = report["target_groups"][0].clone();
+    assert!(advice["recovery_ms"].is_u64(), "allswell's own configuration counts: {report:#}");
     advice
 }
 

@@ -122,10 +122,10 @@ written = json.loads(JSONEncoder().encode(Dashboard.from_json(read)))
 print(json.dumps(list(lost(read, written, ''))))";
     let dashboard = read("grafana/dashboard.json");
     assert_eq!(python(script, &dashboard), json!([]), "what is read is written again");
-    // It would have told.
+    // It would have problems.
     let wrong = with(&dashboard, &[("\"gridPos\"", "\"gridPosition\"".to_owned()), ("\"rowHeight\"", "\"rowHight\"".to_owned())]);
-    let told = python(script, &wrong).to_string();
-    assert!(told.contains(".gridPosition") && told.contains(".options.rowHight"), "{told}");
+    let problems = python(script, &wrong).to_string();
+    assert!(problems.contains(".gridPosition") && problems.contains(".options.rowHight"), "{problems}");
 }
 
 #[test]

@@ -94,14 +94,14 @@ fn python_reads(terraform: &str) -> Value {
 #[test]
 fn every_argument_is_in_the_providers_schema() {
     let main = read("aws/terraform/main.tf");
-    let told = held_against_provider(&main);
-    assert_eq!(told["wrong"], json!([]));
-    assert!(told["seen"].as_u64().is_some_and(|seen| seen > 90), "{told}");
-    // It would have told.
+    let problems = held_against_provider(&main);
+    assert_eq!(problems["wrong"], json!([]));
+    assert!(problems["seen"].as_u64().is_some_and(|seen| seen > 90), "{problems}");
+    // It would have problems.
     let wrong = main.replace("unhealthy_threshold", "unhealthy_treshold").replace("path.module", "path.module}${aws_lb.app.dns");
-    let told = held_against_provider(&wrong);
+    let problems = held_against_provider(&wrong);
     assert_eq!(
-        told["wrong"],
+        problems["wrong"],
         json!(["aws_lb_target_group.app.health_check: no argument unhealthy_treshold", "aws_lb.app: no attribute dns"])
     );
 }
@@ -119,8 +119,8 @@ fn the_files_are_formatted_by_terraform_fmt() {
 
 #[test]
 fn the_target_group_equals_that_of_cloudformation_and_has_no_contradiction() {
-    let told = python_reads(&read("aws/terraform/main.tf"));
-    let resources = told["resource"].as_array().expect("resources");
+    let problems = python_reads(&read("aws/terraform/main.tf"));
+    let resources = problems["resource"].as_array().expect("resources");
     let group =
         &resources.iter().find(|resource| !resource["aws_lb_target_group"].is_null()).expect("a group")["aws_lb_target_group"]["app"];
     let check = &group["health_check"][0];

@@ -1,7 +1,7 @@
 //! A rogue AMQP broker: <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, section 2.2.4.
 
 use super::{
-    case::{Case, Left, Request, contains},
+    case::{LeakCase, Left, Request, contains},
     lab::{Lab, PASSWORD, USER},
     peer::{Encryption, Peer, Rogue},
 };
@@ -16,20 +16,20 @@ const ASKS: [(&str, Request); 4] = [
     ("RABBIT-CR-DEMO", Request::leaves("RABBIT-CR-DEMO alone", Left::Nothing)),
 ];
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     let mut cases = Vec::new();
     for (mechanisms, request) in ASKS {
-        for way in lab.ways().iter().filter(|way| !way.is_local()) {
+        for transport in lab.transports().iter().filter(|transport| !transport.is_local()) {
             for (kind, key) in [("rabbitmq", "url"), ("celery", "broker")] {
-                let rogue = || lab.rogue(way, &lab.socket("amqp"), move |peer, _| speak(peer, mechanisms));
+                let rogue = || lab.rogue(transport, &lab.socket("amqp"), move |peer, _| speak(peer, mechanisms));
                 let server = rogue();
-                let url = format!("amqp{}://{USER}:{PASSWORD}@localhost:{}/orders", way.s(), server.port);
-                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", way.keys);
-                cases.push(Case::new(kind, key, request, way, table, server));
+                let url = format!("amqp{}://{USER}:{PASSWORD}@localhost:{}/orders", transport.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", transport.keys);
+                cases.push(LeakCase::new(kind, key, request, transport, table, server));
                 let server = rogue();
-                let url = format!("amqp{}://{USER}@localhost:{}/orders", way.s(), server.port);
-                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\npassword = \"{PASSWORD}\"\n{}", way.keys);
-                cases.push(Case::new(kind, "password", request, way, table, server));
+                let url = format!("amqp{}://{USER}@localhost:{}/orders", transport.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\npassword = \"{PASSWORD}\"\n{}", transport.keys);
+                cases.push(LeakCase::new(kind, "password", request, transport, table, server));
             }
         }
     }

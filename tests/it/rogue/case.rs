@@ -1,4 +1,4 @@
-//! A check, a way to a rogue server, what that asks for, and what may leave.
+//! A check, a transport to a rogue server, what that asks for, and what may leave.
 
 use super::{
     lab::{PASSWORD, USER},
@@ -51,7 +51,7 @@ fn hex(text: &str) -> String {
     text.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// What the user's configuration trusts of the way to a server.
+/// What the user's configuration trusts of the transport to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trust {
     Plain,
@@ -62,9 +62,9 @@ pub(super) enum Trust {
     Local,
 }
 
-/// A way to a server.
+/// A transport to a server.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(super) struct Transport {
     pub(super) name: &'static str,
     pub(super) trust: Trust,
     pub(super) encryption: Encryption,
@@ -75,7 +75,7 @@ pub(super) struct Way {
     pub(super) allowed: bool,
 }
 
-impl Way {
+impl Transport {
     pub(super) fn new(name: &'static str, trust: Trust, encryption: Encryption, keys: &str) -> Self {
         Self { name, trust, encryption, mode: None, keys: keys.to_owned(), allowed: false }
     }
@@ -125,7 +125,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// A request by which this much leaves whatever the way, unless TLS is not verified as it must be.
+    /// A request by which this much leaves whatever the transport, unless TLS is not verified as it must be.
     pub(super) const fn leaves(asked: &'static str, left: Left) -> Self {
         Self { asked, left, reveals: false, avoided: false, probes: 1 }
     }
@@ -144,29 +144,29 @@ impl Request {
         Self { probes: 2, ..self }
     }
 
-    /// The policy: what may leave by this way, and must.
-    fn expected(self, way: &Way) -> Left {
-        let is_permitted = match way.trust {
+    /// The policy: what may leave by this transport, and must.
+    fn expected(self, transport: &Transport) -> Left {
+        let is_permitted = match transport.trust {
             Trust::Failed => return Left::Nothing,
-            Trust::Plain | Trust::Unverified => way.allowed,
+            Trust::Plain | Trust::Unverified => transport.allowed,
             Trust::Verified | Trust::Local => true,
         };
         if self.reveals && is_permitted { Left::Password } else { self.left }
     }
 
     /// Whether the failure must name the key that would permit it.
-    fn is_refused(self, way: &Way) -> bool {
-        self.reveals && !way.allowed && matches!(way.trust, Trust::Plain | Trust::Unverified)
+    fn is_refused(self, transport: &Transport) -> bool {
+        self.reveals && !transport.allowed && matches!(transport.trust, Trust::Plain | Trust::Unverified)
     }
 }
 
 /// One cell of the table.
-pub(super) struct Case {
+pub(super) struct LeakCase {
     pub(super) kind: &'static str,
     /// The key that holds the secret.
     pub(super) key: &'static str,
     request: Request,
-    way: Way,
+    transport: Transport,
     table: String,
     secret: String,
     rogue: Rogue,
@@ -186,9 +186,9 @@ pub(super) struct Outcome {
     pub(super) wrong: Option<String>,
 }
 
-impl Case {
-    pub(super) fn new(kind: &'static str, key: &'static str, request: Request, way: &Way, table: String, rogue: Rogue) -> Self {
-        Self { kind, key, request, way: way.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
+impl LeakCase {
+    pub(super) fn new(kind: &'static str, key: &'static str, request: Request, transport: &Transport, table: String, rogue: Rogue) -> Self {
+        Self { kind, key, request, transport: transport.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
     }
 
     /// With a server that leads to the one that is looked at.
@@ -203,7 +203,7 @@ impl Case {
 
     /// Probes, and compares what left with the policy.
     pub(super) fn run(self) -> Outcome {
-        let expected = self.request.expected(&self.way);
+        let expected = self.request.expected(&self.transport);
         let probed = probed(&self.table, self.request.probes);
         let led = self.leader.map(Rogue::finish).is_some();
         let heard = self.rogue.finish();
@@ -219,15 +219,15 @@ impl Case {
                 }
                 let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
                 // Who refuses a server's first words has said none to it.
-                let is_told = self.way.trust != Trust::Failed && !self.request.is_refused(&self.way);
+                let is_told = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
                 if is_told && reached == self.request.avoided {
                     wrong.push(format!("reached: {reached} ({told})"));
                 }
                 let named = matches!(class, Some("rejected" | "tls")) && told.contains("allow_cleartext_password");
-                if self.request.is_refused(&self.way) && !named {
+                if self.request.is_refused(&self.transport) && !named {
                     wrong.push(format!("the failure does not name the key that permits it: {told}"));
                 }
-                if self.way.trust == Trust::Failed {
+                if self.transport.trust == Trust::Failed {
                     if !heard.encrypted.is_empty() || contains(&heard.plain, USER.as_bytes()) {
                         wrong.push(format!("something left before the server was verified: {heard:?}"));
                     }
@@ -237,10 +237,10 @@ impl Case {
                 }
             }
         }
-        let mode = self.way.mode.as_deref().unwrap_or("no mode");
-        let place = format!("{} ({}), {}, {}, {mode}", self.kind, self.key, self.request.asked, self.way.name);
+        let mode = self.transport.mode.as_deref().unwrap_or("no mode");
+        let place = format!("{} ({}), {}, {}, {mode}", self.kind, self.key, self.request.asked, self.transport.name);
         let wrong = (!wrong.is_empty()).then(|| format!("{place}: {}", wrong.join("; ")));
-        Outcome { kind: self.kind, asked: self.request.asked, column: self.way.column(), left, expected, wrong }
+        Outcome { kind: self.kind, asked: self.request.asked, column: self.transport.column(), left, expected, wrong }
     }
 }
 

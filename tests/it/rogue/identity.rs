@@ -123,7 +123,7 @@ fn rcgen_digest(bytes: &[u8]) -> Vec<u8> {
 
 fn server(certificate: &CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    // The usual way compares key and certificate, for which it would have to understand version 1.
+    // The usual transport compares key and certificate, for which it would have to understand version 1.
     let certified = CertifiedKey::new(vec![certificate.clone()], any_supported_type(&key).expect("a key"));
     let resolver = Arc::new(SingleCertAndKey::from(certified));
     Arc::new(ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver))

@@ -40,9 +40,9 @@ impl Browser {
         let profile = format!("--user-data-dir={}", driver.directory.path().join("profile").display());
         let arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server", &profile];
         let options = json!({ "binary": "/usr/bin/chromium", "args": arguments, "prefs": preferences });
-        let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+        let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let mut browser = Self { driver, session: String::new() };
-        let answer = browser.order("POST", "", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        let answer = browser.order("POST", "", &json!({ "capabilities": { "alwaysMatch": capabilities } }));
         browser.session = format!("/{}", answer["sessionId"].as_str().expect("a session"));
         browser
     }

@@ -147,11 +147,11 @@ impl Hostile {
 
     /// Replies to the first request, closes, and sends the request to the test.
     pub(crate) fn listening(answer: &'static str) -> (Self, mpsc::Receiver<String>) {
-        let (heard, requests) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         let server = Self::new(move |mut stream| {
             let mut buffer = [0; 4096];
             let read = stream.read(&mut buffer).unwrap_or(0);
-            let _ = heard.send(String::from_utf8_lossy(&buffer[..read]).into_owned());
+            let _ = sender.send(String::from_utf8_lossy(&buffer[..read]).into_owned());
             let _ = stream.write_all(answer.as_bytes());
         });
         (server, requests)

@@ -13,10 +13,10 @@ use std::{
 /// A proxy. It lives as long as the test process.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    seen: Arc<Seen>,
+    seen: Arc<Counters>,
 }
 
-struct Seen {
+struct Counters {
     connections: AtomicUsize,
     open: AtomicUsize,
     turns: AtomicUsize,
@@ -29,7 +29,7 @@ impl Proxy {
     pub(crate) fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
-        let seen = Arc::new(Seen { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
+        let seen = Arc::new(Counters { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
         let shared = Arc::clone(&seen);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -62,7 +62,7 @@ impl Proxy {
     }
 }
 
-fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
+fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let clients_turn = Arc::new(AtomicBool::new(true));
@@ -79,11 +79,11 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
     });
     let shared = Arc::clone(seen);
     thread::spawn(move || {
-        let mut said = 0;
+        let mut sent = 0;
         copy(server, client, |chunk| {
             clients_turn.store(true, SeqCst);
-            let room = shared.limit.load(SeqCst).saturating_sub(said).min(chunk);
-            said += chunk;
+            let room = shared.limit.load(SeqCst).saturating_sub(sent).min(chunk);
+            sent += chunk;
             room
         });
         shared.open.fetch_sub(1, SeqCst);

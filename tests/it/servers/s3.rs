@@ -34,12 +34,12 @@ type Policy = fn(user: &str, action: &str, object: &str) -> bool;
 pub(crate) struct S3Server {
     pub(crate) port: u16,
     folder: TempDir,
-    seen: Arc<Seen>,
+    seen: Arc<Recorded>,
     _runtime: Runtime,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Recorded {
     asked: Mutex<Vec<String>>,
     connections: AtomicUsize,
 }
@@ -48,7 +48,7 @@ struct Seen {
 pub(crate) fn s3(users: &[&str], policy: Policy) -> S3Server {
     let folder = tempfile::tempdir().expect("a temporary directory");
     fs::create_dir(folder.path().join("media")).expect("a bucket");
-    let seen = Arc::<Seen>::default();
+    let seen = Arc::<Recorded>::default();
     let mut auth = SimpleAuth::new();
     for user in users {
         auth.register((*user).to_owned(), SECRET.into());
@@ -114,7 +114,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 struct Access {
     policy: Policy,
     root: PathBuf,
-    seen: Arc<Seen>,
+    seen: Arc<Recorded>,
 }
 
 #[async_trait::async_trait]
