@@ -1,4 +1,4 @@
-//! Configuration: what is right works in every layer, and what is wrong is message all at once with its place.
+//! Configuration: values of every layer are used, and all mistakes are reported together with their positions.
 
 use crate::{
     helpers::{Allswell, Ran, command, run, write_private},
@@ -97,7 +97,7 @@ checks = []
     let (ran, _directory) = validate(configuration, &variables);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     insta::assert_snapshot!(ran.stderr);
-    // Serving starts nothing, either.
+    // `serve` does not start either.
     let (_, directory) = validate(configuration, &[]);
     let served = run(command(&directory).arg("serve"));
     assert_eq!(served.code, Some(2));
@@ -168,7 +168,7 @@ fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
-    let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("it has one kind");
+    let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("an unknown kind");
     let message = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
     assert_eq!(
         message,
@@ -203,10 +203,10 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
     };
     let path = file.to_str().expect("a path");
     let later = token("[server]\ntoken = \"plain\"\n", &[("ALLSWELL_SERVER__TOKEN_FILE", path)]);
-    assert_eq!(later.expect("it is valid").as_deref(), Some("from-a-file"), "the later layer wins");
+    assert_eq!(later.expect("a valid configuration").as_deref(), Some("from-a-file"), "the later layer wins");
     let later = token(&format!("[server]\ntoken_file = \"{path}\"\n"), &[("ALLSWELL_SERVER__TOKEN", "plain")]);
-    assert_eq!(later.expect("it is valid").as_deref(), Some("plain"));
-    let both = token(&format!("[server]\ntoken = \"plain\"\ntoken_file = \"{path}\"\n"), &[]).expect_err("which one?");
+    assert_eq!(later.expect("a valid configuration").as_deref(), Some("plain"));
+    let both = token(&format!("[server]\ntoken = \"plain\"\ntoken_file = \"{path}\"\n"), &[]).expect_err("an error");
     assert!(both.to_string().contains("keep one of the two"), "{both}");
     let (missing, _directory) = validate("[checks.db]\nkind = \"postgres\"\nurl_file = \"/no/such/file\"\n", &[]);
     assert_eq!(
@@ -282,7 +282,7 @@ fn the_default_file_equals_the_built_in_defaults() {
     assert_eq!(format!("{defaults:?}"), format!("{:?}", PolicySettings::default()));
     assert_eq!(defaults.policy(), Policy::default());
     assert_eq!((&service.name, &service.version), (&None, &None));
-    // Every key there is stands in the file, if only in a comment.
+    // The file has every key, if only in a comment.
     let schema = schemars::schema_for!(Settings).to_value();
     for (section, table) in schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings")) {
         for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
@@ -307,7 +307,7 @@ fn every_example_is_valid() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(secret.path(), "of-the-example").expect("a secret");
     for path in files().into_iter().filter(|path| !path.ends_with("config/allswell.toml")) {
-        // The files and variables that it refers to are there.
+        // Provides the files and variables to which the example refers.
         let text = fs::read_to_string(&path).expect("an example");
         let lines = text.lines().map(|line| match line.split_once("_file = \"") {
             Some((key, _)) => format!("{key}_file = \"{}\"", secret.path().display()),
@@ -320,7 +320,7 @@ fn every_example_is_valid() {
         let sources = Sources { files: vec![copy.path().to_owned()], environment, ..Sources::default() };
         let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!configured.only_host, "{}", path.display());
-        // No URL of a private network asks for TLS, as that file says of itself.
+        // That file says that no URL of its private network uses TLS.
         let expected: &[&str] = if path.ends_with("compose.toml") {
             &[
                 "24:1: checks.cache.url: the credentials are sent unencrypted: write `rediss://`",
@@ -345,7 +345,7 @@ fn the_schema_is_fresh_and_agrees_with_the_loader() {
     let committed = fs::read_to_string(file).expect("the schema");
     assert!(committed == format!("{schema:#}\n"), "config/allswell.schema.json is out of date: run `cargo xtask generate`");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let json = |text: &str| Figment::from(Toml::string(text)).extract::<serde_json::Value>().expect("it is TOML");
+    let json = |text: &str| Figment::from(Toml::string(text)).extract::<serde_json::Value>().expect("TOML");
     for path in files() {
         let text = fs::read_to_string(&path).expect("a configuration");
         assert!(text.starts_with("#:schema "), "{} names its schema", path.display());
@@ -417,7 +417,7 @@ fn completions_are_printed_for_every_shell() {
     }
 }
 
-/// A configuration with something of everything.
+/// A configuration with keys of every section.
 const WHOLE: &str = "[service]\nname = \"a\"\n[server]\nlisten = \"a:1\"\nfail_status = 503\ntoken = \"secret-token\"\n[log]\nlevel = \"info\"\n[defaults]\ninterval = \"5s\"\njitter = 0.2\n\
     [checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:secret-url@db/x\"\nhold = \"1m\"\n[checks.web]\nkind = \"http\"\nurl = \"http://web\"\nexpect_status = [\"200\"]\n\
     headers = { a = \"secret-header\" }\n[checks.disk]\nkind = \"disk\"\nwarn_free = \"5%\"\n[groups.g]\nchecks = [\"db\"]\nfail_status = 503\n";
@@ -425,7 +425,7 @@ const WHOLE: &str = "[service]\nname = \"a\"\n[server]\nlisten = \"a:1\"\nfail_s
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is done to a configuration, reading it ends in a configuration or in located messages, and quotes no secret.
+    /// Reading a mutated configuration returns a configuration or messages with positions.
     #[test]
     fn mistakes_in_mutated_configurations_are_reported_with_their_positions(
         at in 0..WHOLE.len(), length in 0_usize..12, text in prop_oneof!["[\\PC\n]{0,8}", Just("\"".to_owned()), Just("= 7".to_owned()), Just("${X".to_owned())],
@@ -440,7 +440,7 @@ proptest! {
             prop_assert!(!error.problems.is_empty());
             for problem in &error.problems {
                 let message = problem.to_string();
-                prop_assert!(message.starts_with(&format!("{path}:")), "no place: {message}\n{mutated}");
+                prop_assert!(message.starts_with(&format!("{path}:")), "no position: {message}\n{mutated}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What is told to whom: no surface shows classes or messages with `details = "status"`; and what strangers send changes no conclusion.
+//! What unauthenticated clients can see and change: no response shows classes or messages with `details = "status"`, and forged polls change no
+//! conclusion.
 
 use crate::{
     helpers::{Allswell, command, free_port, get_with, run, send, write_private},
@@ -22,7 +23,7 @@ fn no_surface_shows_classes_or_messages_with_details_status() {
          [checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:secret@127.0.0.1:1/orders\"\n\
          [checks.full]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"100%\"\n",
     ));
-    service.await_report("/health", "both have answered", |report| report.json()["components"]["full"]["status"] == "fail");
+    service.await_report("/health", "both components have a result", |report| report.json()["components"]["full"]["status"] == "fail");
     let mut outputs = Vec::new();
     let dialects = Dialect::ALL.map(|dialect| format!("/health?format={}&probers", dialect.name()));
     let paths = ["/", "/health/db", "/health/nosuch", "/readyz", "/startupz", "/livez", "/metrics", "/health/ready"].map(str::to_owned);
@@ -46,18 +47,18 @@ fn no_surface_shows_classes_or_messages_with_details_status() {
     assert_eq!(full.class("db").as_deref(), Some("unreachable"), "the token shows all");
 }
 
-/// The first words of the status page's stream.
+/// The first event of the event stream of the status page.
 fn events(service: &Allswell) -> String {
     use std::io::Write;
     let mut stream = TcpStream::connect(service.address).expect("a connection");
     stream.write_all(b"GET /health/_events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n").expect("a request");
-    let (mut heard, mut buffer) = (String::new(), [0; 8192]);
-    while !heard.contains("\n\n") || !heard.contains("data: ") {
+    let (mut events, mut buffer) = (String::new(), [0; 8192]);
+    while !events.contains("\n\n") || !events.contains("data: ") {
         let read = stream.read(&mut buffer).expect("words");
-        assert!(read > 0, "it ended: {heard}");
-        heard += &String::from_utf8_lossy(&buffer[..read]);
+        assert!(read > 0, "the stream ended: {events}");
+        events += &String::from_utf8_lossy(&buffer[..read]);
     }
-    heard
+    events
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn polls_of_unknown_components_do_not_change_the_conclusion_of_a_load_balancer()
     let backend = Hostile::closing();
     let service =
         Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", backend.address));
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let forged = "User-Agent: ELB-HealthChecker/2.0\r\n";
     for _ in 0..5 {
         assert_eq!(get_with(service.address, "/health", forged).status, 200);
@@ -99,7 +100,7 @@ fn an_unsendable_token_is_refused_and_a_short_one_warned_about() {
     assert_eq!(short.code, Some(0));
     assert!(short.stderr.contains("warning: ") && short.stderr.contains("server.token: has fewer than 16 characters"), "{}", short.stderr);
     assert_eq!(validate(TOKEN).stderr, "");
-    // As editors and Kubernetes write it.
+    // Editors and Kubernetes write a final line break.
     write_private(directory.path().join("token"), &format!("{TOKEN}\n"));
     fs::write(&file, "[server]\ntoken_file = \"token\"\n").expect("a configuration");
     let ran = run(command(&directory).arg("validate").arg("--config").arg(&file));

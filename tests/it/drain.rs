@@ -1,4 +1,4 @@
-//! Draining by file and by the token, and what systemd is told.
+//! Draining by file and by request, and notifications to systemd.
 
 use crate::helpers::{Allswell, Response, eventually, send};
 use rustix::process::Signal;
@@ -11,7 +11,7 @@ use std::{
 
 const CHECK: &str = "[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n";
 
-/// Gives an order, with the token or without.
+/// Sends an admin request, with the token or without.
 fn order(service: &Allswell, method: &str, path: &str, token: &str) -> Response {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{token}\r\n");
     send(service.address, request.as_bytes())
@@ -25,16 +25,16 @@ fn the_service_drains_while_the_drain_file_exists() {
     let file = folder.path().join("drain");
     fs::write(&file, "").expect("a file");
     let service = Allswell::start(&format!("[server]\ndrain_file = \"{}\"\n{CHECK}", file.display()));
-    // From the very first answer on.
+    // From the first response on.
     let first = service.get("/readyz");
     assert_eq!((first.status, &first.json()["draining"]), (500, &true.into()));
     assert_eq!(service.get("/livez").status, 200);
     fs::remove_file(&file).expect("a file");
-    service.await_report("/readyz", "it takes traffic again", |response| response.status == 200);
+    service.await_report("/readyz", "the service takes traffic again", |response| response.status == 200);
     fs::write(&file, "").expect("a file");
-    service.await_report("/readyz", "it drains again", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains again", |response| response.status == 500);
     let lines = || service.events().iter().filter(|event| event["by"] == "file").count();
-    eventually("one line a transition", || (lines() == 3).then_some(()));
+    eventually("one line per transition", || (lines() == 3).then_some(()));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn drain_and_undrain_require_the_token() {
     assert_eq!(undrained.json(), serde_json::json!({ "draining": false }));
     assert_eq!(service.get("/health").status, 200);
 
-    // Without a token there is nothing to unlock.
+    // Without a configured token there are no admin paths.
     let open = Allswell::start(CHECK);
     for path in ["/admin/drain", "/admin/undrain", "/admin/reload"] {
         assert_eq!(order(&open, "POST", path, TOKEN).status, 404, "{path}");
@@ -64,7 +64,7 @@ fn drain_and_undrain_require_the_token() {
 fn a_shutdown_that_has_begun_is_not_cancelled_by_undrain() {
     let mut service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\ndrain = \"1h\"\n{CHECK}"));
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
     let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
     assert_eq!(undrained.json(), serde_json::json!({ "draining": true }));
     service.signal(Signal::TERM);
@@ -87,12 +87,12 @@ fn systemd_gets_readiness_status_watchdog_and_stop_notifications() {
     let count = |what: &str| messages.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
     let variables = [("NOTIFY_SOCKET", path.to_str().expect("a path")), ("WATCHDOG_USEC", "100000")];
     let mut service = Allswell::start_with(CHECK, &variables);
-    eventually("it is ready", || (count("READY=1") == 1).then_some(()));
+    eventually("the service is ready", || (count("READY=1") == 1).then_some(()));
     let summary = service.get("/health").json()["summary"].as_str().expect("a summary").to_owned();
-    eventually("how all is", || (count(&format!("STATUS={summary}")) >= 1).then_some(()));
-    eventually("the watchdog is fed again and again", || (count("WATCHDOG=1") > 5).then_some(()));
+    eventually("the summary", || (count(&format!("STATUS={summary}")) >= 1).then_some(()));
+    eventually("the watchdog is notified repeatedly", || (count("WATCHDOG=1") > 5).then_some(()));
     assert_eq!(count("STOPPING=1"), 0);
     service.signal(Signal::INT);
     service.wait();
-    eventually("it ends", || (count("STOPPING=1") == 1).then_some(()));
+    eventually("the process ends", || (count("STOPPING=1") == 1).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! allswell inside of somebody's axum application.
+//! allswell embedded in an axum application.
 
 use crate::helpers::{Allswell, Response, send};
 use allswell::{
@@ -20,7 +20,7 @@ use std::{
 };
 use tower::ServiceExt;
 
-/// Blocks the thread on which it is polled, as a check should not.
+/// A check that blocks its thread, which it should not.
 struct Blocks;
 
 #[async_trait]
@@ -76,13 +76,13 @@ async fn merged_health_paths_leave_those_of_the_application_alone() {
         "allswell_polls_total{path=\"/health/NAME\",code=\"404\"} 1",
         "allswell_polls_total{path=\"/livez\",code=\"200\"} 1",
     ];
-    assert_eq!((status, polls), (200, expected.to_vec()), "and nothing of what the application answers itself");
+    assert_eq!((status, polls), (200, expected.to_vec()), "only our own paths are counted");
 }
 
-/// The head of an answer without its date, and its status.
+/// The status and the headers of a response, without its date.
 fn status_and_headers(response: &Response) -> (u16, Vec<&str>) {
     let mut lines: Vec<_> = response.head.lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("date:")).collect();
-    // What was measured, and when, has not always as many digits.
+    // The number of digits of times and measurements varies.
     lines.retain(|line| !line.starts_with("content-length:"));
     lines.sort_unstable();
     (response.status, lines)
@@ -157,7 +157,7 @@ async fn a_custom_group_is_a_path_and_a_grpc_service() {
     }
 }
 
-/// Passing, but not at once.
+/// Passes after 200 ms.
 struct SlowCheck;
 
 #[async_trait]
@@ -168,7 +168,7 @@ impl Check for SlowCheck {
     }
 }
 
-/// A call of the health service for everything.
+/// Calls a method of the gRPC health service for the whole service.
 async fn call(app: &Router, method: &str) -> Body {
     let request = Request::post(format!("/grpc.health.v1.Health/{method}"))
         .version(Version::HTTP_2)
@@ -193,7 +193,7 @@ async fn a_stall_alone_sends_no_change_to_a_grpc_watch() {
     assert_eq!(first.as_ref(), [0, 0, 0, 0, 2, 8, 1]);
     tokio::time::advance(Duration::from_secs(60)).await;
     let second = tokio::time::timeout(Duration::from_secs(30), watch.frame()).await;
-    assert!(second.is_err(), "the old result was waited for: {second:?}");
+    assert!(second.is_err(), "the stall was sent as a change: {second:?}");
 }
 
 #[tokio::test]
@@ -226,16 +226,16 @@ fn checks_that_block_the_engine_fail_livez_without_blocking_responses() {
             last = body;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        panic!("the engine is stuck, and nobody says so: {last}");
+        panic!("the engine is blocked, but no response reports it: {last}");
     });
     engine.shutdown_background();
 }
 
-/// Remembers when it was probed.
-struct Diary(Arc<Mutex<Vec<Duration>>>, tokio::time::Instant);
+/// A check that records the times of its probes.
+struct Recorder(Arc<Mutex<Vec<Duration>>>, tokio::time::Instant);
 
 #[async_trait]
-impl Check for Diary {
+impl Check for Recorder {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.0.lock().expect("a lock").push(self.1.elapsed());
         Ok(Observation::pass())
@@ -244,41 +244,41 @@ impl Check for Diary {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_schedule() {
-    let mut diaries = Vec::new();
+    let mut schedules = Vec::new();
     for seed in [7, 7, 8] {
         let pages = [(); 3].map(|()| Arc::new(Mutex::new(Vec::new())));
         let start = tokio::time::Instant::now();
         let builder = ["a", "b", "c"]
             .iter()
             .zip(&pages)
-            .fold(Aggregator::builder().seed(seed), |builder, (name, page)| builder.check(name, Diary(Arc::clone(page), start)));
+            .fold(Aggregator::builder().seed(seed), |builder, (name, page)| builder.check(name, Recorder(Arc::clone(page), start)));
         let health = builder.start();
         tokio::time::sleep(Duration::from_secs(300)).await;
         drop(health);
-        diaries.push(pages.map(|page| page.lock().expect("a lock").clone()));
+        schedules.push(pages.map(|page| page.lock().expect("a lock").clone()));
     }
-    assert!(diaries[0].iter().all(|page| page.len() > 25), "{diaries:?}");
-    assert_eq!(diaries[0], diaries[1]);
-    assert_ne!(diaries[0], diaries[2]);
-    assert_ne!(diaries[0][0], diaries[0][1], "each component has a chance of its own");
+    assert!(schedules[0].iter().all(|page| page.len() > 25), "{schedules:?}");
+    assert_eq!(schedules[0], schedules[1]);
+    assert_ne!(schedules[0], schedules[2]);
+    assert_ne!(schedules[0][0], schedules[0][1], "each component has its own jitter");
 }
 
-/// Checks that remember when they were probed, by name, with an interval of an hour.
-fn diaries(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
+/// Checks with these names and an interval of an hour that record the times of their probes.
+fn recorders(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
     let start = tokio::time::Instant::now();
     let mut pages = Vec::new();
     let policy = Policy { interval: Duration::from_secs(3600), ..Policy::default() };
     let builder = names.fold(Aggregator::builder().policy(policy), |builder, name| {
         let page = Arc::new(Mutex::new(Vec::new()));
         pages.push(Arc::clone(&page));
-        builder.check(&name, Diary(page, start))
+        builder.check(&name, Recorder(page, start))
     });
     (builder.group("some", ["a", "b"]).start(), pages)
 }
 
 #[tokio::test(start_paused = true)]
 async fn fresh_probes_only_the_components_of_its_path() {
-    let (health, pages) = diaries(["a", "b", "c"].map(str::to_owned).into_iter());
+    let (health, pages) = recorders(["a", "b", "c"].map(str::to_owned).into_iter());
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health").await.0, 200);
     let probes = || pages.iter().map(|page| page.lock().expect("a lock").len()).collect::<Vec<_>>();
@@ -294,7 +294,7 @@ async fn fresh_probes_only_the_components_of_its_path() {
         assert_eq!(ask(&app, path).await.0, 200);
         assert_eq!(probes(), expected, "{path}");
     }
-    // Whichever path it is requested by, a component is probed at most once a second.
+    // A component is probed at most once a second, whichever path is requested.
     for path in ["/health/a?fresh", "/health/some?fresh", "/health?fresh"] {
         assert_eq!(ask(&app, path).await.0, 200);
     }
@@ -304,12 +304,12 @@ async fn fresh_probes_only_the_components_of_its_path() {
 #[tokio::test(start_paused = true)]
 async fn thousands_of_fresh_probes_are_spread_over_a_second() {
     const MANY: usize = 5000;
-    let (health, pages) = diaries((0..MANY).map(|number| format!("c{number}")));
+    let (health, pages) = recorders((0..MANY).map(|number| format!("c{number}")));
     let app = allswell::router(health);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let asked = tokio::time::Instant::now();
     assert_eq!(ask(&app, "/health?fresh").await.0, 200);
-    assert!(asked.elapsed() <= Duration::from_millis(801), "it answers by the deadline: {:?}", asked.elapsed());
+    assert!(asked.elapsed() <= Duration::from_millis(801), "after the deadline: {:?}", asked.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut in_a_tenth = [0; 10];
     for page in &pages {

@@ -1,5 +1,5 @@
-//! Whatever bytes come, from backends and from those who ask: no panic, no endless wait, no memory without bound. What is mutated is the
-//! corpus in `tests/corpus`: what real servers sent, as recorded by `ALLSWELL_RECORD=1 cargo test --test it fuzz::`, and requests.
+//! Fuzzing: no bytes from backends or clients cause a panic, an endless wait or unbounded memory. The tests mutate the corpus in `tests/corpus`:
+//! requests, and replies of real servers, which `ALLSWELL_RECORD=1 cargo test --test it fuzz::` records.
 
 use crate::{
     chaos::{backends::Backend, is_full},
@@ -27,7 +27,7 @@ fn cases() -> usize {
     if is_full() { 5_000 } else { 150 }
 }
 
-/// Passes bytes on, and remembers what the server sent.
+/// A proxy that records what the server sends.
 fn recording(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let own = listener.local_addr().expect("an address").port();
@@ -71,14 +71,14 @@ fn the_corpus_matches_what_real_servers_send() {
                     fs::write(&file, &sent).expect("a file");
                 }
                 let kept = fs::read(&file).expect("a recording");
-                // Salts and times are others; how the protocol begins is not.
+                // Salts and times vary, the first byte does not.
                 assert_eq!((kept.first(), kept.len() > 2), (sent.first(), true), "{kind}");
             });
         }
     });
 }
 
-/// The class of the failure, if there is one, of a single probe by an engine.
+/// Probes once by an engine, and returns class, message and cause of the failure, if any.
 fn probed(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(on_demand(table).probe_all(|_, _| {}));
@@ -86,7 +86,7 @@ fn probed(table: &str) -> Option<String> {
     failure.map(|failure| format!("{}: {} ({:?})", failure.class, failure.message, failure.cause))
 }
 
-/// Changes bytes as a hostile peer would: lengths, ends, repetitions.
+/// Mutates bytes as a hostile peer would: lengths, ends, repetitions.
 fn mutated(bytes: &[u8], chance: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=chance.usize(..4) {
@@ -125,7 +125,7 @@ fn no_reply_of_a_backend_causes_a_panic_or_an_internal_error() {
                 let mut chance = Rng::with_seed(seed);
                 let backend = Backend::nowhere(kind);
                 let table = format!("timeout = \"300ms\"\n{}", backend.table("127.0.0.1", server.port()));
-                // Of HTTP also every report that it reads.
+                // For HTTP, every dialect that the kind reads.
                 let dialects = ["allswell", "aspnet", "django", "health+json", "microprofile", "spring"];
                 for case in 0..cases() {
                     *answer.lock().expect("a lock") = mutated(&sent, &mut chance);
@@ -149,13 +149,13 @@ fn no_request_causes_a_panic_or_a_missing_response() {
     requests.sort();
     let requests: Vec<Vec<u8>> = requests.into_iter().map(|file| fs::read(file).expect("a request")).collect();
     let service = Allswell::start("[server]\ntoken = \"sesame\"\n[checks.memory]\nkind = \"memory\"\n");
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     for case in 0..cases() * 4 {
         let request = mutated(&requests[case % requests.len()], &mut chance);
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let _ = stream.write_all(&request);
-        // Whoever has sent all there is to say is answered or hung up on.
+        // A client that has sent everything gets a response, or the connection is closed.
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);

@@ -1,4 +1,4 @@
-//! Nothing is left behind: not by probes that are dropped half-way, and not by connections that come and go.
+//! Leaks: neither dropped probes nor renewed connections leave anything behind.
 
 use crate::{
     helpers::{Allswell, eventually},
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::fs;
 
-/// Threads and descriptors of a process.
+/// The threads and file descriptors of a process.
 fn held(pid: u32) -> (usize, usize) {
     let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).expect("proc").count();
     (count("task"), count("fd"))
@@ -42,14 +42,14 @@ fn dropped_probes_leave_nothing_behind() {
     rounds(10);
     let early = held(service.pid());
     rounds(60);
-    // At any moment ten probes may be under way, each with a socket or two and perhaps a thread.
+    // Ten probes may be running at any moment, each with one or two sockets and perhaps a thread.
     let slack = 25;
     let late = eventually("threads and descriptors stay", || {
         let late = held(service.pid());
         (late.0 <= early.0 + slack && late.1 <= early.1 + slack).then_some(late)
     });
     assert!(late.0 < 60 && late.1 < 100, "threads and descriptors: {early:?}, then {late:?}");
-    // Six hundred failed probes: a line for each check at the start, one for its first result, and none for the rest.
+    // Six hundred failed probes: a line per check at the start, one for its first result, and none for the others.
     assert!(service.log().lines().count() < 40, "{}", service.log());
 }
 
@@ -78,19 +78,19 @@ fn renewed_connections_leave_nothing_behind_and_cause_no_failure() {
     rounds(20);
     let early = held(service.pid());
     rounds(100);
-    // A goodbye to the broker may be under way for five seconds at most.
+    // Closing a connection to the broker takes at most five seconds.
     eventually("threads and descriptors stay", || {
         let late = held(service.pid());
         (late.0 <= early.0 + 5 && late.1 <= early.1 + 10).then_some(())
     });
     drop(service);
-    // The broker's words for it are "closing AMQP connection … - allswell": a warning without a goodbye, a mere notice with one.
+    // The broker logs "closing AMQP connection … - allswell": a warning if the client did not close the connection, otherwise a notice.
     for (server, level, complaint) in
         [(&postgres, "LOG", "unexpected EOF"), (&mariadb, "[Warning]", "Aborted connection"), (&rabbitmq, "[warning]", " - allswell,")]
     {
         let log = fs::read_to_string(server.directory.path().join("log")).expect("a log");
         let complaints: Vec<_> = log.lines().filter(|line| line.contains(level) && line.contains(complaint)).collect();
-        // When the service ends, each may miss its goodbye once.
+        // When the service ends, each connection may stay unclosed once.
         assert!(complaints.len() <= 1, "{complaints:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the listener bounds and what it says about it; `attacks` has the crowds.
+//! The limits of the listener, and what it logs about them. `attacks` has the tests with many clients.
 
 use crate::helpers::{Allswell, eventually, get_with, send};
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn a_client_with_wrong_tokens_is_logged_once_and_slowed_down() {
     for _ in 0..5 {
         assert_eq!(post(&service, "/admin/drain", "swordfish"), 401);
     }
-    // The answers to reports are no faster way to guess.
+    // Requests for reports are slowed down, too.
     for path in ["/health", "/metrics"] {
         let response = get_with(service.address, path, "Authorization: Bearer swordfish\r\n");
         assert_eq!(response.status, 200, "{path}");
@@ -65,7 +65,7 @@ fn the_log_names_the_client_that_drains_and_reloads() {
 fn a_response_larger_than_the_memory_budget_is_refused_and_polls_are_answered() {
     let checks = (0..1000).map(|number| format!("[checks.memory{number}]\nkind = \"memory\"\n")).collect::<Vec<_>>().concat();
     let service = Allswell::start(&format!("[server]\nresponse_memory = \"1MiB\"\n[defaults]\ninterval = \"1h\"\n{checks}"));
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let refused = service.get("/metrics");
     assert_eq!(refused.status, 503);
     assert_eq!((refused.header("retry-after"), refused.header("content-type")), (Some("1"), Some("application/problem+json")));

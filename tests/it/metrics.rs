@@ -1,4 +1,4 @@
-//! The metrics, read by the parsers of Prometheus' own client library.
+//! The metrics, parsed by the client library of Prometheus.
 
 use crate::{
     helpers::{Allswell, Response, get_with, send},
@@ -13,7 +13,7 @@ use std::{
 
 const TOKEN: &str = "open-sesame";
 
-/// Reads both formats strictly, whichever it is.
+/// Parses either format strictly.
 const PARSE: &str = r##"
 import json, sys
 import prometheus_client.openmetrics.parser as openmetrics
@@ -60,7 +60,7 @@ fn check(name: &str, address: &str, more: &str) -> String {
     format!("[checks.{name}]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"1h\"\n{more}")
 }
 
-/// One that passes, one that fails and is not critical, and one that is muted.
+/// A service with a component that passes, one that fails and is not critical, and one that is muted.
 fn service(server: &str) -> (Allswell, String) {
     let well = check("port", &Hostile::closing().address.to_string(), "");
     let configuration = format!(
@@ -69,7 +69,7 @@ fn service(server: &str) -> (Allswell, String) {
         check("old", "127.0.0.1:1", "enabled = false\n")
     );
     let service = Allswell::start(&configuration);
-    service.await_report("/health", "all have answered", |report| !report.body.contains("pending"));
+    service.await_report("/health", "all components have a result", |report| !report.body.contains("pending"));
     (service, well)
 }
 
@@ -119,7 +119,7 @@ fn both_formats_are_parsed_to_the_same_metrics() {
     ] {
         assert_eq!(samples.get(sample), Some(&expected), "{sample} of {samples:#?}");
     }
-    assert!(!samples.keys().any(|sample| sample.contains("old")), "nobody knows how a muted one is: {samples:#?}");
+    assert!(!samples.keys().any(|sample| sample.contains("old")), "a muted component has no status: {samples:#?}");
     let limits: BTreeSet<_> = samples.keys().filter(|sample| sample.contains("_bucket{component=port")).collect();
     assert!(limits.len() == 18 && samples.contains_key("allswell_probe_duration_seconds_bucket{component=port,le=0.0001}"), "{limits:?}");
     let unmoved = |metrics: &Metrics| metrics.samples().into_iter().filter(|(name, _)| !name.contains("polls")).collect::<Vec<_>>();
@@ -178,7 +178,7 @@ fn metrics_of_removed_checks_disappear_and_those_of_others_continue() {
     assert!(service.get("/metrics").body.contains("component=\"gone\""));
     fs::write(service.directory.path().join("allswell.toml"), format!("[server]\ntoken = \"{TOKEN}\"\n{well}")).expect("a configuration");
     service.signal(Signal::HUP);
-    service.await_report("/health", "it is gone", |report| report.json()["components"]["gone"].is_null());
+    service.await_report("/health", "the component is removed", |report| report.json()["components"]["gone"].is_null());
     let metrics = parsed(&service.get("/metrics"));
     assert!(!metrics.0.to_string().contains("gone"), "{}", metrics.0);
     assert_eq!(metrics.value("allswell_probes_total{component=port,outcome=pass}"), Some(1.0), "counts stay");

@@ -1,4 +1,4 @@
-//! The status page, as a browser reads it and as Chromium shows it.
+//! The status page, as sent to a browser and as shown by Chromium.
 
 use crate::{
     helpers::{Allswell, Response, eventually, get, get_with, send},
@@ -14,7 +14,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// As Chromium and Firefox ask.
+/// The Accept header of Chromium and Firefox.
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n";
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
@@ -35,7 +35,7 @@ fn service(server: &str) -> (Allswell, PathBuf, TempDir) {
     (Allswell::start(&configuration), media, folder)
 }
 
-fn is_guarded(response: &Response) {
+fn has_security_headers(response: &Response) {
     for (header, value) in [
         ("content-security-policy", POLICY),
         ("x-content-type-options", "nosniff"),
@@ -54,7 +54,7 @@ fn only_browsers_get_the_page() {
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{}", page.text);
     assert_eq!(page.header("content-length"), Some(&*page.body.len().to_string()));
     assert_eq!(page.header("x-health-status"), Some("warn"));
-    is_guarded(&page);
+    has_security_headers(&page);
     for shown in ["<!DOCTYPE html>", "Mostly well", "shop", "7.7", "media", "unreachable", "connection refused", "files", "Configuration 1"]
     {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
@@ -62,7 +62,7 @@ fn only_browsers_get_the_page() {
     for path in ["/health", "/health/", "/healthz", "/livez", "/readyz", "/startupz", "/health/media", "/health/files/"] {
         let response = get_with(service.address, path, BROWSER);
         assert_eq!((response.status, response.header("content-type")), (200, page.header("content-type")), "{path}");
-        is_guarded(&response);
+        has_security_headers(&response);
         assert_eq!(get(service.address, &format!("{path}?format=html")).header("content-type"), page.header("content-type"));
     }
     for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n", "Accept: image/png\r\n"] {
@@ -70,7 +70,7 @@ fn only_browsers_get_the_page() {
     }
     assert_eq!(get_with(service.address, "/?format=json", BROWSER).header("content-type"), Some("application/json"));
     fs::remove_dir(media).expect("a folder");
-    service.await_report("/health", "it fails", |response| response.status == 500);
+    service.await_report("/health", "the component fails", |response| response.status == 500);
     let page = get_with(service.address, "/", BROWSER);
     assert_eq!((page.status, page.header("x-health-status")), (500, Some("fail")));
     assert!(page.body.contains("Not well") && page.body.contains("unhealthy"), "{}", page.body);
@@ -94,7 +94,7 @@ fn the_page_and_its_assets_handle_head_options_and_other_methods() {
     {
         let asset = get(service.address, path);
         assert_eq!((asset.status, asset.header("content-type")), (200, Some(media_type)));
-        is_guarded(&asset);
+        has_security_headers(&asset);
     }
     for path in ["/health/_assets/none.js", "/health/_assets", "/health/_events?of=none", "/health/_none"] {
         assert_eq!(ask("GET", path).status, 404, "{path}");
@@ -122,7 +122,7 @@ struct Events(BufReader<TcpStream>);
 impl Events {
     fn of(service: &Allswell, query: &str) -> Self {
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        stream.set_read_timeout(Some(crate::helpers::PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(crate::helpers::PATIENCE)).expect("a timeout");
         write!(stream, "GET /health/_events{query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n").expect("a request");
         Self(BufReader::new(stream))
     }
@@ -163,11 +163,11 @@ fn event_streams_send_the_state_at_once_and_then_each_change() {
     assert!(one.contains("c-port") && !one.contains("c-media"), "{one}");
     assert!(ready.next().contains("All is well"));
     fs::remove_dir(media).expect("a folder");
-    eventually("it is shown that it fails", || whole.next().contains("Not well").then_some(()));
+    eventually("an event with the failure", || whole.next().contains("Not well").then_some(()));
     fs::write(folder.path().join("drain"), "").expect("a file");
-    eventually("it is shown that it drains", || whole.next().contains("Draining").then_some(()));
-    eventually("it is shown that it drains", || ready.next().contains("Draining").then_some(()));
-    // Watchers do not keep the service from ending.
+    eventually("an event with the drain", || whole.next().contains("Draining").then_some(()));
+    eventually("an event with the drain", || ready.next().contains("Draining").then_some(()));
+    // Open event streams do not delay the shutdown.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
 }
@@ -194,7 +194,7 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
         }
     };
     assert!(probed.contains("id=\"c-media\"") && probed.len() < page / 10, "{} of {page}: {probed}", probed.len());
-    // An element that is replaced loses these.
+    // A mark and a selection, which an element loses when it is replaced.
     browser.run(
         "const other = document.getElementById('c-c5'); other.mark = 'here'; getSelection().selectAllChildren(other.querySelector('h3'))",
     );
@@ -210,7 +210,7 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
     assert_eq!(browser.run("return document.getElementById('c-c5').mark"), "here");
     assert_eq!(browser.run("return String(getSelection())"), selected);
     assert_eq!(browser.run("return document.querySelectorAll('.component').length"), 100);
-    // What is not probed becomes older all the same.
+    // The age of a component grows also without a probe.
     let ages = || browser.text("#c-c5 .checked");
     let before = ages();
     eventually("its age changes", || (ages() != before).then_some(()));
@@ -262,8 +262,8 @@ fn chromium_shows_every_change_live_and_reports_a_lost_connection() {
     browser.await_text("#clock", "UTC");
     browser.await_text("h1", "Mostly well");
     browser.await_text("#c-media", "storage");
-    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
-    // Whatever is loaded anew or put in another's place knows nothing of this.
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style sheet is applied");
+    // A mark that is lost if the page is reloaded or the element replaced.
     browser.run("window.mark = document.getElementById('c-port').mark = 'here'");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
@@ -287,14 +287,14 @@ fn chromium_shows_every_change_live_and_reports_a_lost_connection() {
     ] {
         assert_eq!(browser.spoken(selector), (role.to_owned(), label.to_owned()), "{selector}");
     }
-    assert_eq!(browser.run("return window.mark"), "here", "it was loaded once");
+    assert_eq!(browser.run("return window.mark"), "here", "the page was loaded once");
     drop(service);
     browser.await_text("#news", "No news since");
     assert_eq!(browser.run("return document.documentElement.className"), "lost");
     let complaints = browser.complaints();
     let bad = |complaint: &&String| ["Content Security Policy", "Uncaught", "SyntaxError"].iter().any(|word| complaint.contains(word));
     assert_eq!(complaints.iter().find(bad), None, "{complaints:?}");
-    // It would have been seen: this is forbidden.
+    // A counter-check: the policy forbids this, and the browser must report it.
     browser.run("document.body.setAttribute('style', 'color: red')");
     eventually("the browser complains", || browser.complaints().iter().find(bad).map(drop));
 }
@@ -308,11 +308,11 @@ fn without_scripts_the_page_is_complete_and_refreshes_itself() {
     browser.await_text("h1", "Mostly well");
     browser.await_text("#news", "As it was");
     browser.await_text("#c-port .reason", "connection refused");
-    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style sheet is applied");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
     browser.await_text("#c-media .reason", "unhealthy");
-    assert_eq!(browser.text("#news"), "As it was", "no script has said that it is live");
+    assert_eq!(browser.text("#news"), "As it was", "no script has changed it");
 }
 
 #[test]
@@ -321,16 +321,16 @@ fn history_survives_a_reload() {
     let page = |what: &str, part: &str| {
         eventually(what, || Some(get_with(service.address, "/", BROWSER).body).filter(|page| page.contains(part)));
     };
-    page("it passes", "Mostly well");
+    page("the component passes", "Mostly well");
     fs::remove_dir(&media).expect("a folder");
-    page("it fails", "Not well");
+    page("the component fails", "Not well");
     fs::create_dir(&media).expect("a folder");
-    page("it failed", "Last failed");
+    page("the component has failed", "Last failed");
     let file = service.directory.path().join("allswell.toml");
     let configuration = fs::read_to_string(&file).expect("a file").replace("7.7", "8.8");
     fs::write(&file, configuration).expect("a file");
     service.signal(rustix::process::Signal::HUP);
-    page("it is reloaded", "8.8");
+    page("the configuration is reloaded", "8.8");
     let reloaded = get_with(service.address, "/", BROWSER).body;
     assert!(reloaded.contains("Configuration 2") && reloaded.contains("Last failed") && reloaded.contains("1 min fail"), "{reloaded}");
 }

@@ -1,4 +1,4 @@
-//! The prober ledger: who polls, as told by `?probers`, on the status page and in the metrics.
+//! The list of pollers, as shown by `?probers`, on the status page and in the metrics.
 
 use crate::helpers::{Allswell, Response, get_with, send};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn with_token(service: &Allswell, query: &str) -> Response {
     get_with(service.address, &format!("/health?probers{query}"), &format!("{TOKEN}User-Agent: curl/8.5\r\n"))
 }
 
-/// The one source of a client's.
+/// The only source of a client.
 fn prober(service: &Allswell, client: &str) -> Value {
     let report = with_token(service, "").json();
     let seen = report["probers"]["seen"].as_array().expect("probers").clone();
@@ -34,7 +34,7 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
     let service = service(&media);
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     for _ in 0..3 {
         assert_eq!(get_with(service.address, "/health", ELB).status, 200);
     }
@@ -48,7 +48,7 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     );
 
     fs::remove_dir(&media).expect("a folder");
-    service.await_report("/health", "it fails", |report| report.status == 500);
+    service.await_report("/health", "the component fails", |report| report.status == 500);
     for _ in 0..2 {
         assert_eq!(get_with(service.address, "/health", ELB).status, 500);
     }
@@ -58,7 +58,7 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     let text = with_token(&service, "&format=text").body;
     assert!(text.contains(&format!("note  {notice}\n")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("poll  alb          127.0.0.1  /health  every ")), "{text}");
-    // Who reads the page without the token is told who, and not from where.
+    // Without the token the page shows the client, but not its address.
     let page = get_with(service.address, "/?format=html", "").body;
     assert!(page.contains("Polled by") && page.contains(&notice) && page.contains("<strong>alb</strong>"), "{page}");
     assert!(!page.contains("127.0.0.1") && !page.contains("ELB-HealthChecker"), "{page}");
@@ -93,7 +93,7 @@ fn pollers_are_only_listed_with_the_token() {
 fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
-    service.await_report("/startupz", "it is known", |report| report.status == 200);
+    service.await_report("/startupz", "the client is recognised", |report| report.status == 200);
     let ask = |request: &str| send(service.address, request.as_bytes()).status;
     assert_eq!(ask("OPTIONS / HTTP/1.0\r\n\r\n"), 200);
     for (agent, path) in [
@@ -118,7 +118,7 @@ fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted(
     ] {
         let prober = prober(&service, client);
         assert_eq!((&prober["path"], &prober["good"], &prober["polls"]), (&path.into(), &true.into(), &1.into()), "{client}");
-        assert!(prober["interval_ms"].is_null(), "nobody knows an interval of one: {prober}");
+        assert!(prober["interval_ms"].is_null(), "a single poll has no interval: {prober}");
     }
     let all = with_token(&service, "").json().to_string();
     for none in ["Prometheus", "Mozilla", "Scanner"] {

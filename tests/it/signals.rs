@@ -1,4 +1,4 @@
-//! How it ends.
+//! Signals, shutdown and exit codes.
 
 use crate::{
     helpers::{Allswell, PATIENCE, command, free_port, run},
@@ -21,22 +21,22 @@ fn sigterm_drains_and_then_exits_with_0() {
     assert_eq!(service.get("/readyz").status, 200);
     let start = Instant::now();
     service.signal(Signal::TERM);
-    let draining = service.await_report("/readyz", "it drains", |response| response.status == 500);
+    let draining = service.await_report("/readyz", "the service drains", |response| response.status == 500);
     assert_eq!(draining.json()["draining"], true);
-    assert_eq!(draining.json()["components"]["port"]["status"], "pass", "components stay as they are");
+    assert_eq!(draining.json()["components"]["port"]["status"], "pass", "the status of components does not change");
     assert_eq!(service.get("/health").status, 500);
     assert_eq!(service.get("/livez").status, 200);
     assert_eq!(service.get("/health/port").status, 200);
     assert_eq!(service.wait().code(), Some(0), "{}", service.log());
-    assert!(start.elapsed() >= Duration::from_secs(2), "it serves while it drains: {:?}", start.elapsed());
-    assert!(TcpStream::connect(service.address).is_err(), "nothing listens any more");
+    assert!(start.elapsed() >= Duration::from_secs(2), "the service responds while it drains: {:?}", start.elapsed());
+    assert!(TcpStream::connect(service.address).is_err(), "the port is closed");
 }
 
 #[test]
 fn a_second_sigterm_ends_the_service_at_once() {
     let mut service = service("1h");
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
     service.signal(Signal::TERM);
     assert_eq!(service.wait().code(), Some(0));
 }
@@ -74,19 +74,19 @@ fn get_tells_by_its_exit_code() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let url = format!("http://{}/readyz", service.address);
     let get = || run(command(&directory).args(["get", &url, "--timeout", "20s"]));
-    service.await_report("/readyz", "it is ready", |response| response.status == 200);
+    service.await_report("/readyz", "the service is ready", |response| response.status == 200);
     let well = get();
     assert_eq!(well.code, Some(0), "{}", well.stderr);
     assert!(well.stdout.contains("\"status\": \"pass\""), "{}", well.stdout);
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
     let draining = get();
     assert_eq!((draining.code, draining.stdout.contains("draining")), (Some(1), true), "{}", draining.stderr);
     service.signal(Signal::TERM);
     service.wait();
     assert_eq!(get().code, Some(1));
     assert_eq!(run(command(&directory).args(["get", "not a url"])).code, Some(2));
-    // Without a URL it asks the port of the configuration.
+    // Without a URL, `get` requests the port of the configuration.
     let port = free_port();
     let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
     assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no answer: unreachable: connection refused\n"));

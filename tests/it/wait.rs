@@ -1,4 +1,4 @@
-//! `allswell wait`: a gate before a start.
+//! `allswell wait`, which delays the start of a program until its backends pass.
 
 use crate::helpers::{command, eventually, run};
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,8 +28,8 @@ fn wait_ends_as_soon_as_all_critical_components_pass() {
     assert!(line.starts_with("waiting for media: unhealthy: there is no such directory ("), "{line}");
     assert!(waiting.try_wait().expect("a child").is_none());
     fs::create_dir(directory.path().join("media")).expect("a folder");
-    let ended = eventually("it ends", || waiting.try_wait().expect("a child"));
-    assert_eq!(ended.code(), Some(0), "what is not critical is not waited for");
+    let ended = eventually("the process ends", || waiting.try_wait().expect("a child"));
+    assert_eq!(ended.code(), Some(0), "a component that is not critical is not waited for");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_does_not_come_in_time_is_named() {
     assert!(start.elapsed() < Duration::from_secs(30));
     fs::create_dir(directory.path().join("media")).expect("a folder");
     assert_eq!(run(command(&directory).args(["wait", "media"])).code, Some(0));
-    assert_eq!(run(command(&directory).args(["wait", "extra", "--for", "100ms"])).code, Some(1), "who is named is waited for");
+    assert_eq!(run(command(&directory).args(["wait", "extra", "--for", "100ms"])).code, Some(1), "a named component is waited for");
     let muted = run(command(&directory).args(["wait", "media"]).env("ALLSWELL_CHECKS__MEDIA__ENABLED", "false"));
     assert_eq!(muted.code, Some(2), "{}", muted.stderr);
     let nothing = run(command(&directory).args(["wait"]).env("ALLSWELL_CHECKS__MEDIA__ENABLED", "false"));
@@ -69,7 +69,7 @@ fn wait_replaces_itself_by_the_command() {
         command(&directory).args(["wait", "--", "sh", "-c", script]).stdout(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     assert_eq!(lines.next().expect("a line").expect("text"), "ready");
-    kill_process(Pid::from_raw(child.id().try_into().expect("a pid")).expect("a pid"), Signal::TERM).expect("it is there");
+    kill_process(Pid::from_raw(child.id().try_into().expect("a pid")).expect("a pid"), Signal::TERM).expect("a running process");
     assert_eq!(lines.next().expect("a line").expect("text"), "caught");
     assert_eq!(child.wait().expect("a child").code(), Some(7));
 }

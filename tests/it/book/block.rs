@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One block: also one in a comment, which prepares what the page shows.
+/// A block. One in a comment prepares what the page shows.
 pub(super) struct Block {
     page: PathBuf,
     line: usize,
     pub(super) language: String,
-    /// What stands behind the language and a comma.
+    /// The text after the language and a comma.
     pub(super) attribute: String,
     pub(super) text: String,
 }
@@ -50,7 +50,7 @@ pub(super) fn blocks(page: &Path) -> Vec<Block> {
     found
 }
 
-/// A whole file, or what stands in it between `ANCHOR: name` and `ANCHOR_END: name`.
+/// A whole file, or its part between `ANCHOR: name` and `ANCHOR_END: name`.
 fn included(page: &Path, path: &str) -> String {
     let (path, anchor) = path.split_once(':').map_or((path, None), |(path, anchor)| (path, Some(anchor)));
     let path = page.parent().unwrap_or(page).join(path);

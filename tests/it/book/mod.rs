@@ -1,6 +1,6 @@
-//! No page shows what the program does not do: every block of the book and of its neighbours is executed or validated.
+//! Pages and program agree: every block of the book, `README.md`, `SECURITY.md` and `checks/README.md` is executed or validated.
 //!
-//! `docs/contributing.md` tells the conventions.
+//! `docs/contributing.md` describes the conventions.
 
 mod block;
 mod foreign;
@@ -21,7 +21,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page that people read.
+/// Every page.
 fn pages() -> Vec<PathBuf> {
     let mut pages = ["README.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page)).to_vec();
     let mut folders = vec![root().join("docs")];
@@ -38,7 +38,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Looks at every block of a language, and tells all that is wrong with them at once.
+/// Examines every block of a language, and fails with all problems together.
 fn each(language: &str, look: impl Fn(&Block) -> Result<(), String>) {
     let mut trouble = Vec::new();
     for page in pages() {
@@ -59,7 +59,7 @@ fn every_code_block_declares_its_language() {
             _ => false,
         };
         if !known {
-            trouble.push(format!("{}: nobody checks a block of `{},{}`", block.place(), block.language, block.attribute));
+            trouble.push(format!("{}: no test examines a block of `{},{}`", block.place(), block.language, block.attribute));
         }
     }
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
@@ -78,14 +78,14 @@ fn every_configuration_is_valid() {
     });
 }
 
-/// The variables that a configuration names, each with something that may stand for a URL of its kind, a port, a host or a password.
+/// The variables that a configuration uses, each with a value that fits: a URL of its kind, a port, a host or a password.
 fn references(configuration: &str) -> Vec<(&str, String)> {
     let registry = Registry::builtin();
     let mut references = Vec::new();
     let mut scheme = "http";
     for line in configuration.lines() {
         if let Some(kind) = line.strip_prefix("kind = ").and_then(|kind| registry.get(kind.split('"').nth(1)?)) {
-            // A broker of celery is not discovered by its scheme.
+            // A broker of `celery` is not discovered by its scheme.
             scheme = kind.schemes.first().copied().unwrap_or(if kind.name == "celery" { "amqp" } else { "http" });
         }
         for name in line.split("${").skip(1).filter_map(|rest| rest.split('}').next()).filter(|name| !name.contains(":-")) {
@@ -123,7 +123,7 @@ fn every_shell_script_parses() {
     each("sh", |block| foreign::read_by_shell(&block.text));
 }
 
-/// What is not run is at least a command of ours with flags that exist.
+/// Commands that are not executed have at least flags that exist.
 #[test]
 fn every_command_of_the_book_exists() {
     for language in ["sh", "console"] {
@@ -143,7 +143,7 @@ fn every_command_of_the_book_exists() {
     }
 }
 
-/// Scripts end well, and transcripts tell what the program tells: each page in a session, a network and a folder of its own.
+/// Scripts succeed and transcripts show what the program prints. Each page has its own session, network and folder.
 #[test]
 fn every_transcript_of_the_book_prints_what_it_shows() {
     if !session::may_have_own_network() {
@@ -156,7 +156,7 @@ fn every_transcript_of_the_book_prints_what_it_shows() {
             |(page, session): (_, thread::ScopedJoinHandle<'_, Vec<_>>)| (!session.join().expect("a session").is_empty()).then_some(page);
         sessions.into_iter().filter_map(unlike).collect()
     });
-    // Transcripts take their time limits seriously. On a machine that was too busy for them, each gets it once more, without the others.
+    // Transcripts contain timeouts. If the machine was too busy, a page gets a second try, without the others.
     let trouble: Vec<String> = unlike.into_iter().flat_map(|page| session::of(&blocks(page))).collect();
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }

@@ -438,7 +438,7 @@ fn allswell_reads_its_own_reports() {
         "[checks.here]\nkind = \"storage\"\npath = \"/tmp\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
     );
     let port = upstream.address.port();
-    upstream.await_report("/health", "both have answered", |response| !response.body.contains("\"pending\""));
+    upstream.await_report("/health", "both components have a result", |response| !response.body.contains("\"pending\""));
     let all = Probed::new(&table(port, "/health", "dialect = \"allswell\"")).pass();
     assert_eq!(all.warning(), Some("the report warns: gone"));
     assert_eq!(all.values()["upstream"], json!({ "gone": "fail", "here": "pass" }));

@@ -1,4 +1,5 @@
-//! What breaks, what allswell says of it, and what both versions of django-health-check do: the table that `README.md` prints.
+//! The table of breakages that `docs/migration/README.md` prints: each with the failure of allswell and the behaviour of both versions of
+//! django-health-check.
 
 use super::{
     page,
@@ -6,26 +7,26 @@ use super::{
 };
 use std::fs;
 
-/// What the package makes of it, beside what we make of it.
+/// The behaviour of the package, compared with ours.
 #[derive(Clone, Copy)]
 pub(super) enum Original {
     /// The same components fail, and so does the whole.
     Same,
-    /// Others fail, or none.
+    /// Other components fail, or none.
     Fails(&'static [&'static str]),
-    /// The first fail, and the second may: Celery goes on with the connections that it has, as long as it needs no new one.
+    /// The first fail, and the second may: Celery continues with open connections until it needs a new one.
     May(&'static [&'static str], &'static str),
-    /// It does not answer.
+    /// The package does not respond.
     Hangs,
 }
 use Original::{Fails, Hangs, May, Same};
 
-/// A thing that breaks.
+/// A breakage.
 pub(super) struct Breakage {
     pub(super) what: &'static str,
     pub(super) breaks: fn(&mut Shop),
     pub(super) mends: fn(&mut Shop),
-    /// Which of our components fail, and what each says.
+    /// The names of our components that fail, and the message of each.
     pub(super) fails: &'static [&'static str],
     pub(super) says: &'static str,
     pub(super) four: Original,
@@ -39,7 +40,7 @@ pub(super) const ROWS: &[Breakage] = &[
         mends: |shop| shop.postgres.restart(),
         fails: &["database", "migrations"],
         says: "Unavailable: connection refused",
-        // It knows no migrations.
+        // The package does not check migrations.
         four: Fails(&["database"]),
         three: Same,
     },
@@ -77,7 +78,7 @@ pub(super) const ROWS: &[Breakage] = &[
         fails: &["cache", "redis"],
         says: "Unavailable: connection refused",
         four: Same,
-        // Its task's result is to come by Redis.
+        // The result of its task comes by Redis.
         three: Fails(&["cache", "celery", "redis"]),
     },
     Breakage {
@@ -207,7 +208,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the folder of uploads is gone",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
-        // They have made it again: Django's storage makes what is missing.
+        // The package has created the folder again: Django's storage creates missing folders.
         mends: |shop| assert!(shop.media.exists()),
         fails: &["storage"],
         says: "Unavailable: there is no such directory",

@@ -1,11 +1,11 @@
-//! Elastic Beanstalk: its options by name, as its guide lists them, and what the two bundles share. The proxies are run in `proxies.rs`, the
-//! hooks in `machine.rs`.
+//! Elastic Beanstalk: the names of its options, as its guide lists them, and the common files of both bundles. `proxies.rs` runs the proxies,
+//! `machine.rs` the hooks.
 
 use super::{ENVIRONMENT, advised, deploy, python, read, remarks};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// What the guide "General options for all environments" lists of the namespaces that we use. No package has them: they are copied by hand.
+/// The options of the namespaces that we use, copied by hand from the guide "General options for all environments": no package has them.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("aws:elasticbeanstalk:environment:proxy", &["ProxyServer"]),
     (
@@ -27,7 +27,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The variables, whose names are ours.
+/// Our own variables.
 const VARIABLES: &str = "aws:elasticbeanstalk:application:environment";
 
 fn extension(proxy: &str) -> Value {
@@ -85,7 +85,7 @@ fn the_doctor_finds_no_contradiction_in_its_process() {
         "Attributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": process["DeregistrationDelay"].to_string() }],
     });
     let advice = advised(&configuration, ENVIRONMENT, &group);
-    // It asks the proxy, which hands it to us.
+    // The target group polls the proxy, which forwards the request to allswell.
     assert_eq!(remarks(&advice), ["other_port"], "{advice:#}");
     assert_eq!((&advice["drain_ms"], &advice["deregistration_delay_ms"]), (&json!(20_800), &json!(30_000)));
 }

@@ -1,4 +1,4 @@
-//! Kubernetes: by the API's own schemas, and what its probes would see of the real program, from the start of a pod to the loss of its database.
+//! Kubernetes: validated with the schemas of the API, and the probes tried on the real program, from the start of a pod to the loss of its database.
 
 use super::{Dependencies, ENVIRONMENT, accepted, assert_valid, deploy, python, read, validator, with};
 use crate::{
@@ -28,11 +28,11 @@ fn every_field_is_in_the_kubernetes_api() {
         command.args(["--strict", "--kubernetes-version", version]);
         command
     };
-    // The oldest that the recipe is for, and a new one.
+    // The oldest version that the recipe supports, and a new one.
     for version in ["1.30", "1.37"] {
         accepted(validate(version).arg(deploy("kubernetes/sidecar.yaml")));
     }
-    // It would have told.
+    // A mistake must be found.
     let directory = tempfile::tempdir().expect("a folder");
     let file = directory.path().join("wrong.yaml");
     fs::write(&file, with(&read("kubernetes/sidecar.yaml"), &[("failureThreshold: 60", "failureTreshold: 60".to_owned())]))
@@ -49,7 +49,7 @@ fn the_configuration_is_valid_and_its_times_fit_the_probes() {
     assert_eq!(sidecar["restartPolicy"], "Always", "it is a sidecar");
     let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value}"));
     let patience = |probe: &Value| number(&probe["periodSeconds"]) * number(&probe["failureThreshold"]);
-    // A sidecar that hangs is started anew before the application is held to hang.
+    // A hung sidecar is restarted before the application is considered hung.
     assert!(patience(&sidecar["livenessProbe"]) < patience(&app["livenessProbe"]));
     assert!(patience(&app["readinessProbe"]) < patience(&app["livenessProbe"]));
     let stop = number(&app["lifecycle"]["preStop"]["sleep"]["seconds"]);

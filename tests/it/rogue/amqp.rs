@@ -8,7 +8,7 @@ use super::{
 use crate::probing::Probed;
 use std::io;
 
-/// What the broker says that it knows. `PLAIN` is what clients of ours know, and has no form that does not reveal the password.
+/// The login methods that the broker offers. Our client supports `PLAIN`, which always reveals the password.
 const ASKS: [(&str, Request); 4] = [
     ("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Request::leaves("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Left::Password)),
     ("AMQPLAIN", Request::leaves("AMQPLAIN alone", Left::Nothing)),
@@ -42,7 +42,7 @@ fn speak(peer: &mut Peer, mechanisms: &str) -> io::Result<()> {
     method(peer, &[b"\0\x0a\0\x0a\0\x09\0\0\0\0".to_vec(), long(mechanisms), long("en_US")].concat())?;
     let chosen = frame(peer)?;
     if contains(&chosen, b"\x0eRABBIT-CR-DEMO") {
-        // Connection.Secure: more is wanted.
+        // Connection.Secure: the broker requests more.
         method(peer, &[b"\0\x0a\0\x14".to_vec(), long("Please tell me your password")].concat())?;
         frame(peer)?;
     }

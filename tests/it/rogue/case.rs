@@ -1,4 +1,4 @@
-//! A check, a transport to a rogue server, what that asks for, and what may leave.
+//! A test case: a check, the transport to a rogue server, the login that the server requests, and how much of the password may leave.
 
 use super::{
     lab::{PASSWORD, USER},
@@ -8,14 +8,14 @@ use crate::{probing, secrets::base64_of};
 use allswell::{Aggregator, engine::Builder};
 use std::fmt;
 
-/// What left of the password.
+/// How much of the password left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
-    /// Nothing of it.
+    /// Nothing.
     Nothing,
-    /// A proof that does not reveal it.
+    /// A proof that does not reveal the password.
     Scramble,
-    /// All of it: in clear, in an encoding, or encrypted with a key of the server's choice.
+    /// The password: in plaintext, encoded, or encrypted with a key that the server chose.
     Password,
 }
 
@@ -51,18 +51,18 @@ fn hex(text: &str) -> String {
     text.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// What the user's configuration trusts of the transport to a server.
+/// How far the configuration trusts the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trust {
     Plain,
     Unverified,
     Verified,
-    /// TLS must be verified, and cannot be.
+    /// TLS must be verified, and the verification fails.
     Failed,
     Local,
 }
 
-/// A transport to a server.
+/// A transport to a server, and its configuration.
 #[derive(Clone)]
 pub(super) struct Transport {
     pub(super) name: &'static str,
@@ -88,12 +88,12 @@ impl Transport {
         self.trust == Trust::Local
     }
 
-    /// What a URL's scheme ends with.
+    /// The end of the URL scheme: `s` with TLS.
     pub(super) const fn s(&self) -> &'static str {
         if matches!(self.encryption, Encryption::None) { "" } else { "s" }
     }
 
-    /// Its column in the table.
+    /// The column of the table.
     fn column(&self) -> &'static str {
         match (self.trust, self.allowed) {
             (Trust::Plain, false) => "plain TCP",
@@ -111,26 +111,26 @@ impl Transport {
 pub(super) const COLUMNS: [&str; 7] =
     ["plain TCP", "plain TCP, allowed", "unverified TLS", "unverified TLS, allowed", "verified TLS", "failed verification", "Unix socket"];
 
-/// What a rogue server asks for.
+/// The login that a rogue server requests.
 #[derive(Clone, Copy)]
 pub(super) struct Request {
     pub(super) asked: &'static str,
-    /// What leaves where revealing the password is not permitted, or cannot be had by this request.
+    /// How much leaves if revealing the password is not permitted, or if this request cannot obtain it.
     left: Left,
-    /// Whether the answer reveals the password, though the protocol has methods that do not.
+    /// Whether the reply reveals the password, although the protocol has methods that do not.
     reveals: bool,
-    /// Whether the server is one that nobody may even connect to.
+    /// Whether a check must not even connect to the server.
     avoided: bool,
     probes: usize,
 }
 
 impl Request {
-    /// A request by which this much leaves whatever the transport, unless TLS is not verified as it must be.
+    /// A request by which this much leaves over every transport, unless a required verification of TLS fails.
     pub(super) const fn leaves(asked: &'static str, left: Left) -> Self {
         Self { asked, left, reveals: false, avoided: false, probes: 1 }
     }
 
-    /// A request whose answer reveals the password where that is permitted; else this much leaves.
+    /// A request whose reply reveals the password if that is permitted; otherwise this much leaves.
     pub(super) const fn reveals(asked: &'static str, otherwise: Left) -> Self {
         Self { asked, left: otherwise, reveals: true, avoided: false, probes: 1 }
     }
@@ -144,7 +144,7 @@ impl Request {
         Self { probes: 2, ..self }
     }
 
-    /// The policy: what may leave by this transport, and must.
+    /// The policy: how much must leave over this transport.
     fn expected(self, transport: &Transport) -> Left {
         let is_permitted = match transport.trust {
             Trust::Failed => return Left::Nothing,
@@ -170,19 +170,19 @@ pub(super) struct LeakCase {
     table: String,
     secret: String,
     rogue: Rogue,
-    /// A server that leads there.
+    /// A server that redirects to it.
     leader: Option<Rogue>,
 }
 
-/// What a case came to.
+/// The result of a case.
 pub(super) struct Outcome {
     pub(super) kind: &'static str,
     pub(super) asked: &'static str,
     pub(super) column: &'static str,
     pub(super) left: Left,
-    /// What the policy says.
+    /// The amount by the policy.
     pub(super) expected: Left,
-    /// What is wrong with it.
+    /// The violations.
     pub(super) wrong: Option<String>,
 }
 
@@ -191,7 +191,7 @@ impl LeakCase {
         Self { kind, key, request, transport: transport.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
     }
 
-    /// With a server that leads to the one that is looked at.
+    /// With a server that redirects to the examined one.
     pub(super) fn led_by(self, leader: Rogue) -> Self {
         Self { leader: Some(leader), ..self }
     }
@@ -201,7 +201,7 @@ impl LeakCase {
         Self { secret, ..self }
     }
 
-    /// Probes, and compares what left with the policy.
+    /// Probes, and compares the amount that left with the policy.
     pub(super) fn run(self) -> Outcome {
         let expected = self.request.expected(&self.transport);
         let probed = probed(&self.table, self.request.probes);
@@ -212,13 +212,14 @@ impl LeakCase {
         match &probed {
             Err(refused) => wrong.push(format!("the configuration is refused: {}", refused.lines().next().unwrap_or_default())),
             Ok(failure) => {
-                let told = failure.as_ref().map_or_else(|| "it passes".to_owned(), |(class, message)| format!("{class}: {message}"));
+                let told =
+                    failure.as_ref().map_or_else(|| "the component passes".to_owned(), |(class, message)| format!("{class}: {message}"));
                 let class = failure.as_ref().map(|(class, _)| class.as_str());
                 if expected != left {
                     wrong.push(format!("{left} left, and not {expected} ({told})"));
                 }
                 let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
-                // Who refuses a server's first words has said none to it.
+                // A client that rejects the greeting of a server sends nothing.
                 let is_told = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
                 if is_told && reached == self.request.avoided {
                     wrong.push(format!("reached: {reached} ({told})"));
@@ -244,7 +245,7 @@ impl LeakCase {
     }
 }
 
-/// Class and message of the last of some probes, where it failed; or why the configuration is refused.
+/// Class and message of the failure of the last probe, or the problems of the configuration.
 fn probed(table: &str, probes: usize) -> Result<Option<(String, String)>, String> {
     let components = probing::loaded(&format!("timeout = \"5s\"\n{table}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

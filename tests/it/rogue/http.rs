@@ -40,14 +40,14 @@ fn web(lab: &Lab, transport: &Transport) -> Vec<LeakCase> {
     );
     let mut redirected = Request::leaves("redirect to another origin, which is followed", Left::Nothing);
     if transport.keys.contains("pinned") {
-        // A pin is about one server, and no authority knows the other one.
+        // A pin fits one server, and no authority has signed the certificate of the other.
         redirected = redirected.avoided();
     }
     cases.push(LeakCase::new("http", "headers", redirected, transport, table, there).led_by(here));
     cases
 }
 
-/// A server that redirects to another one; the first has a proper certificate, where it has one at all.
+/// A server that redirects to another one. The first has a proper certificate, if it has one.
 fn leading(lab: &Lab, transport: &Transport) -> (Rogue, Rogue) {
     let there = lab.rogue(transport, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));
     let location = format!("http{}://localhost:{}/", transport.s(), there.port);

@@ -1,4 +1,4 @@
-//! What the rogue servers share: certificates, sockets, and the transports by which a client can reach them.
+//! The common parts of rogue servers: certificates, sockets, and the transports to them.
 
 use super::{
     case::{Transport, Trust},
@@ -21,7 +21,7 @@ pub(super) struct Lab {
     authority: Authority,
     proper: Identity,
     stranger: Identity,
-    /// Of a service account of Google's.
+    /// The key of a Google service account.
     key: KeyPair,
     sockets: Cell<usize>,
 }
@@ -36,13 +36,13 @@ impl Lab {
         Self { folder, authority, proper, stranger, key, sockets: Cell::new(0) }
     }
 
-    /// A path for a socket in a folder of its own.
+    /// A path for a socket in a new folder.
     pub(super) fn socket(&self, name: &str) -> PathBuf {
         self.sockets.set(self.sockets.get() + 1);
         self.folder.path().join(self.sockets.get().to_string()).join(name)
     }
 
-    /// A rogue server that is reached by a transport. Its script is given the path of a file that holds the password.
+    /// A rogue server behind a transport. Its script gets the path of a file with the password.
     pub(super) fn rogue(
         &self,
         transport: &Transport,
@@ -80,7 +80,7 @@ impl Lab {
         ]
     }
 
-    /// The transports to a server of a protocol that begins plainly and can be switched to TLS. `modes` are the values of `parameter` in the URL.
+    /// The transports to a server whose protocol starts in plaintext and can switch to TLS. `modes` are the values of `parameter` in the URL.
     pub(super) fn sql_transports(&self, parameter: &str, modes: [&str; 5]) -> Vec<Transport> {
         let by = |identity: &Identity| Encryption::OnRequest(identity.server.clone());
         let [disable, prefer, require, verify_ca, verify_full] = modes.map(|mode| format!("{parameter}={mode}"));
@@ -125,7 +125,7 @@ impl Lab {
         format!("tls.pinned_sha256 = [\"{}\", \"{}\"]\n", self.stranger.fingerprint(), self.proper.fingerprint())
     }
 
-    /// A key file of Google's.
+    /// The key file of a Google service account.
     pub(super) fn service_account(&self) -> String {
         let key = self.key.serialize_pem();
         serde_json::json!({
@@ -134,7 +134,7 @@ impl Lab {
         .to_string()
     }
 
-    /// A line from the middle of the private key in it.
+    /// A line from the middle of its private key.
     pub(super) fn private_key(&self) -> String {
         self.key.serialize_pem().lines().nth(5).expect("a long key").trim().to_owned()
     }

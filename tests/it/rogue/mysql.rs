@@ -9,7 +9,7 @@ use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryp
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
 use std::{io, sync::LazyLock};
 
-/// How the password is asked for.
+/// The way in which the server requests the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MysqlLogin {
     /// The greeting names a plugin.
@@ -18,7 +18,7 @@ enum MysqlLogin {
     Switch(&'static str),
     /// The first greeting is harmless; that of every later connection names `mysql_clear_password`.
     LaterGreeting,
-    /// The client is logged in, and asked for a file of its machine at its first query.
+    /// The server accepts the login, and requests a local file at the first query.
     LocalInfile,
 }
 
@@ -35,7 +35,7 @@ const ASKS: [(MysqlLogin, Request); 10] = [
     (MysqlLogin::LocalInfile, Request::leaves("LOCAL INFILE after the login", Left::Scramble)),
 ];
 
-/// A key of the rogue server's own, for clients that encrypt the password with whatever key they are given.
+/// The key of the rogue server, for clients that encrypt the password with any key that they receive.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key"));
 
 pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
@@ -53,7 +53,7 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     cases
 }
 
-/// A check of an SQL database, with its password in the URL over plain TCP and else beside it.
+/// A check of an SQL database, with its password in the URL over plain TCP, and otherwise in its own key.
 pub(super) fn sql_case(
     kind: &'static str,
     request: Request,
@@ -138,7 +138,7 @@ pub(super) fn greeting(plugin: &str, tls: bool) -> Vec<u8> {
     .concat()
 }
 
-/// Whether a handshake response has an answer to the plugin in it.
+/// Whether a handshake response contains a reply for the plugin.
 fn has_proof(response: &[u8]) -> bool {
     let user = response.get(32..).unwrap_or_default();
     let end = user.iter().position(|byte| *byte == 0).unwrap_or(user.len());
@@ -148,7 +148,7 @@ fn has_proof(response: &[u8]) -> bool {
 struct Packets<'a> {
     peer: &'a mut Peer,
     sequence: u8,
-    /// What the client was told last to scramble with.
+    /// The last nonce that the server sent.
     nonce: &'static [u8],
 }
 
@@ -158,7 +158,7 @@ impl Packets<'_> {
         self.peer.write(&[&length[..], &[self.sequence], payload].concat())
     }
 
-    /// The next packet; a client that asks for a key is given one, and then answers.
+    /// The next packet. A client that requests a key gets one, and then replies.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         let payload = self.packet()?;
         if payload != [1] && payload != [2] {
@@ -180,7 +180,7 @@ impl Packets<'_> {
     }
 }
 
-/// What was encrypted with our key somewhere in a packet, as MySQL's server reads it.
+/// Decrypts the part of a packet that was encrypted with our key, as MySQL's server does.
 /// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html>
 fn unsealed(packet: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
     let key = PrivateDecryptingKey::from_pkcs8(KEY.serialized_der()).expect("a key");

@@ -8,18 +8,18 @@ use super::{
 };
 use std::io;
 
-/// How the password is asked for.
+/// The way in which the server requests the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PostgresLogin {
     Clear,
     Md5,
-    /// With so many iterations.
+    /// SCRAM with a number of iterations.
     Scram(u32),
-    /// In the middle of SCRAM the server changes its mind.
+    /// SCRAM, and another request in the middle of it.
     ClearWithinScram,
-    /// By a mechanism of SASL that is not SCRAM.
+    /// A SASL mechanism that is not SCRAM.
     Sasl(&'static str),
-    /// By GSSAPI, SSPI or Kerberos.
+    /// GSSAPI, SSPI or Kerberos.
     Number(u32),
 }
 
@@ -57,7 +57,7 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
 
-/// Asks for the password, and refuses with it in the message.
+/// Requests the password, and rejects it with a message that contains it.
 pub(super) fn echo(peer: &mut Peer) -> io::Result<()> {
     begin(peer)?;
     authentication(peer, 3, b"")?;
@@ -123,7 +123,7 @@ fn answer(peer: &mut Peer, ask: PostgresLogin) -> io::Result<()> {
     Ok(())
 }
 
-/// Begins SCRAM; the client's nonce comes back.
+/// Starts SCRAM, and returns the nonce of the client.
 fn scram(peer: &mut Peer) -> io::Result<String> {
     authentication(peer, 10, b"SCRAM-SHA-256\0\0")?;
     let first = message(peer)?;

@@ -1,4 +1,4 @@
-//! Rogue Redis servers, sentinels and nodes of a cluster. `AUTH` has no form that does not reveal the password, so they need not ask for it.
+//! Rogue Redis servers, sentinels and nodes of a cluster. Every form of `AUTH` reveals the password, so they need not request it.
 
 use super::{
     case::{LeakCase, Left, Request},
@@ -38,7 +38,7 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
         if transport.is_local() {
             continue;
         }
-        // What leads there has a proper certificate, where it has one at all.
+        // The server that redirects has a proper certificate, if it has one.
         let leads = lab.properly(&transport);
         for (mode, request) in [("cluster", LED), ("sentinel", NAMED)] {
             let there = rogue();
@@ -67,7 +67,7 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     cases
 }
 
-/// Answers whatever is asked, and leads to a port where it can.
+/// Replies to every command, and redirects to a port where the protocol can.
 fn speak(peer: &mut Peer, port: u16) -> io::Result<()> {
     loop {
         let command = command(peer)?;

@@ -3,10 +3,10 @@
 use super::lab::{PASSWORD, USER};
 use crate::helpers::{command, run, write_private};
 
-/// An address of a network that is reserved for documentation; `validate` contacts nobody.
+/// An address of a network that is reserved for documentation: `validate` opens no connection.
 const NETWORKED: &str = "192.0.2.1";
 
-/// Warnings of `validate` that name the check.
+/// The warnings of `validate` for a check.
 fn warnings(table: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("allswell.toml");

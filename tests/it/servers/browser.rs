@@ -50,7 +50,7 @@ impl Browser {
     fn order(&self, method: &str, path: &str, body: &Value) -> Value {
         let (session, body) = (&self.session, body.to_string());
         let mut stream = TcpStream::connect(("127.0.0.1", self.driver.port)).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let length = body.len();
         let head = format!("{method} /session{session}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}");
         stream.write_all(format!("{head}\r\nContent-Type: application/json\r\n\r\n{body}").as_bytes()).expect("a request");

@@ -26,7 +26,7 @@ pub(crate) fn memcached(options: &[&str]) -> Server {
 /// Sends commands and returns all replies; the reply to the last one ends with this word.
 pub(crate) fn memcached_says(port: u16, commands: &str, last: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(commands.as_bytes()).expect("commands");
     let (mut replies, mut chunk) = (String::new(), [0; 4096]);
     while !replies.ends_with(&format!("{last}\r\n")) {
