@@ -97,8 +97,11 @@ checks = []
     let (ran, _directory) = validate(configuration, &variables);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     insta::assert_snapshot!(ran.stderr);
-    // `serve` does not start either.
-    let (_, directory) = validate(configuration, &[]);
+}
+
+#[test]
+fn serve_does_not_start_with_an_invalid_configuration() {
+    let (_, directory) = validate("[server]\nfail_status = 200\nnonsense = 1\n", &[]);
     let served = run(command(&directory).arg("serve"));
     assert_eq!(served.code, Some(2));
     assert!(served.stderr.ends_with("problems in the configuration; nothing was started\n"), "{}", served.stderr);
@@ -217,8 +220,13 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
 
 #[test]
 fn groups_may_name_discovered_checks() {
-    let (ran, directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
+    let (ran, _directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mistake_in_a_flag_is_reported_with_the_flag() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let ran = run(command(&directory).args(["serve", "--listen", "nope"]).env("DATABASE_URL", "postgres://db/orders"));
     assert!(ran.stderr.starts_with("error: --listen: server.listen: not an address"), "{}", ran.stderr);
 }

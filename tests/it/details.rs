@@ -2,7 +2,7 @@
 //! conclusion.
 
 use crate::{
-    helpers::{Allswell, command, free_port, get_with, run, send, write_private},
+    helpers::{Allswell, Ran, command, free_port, get_with, run, send, write_private},
     servers::hostile::Hostile,
 };
 use allswell::dialect::Dialect;
@@ -83,23 +83,35 @@ fn polls_of_unknown_components_do_not_change_the_conclusion_of_a_load_balancer()
     assert!(!metrics.lines().any(|line| line.starts_with("allswell_prober_healthy") && line.ends_with(" 0")), "{metrics}");
 }
 
-#[test]
-fn an_unsendable_token_is_refused_and_a_short_one_warned_about() {
+/// Runs `validate` on a configuration with a token.
+fn validate_token(token: &str) -> Ran {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("allswell.toml");
-    let validate = |token: &str| {
-        write_private(&file, &format!("[server]\ntoken = {}\n", serde_json::Value::from(token)));
-        run(command(&directory).arg("validate").arg("--config").arg(&file))
-    };
+    write_private(&file, &format!("[server]\ntoken = {}\n", serde_json::Value::from(token)));
+    run(command(&directory).arg("validate").arg("--config").arg(&file))
+}
+
+#[test]
+fn a_token_that_no_client_can_send_is_refused() {
     for wrong in [" 0123456789abcdef", "0123456789abcdef\n", "01234567\r\n89abcdef", "0123456789äbcdef", "0123456789\u{1}abcdef"] {
-        let ran = validate(wrong);
+        let ran = validate_token(wrong);
         assert_eq!(ran.code, Some(2), "{wrong:?}");
         assert!(ran.stderr.contains("server.token: has ") && !ran.stderr.contains("89"), "{}", ran.stderr);
     }
-    let short = validate("0123456789abcde");
+}
+
+#[test]
+fn a_short_token_is_warned_about() {
+    let short = validate_token("0123456789abcde");
     assert_eq!(short.code, Some(0));
     assert!(short.stderr.contains("warning: ") && short.stderr.contains("server.token: has fewer than 16 characters"), "{}", short.stderr);
-    assert_eq!(validate(TOKEN).stderr, "");
+    assert_eq!(validate_token(TOKEN).stderr, "");
+}
+
+#[test]
+fn a_final_line_break_of_a_token_file_is_ignored() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("allswell.toml");
     // Editors and Kubernetes write a final line break.
     write_private(directory.path().join("token"), &format!("{TOKEN}\n"));
     fs::write(&file, "[server]\ntoken_file = \"token\"\n").expect("a configuration");

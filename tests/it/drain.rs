@@ -52,8 +52,10 @@ fn drain_and_undrain_require_the_token() {
     let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
     assert_eq!(undrained.json(), serde_json::json!({ "draining": false }));
     assert_eq!(service.get("/health").status, 200);
+}
 
-    // Without a configured token there are no admin paths.
+#[test]
+fn without_a_configured_token_there_are_no_admin_paths() {
     let open = Allswell::start(CHECK);
     for path in ["/admin/drain", "/admin/undrain", "/admin/reload"] {
         assert_eq!(order(&open, "POST", path, TOKEN).status, 404, "{path}");

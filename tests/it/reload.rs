@@ -88,7 +88,13 @@ fn an_invalid_configuration_is_refused_as_a_whole() {
     assert_eq!(report.json()["config"]["last_reload"]["problems"], 2);
     assert!(!report.body.contains("nonsense"), "the problems are shown only with the token: {}", report.body);
     assert!(service.log().contains("server.nonsense: there is no such key"), "{}", service.log());
+}
 
+#[test]
+fn a_reload_after_refused_ones_is_applied() {
+    let server = Hostile::closing();
+    let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
+    let service = Allswell::start(&valid);
     write(&service, "");
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 422, "from checks to none");
     write(&service, &valid.replace("[server]", "[server]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"text\"\n[server]"));

@@ -1,7 +1,7 @@
 //! Signals, shutdown and exit codes.
 
 use crate::{
-    helpers::{Allswell, PATIENCE, command, free_port, run},
+    helpers::{Allswell, PATIENCE, Ran, command, free_port, run},
     servers::hostile::Hostile,
 };
 use rustix::process::Signal;
@@ -68,26 +68,39 @@ fn a_port_in_use_is_an_error() {
     assert!(ran.stderr.contains("another program listens there; choose another address by --listen"), "{}", ran.stderr);
 }
 
-#[test]
-fn get_tells_by_its_exit_code() {
-    let mut service = service("1h");
+/// Runs `allswell get` with arguments.
+fn get(arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().expect("a temporary directory");
+    run(command(&directory).arg("get").args(arguments))
+}
+
+#[test]
+fn get_exits_with_0_for_a_success_and_1_for_a_failure_or_no_response() {
+    let mut service = service("1h");
     let url = format!("http://{}/readyz", service.address);
-    let get = || run(command(&directory).args(["get", &url, "--timeout", "20s"]));
+    let arguments = [&*url, "--timeout", "20s"];
     service.await_report("/readyz", "the service is ready", |response| response.status == 200);
-    let well = get();
-    assert_eq!(well.code, Some(0), "{}", well.stderr);
-    assert!(well.stdout.contains("\"status\": \"pass\""), "{}", well.stdout);
+    let passing = get(&arguments);
+    assert_eq!(passing.code, Some(0), "{}", passing.stderr);
+    assert!(passing.stdout.contains("\"status\": \"pass\""), "{}", passing.stdout);
     service.signal(Signal::TERM);
     service.await_report("/readyz", "the service drains", |response| response.status == 500);
-    let draining = get();
+    let draining = get(&arguments);
     assert_eq!((draining.code, draining.stdout.contains("draining")), (Some(1), true), "{}", draining.stderr);
     service.signal(Signal::TERM);
     service.wait();
-    assert_eq!(get().code, Some(1));
-    assert_eq!(run(command(&directory).args(["get", "not a url"])).code, Some(2));
-    // Without a URL, `get` requests the port of the configuration.
-    let port = free_port();
-    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
+    assert_eq!(get(&arguments).code, Some(1));
+}
+
+#[test]
+fn get_exits_with_2_for_an_invalid_url() {
+    assert_eq!(get(&["not a url"]).code, Some(2));
+}
+
+#[test]
+fn without_a_url_get_requests_the_port_of_the_configuration() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let listen = format!("0.0.0.0:{}", free_port());
+    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", listen));
     assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no answer: unreachable: connection refused\n"));
 }
