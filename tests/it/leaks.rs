@@ -31,11 +31,11 @@ fn dropped_probes_leave_nothing_behind() {
         }
     }
     let service = Allswell::start(&configuration);
-    let rounds = |wanted: u64| {
+    let rounds = |count: u64| {
         service.await_report("/health", "every probe timed out again and again", |response| {
             let json = response.json();
             json["components"].as_object().is_some_and(|all| {
-                all.values().all(|one| one["failure"]["class"] == "timeout" && one["consecutive"].as_u64() > Some(wanted))
+                all.values().all(|one| one["failure"]["class"] == "timeout" && one["consecutive"].as_u64() > Some(count))
             })
         })
     };
@@ -67,12 +67,12 @@ fn renewed_connections_leave_nothing_behind_and_cause_no_failure() {
             &format!("[checks.{kind}]\nkind = \"{kind}\"\nmax_connection_age = \"150ms\"\nurl = \"{url}127.0.0.1:{port}{path}\"\n");
     }
     let service = Allswell::start(&configuration);
-    let rounds = |wanted: u64| {
+    let rounds = |count: u64| {
         service.await_report("/health", "every probe passed again and again", |response| {
             let json = response.json();
             json["components"]
                 .as_object()
-                .is_some_and(|all| all.values().all(|one| one["status"] == "pass" && one["consecutive"].as_u64() > Some(wanted)))
+                .is_some_and(|all| all.values().all(|one| one["status"] == "pass" && one["consecutive"].as_u64() > Some(count)))
         })
     };
     rounds(20);

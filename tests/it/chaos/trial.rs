@@ -87,9 +87,9 @@ impl Trial {
         fault: &'static str,
         expected: Expected,
         mut break_it: impl FnMut(),
-        mut mend: impl FnMut(),
+        mut repair: impl FnMut(),
     ) -> Measurement {
-        self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut mend)
+        self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut repair)
     }
 
     /// The same for a fault that only a new connection can see: the maximum age of a connection is added to the bounds.
@@ -99,7 +99,7 @@ impl Trial {
         expected: Expected,
         longer: Duration,
         break_it: &mut dyn FnMut(),
-        mend: &mut dyn FnMut(),
+        repair: &mut dyn FnMut(),
     ) -> Measurement {
         let bound = INTERVAL.mul_f64(1.1) + self.timeout;
         let mut row = Measurement {
@@ -142,10 +142,10 @@ impl Trial {
                     }
                 }
             }
-            mend();
-            let mended = Instant::now();
+            repair();
+            let repaired = Instant::now();
             self.await_subject(fault, |subject| subject["status"] == "pass");
-            row.recovered = row.recovered.max(mended.elapsed());
+            row.recovered = row.recovered.max(repaired.elapsed());
         }
         assert!(row.recovered < row.recovery_bound + NOISE, "{fault}: {}: recovery is noticed too late: {row:?}", self.subject);
         let after = eventually(&format!("{fault}: {}: all is given back, from {before:?}", self.subject), || {

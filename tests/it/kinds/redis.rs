@@ -443,7 +443,7 @@ fn the_next_sentinel_is_asked_if_one_does_not_help() {
 #[test]
 fn each_failure_of_sentinels_has_its_class_and_message() {
     let watched = Watched::by(1);
-    let (stale, nobody, ports) = (ignorant_sentinel(&watched.replica), free_port(), watched.ports());
+    let (stale, closed, ports) = (ignorant_sentinel(&watched.replica), free_port(), watched.ports());
     let with = |from: &str, to: &str| watched.table("").replace(from, to);
     let sentinels_password = format!("sentinel_password = \"{PASSWORD}\"");
     let sentence = "sentinel: the credentials are not accepted";
@@ -458,7 +458,7 @@ fn each_failure_of_sentinels_has_its_class_and_message() {
         Case::new("sentinel's password", with(&sentinels_password, "sentinel_password = \"wrong\""), "rejected", sentence),
         Case::new("no password for sentinels", with(&sentinels_password, ""), "rejected", sentence),
         Case::new("password", with(&format!(":{PASSWORD}@"), ":wrong@"), "rejected", "the credentials are not accepted"),
-        Case::new("no sentinel is up", sentinel_table(&[nobody, nobody], ""), "unreachable", "sentinel: connection refused"),
+        Case::new("no sentinel is up", sentinel_table(&[closed, closed], ""), "unreachable", "sentinel: connection refused"),
         Case::new("a sentinel that errs", sentinel_table(&[stale.port], ""), "unhealthy", "the server is a replica, not a primary"),
         Case::new("a sentinel itself", table(ports[0], ""), "unhealthy", "the server is a sentinel: set `mode = \"sentinel\"`"),
     ]);
@@ -625,11 +625,11 @@ fn the_next_node_is_asked_if_one_does_not_answer() {
 #[test]
 fn each_failure_of_a_cluster_has_its_class_and_message() {
     let cluster = Cluster::new();
-    let (nobody, port, other) = (free_port(), cluster.owner().port, cluster.other().port);
+    let (closed, port, other) = (free_port(), cluster.owner().port, cluster.other().port);
     let table = |port: u16, more: &str| cluster_table(port, more);
     let alone = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{other}/0\"\nwrite = true");
     let database = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{port}/1\"\nmode = \"cluster\"");
-    let (unknown, refused) = (cluster_table_of_two(nobody, nobody), "connection refused");
+    let (unknown, refused) = (cluster_table_of_two(closed, closed), "connection refused");
     assert_failures(&[
         Case::new("not as one", alone, "unhealthy", "another node of the cluster has the keys"),
         Case::new("databases", database, "rejected", "there is no such database"),

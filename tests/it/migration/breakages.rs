@@ -25,7 +25,7 @@ use Original::{Fails, Hangs, May, Same};
 pub(super) struct Breakage {
     pub(super) what: &'static str,
     pub(super) breaks: fn(&mut Shop),
-    pub(super) mends: fn(&mut Shop),
+    pub(super) repairs: fn(&mut Shop),
     /// The names of our components that fail, and the message of each.
     pub(super) fails: &'static [&'static str],
     pub(super) says: &'static str,
@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "PostgreSQL is killed",
         breaks: |shop| shop.postgres.kill(),
-        mends: |shop| shop.postgres.restart(),
+        repairs: |shop| shop.postgres.restart(),
         fails: &["database", "migrations"],
         says: "Unavailable: connection refused",
         // The package does not check migrations.
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "PostgreSQL stops in its tracks",
         breaks: |shop| shop.postgres.pause(),
-        mends: |shop| shop.postgres.resume(),
+        repairs: |shop| shop.postgres.resume(),
         fails: &["database", "migrations"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "PostgreSQL wants another password",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "ALTER ROLE app PASSWORD 'another'")),
-        mends: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
+        repairs: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
         fails: &["database", "migrations"],
         says: "Unavailable: the credentials are not accepted",
         four: Fails(&["database"]),
@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "a migration waits",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "DELETE FROM django_migrations WHERE app = 'orders'")),
-        mends: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
+        repairs: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
         fails: &["migrations"],
         says: "Unavailable: 1 migration is pending: orders.0001_initial",
         four: Fails(&[]),
@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "Redis is killed",
         breaks: |shop| shop.redis.kill(),
-        mends: |shop| shop.redis.restart(),
+        repairs: |shop| shop.redis.restart(),
         fails: &["cache", "redis"],
         says: "Unavailable: connection refused",
         four: Same,
@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "Redis stops in its tracks",
         breaks: |shop| shop.redis.pause(),
-        mends: |shop| shop.redis.resume(),
+        repairs: |shop| shop.redis.resume(),
         fails: &["cache", "redis"],
         says: "Unavailable: no answer within 2s",
         // After five seconds, which redis-py 8 waits by default.
@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "Redis wants another password",
         breaks: |shop| drop(shop.redis.redis_cli(PASSWORD, &["CONFIG", "SET", "requirepass", "another"])),
-        mends: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
+        repairs: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
         fails: &["cache", "redis"],
         says: "Unavailable: the credentials are not accepted",
         four: Same,
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "Memcached is killed",
         breaks: |shop| shop.memcached.kill(),
-        mends: |shop| shop.memcached.restart(),
+        repairs: |shop| shop.memcached.restart(),
         fails: &["sessions"],
         says: "Unavailable: connection refused",
         four: Same,
@@ -112,7 +112,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "Memcached stops in its tracks",
         breaks: |shop| shop.memcached.pause(),
-        mends: |shop| shop.memcached.resume(),
+        repairs: |shop| shop.memcached.resume(),
         fails: &["sessions"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
@@ -121,7 +121,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "RabbitMQ is killed",
         breaks: |shop| shop.rabbitmq.kill(),
-        mends: |shop| shop.rabbitmq.restart(),
+        repairs: |shop| shop.rabbitmq.restart(),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: connection refused",
         four: Same,
@@ -130,7 +130,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "RabbitMQ stops in its tracks",
         breaks: |shop| shop.rabbitmq.pause(),
-        mends: |shop| shop.rabbitmq.resume(),
+        repairs: |shop| shop.rabbitmq.resume(),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
@@ -139,7 +139,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "RabbitMQ wants another password",
         breaks: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", "another"])),
-        mends: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
+        repairs: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: the credentials are not accepted",
         four: May(&["rabbitmq"], "celery"),
@@ -148,7 +148,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the worker is killed",
         breaks: |shop| shop.worker.kill(),
-        mends: |shop| shop.worker.restart(),
+        repairs: |shop| shop.worker.restart(),
         fails: &["celery"],
         says: "Unavailable: no worker answered: none is connected",
         four: Same,
@@ -157,7 +157,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the worker stops in its tracks",
         breaks: |shop| shop.worker.pause(),
-        mends: |shop| shop.worker.resume(),
+        repairs: |shop| shop.worker.resume(),
         fails: &["celery"],
         says: "Unavailable: no worker answered",
         four: Same,
@@ -166,7 +166,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the mail server is killed",
         breaks: |shop| shop.mail.kill(),
-        mends: |shop| shop.mail.restart(),
+        repairs: |shop| shop.mail.restart(),
         fails: &["mail"],
         says: "Unavailable: connection refused",
         four: Same,
@@ -175,7 +175,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the mail server stops in its tracks",
         breaks: |shop| shop.mail.pause(),
-        mends: |shop| shop.mail.resume(),
+        repairs: |shop| shop.mail.resume(),
         fails: &["mail"],
         says: "Unavailable: no answer within 2s",
         four: Same,
@@ -187,7 +187,7 @@ pub(super) const ROWS: &[Breakage] = &[
             fs::remove_dir_all(&shop.media).expect("a folder");
             fs::write(&shop.media, "").expect("a file");
         },
-        mends: |shop| {
+        repairs: |shop| {
             fs::remove_file(&shop.media).expect("a file");
             fs::create_dir(&shop.media).expect("a folder");
         },
@@ -199,7 +199,7 @@ pub(super) const ROWS: &[Breakage] = &[
     Breakage {
         what: "the disk of uploads is read-only",
         breaks: |shop| shop.disk.as_ref().expect("a disk").make_read_only(),
-        mends: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
+        repairs: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
         fails: &["storage"],
         says: "Unavailable: the file system is read-only",
         four: Same,
@@ -209,7 +209,7 @@ pub(super) const ROWS: &[Breakage] = &[
         what: "the folder of uploads is gone",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
         // The package has created the folder again: Django's storage creates missing folders.
-        mends: |shop| assert!(shop.media.exists()),
+        repairs: |shop| assert!(shop.media.exists()),
         fails: &["storage"],
         says: "Unavailable: there is no such directory",
         four: Fails(&[]),

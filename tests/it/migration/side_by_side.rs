@@ -85,7 +85,7 @@ fn django_health_check_and_allswell_agree_on_every_breakage() {
             assert_eq!(left_in_django(&shop), [Some(1); 2]);
             assert!(scripts(&shop).iter().zip(&well).all(|(ill, well)| ill != well), "no script takes ill for well");
         }
-        (row.mends)(&mut shop);
+        (row.repairs)(&mut shop);
         await_all_well(&shop);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

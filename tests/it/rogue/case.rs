@@ -212,28 +212,28 @@ impl LeakCase {
         match &probed {
             Err(refused) => wrong.push(format!("the configuration is refused: {}", refused.lines().next().unwrap_or_default())),
             Ok(failure) => {
-                let told =
+                let message =
                     failure.as_ref().map_or_else(|| "the component passes".to_owned(), |(class, message)| format!("{class}: {message}"));
                 let class = failure.as_ref().map(|(class, _)| class.as_str());
                 if expected != left {
-                    wrong.push(format!("{left} left, and not {expected} ({told})"));
+                    wrong.push(format!("{left} left, and not {expected} ({message})"));
                 }
                 let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
                 // A client that rejects the greeting of a server sends nothing.
                 let is_told = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
                 if is_told && reached == self.request.avoided {
-                    wrong.push(format!("reached: {reached} ({told})"));
+                    wrong.push(format!("reached: {reached} ({message})"));
                 }
-                let named = matches!(class, Some("rejected" | "tls")) && told.contains("allow_cleartext_password");
+                let named = matches!(class, Some("rejected" | "tls")) && message.contains("allow_cleartext_password");
                 if self.request.is_refused(&self.transport) && !named {
-                    wrong.push(format!("the failure does not name the key that permits it: {told}"));
+                    wrong.push(format!("the failure does not name the key that permits it: {message}"));
                 }
                 if self.transport.trust == Trust::Failed {
                     if !heard.encrypted.is_empty() || contains(&heard.plain, USER.as_bytes()) {
                         wrong.push(format!("something left before the server was verified: {heard:?}"));
                     }
                     if class != Some("tls") && !led {
-                        wrong.push(format!("the failure is not one of TLS: {told}"));
+                        wrong.push(format!("the failure is not one of TLS: {message}"));
                     }
                 }
             }

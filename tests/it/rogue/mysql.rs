@@ -62,12 +62,12 @@ pub(super) fn sql_case(
     query: &str,
     rogue: super::peer::Rogue,
 ) -> LeakCase {
-    let (key, user, beside) = if transport.is_plain() {
+    let (key, user, separate) = if transport.is_plain() {
         ("url", format!("{USER}:{PASSWORD}"), String::new())
     } else {
         ("password", USER.to_owned(), format!("password = \"{PASSWORD}\"\n"))
     };
-    let table = format!("kind = \"{kind}\"\nurl = \"{kind}://{user}@{address}/orders?{query}\"\n{beside}{}", transport.keys);
+    let table = format!("kind = \"{kind}\"\nurl = \"{kind}://{user}@{address}/orders?{query}\"\n{separate}{}", transport.keys);
     LeakCase::new(kind, key, request, transport, table, rogue)
 }
 

@@ -39,8 +39,8 @@ fn a_password_that_would_travel_without_verified_tls_is_warned_about() {
     for (kind, key, plain, encrypted, unverified, _) in URLS {
         let found = warnings(&table(kind, key, plain, &login, NETWORKED, ""));
         assert!(!found.is_empty(), "{kind} by {plain}: no warning");
-        let beside = format!("{}password = \"{PASSWORD}\"\n", table(kind, key, plain, &format!("{USER}@"), NETWORKED, ""));
-        assert!(!warnings(&beside).is_empty(), "{kind} by {plain}, with the key `password`: no warning");
+        let separate = format!("{}password = \"{PASSWORD}\"\n", table(kind, key, plain, &format!("{USER}@"), NETWORKED, ""));
+        assert!(!warnings(&separate).is_empty(), "{kind} by {plain}, with the key `password`: no warning");
         if !unverified.is_empty() {
             let found = warnings(&table(kind, key, encrypted, &login, NETWORKED, unverified));
             assert!(!found.is_empty(), "{kind} with {unverified}: no warning");
@@ -61,7 +61,7 @@ fn disabled_verification_is_warned_about() {
 fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
     let redis = "kind = \"redis\"\n";
     let sentinel = format!("{redis}mode = \"sentinel\"\nmaster_name = \"orders\"\n");
-    for (told, table) in [
+    for (warning, table) in [
         ("unencrypted", format!("{sentinel}url = \"redis://{NETWORKED}\"\nsentinel_password = \"{PASSWORD}\"\n")),
         (
             "unencrypted",
@@ -86,7 +86,7 @@ fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
         ("`useSSL` has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?useSSL=true\"\n")),
     ] {
         let found = warnings(&table);
-        assert!(found.len() == 1 && found[0].contains(told), "{table}{found:?}");
+        assert!(found.len() == 1 && found[0].contains(warning), "{table}{found:?}");
     }
 }
 
