@@ -93,7 +93,7 @@ fn pollers_are_only_listed_with_the_token() {
 fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
-    service.await_report("/startupz", "the client is recognised", |report| report.status == 200);
+    service.await_report("/startupz", "the component passes", |report| report.status == 200);
     let ask = |request: &str| send(service.address, request.as_bytes()).status;
     assert_eq!(ask("OPTIONS / HTTP/1.0\r\n\r\n"), 200);
     for (agent, path) in [

@@ -99,7 +99,7 @@ fn user_data_installs_and_starts_the_expected_release() {
 }
 
 #[test]
-fn user_data_rejects_an_unexpected_release() {
+fn a_release_with_another_checksum_is_not_installed() {
     let hook = deploy("elastic-beanstalk/nginx/.platform/hooks/postdeploy/10_allswell.sh");
     for script in [deploy("aws/terraform/user-data.sh"), hook] {
         let machine = Machine::new();
@@ -123,9 +123,9 @@ fn the_beanstalk_hook_installs_once_and_restarts_each_time() {
         for (installed, from) in
             [("etc/allswell/allswell.toml", "allswell.toml"), ("etc/systemd/system/allswell.service", "allswell.service")]
         {
-            let meant = fs::read_to_string(bundle.join(".platform/allswell").join(from)).ok();
+            let expected = fs::read_to_string(bundle.join(".platform/allswell").join(from)).ok();
             // Only the paths in the script were changed.
-            assert_eq!(machine.file(installed), meant);
+            assert_eq!(machine.file(installed), expected);
         }
         assert!(machine.at("usr/local/bin/allswell").exists());
         // The next deployment does not need the release.
@@ -137,7 +137,7 @@ fn the_beanstalk_hook_installs_once_and_restarts_each_time() {
 }
 
 #[test]
-fn both_beanstalk_hooks_are_executable_and_identical() {
+fn hooks_are_executable_and_the_configuration_hook_runs_the_other_one() {
     for script in files(|path| path.to_string_lossy().contains("hooks/")) {
         let mode = fs::metadata(&script).expect("a file").permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{}", script.display());
