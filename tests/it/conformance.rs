@@ -6,10 +6,7 @@ use crate::{
     registered::{has_key, speaks_first},
     servers::hostile::{BlackHole, Hostile},
 };
-use allswell::{
-    config::PolicySettings,
-    registry::{Kind, Registry},
-};
+use allswell::{config::PolicySettings, registry::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 fn networked(address: &str) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
-        let has = |key: &str| has_key(kind, key);
+        let has = |key: &str| has_key(&kind.schema, key);
         let mut keys = String::new();
         if has("url") {
             keys += &format!("url = \"{}://app:secret@{address}/\"\n", kind.schemes.first().unwrap_or(&kind.name));
@@ -161,8 +158,9 @@ fn a_tls_handshake_with_a_plaintext_port_fails_as_tls() {
         assert_eq!(class_of(table).as_deref(), Some("tls"), "{table}");
     }
     let is_tried = |kind: &str| tables.iter().any(|table| table.contains(&format!("kind = \"{kind}\"")));
-    let by_tls = |kind: &&Kind| has_key(kind, "tls") && !speaks_first(kind.name);
-    let missing: Vec<_> = Registry::builtin().kinds().filter(by_tls).map(|kind| kind.name).filter(|kind| !is_tried(kind)).collect();
+    let registry = Registry::builtin();
+    let by_tls = registry.kinds().filter(|kind| has_key(&kind.schema, "tls") && !speaks_first(kind.name));
+    let missing: Vec<_> = by_tls.map(|kind| kind.name).filter(|kind| !is_tried(kind)).collect();
     assert_eq!(missing, Vec::<&str>::new(), "kinds with the key `tls` that are not tried");
 }
 

@@ -1,6 +1,5 @@
 //! The house keeps its order: files, modules, features and kinds agree, and generated files are fresh.
 
-use crate::registered::kinds_with_own_server;
 use allswell::{reference, registry::Registry};
 use std::{
     collections::BTreeSet,
@@ -80,7 +79,7 @@ fn the_reference_is_fresh() {
 #[test]
 fn compose_has_a_service_for_every_networked_kind() {
     let compose = read("docker-compose.yml");
-    for kind in kinds_with_own_server().into_iter().chain(["allswell"]) {
+    for kind in crate::registered::kinds_with_own_server().into_iter().chain(["allswell"]) {
         assert!(compose.contains(&format!("\n  {kind}:\n")), "the service {kind}");
     }
 }

@@ -4,10 +4,11 @@ use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, SharedServer,
+        Certificates, Server,
         hostile::{BlackHole, Hostile},
         mariadb_with, mariadb_with_tls,
         proxy::Proxy,
+        shared::SharedServer,
     },
 };
 use std::{net::TcpStream, sync::LazyLock};

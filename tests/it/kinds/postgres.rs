@@ -4,10 +4,11 @@ use crate::{
     helpers::{eventually, no_such_name},
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, SharedServer,
+        Certificates, Server,
         hostile::{BlackHole, Hostile},
         postgres_standby, postgres_with, postgres_with_tls,
         proxy::Proxy,
+        shared::SharedServer,
     },
 };
 use allswell::Failure;

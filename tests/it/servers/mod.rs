@@ -20,7 +20,7 @@ mod rabbitmq;
 mod redirecting;
 mod redis;
 pub(crate) mod s3;
-mod shared;
+pub(crate) mod shared;
 mod tls_front;
 
 pub(crate) use browser::Browser;
@@ -37,5 +37,4 @@ pub(crate) use python::reading;
 pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq};
 pub(crate) use redirecting::{Redirecting, redirecting_apache, redirecting_nginx};
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
-pub(crate) use shared::SharedServer;
 pub(crate) use tls_front::{tls_front, tls_front_by_tls13, tls_front_for_known_clients};

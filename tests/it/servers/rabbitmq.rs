@@ -1,8 +1,8 @@
 //! `RabbitMQ`, with the user `app`, whose password is given, and the vhost `/` without queues.
 
 use super::{
-    SharedServer,
     process::{Server, folder},
+    shared::SharedServer,
 };
 use crate::helpers::free_port;
 use std::{

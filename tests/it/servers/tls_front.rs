@@ -26,7 +26,7 @@ pub(crate) fn tls_front_by_tls13(upstream: u16, certificates: &Certificates) -> 
     serve(upstream, certificates, builder.with_no_client_auth())
 }
 
-/// The same for clients with a certificate of the same authority.
+/// The same for clients who prove by a certificate of the same authority who they are.
 pub(crate) fn tls_front_for_known_clients(upstream: u16, certificates: &Certificates) -> u16 {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&certificates.authority).expect("a certificate")).expect("a root");
