@@ -1,6 +1,7 @@
-//! What is pure, by itself: the state machine, the making of reports, every dialect, and the choice of one.
+//! Times pure functions: the state machine, building reports, rendering every dialect, and content negotiation. Run it by
+//! `cargo bench --bench pure`.
 //!
-//! The state machine and the choice of a dialect are nobody's business outside of the crate, so that this compiles their files itself.
+//! The state machine and content negotiation are private to the crate, so this compiles their files itself.
 
 use allswell::{
     Aggregator, Check, Failure, Observation, async_trait,
@@ -12,21 +13,21 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use std::{hint::black_box, sync::Arc, time::Duration};
 use tokio::runtime;
 
-#[expect(dead_code, reason = "the engine needs more of it")]
+#[expect(dead_code, reason = "the engine uses the rest")]
 #[path = "../src/engine"]
 mod engine {
     pub(crate) mod moment;
     pub(crate) mod track;
 }
-#[expect(dead_code, unused_imports, reason = "the routes need more of it, and its tests run there")]
+#[expect(dead_code, unused_imports, reason = "the routes use the rest, and the tests run in the crate")]
 #[path = "../src/http/negotiate.rs"]
 mod negotiate;
 
-// By the names that those files know them by.
+// The paths by which those files refer to these modules.
 use allswell::{component, dialect, report};
 use engine::{moment::Moment, track::Track};
 
-/// One in ten fails, with values and words as a database's.
+/// A check of which one instance in ten fails, with observed values like those of a database.
 struct Database(usize);
 
 #[async_trait]
@@ -47,9 +48,9 @@ fn engine(checks: usize) -> Aggregator {
     checks.aggregator().clone()
 }
 
-/// A report of which nothing was rendered yet.
-fn anew(engine: &Aggregator) -> Arc<Report> {
-    // Whatever changes makes the last report out of date.
+/// A new report, of which nothing is rendered yet.
+fn new_report(engine: &Aggregator) -> Arc<Report> {
+    // Any change invalidates the previous report.
     engine.drain();
     engine.undrain();
     engine.report()
@@ -69,11 +70,11 @@ fn states(criterion: &mut Criterion) {
 fn reports(criterion: &mut Criterion) {
     for checks in [10, 1000] {
         let engine = engine(checks);
-        criterion.bench_with_input(BenchmarkId::new("report/the_last_one", checks), &engine, |bencher, engine| {
+        criterion.bench_with_input(BenchmarkId::new("report/cached", checks), &engine, |bencher, engine| {
             bencher.iter(|| black_box(engine).report());
         });
-        criterion.bench_with_input(BenchmarkId::new("report/made_anew", checks), &engine, |bencher, engine| {
-            bencher.iter(|| anew(black_box(engine)));
+        criterion.bench_with_input(BenchmarkId::new("report/built", checks), &engine, |bencher, engine| {
+            bencher.iter(|| new_report(black_box(engine)));
         });
     }
 }
@@ -82,16 +83,16 @@ fn dialects(criterion: &mut Criterion) {
     let engine = engine(10);
     for dialect in Dialect::ALL {
         criterion.bench_function(&format!("dialect/{}", dialect.name()), |bencher| {
-            bencher.iter_batched(|| anew(&engine), |report| dialect.render(&report, Detail::Full), BatchSize::SmallInput);
+            bencher.iter_batched(|| new_report(&engine), |report| dialect.render(&report, Detail::Full), BatchSize::SmallInput);
         });
     }
 }
 
 fn negotiation(criterion: &mut Criterion) {
-    for (who, accept) in
+    for (client, accept) in
         [("curl", "*/*"), ("a_browser", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8")]
     {
-        criterion.bench_function(&format!("negotiation/{who}"), |bencher| {
+        criterion.bench_function(&format!("negotiation/{client}"), |bencher| {
             bencher.iter(|| negotiate::by_accept([black_box(accept).as_bytes()].into_iter()));
         });
     }

@@ -3,7 +3,9 @@
 //! * [`contract`] is the small part that everything else stands on: [`Check`](contract::Check), what it brings back
 //!   ([`Observation`](contract::Observation) or [`Failure`](contract::Failure)), and how to make it configurable
 //!   ([`Backend`](contract::Backend)).
-//! * Each other public module is one kind of backend: file = module = cargo feature = `kind` in a configuration.
+//! * [`kinds`] has one module for each kind of backend: file = module = cargo feature = `kind` in a configuration.
+//! * [`wire`], `sql` and `object_storage` are what several kinds share. A kind uses these, the contract, its driver and std; never another
+//!   kind.
 //!
 //! Absent here, on purpose: an HTTP server, configuration files, environment variables, wall clocks, intervals, time limits and names.
 //! Those belong to the crate `allswell`, which depends on this one. A private check depends on this crate alone.
@@ -11,67 +13,45 @@
 pub mod contract;
 pub use contract::prelude;
 
-// What several kinds share.
-#[cfg(feature = "amqp")]
-mod amqp;
-#[cfg(feature = "s3")]
-mod aws_profile;
-#[cfg(feature = "endpoint")]
-mod endpoint;
-#[cfg(feature = "exchange")]
-pub mod exchange;
-#[cfg(any(feature = "amqp", feature = "exchange", feature = "memcached", feature = "resp"))]
-pub mod meter;
-#[cfg(feature = "sql-server")]
-mod migrations;
-#[cfg(feature = "net")]
-pub mod net;
 #[cfg(feature = "objects")]
-mod objects;
-#[cfg(all(feature = "net", feature = "tls"))]
-pub mod opening;
-#[cfg(feature = "resp")]
-mod resp;
+mod object_storage;
 #[cfg(feature = "sql")]
 mod sql;
-#[cfg(feature = "sql-server")]
-mod sql_server;
-#[cfg(feature = "exchange")]
-pub mod symptom;
-#[cfg(feature = "tls")]
-pub mod tls;
+pub mod wire;
 
-// One module per kind, and below it the one list of them: keep both in alphabetical order.
-#[cfg(feature = "azure_blob")]
-pub mod azure_blob;
-#[cfg(feature = "celery")]
-pub mod celery;
-#[cfg(feature = "disk")]
-pub mod disk;
-#[cfg(feature = "gcs")]
-pub mod gcs;
-#[cfg(feature = "http")]
-pub mod http;
-#[cfg(feature = "memcached")]
-pub mod memcached;
-#[cfg(feature = "memory")]
-pub mod memory;
-#[cfg(feature = "mysql")]
-pub mod mysql;
-#[cfg(feature = "postgres")]
-pub mod postgres;
-#[cfg(feature = "rabbitmq")]
-pub mod rabbitmq;
-#[cfg(feature = "redis")]
-pub mod redis;
-#[cfg(feature = "s3")]
-pub mod s3;
-#[cfg(feature = "sqlite")]
-pub mod sqlite;
-#[cfg(feature = "storage")]
-pub mod storage;
-#[cfg(feature = "tcp")]
-pub mod tcp;
+/// The kinds of backend: one module each. Keep these and the list below in alphabetical order.
+pub mod kinds {
+    #[cfg(feature = "azure_blob")]
+    pub mod azure_blob;
+    #[cfg(feature = "celery")]
+    pub mod celery;
+    #[cfg(feature = "disk")]
+    pub mod disk;
+    #[cfg(feature = "gcs")]
+    pub mod gcs;
+    #[cfg(feature = "http")]
+    pub mod http;
+    #[cfg(feature = "memcached")]
+    pub mod memcached;
+    #[cfg(feature = "memory")]
+    pub mod memory;
+    #[cfg(feature = "mysql")]
+    pub mod mysql;
+    #[cfg(feature = "postgres")]
+    pub mod postgres;
+    #[cfg(feature = "rabbitmq")]
+    pub mod rabbitmq;
+    #[cfg(feature = "redis")]
+    pub mod redis;
+    #[cfg(feature = "s3")]
+    pub mod s3;
+    #[cfg(feature = "sqlite")]
+    pub mod sqlite;
+    #[cfg(feature = "storage")]
+    pub mod storage;
+    #[cfg(feature = "tcp")]
+    pub mod tcp;
+}
 
 macro_rules! builtin {
     ($($kind:literal => $backend:ty,)*) => {
@@ -91,19 +71,19 @@ macro_rules! builtin {
 }
 
 builtin! {
-    "azure_blob" => azure_blob::AzureBlob,
-    "celery" => celery::Celery,
-    "disk" => disk::Disk,
-    "gcs" => gcs::Gcs,
-    "http" => http::Http,
-    "memcached" => memcached::Memcached,
-    "memory" => memory::Memory,
-    "mysql" => mysql::Mysql,
-    "postgres" => postgres::Postgres,
-    "rabbitmq" => rabbitmq::Rabbitmq,
-    "redis" => redis::Redis,
-    "s3" => s3::S3,
-    "sqlite" => sqlite::Sqlite,
-    "storage" => storage::Storage,
-    "tcp" => tcp::Tcp,
+    "azure_blob" => kinds::azure_blob::AzureBlob,
+    "celery" => kinds::celery::Celery,
+    "disk" => kinds::disk::Disk,
+    "gcs" => kinds::gcs::Gcs,
+    "http" => kinds::http::Http,
+    "memcached" => kinds::memcached::Memcached,
+    "memory" => kinds::memory::Memory,
+    "mysql" => kinds::mysql::Mysql,
+    "postgres" => kinds::postgres::Postgres,
+    "rabbitmq" => kinds::rabbitmq::Rabbitmq,
+    "redis" => kinds::redis::Redis,
+    "s3" => kinds::s3::S3,
+    "sqlite" => kinds::sqlite::Sqlite,
+    "storage" => kinds::storage::Storage,
+    "tcp" => kinds::tcp::Tcp,
 }

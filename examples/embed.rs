@@ -1,5 +1,5 @@
-//! An axum application with a health endpoint of its own: `cargo run --example embed`, then `curl -v localhost:3000/health`,
-//! or `…/health/dispatch` for a group of its own.
+//! An axum application with a health endpoint: run `cargo run --example embed`, then `curl -v localhost:3000/health`, or
+//! `curl -v localhost:3000/health/dispatch` for a group of components.
 
 use allswell::{Aggregator, Check, Failure, Observation, async_trait, component::Policy};
 use axum::{Router, routing::get};
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// What the application knows about itself and nobody outside can see.
+/// Reports the number of vehicles that are online, which only the application itself knows.
 struct Fleet(Arc<AtomicU32>);
 
 #[async_trait]
@@ -31,7 +31,7 @@ async fn main() -> std::io::Result<()> {
     let health = Aggregator::builder()
         .policy(Policy { interval: Duration::from_secs(5), ..Policy::default() })
         .check("fleet", Fleet(Arc::clone(&online)))
-        // Under /health/dispatch, and as a service of that name by gRPC.
+        // Served at /health/dispatch, and by gRPC as a service of that name.
         .group("dispatch", ["fleet"])
         .start();
     let app = Router::new().route("/", get(|| async { "home" })).merge(allswell::router(health));

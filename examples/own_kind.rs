@@ -1,9 +1,13 @@
-//! allswell with one more kind, `heartbeat`: did a job report in time? `cargo run --example own_kind -- kinds heartbeat`.
+//! allswell with one more kind, `heartbeat`, which checks that a job reports in time: `cargo run --example own_kind -- kinds heartbeat`.
 
-use allswell::{Registry, cli, config::Environment};
+use allswell::{
+    Registry,
+    cli::{self, Exit},
+    config::Environment,
+};
 use allswell_checks::prelude::*;
 use clap::Parser;
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 /// Looks at the age of a file that a job touches whenever it has done its work: `touch /run/orders/billed`.
 ///
@@ -30,10 +34,10 @@ max_age = "1h"
 "#;
     type Config = Config;
 
-    /// Nothing is touched here: a service must start even when what it watches is broken.
+    /// Does no input or output: the service must start even if the file is missing.
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         if config.warn_age.is_some_and(|warn| warn.0 >= config.max_age.0) {
-            return Err(InvalidConfig::new("warn_age", "must be less than `max_age`: else it never warns"));
+            return Err(InvalidConfig::new("warn_age", "must be less than `max_age`, otherwise it never warns"));
         }
         Ok(Self(config))
     }
@@ -41,13 +45,13 @@ max_age = "1h"
 
 #[async_trait]
 impl Check for Heartbeat {
-    /// Without a time limit of its own: the engine drops this future when it takes too long.
+    /// Has no timeout of its own: the engine drops this future after the check's `timeout`.
     async fn probe(&self) -> Result<Observation, Failure> {
         let file = tokio::fs::metadata(&self.0.path).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::unhealthy("the job has never reported"),
             _ => Failure::internal(error),
         })?;
-        // A file of the future is a fresh one: clocks are set, and file servers have their own.
+        // A modification time in the future counts as now: clocks are adjusted, and file servers have their own.
         let age = file.modified().map_err(Failure::internal)?.elapsed().unwrap_or(Duration::ZERO);
         if age > self.0.max_age.0 {
             return Err(Failure::unhealthy(format!("the job has not reported for {}", whole_seconds(age))).with("age_s", age.as_secs()));
@@ -64,8 +68,8 @@ fn whole_seconds(age: Duration) -> TimeSpan {
     TimeSpan(Duration::from_secs(age.as_secs()))
 }
 
-fn main() -> ExitCode {
-    // The one TLS provider of the process, for the kinds that need it. A second installation, of which there is none here, would be refused.
+fn main() -> Exit {
+    // Installs the TLS provider of the process, for the kinds that need it. This fails only if one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin().with::<Heartbeat>())
 }

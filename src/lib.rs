@@ -19,7 +19,7 @@
 //!
 //! * [`allswell_checks`]: what a check is, and every kind of backend. It knows nothing of what is here.
 //! * [`config`]: files and the environment. The only room that reads them.
-//! * [`registry`]: from a kind's name to its typed constructor. A value, not a global.
+//! * [`kinds`]: the registry, from a kind's name to its typed constructor; a value, not a global. And the reference that is made from it.
 //! * [`component`]: a check with a name and a policy.
 //! * [`engine`]: samplers, the pure state machine, the board, and the handle to all of it. The only room that runs probes.
 //! * [`report`]: the verdict. Imports neither HTTP nor time.
@@ -66,22 +66,20 @@ pub mod dialect;
 pub mod doctor;
 pub mod engine;
 pub mod http;
+#[cfg(feature = "config")]
+pub mod kinds;
 pub mod prober;
-#[cfg(feature = "config")]
-pub mod reference;
-#[cfg(feature = "config")]
-pub mod registry;
 pub mod report;
-#[cfg(feature = "config")]
-mod table;
+#[cfg(feature = "server")]
+pub mod service;
 #[cfg(feature = "cli")]
 pub mod telemetry;
 #[cfg(feature = "cli")]
-mod verifier;
+mod tls;
 
 pub use allswell_checks::contract::{Check, Failure, FailureClass, Observation};
 pub use async_trait::async_trait;
 pub use engine::Aggregator;
 pub use http::router;
 #[cfg(feature = "config")]
-pub use registry::Registry;
+pub use kinds::Registry;

@@ -1,16 +1,19 @@
-//! The binary: arguments and environment in, exit code out; everything else is the library's.
+//! The binary: arguments and environment in, exit code out; everything else is in the library.
 
-use allswell::{cli, config::Environment, registry::Registry};
+use allswell::{
+    cli::{self, Exit},
+    config::Environment,
+    kinds::Registry,
+};
 use clap::Parser;
-use std::process::ExitCode;
 
-/// Returns memory a second after a crowd of clients has left; `.cargo/config.toml` has the settings.
+/// jemalloc returns memory to the system a second after a crowd of clients has left; its settings are in `.cargo/config.toml`.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
-    // One provider for every driver; a second installation, of which there is none here, would be refused.
+fn main() -> Exit {
+    // One TLS provider for every driver. It fails only if there is one already, which is not the case here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin())
 }

@@ -1,8 +1,8 @@
-//! Numbers of several rounds: their median, and how far they are apart.
+//! The values of several rounds: median, quantiles, smallest and largest.
 
 use std::{fmt, time::Duration};
 
-/// What was measured in each round.
+/// One value for each round, sorted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures(Vec<f64>);
 
@@ -20,19 +20,19 @@ impl Figures {
         }
     }
 
-    /// The figure that is not exceeded by this share of all, from 0 to 1.
+    /// The value that this share of all values, from 0 to 1, does not exceed.
     pub(crate) fn quantile(&self, share: f64) -> f64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a list")]
-        let place = ((self.0.len() as f64 * share).ceil() as usize).clamp(1, self.0.len().max(1)) - 1;
-        self.0.get(place).copied().unwrap_or(f64::NAN)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index of a list")]
+        let index = ((self.0.len() as f64 * share).ceil() as usize).clamp(1, self.0.len().max(1)) - 1;
+        self.0.get(index).copied().unwrap_or(f64::NAN)
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Each with this many digits after the point: `median (smallest–largest)`.
-    pub(crate) fn shown(&self, digits: usize) -> String {
+    /// `median (smallest–largest)`, each with this number of decimals.
+    pub(crate) fn to_text(&self, digits: usize) -> String {
         let [Some(smallest), Some(largest)] = [self.0.first(), self.0.last()] else { return "not measured".to_owned() };
         format!("{:.digits$} ({smallest:.digits$}–{largest:.digits$})", self.median())
     }
@@ -46,15 +46,15 @@ impl FromIterator<f64> for Figures {
     }
 }
 
-/// The same of two programs, round by round, the one divided by the other.
+/// The values of one program divided by those of the other, round by round.
 pub(crate) fn ratios(rounds: &[(f64, f64)]) -> Figures {
     rounds.iter().map(|(ours, control)| ours / control).collect()
 }
 
-/// A time in the unit that suits it.
-pub(crate) struct Shown(pub(crate) Duration);
+/// Formats a duration in µs, ms or s.
+pub(crate) struct HumanDuration(pub(crate) Duration);
 
-impl fmt::Display for Shown {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs_f64() {
             seconds if seconds < 0.001 => write!(formatter, "{:.0} µs", seconds * 1e6),

@@ -1,12 +1,13 @@
-//! Very many components, asked for by name: gRPC's List and Watch, one component's path, and what a poll of `/livez` notices of them.
+//! Measures requests that name components, with up to ten thousand of them: gRPC's List and Watch, the path of one component, and the latency of
+//! `/livez` at the same time.
 
 use crate::{
-    crowd::Called,
-    figures::{Figures, Shown},
+    crowd::ConnectionLog,
+    figures::{Figures, HumanDuration},
     helpers::get,
     service::Service,
     start::tcp,
-    table::tell,
+    table::print_line,
     wrk::{Load, wrk},
 };
 use bytes::Bytes;
@@ -21,21 +22,21 @@ use std::{
 };
 use tokio::{net::TcpStream, runtime::Runtime, time::timeout};
 
-const MANY: [u32; 3] = [1000, 4000, 10_000];
+const NUMBERS_OF_CHECKS: [u32; 3] = [1000, 4000, 10_000];
 const ROUNDS: u32 = 7;
-/// How many list at the same time while `/livez` is polled.
-const LISTING: usize = 4;
+/// The number of clients that call List in a loop while `/livez` is polled.
+const LISTING_CLIENTS: usize = 4;
 
-/// How the cost of names grows with their number.
+/// A table of the cost by number of checks.
 pub(crate) fn growth() -> String {
-    let called = Called::new();
+    let server = ConnectionLog::new();
     let mut text = String::from(
-        "| checks | gRPC `List` | `/livez` beside 4 that list, p50 | the slowest | `/health/NAME` p99 | processor with one `Watch` | without |\n\
+        "| checks | gRPC `List` | `/livez` p50 while 4 clients list | slowest | `/health/NAME` p99 | processor with one `Watch` | without |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     let runtime = Runtime::new().expect("a runtime");
-    for checks in MANY {
-        let service = Service::allswell(&tcp(0..checks, called.port));
+    for checks in NUMBERS_OF_CHECKS {
+        let service = Service::allswell(&tcp(0..checks, server.port));
         service.await_status(200);
         thread::sleep(Duration::from_secs(10));
         let lists: Figures = (0..ROUNDS)
@@ -45,30 +46,30 @@ pub(crate) fn growth() -> String {
                 began.elapsed().as_secs_f64() * 1e3
             })
             .collect();
-        let polls = polls_beside_lists(&runtime, service.address);
+        let polls = latency_during_lists(&runtime, service.address);
         let named = wrk(service.address, Load { path: "/health/tcp_1", connections: 1, ..Load::KEPT }).p99;
-        let idle = share(&service);
+        let idle = processor_share(&service);
         let watch = runtime.spawn(call(service.address, "Watch", Duration::from_secs(3600)));
-        let watched = share(&service);
+        let watched = processor_share(&service);
         watch.abort();
         let row = format!(
             "| {checks} | {} ms | {:.2} ms | {:.2} ms | {} | {:.1} % | {:.1} % |",
-            lists.shown(1),
+            lists.to_text(1),
             polls.quantile(0.5),
             polls.quantile(1.0),
-            Shown(named),
+            HumanDuration(named),
             watched * 100.0,
             idle * 100.0
         );
-        tell(&row);
+        print_line(&row);
         let _ = writeln!(text, "{row}");
     }
     text
 }
 
-/// In milliseconds, how long polls of `/livez` take, each on a connection of its own, while others list all the time.
-fn polls_beside_lists(runtime: &Runtime, address: SocketAddr) -> Figures {
-    let listing: Vec<_> = (0..LISTING)
+/// The latencies of `/livez` in milliseconds, each poll on a new connection, while other clients call List in a loop.
+fn latency_during_lists(runtime: &Runtime, address: SocketAddr) -> Figures {
+    let listing: Vec<_> = (0..LISTING_CLIENTS)
         .map(|_| {
             runtime.spawn(async move {
                 loop {
@@ -86,24 +87,24 @@ fn polls_beside_lists(runtime: &Runtime, address: SocketAddr) -> Figures {
     polls
 }
 
-/// The share of a processor that a service takes for ten seconds.
-fn share(service: &Service) -> f64 {
+/// The share of a processor that a service uses, measured for ten seconds.
+fn processor_share(service: &Service) -> f64 {
     let (before, began) = (service.processor_time(), Instant::now());
     thread::sleep(Duration::from_secs(10));
     service.processor_time().saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
-/// Calls a method of the health service for everything, and reads what comes until it ends or for a time.
+/// Calls a method of gRPC's health service for all components, and reads the response until it ends or `time` has passed.
 async fn call(address: SocketAddr, method: &'static str, time: Duration) {
     let stream = TcpStream::connect(address).await.expect("a connection");
-    // Otherwise a frame waits for the acknowledgement of the one before.
+    // Otherwise Nagle's algorithm delays a frame until the previous one is acknowledged.
     stream.set_nodelay(true).expect("an option");
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     let serving = tokio::spawn(connection);
     let request = Request::post(format!("http://{address}/grpc.health.v1.Health/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        // An empty message: the empty name is everything.
+        // An empty message: the empty name stands for all components.
         .body(Full::new(Bytes::from_static(&[0; 5])))
         .expect("a request");
     let _ = timeout(time, async {

@@ -1,4 +1,4 @@
-//! A program that serves `/health`: allswell, the control, or another's; started, measured and ended.
+//! Starts, measures and ends a program that serves `/health`: allswell, the control, or the reference.
 
 use crate::helpers::{Response, eventually, free_port, get};
 use std::{
@@ -19,9 +19,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// allswell, as it is released, with a configuration.
+    /// Starts the released binary of allswell with a configuration.
     pub(crate) fn allswell(configuration: &str) -> Self {
-        Self::launch(|directory, address| {
+        Self::start(|directory, address| {
             fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
             let mut command = Command::new(product());
             command.args(["serve", "--listen", &address.to_string()]).env("ALLSWELL_LOG__LEVEL", "error");
@@ -29,9 +29,9 @@ impl Service {
         })
     }
 
-    /// The control, with a body; at every address of loopback.
+    /// Starts the control with a body, at every loopback address.
     pub(crate) fn control(body: &str) -> Self {
-        Self::launch(|directory, address| {
+        Self::start(|directory, address| {
             let file = directory.path().join("body");
             fs::write(&file, body).expect("a file");
             let mut command = Command::new(program("ALLSWELL_BENCH_CONTROL"));
@@ -41,17 +41,17 @@ impl Service {
     }
 
     /// Starts a program on a free port, in a folder of its own, and waits until it listens.
-    pub(crate) fn launch(of: impl FnOnce(&TempDir, SocketAddr) -> Command) -> Self {
-        let service = Self::begin(of);
+    fn start(command: impl FnOnce(&TempDir, SocketAddr) -> Command) -> Self {
+        let service = Self::spawn(command);
         eventually("a service listens", || TcpStream::connect(service.address).ok());
         service
     }
 
-    /// The same without waiting.
-    pub(crate) fn begin(of: impl FnOnce(&TempDir, SocketAddr) -> Command) -> Self {
+    /// Starts a program, and does not wait.
+    pub(crate) fn spawn(command: impl FnOnce(&TempDir, SocketAddr) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let mut command = of(&directory, address);
+        let mut command = command(&directory, address);
         let log = File::create(directory.path().join("log")).expect("a log");
         let errors = log.try_clone().expect("a log");
         command.current_dir(directory.path()).env("TMPDIR", directory.path());
@@ -63,42 +63,46 @@ impl Service {
         get(self.address, path)
     }
 
-    /// Waits until it answers with a status.
+    /// Waits for a response of `/health` with a status.
     pub(crate) fn await_status(&self, status: u16) -> Response {
         eventually(&format!("{status}; its log is {}", self.directory.path().join("log").display()), || {
             Some(self.get("/health")).filter(|response| response.status == status)
         })
     }
 
-    /// How much processor time it has taken, in user and kernel mode together.
+    /// The processor time that it has used, in user and kernel mode together.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        // The name in brackets may hold anything.
+        // The name, in parentheses, may contain any character.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
         Duration::from_millis(ticks * 10)
     }
 
     /// Its resident memory in KiB.
-    pub(crate) fn resident(&self) -> u32 {
+    pub(crate) fn resident_kib(&self) -> u32 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
         resident.expect("resident memory")
     }
 
-    /// How long it was from `began` to its first answer with 200.
-    pub(crate) fn first_well(&self, began: Instant) -> Duration {
+    /// The time from `began` to the first response with status 200.
+    pub(crate) fn time_to_first_200(&self, began: Instant) -> Duration {
         loop {
-            assert!(began.elapsed() < crate::helpers::PATIENCE, "never well: {}", self.directory.path().join("log").display());
+            assert!(
+                began.elapsed() < crate::helpers::PATIENCE,
+                "it never responded with 200: {}",
+                self.directory.path().join("log").display()
+            );
             let Ok(mut stream) = TcpStream::connect(self.address) else {
                 std::thread::sleep(Duration::from_micros(200));
                 continue;
             };
-            let mut answer = [0; 4096];
+            let mut response = [0; 4096];
             let read = stream
                 .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
-                .and_then(|()| std::io::Read::read(&mut stream, &mut answer));
-            if read.is_ok_and(|read| answer[..read].starts_with(b"HTTP/1.1 200")) {
+                .and_then(|()| std::io::Read::read(&mut stream, &mut response));
+            if read.is_ok_and(|read| response[..read].starts_with(b"HTTP/1.1 200")) {
                 return began.elapsed();
             }
         }
@@ -112,6 +116,7 @@ impl Drop for Service {
     }
 }
 
+/// The released binary of allswell.
 pub(crate) fn product() -> PathBuf {
     program("ALLSWELL_BENCH_PRODUCT")
 }

@@ -1,8 +1,8 @@
-//! How soon a process that was just started answers 200 for four real backends; and what its file and its memory come to.
+//! Measures the time from the start of a process to its first 200 with four real backends, the size of the binary, and its memory.
 
 use crate::{
+    backends::Backends,
     figures::Figures,
-    scene::Scene,
     servers::in_venv,
     service::{Service, product},
     table::Row,
@@ -16,37 +16,46 @@ use std::{
 
 const ROUNDS: usize = 11;
 
-/// From the start of the process to the first complete 200, in turn with the reference.
-pub(crate) fn to_the_first_answer(scene: &Scene) -> Vec<Row> {
-    let configuration = scene.configuration("");
+/// Measures the time from the start of the process to the first complete 200, in turn with the reference.
+pub(crate) fn start_up(backends: &Backends) -> Vec<Row> {
+    let configuration = backends.configuration("");
     let (mut ours, mut reference) = (Figures::default(), Figures::default());
-    let timed = |begin: &dyn Fn() -> Service| {
+    let timed = |spawn: &dyn Fn() -> Service| {
         let began = Instant::now();
-        begin().first_well(began).as_secs_f64() * 1e3
+        spawn().time_to_first_200(began).as_secs_f64() * 1e3
     };
     for _ in 0..ROUNDS {
         ours.push(timed(&|| {
-            Service::begin(|directory, address| {
+            Service::spawn(|directory, address| {
                 fs::write(directory.path().join("allswell.toml"), &configuration).expect("a configuration");
                 let mut command = Command::new(product());
                 command.args(["serve", "--listen", &address.to_string()]);
                 command
             })
         }));
-        reference.push(timed(&|| django(scene)));
+        reference.push(timed(&|| django(backends)));
     }
-    let found = format!("{} ms; django-health-check 4 under gunicorn: {} ms", ours.shown(0), reference.shown(0));
-    vec![Row::at_most("process start to the first complete 200, four real backends", "≤ 60 ms at the median", found, ours.median(), 60.0)]
+    let measured = format!("{} ms; django-health-check 4 under gunicorn: {} ms", ours.to_text(0), reference.to_text(0));
+    vec![Row::at_most(
+        "process start to the first complete 200, four real backends",
+        "≤ 60 ms at the median",
+        measured,
+        ours.median(),
+        60.0,
+    )]
 }
 
-/// The same backends under django-health-check.
-fn django(scene: &Scene) -> Service {
-    Service::begin(|directory, address| {
+/// django-health-check with checks of the same backends.
+fn django(backends: &Backends) -> Service {
+    Service::spawn(|directory, address| {
         fs::write(directory.path().join("app.py"), APP).expect("a file");
         let mut command = Command::new(in_venv("bench", "gunicorn"));
         command.args(["--workers", "2", "--bind", &address.to_string(), "app:application"]);
-        command.env("POSTGRES_PORT", scene.postgres.port.to_string()).env("POSTGRES_URL", scene.postgres_url());
-        command.env("REDIS_URL", scene.redis_url()).env("RABBITMQ_URL", scene.rabbitmq_url()).env("MEMCACHED", scene.memcached_address());
+        command.env("POSTGRES_PORT", backends.postgres.port.to_string()).env("POSTGRES_URL", backends.postgres_url());
+        command
+            .env("REDIS_URL", backends.redis_url())
+            .env("RABBITMQ_URL", backends.rabbitmq_url())
+            .env("MEMCACHED", backends.memcached_address());
         command
     })
 }
@@ -97,10 +106,10 @@ urlpatterns = [path("health", HealthCheckView.as_view(checks=checks))]
 application = get_wsgi_application()
 "#;
 
-/// Memory at rest, memory for each check more, and the size of the file.
-pub(crate) fn memory(scene: &Scene) -> Vec<Row> {
+/// Measures resident memory when idle, memory per additional check, and the size of the binary.
+pub(crate) fn memory(backends: &Backends) -> Vec<Row> {
     let control = Service::control("well\n");
-    let ten = scene.configuration("")
+    let ten = backends.configuration("")
         + "[checks.memory]\nkind = \"memory\"\n[checks.disk]\nkind = \"disk\"\npath = \"/\"\n[checks.storage]\nkind = \"storage\"\npath = \".\"\n\
            [checks.sqlite]\nkind = \"sqlite\"\npath = \"db.sqlite3\"\ncreate = true\n"
         + &tcp(0..1, control.address.port())
@@ -109,10 +118,10 @@ pub(crate) fn memory(scene: &Scene) -> Vec<Row> {
         let service = Service::allswell(configuration);
         service.await_status(200);
         sleep(Duration::from_secs(rest));
-        f64::from(service.resident())
+        f64::from(service.resident_kib())
     };
     let all: Figures = (0..5).map(|_| idle(&ten, 15) / 1024.0).collect();
-    // Each check is probed at least once.
+    // Long enough for each check to be probed at least once.
     let each = |more: &dyn Fn(std::ops::Range<u32>, u16) -> String| -> Figures {
         (0..3)
             .map(|_| (idle(&more(0..1010, control.address.port()), 15) - idle(&more(0..10, control.address.port()), 15)) / 1000.0)
@@ -123,15 +132,15 @@ pub(crate) fn memory(scene: &Scene) -> Vec<Row> {
     #[expect(clippy::cast_precision_loss, reason = "a file of some megabytes")]
     let file = fs::metadata(product()).expect("the product").len() as f64 / 1024.0 / 1024.0;
     vec![
-        Row::at_most("resident memory, ten checks, idle", "≤ 16 MiB", format!("{} MiB", all.shown(1)), all.median(), 16.0),
-        Row::at_most("memory for each tcp check more", "≤ 8 KiB", format!("{} KiB", tcp.shown(1)), tcp.median(), 8.0),
+        Row::at_most("resident memory, ten checks, idle", "≤ 16 MiB", format!("{} MiB", all.to_text(1)), all.median(), 16.0),
+        Row::at_most("memory per additional tcp check", "≤ 8 KiB", format!("{} KiB", tcp.to_text(1)), tcp.median(), 8.0),
         Row::at_most(
-            "memory for each http check more, beside its connection's",
+            "memory per additional http check, without its connection",
             "≤ 8 KiB",
             format!(
-                "{} KiB; with the kept connection of the default, of which 24 KiB are buffers of hyper and tokio, {}",
-                http.shown(1),
-                kept.shown(1)
+                "{} KiB; {} with the connection that is kept by default, including 24 KiB of buffers of hyper and tokio",
+                http.to_text(1),
+                kept.to_text(1)
             ),
             http.median(),
             8.0,
@@ -149,7 +158,7 @@ fn http(which: std::ops::Range<u32>, port: u16) -> String {
         .fold(String::new(), |all, n| all + &format!("[checks.http_{n}]\nkind = \"http\"\nurl = \"http://{}/health\"\n", loopback(n, port)))
 }
 
-/// An address of loopback's own for each, so that ports do not run out.
+/// A different loopback address for each check, because one address has too few ports.
 fn loopback(n: u32, port: u16) -> String {
     format!("127.1.{}.{}:{port}", n / 250, n % 250 + 1)
 }

@@ -1,4 +1,5 @@
-//! The manual: a page for allswell and one for each of its commands, of the command line's own words, and of what that does not know.
+//! The manual: a page for allswell and one for each of its commands. The options come from the command line's definition; exit codes, signals, files
+//! and environment variables are listed here.
 
 use allswell::cli::Arguments;
 use clap::{Command, CommandFactory};
@@ -8,45 +9,59 @@ use clap_mangen::{
 };
 use std::io;
 
-/// A page of the manual.
+/// A manual page.
 pub(crate) struct Page {
-    /// `allswell-check.1`
+    /// The file name, such as `allswell-check.1`.
     pub(crate) file: String,
-    /// In roff, for `man`.
+    /// The page in roff, for `man`.
     pub(crate) text: String,
 }
 
-/// A heading, and below it terms with what they mean.
+/// A heading, and terms with their meanings.
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// The exit codes of each command; `""` is allswell itself.
+/// The exit codes of each command; `""` stands for `allswell` without a command.
 const EXITS: &[(&str, &[(&str, &str)])] = &[
     ("", SERVED),
     ("serve", SERVED),
     (
         "check",
         &[
-            ("0", "Every component passes, or no worse than a warning; with --warnings-as-errors, every one passes."),
-            ("1", "One fails."),
+            ("0", "Every component passes or warns; with --warnings-as-errors, every component passes."),
+            ("1", "A component fails; with --warnings-as-errors, a component fails or warns."),
             USAGE,
         ],
     ),
-    ("get", &[("0", "It answered with a status of 200 to 299."), ("1", "It answered with another one, or not at all."), USAGE]),
-    ("doctor", &[("0", "Every client is content, and no setting contradicts another."), ("1", "One is not, or one does."), USAGE]),
+    ("get", &[("0", "The status of the response is 200 to 299."), ("1", "The status is another one, or there was no response."), USAGE]),
+    (
+        "doctor",
+        &[
+            ("0", "Every client reports healthy, and no settings contradict each other."),
+            ("1", "A client reports unhealthy, or settings contradict each other."),
+            USAGE,
+        ],
+    ),
     (
         "wait",
-        &[("0", "All is well, where no command was given; else the exit code is the command's."), ("1", "It was not in time."), USAGE],
+        &[
+            (
+                "0",
+                "Every component passed or warned in time, and no command was given. If one was given, the exit code is that of the command.",
+            ),
+            ("1", "A component still failed at the end of the time."),
+            USAGE,
+        ],
     ),
     ("init", &[("0", "The configuration was printed."), USAGE]),
-    ("validate", &[("0", "The configuration is valid."), ("2", "It is not, or the command line.")]),
+    ("validate", &[("0", "The configuration is valid."), ("2", "The configuration or the command line is wrong.")]),
     ("kinds", &[("0", "The kinds were printed."), ("2", "There is no such kind, or the command line is wrong.")]),
     ("schema", &[("0", "The schema was printed."), USAGE]),
     ("completions", &[("0", "The script was printed."), USAGE]),
 ];
 
 const SERVED: &[(&str, &str)] = &[
-    ("0", "It was told to end, and did."),
-    ("1", "It cannot listen, or not start."),
+    ("0", "It ended after a signal."),
+    ("1", "It cannot start, for example because the port is in use."),
     ("2", "The command line or the configuration is wrong."),
 ];
 
@@ -55,18 +70,21 @@ const USAGE: (&str, &str) = ("2", "The command line or the configuration is wron
 const SIGNALS: Section = (
     "SIGNALS",
     &[
-        ("SIGTERM", "Fail readiness and the whole report for `server.drain`, go on answering, then end. A second one ends it at once."),
+        (
+            "SIGTERM",
+            "Drain: fail readiness and the whole report for `server.drain`, keep responding, then end. A second SIGTERM ends the process at once.",
+        ),
         ("SIGINT", "End at once."),
-        ("SIGHUP", "Read the configuration again. One that has a problem is refused whole, and the old one goes on."),
+        ("SIGHUP", "Reload the configuration. If the new one has a problem, it is rejected as a whole, and the old one stays active."),
     ],
 );
 
 const FILES: Section = (
     "FILES",
     &[
-        ("allswell.toml", "The configuration, in the working directory, where no --config is given."),
+        ("allswell.toml", "The configuration, in the working directory, if --config is not given."),
         ("/etc/allswell/allswell.toml", "The configuration of the service that systemd runs, and of the container's image."),
-        ("/etc/ssl/certs", "Who is trusted by TLS, unless a check has `tls.ca_file`; it is looked for where other systems keep it, too."),
+        ("/etc/ssl/certs", "Trusted CA certificates, unless a check has `tls.ca_file`. The paths of other systems are tried, too."),
     ],
 );
 
@@ -76,21 +94,24 @@ const ENVIRONMENT: Section = (
         ("ALLSWELL_*", "Any key of the configuration, with two underscores between levels: ALLSWELL_SERVER__LISTEN=127.0.0.1:8080."),
         (
             "DATABASE_URL, REDIS_URL, CELERY_BROKER_URL and others",
-            "What is checked where no check is configured: these, and any other *_URL or *_URI of a database, cache or queue.",
+            "If no check is configured, these variables are checked, and any other *_URL or *_URI of a database, cache or queue.",
         ),
-        ("AWS_STORAGE_BUCKET_NAME, S3_BUCKET", "The bucket that is checked then, with the application's own AWS_* variables."),
-        ("RUST_LOG", "What is logged; it wins over `log.level`."),
-        ("NO_COLOR", "No colours on a terminal."),
-        ("TMPDIR", "Where the disk is checked that an application writes temporary files to [default: /tmp]."),
-        ("SSL_CERT_FILE, SSL_CERT_DIR", "Who is trusted by TLS, instead of those in /etc/ssl/certs."),
-        ("NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd, which is told when the service is ready, how all is, and that it moves."),
+        (
+            "AWS_STORAGE_BUCKET_NAME, S3_BUCKET",
+            "The bucket that is checked if no check is configured, with the application's own AWS_* variables.",
+        ),
+        ("RUST_LOG", "The log filter, which takes precedence over `log.level`."),
+        ("NO_COLOR", "Disables colours on a terminal."),
+        ("TMPDIR", "The folder of temporary files, whose disk is checked if no check is configured [default: /tmp]."),
+        ("SSL_CERT_FILE, SSL_CERT_DIR", "Trusted CA certificates, instead of those in /etc/ssl/certs."),
+        ("NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd: allswell reports readiness and its verdict, and notifies the watchdog."),
     ],
 );
 
-/// The whole manual, as of a date: `2026-11-21`.
+/// All manual pages, with a date such as `2026-11-21`.
 pub(crate) fn pages(date: &str) -> io::Result<Vec<Page>> {
     let mut whole = Arguments::command().disable_help_subcommand(true);
-    // Gives every command its full name, and the options that all of them take.
+    // Gives every command its full name and the global options.
     whole.build();
     let mut pages = vec![page("", &whole, &names(&whole), date)?];
     for command in whole.get_subcommands() {
@@ -99,7 +120,7 @@ pub(crate) fn pages(date: &str) -> io::Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The pages of all commands, as one refers to them.
+/// The names of all pages of commands, for the section SEE ALSO.
 fn names(whole: &Command) -> String {
     whole.get_subcommands().map(|command| format!("allswell-{}(1)", command.get_name())).collect::<Vec<_>>().join(", ")
 }
@@ -119,13 +140,15 @@ fn page(name: &str, command: &Command, related: &str, date: &str) -> io::Result<
         man.render_subcommands_section(&mut text)?;
     }
     let mut more = Roff::default();
-    let exits =
-        EXITS.iter().find(|(of, _)| *of == name).ok_or_else(|| io::Error::other(format!("the exit codes of `{name}` are missing")))?;
+    let exits = EXITS
+        .iter()
+        .find(|(command, _)| *command == name)
+        .ok_or_else(|| io::Error::other(format!("the exit codes of `{name}` are missing")))?;
     section(&mut more, ("EXIT STATUS", exits.1));
     if matches!(name, "" | "serve") {
         section(&mut more, SIGNALS);
     }
-    // These read neither a configuration nor the environment.
+    // These commands read neither a configuration nor the environment.
     if !matches!(name, "kinds" | "schema" | "completions") {
         section(&mut more, FILES);
         section(&mut more, ENVIRONMENT);
@@ -133,7 +156,7 @@ fn page(name: &str, command: &Command, related: &str, date: &str) -> io::Result<
     more.control("SH", ["SEE ALSO"]);
     more.text([roman(related)]);
     more.to_writer(&mut text)?;
-    // Lines between paragraphs are `sp` to mandoc, which ends a line by itself.
+    // mandoc warns about `br` between paragraphs, so it is replaced by `sp`.
     let text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.sp\n");
     Ok(Page { file: man.get_filename(), text })
 }

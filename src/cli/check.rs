@@ -1,13 +1,20 @@
-//! `allswell check`: one round, here and now.
+//! `allswell check`: probes every component once, without a server, and prints the report.
 
-use super::{DONE, NOT_WELL, begun, builder, by_hand, duration, print};
+use super::{
+    arguments::duration,
+    error::CommandError,
+    exit::Exit,
+    probing::{prepare, runtime},
+    terminal::print,
+};
 use crate::{
     component::CheckName,
     config::Sources,
     dialect::{Detail, Dialect, line},
     engine::{Aggregator, OnDemand},
-    registry::Registry,
+    kinds::Registry,
     report::{ComponentReport, Report, Status},
+    service::aggregator_builder,
 };
 use clap::{
     Args,
@@ -20,56 +27,50 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::runtime;
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckOnce {
-    /// Only these components
+    /// Components to probe [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// How to print the report
+    /// Format of the report
     #[arg(long, value_name = "F", default_value = "text", value_parser = dialects())]
     format: Dialect,
-    /// Drop every probe after this time, such as 500ms or 5s
+    /// Timeout of every probe, such as 500ms or 5s [default: the timeout of each component]
     #[arg(long, value_name = "D", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Exit with 1 on a warning, too
+    /// Exit with 1 on a warning as well
     #[arg(long)]
     warnings_as_errors: bool,
 }
 
-/// The dialects by name; `text` is printed line by line, the others as they are served.
+/// Parses the name of a dialect.
 fn dialects() -> impl TypedValueParser<Value = Dialect> {
     let named = |name: &str| Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
     PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).map(move |name| named(&name).unwrap_or(Dialect::Text))
 }
 
 impl CheckOnce {
-    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let (mut configured, log) = match by_hand(sources, registry, &self.names) {
-            Ok(begun) => begun,
-            Err(code) => return code,
-        };
+    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
+        let (mut configured, log) = prepare(sources, registry, &self.names)?;
         for component in &mut configured.components {
             component.policy.timeout = self.timeout.unwrap_or(component.policy.timeout);
         }
-        let runtime = match begun(runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()) {
-            Ok(runtime) => runtime,
-            Err(code) => return code,
-        };
-        let mut checks = builder(&configured).build();
-        let report = runtime.block_on(self.show(&mut checks));
+        let runtime = runtime()?;
+        let mut checks = aggregator_builder(&configured).build();
+        let report = runtime.block_on(self.probe_and_print(&mut checks));
         runtime.shutdown_background();
         drop(log);
-        match report.status {
-            Status::Fail => NOT_WELL,
-            Status::Warn if self.warnings_as_errors => NOT_WELL,
-            Status::Warn | Status::Pass => DONE,
-        }
+        Ok(match report.status {
+            Status::Fail => Exit::NotWell,
+            Status::Warn if self.warnings_as_errors => Exit::NotWell,
+            Status::Warn | Status::Pass => Exit::Done,
+        })
     }
 
-    async fn show(&self, checks: &mut OnDemand) -> Arc<Report> {
+    /// Prints `text` line by line as results arrive, and the other dialects at the end, as they are served.
+    async fn probe_and_print(&self, checks: &mut OnDemand) -> Arc<Report> {
         if self.format != Dialect::Text {
             let report = checks.probe_all(|_, _| {}).await;
             print(&String::from_utf8_lossy(&self.format.render(&report, Detail::Causes)));
@@ -78,7 +79,7 @@ impl CheckOnce {
         let width = checks.aggregator().components().iter().map(|component| component.name.as_str().len()).max().unwrap_or_default();
         let text = |name: &CheckName, report: &ComponentReport| format!("{name:<width$}  {}", line(report, Detail::Causes));
         let report = if io::stdout().is_terminal() {
-            let table = Table::new(checks.aggregator(), width);
+            let table = ProgressTable::new(checks.aggregator(), width);
             checks.probe_all(|name, report| table.finish(name, report.status, text(name, report))).await
         } else {
             checks
@@ -90,10 +91,10 @@ impl CheckOnce {
     }
 }
 
-/// A live table: every component has its line from the beginning, and its result as soon as there is one.
-struct Table(BTreeMap<CheckName, ProgressBar>);
+/// A live table: every component has a line from the start, and its result as soon as there is one.
+struct ProgressTable(BTreeMap<CheckName, ProgressBar>);
 
-impl Table {
+impl ProgressTable {
     fn new(aggregator: &Aggregator, width: usize) -> Self {
         let table = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let waiting = ProgressStyle::with_template("{spinner:4}  {msg}  {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());

@@ -1,14 +1,23 @@
-//! `allswell get`: asks a running allswell, for images that have no curl.
+//! `allswell get`: requests a report from a running allswell, for images that have no curl.
 
-use super::{DONE, NOT_WELL, USAGE, begun, complain, configured, duration, pinned, print, printable_lines};
+use super::{
+    arguments::duration,
+    error::CommandError,
+    exit::Exit,
+    terminal::{print, printable_lines},
+};
 use crate::{
-    config::{ServerSettings, Sources, TlsSettings},
-    registry::Registry,
+    config::{ServerSettings, Sources, TlsSettings, load},
+    kinds::Registry,
+    tls,
 };
 use allswell_checks::{
-    net::{Address, Dialer, Stream},
-    opening::open,
-    tls::Tls,
+    contract::TimeSpan,
+    wire::{
+        address::{Address, Dialer, Stream},
+        connect::open,
+        tls::Tls,
+    },
 };
 use bytes::Bytes;
 use clap::Args;
@@ -32,73 +41,54 @@ use tokio_rustls::TlsConnector;
 /// The arguments of `get`.
 #[derive(Debug, Args)]
 pub(super) struct Get {
-    /// What to ask [default: /health of the configured port on this machine]
+    /// URL to request [default: /health on the configured port of this machine]
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// How long to wait, such as 500ms or 5s
+    /// Timeout of the request, such as 500ms or 5s
     #[arg(long, value_name = "D", default_value = "5s", value_parser = duration)]
     timeout: Duration,
 }
 
-/// How large a report may be.
-const BODY: usize = 16 << 20;
+/// The largest response body.
+const MAX_BODY_BYTES: usize = 16 << 20;
 
-type Trouble = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Get {
-    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let (url, own) = match self.url {
-            Some(url) => (url, None),
-            None => match configured(sources, registry) {
-                Ok(configured) => {
-                    let server = configured.settings.server;
-                    (own_health(&server), server.tls)
-                }
-                Err(code) => return code,
-            },
+    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
+        let (url, own) = if let Some(url) = self.url {
+            (url, None)
+        } else {
+            let server = load(sources, registry)?.settings.server;
+            (own_health_url(&server), server.tls)
         };
-        let uri: Uri = match url.parse::<Uri>() {
-            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => uri,
-            _ => {
-                complain("error: this is not a URL: write http://127.0.0.1:8080/health");
-                return USAGE;
-            }
-        };
-        let runtime = match begun(runtime::Builder::new_current_thread().enable_all().build()) {
-            Ok(runtime) => runtime,
-            Err(code) => return code,
-        };
-        let answer = runtime.block_on(async { timeout(self.timeout, ask(&uri, own.as_ref())).await });
+        let uri = url.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+        let uri = uri.ok_or_else(|| CommandError::Usage("this is not a URL: write http://127.0.0.1:8080/health".to_owned()))?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
+        let response = runtime.block_on(async { timeout(self.timeout, request(&uri, own.as_ref())).await });
         runtime.shutdown_background();
-        match answer {
-            Ok(Ok((status, body))) => {
-                let body = String::from_utf8_lossy(&body);
-                // Programs get every byte; a terminal would obey some of them.
-                if io::stdout().is_terminal() {
-                    print(&printable_lines(&body));
-                } else {
-                    print(&body);
-                }
-                if status.is_success() {
-                    return DONE;
-                }
-                complain(&format!("error: answered {status}"));
-            }
-            Ok(Err(error)) => complain(&format!("error: no answer: {error}")),
-            Err(_) => complain(&format!("error: no answer within {:?}", self.timeout)),
+        let (status, body) = response
+            .map_err(|_| CommandError::NotWell(format!("no response within {}", TimeSpan(self.timeout))))?
+            .map_err(|error| CommandError::NotWell(format!("no response: {error}")))?;
+        let body = String::from_utf8_lossy(&body);
+        // A program gets every byte; a terminal would interpret control characters.
+        if io::stdout().is_terminal() {
+            print(&printable_lines(&body));
+        } else {
+            print(&body);
         }
-        NOT_WELL
+        if status.is_success() { Ok(Exit::Done) } else { Err(CommandError::NotWell(format!("the server answered {status}"))) }
     }
 }
 
-/// The whole report of the service of this configuration, asked from this machine.
-pub(super) fn own_health(server: &ServerSettings) -> String {
+/// The URL of the whole report of the service that runs with this configuration on this machine.
+pub(super) fn own_health_url(server: &ServerSettings) -> String {
     let scheme = if server.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}/health", reachable(&server.listen))
+    format!("{scheme}://{}/health", loopback_address(&server.listen))
 }
 
-/// Where a listener can be reached from this machine: one that listens everywhere listens on loopback, too.
-fn reachable(listen: &str) -> String {
+/// The address at which a listener is reached from this machine: one that listens on all interfaces listens on loopback, too.
+fn loopback_address(listen: &str) -> String {
     let (host, port) = listen.rsplit_once(':').unwrap_or((listen, "8080"));
     let host = match host {
         "0.0.0.0" | "*" => "127.0.0.1",
@@ -108,8 +98,8 @@ fn reachable(listen: &str) -> String {
     format!("{host}:{port}")
 }
 
-/// Asks; of a listener of our `own` configuration, that very certificate is believed.
-async fn ask(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes), Trouble> {
+/// Sends the request. From a listener with the TLS settings `own`, exactly its certificate is accepted.
+async fn request(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes), BoxError> {
     let encrypted = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap_or_default();
     let address = Address::new(host, uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 }));
@@ -117,14 +107,14 @@ async fn ask(uri: &Uri, own: Option<&TlsSettings>) -> Result<(StatusCode, Bytes)
         Some(own) => {
             let name = ServerName::try_from(address.host.clone())?;
             let plain = Dialer::default().connect(&address).await?;
-            Box::new(TlsConnector::from(Arc::new(pinned::config(own)?)).connect(name, plain).await?)
+            Box::new(TlsConnector::from(Arc::new(tls::pinned::config(own)?)).connect(name, plain).await?)
         }
         None => open(&Dialer::default(), &address, encrypted.then(Tls::default).as_ref()).await?.stream,
     };
     exchange(TokioIo::new(stream), uri).await
 }
 
-async fn exchange(stream: TokioIo<Stream>, uri: &Uri) -> Result<(StatusCode, Bytes), Trouble> {
+async fn exchange(stream: TokioIo<Stream>, uri: &Uri) -> Result<(StatusCode, Bytes), BoxError> {
     let (mut sender, connection) = handshake(stream).await?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
@@ -132,18 +122,18 @@ async fn exchange(stream: TokioIo<Stream>, uri: &Uri) -> Result<(StatusCode, Byt
         .header(USER_AGENT, concat!("allswell/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let answer = async {
+    let response = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), BODY).collect().await?.to_bytes();
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await?.to_bytes();
         Ok((status, body))
     };
-    // The connection ends with the answer, or the answer says why it did not come.
-    let (answer, _) = tokio::join!(answer, connection);
-    answer
+    // The result of the connection adds nothing to that of the request.
+    let (response, _) = tokio::join!(response, connection);
+    response
 }
 
-/// Host and port, without the user-info that a URL may have.
+/// Host and port, without the credentials that a URL may have.
 fn host_header(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
     uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -154,11 +144,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_on_everything_is_asked_on_loopback() {
+    fn a_listener_on_all_interfaces_is_reached_on_loopback() {
         for (listen, expected) in
             [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.7:8080", "10.0.0.7:8080"), ("localhost:1", "localhost:1")]
         {
-            assert_eq!(reachable(listen), expected);
+            assert_eq!(loopback_address(listen), expected);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `allswell init`: a first configuration.
+//! `allswell init`: prints a first configuration.
 
-use super::{DONE, USAGE, complain, print};
+use super::{error::CommandError, exit::Exit, terminal::print};
 use crate::{
     config::{Sources, init},
-    registry::Registry,
+    kinds::Registry,
 };
 use clap::Args;
 use std::{fs, path::PathBuf};
@@ -11,33 +11,25 @@ use std::{fs, path::PathBuf};
 /// The arguments of `init`.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// A compose file to look through, too [default: docker-compose.yml or compose.yaml in the working directory, if it is there]
+    /// Compose file to read as well [default: docker-compose.yml or compose.yaml in the working directory, if it exists]
     #[arg(long, value_name = "FILE")]
     compose: Option<PathBuf>,
 }
 
+/// The names that Docker Compose looks for.
+const COMPOSE_FILES: [&str; 4] = ["docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"];
+
 impl Init {
-    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> u8 {
-        let usual = ["docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"].map(PathBuf::from);
-        let named = self.compose.is_some();
-        let path = self.compose.or_else(|| usual.into_iter().find(|path| path.is_file()));
+    pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
+        let is_named = self.compose.is_some();
+        let path = self.compose.or_else(|| COMPOSE_FILES.into_iter().map(PathBuf::from).find(|path| path.is_file()));
         let compose = match path.as_ref().map(fs::read_to_string).transpose() {
             Ok(compose) => compose,
-            Err(_) if !named => None,
-            Err(error) => {
-                complain(&format!("error: the compose file cannot be read: {error}"));
-                return USAGE;
-            }
+            Err(_) if !is_named => None,
+            Err(error) => return Err(CommandError::Usage(format!("cannot read the compose file: {error}"))),
         };
-        match init(&sources.environment, compose.as_deref(), registry) {
-            Ok(text) => {
-                print(&text);
-                DONE
-            }
-            Err(error) => {
-                complain(&format!("error: {error}"));
-                USAGE
-            }
-        }
+        let configuration = init(&sources.environment, compose.as_deref(), registry).map_err(CommandError::Usage)?;
+        print(&configuration);
+        Ok(Exit::Done)
     }
 }

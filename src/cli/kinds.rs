@@ -1,13 +1,13 @@
-//! `allswell kinds`: the reference, on the terminal.
+//! `allswell kinds`: the reference of the kinds, on the terminal.
 
-use super::{DONE, USAGE, complain, print};
-use crate::{reference, registry::Registry};
+use super::{error::CommandError, exit::Exit, terminal::print};
+use crate::kinds::{Registry, reference};
 use clap::Args;
 
 /// The arguments of `kinds`.
 #[derive(Debug, Args)]
 pub(super) struct Kinds {
-    /// Only this kind, with its keys
+    /// Kind to describe, with its keys [default: list all kinds]
     kind: Option<String>,
     /// Print the whole reference as Markdown
     #[arg(long, conflicts_with = "kind")]
@@ -15,21 +15,16 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    pub(super) fn run(self, registry: &Registry) -> u8 {
-        let Some(name) = self.kind else {
-            print(&if self.markdown { reference::markdown(registry) } else { reference::list(registry) });
-            return DONE;
+    pub(super) fn run(self, registry: &Registry) -> Result<Exit, CommandError> {
+        let text = match self.kind {
+            Some(name) => reference::kind(registry.find(&name).map_err(|unknown| {
+                let hint = unknown.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+                CommandError::Usage(format!("{}{hint}", unknown.message))
+            })?),
+            None if self.markdown => reference::markdown(registry),
+            None => reference::list(registry),
         };
-        match registry.find(&name) {
-            Ok(kind) => {
-                print(&reference::kind(kind));
-                DONE
-            }
-            Err(finding) => {
-                let hint = finding.hint.map_or_else(String::new, |hint| format!("; {hint}"));
-                complain(&format!("error: {}{hint}", finding.message));
-                USAGE
-            }
-        }
+        print(&text);
+        Ok(Exit::Done)
     }
 }

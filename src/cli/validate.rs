@@ -1,9 +1,13 @@
-//! `allswell validate`: every problem of a configuration, or what it would do; and nothing started.
+//! `allswell validate`: prints every problem of a configuration, or what it would check. Starts nothing.
 
-use super::{DONE, complain, configured, print};
+use super::{
+    error::CommandError,
+    exit::Exit,
+    terminal::{print, print_warning},
+};
 use crate::{
-    config::{Configured, Sources},
-    registry::Registry,
+    config::{Configured, Sources, load},
+    kinds::Registry,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::Args;
@@ -11,21 +15,16 @@ use clap::Args;
 /// The arguments of `validate`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Print every value and where it comes from
+    /// Print every value and its origin
     #[arg(long)]
     explain: bool,
 }
 
 impl Validate {
-    pub(super) fn run(&self, mut sources: Sources, registry: &Registry) -> u8 {
+    pub(super) fn run(&self, mut sources: Sources, registry: &Registry) -> Result<Exit, CommandError> {
         sources.explain = self.explain;
-        let configured = match configured(&sources, registry) {
-            Ok(configured) => configured,
-            Err(code) => return code,
-        };
-        for warning in &configured.warnings {
-            complain(&format!("warning: {warning}"));
-        }
+        let configured = load(&sources, registry)?;
+        configured.warnings.iter().for_each(print_warning);
         let (checks, groups) = (configured.components.len(), configured.groups.len());
         print(&format!("the configuration is valid: {checks} checks, {groups} groups\n\n"));
         print(&table(&plan(&configured)));
@@ -34,11 +33,11 @@ impl Validate {
             let title = ["key", "value", "from"].map(str::to_owned).to_vec();
             print(&format!("\n{}", table(&[title].into_iter().chain(rows).collect::<Vec<_>>())));
         }
-        DONE
+        Ok(Exit::Done)
     }
 }
 
-/// What each check would do.
+/// The table of the checks: how each counts, and when it would be noticed.
 fn plan(configured: &Configured) -> Vec<Vec<String>> {
     let mut rows = vec![["check", "kind", "counts", "interval", "timeout", "noticed within", "from"].map(str::to_owned).to_vec()];
     for component in &configured.components {

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     component::{CheckName, Component},
-    registry::{Kind, Registry},
+    kinds::read::{Finding, read, suggestion, suggestion_or_all},
+    kinds::{Kind, Registry},
     report::Status,
-    table::{self, Finding, suggestion, suggestion_or_all},
 };
 use allswell_checks::contract::{Category, FailureClass, Redactor, Secret};
 use figment::value::{Dict, Value};
@@ -171,7 +171,7 @@ impl<'a> Assembler<'a> {
         let schema = schema_for!(Settings).to_value();
         self.prepare(&mut table, &schema, &[]);
         let mut findings = Vec::new();
-        let settings: Option<Settings> = table::read(&table, &schema, &mut findings);
+        let settings: Option<Settings> = read(&table, &schema, &mut findings);
         for finding in &mut findings {
             // Keys that belong elsewhere are a common slip.
             if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
@@ -251,7 +251,7 @@ impl<'a> Assembler<'a> {
         let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
         self.prepare(&mut own, schema, path);
         let mut findings = Vec::new();
-        let read: Option<PolicySettings> = table::read(&own, schema, &mut findings);
+        let read: Option<PolicySettings> = read(&own, schema, &mut findings);
         let policy = read.map(|read| {
             let set = |key: &str| own.contains_key(key);
             PolicySettings {
@@ -304,7 +304,7 @@ impl<'a> Assembler<'a> {
             let path = ["groups".to_owned(), name.clone()];
             self.prepare(&mut table, &schema, &path);
             let mut findings = Vec::new();
-            let group: Option<GroupSettings> = table::read(&table, &schema, &mut findings);
+            let group: Option<GroupSettings> = read(&table, &schema, &mut findings);
             if let Some(group) = &group {
                 findings.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
                 for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {

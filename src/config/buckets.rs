@@ -1,7 +1,7 @@
 //! The buckets that an application's environment names.
 
 use super::{discover::Discovered, environment::Environment};
-use crate::registry::Kind;
+use crate::kinds::Kind;
 use figment::value::{Dict, Value};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ pub(super) fn buckets(environment: &Environment, kind: &Kind) -> Vec<Discovered>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Registry;
+    use crate::kinds::Registry;
 
     fn found_in(variables: &[(&str, &str)]) -> Vec<Discovered> {
         let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     component::CheckName,
-    registry::{Kind, Registry},
-    table::takes,
+    kinds::{Kind, Registry, read::takes},
 };
 use allswell_checks::contract::Category;
 use figment::value::{Dict, Value};

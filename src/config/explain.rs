@@ -4,9 +4,9 @@ use super::{
     locate::Places,
     settings::{PolicySettings, Settings},
 };
-use crate::{
-    registry::Registry,
-    table::{is_secret, is_table_of_secrets, schema_at},
+use crate::kinds::{
+    Registry,
+    read::{is_secret, is_table_of_secrets, schema_at},
 };
 use figment::value::{Dict, Value};
 use schemars::schema_for;

@@ -6,9 +6,9 @@ use super::{
     locate::{Document, Places},
     settings::Settings,
 };
-use crate::{
-    registry::Registry,
-    table::{is_secret, schema_at},
+use crate::kinds::{
+    Registry,
+    read::{is_secret, schema_at},
 };
 use allswell_checks::contract::is_secret_name;
 use figment::value::{Dict, Value};

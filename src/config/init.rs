@@ -1,7 +1,7 @@
 //! A first configuration, made of what the environment and a compose file tell.
 
 use super::{discover::discover, environment::Environment, settings::BUILT_IN};
-use crate::{component::CheckName, registry::Registry};
+use crate::{component::CheckName, kinds::Registry};
 use serde_json::Value as Json;
 use std::{collections::BTreeSet, fmt::Write as _};
 

@@ -10,7 +10,7 @@ use super::{
     interpolate::Interpolated,
     locate::{Document, Override, Place, Places},
 };
-use crate::registry::Registry;
+use crate::kinds::Registry;
 use figment::{
     Figment, Profile, Provider,
     providers::{Format, Serialized, Toml},

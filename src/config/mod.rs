@@ -2,7 +2,7 @@
 
 mod assemble;
 mod buckets;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) mod certificate;
 mod configured;
 mod discover;

@@ -1,7 +1,7 @@
 //! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
 
 use super::{error::file_trouble, interpolate::Interpolated, locate::Places};
-use crate::table::{Finding, is_secret, schema_at, takes};
+use crate::kinds::read::{Finding, is_secret, schema_at, takes};
 use allswell_checks::contract::Secret;
 use figment::{
     Figment,

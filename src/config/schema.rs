@@ -1,10 +1,7 @@
 //! The JSON Schema of a configuration, for editors that complete and check it.
 
 use super::settings::{GroupSettings, PolicySettings, Settings};
-use crate::{
-    registry::{Kind, Registry},
-    table::is_secret,
-};
+use crate::kinds::{Kind, Registry, read::is_secret};
 use schemars::schema_for;
 use serde_json::{Map, Value as Json, json};
 

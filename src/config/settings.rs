@@ -1,6 +1,6 @@
 //! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
 
-use crate::{component::Policy, report::Service, table::Finding};
+use crate::{component::Policy, kinds::read::Finding, report::Service};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl ServerSettings {
             findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
         }
         findings.push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| Finding::new(["token"], message)));
-        #[cfg(feature = "cli")]
+        #[cfg(feature = "server")]
         if let Some(Err(unusable)) = self.tls.as_ref().map(super::certificate::read) {
             findings.push(Some(Finding::new(["tls", unusable.key], unusable.message)));
         }
@@ -170,7 +170,7 @@ pub struct TlsSettings {
     pub client_ca_file: Option<PathBuf>,
 }
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 impl TlsSettings {
     /// All files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {

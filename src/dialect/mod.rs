@@ -4,7 +4,7 @@ mod aspnet;
 mod atom;
 mod django;
 mod feed;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) mod haproxy_agent;
 mod health_json;
 pub(crate) mod html;

@@ -11,7 +11,7 @@ use super::{
 use crate::prober::Prober;
 use allswell_checks::{
     contract::{Failure, FailureClass},
-    symptom::{names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
+    wire::http_symptoms::{names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
 };
 use hyper::{
     Method, StatusCode,

@@ -6,8 +6,10 @@ use super::answer::Answer;
 use crate::prober::Manner;
 use allswell_checks::{
     contract::{Failure, FailureClass},
-    exchange::{alongside, failure},
-    meter::Metered,
+    wire::{
+        http1::{alongside, failure},
+        meter::Metered,
+    },
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};

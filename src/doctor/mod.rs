@@ -21,7 +21,7 @@ mod trust;
 use crate::prober::{Host, Manner, Prober};
 use allswell_checks::{
     contract::Failure,
-    net::{Address, Dialer},
+    wire::address::{Address, Dialer},
 };
 use hyper::header::HeaderValue;
 use poll::{Poll, authority};

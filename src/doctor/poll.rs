@@ -8,9 +8,11 @@ use super::{
 use crate::prober::{Manner, Redirects, Wanted};
 use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
-    exchange::{alongside, failure},
-    meter::{Meter, Metered},
-    net::{Address, Dialer, Stream},
+    wire::{
+        address::{Address, Dialer, Stream},
+        http1::{alongside, failure},
+        meter::{Meter, Metered},
+    },
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};

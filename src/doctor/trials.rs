@@ -5,7 +5,7 @@ use super::{
     poll::{Poll, Polled},
 };
 use crate::prober::{Manner, Redirects, Wanted};
-use allswell_checks::symptom::wants_tls;
+use allswell_checks::wire::http_symptoms::wants_tls;
 use hyper::StatusCode;
 use std::time::Duration;
 use url::Position;

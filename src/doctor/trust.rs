@@ -1,10 +1,12 @@
 //! TLS as a client speaks it, and what a strict one would say of the certificate.
 
-use crate::{prober::Manner, verifier::Verifier};
+use crate::{prober::Manner, tls::verifier::Verifier};
 use allswell_checks::{
     contract::Failure,
-    opening::Expiry,
-    tls::{self, system_roots},
+    wire::{
+        connect::Expiry,
+        tls::{self, system_roots},
+    },
 };
 use rustls::{
     ClientConfig, RootCertStore,

@@ -1,4 +1,4 @@
-//! The handle to the engine: read its report, ask for fresh probes, drain it.
+//! The handle to the engine: reads its reports, requests fresh probes, drains and undrains.
 
 use super::{
     board::{Board, Freshness, Made, Viewed},
@@ -28,26 +28,27 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-/// From this silence on, the engine counts as dead: `/livez` fails.
-const DEAD: Duration = Duration::from_secs(5);
+/// The engine counts as dead, and `/livez` fails, when it has shown no sign of life for this long.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
 
-/// A request that waits for a result looks again after every result.
-const UNPACED: usize = 64;
-/// With more than [`UNPACED`] components there is a result in every moment, so it looks at most this often.
-const PACE: Duration = Duration::from_millis(10);
+/// With at most this many components, a request that waits for a result checks again after every result.
+const MAX_UNPACED_COMPONENTS: usize = 64;
+/// With more than [`MAX_UNPACED_COMPONENTS`], results arrive all the time, so the request checks at most this often.
+const MIN_RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Probes components in the background and tells from memory how they are. Clones are handles to the same engine, which ends with the last.
+/// Probes components in the background and reports their status from memory. Clones are handles to the same engine, which stops when the last
+/// one is dropped.
 #[derive(Clone)]
 pub struct Aggregator(Arc<Inner>);
 
 struct Inner {
     board: ArcSwap<Board>,
-    /// Tells the supervisor of the next board.
+    /// Passes the next board to the supervisor.
     boards: watch::Sender<Arc<Board>>,
     pulse: Arc<Pulse>,
     drain: Drain,
     configuration: ArcSwapOption<ConfigReport>,
-    /// One board follows another.
+    /// Held while a board is replaced, so that replacements happen one after the other.
     replacing: Mutex<()>,
     engine: Mutex<Option<AbortHandle>>,
 }
@@ -61,7 +62,7 @@ impl Drop for Inner {
 }
 
 impl Aggregator {
-    /// Begins with nothing to check.
+    /// Returns a builder without any checks.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
@@ -82,18 +83,17 @@ impl Aggregator {
         }))
     }
 
-    /// Begins to probe.
+    /// Starts probing.
     fn start_on(&self, runtime: &Handle, seed: u64) {
         let inner = &self.0;
         let engine = runtime.spawn(supervise(inner.boards.subscribe(), Arc::clone(&inner.pulse), seed));
         *inner.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.abort_handle());
     }
 
-    /// Goes on with other components, groups and service.
+    /// Replaces components, groups and service.
     ///
-    /// A component whose check is configured as before keeps its state, connection and history, also under another policy. A check that is new
-    /// has a grace period, at most its timeout, in which the verdict is what it was. What is removed is in no answer from the moment that this
-    /// returns.
+    /// A component whose check is configured as before keeps its state, connection and history, even if its policy changed. A new check has a
+    /// grace period of at most its timeout, during which the previous verdict stands. A removed component is in no report once this returns.
     pub fn replace(&self, builder: Builder) {
         let inner = &self.0;
         let _replacing = inner.replacing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,31 +106,31 @@ impl Aggregator {
         }
         inner.pulse.history.retain(|name| board.viewed(&View::Component(name.clone())).is_some());
         inner.board.store(Arc::clone(&board));
-        // Only now, so that nothing that was made of the board before is taken for a report on this one.
+        // Only after the store: otherwise a report built from the old board could pass for a report on the new one.
         inner.pulse.bump();
         inner.boards.send_replace(board);
     }
 
-    /// Says in the report which configuration this is, and how the last reload went.
+    /// Sets the configuration section of the report: revision, load time and the outcome of the last reload.
     pub fn tell_configuration(&self, configuration: ConfigReport) {
         self.0.configuration.store(Some(Arc::new(configuration)));
         self.0.pulse.bump();
     }
 
-    /// The report on everything: a read of memory, at any time.
+    /// The report on all components. Reads memory only; never waits for a probe.
     #[must_use]
     pub fn report(&self) -> Arc<Report> {
         let whole = self.report_on(&View::Whole);
-        // Every board has this view.
+        // Every board has this view, so the fallback is never taken.
         whole.unwrap_or_else(|| Arc::new(self.report_of(&self.0.board.load(), BTreeMap::new())))
     }
 
-    /// A report on all of these components.
+    /// Builds a report on exactly these components.
     pub(super) fn report_of(&self, board: &Board, components: BTreeMap<CheckName, ComponentReport>) -> Report {
         Report::new(&View::Whole, components, self.circumstances(board, &View::Whole, &|_| None))
     }
 
-    /// What an engine without samplers works on.
+    /// The board and the pulse, for an engine without samplers.
     pub(super) fn parts(&self) -> (Arc<Board>, &Pulse) {
         (self.0.board.load_full(), &self.0.pulse)
     }
@@ -141,25 +141,25 @@ impl Aggregator {
         self.made(view).map(|made| Arc::clone(&made.report))
     }
 
-    /// The same, with what it was made of.
+    /// The same, together with the state it was built from.
     pub(crate) fn made(&self, view: &View) -> Option<Arc<Made>> {
         let (stamp, board) = self.board();
         let since = |verdict| self.0.pulse.standing.since(verdict, self.is_draining());
         board.report(view, stamp, &self.0.pulse, || self.circumstances(&board, view, &since))
     }
 
-    /// Whether a report is still true.
+    /// Whether a report is still current.
     pub(crate) fn freshness(&self, made: &Made) -> Freshness {
         made.freshness(&self.0.pulse)
     }
 
-    /// The status of everything, without a report.
+    /// The status of the whole, without building a report.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status_of(&View::Whole).unwrap_or_default()
     }
 
-    /// The status of a view, without a report; `None` when there is no such group or component.
+    /// The status of a view, without building a report; `None` when there is no such group or component.
     #[must_use]
     pub fn status_of(&self, view: &View) -> Option<Status> {
         let (stamp, board) = self.board();
@@ -172,12 +172,12 @@ impl Aggregator {
         Some(if fails { Status::Fail } else { status })
     }
 
-    /// The status of every group and component by the name that [`view`](Self::view) takes it for, and of everything under the empty name. Its
-    /// cost is that of one report.
+    /// The status of every group and component, by the name that [`view`](Self::view) accepts for it; the whole has the empty name. Costs as much
+    /// as one report.
     #[must_use]
     pub fn statuses(&self) -> BTreeMap<String, Status> {
         let (stamp, board) = self.board();
-        // The names that are built in come first: a group or a component may have such a name as well, and then means itself.
+        // Built-in views come first: a configured group or component of the same name overwrites them, as in `view`.
         let named = |view: &View| match view {
             View::Whole => String::new(),
             View::Live => "live".to_owned(),
@@ -188,7 +188,7 @@ impl Aggregator {
         board.views().filter_map(|view| Some((named(view), self.status_on(&board, stamp, view)?))).collect()
     }
 
-    /// The board, and how far the engine had come before it was read.
+    /// The board, and the stamp that was read before it.
     fn board(&self) -> (Stamp, Guard<Arc<Board>>) {
         let stamp = self.0.pulse.stamp();
         (stamp, self.0.board.load())
@@ -209,7 +209,7 @@ impl Aggregator {
         }
     }
 
-    /// The report on a view, as soon as every component in it has a result to believe, but not later than `deadline`.
+    /// The report on a view, as soon as every component in it has a result that is not stale, but by `deadline` at the latest.
     pub async fn report_by(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
         let report = self.report_on(view)?;
         let is_ready = if *view == View::Live { report.status.is_good() } else { !report.is_awaited() };
@@ -220,13 +220,14 @@ impl Aggregator {
         self.report_on(view)
     }
 
-    /// Whether a view waits for a result that is missing or too old.
+    /// Whether a component of the view has no result yet, or only a stale one.
     pub(crate) fn is_awaited(&self, view: &View) -> bool {
         let (stamp, board) = self.board();
         board.is_awaited(view, stamp, &self.0.pulse)
     }
 
-    /// Ends as soon as every component in a view has a result to believe, or the engine moves, but not later than `deadline`.
+    /// Waits until every component in the view has a result that is not stale (for `/livez`: until the engine shows a sign of life), but not
+    /// longer than until `deadline`.
     pub(crate) async fn ready_by(&self, view: &View, deadline: Instant) {
         if *view == View::Live {
             return self.wait(deadline, || self.is_alive()).await;
@@ -235,7 +236,7 @@ impl Aggregator {
             return;
         }
         self.wait_on_board(view, deadline, |viewed| {
-            // Each is waited for once: the way through very many is not begun anew at every result.
+            // Components that are ready are not checked again: with very many, starting over at every result would be quadratic.
             let mut ready = 0;
             move || {
                 let (now, entries) = (now(), viewed.entries());
@@ -246,19 +247,19 @@ impl Aggregator {
         .await;
     }
 
-    /// Probes now what a view judges, and reports on it as soon as all of that has answered, but not later than `deadline`.
+    /// Probes every component of the view now, and returns its report as soon as all have answered, but by `deadline` at the latest.
     ///
-    /// It probes once for all who ask at the same time, a component at most once a second, and very many spread over a moment; results count
-    /// like any other. Nothing is lost when the caller goes away.
+    /// Concurrent callers share one round of probes. A component is probed at most once a second this way, and very many are spread over up to a
+    /// second. The results count like any other. If the caller is dropped, the probes go on.
     pub async fn fresh(&self, view: &View, deadline: Instant) -> Option<Arc<Report>> {
         self.wait_for_fresh(view, deadline).await;
         self.report_on(view)
     }
 
-    /// The same without the report.
+    /// The same, without building the report.
     pub(crate) async fn wait_for_fresh(&self, view: &View, deadline: Instant) {
         if *view == View::Live {
-            // Whether the engine moves is no question to a backend.
+            // Liveness depends on no backend: there is nothing to probe.
             return self.ready_by(view, deadline).await;
         }
         if let Some(viewed) = self.0.board.load().viewed(view) {
@@ -267,8 +268,8 @@ impl Aggregator {
         self.wait_on_board(view, deadline, |viewed| move || viewed.has_answered()).await;
     }
 
-    /// Waits for something of a view until it is done or too late. If the board is replaced meanwhile, it goes on with the next one: a reload is
-    /// no reason to answer earlier.
+    /// Waits until a condition on the view holds, or until `deadline`. If a reload replaces the board meanwhile, it waits on the next one: a reload
+    /// is no reason to respond earlier.
     async fn wait_on_board<D: FnMut() -> bool>(&self, view: &View, deadline: Instant, of: impl Fn(Arc<Viewed>) -> D) {
         loop {
             let board = self.0.board.load_full();
@@ -290,25 +291,25 @@ impl Aggregator {
         Some(self.0.board.load().viewed(view)?.entries().len())
     }
 
-    /// Wakes at every result, and whenever the engine shows that it moves.
+    /// Wakes at every result, and at every sign of life of the engine.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.0.pulse.watch()
     }
 
-    /// Looks again after every change, at a pace, until it is done or too late.
+    /// Checks the condition after every change, at a limited pace, until it holds or `deadline` has passed.
     async fn wait(&self, deadline: Instant, mut done: impl FnMut() -> bool) {
         let mut changes = self.0.pulse.watch();
-        let is_paced = self.0.board.load().entries().len() > UNPACED;
-        let mut looked = Instant::now();
+        let is_paced = self.0.board.load().entries().len() > MAX_UNPACED_COMPONENTS;
+        let mut checked = Instant::now();
         while !done() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
             if is_paced {
-                sleep_until((looked + PACE).min(deadline)).await;
-                looked = Instant::now();
+                sleep_until((checked + MIN_RECHECK_INTERVAL).min(deadline)).await;
+                checked = Instant::now();
             }
         }
     }
 
-    /// The view that a name in a URL means: a group or a component.
+    /// The view for a name in a URL: a component, a group, or the built-in `live`, `ready` and `startup`.
     #[must_use]
     pub fn view(&self, name: &str) -> Option<View> {
         let board = self.0.board.load();
@@ -322,51 +323,51 @@ impl Aggregator {
         })
     }
 
-    /// The names of all groups but those that are built in.
+    /// The names of all configured groups.
     #[must_use]
     pub fn groups(&self) -> Vec<CheckName> {
         self.0.board.load().groups().cloned().collect()
     }
 
-    /// All components' names, kinds and policies, by name.
+    /// All components with kinds and policies, sorted by name.
     #[must_use]
     pub fn components(&self) -> Vec<Component> {
         self.0.board.load().entries().iter().map(|entry| Component::clone(&entry.component())).collect()
     }
 
-    /// Begins to fail the whole report, `ready` and every group, so that load balancers send no more traffic.
+    /// Starts draining: the whole report, `ready` and every group fail, so that load balancers stop sending traffic.
     pub fn drain(&self) {
         self.want_drain(Drainer::Owner, true);
     }
 
-    /// Takes [`drain`](Self::drain) back.
+    /// Undoes [`drain`](Self::drain).
     pub fn undrain(&self) {
         self.want_drain(Drainer::Owner, false);
     }
 
-    /// Notes who wants to drain, or no longer does; a line in the log when that changes what is told.
+    /// Starts or ends a drain for one reason; logs a line if that starts or ends draining as a whole.
     pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
         if self.0.drain.set(drainer, wanted) {
-            self.0.pulse.standing.note_drain(Timestamp::now());
+            self.0.pulse.standing.record_drain(Timestamp::now());
             if wanted {
-                tracing::info!(by = drainer.as_str(), "draining: no more traffic is wanted");
+                tracing::info!(by = drainer.as_str(), "draining: asking load balancers to stop sending traffic");
             } else {
-                tracing::info!(by = drainer.as_str(), "drained no longer: traffic is wanted again");
+                tracing::info!(by = drainer.as_str(), "drain cancelled: accepting traffic again");
             }
             self.0.pulse.bump();
         }
     }
 
-    /// Whether it is draining.
+    /// Whether the service is draining.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.drain.is_wanted()
+        self.0.drain.is_active()
     }
 
-    /// Whether the engine moved within the last five seconds.
+    /// Whether the engine has shown a sign of life within the last five seconds.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.0.pulse.since_beat() < DEAD
+        self.0.pulse.since_beat() < MAX_SILENCE
     }
 }
 
@@ -381,7 +382,7 @@ impl fmt::Debug for Aggregator {
 }
 
 impl Builder {
-    /// Builds it and begins to probe on the runtime that this is called from.
+    /// Builds the engine and starts probing on the current tokio runtime.
     ///
     /// # Panics
     ///
@@ -391,10 +392,10 @@ impl Builder {
         self.start_on(&Handle::current())
     }
 
-    /// Builds it and begins to probe on a runtime of its own.
+    /// Builds the engine and starts probing on this runtime.
     #[must_use]
     pub fn start_on(self, runtime: &Handle) -> Aggregator {
-        let seed = self.chance();
+        let seed = self.seed_or_random();
         let (board, redactor) = self.into_board(None);
         let aggregator = Aggregator::new(board, redactor);
         aggregator.start_on(runtime, seed);

@@ -1,4 +1,4 @@
-//! The board: all components of one configuration, what each view judges of them, and the last report and status of each view.
+//! The board: all components of one configuration, which of them each view judges, and the cached report and status of each view.
 
 use super::{
     demand::MIN_REFRESH,
@@ -21,17 +21,17 @@ use tokio::time::Instant;
 
 /// All components and views of one configuration.
 pub(crate) struct Board {
-    /// By name.
+    /// Sorted by name.
     entries: Vec<Arc<Entry>>,
     views: BTreeMap<View, Arc<Viewed>>,
-    /// The names of groups, `ready` among them, and the components of each.
+    /// The components of each group by its name, including `ready`.
     pub(crate) groups: Arc<Groups>,
     pub(crate) service: Arc<Service>,
-    /// Nothing but the machine itself is checked.
+    /// Only the host itself is checked: no database, cache, queue or service.
     pub(crate) only_host: bool,
 }
 
-/// What a view judges, and what was made of it last.
+/// The components that a view judges, and its cached report and status.
 pub(crate) struct Viewed {
     entries: Vec<Arc<Entry>>,
     /// The status of the view before the last reload.
@@ -41,46 +41,46 @@ pub(crate) struct Viewed {
     round: Mutex<Round>,
 }
 
-/// A report, and what it was made of.
+/// A report, and the state it was built from.
 pub(crate) struct Made {
     pub(crate) report: Arc<Report>,
     stamp: Stamp,
-    /// When it is out of date by time alone.
+    /// When time alone makes it outdated.
     until: Option<Instant>,
     at: Instant,
 }
 
-/// The status of a view, and how long it holds.
+/// The status of a view, and until when it holds.
 #[derive(Clone, Copy)]
 struct Judged {
     status: Status,
-    /// A result that it waits for is missing or too old.
+    /// A component has no result yet, or only a stale one.
     is_awaited: bool,
-    /// When it is out of date by time alone.
+    /// When time alone makes it outdated.
     until: Option<Instant>,
 }
 
-/// The last round of requested probes of a view, which is shared by all who ask for it.
+/// The last round of requested probes of a view, shared by all concurrent requests.
 #[derive(Debug, Default)]
 struct Round {
-    /// When it was requested, if ever.
-    called: Option<Instant>,
-    /// The number of entries that have answered: these are the first ones, in their order.
+    /// When it was requested; `None` if it never was.
+    requested_at: Option<Instant>,
+    /// The number of leading entries that have answered.
     answered: usize,
 }
 
-/// Whether a report is still true.
+/// Whether a report is still current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// There is no newer result.
     Current,
-    /// Every status is current, and values are at most [`MAX_VALUE_AGE`] old.
+    /// All statuses are current; observed values may be up to [`MAX_VALUE_AGE`] old.
     StaleValues,
-    /// A status may be another.
+    /// A status may have changed.
     Outdated,
 }
 
-/// How old the values beside current statuses may be.
+/// How old observed values may be in a report whose statuses are all current.
 const MAX_VALUE_AGE: Duration = Duration::from_secs(2);
 
 impl Made {
@@ -98,12 +98,12 @@ impl Made {
     }
 }
 
-/// A report is put together anew after this time, also when nothing has changed.
+/// A report is rebuilt after this time even if nothing has changed, because it shows ages and the last hour.
 const MAX_REPORT_AGE: Duration = Duration::from_secs(60);
 
 impl Board {
-    /// Components whose check `before` has as well keep their entries, and with them state, history and connection, whatever became of their
-    /// policy. Every other check has a grace period where there is a board before.
+    /// If `before` has the same check under the same name, the component keeps its entry, and with it state, history and connection, even if its
+    /// policy changed. Any other check is new, and has a grace period if there is a board before.
     pub(crate) fn new(
         components: BTreeMap<CheckName, Component>,
         groups: &BTreeMap<CheckName, BTreeSet<CheckName>>,
@@ -111,25 +111,25 @@ impl Board {
         only_host: bool,
         before: Option<&Self>,
     ) -> Self {
-        // Before the policies of entries that stay are changed.
+        // Must be read before the policies of the kept entries change.
         let previous = before.map(Self::verdicts).unwrap_or_default();
         let entries = match before {
             Some(before) => before.succeeded_by(components),
             None => components.into_values().map(|component| Arc::new(Entry::new(component))).collect(),
         };
-        let of = |wanted: &dyn Fn(&Component) -> bool| {
-            entries.iter().filter(|entry| wanted(&entry.component())).map(Arc::clone).collect::<Vec<_>>()
+        let select = |is_judged: &dyn Fn(&Component) -> bool| {
+            entries.iter().filter(|entry| is_judged(&entry.component())).map(Arc::clone).collect::<Vec<_>>()
         };
         let mut views = BTreeMap::from([
             (View::Whole, entries.clone()),
             (View::Live, Vec::new()),
-            (View::Ready, of(&|component| component.policy.critical)),
-            (View::Startup, of(&|component| component.policy.critical)),
+            (View::Ready, select(&|component| component.policy.critical)),
+            (View::Startup, select(&|component| component.policy.critical)),
         ]);
         views.extend(entries.iter().map(|entry| (View::Component(entry.name.clone()), vec![Arc::clone(entry)])));
         for (name, checks) in groups {
             let view = if name.as_str() == "ready" { View::Ready } else { View::Group(name.clone()) };
-            views.insert(view, of(&|component| checks.contains(&component.name)));
+            views.insert(view, select(&|component| checks.contains(&component.name)));
         }
         let names = |viewed: &[Arc<Entry>]| viewed.iter().map(|entry| entry.name.clone()).collect();
         let members = views.iter().filter_map(|(view, viewed)| match view {
@@ -146,25 +146,25 @@ impl Board {
         Self { views: views.collect(), entries, groups, service: Arc::new(service), only_host }
     }
 
-    /// The statuses of all views of several components.
+    /// The statuses of all views except those of a single component.
     fn verdicts(&self) -> BTreeMap<View, Status> {
         let now = now();
         let views = self.views.iter().filter(|(view, _)| !matches!(view, View::Component(_)));
         views.map(|(view, viewed)| (view.clone(), viewed.judge(view, now).status)).collect()
     }
 
-    /// The entries of these components on the board that follows this one.
+    /// The entries of these components on the next board.
     fn succeeded_by(&self, components: BTreeMap<CheckName, Component>) -> Vec<Arc<Entry>> {
         let entry = |name: &CheckName| self.entries.binary_search_by(|entry| entry.name.cmp(name)).ok().map(|index| &self.entries[index]);
         let kept = |component: &Component| entry(&component.name).filter(|entry| entry.component().has_same_check(component));
-        // Whose samplers begin now.
-        let begins =
+        // Components whose samplers start with the next board.
+        let starts =
             |component: &Component| component.policy.enabled && kept(component).is_none_or(|entry| !entry.component().policy.enabled);
-        let count = components.values().filter(|component| begins(component)).count();
-        let mut begun = 0;
+        let count = components.values().filter(|component| starts(component)).count();
+        let mut started = 0;
         let entries = components.into_values().map(|component| {
-            let first_probe_in = spread(begun, count);
-            begun += usize::from(begins(&component));
+            let first_probe_in = spread(started, count);
+            started += usize::from(starts(&component));
             if let Some(entry) = kept(&component) {
                 entry.change_policy(component, first_probe_in);
                 return Arc::clone(entry);
@@ -179,37 +179,37 @@ impl Board {
         &self.entries
     }
 
-    /// Whether this very entry is on the board.
+    /// Whether this entry, and not only one of the same name, is on the board.
     pub(crate) fn has(&self, entry: &Arc<Entry>) -> bool {
         self.entries.binary_search_by(|one| one.name.cmp(&entry.name)).is_ok_and(|index| Arc::ptr_eq(&self.entries[index], entry))
     }
 
-    /// Groups that are configured, without those that are built in.
+    /// The configured groups, without the built-in views.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &CheckName> {
         self.views.keys().filter_map(|view| if let View::Group(name) = view { Some(name) } else { None })
     }
 
-    /// All views there are.
+    /// All views.
     pub(crate) fn views(&self) -> impl Iterator<Item = &View> {
         self.views.keys()
     }
 
-    /// What a view judges; `None`: there is no such view.
+    /// The state of a view; `None` if there is no such view.
     pub(crate) fn viewed(&self, view: &View) -> Option<&Arc<Viewed>> {
         self.views.get(view)
     }
 
-    /// The status of a view at the moment, but for a drain and a dead engine.
+    /// The current status of a view, regardless of draining and of the engine's liveness.
     pub(crate) fn status(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Status> {
         self.judged(view, stamp, pulse).map(|judged| judged.status)
     }
 
-    /// Whether a view waits for a result that is missing or too old.
+    /// Whether a component of the view has no result yet, or only a stale one.
     pub(crate) fn is_awaited(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> bool {
         self.judged(view, stamp, pulse).is_some_and(|judged| judged.is_awaited)
     }
 
-    /// It costs as much as what the view judges, and less while nothing has changed.
+    /// Judges every component of the view, unless the cached judgement still holds.
     fn judged(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Judged> {
         let viewed = self.views.get(view)?;
         if let Some((judged, made)) = viewed.status.load().as_deref()
@@ -219,14 +219,14 @@ impl Board {
             return Some(*judged);
         }
         let judged = viewed.judge(view, now());
-        // One component is judged as fast as what was kept is looked up.
+        // Judging one component is as fast as a lookup in the cache.
         if viewed.entries.len() > 1 {
             viewed.status.store(Some(Arc::new((judged, stamp))));
         }
         Some(judged)
     }
 
-    /// The report on a view: the last one, if nothing has changed since `stamp` was read, which was before this board was.
+    /// The report on a view: the cached one, if nothing has changed since. `stamp` must have been read before this board.
     pub(crate) fn report<'a>(
         &self,
         view: &View,
@@ -237,21 +237,21 @@ impl Board {
         let viewed = self.views.get(view)?;
         if let Some(made) = &*viewed.report.load()
             && made.freshness(pulse) == Freshness::Current
-            // Whether the engine moves is a matter of the moment.
+            // Liveness is judged at every call.
             && *view != View::Live
         {
             return Some(Arc::clone(made));
         }
         let began = now();
         let mut until: Option<Instant> = None;
-        // Collected, a map of what is in order has no empty places.
+        // Collecting sorted items builds a map without spare capacity.
         let components = viewed.entries.iter().map(|entry| {
             let (component, stands_until) = entry.report(began);
             until = earlier(until, stands_until);
             (entry.name.clone(), component)
         });
         let components = components.collect();
-        // Ages and the last hour are shown, too: they may be behind, but not for long.
+        // The report also shows ages and the last hour: these may lag, but not for long.
         let until = until.map(|until| until.min(began + MAX_REPORT_AGE));
         let report = Arc::new(Report::new(view, components, circumstances()));
         let made = Arc::new(Made { report, stamp, until, at: began });
@@ -281,20 +281,20 @@ impl Viewed {
         Judged { status, is_awaited, until }
     }
 
-    /// Requests a probe of every component in this view, at most once a second for all who ask.
+    /// Requests a probe of every component in this view; all requests within a second are one.
     pub(crate) fn request_probes(&self) {
         let (now, timer) = (now(), Instant::now());
         let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-        if round.called.is_some_and(|called| now.saturating_duration_since(called) < MIN_REFRESH) {
+        if round.requested_at.is_some_and(|at| now.saturating_duration_since(at) < MIN_REFRESH) {
             return;
         }
         let count = self.entries.len();
         let requests = self.entries.iter().enumerate().map(|(index, entry)| entry.demand.request(now, timer + spread(index, count)));
-        // Some may have been requested already, by way of another view: the round is as old as the oldest of its requests.
-        *round = Round { called: Some(requests.min().unwrap_or(now)), answered: 0 };
+        // Another view may have requested some of them already: the round is as old as its oldest request.
+        *round = Round { requested_at: Some(requests.min().unwrap_or(now)), answered: 0 };
     }
 
-    /// Whether all have answered the last request.
+    /// Whether all components have answered the last request.
     pub(crate) fn has_answered(&self) -> bool {
         let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
         let answered = round.answered;
@@ -319,17 +319,17 @@ mod tests {
         let pulse = Pulse::default();
         let first = made(&board, &pulse);
         advance(MAX_VALUE_AGE * 2).await;
-        assert_eq!(first.freshness(&pulse), Freshness::Current, "nothing newer is known");
+        assert_eq!(first.freshness(&pulse), Freshness::Current, "there is no newer result");
         pulse.tick();
-        assert_eq!(first.freshness(&pulse), Freshness::Outdated, "its values are too old");
+        assert_eq!(first.freshness(&pulse), Freshness::Outdated, "its values are older than two seconds");
         let second = made(&board, &pulse);
-        assert!(!Arc::ptr_eq(&first, &second), "it is made again for a reader that needs the values");
+        assert!(!Arc::ptr_eq(&first, &second), "it is rebuilt for a reader");
         pulse.tick();
         assert_eq!(second.freshness(&pulse), Freshness::StaleValues);
         advance(MAX_VALUE_AGE).await;
         assert_eq!(second.freshness(&pulse), Freshness::Outdated);
         let third = made(&board, &pulse);
         pulse.bump();
-        assert_eq!(third.freshness(&pulse), Freshness::Outdated, "a status is another");
+        assert_eq!(third.freshness(&pulse), Freshness::Outdated, "a status changed");
     }
 }

@@ -1,4 +1,4 @@
-//! What an aggregator is made of, until it is built.
+//! The builder of an aggregator: checks, policies, groups and the service they belong to.
 
 use super::board::Board;
 use crate::{
@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-/// What an [`Aggregator`](super::Aggregator) is made of.
+/// Builds an [`Aggregator`](super::Aggregator).
 #[derive(Default)]
 pub struct Builder {
     service: Service,
@@ -24,85 +24,86 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Says who the report is about.
+    /// Sets the service that the report names.
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service = service;
         self
     }
 
-    /// The policy of the checks that are added from here on.
+    /// Sets the policy of all checks that are added after this call.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Adds a check under a name, which replaces an earlier one of that name.
+    /// Adds a check. An earlier one of the same name is replaced.
     ///
     /// # Panics
     ///
-    /// When the name is not `[a-z][a-z0-9_]*` without `__`: it stands in the program, so this is a defect of it. Use
-    /// [`component`](Self::component) for names that come from elsewhere.
+    /// When the name is not `[a-z][a-z0-9_]*` without `__`. Names here are literals in a program, so a wrong one is a bug in it; use
+    /// [`component`](Self::component) for names that come from a configuration or from users.
     #[must_use]
     pub fn check(self, name: &str, check: impl Check) -> Self {
         let policy = self.policy.clone();
-        self.component(Component::new(own_name(name), "custom", policy, Arc::new(check)))
+        self.component(Component::new(literal_name(name), "custom", policy, Arc::new(check)))
     }
 
-    /// Adds a component, which replaces an earlier one of its name.
+    /// Adds a component. An earlier one of the same name is replaced.
     #[must_use]
     pub fn component(mut self, component: Component) -> Self {
         self.components.insert(component.name.clone(), component);
         self
     }
 
-    /// Adds a group of components by name; names that do not exist are ignored. The group `ready`, unless it is added, is all critical checks.
+    /// Adds a group of components by name; names without a component are ignored. Unless it is added here, the group `ready` is all critical
+    /// checks.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check), when a name cannot be one.
+    /// When a name is invalid, as in [`check`](Self::check).
     #[must_use]
     pub fn group(mut self, name: &str, checks: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let checks = checks.into_iter().map(|check| own_name(check.as_ref())).collect();
-        self.groups.insert(own_name(name), checks);
+        let checks = checks.into_iter().map(|check| literal_name(check.as_ref())).collect();
+        self.groups.insert(literal_name(name), checks);
         self
     }
 
-    /// Says that nothing but this machine is checked: the summary then says so loudly.
+    /// Declares that only the host itself is checked; the summary then warns about that.
     #[must_use]
     pub fn only_host(mut self, only_host: bool) -> Self {
         self.only_host = only_host;
         self
     }
 
-    /// What takes secrets out of drivers' words.
+    /// Sets what removes secrets from the text that drivers return.
     #[must_use]
     pub fn redactor(mut self, redactor: Redactor) -> Self {
         self.redactor = redactor;
         self
     }
 
-    /// What the jitter of all intervals is made of, so that it is the same again; by chance unless it is given.
+    /// Seeds the jitter of all intervals, to make it reproducible. Without a seed it is random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The seed, or one by chance.
-    pub(super) fn chance(&self) -> u64 {
+    /// The seed, or a random one.
+    pub(super) fn seed_or_random(&self) -> u64 {
         self.seed.unwrap_or_else(|| fastrand::u64(..))
     }
 
-    /// The board, with the entries of what is on an earlier one just so.
+    /// Builds the board, and keeps the entries of `before` whose checks are the same.
     pub(super) fn into_board(self, before: Option<&Board>) -> (Board, Redactor) {
         (Board::new(self.components, &self.groups, self.service, self.only_host, before), self.redactor)
     }
 }
 
-/// A name that stands in a program.
-fn own_name(name: &str) -> CheckName {
+/// Parses a name that is a literal in a program.
+fn literal_name(name: &str) -> CheckName {
     let parsed: Result<CheckName, InvalidName> = name.parse();
     parsed.unwrap_or_else(|error| panic!("`{name}` {error}"))
 }

@@ -1,4 +1,4 @@
-//! Requests for a probe besides the schedule: `?fresh`, and the first probe after the machine stood still.
+//! Requests for a probe outside the schedule: by `?fresh`, and after the machine was suspended or the process stopped.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -6,7 +6,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// A component is probed on request at most this often.
+/// The minimum time between two requested probes of one component.
 pub(super) const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 /// The latest request for a probe of one component.
@@ -18,15 +18,15 @@ pub(crate) struct Demand {
 
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    /// By the clock of ages: a probe that begins from then on answers it.
+    /// On the clock for ages (`moment::now`). A probe that begins at or after this moment answers the request.
     at: Instant,
-    /// By the clock of timers.
+    /// On the clock for timers (`Instant::now`).
     due: Instant,
 }
 
 impl Demand {
-    /// Requests a probe that begins at `due`, and returns since when it is requested: a request within [`MIN_REFRESH`] after the last one is the
-    /// same request.
+    /// Requests a probe that begins at `due`, and returns when it was first requested: a request within [`MIN_REFRESH`] after the last one counts
+    /// as the same request.
     pub(crate) fn request(&self, now: Instant, due: Instant) -> Instant {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(latest) = latest.filter(|latest| now.saturating_duration_since(latest.at) < MIN_REFRESH) {
@@ -38,18 +38,18 @@ impl Demand {
         now
     }
 
-    /// When the requested probe is due. `None`: nothing was requested since the last probe began.
+    /// When the requested probe is due; `None` if nothing was requested since the last probe began.
     pub(crate) fn due(&self, last_began: Option<Instant>) -> Option<Instant> {
         let latest = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.filter(|latest| last_began.is_none_or(|began| began < latest.at)).map(|latest| latest.due)
     }
 
-    /// Wakes the sampler: there is a request, or another policy.
+    /// Wakes the sampler, because a probe was requested or the policy changed.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
 
-    /// Ends as soon as [`wake`](Self::wake) was called since the last time that this ended.
+    /// Completes once [`wake`](Self::wake) has been called after the previous completion.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_within_a_second_are_one() {
+    fn requests_within_a_second_count_as_one() {
         let (demand, start) = (Demand::default(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         assert_eq!(demand.due(None), None);

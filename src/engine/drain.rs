@@ -1,64 +1,64 @@
-//! Whether traffic is to go elsewhere, and who wants that.
+//! Draining: whether load balancers should stop sending traffic, and for which reasons.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Who wants traffic to go elsewhere. One is enough; each takes back only its own wish.
+/// Why the service drains. One reason is enough, and each is withdrawn separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Drainer {
-    /// The owner of the aggregator, or of the token.
+    /// A call of `Aggregator::drain`, or a request with the token.
     Owner = 1,
-    /// A file that exists.
-    #[cfg(feature = "cli")]
+    /// The drain file exists.
+    #[cfg(feature = "server")]
     File = 2,
-    /// The process, which is about to end.
-    #[cfg(feature = "cli")]
+    /// The process is shutting down.
+    #[cfg(feature = "server")]
     End = 4,
 }
 
 impl Drainer {
-    /// In the log.
+    /// The name in the log.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "request",
-            #[cfg(feature = "cli")]
+            #[cfg(feature = "server")]
             Self::File => "file",
-            #[cfg(feature = "cli")]
+            #[cfg(feature = "server")]
             Self::End => "end",
         }
     }
 }
 
-/// The wishes of all.
+/// The reasons that apply now, one bit each.
 #[derive(Debug, Default)]
 pub(crate) struct Drain(AtomicU8);
 
 impl Drain {
-    /// Notes a wish, and tells whether that changed anything for the others.
-    pub(crate) fn set(&self, drainer: Drainer, wanted: bool) -> bool {
+    /// Sets or withdraws a reason, and returns whether draining as a whole starts or ends by that.
+    pub(crate) fn set(&self, drainer: Drainer, is_active: bool) -> bool {
         let bit = drainer as u8;
-        let before = if wanted { self.0.fetch_or(bit, Ordering::AcqRel) } else { self.0.fetch_and(!bit, Ordering::AcqRel) };
-        let after = if wanted { before | bit } else { before & !bit };
+        let before = if is_active { self.0.fetch_or(bit, Ordering::AcqRel) } else { self.0.fetch_and(!bit, Ordering::AcqRel) };
+        let after = if is_active { before | bit } else { before & !bit };
         (before == 0) != (after == 0)
     }
 
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_wish_is_enough_and_each_takes_back_its_own() {
+    fn one_reason_is_enough_and_each_is_withdrawn_separately() {
         let drain = Drain::default();
         assert!(!drain.set(Drainer::Owner, false));
         assert!(drain.set(Drainer::Owner, true));
         assert!(!drain.set(Drainer::File, true));
         assert!(!drain.set(Drainer::Owner, false));
-        assert!(drain.is_wanted());
+        assert!(drain.is_active());
         assert!(drain.set(Drainer::File, false));
-        assert!(!drain.is_wanted());
+        assert!(!drain.is_active());
     }
 }

@@ -1,7 +1,7 @@
-//! One component's place on the board: what is known of it, read by everybody without a lock.
+//! One component on the board: its check, its policy and its state, which readers load without a lock.
 //!
-//! Results and the passing of time are taken in under one lock, and history and log are written before it is released: for one component,
-//! everything happens in one order, whether its sampler or the supervisor causes it.
+//! Results and the passing of time change the state under one lock, and history and log are written before the lock is released. So for one
+//! component everything happens in one order, whether its sampler or the supervisor causes it.
 
 use super::{
     demand::Demand,
@@ -26,44 +26,44 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A component and what is known of it.
+/// A component and its state.
 pub(crate) struct Entry {
     pub(crate) name: CheckName,
-    /// Its policy may change by a reload; its check does not.
+    /// A reload may change its policy, never its check.
     component: ArcSwap<Component>,
     state: ArcSwap<State>,
-    /// Its holder may write: the state, the history and the log. Never locked by a poll.
+    /// The holder of this lock may write the state, the history and the log. A poll never takes it.
     log: Mutex<Log>,
     pub(crate) demand: Demand,
 }
 
-/// What history and log say of the component.
+/// What was last announced about the component in history and log.
 #[derive(Default)]
 struct Log {
-    /// The last announced status, since when it holds, and whether it is that of a result that is too old.
+    /// The last announced status, since when it holds, and whether its reason was a stale result.
     last: Option<(Status, Instant, bool)>,
-    /// The component was removed from the board: the result of a probe in progress is not announced.
+    /// The component was removed from the board, so the result of a probe in progress is not announced.
     is_closed: bool,
 }
 
 impl Log {
-    /// Whether a status was announced that time alone has changed since.
+    /// Whether time alone has changed the status since it was announced.
     fn is_outdated(&self, state: &State, component: &Component, now: Moment) -> bool {
         self.last.is_some_and(|(last, ..)| last != state.track.judge(&component.policy, now.at).status)
     }
 }
 
-/// What is known of one component.
+/// The state of one component.
 #[derive(Clone)]
 struct State {
     track: Track,
-    /// For a check that is new after a reload.
+    /// The grace period of a check that is new after a reload.
     grace: Option<GracePeriod>,
     last: Option<Arc<LastResult>>,
-    /// Stays while the component is judged to fail though its last probe passed.
+    /// The last failure. It is kept when a probe passes, because a component that still has to rise reports it.
     last_failure: Option<Arc<PastFailure>>,
-    /// When the last probe that counted began, by the clock of ages.
-    began: Option<Instant>,
+    /// When the last probe that counted began, on the clock for ages.
+    last_began: Option<Instant>,
     tally: Arc<Tally>,
     hour: Hour,
     /// How often the status has changed.
@@ -82,7 +82,7 @@ impl Entry {
         Self::with(component, Track::default(), None)
     }
 
-    /// A check that is new after a reload, whose first probe begins `first_probe_in` from now. `predecessor` had its name before.
+    /// A check that is new after a reload. Its first probe begins `first_probe_in` from now; `predecessor` is the entry that had its name before.
     pub(crate) fn after_reload(component: Component, predecessor: Option<&Self>, first_probe_in: Duration) -> Self {
         let now = now();
         let inherits = predecessor.map_or(Predecessor::None, |entry| entry.as_predecessor(now));
@@ -97,7 +97,7 @@ impl Entry {
             grace,
             last: None,
             last_failure: None,
-            began: None,
+            last_began: None,
             tally: Arc::default(),
             hour: Hour::new(now()),
             transitions: 0,
@@ -115,8 +115,8 @@ impl Entry {
         self.component.load()
     }
 
-    /// Goes on with the same check under another policy. Results count as before; a component that was muted and is probed again, from
-    /// `first_probe_in` on, is like a new one.
+    /// Changes the policy of the same check. Results so far still count. A component that was muted starts anew, with its first probe
+    /// `first_probe_in` from now.
     pub(crate) fn change_policy(&self, component: Component, first_probe_in: Duration) {
         let mut log = self.lock();
         let before = self.component.load_full();
@@ -128,32 +128,32 @@ impl Entry {
             state.track.change_policy(&before.policy, &component.policy, now);
         } else {
             state.track = Track::new(state.track.passed_once());
-            // Nobody knows how it was meanwhile.
+            // Its status while it was muted is unknown.
             log.last = None;
             state.grace = Some(GracePeriod::after_reload(&component.policy, Predecessor::None, first_probe_in, now.at));
         }
-        // In this order, no reader judges an old state by a policy that it was not made for.
+        // In this order, no reader judges the old state by the new policy.
         self.state.store(Arc::new(state));
         self.component.store(Arc::new(Component { check: Arc::clone(&before.check), ..component }));
         self.demand.wake();
     }
 
-    /// Announces nothing from now on: the component was removed from the board.
+    /// Stops all announcements, because the component was removed from the board.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
     }
 
-    /// Takes in the result of a probe that began at `began`.
+    /// Records the result of a probe that began at `began`.
     pub(crate) fn record(&self, outcome: Outcome, began: Instant, duration: Duration, pulse: &Pulse) {
         let mut log = self.lock();
         let (component, now) = (self.component.load(), Moment::now());
         if !component.policy.enabled {
-            // It was muted meanwhile.
+            // It was muted during the probe.
             return;
         }
         let state = self.state.load_full();
         if log.is_outdated(&state, &component, now) {
-            // A change by time alone came first, and is announced first.
+            // Time alone changed the status first, so that change is announced first.
             self.settle(&mut log, State::clone(&state), &component, now, None, pulse);
         }
         let mut next = State::clone(&self.state.load());
@@ -161,9 +161,9 @@ impl Entry {
         next.last = Some(Arc::new(LastResult { failed, warning: outcome.warning, values: Arc::new(outcome.values), duration }));
         next.last_failure = outcome.failure.map(|failure| Arc::new(PastFailure { failure, at: now.wall })).or(next.last_failure);
         next.track.record(&component.policy, outcome.raw, now);
-        next.began = Some(began);
+        next.last_began = Some(began);
         Arc::make_mut(&mut next.tally).count(outcome.raw, duration);
-        // The status may be the same as before, and yet a view differ: startup is done with a first pass, and an old result is waited for.
+        // Even with the same status a view may differ: a first pass completes startup, and requests wait for a stale result to be replaced.
         let is_first_pass = outcome.raw.is_good() && !state.track.passed_once();
         let was_stale = state.track.judge(&component.policy, now.at).reason == Reason::Stale;
         let is_transition = self.settle(&mut log, next, &component, now, Some(duration), pulse);
@@ -174,17 +174,17 @@ impl Entry {
         }
     }
 
-    /// Takes in that time has passed: a result may be too old by now, or a hold may have ended.
+    /// Records that time has passed: a result may be stale now, or a hold may have ended.
     pub(crate) fn catch_up(&self, pulse: &Pulse) {
         let mut log = self.lock();
         let (component, state, now) = (self.component.load(), self.state.load(), Moment::now());
-        // Mostly there is nothing new, and nothing to copy.
+        // Usually nothing has changed, and nothing is copied.
         if component.policy.enabled && (log.is_outdated(&state, &component, now) || state.hour.is_behind(now.at)) {
             self.settle(&mut log, State::clone(&state), &component, now, None, pulse);
         }
     }
 
-    /// Makes `next` the state, and announces the component's status if it changed. Returns whether it did.
+    /// Stores `next` as the state, and announces the status if it changed. Returns whether it did.
     fn settle(&self, log: &mut Log, mut next: State, component: &Component, now: Moment, took: Option<Duration>, pulse: &Pulse) -> bool {
         let judgement = next.track.judge(&component.policy, now.at);
         let Some(since) = judgement.since else { return false };
@@ -193,11 +193,11 @@ impl Entry {
             next.last_failure = Some(Arc::new(PastFailure { failure: failure.clone(), at: since.wall }));
         }
         let class = failure.filter(|_| judgement.status == Status::Fail).map(|failure| failure.class);
-        next.hour = next.hour.seen(now.at, judgement.status, class, took).unwrap_or(next.hour);
+        next.hour = next.hour.with(now.at, judgement.status, class, took).unwrap_or(next.hour);
         let before = log.last.replace((judgement.status, since.at, judgement.reason == Reason::Stale));
         let (from, lasted) = before.map(|(from, began, _)| (from, since.at.saturating_duration_since(began))).unzip();
         let is_transition = from != Some(judgement.status) && !log.is_closed;
-        // It fails on, but now by a result: the log must not end with the age of the one before.
+        // It still fails, but now because of a new result: the last line in the log must not blame the age of the old one.
         let is_known_again = before.is_some_and(|(.., was_stale)| was_stale) && judgement.reason != Reason::Stale && !log.is_closed;
         next.transitions += u64::from(is_transition);
         let next = Arc::new(next);
@@ -215,21 +215,21 @@ impl Entry {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a probe was requested, and none that counts began since. A muted component answers no request.
+    /// Whether a probe was requested and no probe that counts has begun since. Always false for a muted component.
     pub(crate) fn is_requested(&self) -> bool {
-        self.component.load().policy.enabled && self.demand.due(self.state.load().began).is_some()
+        self.component.load().policy.enabled && self.demand.due(self.state.load().last_began).is_some()
     }
 
-    /// Whether the answer about a view is worth waiting for on its account: there is no result to believe, yet or any more.
+    /// Whether a response about `view` should wait for this component, because it has no result yet or only a stale one.
     pub(crate) fn is_awaited_by(&self, view: &View, now: Instant) -> bool {
         let (component, state) = (self.component.load(), self.state.load());
         let judgement = state.track.judge(&component.policy, now);
         let grace = state.grace_at(&component.policy, &judgement, now).map(|grace| Grace { previous: grace.previous });
-        let has_none = component.policy.enabled && matches!(judgement.reason, Reason::Pending | Reason::Stale);
-        has_none && view.waits_in(grace)
+        let has_no_result = component.policy.enabled && matches!(judgement.reason, Reason::Pending | Reason::Stale);
+        has_no_result && view.waits_in(grace)
     }
 
-    /// What a verdict depends on at the moment, whether there is a result to believe, and until when that stands if no other comes.
+    /// What this component contributes to a verdict, whether it has a result that is not stale, and until when both hold if no result comes.
     pub(crate) fn part(&self, now: Instant) -> (Part, bool, Option<Instant>) {
         let (component, state) = (self.component.load(), self.state.load());
         let policy = &component.policy;
@@ -246,7 +246,7 @@ impl Entry {
         (part, has_result, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
     }
 
-    /// What it is at the moment, and until when that stands if no result comes.
+    /// The report on this component, and until when it holds if no result comes.
     pub(crate) fn report(&self, now: Instant) -> (ComponentReport, Option<Instant>) {
         let (component, state) = (self.component.load(), self.state.load());
         if !component.policy.enabled {
@@ -255,7 +255,7 @@ impl Entry {
         let judgement = state.track.judge(&component.policy, now);
         let grace = state.grace_at(&component.policy, &judgement, now);
         let until = match judgement.reason {
-            // The time that is left is shown: it should move.
+            // The report shows the remaining time, so it is rebuilt every second.
             Reason::Held(_) => judgement.until.map(|until| until.min(now + Duration::from_secs(1))),
             _ => grace.map(|grace| grace.ends).or(judgement.until),
         };
@@ -274,7 +274,7 @@ impl Entry {
 }
 
 impl State {
-    /// The grace period, while it lasts.
+    /// The grace period, if it has not ended.
     fn grace_at(&self, policy: &Policy, judgement: &Judgement, now: Instant) -> Option<GracePeriod> {
         self.grace.filter(|grace| policy.enabled && judgement.reason == Reason::Pending && now < grace.ends)
     }
@@ -283,15 +283,15 @@ impl State {
         match judgement.reason {
             Reason::Pending => {
                 let message = match grace.map(|grace| grace.previous) {
-                    None => "there is no result yet",
-                    Some(None) => "there is no result since the reload yet, and until then it does not count",
-                    Some(Some(_)) => "there is no result since the reload yet, and until then its status before the reload counts",
+                    None => "no result yet",
+                    Some(None) => "no result since the reload yet; the component does not count until then",
+                    Some(Some(_)) => "no result since the reload yet; the status before the reload counts until then",
                 };
-                Some(ours(FailureClass::Pending, message.into()))
+                Some(own_failure(FailureClass::Pending, message.into()))
             }
             Reason::Stale => {
                 let limit = TimeSpan(component.policy.max_age());
-                Some(ours(FailureClass::Stale, format!("the last result is older than {limit}").into()))
+                Some(own_failure(FailureClass::Stale, format!("the last result is older than {limit}").into()))
             }
             Reason::Held(_) | Reason::Results => {
                 let failing = judgement.status == Status::Fail || self.last.as_ref().is_some_and(|last| last.failed);
@@ -328,19 +328,19 @@ impl State {
     }
 }
 
-/// A muted component never passes: nobody knows how it is.
+/// The report on a muted component: it warns, because its status is unknown.
 fn muted(component: &Component) -> ComponentReport {
     ComponentReport {
         status: Status::Warn,
         kind: component.kind,
         critical: component.policy.critical,
         muted: true,
-        warning: Some("muted: it is never probed".to_owned()),
+        warning: Some("muted: never probed".to_owned()),
         ..ComponentReport::default()
     }
 }
 
-fn ours(class: FailureClass, message: Cow<'static, str>) -> FailureReport {
+fn own_failure(class: FailureClass, message: Cow<'static, str>) -> FailureReport {
     FailureReport { class, message, cause: None }
 }
 

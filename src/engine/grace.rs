@@ -1,34 +1,34 @@
-//! The grace period of a check that is new after a reload: until its first result, the verdict before the reload stands.
+//! The grace period of a check that is new after a reload: until its first result, the previous verdict stands.
 
 use crate::{component::Policy, report::Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What counts in place of a check that has no result yet, and for how long.
+/// The status that counts in place of a check without a result, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct GracePeriod {
-    /// The status that the check of the same name had before the reload. `None`: there was none, and nothing counts.
+    /// The status of the check that had this name before the reload. `None`: there was none, so the component does not count.
     pub(crate) previous: Option<Status>,
-    /// From then on the missing result is a failure.
+    /// When the grace period ends: from then on the missing result is a failure.
     pub(crate) ends: Instant,
-    /// However often the configuration is reloaded meanwhile, it ends by then.
+    /// The latest end, however often the configuration is reloaded meanwhile.
     limit: Instant,
 }
 
-/// What the check of the same name counted for at the reload.
+/// The check that had the same name before the reload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Predecessor {
     /// There was none, or it was muted.
     None,
-    /// It had this status, to be believed until then.
+    /// It had this status, which is valid until the given moment.
     Status(Status, Option<Instant>),
-    /// It had no result yet either.
+    /// It had no result yet either, and was in its own grace period.
     Pending(GracePeriod),
 }
 
 impl GracePeriod {
-    /// For a check whose first probe begins `first_probe_in` from now. Reloads in quick succession at most double it, and an inherited status counts
-    /// only as long as the result behind it is believed.
+    /// The grace period of a check whose first probe begins `first_probe_in` from now. Reloads in quick succession at most double it, and an
+    /// inherited status counts only until the result behind it is stale.
     pub(crate) fn after_reload(policy: &Policy, predecessor: Predecessor, first_probe_in: Duration, now: Instant) -> Self {
         let time = first_probe_in + policy.timeout;
         let at_most = now + 2 * time;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_with_the_timeout_or_with_what_it_inherits() {
+    fn it_ends_with_the_timeout_or_when_the_inherited_status_expires() {
         let (policy, now) = (Policy::default(), Instant::now());
         let after = |seconds| now + Duration::from_secs(seconds);
         let grace = |predecessor| GracePeriod::after_reload(&policy, predecessor, Duration::from_secs(1), now);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn reloads_in_quick_succession_do_not_prolong_it_without_end() {
+    fn reloads_in_quick_succession_at_most_double_it() {
         let (policy, start) = (Policy::default(), Instant::now());
         let mut grace = GracePeriod::after_reload(&policy, Predecessor::None, Duration::ZERO, start);
         for second in 1..60 {

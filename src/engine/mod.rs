@@ -1,4 +1,12 @@
-//! The engine: probes components, keeps their states, and puts reports together from memory.
+//! The engine: probes components in the background, keeps their state, and builds reports from memory.
+//!
+//! [`Aggregator::builder`] takes checks and groups; [`Builder::start`] starts probing and returns the handle that every reader uses.
+//! [`Builder::build`] returns an engine that probes only when it is called.
+//!
+//! The way of a result: `supervisor` keeps one `sampler` task per component alive. A sampler runs the probe, limits its time and catches its
+//! panic, and turns what comes back into a bounded, redacted `outcome`. `entry` records it in `track`, the pure state machine of rise, fall,
+//! hold and age, and announces a status change in the log and the `history`. `board` holds all entries of one configuration and caches a report
+//! per view until the `pulse` says that something changed.
 
 mod aggregator;
 mod board;
@@ -25,6 +33,6 @@ mod transition;
 pub use aggregator::Aggregator;
 pub(crate) use board::{Freshness, Made};
 pub use builder::Builder;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) use drain::Drainer;
 pub use on_demand::OnDemand;

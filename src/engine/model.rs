@@ -1,10 +1,10 @@
-//! The engine against a small reference model: probes that pass, warn, fail, hang and are slow; stalls, reloads, drains and fresh probes, in
-//! random order.
+//! Compares the engine with a small reference model, over random sequences of probes that pass, warn, fail, hang or are slow, stalls, reloads,
+//! drains and fresh probes.
 //!
-//! Checks write down when their probes begin and how they end. The model reads these notes, knows nothing of schedules, and says by the
-//! definition what every report must be. Time is paused: a wait lets it pass as it does, a stall makes it jump while nothing runs.
+//! Checks write down when their probes begin and how they end. The model reads these notes, knows nothing about schedules, and derives from the
+//! definition what every report must be. Time is paused: `Wait` lets it advance normally, `Stall` makes it jump while nothing runs.
 
-use super::{Aggregator, Builder, sampler::INTERRUPTED};
+use super::{Aggregator, Builder, sampler::MAX_OVERRUN};
 use crate::{
     component::{CheckName, Component, Policy},
     report::{Status, View},
@@ -46,7 +46,7 @@ enum Step {
     Drain(bool),
 }
 
-/// What checks write down.
+/// A note written by a check.
 #[derive(Clone, Copy, Debug)]
 enum Note {
     Began {
@@ -76,21 +76,21 @@ struct Scripted {
     notes: Notes,
 }
 
-/// A probe that was begun: dropped before it says how it ended, it writes that down.
-struct Begun {
+/// A running probe, which also writes a note when it is dropped before it ended.
+struct RunningProbe {
     probe: Probe,
     notes: Notes,
     ended: bool,
 }
 
-impl Begun {
+impl RunningProbe {
     fn end(&mut self, raw: Option<Status>) {
         self.ended = true;
         self.notes.lock().expect("no panic").push(Note::Ended { probe: self.probe, at: Instant::now(), raw });
     }
 }
 
-impl Drop for Begun {
+impl Drop for RunningProbe {
     fn drop(&mut self) {
         if !self.ended {
             self.end(None);
@@ -103,7 +103,7 @@ impl Check for Scripted {
     async fn probe(&self) -> Result<Observation, Failure> {
         let probe = Probe { component: self.component, incarnation: self.incarnation, began: Instant::now() };
         self.notes.lock().expect("no panic").push(Note::Began { probe });
-        let mut begun = Begun { probe, notes: Arc::clone(&self.notes), ended: false };
+        let mut running = RunningProbe { probe, notes: Arc::clone(&self.notes), ended: false };
         let behaviour = *self.behaviour.lock().expect("no panic");
         match behaviour {
             Behaviour::Slow(time) => sleep(time).await,
@@ -112,22 +112,22 @@ impl Check for Scripted {
         }
         match behaviour {
             Behaviour::Fail => {
-                begun.end(Some(Status::Fail));
+                running.end(Some(Status::Fail));
                 Err(Failure::unhealthy("scripted"))
             }
             Behaviour::Warn => {
-                begun.end(Some(Status::Warn));
+                running.end(Some(Status::Warn));
                 Ok(Observation::warn("scripted"))
             }
             _ => {
-                begun.end(Some(Status::Pass));
+                running.end(Some(Status::Pass));
                 Ok(Observation::pass())
             }
         }
     }
 }
 
-/// What counts in place of a check that is new after a reload.
+/// The status that counts in place of a check that is new after a reload.
 #[derive(Clone, Copy)]
 struct Before {
     status: Option<Status>,
@@ -141,14 +141,14 @@ enum Fact {
     Policy(Instant, Policy),
 }
 
-/// A component as the model knows it.
+/// A component in the model.
 #[derive(Clone)]
-struct Modelled {
+struct ModelComponent {
     incarnation: usize,
     /// The policy at the beginning.
     first: Policy,
     policy: Policy,
-    /// Results and changes of the policy, in their order.
+    /// Results and policy changes, in order.
     facts: Vec<Fact>,
     before: Option<Before>,
     passed_before: bool,
@@ -165,11 +165,11 @@ enum Why {
     Results,
 }
 
-impl Modelled {
-    /// The status by results alone, why, until when it stands if no result comes, and how many results in a row were alike.
+impl ModelComponent {
+    /// The status by results alone, its reason, until when it holds if no result comes, and the number of equal results in a row.
     fn judge(&self, now: Instant) -> (Status, Why, Option<Instant>, u64) {
         let mut policy = &self.first;
-        // Results in a row of one status, and of one side, good or failed, with the first of them.
+        // The current run of equal statuses, and the current run on one side (good or failed) with its first result.
         let mut run: Option<(Status, u64)> = None;
         let mut side: Option<(bool, u32, Instant)> = None;
         let (mut last, mut believed_until, mut verdict, mut first_failure) = (now, None, None, None);
@@ -177,7 +177,7 @@ impl Modelled {
             match fact {
                 Fact::Policy(at, other) => {
                     let believed = believed_until.is_some_and(|until: Instant| *at <= until);
-                    // What has failed is not held later.
+                    // A reported failure is not held later.
                     first_failure = first_failure.filter(|first| !believed || (*at < *first + policy.hold && *at < *first + other.hold));
                     policy = other;
                     if let Some(until) = believed_until.filter(|until| at <= until) {
@@ -218,7 +218,7 @@ impl Modelled {
         self.before.filter(|before| self.policy.enabled && self.judge(now).1 == Why::Pending && now < before.ends)
     }
 
-    /// What counts; `None`: nothing.
+    /// The status that counts; `None`: the component does not count.
     fn counts_as(&self, now: Instant) -> Option<Status> {
         match self.grace(now) {
             _ if !self.policy.enabled => None,
@@ -234,15 +234,15 @@ impl Modelled {
 
 #[derive(Clone, Default)]
 struct Model {
-    components: BTreeMap<usize, Modelled>,
-    /// What views were before the last reload.
+    components: BTreeMap<usize, ModelComponent>,
+    /// The statuses of the views before the last reload.
     before: BTreeMap<View, Status>,
     draining: bool,
     incarnations: usize,
 }
 
 impl Model {
-    /// Takes in what the checks have written down.
+    /// Reads the notes of the checks.
     fn read(&mut self, notes: &Notes) {
         for note in notes.lock().expect("no panic").drain(..) {
             let (Note::Began { probe } | Note::Ended { probe, .. }) = note;
@@ -257,8 +257,8 @@ impl Model {
                 Note::Ended { at, raw, .. } => {
                     let policy = component.probing.take().expect("it began");
                     let took = at - probe.began;
-                    // Dropped before its time limit, it was muted; long after it, it was interrupted.
-                    if took <= policy.timeout + INTERRUPTED && component.policy.enabled && (raw.is_some() || took >= policy.timeout) {
+                    // Dropped before its timeout, it was muted; ended long after it, it was interrupted.
+                    if took <= policy.timeout + MAX_OVERRUN && component.policy.enabled && (raw.is_some() || took >= policy.timeout) {
                         component.facts.push(Fact::Result(at, raw.unwrap_or(Status::Fail)));
                         component.last_counted = Some(probe.began);
                     }
@@ -286,7 +286,7 @@ impl Model {
         worst.unwrap_or_else(|| if any_new { self.before.get(view).copied().unwrap_or(Status::Fail) } else { Status::Pass })
     }
 
-    fn note_verdicts(&mut self, now: Instant) {
+    fn record_verdicts(&mut self, now: Instant) {
         self.before = VIEWS.into_iter().map(|view| (view.clone(), self.verdict(&view, now))).collect();
     }
 
@@ -316,9 +316,9 @@ impl Model {
                 }
             },
         };
-        let passed_before = old.is_some_and(Modelled::passed_once);
+        let passed_before = old.is_some_and(ModelComponent::passed_once);
         self.incarnations += 1;
-        let component = Modelled {
+        let component = ModelComponent {
             incarnation: self.incarnations,
             first: policy.clone(),
             before: Some(Before { status, ends: (now + policy.timeout).min(limit), limit }),
@@ -352,11 +352,11 @@ impl Trial {
         let aggregator = Aggregator::builder().seed(7).start();
         let behaviours = std::array::from_fn(|_| Arc::new(Mutex::new(Behaviour::Pass)));
         let mut trial = Self { aggregator, model: Model::default(), notes: Notes::default(), behaviours };
-        trial.model.note_verdicts(Instant::now());
+        trial.model.record_verdicts(Instant::now());
         trial
     }
 
-    /// The model's components, as the engine is configured with them.
+    /// Configures the engine with the model's components.
     fn configuration(&self) -> Builder {
         self.model.components.iter().fold(Aggregator::builder().seed(7), |builder, (index, modelled)| {
             let (behaviour, notes) = (Arc::clone(&self.behaviours[*index]), Arc::clone(&self.notes));
@@ -372,7 +372,7 @@ impl Trial {
         match step {
             Step::Behave(index, behaviour) => *self.behaviours[*index].lock().expect("no panic") = *behaviour,
             Step::Wait(time) => {
-                // The report is compared on the way as well.
+                // Compare while time passes, too.
                 for _ in 0..4 {
                     sleep(*time / 4).await;
                     self.compare()?;
@@ -381,17 +381,17 @@ impl Trial {
             Step::Stall(time) => advance(*time).await,
             Step::Fresh(index) => self.fresh(*index).await?,
             Step::SetPolicy(index, policy) if self.model.components.contains_key(index) => {
-                self.model.note_verdicts(now);
+                self.model.record_verdicts(now);
                 self.model.set_policy(*index, policy.clone(), now);
                 self.reload().await;
             }
             Step::SetPolicy(index, policy) | Step::Replace(index, policy) => {
-                self.model.note_verdicts(now);
+                self.model.record_verdicts(now);
                 self.model.replace(*index, policy.clone(), now);
                 self.reload().await;
             }
             Step::Remove(index) => {
-                self.model.note_verdicts(now);
+                self.model.record_verdicts(now);
                 self.model.components.remove(index);
                 self.reload().await;
             }
@@ -405,7 +405,7 @@ impl Trial {
 
     async fn reload(&mut self) {
         self.aggregator.replace(self.configuration());
-        // Samplers end and begin.
+        // Let old samplers end and new ones start.
         sleep(Duration::from_millis(1)).await;
     }
 
@@ -460,7 +460,7 @@ impl Trial {
         Ok(())
     }
 
-    /// In the history every change of a component begins where the one before ended.
+    /// In the history, every change of a component starts from the status that the previous one led to.
     fn compare_history(&self) -> Result<(), TestCaseError> {
         let report = self.aggregator.report();
         let changes: Vec<_> = report.changes().collect();
@@ -516,7 +516,7 @@ fn steps() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
-    fn every_report_is_what_the_model_says(steps in prop::collection::vec(steps(), 1..120)) {
+    fn every_report_agrees_with_the_model(steps in prop::collection::vec(steps(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         runtime.block_on(async {
             let mut trial = Trial::start();

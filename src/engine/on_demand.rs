@@ -1,4 +1,4 @@
-//! Components that are probed when the caller says so, and not in the background: `allswell check`, and tests.
+//! An engine without background probes, for `allswell check` and for tests: components are probed only when the caller asks for it.
 
 use super::{
     Aggregator, Builder,
@@ -14,12 +14,12 @@ use crate::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::sync::Arc;
 
-/// Components without an engine. Nothing else can probe them: it cannot be cloned, and a round takes the whole of it.
+/// Components that are probed on demand. It cannot be cloned and a round borrows it mutably, so probes never overlap.
 #[derive(Debug)]
 pub struct OnDemand(Aggregator);
 
 impl Builder {
-    /// Builds it without probing anything, and without an engine.
+    /// Builds the components without starting background probes.
     #[must_use]
     pub fn build(self) -> OnDemand {
         let (board, redactor) = self.into_board(None);
@@ -28,22 +28,22 @@ impl Builder {
 }
 
 impl OnDemand {
-    /// What is known, to be read and served like that of an engine.
+    /// A handle for reading and serving the results so far.
     #[must_use]
     pub fn aggregator(&self) -> &Aggregator {
         &self.0
     }
 
-    /// Probes every component once, here and now, and calls `seen` for each as it answers.
-    pub async fn probe_all(&mut self, mut seen: impl FnMut(&CheckName, &ComponentReport)) -> Arc<Report> {
+    /// Probes every enabled component once, concurrently, and calls `on_result` for each as its result arrives. Returns the report on all.
+    pub async fn probe_all(&mut self, mut on_result: impl FnMut(&CheckName, &ComponentReport)) -> Arc<Report> {
         let (board, pulse) = self.0.parts();
         let mut probes: FuturesUnordered<_> =
             board.entries().iter().filter(|entry| entry.component().policy.enabled).map(|entry| probe(entry, pulse)).collect();
         let mut components = Vec::new();
         while let Some(entry) = probes.next().await {
-            // As it was when it answered: while the slowest is waited for, the others do not grow old.
+            // Reported as of now: results must not become stale while slower probes are still running.
             let (report, _) = entry.report(now());
-            seen(&entry.name, &report);
+            on_result(&entry.name, &report);
             components.push((entry.name.clone(), report));
         }
         let muted = board.entries().iter().filter(|entry| !entry.component().policy.enabled);
@@ -52,7 +52,7 @@ impl OnDemand {
     }
 }
 
-/// A probe that was interrupted, as by Ctrl-Z, is tried once more. What comes then is the answer.
+/// Probes once, and once more if the probe was interrupted (by Ctrl-Z, for example). The second result counts in any case.
 async fn probe<'a>(entry: &'a Entry, pulse: &Pulse) -> &'a Entry {
     if !probe_and_record(entry, pulse, Interrupted::IsDropped).await {
         probe_and_record(entry, pulse, Interrupted::Counts).await;

@@ -1,10 +1,10 @@
-//! The result of a probe as it is kept: bounded, and without secrets.
+//! The result of a probe in the form in which it is kept: bounded in size and redacted.
 
 use crate::report::{FailureReport, Status};
 use allswell_checks::contract::{Failure, Observation, Redactor, Value, Values, printable};
 use std::borrow::Cow;
 
-/// The result of a probe, bounded and without secrets.
+/// The bounded and redacted result of a probe.
 pub(crate) struct Outcome {
     pub(super) raw: Status,
     pub(super) warning: Option<String>,
@@ -13,10 +13,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Everything that a check says passes through the redactor here, and nowhere else: message, warning, cause and observed values. Sentences
-    /// and names that are part of the program pass as they are: with a gap in them, whoever knows them could tell a password that is a word.
+    /// Redacts and bounds a result. This is the one place where everything that a check returns is redacted: message, warning, cause and observed
+    /// values. Static sentences and names are part of the program and pass unchanged: a gap in a known sentence would reveal a password that is a
+    /// common word.
     ///
-    /// Calls code of the check: the `Display` of its errors.
+    /// Calls code of the check, namely the `Display` of its errors.
     pub(crate) fn new(result: Result<Observation, Failure>, redactor: &Redactor) -> Self {
         match result {
             Ok(observation) => {
@@ -26,7 +27,7 @@ impl Outcome {
                 Self { raw, warning, failure: None, values: bounded(values, redactor) }
             }
             Err(failure) => {
-                // Redacted first, then cut: half a secret would not be recognised.
+                // Redact before truncating: half a secret would not be recognised.
                 let cause = failure.cause().map(|cause| bounded_text(&redactor.redact(&cause)));
                 let (class, message, values) = failure.into_parts();
                 let message = match redacted(message, redactor) {
@@ -40,16 +41,16 @@ impl Outcome {
     }
 }
 
-/// The longest text of a result that is kept, in bytes.
+/// The maximum length of a message, warning or cause, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
-/// How many observed values are kept at most.
+/// The maximum number of observed values.
 const MAX_VALUES: usize = 64;
-/// The longest observed value that is kept, in bytes of JSON.
+/// The maximum length of an observed value, in bytes of JSON.
 const MAX_VALUE_BYTES: usize = 4096;
-/// The longest name of an observed value that is kept, in bytes.
+/// The maximum length of the name of an observed value, in bytes. Values with longer names are dropped.
 const MAX_NAME_BYTES: usize = 128;
 
-/// A text without secrets, unless it is part of the program, and without characters that nobody sees.
+/// Removes invisible characters from a text, and secrets unless the text is part of the program.
 fn redacted(text: Cow<'static, str>, redactor: &Redactor) -> Cow<'static, str> {
     match text {
         Cow::Borrowed(text) => printable(text),
@@ -57,7 +58,7 @@ fn redacted(text: Cow<'static, str>, redactor: &Redactor) -> Cow<'static, str> {
     }
 }
 
-/// A check may return anything; what is kept and served is bounded.
+/// Bounds observed values: a check may return anything.
 fn bounded(values: Values, redactor: &Redactor) -> Values {
     let mut values: Values = values.into_iter().map(|(name, value)| (redacted(name, redactor), redactor.redact_value(value))).collect();
     let fits = |value: &Value| serde_json::to_string(value).is_ok_and(|json| json.len() <= MAX_VALUE_BYTES);
@@ -90,12 +91,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nothing_that_a_check_says_holds_a_secret_or_an_unseen_character() {
+    fn no_part_of_a_result_keeps_a_secret_or_an_invisible_character() {
         let redactor = Redactor::new(&["hunter2", "Bearer tok3n-007"].map(Secret::new));
-        let said = || "\u{202e}hunter2\u{2028}tok3n-007\u{1b}".to_owned();
+        let hostile = || "\u{202e}hunter2\u{2028}tok3n-007\u{1b}".to_owned();
         let observed = |name: &str| json!({ name: [name, { name: name }] });
-        let passed = Outcome::new(Ok(Observation::warn(said()).with(said(), observed(&said()))), &redactor);
-        let failure = Failure::unhealthy(said()).because(said()).with(said(), observed(&said()));
+        let passed = Outcome::new(Ok(Observation::warn(hostile()).with(hostile(), observed(&hostile()))), &redactor);
+        let failure = Failure::unhealthy(hostile()).because(hostile()).with(hostile(), observed(&hostile()));
         let failed = Outcome::new(Err(failure), &redactor);
         let clean = "*** *** ";
         assert_eq!(passed.warning.as_deref(), Some(clean));
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_words_have_no_gaps_that_tell_a_password() {
+    fn static_sentences_are_not_redacted_because_a_gap_would_reveal_the_password() {
         let redactor = Redactor::new(&["refused", "status", "replica"].map(Secret::new));
         let failure = Failure::unreachable("x").saying("connection refused").with("status_code", 500).with("role", "replica");
         let outcome = Outcome::new(Err(failure), &redactor);
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_redacted_before_the_text_is_cut() {
+    fn a_secret_is_redacted_before_the_text_is_truncated() {
         let long = format!("{}hunter2 postgres://app:secret@db/ tail", "x".repeat(MAX_TEXT_BYTES - 3));
         let outcome = Outcome::new(Err(Failure::unreachable(long)), &Redactor::new([&Secret::new("hunter2")]));
         let cause = outcome.failure.and_then(|failure| failure.cause).expect("a cause");
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_results_are_cut() {
+    fn huge_results_are_truncated() {
         let huge = (0..1000).fold(Observation::warn("w".repeat(1 << 20)), |seen, n| seen.with(format!("v{n:04}"), "x".repeat(1 << 14)));
         let outcome = Outcome::new(Ok(huge.with("a".repeat(1 << 20), 1)), &Redactor::default());
         assert_eq!(outcome.values.len(), MAX_VALUES);

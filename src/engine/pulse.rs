@@ -1,4 +1,4 @@
-//! The engine's pulse: that something changed and what, that it still moves, and which secrets must not be shown.
+//! The engine's pulse: change counters, signs of life, the history, and the redactor. Shared by samplers, supervisor and readers.
 
 use super::{history::History, moment::now, standing::Standing};
 use crate::report::Status;
@@ -14,18 +14,17 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// What samplers, readers and the supervisor share.
+/// State shared by samplers, readers and the supervisor.
 pub(crate) struct Pulse {
-    /// Goes up with every result and every change: what was made of an older version may tell older numbers.
+    /// Incremented with every result and every change. A report of an older version may show older values.
     version: AtomicU64,
-    /// Goes up with every change of a status, of the configuration or of a drain: what was made before is out of date.
+    /// Incremented with every change of a status, of the configuration or of draining. A report from before is outdated.
     changes: AtomicU64,
-    /// Wakes those who wait for a change.
+    /// Wakes requests that wait for a change.
     changed: watch::Sender<()>,
-    /// When the engine moved last.
+    /// When the engine last showed a sign of life.
     beat: ArcSwap<Instant>,
     redactor: ArcSwap<Redactor>,
-    /// What became what, lately.
     pub(crate) history: History,
     pub(crate) standing: Standing,
 }
@@ -45,8 +44,8 @@ impl Default for Pulse {
     }
 }
 
-/// How far the engine had come when something was made. Read it before what it is to stand for: a change in between then makes the result out of
-/// date, and not the other way round.
+/// The change counters at one moment. Read the stamp before the state it describes: a change in between then makes the result look outdated;
+/// the other way round, an outdated result would look current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) version: u64,
@@ -58,13 +57,13 @@ impl Pulse {
         Stamp { version: self.version.load(Ordering::Acquire), changes: self.changes.load(Ordering::Acquire) }
     }
 
-    /// A result came, of which no more is known than its numbers.
+    /// Records a result that changed observed values only.
     pub(crate) fn tick(&self) {
         self.version.fetch_add(1, Ordering::Release);
         self.changed.send_replace(());
     }
 
-    /// Something changed.
+    /// Records a change of a status, of the configuration or of draining.
     pub(crate) fn bump(&self) {
         self.changes.fetch_add(1, Ordering::Release);
         self.tick();
@@ -74,20 +73,20 @@ impl Pulse {
         self.changed.subscribe()
     }
 
-    /// The engine moves.
+    /// Records a sign of life.
     pub(crate) fn beat(&self) {
         self.beat.store(Arc::new(now()));
         self.changed.send_replace(());
     }
 
-    /// Notes the verdict on the whole.
-    pub(crate) fn note(&self, verdict: Status) {
-        if self.standing.note(verdict, Timestamp::now()) {
+    /// Records the verdict on the whole.
+    pub(crate) fn record_verdict(&self, verdict: Status) {
+        if self.standing.record(verdict, Timestamp::now()) {
             self.bump();
         }
     }
 
-    /// How long ago the engine moved last.
+    /// The time since the last sign of life.
     pub(crate) fn since_beat(&self) -> Duration {
         now().saturating_duration_since(**self.beat.load())
     }

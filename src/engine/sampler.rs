@@ -1,11 +1,11 @@
-//! One task per component: tick, probe, time limit, panic. The only place that runs probes.
+//! One task per component: waits for the next tick, probes with a timeout, catches panics, records the result. The only place that runs probes.
 
 use super::{
     entry::Entry,
     moment::now,
     outcome::Outcome,
     pulse::Pulse,
-    schedule::{Beginning, jittered, next_tick, rescheduled},
+    schedule::{FirstProbes, jittered, next_tick, rescheduled},
 };
 use crate::component::Component;
 use allswell_checks::contract::{Failure, FailureClass, Observation, TimeSpan};
@@ -20,22 +20,22 @@ use std::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// A probe that ends so long after its time limit was interrupted: the process was stopped, the machine was suspended, or there was no
-/// processor. Whatever the probe says then, it does not say it of the backend as it is now.
-pub(super) const INTERRUPTED: Duration = Duration::from_millis(250);
+/// A probe that ends this long after its timeout was interrupted: the process was stopped, the machine was suspended, or the probe got no
+/// processor time. Its result says nothing about the backend as it is now.
+pub(super) const MAX_OVERRUN: Duration = Duration::from_millis(250);
 
-/// Whether the result of a probe that was interrupted counts.
+/// Whether the result of an interrupted probe counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupted {
     Counts,
     IsDropped,
 }
 
-/// Probes one component again and again, on its ticks and on request.
-pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, beginning: Beginning, mut random: Rng) {
-    let Beginning { first: mut next, mut part } = beginning;
+/// Probes one component at its ticks and on request, until it is dropped.
+pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, first_probes: FirstProbes, mut random: Rng) {
+    let FirstProbes { at: mut next, mut second_after } = first_probes;
     let mut interval = entry.component().policy.interval;
-    // What was requested before is answered by the first probe.
+    // The first probe answers every earlier request.
     let mut last_began = now();
     let mut was_interrupted = false;
     loop {
@@ -55,14 +55,14 @@ pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, beginning: Begi
         let counted = probe_and_record(&entry, &pulse, Interrupted::IsDropped).await;
         let ended = Instant::now();
         if !counted && !mem::replace(&mut was_interrupted, true) {
-            // Nothing is known, so it is probed again at once; but a check that always ends too late keeps its interval.
+            // The result was dropped, so probe again at once; but a check that always overruns keeps its interval.
             next = ended;
             continue;
         }
         was_interrupted = !counted;
-        // A requested probe does not move the schedule: otherwise all components would fall into step after `?fresh`.
+        // A requested probe does not move the schedule: otherwise all components would synchronise after `?fresh`.
         if next <= ended {
-            let jitter = jittered(entry.component().policy.jitter, random.f64()) * mem::replace(&mut part, 1.0);
+            let jitter = jittered(entry.component().policy.jitter, random.f64()) * mem::replace(&mut second_after, 1.0);
             next = next_tick(began, ended, interval.mul_f64(jitter));
         }
     }
@@ -71,12 +71,12 @@ pub(crate) async fn sample(entry: Arc<Entry>, pulse: Arc<Pulse>, beginning: Begi
 /// Probes a component once and records the result, unless the probe was interrupted and does not count. Returns whether it counted.
 pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, interrupted: Interrupted) -> bool {
     let component = Arc::clone(&entry.component());
-    // Ages are measured by a clock that goes on while the machine is suspended, durations by one that does not.
+    // Durations use a clock that stands still while the machine is suspended, ages one that does not.
     let (began, began_at) = (Instant::now(), now());
     let result = probe(&component).await;
     let duration = began.elapsed();
     let late = now().saturating_duration_since(began_at).saturating_sub(component.policy.timeout);
-    if late > INTERRUPTED && interrupted == Interrupted::IsDropped {
+    if late > MAX_OVERRUN && interrupted == Interrupted::IsDropped {
         tracing::debug!(component = component.name.as_str(), ?late, "the probe was interrupted and does not count");
         return false;
     }
@@ -88,7 +88,7 @@ pub(crate) async fn probe_and_record(entry: &Entry, pulse: &Pulse, interrupted: 
     true
 }
 
-/// One probe within its time limit. A panic, also while it is dropped, is a failure.
+/// Runs one probe with its timeout. A panic is a failure, also a panic while the probe is dropped.
 async fn probe(component: &Component) -> Result<Observation, Failure> {
     let limit = component.policy.timeout;
     let mut probing = Box::pin(AssertUnwindSafe(async { component.check.probe().await }).catch_unwind());
@@ -119,7 +119,7 @@ mod tests {
     use allswell_checks::contract::Check;
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-    /// Does what a closure says.
+    /// A check that runs a closure.
     struct Does<F>(F);
 
     #[async_trait::async_trait]
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_panic_is_a_failure_wherever_it_happens() {
+    async fn a_panic_is_a_failure_also_when_the_probe_is_dropped() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {
@@ -174,15 +174,15 @@ mod tests {
         });
         let policy = Policy { jitter: 0.0, timeout: Duration::from_secs(60), ..Policy::default() };
         let entry = Arc::new(Entry::new(component(policy, slow)));
-        let task = tokio::spawn(sample(entry, Arc::default(), Beginning::at(Instant::now()), Rng::with_seed(7)));
+        let task = tokio::spawn(sample(entry, Arc::default(), FirstProbes::at(Instant::now()), Rng::with_seed(7)));
         tokio::time::sleep(Duration::from_secs(95)).await;
-        // Beginnings at 0, 30, 60, 90: the ticks at 10 and 20 are skipped, not bunched.
+        // Probes begin at 0, 30, 60 and 90 s: the ticks at 10 and 20 s are skipped, not caught up.
         assert_eq!(STARTED.load(SeqCst), 4);
         task.abort();
     }
 
     #[tokio::test]
-    async fn an_error_that_panics_when_it_is_displayed_is_a_panic_of_the_check() {
+    async fn an_error_whose_display_panics_counts_as_a_panic_of_the_check() {
         #[derive(Debug)]
         struct Mute;
         impl std::fmt::Display for Mute {

@@ -1,4 +1,4 @@
-//! The supervisor: starts a sampler for every component, starts it again should it ever end, and shows by its own beat that the engine moves.
+//! The supervisor: starts a sampler for every component, restarts one that ends, and shows by regular beats that the engine is alive.
 
 use super::{
     board::Board,
@@ -6,7 +6,7 @@ use super::{
     moment::now,
     pulse::Pulse,
     sampler::sample,
-    schedule::{Beginning, spread},
+    schedule::{FirstProbes, spread},
 };
 use crate::report::View;
 use fastrand::Rng;
@@ -23,44 +23,43 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-/// How often the engine shows that it moves.
-pub(crate) const BEAT: Duration = Duration::from_millis(250);
+/// How often the engine shows a sign of life.
+pub(crate) const BEAT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a sampler that ended rests at most before it is started again.
-const RESTART: Duration = Duration::from_secs(10);
+/// The maximum delay before a sampler that ended is restarted.
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(10);
 
-/// After this silence the engine was stalled: the log says so, and everything is probed again.
-const STALL: Duration = Duration::from_secs(2);
+/// Without a beat for this long, the engine was stalled: that is logged, and everything is probed again.
+const STALL_THRESHOLD: Duration = Duration::from_secs(2);
 
-/// Probes what is on the board, and goes on with the next board when there is one. Runs until it is dropped.
+/// Keeps a sampler running for every enabled component on the board, and follows each new board. Runs until it is dropped.
 pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Arc<Pulse>, seed: u64) {
-    let start = |entry: &Arc<Entry>, beginning: Beginning| {
-        // Each has random numbers of its own, whichever is started first.
+    let start = |entry: &Arc<Entry>, first_probes: FirstProbes| {
+        // Each sampler has its own random numbers, independent of the order in which they start.
         let random = Rng::with_seed(seed ^ BuildHasherDefault::<DefaultHasher>::default().hash_one(&entry.name));
-        sample(Arc::clone(entry), Arc::clone(&pulse), beginning, random)
+        sample(Arc::clone(entry), Arc::clone(&pulse), first_probes, random)
     };
     let mut samplers = Samplers::new(start);
     samplers.follow(&boards.borrow_and_update().clone());
-    let mut beats = interval(BEAT);
+    let mut beats = interval(BEAT_INTERVAL);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = beats.tick() => {
                 let board = boards.borrow();
                 let silence = pulse.since_beat();
-                if silence > STALL {
+                if silence > STALL_THRESHOLD {
                     tracing::warn!(stalled_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX), "the probe engine was stalled");
-                    // What is known is old, and timers do not go on while a machine is suspended.
+                    // All results are old, and timers stand still while a machine is suspended.
                     probe_again(&board);
                 }
                 pulse.beat();
-                // What changes by time alone: a hold that ends, a result that grows too old.
+                // Record what changes by time alone: a hold that ended, a result that became stale.
                 for entry in board.entries() {
                     entry.catch_up(&pulse);
                 }
-                // Every board has this view.
                 if let Some(verdict) = board.status(&View::Whole, pulse.stamp(), &pulse) {
-                    pulse.note(verdict);
+                    pulse.record_verdict(verdict);
                 }
             }
             Ok(()) = boards.changed() => samplers.follow(&boards.borrow_and_update().clone()),
@@ -69,10 +68,10 @@ pub(crate) async fn supervise(mut boards: watch::Receiver<Arc<Board>>, pulse: Ar
     }
 }
 
-/// Requests a probe of everything that has not begun one since the stall ended.
+/// Requests a probe of every component that has not begun one since the stall ended.
 fn probe_again(board: &Board) {
-    // The samplers may have been faster than the supervisor; but while it was stalled, no probe began.
-    let since = now().checked_sub(STALL / 2).unwrap_or_else(now);
+    // Samplers may have resumed before the supervisor; their probes count, and none can have begun during the stall.
+    let since = now().checked_sub(STALL_THRESHOLD / 2).unwrap_or_else(now);
     let (timer, count) = (Instant::now(), board.entries().len());
     for (index, entry) in board.entries().iter().enumerate() {
         entry.demand.request(since, timer + spread(index, count));
@@ -88,49 +87,49 @@ struct Samplers<S> {
 
 impl<S, F> Samplers<S>
 where
-    S: Fn(&Arc<Entry>, Beginning) -> F,
+    S: Fn(&Arc<Entry>, FirstProbes) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     fn new(start: S) -> Self {
         Self { start, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
-    fn spawn(&mut self, entry: &Arc<Entry>, beginning: Beginning) {
-        let task = self.tasks.spawn((self.start)(entry, beginning));
+    fn spawn(&mut self, entry: &Arc<Entry>, first_probes: FirstProbes) {
+        let task = self.tasks.spawn((self.start)(entry, first_probes));
         self.running.insert(task.id(), (Arc::clone(entry), task));
     }
 
-    /// Ends the samplers of what is not on the board any more or muted, and starts those of what is new there.
+    /// Stops the samplers of components that were removed or muted, and starts those of new ones.
     fn follow(&mut self, board: &Board) {
-        let wanted: HashSet<*const Entry> =
+        let enabled: HashSet<*const Entry> =
             board.entries().iter().filter(|entry| entry.component().policy.enabled).map(Arc::as_ptr).collect();
-        // Forgotten first, so that their end is no surprise.
+        // Removed from the map before they end, so that `tend` does not restart them.
         self.running.retain(|_, (entry, task)| {
-            let stays = wanted.contains(&Arc::as_ptr(entry));
+            let stays = enabled.contains(&Arc::as_ptr(entry));
             if !stays {
                 task.abort();
             }
             stays
         });
         let running: HashSet<*const Entry> = self.running.values().map(|(entry, _)| Arc::as_ptr(entry)).collect();
-        let is_new = |entry: &&Arc<Entry>| wanted.contains(&Arc::as_ptr(entry)) && !running.contains(&Arc::as_ptr(entry));
+        let is_new = |entry: &&Arc<Entry>| enabled.contains(&Arc::as_ptr(entry)) && !running.contains(&Arc::as_ptr(entry));
         let new: Vec<_> = board.entries().iter().filter(is_new).collect();
         let now = Instant::now();
         for (index, entry) in new.iter().enumerate() {
-            self.spawn(entry, Beginning::one_of(now, index, new.len()));
+            self.spawn(entry, FirstProbes::one_of(now, index, new.len()));
         }
     }
 
-    /// Waits until a sampler ends, which none should by itself, and starts it again.
+    /// Waits until a sampler ends, which should never happen by itself, and restarts it.
     async fn tend(&mut self) {
         let Some(ended) = self.tasks.join_next_with_id().await else { return pending().await };
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
         if let Some((entry, _)) = self.running.remove(&id) {
             let component = entry.name.as_str();
             let reason = if ended.is_ok() { "it returned" } else { "it panicked" };
-            tracing::error!(component, reason, "a sampler ended; it is started again");
-            let rest = entry.component().policy.interval.min(RESTART);
-            self.spawn(&entry, Beginning::at(Instant::now() + rest));
+            tracing::error!(component, reason, "sampler ended unexpectedly; restarting it");
+            let delay = entry.component().policy.interval.min(MAX_RESTART_DELAY);
+            self.spawn(&entry, FirstProbes::at(Instant::now() + delay));
         }
     }
 }
@@ -165,25 +164,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_sampler_is_started_again() {
+    async fn a_sampler_that_ends_is_restarted() {
         let (now, delays) = (Instant::now(), Mutex::new(Vec::new()));
-        let dies_at_first = |_: &Arc<Entry>, beginning: Beginning| {
+        let dies_at_first = |_: &Arc<Entry>, first_probes: FirstProbes| {
             let first = delays.lock().expect("no panic").is_empty();
-            delays.lock().expect("no panic").push(beginning.first - now);
+            delays.lock().expect("no panic").push(first_probes.at - now);
             async move {
-                assert!(!first, "the first one dies");
+                assert!(!first, "the first sampler panics");
                 pending::<()>().await;
             }
         };
         let mut samplers = Samplers::new(dies_at_first);
         samplers.follow(&board(&["a"], None));
         samplers.tend().await;
-        assert!(timeout(Duration::from_secs(1), samplers.tend()).await.is_err(), "the second one lives");
-        assert_eq!(*delays.lock().expect("no panic"), [Duration::ZERO, RESTART]);
+        assert!(timeout(Duration::from_secs(1), samplers.tend()).await.is_err(), "the second sampler keeps running");
+        assert_eq!(*delays.lock().expect("no panic"), [Duration::ZERO, MAX_RESTART_DELAY]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_board_keeps_what_did_not_change() {
+    async fn a_new_board_keeps_the_samplers_of_unchanged_components() {
         let started = Mutex::new(Vec::new());
         let start = |entry: &Arc<Entry>, _| {
             started.lock().expect("no panic").push(entry.name.to_string());
@@ -198,14 +197,14 @@ mod tests {
         assert_eq!(samplers.running.len(), 2);
         drop(first);
         assert!(timeout(Duration::from_secs(1), samplers.tend()).await.is_ok(), "the end of `a` is collected");
-        assert_eq!(started.lock().expect("no panic").len(), 3, "and is no death");
+        assert_eq!(started.lock().expect("no panic").len(), 3, "and is not taken for a crash");
     }
 
-    /// Remembers when it was probed.
-    struct Remembers(Arc<Mutex<Vec<Instant>>>);
+    /// A check that records when it was probed.
+    struct Recorder(Arc<Mutex<Vec<Instant>>>);
 
     #[async_trait::async_trait]
-    impl Check for Remembers {
+    impl Check for Recorder {
         async fn probe(&self) -> Result<Observation, Failure> {
             self.0.lock().expect("no panic").push(Instant::now());
             Ok(Observation::pass())
@@ -213,11 +212,11 @@ mod tests {
     }
 
     /// A board with `count` components of one policy, and the moments at which they are probed.
-    fn remembering(count: u32, policy: &Policy) -> (Arc<Board>, Arc<Mutex<Vec<Instant>>>) {
+    fn recording_board(count: u32, policy: &Policy) -> (Arc<Board>, Arc<Mutex<Vec<Instant>>>) {
         let probes = Arc::default();
         let components = (0..count).map(|n| {
             let name: CheckName = format!("c{n}").parse().expect("a name");
-            (name.clone(), Component::new(name, "custom", policy.clone(), Arc::new(Remembers(Arc::clone(&probes)))))
+            (name.clone(), Component::new(name, "custom", policy.clone(), Arc::new(Recorder(Arc::clone(&probes)))))
         });
         (Arc::new(Board::new(components.collect(), &BTreeMap::new(), Service::default(), false, None)), probes)
     }
@@ -225,7 +224,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_stall_everything_is_probed_once() {
         for interval in [Duration::from_secs(1), Duration::from_secs(3600)] {
-            let (board, probes) = remembering(3, &Policy { interval, jitter: 0.0, ..Policy::default() });
+            let (board, probes) = recording_board(3, &Policy { interval, jitter: 0.0, ..Policy::default() });
             let (_boards, boards) = watch::channel(board);
             let engine = tokio::spawn(supervise(boards, Arc::default(), 7));
             sleep(Duration::from_millis(500)).await;
@@ -238,15 +237,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn very_many_do_not_come_in_waves() {
+    async fn probes_of_very_many_components_do_not_come_in_waves() {
         const CROWD: u32 = 200;
-        let (board, probes) = remembering(CROWD, &Policy::default());
+        let (board, probes) = recording_board(CROWD, &Policy::default());
         let (_boards, boards) = watch::channel(Arc::clone(&board));
         let began = Instant::now();
         let mut engine = pin!(supervise(boards, Arc::default(), 7));
         let half = Duration::from_secs(30);
         assert!(timeout(half, &mut engine).await.is_err(), "it runs until it is dropped");
-        // All are probed on request, and do not go in step after it.
+        // All are probed on request, and must not synchronise afterwards.
         probe_again(&board);
         assert!(timeout(half, &mut engine).await.is_err(), "it goes on");
         let mut seconds = [0_u32; 60];

@@ -1,4 +1,4 @@
-//! What a component's results mean: a pure state machine of rise, fall, hold and age. Moments come in as arguments.
+//! Judges a component by its results: a pure state machine of rise, fall, hold and age. Every function takes the current moment as an argument.
 
 use super::moment::Moment;
 use crate::{component::Policy, report::Status};
@@ -13,12 +13,12 @@ pub(crate) struct Track {
     passed_once: bool,
 }
 
-/// The last result, and how many like it came in a row.
+/// The last result, and the length of the current streaks.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     raw: Status,
     at: Moment,
-    /// From then on it is stale.
+    /// After this moment the result is stale.
     believed_until: Moment,
     /// Results in a row with the same raw status.
     consecutive: u64,
@@ -27,7 +27,7 @@ struct Last {
     streak_began: Moment,
 }
 
-/// What results mean by rise and fall, before hold and age have their say.
+/// The verdict by rise and fall alone, before hold and age are applied.
 #[derive(Clone, Copy, Debug)]
 enum Verdict {
     Good {
@@ -36,44 +36,45 @@ enum Verdict {
     },
     Failed {
         since: Moment,
-        /// The first failure after the last good verdict, from which a hold counts. `None`: there was no good verdict.
+        /// The first failure after the last good verdict; the hold is counted from here. `None`: there was no good verdict to hold.
         first_failure: Option<Moment>,
     },
 }
 
-/// What a component is judged to be at one moment.
+/// The judgement on a component at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Judgement {
     pub(crate) status: Status,
     pub(crate) reason: Reason,
     pub(crate) since: Option<Moment>,
-    /// When the judgement ends by time alone.
+    /// When time alone changes the judgement.
     pub(crate) until: Option<Instant>,
 }
 
+/// Why a component has its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// There is no result yet.
     Pending,
-    /// The last result is too old.
+    /// The last result is older than the maximum age.
     Stale,
-    /// It fails, and the last good verdict is kept for that much longer.
+    /// It fails, but the hold keeps the last good verdict for this much longer.
     Held(Duration),
-    /// By its results.
+    /// Its results decide.
     Results,
 }
 
 impl Track {
-    /// Nothing is known but whether an earlier check of the same name has ever passed.
+    /// A track without results. `passed_once`: an earlier check of the same name has passed before.
     pub(crate) fn new(passed_once: bool) -> Self {
         Self { passed_once, ..Self::default() }
     }
 
-    /// Takes in a result that came at a moment not before the last one.
+    /// Records a result. `at` must not be before the previous result.
     pub(crate) fn record(&mut self, policy: &Policy, raw: Status, at: Moment) {
         let stale_since = self.last.filter(|_| self.is_stale(at.at)).map(|last| last.believed_until);
         if stale_since.is_some() {
-            // A verdict that is not believed any more is no history to build on: the next result decides, as the first one does.
+            // Later results must not build on a stale verdict: the next result decides, as the first one does.
             *self = Self::new(self.passed_once);
         }
         let first = Last { raw, at, believed_until: at.after(policy.max_age()), consecutive: 1, streak: 1, streak_began: at };
@@ -91,7 +92,7 @@ impl Track {
         self.verdict = Some(match self.verdict {
             // The first result decides at once.
             None if raw.is_good() => Verdict::Good { status: raw, since: at },
-            // It fails on, though for another reason.
+            // If it was stale it keeps failing, now because of a result.
             None => Verdict::Failed { since: stale_since.unwrap_or(at), first_failure: None },
             Some(Verdict::Good { status, since }) if raw.is_good() => {
                 Verdict::Good { status: raw, since: if raw == status { since } else { at } }
@@ -99,7 +100,7 @@ impl Track {
             Some(Verdict::Good { .. }) if last.streak >= u64::from(policy.fall) => {
                 Verdict::Failed { since: at, first_failure: Some(last.streak_began) }
             }
-            // A held component was never reported as failed, so it need not rise.
+            // A held component was never reported as failed, so `rise` does not apply.
             Some(Verdict::Failed { first_failure, .. })
                 if raw.is_good() && (last.streak >= u64::from(policy.rise) || is_held(first_failure, policy, at.at)) =>
             {
@@ -109,10 +110,10 @@ impl Track {
         });
     }
 
-    /// Goes on under another policy. What is believed at this moment stays so for as long as the new policy would believe a result of now, but
-    /// not longer than the old one would have: a shorter interval makes nothing stale before there was time to probe. What is stale stays stale.
+    /// Applies another policy. A result that is not stale now stays valid for the new maximum age counted from now, but not longer than under the
+    /// old policy: a shorter interval makes nothing stale before there was time to probe. A stale result stays stale.
     ///
-    /// A hold that has ended, or ends by this, has ended for good: what was reported as failed is not held later.
+    /// A hold that has ended, or ends by this change, does not come back: what was reported as failed is not held later.
     pub(crate) fn change_policy(&mut self, before: &Policy, policy: &Policy, now: Moment) {
         if self.is_stale(now.at) {
             return;
@@ -135,7 +136,7 @@ impl Track {
         self.last.is_some_and(|last| now > last.believed_until.at)
     }
 
-    /// What the component is at the moment `now`.
+    /// Judges the component at the moment `now`.
     pub(crate) fn judge(&self, policy: &Policy, now: Instant) -> Judgement {
         let (Some(last), Some(verdict)) = (self.last, self.verdict) else {
             return Judgement { status: Status::Fail, reason: Reason::Pending, since: None, until: None };
@@ -156,23 +157,23 @@ impl Track {
         Judgement { status, reason, since: Some(since), until: Some(until) }
     }
 
-    /// How many results in a row had the present raw status.
+    /// The number of results in a row with the same raw status as the last one.
     pub(crate) fn consecutive(&self) -> u64 {
         self.last.map_or(0, |last| last.consecutive)
     }
 
-    /// The last result, and when it came.
+    /// The last result, and when it was recorded.
     pub(crate) fn last(&self) -> Option<(Status, Moment)> {
         self.last.map(|last| (last.raw, last.at))
     }
 
-    /// Whether any result was good.
+    /// Whether any result so far was good (pass or warn).
     pub(crate) const fn passed_once(&self) -> bool {
         self.passed_once
     }
 }
 
-/// Whether the last good verdict is still kept.
+/// Whether the hold still keeps the last good verdict.
 fn is_held(first_failure: Option<Moment>, policy: &Policy, now: Instant) -> bool {
     first_failure.is_some_and(|first| now < first.after(policy.hold).at)
 }
@@ -186,7 +187,7 @@ mod tests {
         Policy { rise, fall, hold: Duration::from_secs(hold), ..Policy::default() }
     }
 
-    /// Results at the given seconds; then the judgement at second `now`.
+    /// Records results at the given seconds, and judges at second `now`.
     fn judged(policy: &Policy, results: &[(u64, Status)], now: u64) -> (Judgement, Moment) {
         let start = Moment::now();
         let mut track = Track::default();
@@ -203,15 +204,15 @@ mod tests {
     use Status::{Fail, Pass, Warn};
 
     #[test]
-    fn nothing_is_pending_and_the_first_result_decides() {
+    fn without_a_result_it_is_pending_and_the_first_result_decides() {
         let policy = policy(3, 3, 60);
         assert_eq!(judged(&policy, &[], 5).0.reason, Reason::Pending);
-        assert_eq!(judged(&policy, &[(0, Fail)], 1).0.status, Fail, "never good, so nothing to hold");
+        assert_eq!(judged(&policy, &[(0, Fail)], 1).0.status, Fail, "it was never good, so there is nothing to hold");
         assert_eq!(judged(&policy, &[(0, Pass)], 1).0.status, Pass);
     }
 
     #[test]
-    fn it_falls_and_rises_by_count() {
+    fn fall_and_rise_count_consecutive_results() {
         let policy = policy(2, 3, 0);
         let results = [(0, Pass), (10, Fail), (20, Fail), (30, Fail), (40, Pass), (50, Warn)];
         for (upto, expected, since) in [(2, Pass, 0), (3, Pass, 0), (4, Fail, 30), (5, Fail, 30), (6, Warn, 50)] {
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_held_from_the_first_failure_and_not_longer() {
+    fn a_hold_is_counted_from_the_first_failure() {
         let policy = policy(1, 1, 15);
         let results = [(0, Pass), (10, Fail), (20, Fail)];
         let (held, start) = judged(&policy, &results, 22);
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_result_is_stale_whatever_fall_and_hold_say() {
+    fn an_old_result_is_stale_regardless_of_fall_and_hold() {
         let policy = policy(1, 5, 600);
         let (stale, start) = judged(&policy, &[(0, Pass), (10, Fail)], 33);
         assert_eq!((stale.status, stale.reason, second(stale.since, start)), (Fail, Reason::Stale, Some(32)));
@@ -245,7 +246,7 @@ mod tests {
         for (fall, hold) in [(3, 0), (1, 600), (3, 600)] {
             let (judgement, start) = judged(&policy(2, fall, hold), &[(0, Pass), (10, Pass), (60, Fail)], 61);
             assert_eq!((judgement.status, judgement.reason), (Fail, Reason::Results), "fall {fall}, hold {hold}");
-            assert_eq!(second(judgement.since, start), Some(32), "since it is stale it fails");
+            assert_eq!(second(judgement.since, start), Some(32), "it has failed since it became stale");
         }
     }
 
@@ -260,9 +261,13 @@ mod tests {
         assert_eq!((track.judge(&policy, start.at + at(61)).status, track.consecutive()), (Pass, 1));
         for (second, expected) in [(70, Pass), (80, Pass), (90, Fail)] {
             track.record(&policy, Fail, start.after(at(second)));
-            assert_eq!(track.judge(&policy, start.at + at(second)).status, expected, "the two failures before count no more");
+            assert_eq!(
+                track.judge(&policy, start.at + at(second)).status,
+                expected,
+                "the two failures before it became stale do not count"
+            );
         }
-        assert!(track.passed_once(), "that it has ever passed is not forgotten");
+        assert!(track.passed_once(), "the first pass is not forgotten");
     }
 
     #[test]
@@ -275,11 +280,11 @@ mod tests {
         assert_eq!(track.judge(&fast, start.at + at(72)).status, Pass);
         assert_eq!(track.judge(&fast, start.at + at(73)).reason, Reason::Stale);
         track.change_policy(&fast, &slow, start.after(at(74)));
-        assert_eq!(track.judge(&slow, start.at + at(75)).reason, Reason::Stale, "a longer interval brings nothing back");
+        assert_eq!(track.judge(&slow, start.at + at(75)).reason, Reason::Stale, "a longer interval does not revive a stale result");
     }
 
     #[test]
-    fn a_shorter_hold_ends_at_once_and_for_good() {
+    fn a_shorter_hold_ends_at_once_and_does_not_come_back() {
         let (held, hard) = (policy(1, 1, 60), policy(1, 1, 0));
         let start = Moment::now();
         let mut track = Track::default();
@@ -289,20 +294,20 @@ mod tests {
         assert_eq!(track.judge(&held, now.at).status, Warn);
         track.change_policy(&held, &hard, now);
         let failed = track.judge(&hard, now.at);
-        assert_eq!((failed.status, failed.since), (Fail, Some(now)), "until now it was held");
+        assert_eq!((failed.status, failed.since), (Fail, Some(now)), "it was held until now");
         track.change_policy(&hard, &held, now);
-        assert_eq!(track.judge(&held, now.at).status, Fail, "and what has failed is not held later");
+        assert_eq!(track.judge(&held, now.at).status, Fail, "a reported failure is not held later");
     }
 
     fn raw() -> impl Strategy<Value = Status> {
         prop_oneof![Just(Pass), Just(Warn), Just(Fail)]
     }
 
-    /// The definition, word by word, over the whole history: every result with its moment, in seconds.
+    /// The definition applied literally to the whole history of results with their times in seconds.
     fn defined(policy: &Policy, history: &[(u64, Status)], now: u64) -> Status {
         let max_age = policy.max_age().as_secs();
         let believed = |pair: &[(u64, Status)]| pair[1].0 - pair[0].0 <= max_age;
-        // Results after the last time that it was stale.
+        // Only results after the last time that it was stale count.
         let begins = history.windows(2).rposition(|pair| !believed(pair)).map_or(0, |index| index + 1);
         let results = &history[begins..];
         if now > results[results.len() - 1].0 + max_age {
@@ -347,9 +352,9 @@ mod tests {
             }
         }
 
-        /// A change of policy makes nothing stale at that moment, and nothing that is stale well.
+        /// A policy change makes no result stale at that moment, and revives no stale one.
         #[test]
-        fn a_change_of_policy_is_no_evidence(
+        fn a_policy_change_does_not_change_the_judgement(
             intervals in (1_u64..100, 1_u64..100), timeouts in (1_u64..10, 1_u64..10), age in 0_u64..300, later in 0_u64..300,
         ) {
             let with = |interval, timeout| Policy {
@@ -368,9 +373,9 @@ mod tests {
             prop_assert!(judged_later.reason == Reason::Stale || age + later <= longest);
         }
 
-        /// A good component never fails earlier than `fall` failures and the hold allow, and is never held longer than the hold.
+        /// A good component fails exactly when both `fall` failures have occurred and the hold has ended.
         #[test]
-        fn a_hold_is_a_promise_in_both_directions(failures in 1_u64..20, fall in 1_u32..5, hold in 0_u64..100) {
+        fn a_component_fails_exactly_after_fall_failures_and_the_hold(failures in 1_u64..20, fall in 1_u32..5, hold in 0_u64..100) {
             let policy = policy(1, fall, hold);
             let start = Moment::now();
             let mut track = Track::default();

@@ -1,4 +1,4 @@
-//! A change of what a component is judged to be: into the history, and one line in the log.
+//! A status change of a component: an item in the history and a line in the log.
 
 use super::pulse::Pulse;
 use crate::{
@@ -8,45 +8,44 @@ use crate::{
 use allswell_checks::contract::milliseconds;
 use std::time::Duration;
 
-/// A change of what a component is judged to be.
+/// A status change of a component.
 pub(crate) struct Transition {
-    /// `None`: it had no result.
+    /// The status before; `None` if there was no result.
     pub(crate) from: Option<Status>,
-    /// What it is now.
+    /// The component's report after the change.
     pub(crate) report: ComponentReport,
-    /// How long it was what it was before.
+    /// How long the status before lasted.
     pub(crate) lasted: Option<Duration>,
 }
 
 impl Transition {
-    /// Keeps it in the history, wakes everybody who waits, and logs it.
+    /// Adds the change to the history, wakes waiting requests, and logs it.
     pub(super) fn announce(&self, component: &Component, pulse: &Pulse) {
-        // A client that is woken finds the change in the history, and none waits for the log.
-        pulse.history.keep(&component.name, self);
+        // In this order: a woken client finds the change in the history, and no client waits for the log.
+        pulse.history.add(&component.name, self);
         pulse.bump();
         self.log(component);
     }
 
-    /// One line.
+    /// Logs the change in one line.
     pub(super) fn log(&self, component: &Component) {
         let Self { from, report, lasted } = self;
         let (component, kind, critical) = (component.name.as_str(), component.kind, component.policy.critical);
         let (from, to) = (from.map_or("pending", Status::as_str), report.status.as_str());
-        // How long the state before held.
         let lasted_ms = lasted.map(milliseconds);
         let duration_ms = report.duration.map(milliseconds);
         let failure = report.failure.as_ref();
         let (class, cause) = (failure.map(|failure| failure.class.as_str()), failure.and_then(|failure| failure.cause.as_deref()));
-        let words = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
+        let message = failure.map(|failure| &*failure.message).or(report.warning.as_deref()).unwrap_or_default();
         match (report.status, critical) {
             (Status::Fail, true) => {
-                tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
+                tracing::error!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {message}");
             }
             (Status::Fail, false) => {
-                tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {words}");
+                tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} fails: {message}");
             }
             (Status::Warn, _) => {
-                tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} warns: {words}");
+                tracing::warn!(component, kind, from, to, class, cause, duration_ms, lasted_ms, "{component} warns: {message}");
             }
             (Status::Pass, _) => tracing::info!(component, kind, from, to, duration_ms, lasted_ms, "{component} passes"),
         }

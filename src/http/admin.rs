@@ -14,6 +14,7 @@ use axum::{
 use bytes::Bytes;
 use serde::Serialize;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -23,18 +24,34 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub(crate) struct Control(mpsc::Sender<oneshot::Sender<Reload>>);
 
+/// Receives the requests of a [`Control`]; each is answered with the reload.
+pub(crate) type ReloadRequests = mpsc::Receiver<oneshot::Sender<Reload>>;
+
+/// Why the outcome of a reload is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The service ends or has ended.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    /// The files could not be read in time.
+    #[error("the reload did not finish within 10s: the files may be on a file system that hangs; it continues in the background")]
+    Timeout,
+}
+
 /// A request for a reload is answered by then, whatever the files' mount does.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Control {
     /// And the receiver of the requests.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<oneshot::Sender<Reload>>) {
+    pub(crate) fn new() -> (Self, ReloadRequests) {
         // Requests that come during a reload wait for the next one, which answers them all.
         let (requests, receiver) = mpsc::channel(16);
         (Self(requests), receiver)
     }
 
-    async fn reload(&self) -> Result<Reload, &'static str> {
+    /// Requests a reload and waits for its outcome.
+    pub(crate) async fn reload(&self) -> Result<Reload, ReloadError> {
         let (answers, answer) = oneshot::channel();
         let reload = async {
             self.0.send(answers).await.ok()?;
@@ -42,8 +59,8 @@ impl Control {
         };
         match timeout(RELOAD_DEADLINE, reload).await {
             Ok(Some(reload)) => Ok(reload),
-            Ok(None) => Err("the service is about to end"),
-            Err(_) => Err("the reload did not end within 10s: the files may be on a mount that hangs; it goes on in the background"),
+            Ok(None) => Err(ReloadError::ShuttingDown),
+            Err(_) => Err(ReloadError::Timeout),
         }
     }
 }
@@ -95,7 +112,7 @@ pub(super) async fn obey(order: Order, state: &HttpState, control: &Control, req
                 let Reload { problems, needs_restart, .. } = &reload;
                 (code, pretty(&Reloaded { outcome: reload.outcome(), problems, needs_restart }))
             }
-            Err(detail) => return problem(StatusCode::SERVICE_UNAVAILABLE, detail, whole()),
+            Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), whole()),
         },
     };
     answer(code, whole(), "application/json", body)

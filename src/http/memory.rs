@@ -33,7 +33,7 @@ impl ResponseMemory {
         Self(Arc::new(Counter { limit, used, exceeded: Notify::new(), released: Notify::new() }))
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "server")]
     pub(crate) fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);
     }
@@ -65,7 +65,7 @@ impl ResponseMemory {
     }
 
     /// Completes when a body did not fit, so that somebody has to make room.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "server")]
     pub(super) async fn exceeded(&self) {
         self.0.exceeded.notified().await;
     }

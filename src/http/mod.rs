@@ -1,16 +1,16 @@
 //! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 mod admin;
 mod answer;
 mod events;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 mod fast_path;
 mod grpc;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) mod haproxy_agent;
 mod ledger;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 mod listener;
 mod memory;
 mod metrics;
@@ -26,13 +26,15 @@ mod state;
 mod subscriptions;
 mod tokens;
 
-#[cfg(feature = "cli")]
-pub(crate) use admin::Control;
+#[cfg(feature = "server")]
+pub use admin::ReloadError;
+#[cfg(feature = "server")]
+pub(crate) use admin::{Control, ReloadRequests};
 pub use answer::Answers;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) use listener::{Limits, Server};
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) use memory::ResponseMemory;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) use routes::service;
 pub use routes::{router, router_with};

@@ -96,7 +96,7 @@ pub(super) fn is_verdict(path: &str) -> bool {
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 impl Order {
     pub(super) const fn as_str(self) -> &'static str {
         match self {

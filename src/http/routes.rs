@@ -1,6 +1,6 @@
 //! Routes: the handler of each path.
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 use super::{
     admin::{self, Control},
     fast_path::FastPath,
@@ -44,7 +44,7 @@ pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
 }
 
 /// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, memory: ResponseMemory, control: &Control) -> FastPath {
     let state = HttpState::new(aggregator.clone(), answers, Some(memory));
     let unknown = |State(state): State<Shared>| async move { state.unknown("there is nothing at this path; the report is at /health") };

@@ -7,7 +7,7 @@ use crate::{
 use allswell::{
     component::Policy,
     config::{Environment, Override, PolicySettings, ServerSettings, Settings, Sources, load},
-    registry::Registry,
+    kinds::Registry,
 };
 use figment::{
     Figment,
@@ -171,7 +171,7 @@ fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
-    let error = load(&sources, &Registry::default().with::<allswell_checks::tcp::Tcp>()).expect_err("an unknown kind");
+    let error = load(&sources, &Registry::default().with::<allswell_checks::kinds::tcp::Tcp>()).expect_err("an unknown kind");
     let message = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
     assert_eq!(
         message,

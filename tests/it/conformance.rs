@@ -6,7 +6,7 @@ use crate::{
     registered::{has_key, speaks_first},
     servers::hostile::{BlackHole, Hostile},
 };
-use allswell::{config::PolicySettings, registry::Registry};
+use allswell::{config::PolicySettings, kinds::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 

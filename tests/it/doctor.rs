@@ -234,7 +234,7 @@ fn a_configuration_that_cannot_be_run_is_no_reason_not_to_ask_somebody_else() {
     fs::write(directory.path().join("allswell.toml"), "[server]\ntoken = \"${NOT_SET}\"\n").expect("a configuration");
     let ran = doctor_in(&directory, &[&url(free_port(), "/"), "--as", "kubelet"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("NOT_SET") && ran.stderr.contains("own configuration is left out"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("NOT_SET") && ran.stderr.contains("own configuration is ignored"), "{}", ran.stderr);
     assert_eq!(doctor_in(&directory, &[]).code, Some(2));
 }
 

@@ -1,6 +1,6 @@
 //! The house keeps its order: files, modules, features and kinds agree, and generated files are fresh.
 
-use allswell::{reference, registry::Registry};
+use allswell::kinds::{Registry, reference};
 use std::{
     collections::BTreeSet,
     fs,
@@ -35,8 +35,8 @@ fn a_kind_is_a_file_a_module_and_a_feature() {
     let (library, manifest) = (read("checks/lib.rs"), read("checks/Cargo.toml"));
     let all = manifest.lines().find(|line| line.starts_with("all = [")).expect("the feature all");
     for kind in allswell_checks::KINDS {
-        assert!(root().join(format!("checks/{kind}.rs")).exists(), "checks/{kind}.rs");
-        assert!(library.contains(&format!("#[cfg(feature = \"{kind}\")]\npub mod {kind};")), "the module {kind}");
+        assert!(root().join(format!("checks/kinds/{kind}.rs")).exists(), "checks/kinds/{kind}.rs");
+        assert!(library.contains(&format!("    #[cfg(feature = \"{kind}\")]\n    pub mod {kind};")), "the module {kind}");
         assert!(manifest.lines().any(|line| line.starts_with(&format!("{kind} = ["))), "the feature {kind}");
         assert!(all.contains(&format!("\"{kind}\"")), "the feature {kind} in all");
     }
@@ -56,14 +56,14 @@ fn every_file_begins_with_a_sentence() {
 }
 
 #[test]
-fn backends_know_only_their_contract_and_their_driver() {
-    for kind in allswell_checks::KINDS {
-        let text = read(&format!("checks/{kind}.rs"));
-        for stranger in ["axum", "figment", "std::env", "allswell::"] {
-            assert!(!text.contains(stranger), "checks/{kind}.rs uses {stranger}");
-        }
-        for other in allswell_checks::KINDS.iter().filter(|other| *other != kind) {
-            assert!(!text.contains(&format!("crate::{other}::")), "checks/{kind}.rs uses {other}");
+fn a_kind_uses_only_the_contract_the_shared_rooms_and_its_driver() {
+    let mut files = Vec::new();
+    sources(&root().join("checks/kinds"), &mut files);
+    assert!(files.len() > allswell_checks::KINDS.len(), "the folders of kinds are examined, too");
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a file");
+        for stranger in ["axum", "figment", "std::env", "env::var", "allswell::", "kinds::", "tokio::spawn"] {
+            assert!(!text.contains(stranger), "{} uses {stranger}", file.display());
         }
     }
 }
@@ -74,6 +74,64 @@ fn the_reference_is_fresh() {
         read("checks/README.md") == reference::markdown(&Registry::builtin()),
         "checks/README.md is out of date: run `cargo xtask generate`"
     );
+}
+
+/// The value of `KEY = "VALUE"` in a TOML file.
+fn toml_value(path: &str, key: &str) -> String {
+    let text = read(path);
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+    value.unwrap_or_else(|| panic!("{path} has no `{key}`")).trim_end_matches('"').to_owned()
+}
+
+#[test]
+fn the_files_of_the_forge_are_there() {
+    for file in [
+        "CONTRIBUTING.md",
+        ".github/ISSUE_TEMPLATE/bug_report.yml",
+        ".github/ISSUE_TEMPLATE/config.yml",
+        ".github/ISSUE_TEMPLATE/feature_request.yml",
+        ".github/pull_request_template.md",
+    ] {
+        assert!(!read(file).is_empty(), "{file} is empty");
+        let yaml = Path::new(file).extension().is_some_and(|extension| extension == "yml");
+        assert!(!yaml || serde_saphyr::from_str::<serde_json::Value>(&read(file)).is_ok(), "{file} is not YAML");
+    }
+}
+
+#[test]
+fn the_oldest_supported_rust_is_the_same_everywhere() {
+    let oldest = toml_value("Cargo.toml", "rust-version");
+    let pinned = toml_value("rust-toolchain.toml", "channel");
+    assert!(pinned.starts_with(&format!("{oldest}.")), "rust-toolchain.toml pins {pinned}, the oldest supported version is {oldest}");
+    for page in ["README.md", "CONTRIBUTING.md", "docs/install.md"] {
+        let text = read(page);
+        let mut named = text.match_indices("Rust 1.").map(|(at, _)| &text[at + "Rust ".len()..]).peekable();
+        assert!(named.peek().is_some(), "{page} does not name the oldest supported version");
+        for version in named {
+            assert!(version.starts_with(&oldest), "{page}: Rust {}", version.lines().next().unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn the_workflow_runs_all_checks_with_the_pinned_rust_and_checks_the_oldest() {
+    let text = read(".github/workflows/ci.yml");
+    let workflow: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+    let pinned = toml_value("rust-toolchain.toml", "channel");
+    assert_eq!(workflow["jobs"]["checks"]["container"]["image"], format!("rust:{pinned}-bookworm"));
+    assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }));
+    let commands = |job: &str| -> Vec<String> {
+        let steps = workflow["jobs"][job]["steps"].as_array().expect("steps").iter();
+        steps.filter_map(|step| step["run"].as_str().map(|run| run.trim().to_owned())).collect()
+    };
+    assert!(commands("checks").contains(&".ci/run".to_owned()));
+    assert!(commands("msrv").iter().any(|command| command.contains("rust-version = ") && command.contains("Cargo.toml")));
+    assert!(commands("msrv").contains(&"cargo check --workspace --locked".to_owned()));
+    for action in text.lines().filter_map(|line| line.trim().strip_prefix("- uses: ")) {
+        let commit = action.split_once('@').map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+        let is_pinned = commit.is_some_and(|commit| commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(is_pinned, "{action}: pin the commit, a tag can be moved");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use allswell::{
     component::Component,
     config::{Environment, Sources, load},
     engine::{Builder, OnDemand},
-    registry::Registry,
+    kinds::Registry,
 };
 use allswell_checks::contract::{Check, Failure, Observation};
 use serde_json::Value;

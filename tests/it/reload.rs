@@ -155,7 +155,7 @@ fn settings_that_need_a_restart_are_named_and_the_others_applied() {
     assert!(grouped("second") && !grouped("first"), "groups change");
     assert_eq!(service.get("/health").json()["config"]["last_reload"]["needs_restart"][0], "log.format");
     eventually("the log says so, in the old format", || {
-        service.events().into_iter().find(|event| event["message"] == "log.format changed; this takes a restart")
+        service.events().into_iter().find(|event| event["message"] == "log.format changed; restart to apply it")
     });
     // From here on the level is `warn`.
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
@@ -366,7 +366,7 @@ fn hung_files_delay_neither_polls_nor_a_second_reload() {
         for reload in [first, second] {
             let (refused, took) = reload.join().expect("no panic");
             assert_eq!(refused.status, 422, "{}", refused.body);
-            assert!(refused.body.contains("the files cannot be read within 8s: a file system may hang"), "{}", refused.body);
+            assert!(refused.body.contains("the files could not be read within 8s: a file system may hang"), "{}", refused.body);
             assert!(took < Duration::from_secs(15), "the reloads do not wait for each other: {took:?}");
         }
     });

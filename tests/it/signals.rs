@@ -65,7 +65,11 @@ fn a_port_in_use_is_an_error() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ran = run(command(&directory).args(["serve", "--listen", &address]));
     assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains("another program listens there; choose another address by --listen"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("another program uses this port: stop it, or choose another address with server.listen or --listen"),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// Runs `allswell get` with arguments.
@@ -102,5 +106,5 @@ fn without_a_url_get_requests_the_port_of_the_configuration() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let listen = format!("0.0.0.0:{}", free_port());
     let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", listen));
-    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no answer: unreachable: connection refused\n"));
+    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no response: unreachable: connection refused\n"));
 }

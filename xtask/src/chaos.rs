@@ -1,4 +1,4 @@
-//! The fault matrix, in full, and the page that tells what came of it.
+//! Runs the fault matrix in full, and writes `docs/reliability.md` from its results.
 
 use crate::run::{cargo_with, output, root, say};
 use std::{
@@ -8,62 +8,65 @@ use std::{
     process::Command,
 };
 
-/// The parts of the page, in order: the file that a test leaves, its heading, what it is about, and the head of its table.
+/// The parts of the page, in order: the file that a test writes, the heading, the introduction, and the head of the table.
 const PARTS: [(&str, &str, &str, &str); 11] = [
     (
         "1-network",
         "The network",
-        "Every kind with a network, on a real server behind a cable that is cut in one way after the other.",
+        "Every kind with a network probes a real server through a proxy, which breaks the connection in one way after the other.",
         FAULTS,
     ),
     (
         "2-processes",
         "Processes",
-        "The servers themselves. Those of object storage live in the tests' own process and cannot be killed; for them the cable is cut, above.",
+        "The servers themselves are stopped. Those of object storage live in the process of the tests and cannot be killed; for them, only the network \
+         is broken, above.",
         FAULTS,
     ),
     (
         "3-minds",
-        "Changes of mind",
-        "What only a new connection can see is noticed with it: `max_connection_age`, 1 s here, is part of the bound.",
+        "Changes on the server",
+        "Some changes are visible only to a new connection, so `max_connection_age`, 1 s here, is part of the bound.",
         FAULTS,
     ),
-    ("4-names", "Names", "In a mount namespace with a file of hosts of its own.", FAULTS),
-    ("5-disks", "Disks", "On file systems of the tests' own.", FAULTS),
-    ("6-clock", "The clock", "By libfaketime, which moves the wall clock and leaves the monotonic one alone.", FAULTS),
+    ("4-names", "Names", "allswell runs in a mount namespace with its own `/etc/hosts`.", FAULTS),
+    ("5-disks", "Disks", "The tests mount their own file systems.", FAULTS),
+    ("6-clock", "The clock", "libfaketime moves the wall clock and leaves the monotonic clock alone.", FAULTS),
     (
         "7-stopped",
-        "A service that was stopped",
-        "What was known before is never reported as if it were new. Detection is how long an answer takes after it.",
+        "A stopped service",
+        "allswell itself is stopped and continued. It must not report older results as current. The column *noticed* is the time from its continuation \
+         to the first response.",
         FAULTS,
     ),
     (
         "7-reloads",
         "Reloads",
-        "While the configuration is reloaded, a client polls without a pause, and no answer may differ from the one before.",
+        "A client polls without a pause while the configuration is reloaded. No response may differ from the one before.",
         FAULTS,
     ),
     (
         "8-load",
         "Load",
-        "A poll every 50 ms by a client that connects anew each time, while a crowd does its worst. The backend saw not one probe more.",
-        "| crowd | how often | polls answered | the slowest | resident memory |\n| --- | --- | --- | --- | --- |\n",
+        "A client opens a new connection every 50 ms and polls, while a crowd of other clients misbehaves. The backend did not receive one additional \
+         probe.",
+        "| crowd | operations | polls answered | slowest | resident memory |\n| --- | --- | --- | --- | --- |\n",
     ),
     (
         "9-attacks",
         "Attacks",
-        "Clients misbehave, all from 127.0.0.1 where nothing else is said, and a load balancer at the same address sends a poll on a new connection \
-         every 100 ms. Each poll has to be answered within a second, no verdict may change, and memory has to stay within bounds and to be given \
-         back. Behind the resident memory is what it was before, subtracted. The memory limits are those of control groups, set to what \
-         `deploy/kubernetes/sidecar.yaml` and `deploy/allswell.service` have.",
+        "Clients misbehave, from 127.0.0.1 unless the table names other addresses, and a load balancer at the same address sends a poll on a new \
+         connection every 100 ms. Each poll must be answered within a second, no verdict may change, and memory must stay within bounds and be \
+         returned. The value in parentheses is the increase over the resident memory before the attack. The memory limits are limits of control \
+         groups, with the values from `deploy/kubernetes/sidecar.yaml` and `deploy/allswell.service`.",
         "| attack | setting | polls sent | answered | slowest | peak memory | five seconds later |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     ),
     (
         "9-soak",
         "Soak",
-        "Components break and are mended by chance; what was done to each is compared with what state, verdict and metrics tell of it.",
-        "| what | faults | probes | held after a quarter of the time | held at the end |\n| --- | --- | --- | --- | --- |\n",
+        "Components break and recover at random. The test compares what it did to each component with its reported state, the verdict and the metrics.",
+        "| run | faults | probes | resources after a quarter of the time | resources at the end |\n| --- | --- | --- | --- | --- |\n",
     ),
 ];
 
@@ -72,46 +75,46 @@ const FAULTS: &str = "| fault | kind | class | noticed | recovery noticed | roun
 const HEAD: &str = "\
 # Reliability
 
-What allswell survives, as measured by `cargo xtask chaos`, which wrote this page. Its short form, every fault once, is part of the tests.
+This page shows which faults allswell survives. `cargo xtask chaos` measured them and wrote the page. The tests run a short form, every fault once.
 
-A component is probed every 200 ms (with a jitter of a tenth) and has 1.5 s to answer, a Celery worker 3 s. A fault has to be noticed within an
-interval and a time limit, and so has its end: the worst of all rounds stands beside that bound, as in `1.69 s of 1.72 s`. What goes beyond it by
-hundredths is the measuring poll, every 15 ms, and the probe that saw it, which takes its time, too; the tests allow four seconds for what else the
-machine does. In each round every other component went on passing, and after the last one sockets, files, threads and memory were back where they
-had been before the first.
+A component is probed every 200 ms (with a jitter of 10 %) with a timeout of 1.5 s, a Celery worker with a timeout of 3 s. A fault and its end must
+each be noticed within an interval and a timeout. The tables show the worst of all rounds and that bound, as in `1.69 s of 1.72 s`. Measured times
+can exceed the bound by some hundredths of a second, because they include the measuring poll, every 15 ms, and the duration of the probe that noticed
+the change. The tests allow four seconds in addition, for other load on the machine. In each round, every other component kept passing. After the last
+round, the numbers of sockets, files and threads and the memory were back at the values from before the first.
 ";
 
 const TAIL: &str = "\
 ## What is not in these tables, and why
 
-* Object storage (`s3`, `gcs`, `azure_blob`) has servers within the tests' process, which cannot be stopped alone: only its network is broken.
-  Credentials, rights, quota and read-only buckets are tested probe by probe, as every class of failure of every kind is.
-* `memcached` has no credentials and no roles, and `http` and `tcp` have none of their own; rights of `celery` are its broker's. Slots of `redis` and
-  `memcached` are tested probe by probe, as a client that restores them needs one itself.
-* Disks break under `storage`. `sqlite` and `disk` are tested probe by probe.
-* A hundred rounds are met of what is noticed; of what must not be noticed twenty; and of servers that take seconds to start, and of frozen mounts,
+* The servers of object storage (`s3`, `gcs`, `azure_blob`) run in the process of the tests and cannot be stopped alone, so only their network is
+  broken. Tests of single probes cover credentials, rights, quota and read-only buckets, as they cover every class of failure of every kind.
+* `memcached` has no credentials and no roles, `http` and `tcp` have none of their own, and the rights of `celery` are those of its broker. Tests of
+  single probes cover the connection slots of `redis` and `memcached`, because a client that restores them needs a slot itself.
+* Disk faults are tested with `storage`. Tests of single probes cover `sqlite` and `disk`.
+* Faults that must be noticed run a hundred rounds, faults that must not be noticed twenty. Servers that take seconds to start, and frozen mounts, run
   ten.
 ";
 
-/// Meets every fault, and writes the page.
+/// Causes every fault, and writes the page, even if a test failed.
 pub(crate) fn chaos() -> Result<(), String> {
     let folder = folder();
     let _ = fs::remove_dir_all(&folder);
-    let path = folder.to_str().ok_or("the path of this checkout is no text")?;
+    let path = folder.to_str().ok_or("the path of this checkout is not valid UTF-8: move the checkout")?;
     let test = ["test", "--release", "--package", "allswell", "--test", "it", "--"];
-    let meet = |more: &[&str]| cargo_with(&[&test[..], more].concat(), &[("ALLSWELL_CHAOS", path)]);
-    // Who waits for time limits leaves the machine to others; who loads it has it alone.
-    let ended = meet(&["chaos::network", "chaos::processes", "chaos::names", "chaos::machine", "chaos::reloads", "--test-threads=4"])
-        .and(meet(&["chaos::load", "chaos::soak", "attacks::every_attack", "--test-threads=1"]));
+    let run = |more: &[&str]| cargo_with(&[&test[..], more].concat(), &[("ALLSWELL_CHAOS", path)]);
+    // Tests that mostly wait for timeouts run in parallel; tests that load the machine run alone.
+    let result = run(&["chaos::network", "chaos::processes", "chaos::names", "chaos::machine", "chaos::reloads", "--test-threads=4"])
+        .and(run(&["chaos::load", "chaos::soak", "attacks::every_attack", "--test-threads=1"]));
     write()?;
-    ended
+    result
 }
 
-/// Writes the page of what was measured last.
+/// Writes the page from the last measurement.
 pub(crate) fn write() -> Result<(), String> {
     let page = root().join("docs/reliability.md");
-    fs::write(&page, written(&folder())?).map_err(|error| format!("{}: {error}", page.display()))?;
-    say(&format!("look at {}", page.display()));
+    fs::write(&page, page_text(&folder())?).map_err(|error| format!("{}: {error}", page.display()))?;
+    say(&format!("wrote {}", page.display()));
     Ok(())
 }
 
@@ -119,12 +122,13 @@ fn folder() -> PathBuf {
     root().join("target/chaos")
 }
 
-fn written(folder: &Path) -> Result<String, String> {
+/// The text of the page, from the files that the tests wrote.
+fn page_text(folder: &Path) -> Result<String, String> {
     let mut page = HEAD.to_owned();
-    for (file, heading, about, head) in PARTS {
+    for (file, heading, introduction, head) in PARTS {
         let lines = fs::read_to_string(folder.join(file)).unwrap_or_else(|_| "not measured on this machine\n".to_owned());
         // Writing to a String cannot fail.
-        let _ = write!(page, "\n## {heading}\n\n{about}\n\n{head}{lines}");
+        let _ = write!(page, "\n## {heading}\n\n{introduction}\n\n{head}{lines}");
     }
     let _ = write!(page, "\n{TAIL}");
     let version = output(Command::new("rustc").arg("--version"))?;

@@ -1,8 +1,8 @@
-//! What may be in the dependency graph, judged by cargo-deny.
+//! Checks the dependency graph with cargo-deny: banned crates, licences, sources and security advisories.
 
 use crate::{run::say, tools};
 
-/// Checks bans, licenses and sources, and the advisories where their database can be reached: not every machine reaches it.
+/// Checks bans, licences and sources; and the advisories, if their database can be fetched. Otherwise a line says that they were not checked.
 pub(crate) fn deny() -> Result<(), String> {
     tools::deny(&["check", "bans", "licenses", "sources"])?;
     match fetch() {
@@ -18,13 +18,15 @@ pub(crate) fn deny() -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What is advised against, and that the advisories could not be checked.
+/// An advisory applies to a dependency, or the advisories could not be fetched.
 pub(crate) fn advisories() -> Result<(), String> {
     required(fetch(), check)
 }
 
 fn required(fetched: Result<(), String>, check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    fetched.map_err(|message| format!("{message}: no release without advisories, or else by `cargo xtask dist --without-advisories`"))?;
+    fetched.map_err(|message| {
+        format!("{message}: a release needs checked advisories; to release without them, run `cargo xtask dist --without-advisories`")
+    })?;
     check()
 }
 
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_needs_advisories_that_were_checked() {
+    fn a_release_fails_if_the_advisories_cannot_be_fetched_or_one_applies() {
         let unreachable = required(Err("no network".to_owned()), || Ok(())).expect_err("they were not checked");
         assert!(unreachable.contains("no network") && unreachable.contains("--without-advisories"), "{unreachable}");
         assert_eq!(required(Ok(()), || Err("a crate is vulnerable".to_owned())), Err("a crate is vulnerable".to_owned()));

@@ -1,4 +1,4 @@
-//! What is published: static binaries in archives, Debian packages, bills of materials and checksums, all in `target/dist`.
+//! Builds a release in `target/dist`: static binaries in archives, Debian packages, bills of materials and checksums. Nothing is uploaded.
 
 mod archive;
 mod debian;
@@ -12,23 +12,27 @@ use crate::run::{root, say};
 use release::Release;
 use std::{fs, io, path::Path};
 
-/// No binary may be larger: 25 MiB.
-const LARGEST: u64 = 25 << 20;
+/// The largest binary that a release may contain: 25 MiB.
+const MAX_BINARY_BYTES: u64 = 25 << 20;
 
-/// Makes all of it for every target that this machine can build; a snapshot of whatever is there, or else a release.
+/// Builds a release for every target that this machine can build; with `snapshot`, from the working tree as it is.
+///
+/// # Errors
+///
+/// A step failed, or a result breaks a rule of releases: size, static linking, changelog, uncommitted changes.
 pub(crate) fn dist(snapshot: bool) -> Result<(), String> {
-    let release = if snapshot { Release::snapshot()? } else { Release::of_changelog()? };
-    let targets = targets::possible()?;
-    // Cargo builds below `target/static`: its own folder for the profile `dist` would be this one.
+    let release = if snapshot { Release::snapshot()? } else { Release::from_changelog()? };
+    let targets = targets::buildable()?;
+    // Cargo builds below `target/static`, because its default folder for the profile `dist` is this one.
     let published = root().join("target/dist");
-    emptied(&published)?;
-    let parts = staged::documents(&release)?;
+    create_empty(&published)?;
+    let parts = staged::write_documents(&release)?;
     let mut sizes = Vec::new();
     for target in &targets {
         let binary = targets::build(target, &release)?;
-        let size = fs::metadata(&binary).map_err(|error| named(&binary, &error))?.len();
-        if size > LARGEST {
-            return Err(format!("{} has {}, and no binary may have more than {}", binary.display(), mebibytes(size), mebibytes(LARGEST)));
+        let size = fs::metadata(&binary).map_err(|error| with_path(&binary, &error))?.len();
+        if size > MAX_BINARY_BYTES {
+            return Err(format!("{} has {}, the limit is {}", binary.display(), mebibytes(size), mebibytes(MAX_BINARY_BYTES)));
         }
         sizes.push((format!("allswell for {}", target.triple), size));
         let notices = notices::write(target)?;
@@ -36,22 +40,22 @@ pub(crate) fn dist(snapshot: bool) -> Result<(), String> {
         debian::package(target, &release, &binary, &notices, &published)?;
         sbom::write(target, &release, &published)?;
     }
-    for entry in archive::sum_up(&published)? {
-        let size = fs::metadata(&entry).map_err(|error| named(&entry, &error))?.len();
+    for entry in archive::write_checksums(&published)? {
+        let size = fs::metadata(&entry).map_err(|error| with_path(&entry, &error))?.len();
         sizes.push((entry.file_name().unwrap_or_default().to_string_lossy().into_owned(), size));
     }
     say(&format!("\n{} is in target/dist:", release.label));
-    for (what, size) in sizes {
-        say(&format!("{:>10}  {what}", mebibytes(size)));
+    for (name, size) in sizes {
+        say(&format!("{:>10}  {name}", mebibytes(size)));
     }
     Ok(())
 }
 
-/// A folder with nothing in it.
-fn emptied(folder: &Path) -> Result<(), String> {
+/// Creates a folder, and deletes what was in it.
+fn create_empty(folder: &Path) -> Result<(), String> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(folder, &error)),
-        _ => fs::create_dir_all(folder).map_err(|error| named(folder, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_path(folder, &error)),
+        _ => fs::create_dir_all(folder).map_err(|error| with_path(folder, &error)),
     }
 }
 
@@ -59,12 +63,12 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     fs::copy(from, to).map(drop).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
 }
 
-/// An error with the file that it is about.
-fn named(path: &Path, error: &io::Error) -> String {
+/// An error message that names the file.
+fn with_path(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// In hundredths, without the doubts of floating point.
+/// A size with two decimals, rounded down.
 fn mebibytes(bytes: u64) -> String {
     let hundredths = bytes * 100 / (1 << 20);
     format!("{}.{:02} MiB", hundredths / 100, hundredths % 100)

@@ -1,19 +1,24 @@
-//! Files that are made of the code.
+//! `cargo xtask generate`: files that are made from the code, and pages of the book that show other files.
 
-use crate::{links, run};
+use crate::{includes, links, run};
 use std::{fs, path::PathBuf, process::Command};
 
-/// Each generated file, and the arguments by which allswell prints it.
+/// The files that allswell itself prints, each with the arguments of that command.
 const GENERATED: &[(&str, &[&str])] = &[(REFERENCE, &["kinds", "--markdown"]), ("config/allswell.schema.json", &["schema"])];
 
-/// The reference of all kinds, and the folder of the book that has a page for each.
+/// The reference of all kinds.
 const REFERENCE: &str = "checks/README.md";
-const KINDS: &str = "docs/kinds";
 
-/// The end of each of these pages.
-const EVERY: &str = "Beside these it takes [the keys of every check](README.md).";
+/// The folder of the book with one page per kind.
+const KIND_PAGES: &str = "docs/kinds";
 
-/// Writes them.
+/// The table of contents of the book, which lists these pages.
+const SUMMARY: &str = "docs/SUMMARY.md";
+
+/// The last line of each of these pages.
+const COMMON_KEYS: &str = "Every check also takes [the common keys](README.md).";
+
+/// Writes all generated files.
 pub(crate) fn write() -> Result<(), String> {
     for (path, text) in generated()? {
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -22,7 +27,7 @@ pub(crate) fn write() -> Result<(), String> {
     Ok(())
 }
 
-/// Compares them.
+/// Fails when a generated file is out of date, or when a page describes a kind that does not exist.
 pub(crate) fn check() -> Result<(), String> {
     let generated = generated()?;
     for (path, text) in &generated {
@@ -30,7 +35,7 @@ pub(crate) fn check() -> Result<(), String> {
             return Err(format!("{} is out of date: run `cargo xtask generate`", path.display()));
         }
     }
-    for page in links::with_extension(&run::root().join(KINDS), "md")? {
+    for page in links::with_extension(&run::root().join(KIND_PAGES), "md")? {
         if !generated.iter().any(|(path, _)| *path == page) {
             return Err(format!("{}: there is no such kind; remove this page", page.display()));
         }
@@ -45,12 +50,29 @@ fn generated() -> Result<Vec<(PathBuf, String)>, String> {
         run::output(&mut command).map(|text| (run::root().join(path), text))
     };
     let mut generated: Vec<_> = GENERATED.iter().map(printed).collect::<Result<_, _>>()?;
-    let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference));
-    generated.extend(pages.into_iter().flatten().map(|(name, text)| (run::root().join(KINDS).join(name), text)));
+    let pages = generated.iter().find(|(path, _)| path.ends_with(REFERENCE)).map(|(_, reference)| pages(reference)).unwrap_or_default();
+    let summary = run::root().join(SUMMARY);
+    let text = fs::read_to_string(&summary).map_err(|error| format!("{SUMMARY}: {error}"))?;
+    generated.push((summary, with_kinds(&text, pages.iter().map(|(name, _)| name.as_str()))));
+    generated.extend(pages.into_iter().map(|(name, text)| (run::root().join(KIND_PAGES).join(name), text)));
+    generated.extend(pages_with_includes()?);
     Ok(generated)
 }
 
-/// The book's pages of kinds: the reference, cut at its headings.
+/// The book's pages that show files of the repository.
+fn pages_with_includes() -> Result<Vec<(PathBuf, String)>, String> {
+    let mut pages = Vec::new();
+    for path in links::with_extension(&run::root().join("docs"), "md")? {
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let updated = includes::update(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if text.contains(includes::BEGIN) {
+            pages.push((path, updated));
+        }
+    }
+    Ok(pages)
+}
+
+/// The pages of kinds: the reference, split at its headings.
 fn pages(reference: &str) -> Vec<(String, String)> {
     let notice = reference.lines().next().unwrap_or_default();
     let mut parts = reference.split("\n## ");
@@ -59,8 +81,30 @@ fn pages(reference: &str) -> Vec<(String, String)> {
     for part in parts {
         let (kind, text) = part.split_once('\n').unwrap_or((part, ""));
         table = table.replace(&format!("(#{kind})"), &format!("({kind}.md)"));
-        pages.push((format!("{kind}.md"), format!("{notice}\n\n# {kind}\n{}\n\n{EVERY}\n", text.trim_end())));
+        pages.push((format!("{kind}.md"), format!("{notice}\n\n# {kind}\n{}\n\n{COMMON_KEYS}\n", text.trim_end())));
     }
     pages.push(("README.md".to_owned(), format!("{}\n", table.trim_end())));
     pages
+}
+
+/// The table of contents with an item for each page of a kind, below the item of their `README.md`.
+fn with_kinds<'a>(summary: &str, pages: impl Iterator<Item = &'a str>) -> String {
+    let kinds = pages.filter_map(|page| page.strip_suffix(".md")).filter(|kind| *kind != "README");
+    let items: String = kinds.map(|kind| format!("  - [{kind}](kinds/{kind}.md)\n")).collect();
+    let others = summary.split_inclusive('\n').filter(|line| !(line.starts_with("  - ") && line.contains("](kinds/")));
+    others.map(|line| if line.contains("(kinds/README.md)") { format!("{line}{items}") } else { line.to_owned() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_contents_lists_every_kind_once() {
+        let summary = "- [Kinds](kinds/README.md)\n  - [gone](kinds/gone.md)\n- [More](more.md)\n  - [Inner](inner.md)\n";
+        let expected =
+            "- [Kinds](kinds/README.md)\n  - [redis](kinds/redis.md)\n  - [tcp](kinds/tcp.md)\n- [More](more.md)\n  - [Inner](inner.md)\n";
+        assert_eq!(with_kinds(summary, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
+        assert_eq!(with_kinds(expected, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
+    }
 }

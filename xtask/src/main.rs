@@ -1,4 +1,5 @@
-//! The developers' commands: `cargo xtask test|servers|generate|book|bench|chaos|deny|dist|pages`. Never shipped.
+//! The developer commands: `cargo xtask test|servers|generate|new-kind|book|bench|chaos|deny|dist|pages`. `cargo xtask` alone prints what each does. Never
+//! shipped.
 
 mod bench;
 mod book;
@@ -6,7 +7,9 @@ mod chaos;
 mod deny;
 mod dist;
 mod generate;
+mod includes;
 mod links;
+mod new_kind;
 mod pages;
 mod run;
 mod servers;
@@ -18,21 +21,22 @@ use std::{env, process::ExitCode};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test [ARG…]        install what servers are missing, then run every test; ARGs go to cargo test
-  servers            install what servers are missing
+  test [ARG…]        install missing servers, then run every test; ARGs go to cargo test
+  servers            install missing servers
   generate           write the generated files
-  generate --check   fail when a generated file is out of date
-  bench [PART…]      compare with a control, and write docs/performance.md: about 25 minutes; PARTs are measured alone
-  bench --write      write docs/performance.md of what was measured last
+  generate --check   fail if a generated file is out of date
+  new-kind NAME      create the skeleton of a new kind of check
+  bench [PART…]      compare with a control, and write docs/performance.md (about 25 minutes); with PARTs, measure only these and write nothing
+  bench --write      write docs/performance.md from the last measurements
   book               build the book into target/book, and check every link
-  chaos              meet every fault a hundred times, and write docs/reliability.md: about 100 minutes
-  chaos --write      write docs/reliability.md of what was measured last
-  deny               check the dependency graph; advisories as well, where their database can be reached
-  dist               make the release of this version in target/dist: static binaries, packages, checksums, bills of materials
-  dist --snapshot    the same of whatever is there: to look at, and not to publish
+  chaos              cause every fault a hundred times, and write docs/reliability.md (about 100 minutes)
+  chaos --write      write docs/reliability.md from the last measurements
+  deny               check the dependency graph, and advisories if their database can be fetched
+  dist               build the release of this version in target/dist: static binaries, packages, checksums, bills of materials
+  dist --snapshot    the same from the working tree: for inspection, not for publication
   dist --without-advisories
-                     make the release although nobody checked the advisories
-  pages              take pictures of the status page
+                     build the release without checking the advisories
+  pages              take screenshots of the status page
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["dist", "--snapshot"] => dist::dist(true),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
+        ["new-kind", name] => new_kind::create(name),
         _ => Err(HELP.to_owned()),
     };
     match result {
@@ -71,13 +76,13 @@ fn test(arguments: &[&str]) -> Result<(), String> {
     if arguments.contains(&"--") {
         return run::cargo(&command);
     }
-    // Attacks measure how late polls are, which other tests would make later: they run alone.
+    // Attacks measure the latency of polls, which other tests would increase: they run alone.
     run::cargo(&[&command[..], &["--", "--skip", ATTACKS]].concat())?;
-    // Of the same packages: with others, most dependencies would be built again with other features.
+    // For the same packages: a different selection would rebuild most dependencies with different features.
     let mut alone = vec!["test", "--workspace", "--test", "it"];
     alone.extend(arguments);
     run::cargo(&[&alone[..], &["--", ATTACKS, "--test-threads=1"]].concat())
 }
 
-/// The prefix of the tests that attack.
+/// The module of the tests that attack the service.
 const ATTACKS: &str = "attacks::";

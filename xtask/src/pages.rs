@@ -1,17 +1,20 @@
-//! Pictures of the status page in every state: below `target/status-page` to be looked at, and the one of a failure for the README.
+//! `cargo xtask pages`: takes pictures of the status page in every state, for review, and writes the README's picture of a failure.
 
 use crate::run::{cargo, root, run, say};
 use std::{path::Path, process::Command};
 
 const STATES: [&str; 5] = ["pass", "warn", "fail", "starting", "draining"];
 
-/// Chromium's number of each scheme of colours.
+/// Each colour scheme with Chromium's number for it.
 const SCHEMES: [(&str, u8); 2] = [("light", 1), ("dark", 0)];
 
-/// A desktop's and a phone's.
+/// Window sizes, in pixels.
 const SIZES: [(&str, &str); 2] = [("desktop", "1100,900"), ("phone", "390,1500")];
 
-/// Lets the tests write the pages, and takes pictures of them.
+/// The window of the README's picture: it ends below the failing components, so that the quick start fits on the first screen.
+const README_SIZE: &str = "1100,585";
+
+/// Takes the pictures of the pages that the tests write.
 pub(crate) fn pictures() -> Result<(), String> {
     cargo(&["test", "--package", "allswell", "--lib", "pages_are_as_they_were"])?;
     let folder = root().join("target/status-page");
@@ -23,7 +26,7 @@ pub(crate) fn pictures() -> Result<(), String> {
         }
     }
     let readme = root().join("docs/status-page.png");
-    picture(&folder.join("fail.html"), 1, "1100,1220", &readme)?;
+    picture(&folder.join("fail.html"), 1, README_SIZE, &readme)?;
     say(&format!("look at {}, and at {}", folder.display(), readme.display()));
     Ok(())
 }

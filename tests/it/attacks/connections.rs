@@ -36,7 +36,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             Crowd::OverSeats,
             |attacker| close_half(attacker).boxed(),
         ),
-        Attack::new("own-nonsense", "bytes that are no HTTP, 2,000 connections a second", Crowd::Of(300), |attacker| {
+        Attack::new("own-nonsense", "bytes that are not HTTP, 2,000 connections a second", Crowd::Of(300), |attacker| {
             send_nonsense(attacker).boxed()
         }),
     ]

@@ -40,7 +40,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         .only_in(TLS),
         Attack::new(
             "own-stalled-handshakes",
-            "ClientHello, and no answer to the server's, from 20 source addresses",
+            "ClientHello, and no reply to the server's handshake, from 20 source addresses",
             Crowd::OverSeats,
             |attacker| send_hello_and_wait(attacker).boxed(),
         )

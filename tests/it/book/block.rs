@@ -1,4 +1,4 @@
-//! Fenced blocks of a page, with what they include.
+//! Fenced blocks of a page.
 
 use super::root;
 use std::{
@@ -39,25 +39,10 @@ pub(super) fn blocks(page: &Path) -> Vec<Block> {
         let mut block =
             Block { page: page.to_owned(), line: number + 1, language: language.into(), attribute: attribute.into(), text: String::new() };
         for (_, line) in lines.by_ref().take_while(|(_, line)| !line.trim_start().starts_with("```")) {
-            match line.trim().strip_prefix("{{#include ").and_then(|rest| rest.strip_suffix("}}")) {
-                Some(path) => block.text.push_str(&included(page, path)),
-                None => block.text.push_str(line.get(indent..).unwrap_or_default()),
-            }
+            block.text.push_str(line.get(indent..).unwrap_or_default());
             block.text.push('\n');
         }
         found.push(block);
     }
     found
-}
-
-/// A whole file, or its part between `ANCHOR: name` and `ANCHOR_END: name`.
-fn included(page: &Path, path: &str) -> String {
-    let (path, anchor) = path.split_once(':').map_or((path, None), |(path, anchor)| (path, Some(anchor)));
-    let path = page.parent().unwrap_or(page).join(path);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {}: {error}", page.display(), path.display()));
-    let Some(anchor) = anchor else { return text.trim_end().to_owned() };
-    let excerpt = text.lines().skip_while(|line| !line.contains(&format!("ANCHOR: {anchor}"))).skip(1);
-    let lines: Vec<&str> = excerpt.take_while(|line| !line.contains(&format!("ANCHOR_END: {anchor}"))).collect();
-    assert!(!lines.is_empty(), "{}: {} has no {anchor}", page.display(), path.display());
-    lines.join("\n")
 }

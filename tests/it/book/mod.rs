@@ -23,7 +23,8 @@ fn root() -> &'static Path {
 
 /// Every page.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = ["README.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page)).to_vec();
+    let mut pages =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page)).to_vec();
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {

@@ -55,13 +55,13 @@ fn polls_of_a_load_balancer_are_answered_under_load() {
     let before = Resources::by(service.pid());
     let mut lines = String::new();
     for (what, crowd, manners) in [
-        ("pollers who keep their connections", 1000, Behaviour::Polls),
+        ("pollers that keep their connections", 1000, Behaviour::Polls),
         ("connections opened and dropped, 10,000 and more", 200, Behaviour::Drops),
-        ("readers who do not read", 1000, Behaviour::SlowReader),
-        ("writers of a byte at a time", 1000, Behaviour::SlowWriter),
+        ("clients that do not read responses", 1000, Behaviour::SlowReader),
+        ("clients that send one byte at a time", 1000, Behaviour::SlowWriter),
         ("floods of a thousand requests at once", 100, Behaviour::Pipelines),
         ("floods of headers", 100, Behaviour::Headers),
-        ("URLs without end", 100, Behaviour::LongUrl),
+        ("endless URLs", 100, Behaviour::LongUrl),
     ] {
         let crowd_of = runtime.spawn(misbehave(service.address, crowd, manners, lasts));
         let (mut polls, mut slowest) = (0, Duration::ZERO);

@@ -58,7 +58,7 @@ fn moves(kind: &'static str) -> Vec<Measurement> {
         },
     );
     let change = trial.meets(
-        "the address dies, and the name moves to another",
+        "the address fails, and the name moves to another",
         gone,
         || {
             // Whichever address the check was connected to, both are dead now.

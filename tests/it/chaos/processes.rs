@@ -50,8 +50,8 @@ struct Change {
     undoes: fn(&Server),
 }
 
-const ROTATED: &str = "other credentials after a rotation";
-const SLOTS: &str = "no slots left";
+const ROTATED: &str = "rotated credentials";
+const SLOTS: &str = "no connection slots left";
 const READ_ONLY: &str = "failover to a read-only node";
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn print_rows(test: &str, mut rows: Vec<Measurement>) {
                 seconds(row.recovery_bound),
                 row.rounds
             ),
-            None => writeln!(lines, "| {} | {} | none: goes on passing | – | – | {} |", row.fault, row.subject, row.rounds),
+            None => writeln!(lines, "| {} | {} | none: keeps passing | – | – | {} |", row.fault, row.subject, row.rounds),
         };
     }
     print_lines(test, &lines);

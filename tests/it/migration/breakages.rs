@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "PostgreSQL stops in its tracks",
+        what: "PostgreSQL hangs (SIGSTOP)",
         breaks: |shop| shop.postgres.pause(),
         repairs: |shop| shop.postgres.resume(),
         fails: &["database", "migrations"],
@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Hangs,
     },
     Breakage {
-        what: "PostgreSQL wants another password",
+        what: "PostgreSQL requires another password",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "ALTER ROLE app PASSWORD 'another'")),
         repairs: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
         fails: &["database", "migrations"],
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "a migration waits",
+        what: "a migration is pending",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "DELETE FROM django_migrations WHERE app = 'orders'")),
         repairs: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
         fails: &["migrations"],
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Fails(&["cache", "celery", "redis"]),
     },
     Breakage {
-        what: "Redis stops in its tracks",
+        what: "Redis hangs (SIGSTOP)",
         breaks: |shop| shop.redis.pause(),
         repairs: |shop| shop.redis.resume(),
         fails: &["cache", "redis"],
@@ -92,7 +92,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Hangs,
     },
     Breakage {
-        what: "Redis wants another password",
+        what: "Redis requires another password",
         breaks: |shop| drop(shop.redis.redis_cli(PASSWORD, &["CONFIG", "SET", "requirepass", "another"])),
         repairs: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
         fails: &["cache", "redis"],
@@ -110,7 +110,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "Memcached stops in its tracks",
+        what: "Memcached hangs (SIGSTOP)",
         breaks: |shop| shop.memcached.pause(),
         repairs: |shop| shop.memcached.resume(),
         fails: &["sessions"],
@@ -128,7 +128,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "RabbitMQ stops in its tracks",
+        what: "RabbitMQ hangs (SIGSTOP)",
         breaks: |shop| shop.rabbitmq.pause(),
         repairs: |shop| shop.rabbitmq.resume(),
         fails: &["celery", "rabbitmq"],
@@ -137,7 +137,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Hangs,
     },
     Breakage {
-        what: "RabbitMQ wants another password",
+        what: "RabbitMQ requires another password",
         breaks: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", "another"])),
         repairs: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
         fails: &["celery", "rabbitmq"],
@@ -155,7 +155,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "the worker stops in its tracks",
+        what: "the worker hangs (SIGSTOP)",
         breaks: |shop| shop.worker.pause(),
         repairs: |shop| shop.worker.resume(),
         fails: &["celery"],
@@ -173,7 +173,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "the mail server stops in its tracks",
+        what: "the mail server hangs (SIGSTOP)",
         breaks: |shop| shop.mail.pause(),
         repairs: |shop| shop.mail.resume(),
         fails: &["mail"],
@@ -182,7 +182,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "the folder of uploads is a file",
+        what: "the upload folder is a file",
         breaks: |shop| {
             fs::remove_dir_all(&shop.media).expect("a folder");
             fs::write(&shop.media, "").expect("a file");
@@ -197,7 +197,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "the disk of uploads is read-only",
+        what: "the upload disk is read-only",
         breaks: |shop| shop.disk.as_ref().expect("a disk").make_read_only(),
         repairs: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
         fails: &["storage"],
@@ -206,7 +206,7 @@ pub(super) const ROWS: &[Breakage] = &[
         three: Same,
     },
     Breakage {
-        what: "the folder of uploads is gone",
+        what: "the upload folder is missing",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
         // The package has created the folder again: Django's storage creates missing folders.
         repairs: |shop| assert!(shop.media.exists()),
@@ -222,10 +222,10 @@ fn the_migration_page_agrees_with_the_table_of_breakages() {
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let render = |original: Original| match original {
         Same => "same".to_owned(),
-        Fails([]) => "200, all well".to_owned(),
+        Fails([]) => "200, healthy".to_owned(),
         Fails(others) => format!("500: {}", names(others)),
         May(surely, perhaps) => format!("500: {}, and {} when it needs a new connection", names(surely), names(&[perhaps])),
-        Hangs => "no answer".to_owned(),
+        Hangs => "no response".to_owned(),
     };
     let line = |row: &Breakage| {
         let says = row.says.trim_start_matches("Unavailable: ");
@@ -235,5 +235,5 @@ fn the_migration_page_agrees_with_the_table_of_breakages() {
     let printed: Vec<&str> =
         page.lines().skip_while(|line| !line.starts_with("| what breaks ")).skip(2).take_while(|line| !line.is_empty()).collect();
     let lines: Vec<String> = ROWS.iter().map(line).collect();
-    assert!(printed == lines, "docs/migration/README.md has to say\n{}", lines.join("\n"));
+    assert!(printed == lines, "docs/migration/README.md must contain\n{}", lines.join("\n"));
 }

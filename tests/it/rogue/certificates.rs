@@ -5,7 +5,7 @@ use super::{
     peer::{Encryption, Peer, Rogue},
 };
 use crate::probing;
-use allswell::{Aggregator, engine::Builder, registry::Registry};
+use allswell::{Aggregator, engine::Builder, kinds::Registry};
 use rcgen::{BasicConstraints, IsCa};
 use std::{collections::BTreeMap, fmt::Write, io};
 use tempfile::TempDir;

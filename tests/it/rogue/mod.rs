@@ -14,7 +14,7 @@ mod postgres;
 mod redis;
 mod warnings;
 
-use allswell::registry::{Kind, Registry};
+use allswell::kinds::{Kind, Registry};
 use case::{COLUMNS, LeakCase, Left, Outcome};
 use lab::Lab;
 use serde_json::Value;

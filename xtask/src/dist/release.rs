@@ -1,4 +1,4 @@
-//! Which version is published, and whether it may be.
+//! The version to release, and the conditions for releasing it.
 
 use crate::{
     run::{output, root, say},
@@ -6,50 +6,54 @@ use crate::{
 };
 use std::{fs, process::Command};
 
-/// What is published.
+/// A version to release.
 pub(super) struct Release {
-    /// In the names of files: `0.1.0`, or `0.1.0-snapshot`.
+    /// The version in file names: `0.1.0`, or `0.1.0-snapshot`.
     pub(super) label: String,
-    /// As Debian compares versions: a snapshot comes before its release.
+    /// The version of the Debian package; Debian sorts a snapshot before its release.
     pub(super) debian: String,
-    /// The seconds of the Unix epoch that every file in a package bears, so that the same sources make the same bytes.
+    /// The modification time of all packaged files, in seconds since the Unix epoch, so that the same sources give the same bytes.
     pub(super) epoch: String,
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Release {
-    /// The version of Cargo.toml, which CHANGELOG.md must tell of and nothing uncommitted may be in.
-    pub(super) fn of_changelog() -> Result<Self, String> {
+    /// The version of Cargo.toml.
+    ///
+    /// # Errors
+    ///
+    /// CHANGELOG.md has no section for the version, or there are uncommitted changes.
+    pub(super) fn from_changelog() -> Result<Self, String> {
         let changelog = fs::read_to_string(root().join("CHANGELOG.md")).map_err(|error| format!("CHANGELOG.md: {error}"))?;
         if !changelog.lines().any(|line| line.starts_with(&format!("## [{VERSION}] - "))) {
             return Err(format!(
-                "CHANGELOG.md has no section for {VERSION}, the version in Cargo.toml: make it of [Unreleased] as `## [{VERSION}] - YYYY-MM-DD`, \
-                 or try `cargo xtask dist --snapshot`"
+                "CHANGELOG.md has no section for {VERSION}, the version in Cargo.toml: rename [Unreleased] to `## [{VERSION}] - YYYY-MM-DD`, \
+                 or run `cargo xtask dist --snapshot`"
             ));
         }
-        let changed = changed()?;
-        if !changed.is_empty() {
-            return Err(format!("a release is made of what is committed, and these are not:\n{changed}"));
+        let changes = uncommitted_changes()?;
+        if !changes.is_empty() {
+            return Err(format!("a release contains only committed files: commit or remove these changes:\n{changes}"));
         }
         Ok(Self { label: VERSION.to_owned(), debian: format!("{VERSION}-1"), epoch: epoch()? })
     }
 
-    /// What is there, whatever it is: to look at, and not to publish.
+    /// The working tree as it is: for inspection, not for publication.
     pub(super) fn snapshot() -> Result<Self, String> {
-        say("a snapshot: to look at, and not to publish");
-        if !changed()?.is_empty() {
-            say("warning: it holds what is not committed");
+        say("this is a snapshot: for inspection, not for publication");
+        if !uncommitted_changes()?.is_empty() {
+            say("warning: the snapshot contains uncommitted changes");
         }
         Ok(Self { label: format!("{VERSION}-snapshot"), debian: format!("{VERSION}~snapshot-1"), epoch: epoch()? })
     }
 }
 
-fn changed() -> Result<String, String> {
+fn uncommitted_changes() -> Result<String, String> {
     output(Command::new("git").current_dir(root()).args(["status", "--porcelain"]))
 }
 
-/// `SOURCE_DATE_EPOCH`, or when the last commit was made.
+/// `SOURCE_DATE_EPOCH`, or the time of the last commit.
 fn epoch() -> Result<String, String> {
     match tools::variable("SOURCE_DATE_EPOCH") {
         Some(epoch) if epoch.parse::<u64>().is_ok() => Ok(epoch),

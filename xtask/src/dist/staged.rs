@@ -1,15 +1,15 @@
-//! What is made of the command line for every package: the pages of the manual, and completions.
+//! Writes the manual pages and the shell completions, which are generated from the command line, for all packages.
 
-use super::{emptied, named, release::Release};
+use super::{create_empty, release::Release, with_path};
 use crate::run::{output, root, run};
 use std::{fs, path::PathBuf, process::Command};
 
-/// Where packages are put together.
+/// The folder where the content of packages is collected.
 pub(super) fn folder() -> PathBuf {
     root().join("target/staged")
 }
 
-/// A shell, and the file in which it looks for the completions of a program.
+/// Each shell, and the name of its completion file.
 const SHELLS: [(&str, &str); 5] = [
     ("bash", "allswell.bash"),
     ("zsh", "_allswell"),
@@ -18,22 +18,22 @@ const SHELLS: [(&str, &str); 5] = [
     ("powershell", "_allswell.ps1"),
 ];
 
-/// The folders `man` and `completions`.
-pub(super) fn documents(release: &Release) -> Result<[PathBuf; 2], String> {
+/// Writes the folders `man` and `completions`, and returns their paths.
+pub(super) fn write_documents(release: &Release) -> Result<[PathBuf; 2], String> {
     let parts = [folder().join("man"), folder().join("completions")];
     let [man, completions] = &parts;
-    emptied(man)?;
-    emptied(completions)?;
+    create_empty(man)?;
+    create_empty(completions)?;
     let date = output(Command::new("date").args(["--utc", "+%F", "--date"]).arg(format!("@{}", release.epoch)))?;
     run(allswell().args(["--example", "manual", "--"]).arg(man).arg(date.trim()))?;
     for (shell, file) in SHELLS {
         let path = completions.join(file);
-        fs::write(&path, output(allswell().args(["--", "completions", shell]))?).map_err(|error| named(&path, &error))?;
+        fs::write(&path, output(allswell().args(["--", "completions", shell]))?).map_err(|error| with_path(&path, &error))?;
     }
     Ok(parts)
 }
 
-/// Runs something of allswell's on this machine, by its own compiler: `RUSTC` may name one that is there for the targets.
+/// A `cargo run` of the package allswell for this machine. `RUSTC` is removed, because it may name a compiler that is only for the targets.
 fn allswell() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).env_remove("RUSTC").args(["run", "--quiet", "--locked", "--package", "allswell"]);

@@ -1,0 +1,198 @@
+//! Containers of Azure Blob Storage.
+
+use crate::{
+    contract::prelude::*,
+    object_storage::{self, Action, Mode, Objects, Provider, Refusal, Transport},
+    wire::tls::TlsKeys,
+};
+use object_store::{
+    StaticCredentialProvider,
+    azure::{AzureAccessKey, AzureCredential, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder, split_sas},
+};
+use std::sync::Arc;
+
+/// Puts a blob under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of a blob that is there
+/// already. The connection is kept.
+///
+/// Each check has one name for its blobs that nobody else has, so that at most one is left behind when a probe was cut off at its time limit,
+/// until the check's next probe. A program that ends just then leaves it for ever, and an account that keeps versions or deleted blobs (soft
+/// delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+///
+/// Credentials are the keys below, or else the usual chain in the process's own environment, without `--env-file`: `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with
+/// `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`, `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
+///
+/// Needs, to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
+/// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as the role Storage Blob Data Contributor has them, or a SAS
+/// of the container with `rcwd`; to read, `blobs/read`, as the role Storage Blob Data Reader has it, or a SAS with `r`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The storage account.
+    pub account: String,
+    /// The container.
+    pub bucket: String,
+    /// Blobs are written under names that begin with this.
+    #[serde(default = "object_storage::prefix")]
+    pub prefix: String,
+    /// Whom to ask, when it is not `https://ACCOUNT.blob.core.windows.net`: another cloud, or an emulator, whose URL ends with the account:
+    /// `http://azurite:10000/devstoreaccount1`.
+    pub endpoint: Option<String>,
+    /// What is done in the container.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The blob that is read with `mode = "read"`.
+    pub key: Option<String>,
+    /// A key of the account, when credentials do not come from the usual chain.
+    pub access_key: Option<Secret>,
+    /// Or a shared access signature: `sv=…&sig=…`.
+    pub sas_token: Option<Secret>,
+    /// Send no credentials at all: for what everybody may read.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    #[serde(default)]
+    pub tls: TlsKeys,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// A check of one container.
+pub struct AzureBlob(Objects<Azure>);
+
+impl Backend for AzureBlob {
+    const KIND: &'static str = "azure_blob";
+    const CATEGORY: Category = Category::Storage;
+    const EXAMPLE: &'static str = r#"
+account = "orders"
+bucket = "media"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let Config { account, bucket, prefix, mode, key, anonymous, .. } = config;
+        object_storage::examine_bucket(&bucket)?;
+        if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(InvalidConfig::new("account", "is no storage account's name: write the name alone, such as `orders`"));
+        }
+        // What the access key signs, nobody can send for another request.
+        let reveals = !anonymous && config.access_key.is_none();
+        let credentials = match (config.access_key, config.sas_token) {
+            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "stands beside `access_key`: choose one")),
+            (Some(key), None) => {
+                let key = AzureAccessKey::try_new(key.expose().trim());
+                Some(AzureCredential::AccessKey(key.map_err(|_| InvalidConfig::new("access_key", "is no key of Azure: it is not base64"))?))
+            }
+            (None, Some(token)) => {
+                let pairs = split_sas(token.expose().trim());
+                Some(AzureCredential::SASToken(pairs.map_err(|_| InvalidConfig::new("sas_token", "is not of the form `sv=…&sig=…`"))?))
+            }
+            (None, None) => None,
+        };
+        if anonymous && credentials.is_some() {
+            return Err(InvalidConfig::new("anonymous", "stands beside credentials: choose one"));
+        }
+        let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
+        let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
+        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, reveals };
+        Objects::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
+    }
+}
+
+#[async_trait]
+impl Check for AzureBlob {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.0.probe().await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.0.warnings()
+    }
+}
+
+struct Azure {
+    account: String,
+    container: String,
+    endpoint: Option<String>,
+    credentials: Option<AzureCredentialProvider>,
+    anonymous: bool,
+    /// Whether requests hold what lets others ask, too: a token, and no signature.
+    reveals: bool,
+}
+
+#[async_trait]
+impl Provider for Azure {
+    type Client = MicrosoftAzure;
+
+    fn reveals(&self) -> bool {
+        self.reveals
+    }
+
+    fn client(&self, transport: Transport) -> object_store::Result<MicrosoftAzure> {
+        let mut builder = MicrosoftAzureBuilder::from_env();
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_endpoint(endpoint.clone());
+        }
+        if let Some(credentials) = &self.credentials {
+            builder = builder.with_credentials(Arc::clone(credentials));
+        }
+        builder
+            .with_account(&self.account)
+            .with_container_name(&self.container)
+            .with_use_emulator(false)
+            .with_skip_signature(self.anonymous)
+            .with_retry(object_storage::no_retries())
+            .with_http_connector(transport)
+            .build()
+    }
+
+    async fn log_in(&self, client: &MicrosoftAzure) -> object_store::Result<()> {
+        if self.anonymous { Ok(()) } else { client.credentials().get_credential().await.map(drop) }
+    }
+
+    /// By error code: <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>.
+    fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
+        let (container, account) = (&self.container, &self.account);
+        let right = match refusal.action {
+            Action::Write => "blobs/write",
+            Action::Read => "blobs/read",
+            Action::Delete => "blobs/delete",
+        };
+        match refusal.code.as_str() {
+            "ContainerNotFound" => Failure::unhealthy(format!("there is no container {container}")),
+            "ContainerBeingDeleted" => Failure::unhealthy(format!("the container {container} is being deleted")),
+            "ContainerDisabled" => Failure::unhealthy(format!("the container {container} is disabled")),
+            "BlobNotFound" => Failure::unhealthy(format!("there is no blob {object}")),
+            "BlobArchived" => Failure::unhealthy(format!("the blob {object} is archived and cannot be read")),
+            "AccountIsDisabled" => Failure::rejected(format!("the account {account} is disabled")),
+            "AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch" | "IpAuthorizationError" | "PublicAccessNotPermitted" => {
+                Failure::rejected(format!("the account {account} does not let this machine in"))
+            }
+            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} takes no access keys")),
+            // So Azurite says of a wrong key.
+            "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
+            "AuthorizationFailure"
+            | "AuthorizationPermissionMismatch"
+            | "AuthorizationResourceTypeMismatch"
+            | "AuthorizationServiceMismatch"
+            | "InsufficientAccountPermissions" => Failure::rejected(format!("access denied: needs {right} on {container}/{object}")),
+            "AuthenticationFailed" if refusal.mentions("date header") => {
+                Failure::rejected("the clock of this machine and the storage's differ too much")
+            }
+            "AuthenticationFailed" if refusal.mentions("time frame") || refusal.mentions("expired") => {
+                Failure::rejected("the credentials have expired")
+            }
+            "NoAuthenticationInformation" => Failure::rejected("credentials are asked for, and none were sent"),
+            "AuthenticationFailed" | "InvalidAuthenticationInfo" => Failure::rejected("the credentials are not accepted"),
+            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => {
+                Failure::exhausted("the storage has no room for our requests: it says to slow down")
+            }
+            "InsufficientStorage" | "AccountLimitExceeded" => Failure::exhausted("the quota is used up"),
+            _ => refusal.by_status(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Celery's remote control over Redis: kombu's lists, sets and channels.
+//!
+//! An answer is pushed to a list, and who is late would create that list anew, for ever, after we have gone. So the answers go to an
+//! exchange of our own, whose one binding is a set that expires; without a binding kombu drops what it would send. The list expires later
+//! than the binding, and always holds a placeholder, since the time of its death would go with its last element. Both are made anew, in one
+//! transaction, by each question.
+
+use super::pidbox::{COMMANDS, CONTENT_TYPE, EVENTS, Reply, Roll, Round, Wanted, unique};
+use crate::{
+    contract::Failure,
+    wire::resp::{self, Server},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
+use serde::Deserialize;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// Between the parts of a binding, and between a queue's name and a priority.
+const SEPARATOR: &str = "\x06\x16";
+
+/// A queue is one list for each of these priorities.
+const PRIORITIES: [u8; 4] = [0, 3, 6, 9];
+
+/// Seconds that a binding outlives our patience, and the list of answers the binding.
+const BINDING: u64 = 10;
+const LIST: u64 = 50;
+
+/// Under this key answers are routed to us, on an exchange that is ours alone.
+const ROUTE: &str = "reply";
+
+/// How often is looked for answers: at first soon, and then ever less.
+const SOONEST: Duration = Duration::from_millis(1);
+const LATEST: Duration = Duration::from_millis(50);
+
+/// So many answers are read at once.
+const PAGE: isize = 20;
+
+/// Where this check gets its answers. The names are its own, not a connection's: who is very late finds a key that is about to expire.
+pub(super) struct Mailbox {
+    /// `amq.`: kombu takes such an exchange for the broker's own, and keeps nothing of it in mind.
+    exchange: String,
+    list: String,
+    binding: String,
+    /// In Redis, channels are shared by all databases.
+    prefix: String,
+}
+
+impl Mailbox {
+    pub(super) fn new(database: i64) -> Self {
+        let id = unique();
+        let exchange = format!("amq.allswell.{id}");
+        Self { list: format!("allswell.{id}"), binding: format!("_kombu.binding.{exchange}"), exchange, prefix: format!("/{database}.") }
+    }
+}
+
+/// Connects, and listens for heartbeats where the rights allow it.
+pub(super) async fn open(server: &Server, mailbox: &Mailbox, roll: &Arc<Roll>) -> Result<resp::Link, Failure> {
+    let roll = Arc::clone(roll);
+    let mut link = server.open_listening(move |push| hear(&push, &roll)).await?;
+    match link.connection.psubscribe(format!("{}{EVENTS}/worker.*", mailbox.prefix)).await {
+        Err(error) if error.is_io_error() => Err(refused(error)),
+        _ => Ok(link),
+    }
+}
+
+/// `pmessage`: the pattern, the channel, and what was published.
+fn hear(push: &PushInfo, roll: &Roll) {
+    if push.kind == PushKind::PMessage
+        && let Some(Value::BulkString(published)) = push.data.get(2)
+        && let Some(event) = unpack(published)
+    {
+        roll.hear(&event.body);
+    }
+}
+
+/// Asks all workers, and collects their answers until nothing more has to be proven.
+pub(super) async fn ask(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted) -> Result<Round, Failure> {
+    link.refill();
+    let mut round = Round::new();
+    let lasting = wanted.patience.0.as_secs() + BINDING;
+    let mut pipe = redis::pipe();
+    // All in one round trip. The driver's own transactions cannot bear that `MULTI` is forbidden.
+    pipe.ignore_errors().cmd("MULTI");
+    pipe.cmd("DEL").arg(&mailbox.list);
+    pipe.cmd("RPUSH").arg(&mailbox.list).arg("");
+    pipe.cmd("EXPIRE").arg(&mailbox.list).arg(lasting + LIST);
+    pipe.cmd("SADD").arg(&mailbox.binding).arg([ROUTE, "", &mailbox.list].join(SEPARATOR));
+    pipe.cmd("EXPIRE").arg(&mailbox.binding).arg(lasting);
+    pipe.cmd("PUBLISH").arg(format!("{}{COMMANDS}", mailbox.prefix)).arg(pack(&round.command(wanted, &mailbox.exchange, ROUTE)));
+    pipe.cmd("EXEC");
+    let asked = pipe.len();
+    // After it, since a right that is missing would undo the transaction.
+    for queue in &wanted.watched {
+        for priority in PRIORITIES {
+            let suffix = if priority == 0 { String::new() } else { format!("{SEPARATOR}{priority}") };
+            pipe.cmd("LLEN").arg(format!("{queue}{suffix}"));
+        }
+    }
+    let mut answers: Vec<RedisResult<Value>> = pipe.query_async(&mut link.connection).await.map_err(refused)?;
+    let waits = answers.split_off(asked.min(answers.len()));
+    // The first refusal is the reason for those after it.
+    let done = answers.into_iter().map(|answer| answer?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
+    let done: Vec<u64> = done.into_iter().last().map(redis::from_redis_value).transpose().map_err(Failure::protocol)?.unwrap_or_default();
+    let waits: Vec<_> = waits.into_iter().map(|length| Ok(redis::from_redis_value(length?)?)).collect();
+    count(&mut round, wanted, &waits)?;
+    let listeners = done.last().copied().unwrap_or_default();
+    round.nobody_listens = listeners == 0;
+    if round.nobody_listens {
+        return Ok(round);
+    }
+    collect(link, mailbox, wanted, &mut round).await?;
+    Ok(round)
+}
+
+/// Reads answers as they come. They are pushed to the left, so that those already read stand at the right, and the placeholder last.
+async fn collect(link: &mut resp::Link, mailbox: &Mailbox, wanted: &Wanted, round: &mut Round) -> Result<(), Failure> {
+    let deadline = Round::deadline(wanted);
+    let (mut read, mut pause) = (1, SOONEST);
+    while !round.proves(wanted) && Instant::now() < deadline {
+        // The last look comes when the time is up, so that what has arrived by then counts.
+        sleep_until(deadline.min(Instant::now() + pause)).await;
+        pause = (pause * 2).min(LATEST);
+        loop {
+            link.refill();
+            let page = redis::cmd("LRANGE").arg(&mailbox.list).arg(-read - PAGE).arg(-read - 1).to_owned();
+            let page: Vec<Vec<u8>> = page.query_async(&mut link.connection).await.map_err(refused)?;
+            for reply in page.iter().filter_map(|reply| unpack(reply)) {
+                round.hear(&reply, wanted);
+            }
+            let found = page.len().try_into().unwrap_or(PAGE);
+            read += found;
+            if found < PAGE {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How much waits in the watched queues, by the lengths of their lists.
+fn count(round: &mut Round, wanted: &Wanted, waits: &[RedisResult<u64>]) -> Result<(), Failure> {
+    for (queue, lengths) in wanted.watched.iter().zip(waits.chunks(PRIORITIES.len())) {
+        match lengths.iter().try_fold(0, |sum: u64, length| Ok(sum.saturating_add(length.clone()?))) {
+            Ok(messages) => {
+                round.backlog.insert(queue.clone(), messages);
+            }
+            Err(error) if wanted.limited => {
+                return Err(refused(error).saying(format!("the user may not see how much waits in the queue {queue}")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A message in kombu's wrapping.
+fn pack(body: &str) -> String {
+    json!({
+        "body": BASE64_STANDARD.encode(body),
+        "content-type": CONTENT_TYPE,
+        "content-encoding": "utf-8",
+        "headers": {},
+        "properties": {
+            "delivery_mode": 1,
+            "delivery_info": { "exchange": COMMANDS, "routing_key": "" },
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": unique(),
+        },
+    })
+    .to_string()
+}
+
+#[derive(Deserialize)]
+struct Wrapping {
+    body: String,
+    headers: Headers,
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+struct Headers {
+    ticket: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Properties {
+    body_encoding: Option<String>,
+}
+
+/// What is wrapped in a message; an event has no ticket.
+fn unpack(message: &[u8]) -> Option<Reply> {
+    let Wrapping { body, headers, properties } = serde_json::from_slice(message).ok()?;
+    let body = if properties.body_encoding.as_deref() == Some("base64") { BASE64_STANDARD.decode(body).ok()? } else { body.into_bytes() };
+    Some(Reply { ticket: headers.ticket, body })
+}
+
+/// After the log-in a refusal is about rights, and an end is one in the middle.
+fn refused(error: RedisError) -> Failure {
+    match error.code() {
+        Some("NOPERM") => Failure::rejected("the user may not ask the workers").because(error),
+        Some("READONLY") => Failure::unhealthy("the server is a replica, and read-only").because(error),
+        _ => resp::failure(error).midway(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::TimeSpan;
+
+    #[test]
+    fn what_is_packed_can_be_unpacked() {
+        let reply = unpack(pack("{\"a\": 1}").as_bytes()).expect("a message");
+        assert_eq!((reply.ticket, reply.body.as_slice()), (None, b"{\"a\": 1}".as_slice()));
+    }
+
+    #[test]
+    fn a_message_may_be_plain_and_the_placeholder_is_none() {
+        let plain = unpack(br#"{"body": "{}", "headers": {"ticket": "t"}, "properties": {}}"#).expect("a message");
+        assert_eq!((plain.ticket.as_deref(), plain.body.as_slice()), (Some("t"), b"{}".as_slice()));
+        assert!(unpack(b"").is_none() && unpack(br#"{"body": 7}"#).is_none());
+    }
+
+    #[test]
+    fn a_queue_that_may_not_be_seen_takes_nothing_from_the_next() {
+        let watched = vec!["a".to_owned(), "b".to_owned()];
+        let wanted = Wanted {
+            workers: Vec::new(),
+            min_workers: 1,
+            queues: watched.clone(),
+            patience: TimeSpan::seconds(1),
+            watched,
+            limited: false,
+        };
+        let forbidden = || Err(RedisError::from((redis::ErrorKind::Extension, "no")));
+        let mut lengths: Vec<RedisResult<u64>> = vec![forbidden(), forbidden(), forbidden(), forbidden()];
+        lengths.extend([Ok(1), Ok(2), Ok(u64::MAX), Ok(4)]);
+        let mut round = Round::new();
+        assert!(count(&mut round, &wanted, &lengths).is_ok());
+        assert_eq!(round.backlog.into_iter().collect::<Vec<_>>(), [("b".to_owned(), u64::MAX)]);
+        assert!(count(&mut Round::new(), &Wanted { limited: true, ..wanted }, &lengths).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
+
+use super::{
+    expectation::BODY,
+    link_local::{self, LinkLocal},
+    request::Place,
+};
+use crate::{
+    contract::prelude::*,
+    wire::{
+        address::Dialer,
+        connect::{self, Expiry, Phases},
+        http1::{alongside, failure},
+        meter::{Meter, Metered},
+        tls::{self, Tls},
+    },
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    client::conn::http1::{Builder, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use std::{mem, net::SocketAddr, time::Duration};
+use tokio::time::timeout;
+
+/// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
+const EXCHANGE: usize = 1 << 20;
+
+/// How large the head of an answer may be.
+const HEAD: usize = 64 * 1024;
+
+/// How long the end of a body is waited for of which nothing is expected: an answer that is streamed for ever is an answer all the same.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+type Driver = Connection<TokioIo<Metered>, Empty<Bytes>>;
+
+/// A connection to one place.
+pub struct Link {
+    pub(super) place: Place,
+    pub(super) expiry: Option<Expiry>,
+    /// Whether the host has link-local addresses alone.
+    pub(super) is_link_local: bool,
+    phases: Phases,
+    meter: Meter,
+    sender: SendRequest<Empty<Bytes>>,
+    /// None when the connection cannot be used again.
+    driver: Option<Driver>,
+}
+
+/// A body, or its first 64 KiB.
+#[derive(Default)]
+pub(super) struct Beginning {
+    pub(super) bytes: Vec<u8>,
+    pub(super) whole: bool,
+}
+
+impl Link {
+    pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls, link_local: LinkLocal) -> Result<Self, Failure> {
+        let mut is_link_local = false;
+        let select = |addresses: Vec<SocketAddr>| {
+            is_link_local = addresses.iter().all(|address| link_local::is_link_local(address.ip()));
+            link_local.select(addresses)
+        };
+        let opened = connect::open_to(dialer, &place.address, place.encrypted.then_some(tls), select).await?;
+        let meter = Meter::new(EXCHANGE);
+        let stream = Metered::new(opened.stream, meter.clone());
+        let (sender, driver) = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.map_err(failure)?;
+        Ok(Self { place, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
+    }
+
+    /// Whether another request may be sent, as far as one can know without trying.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.driver.is_some()
+    }
+
+    /// How long the phases of the opening took; told once.
+    pub(super) fn take_phases(&mut self) -> Phases {
+        mem::take(&mut self.phases)
+    }
+
+    /// Sends a request and reads the head of the answer.
+    pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        self.meter.refill(EXCHANGE);
+        let answer = self.sender.send_request(request);
+        alongside(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
+    }
+
+    /// Reads a body up to its end or up to 64 KiB. Read to its end, it leaves the connection to the next request.
+    pub(super) async fn read(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
+        let mut beginning = Beginning::default();
+        self.read_into(&mut beginning, &mut body).await?;
+        Ok(beginning)
+    }
+
+    /// Reads a body of which nothing is expected, as far as it is short in length and time; a longer one costs the connection.
+    pub(super) async fn glance(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
+        let mut beginning = Beginning::default();
+        if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
+            read?;
+        } else {
+            self.driver = None;
+        }
+        Ok(beginning)
+    }
+
+    async fn read_into(&mut self, beginning: &mut Beginning, body: &mut Incoming) -> Result<(), Failure> {
+        while let Some(frame) = alongside(&mut self.driver, body.frame()).await {
+            beginning.bytes.extend_from_slice(frame.map_err(broken_off)?.data_ref().map_or(&[][..], |data| data));
+            if beginning.bytes.len() > BODY {
+                beginning.bytes.truncate(BODY);
+                self.driver = None;
+                return Ok(());
+            }
+        }
+        beginning.whole = true;
+        // The server may have said that this was the last answer.
+        if alongside(&mut self.driver, self.sender.ready()).await.is_err() {
+            self.driver = None;
+        }
+        Ok(())
+    }
+}
+
+/// In the middle of an answer an end is not an answer's absence.
+fn broken_off(error: hyper::Error) -> Failure {
+    if tls::is_tls(&error) { failure(error) } else { Failure::protocol(error).saying("the answer broke off in the middle") }
+}

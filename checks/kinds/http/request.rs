@@ -1,0 +1,201 @@
+//! What is asked, and of whom; and what is asked next when the answer is a redirect.
+
+use super::{Config, expectation::NOT_A_NAME};
+use crate::{
+    contract::{is_secret_name, prelude::*},
+    wire::address::Address,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::{
+    HeaderMap, Method, Request, StatusCode, Uri,
+    header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, LOCATION, USER_AGENT},
+};
+use percent_encoding::percent_decode_str;
+use url::{Position, Url};
+
+/// Where a connection goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) encrypted: bool,
+    pub(super) address: Address,
+}
+
+impl Place {
+    fn of(url: &Url) -> Option<Self> {
+        let encrypted = url.scheme() == "https";
+        Some(Self { encrypted, address: Address::new(url.host_str()?, url.port().unwrap_or(if encrypted { 443 } else { 80 })) })
+    }
+}
+
+/// One request.
+#[derive(Clone)]
+pub(super) struct Ask {
+    pub(super) place: Place,
+    /// As the server sees it: the scheme is that of `forwarded_proto`, and the host that of the header `Host`.
+    pub(super) url: Url,
+    pub(super) method: Method,
+    target: Uri,
+    headers: HeaderMap,
+}
+
+impl Ask {
+    /// The request of a configuration. `accept` is what it asks for unless `headers` say otherwise.
+    pub(super) fn new(config: &Config, url: &Url, accept: &'static str) -> Result<Self, InvalidConfig> {
+        let place = Place::of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
+        let target = target(url).ok_or_else(|| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
+        let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
+        let headers = headers(config, url, accept)?;
+        let scheme = config.forwarded_proto.as_deref().unwrap_or(url.scheme());
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // A proxy's word may be none of ours, and a Host that no URL can have is sent all the same.
+        let seen = Url::parse(&format!("{scheme}://{host}{}", &url[Position::BeforePath..Position::AfterQuery]));
+        let url = seen.ok().filter(|seen| matches!(seen.scheme(), "http" | "https")).unwrap_or_else(|| url.clone());
+        Ok(Self { place, url, method, target, headers })
+    }
+
+    pub(super) fn request(&self) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    /// Whether a header holds a secret, by its name.
+    pub(super) fn carries_credentials(&self) -> bool {
+        self.headers.iter().any(|(name, value)| value.is_sensitive() && is_secret_name(name.as_str()))
+    }
+
+    /// Whether it may be sent twice, as it changes nothing: RFC 9110, section 9.2.1.
+    pub(super) fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+
+    /// Whether a server without TLS is told that there was TLS before it.
+    pub(super) fn says_https(&self) -> bool {
+        !self.place.encrypted && self.url.scheme() == "https"
+    }
+
+    /// What to ask next when the answer is a redirect that can be followed.
+    ///
+    /// On the same server the request stays as it is but for its path; another one is told nothing but what every server may know.
+    pub(super) fn redirected(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, Failure> {
+        use StatusCode as Code;
+        let keeps_method = match status {
+            Code::TEMPORARY_REDIRECT | Code::PERMANENT_REDIRECT => true,
+            Code::MOVED_PERMANENTLY | Code::FOUND | Code::SEE_OTHER => matches!(self.method, Method::GET | Method::HEAD),
+            _ => return Ok(None),
+        };
+        let location = headers.get(LOCATION).and_then(|location| self.url.join(location.to_str().ok()?).ok());
+        let Some(url) = location.filter(|url| matches!(url.scheme(), "http" | "https")) else { return Ok(None) };
+        let (Some(place), Some(target)) = (Place::of(&url), target(&url)) else { return Ok(None) };
+        let method = if keeps_method { self.method.clone() } else { Method::GET };
+        if url.origin() == self.url.origin() {
+            return Ok(Some(Self { url, method, target, ..self.clone() }));
+        }
+        if url.scheme() == "http" && (self.place.encrypted || self.url.scheme() == "https") {
+            return Err(Failure::unhealthy("redirects from https to http, which is not followed"));
+        }
+        let Ok(host) = HeaderValue::from_str(authority(&url)) else { return Ok(None) };
+        let mut headers = HeaderMap::new();
+        for name in [USER_AGENT, ACCEPT] {
+            // One that the configuration gave may be a password of the first server's.
+            let value = self.headers.get(&name).filter(|value| !value.is_sensitive());
+            headers.extend(value.map(|value| (name, value.clone())));
+        }
+        headers.insert(HOST, host);
+        Ok(Some(Self { place, url, method, target, headers }))
+    }
+}
+
+/// Host and port, as they stand in the header `Host`.
+fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}
+
+fn target(url: &Url) -> Option<Uri> {
+    url[Position::BeforePath..Position::AfterQuery].parse().ok()
+}
+
+fn headers(config: &Config, url: &Url, accept: &'static str) -> Result<HeaderMap, InvalidConfig> {
+    let mut headers = HeaderMap::new();
+    let text = |key: &'static str, text: &str| HeaderValue::from_str(text).map_err(|_| InvalidConfig::new(key, "cannot stand in a header"));
+    headers.insert(HOST, text("host", config.host.as_deref().unwrap_or_else(|| authority(url)))?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if let Some(proto) = &config.forwarded_proto {
+        headers.insert(HeaderName::from_static("x-forwarded-proto"), text("forwarded_proto", proto)?);
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let username = config.username.clone().unwrap_or_else(|| decoded(url.username()));
+    let password = config.password.as_ref().map(|password| password.expose().to_owned()).or_else(|| url.password().map(decoded));
+    if !username.is_empty() || password.is_some() {
+        let credentials = BASE64_STANDARD.encode(format!("{username}:{}", password.unwrap_or_default()));
+        let mut value = text("password", &format!("Basic {credentials}"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    for (name, value) in &config.headers {
+        let name: HeaderName = name.parse().map_err(|_| InvalidConfig::new("headers", NOT_A_NAME))?;
+        let mut value = text("headers", value.expose())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What is asked of whom after a redirect: the connection's place, the target and the headers without those of every request.
+    fn after(config: &serde_json::Value, status: u16, location: &str) -> Result<Option<String>, String> {
+        let config: Config = serde_json::from_value(config.clone()).expect("a configuration");
+        let ask = Ask::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(location).expect("a value"))]);
+        let next =
+            ask.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
+        Ok(next.map(|next| {
+            let secrets = next.headers.iter().filter(|(_, value)| value.is_sensitive()).count();
+            let Place { encrypted, address } = &next.place;
+            let host = next.headers[HOST].to_str().expect("text");
+            format!("{} {host} {} at {address}{}, {secrets} secrets", next.method, next.target, if *encrypted { " by TLS" } else { "" })
+        }))
+    }
+
+    #[test]
+    fn only_the_same_server_is_told_secrets() {
+        let with_secrets = json!({ "url": "http://a:b@10.0.0.7:81/x?y", "headers": { "x-token": "t" }, "method": "POST" });
+        let told = |location: &str| after(&with_secrets, 302, location).expect("it is followed");
+        assert_eq!(told("/login?next=1").as_deref(), Some("GET 10.0.0.7:81 /login?next=1 at 10.0.0.7:81, 2 secrets"));
+        assert_eq!(told("http://10.0.0.7:81/z").as_deref(), Some("GET 10.0.0.7:81 /z at 10.0.0.7:81, 2 secrets"));
+        assert_eq!(told("http://10.0.0.7/z").as_deref(), Some("GET 10.0.0.7 /z at 10.0.0.7:80, 0 secrets"), "another port");
+        assert_eq!(told("https://[::1]/z").as_deref(), Some("GET [::1] /z at [::1]:443 by TLS, 0 secrets"));
+        assert_eq!(told("ftp://10.0.0.7:81/z"), None);
+    }
+
+    #[test]
+    fn a_server_behind_a_name_of_its_own_is_the_same_server() {
+        let behind =
+            json!({ "url": "http://10.0.0.7:81/x", "host": "www.example.com", "forwarded_proto": "https", "headers": { "x-token": "t" } });
+        let told = |location: &str| after(&behind, 301, location);
+        assert_eq!(
+            told("https://www.example.com/y").expect("it is followed").as_deref(),
+            Some("GET www.example.com /y at 10.0.0.7:81, 1 secrets")
+        );
+        assert_eq!(told("http://www.example.com/y"), Err("redirects from https to http, which is not followed".to_owned()));
+    }
+
+    #[test]
+    fn the_method_is_kept_where_the_status_says_so() {
+        let post = json!({ "url": "https://a/x", "method": "POST" });
+        for (status, method) in [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")] {
+            let next = after(&post, status, "/y").expect("it is followed").expect("it is a redirect");
+            assert!(next.starts_with(method), "{status}: {next}");
+        }
+        assert_eq!(after(&post, 304, "/y"), Ok(None));
+    }
+}

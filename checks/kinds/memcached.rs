@@ -1,0 +1,248 @@
+//! Memcached, by its text protocol: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+
+use crate::{
+    contract::prelude::*,
+    wire::{
+        address::{self, Address, Dialer},
+        meter::{Meter, Metered, TOO_LONG},
+    },
+};
+use std::{collections::HashMap, io, time::Duration};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+/// Asks for the version, and on demand sets, gets and deletes a key of its own. The connection is kept; `stats`, for what is observed, travels
+/// in the same round trip, and may be refused.
+///
+/// Needs no right. A server that wants a login (SASL, or a file of users) is not supported.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where: `host:port`; the port is usually 11211.
+    pub address: Address,
+    /// Whether to `set`, `get` and `delete` a unique key, `allswell:…`, which would live for 10 s should the deletion get lost.
+    #[serde(default)]
+    pub write: bool,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// A check of one server.
+pub struct Memcached {
+    address: Address,
+    write: bool,
+    dialer: Dialer,
+    kept: Kept<Link>,
+}
+
+/// The longest answer that is read: `stats` has a few thousand bytes.
+const ANSWER: usize = 64 * 1024;
+
+/// How many seconds a key lives that could not be deleted.
+const LIFE: u8 = 10;
+
+impl Backend for Memcached {
+    const KIND: &'static str = "memcached";
+    const CATEGORY: Category = Category::Cache;
+    const EXAMPLE: &'static str = r#"
+address = "cache.internal:11211"
+write = true
+"#;
+    const SCHEMES: &'static [&'static str] = &["memcached", "memcache", "pymemcache"];
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let Config { address, write, connection, max_connection_age } = config;
+        Ok(Self { address, write, dialer: Dialer::default(), kept: Kept::new(connection, max_connection_age) })
+    }
+}
+
+#[async_trait]
+impl Check for Memcached {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+}
+
+#[async_trait]
+impl Session for Memcached {
+    type Connection = Link;
+
+    async fn open(&self) -> Result<Link, Failure> {
+        let (addresses, resolving) = self.dialer.look_up(&self.address).await?;
+        let (stream, meter) = (address::connect(&addresses).await?, Meter::new(ANSWER));
+        Ok(Link { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
+    }
+
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let trial = self.write.then(Trial::new);
+        let commands = format!("version\r\nstats\r\n{}", trial.as_ref().map(Trial::commands).unwrap_or_default());
+        link.send(&commands).await;
+        let version = link.expect("VERSION ").await?;
+        let stats = link.stats().await?;
+        if let Some(trial) = trial {
+            trial.judge(link).await?;
+        }
+        let number = |name| stats.get(name).and_then(|value| value.parse::<u64>().ok());
+        Ok(Observation::pass()
+            .took_some("resolve_ms", link.resolving.take())
+            .with("server_version", version)
+            .with_some("curr_connections", number("curr_connections"))
+            .with_some("evictions", number("evictions"))
+            .with_some("used_bytes", number("bytes"))
+            .with_some("limit_bytes", number("limit_maxbytes")))
+    }
+}
+
+/// A connection, and a bound on what is read of it.
+pub struct Link {
+    stream: BufReader<Metered>,
+    meter: Meter,
+    /// How long it took to resolve the name; told once.
+    resolving: Option<Duration>,
+}
+
+impl Link {
+    async fn send(&mut self, commands: &str) {
+        self.meter.refill(ANSWER);
+        // Who hangs up may have said why, so that reading tells more than writing.
+        let _ = self.stream.write_all(commands.as_bytes()).await;
+    }
+
+    /// The next line, without its end.
+    async fn line(&mut self) -> Result<String, Failure> {
+        let mut line = Vec::new();
+        let read = self.stream.read_until(b'\n', &mut line).await;
+        let failed = match read {
+            Ok(_) if line.ends_with(b"\n") => return Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
+            Ok(_) => Failure::network(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Failure::protocol(error).saying(TOO_LONG),
+            Err(error) => Failure::network(error),
+        };
+        Err(self.meter.explain(failed))
+    }
+
+    /// The next line, which must begin so; what follows.
+    async fn expect(&mut self, beginning: &str) -> Result<String, Failure> {
+        let line = self.line().await?;
+        line.strip_prefix(beginning).map(str::to_owned).ok_or_else(|| failure(&line))
+    }
+
+    /// What `stats` tells, if anything.
+    async fn stats(&mut self) -> Result<HashMap<String, String>, Failure> {
+        let mut stats = HashMap::new();
+        loop {
+            let line = self.line().await?;
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["STAT", name, value] => {
+                    stats.insert(name.to_owned(), value.to_owned());
+                }
+                // A value of several words is none of ours.
+                ["STAT", ..] => {}
+                ["END"] => return Ok(stats),
+                _ if is_error(&line) => return Ok(HashMap::new()),
+                _ => return Err(failure(&line)),
+            }
+        }
+    }
+}
+
+fn is_error(line: &str) -> bool {
+    matches!(line.split(' ').next(), Some("ERROR" | "CLIENT_ERROR" | "SERVER_ERROR"))
+}
+
+/// What a line means that was not to be expected.
+fn failure(line: &str) -> Failure {
+    let failure = if line.starts_with("ERROR Too many open connections") {
+        Failure::exhausted("no more connections are allowed there")
+    } else if line.starts_with("SERVER_ERROR out of memory") {
+        Failure::exhausted("the server is out of memory")
+    } else if line.starts_with("CLIENT_ERROR unauthenticated") {
+        Failure::rejected("the server wants a login, which this kind has not")
+    } else if is_error(line) {
+        Failure::unhealthy("the server answered with an error")
+    } else {
+        return Failure::protocol(line).saying("the answer is not in Memcached's protocol");
+    };
+    failure.because(line)
+}
+
+/// A key of ours: set, read, compared and deleted.
+struct Trial {
+    key: String,
+    value: String,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self { key: format!("allswell:{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
+    }
+
+    /// It is deleted whatever was read.
+    fn commands(&self) -> String {
+        let Self { key, value } = self;
+        format!("set {key} 0 {LIFE} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
+    }
+
+    async fn judge(&self, link: &mut Link) -> Result<(), Failure> {
+        link.expect("STORED").await?;
+        let found = link.line().await?;
+        if is_error(&found) {
+            return Err(failure(&found));
+        }
+        if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || link.line().await? != self.value {
+            return Err(Failure::unhealthy("what was read is not what was written"));
+        }
+        link.expect("END").await?;
+        // Somebody may have emptied the cache in between.
+        let deleted = link.line().await?;
+        if matches!(deleted.as_str(), "DELETED" | "NOT_FOUND") { Ok(()) } else { Err(failure(&deleted)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a check makes of a server's words.
+    async fn judged(words: &'static str, write: bool) -> Result<Observation, Failure> {
+        let memcached = Memcached::build(Config {
+            address: Address::new("localhost", 1),
+            write,
+            connection: Reuse::Kept,
+            max_connection_age: MaxAge::default(),
+        });
+        let meter = Meter::new(ANSWER);
+        let stream = Metered::new(Box::new(tokio::io::join(words.as_bytes(), tokio::io::sink())), meter.clone());
+        memcached.expect("it builds").ask(&mut Link { stream: BufReader::new(stream), meter, resolving: None }).await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_stats_is_well() {
+        let seen = judged("VERSION 1.6.18\r\nERROR\r\n", false).await.expect("it is well");
+        assert_eq!((seen.values().len(), &seen.values()["server_version"]), (1, &"1.6.18".into()));
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_its_class() {
+        for (words, class) in [
+            ("ERROR Too many open connections\r\n", "exhausted"),
+            ("CLIENT_ERROR unauthenticated\r\n", "rejected"),
+            ("SERVER_ERROR busy\r\n", "unhealthy"),
+            ("HTTP/1.1 400 Bad Request\r\n", "protocol"),
+            ("VERSION 1\r\nwhat\r\n", "protocol"),
+            ("VERSION 1\r\nSTAT pid 1\r\n", "protocol"),
+            ("", "unreachable"),
+            ("VERSION 1\r\nEND\r\nSERVER_ERROR out of memory storing object\r\n", "exhausted"),
+            ("VERSION 1\r\nEND\r\nNOT_STORED\r\n", "protocol"),
+            ("VERSION 1\r\nEND\r\nSTORED\r\nEND\r\n", "unhealthy"),
+            ("VERSION 1\r\nEND\r\nSTORED\r\nVALUE another 0 1\r\nx\r\nEND\r\n", "unhealthy"),
+        ] {
+            let failure = judged(words, true).await.expect_err(words);
+            assert_eq!(failure.class().as_str(), class, "{words}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! `MySQL`, `MariaDB` and Aurora.
+
+use crate::{
+    contract::prelude::*,
+    sql::{
+        self,
+        migrations::Framework,
+        server::{
+            Lag, Limits, Questions, Role, Server, Told,
+            encryption::{self, Encryption, UrlFiles, UrlMode},
+            guarded,
+            socket::DriverSocket,
+        },
+    },
+    wire::{
+        address::{self, Address, Dialer, Stream},
+        connect::{Phases, parts},
+        tls::{Tls, TlsKeys, Verify},
+        url,
+    },
+};
+use futures_util::TryFutureExt;
+use sqlx::{Column, ConnectOptions, Connection, Error, Row};
+use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use std::{
+    mem,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::net::UnixStream;
+
+/// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
+/// connection is kept, and all is asked in one round trip.
+///
+/// Needs a user who may connect, and no more: `CREATE USER probe IDENTIFIED BY '…';` for `warn_lag` and `fail_lag` also
+/// `GRANT REPLICATION CLIENT ON *.* TO probe;`, in MariaDB `GRANT REPLICA MONITOR ON *.* TO probe;` and for `pending_migrations`
+/// `GRANT SELECT ON orders.django_migrations TO probe;`. A database in the URL must be one on which the user has some right.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where, as whom, and which database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
+    pub url: Secret,
+    /// The user, when it does not stand in `url`.
+    pub username: Option<String>,
+    /// The password, when it does not stand in `url`; it needs no escaping here.
+    pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are. `verify` takes the place of the URL's `ssl-mode`.
+    #[serde(default)]
+    pub tls: TlsKeys,
+    /// Whether the server gets the password itself when it asks for it without verified TLS. By verified TLS and by a socket in the file system it
+    /// gets it in any case.
+    #[serde(default)]
+    pub allow_cleartext_password: bool,
+    /// A query of your own: one statement that returns at least one row. The server ends it after 30 s.
+    pub query: Option<String>,
+    /// What the first column of the first row of `query` must be, as text.
+    pub expect: Option<String>,
+    /// What the server must be: `primary` takes writes, `replica` is read-only.
+    #[serde(default)]
+    pub role: Role,
+    /// Warn when a replica is further behind than this.
+    pub warn_lag: Option<TimeSpan>,
+    /// Fail when a replica is further behind than this, or its replication is broken.
+    pub fail_lag: Option<TimeSpan>,
+    /// Warn when more than this share of the server's `max_connections` is taken.
+    pub warn_connections: Option<Share>,
+    /// Fail when more than this share of the server's `max_connections` is taken.
+    pub fail_connections: Option<Share>,
+    /// Fail while migrations wait to be applied: those of `django` or `sqlx`; another name is a table that holds a row for each that was
+    /// applied, and must not be empty; `none` for not looking.
+    #[serde(default)]
+    pub pending_migrations: Framework,
+    /// Folders of migrations that the application brings, such as `/srv/orders/billing/migrations`. Without them it only counts that there is
+    /// an account of migrations, and for `sqlx` that none stopped half-way.
+    #[serde(default)]
+    pub migration_paths: Vec<PathBuf>,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// A check of one database.
+pub struct Mysql {
+    options: MySqlConnectOptions,
+    questions: Questions,
+    limits: Limits,
+    tls: Tls,
+    warnings: Vec<ConfigWarning>,
+    dialer: Dialer,
+    kept: Kept<Link>,
+}
+
+impl Backend for Mysql {
+    const KIND: &'static str = "mysql";
+    const CATEGORY: Category = Category::Database;
+    const EXAMPLE: &'static str = r#"
+url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
+password = "${DB_PASSWORD}"
+"#;
+    const SCHEMES: &'static [&'static str] = &["mysql", "mysql2", "mariadb", "aurora"];
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "mysql")).collect();
+        let url = url::parse("url", &config.url, &schemes)?;
+        let mut options = MySqlConnectOptions::from_url(&url)
+            .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
+            // The session is as the application's own: with the server's modes and time zone.
+            .timezone(None)
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .disable_statement_logging();
+        let host = Address::new(options.get_host(), 0).host;
+        options = options.host(&host);
+        let is_key_written = config.tls.verify.is_some();
+        let (encryption, tls) = encryption::join(&mode(&url, &options), &files(&options), config.tls)?;
+        let cleartext_password = match options.get_socket() {
+            Some(_) => CleartextPassword::Always,
+            None if config.allow_cleartext_password => CleartextPassword::Always,
+            None if tls.proves_identity() => CleartextPassword::OverTls,
+            None => CleartextPassword::Never,
+        };
+        options = options.ssl_mode(driver_mode(encryption)).cleartext_password(cleartext_password);
+        if let Some(username) = &config.username {
+            options = options.username(username);
+        }
+        if let Some(password) = &config.password {
+            options = options.password(password.expose());
+        }
+        let questions = Questions::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
+        let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
+        let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        let host = options.get_socket().is_none().then(|| options.get_host());
+        let has_password = config.password.is_some() || url.password().is_some();
+        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, FULL);
+        let warnings = url::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
+        let (tls, dialer) = (Tls::new(tls), Dialer::default());
+        Ok(Self { options, questions, limits, tls, warnings, dialer, kept })
+    }
+}
+
+/// Parameters of the URL that count.
+const PARAMETERS: &[&str] = &[
+    "charset",
+    "collation",
+    "socket",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "sslca",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "statement-cache-capacity",
+    "time-zone",
+    "timezone",
+];
+
+/// What to write in a URL for TLS that proves everything.
+const FULL: &str = "ssl-mode=VERIFY_IDENTITY";
+
+/// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>; a socket in the file system needs no TLS unless it is
+/// asked for.
+fn mode(url: &::url::Url, options: &MySqlConnectOptions) -> UrlMode {
+    let (encryption, verify) = match options.get_ssl_mode() {
+        MySqlSslMode::Disabled => (Encryption::Never, Verify::None),
+        MySqlSslMode::Preferred if options.get_socket().is_some() => (Encryption::Never, Verify::None),
+        MySqlSslMode::Preferred => (Encryption::Offered, Verify::None),
+        MySqlSslMode::Required => (Encryption::Always, Verify::None),
+        MySqlSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
+        MySqlSslMode::VerifyIdentity => (Encryption::Always, Verify::Full),
+    };
+    UrlMode { encryption, verify, is_written: encryption::is_written(url), is_implied_by_roots: true, full: FULL }
+}
+
+fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
+    UrlFiles { roots: options.get_ssl_ca(), certificate: options.get_ssl_client_cert(), key: options.get_ssl_client_key() }
+}
+
+/// What is left for the driver to know, now that TLS is ours.
+const fn driver_mode(encryption: Encryption) -> MySqlSslMode {
+    match encryption {
+        Encryption::Never => MySqlSslMode::Disabled,
+        Encryption::Offered => MySqlSslMode::Preferred,
+        Encryption::Always => MySqlSslMode::Required,
+    }
+}
+
+#[async_trait]
+impl Check for Mysql {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.warnings.clone()
+    }
+}
+
+/// The variables are everybody's; the state of replication is not, and not every server that speaks the protocol knows either.
+const SERVER: Server<MySqlRow> = Server {
+    tell: &[
+        // MariaDB's, which has one row for each source, and MySQL's, which has so without being told.
+        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW ALL REPLICAS STATUS"],
+        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW REPLICA STATUS"],
+        &[VARIABLES, CONNECTIONS, PATIENCE],
+        &["SELECT 1"],
+    ],
+    quote: '`',
+    text,
+    failure,
+    // Syntax, rights, unknown variables and statements.
+    is_refusal: |error| matches!(number(error), Some(1064 | 1142 | 1193 | 1227 | 1295)),
+    is_no_table: |error| number(error) == Some(1146),
+};
+const VARIABLES: &str = "SELECT 1, @@version, @@read_only, @@innodb_read_only, @@max_connections";
+/// The server goes on with the query of a probe that was dropped, and would with one more at each probe: so it ends each after 30 s. `MariaDB`
+/// and `MySQL` each understand their own part.
+const PATIENCE: &str = "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
+const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
+
+/// A connection, and what of `SERVER.tell` its server answers.
+pub struct Link {
+    connection: MySqlConnection,
+    tells: usize,
+    /// Told once.
+    phases: Phases,
+    tls_verify: Option<&'static str>,
+}
+
+impl Mysql {
+    async fn dial(&self, phases: &mut Phases) -> Result<Stream, Failure> {
+        if let Some(path) = self.options.get_socket() {
+            return Ok(Box::new(UnixStream::connect(path).await.map_err(Failure::network)?));
+        }
+        let (addresses, resolving) = self.dialer.look_up(&Address::new(self.options.get_host(), self.options.get_port())).await?;
+        phases.extend(resolving.map(|took| ("resolve_ms", took)));
+        Ok(Box::new(address::connect(&addresses).await?))
+    }
+
+    /// Encrypts a connection whose server has greeted us, and says how long that took.
+    async fn encrypt(&self, socket: DriverSocket) -> Result<(DriverSocket, Duration), Failure> {
+        let began = Instant::now();
+        let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server spoke between its greeting and our answer"))?;
+        let stream = self.tls.handshake(self.options.get_host(), stream).await?;
+        Ok((DriverSocket::new(Box::new(stream)), began.elapsed()))
+    }
+}
+
+#[async_trait]
+impl Session for Mysql {
+    type Connection = Link;
+
+    async fn open(&self) -> Result<Link, Failure> {
+        let mut phases = Phases::new();
+        let socket = DriverSocket::new(self.dial(&mut phases).await?);
+        let mut encrypting = None;
+        let upgrade = async |socket| {
+            let (socket, took) = self.encrypt(socket).await.map_err(|failure| Error::Tls(Box::new(failure)))?;
+            encrypting = Some(took);
+            Ok(socket)
+        };
+        let connection = guarded(self.options.connect_with_socket(socket, upgrade).map_err(open_failure)).await?;
+        phases.extend(encrypting.map(|took| ("tls_ms", took)));
+        Ok(Link { connection, tells: 0, phases, tls_verify: self.tls.observed().filter(|_| encrypting.is_some()) })
+    }
+
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        let seen = parts(mem::take(&mut link.phases)).with_some("tls_verify", link.tls_verify);
+        let told = guarded(self.questions.ask::<sqlx_mysql::MySql>(&mut link.connection, &mut link.tells, &SERVER)).await?;
+        let told = Telling::of(&told);
+        let seen = seen.with_some("server_version", told.version).with_some("read_only", told.told.read_only);
+        self.limits.judge(&told.told, seen)
+    }
+
+    async fn hang_up(link: Link) {
+        // Without a goodbye the server logs an aborted connection. It may be gone already, and nobody is interested.
+        let _ = link.connection.close().await;
+    }
+}
+
+/// What the rows tell beside the verdict.
+struct Telling {
+    version: Option<String>,
+    told: Told,
+}
+
+impl Telling {
+    fn of(answers: &[Vec<MySqlRow>]) -> Self {
+        let variable = |column| answers.first()?.first().and_then(|row| text(row, column));
+        // A word since MariaDB 12: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
+        let says_no = |value: &String| !matches!(value.as_str(), "0" | "OFF");
+        let read_only = variable(2).map(|value| says_no(&value) || variable(3).as_ref().is_some_and(says_no));
+        let taken = answers.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
+        let most = variable(4).and_then(|most| most.parse().ok());
+        let lag = answers.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
+        Self { version: variable(1), told: Told { replica: read_only, read_only, lag, connections: taken.zip(most) } }
+    }
+}
+
+/// How far a server is behind one of its sources: `NULL` while replication does not run.
+fn behind(source: &MySqlRow) -> Lag {
+    let column = source.columns().iter().position(|column| matches!(column.name(), "Seconds_Behind_Source" | "Seconds_Behind_Master"));
+    let seconds = column.and_then(|column| text(source, column)).and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(Lag::Stopped, |seconds| Lag::Behind(Duration::from_secs(seconds)))
+}
+
+/// A column in the text form in which this protocol sends everything.
+fn text(row: &MySqlRow, column: usize) -> Option<String> {
+    row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
+}
+
+/// The error's number: the SQLSTATE is too coarse here (08004, HY000).
+fn number(error: &Error) -> Option<u16> {
+    error.as_database_error()?.try_downcast_ref::<sqlx_mysql::MySqlDatabaseError>().map(sqlx_mysql::MySqlDatabaseError::number)
+}
+
+/// What happened while a connection was opened: our own failure, where TLS failed.
+fn open_failure(error: Error) -> Failure {
+    match error {
+        Error::Tls(error) => match error.downcast() {
+            Ok(failure) => *failure,
+            Err(error) => failure(Error::Tls(error)),
+        },
+        error => failure(error),
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => {
+            return Failure::rejected(
+                "the server asks for the password in clear, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
+                 `allow_cleartext_password = true`",
+            )
+            .because(said);
+        }
+        _ => {}
+    }
+    let Some(number) = number(&error) else {
+        return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error"));
+    };
+    let (class, message) = classify(number);
+    Failure::new(class, message).because(error)
+}
+
+/// By error number: <https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference>.
+const fn classify(number: u16) -> (FailureClass, &'static str) {
+    match number {
+        1044 | 1049 => (FailureClass::Rejected, "there is no such database, or it is not ours"),
+        1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
+        1129 | 1130 => (FailureClass::Rejected, "the server does not let this host connect"),
+        1142 | 1143 | 1227 => (FailureClass::Rejected, "the user may not do that"),
+        1040 | 1203 | 1226 => (FailureClass::Exhausted, "no more connections are allowed there"),
+        1021 | 1114 => (FailureClass::Exhausted, "the disk is full there"),
+        1037 | 1038 | 1041 => (FailureClass::Exhausted, "the server is out of memory"),
+        1053 | 1927 => (FailureClass::Unhealthy, "the server is shutting down"),
+        1290 | 1836 => (FailureClass::Unhealthy, "the server is read-only"),
+        1054 | 1064 | 1146 => (FailureClass::Unhealthy, "the server does not accept the query"),
+        _ => (FailureClass::Unhealthy, "the server answered with an error"),
+    }
+}

@@ -1,0 +1,175 @@
+//! `RabbitMQ`, and what else speaks AMQP 0-9-1.
+
+use crate::{
+    contract::prelude::*,
+    wire::{
+        amqp::{self, Broker, failure, queue_failure},
+        tls::TlsKeys,
+    },
+};
+use futures_util::future::{join, try_join_all};
+use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
+use serde_json::{Map, Value, json};
+
+/// Opens a channel and looks at named queues. They must exist; how much waits in them and who consumes them is observed, and judged on demand.
+/// The connection is kept; nothing is created, and no message is touched. So it does not notice when the broker blocks all who publish, as it
+/// does when its memory or disk runs out; the kind `celery`, which publishes, does.
+///
+/// Needs a user who may log in to the vhost, and no more: `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where, as whom, and which vhost: `amqp://user:password@host:5672/vhost`; `amqps://` for TLS. Without a path: the vhost `/`.
+    pub url: Secret,
+    /// The user, when it does not stand in `url`.
+    pub username: Option<String>,
+    /// The password, when it does not stand in `url`; it needs no escaping here.
+    pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are.
+    #[serde(default)]
+    pub tls: TlsKeys,
+    /// Queues that must exist.
+    #[serde(default)]
+    pub queues: Vec<String>,
+    /// Warn when more messages than this wait in one of `queues`.
+    pub warn_messages: Option<u32>,
+    /// Fail when more messages than this wait in one of `queues`.
+    pub fail_messages: Option<u32>,
+    /// Fail when one of `queues` has fewer consumers than this.
+    pub min_consumers: Option<u32>,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// A check of one vhost.
+pub struct Rabbitmq {
+    broker: Broker,
+    queues: Vec<String>,
+    warn_messages: Option<u32>,
+    fail_messages: Option<u32>,
+    min_consumers: Option<u32>,
+    kept: Kept<Link>,
+}
+
+impl Backend for Rabbitmq {
+    const KIND: &'static str = "rabbitmq";
+    const CATEGORY: Category = Category::Queue;
+    const EXAMPLE: &'static str = r#"
+url = "amqps://app@mq.internal:5671/orders"
+password = "${MQ_PASSWORD}"
+queues = ["invoices"]
+warn_messages = 1000
+min_consumers = 1
+"#;
+    const SCHEMES: &'static [&'static str] = amqp::SCHEMES;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let Config { queues, warn_messages, fail_messages, min_consumers, .. } = config;
+        let limits = [("warn_messages", warn_messages), ("fail_messages", fail_messages), ("min_consumers", min_consumers)];
+        if let Some((key, _)) = limits.iter().find(|(_, limit)| queues.is_empty() && limit.is_some()) {
+            return Err(InvalidConfig::new(key, "counts for `queues`, and none is named"));
+        }
+        let broker = Broker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, kept })
+    }
+}
+
+#[async_trait]
+impl Check for Rabbitmq {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.broker.warnings("url")
+    }
+}
+
+/// A connection and the channel of the last probe.
+pub struct Link {
+    amqp: amqp::Link,
+    channel: Channel,
+}
+
+#[async_trait]
+impl Session for Rabbitmq {
+    type Connection = Link;
+
+    async fn open(&self) -> Result<Link, Failure> {
+        let amqp = self.broker.open().await?;
+        let channel = amqp.connection.create_channel().await.map_err(failure)?;
+        Ok(Link { amqp, channel })
+    }
+
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        link.amqp.refill();
+        if !link.channel.status().connected() {
+            // A queue that was missing has closed it, and nothing else.
+            link.channel = link.amqp.connection.create_channel().await.map_err(broken)?;
+        }
+        let seen = link.amqp.take_phases().with_some("server_version", link.amqp.server_version.clone());
+        let seen = seen.with_some("tls_verify", self.broker.tls_verify());
+        if self.queues.is_empty() {
+            // A new channel proves that the broker works; the old one is closed in the same round trip.
+            let (opened, closed) = join(link.amqp.connection.create_channel(), link.channel.close(200, "".into())).await;
+            closed.map_err(broken)?;
+            link.channel = opened.map_err(broken)?;
+            return Ok(seen);
+        }
+        // All at once: one round trip for however many.
+        let queues = try_join_all(self.queues.iter().map(|name| look_at(&link.channel, name))).await?;
+        self.judge(seen, &queues)
+    }
+
+    async fn hang_up(link: Link) {
+        link.amqp.hang_up(link.channel);
+    }
+}
+
+impl Rabbitmq {
+    fn judge(&self, seen: Observation, queues: &[Queue]) -> Result<Observation, Failure> {
+        let counts: Map<String, Value> = self
+            .queues
+            .iter()
+            .zip(queues)
+            .map(|(name, queue)| (name.clone(), json!({ "messages": queue.message_count(), "consumers": queue.consumer_count() })))
+            .collect();
+        let mut seen = seen.with("queues", counts.clone());
+        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).in_order());
+        for (name, queue) in self.queues.iter().zip(queues) {
+            let (messages, consumers) = (queue.message_count(), queue.consumer_count());
+            if let Some(limit) = self.min_consumers.filter(|limit| consumers < *limit) {
+                return failed(format!("{consumers} consumers of the queue {name}, fewer than {limit}"));
+            }
+            if let Some(limit) = self.fail_messages.filter(|limit| messages > *limit) {
+                return failed(format!("{messages} messages wait in the queue {name}, more than {limit}"));
+            }
+            if let Some(limit) = self.warn_messages.filter(|limit| messages > *limit) {
+                seen = seen.warned(format!("{messages} messages wait in the queue {name}, more than {limit}"));
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Asks for a queue that must be there already.
+async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
+    let options = QueueDeclareOptions::default().passive();
+    let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
+    declared.map_err(|error| {
+        let failure = queue_failure(name, error).midway();
+        // What is said of a queue is said on the channel: the connection is in order.
+        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.in_order() } else { failure }
+    })
+}
+
+/// The broker has answered the log-in before.
+fn broken(error: lapin::Error) -> Failure {
+    failure(error).midway()
+}

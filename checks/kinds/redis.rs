@@ -1,0 +1,365 @@
+//! Redis and Valkey: one server, one behind Sentinel, or a cluster.
+
+mod cluster;
+mod first;
+mod info;
+mod sentinel;
+mod trial;
+
+use crate::{
+    contract::prelude::*,
+    wire::{
+        address::Address,
+        resp::{self, Link, Server},
+        tls::TlsKeys,
+    },
+};
+use info::{Info, text};
+use redis::{RedisConnectionInfo, RedisResult};
+use sentinel::Sentinels;
+use serde::Serialize;
+use trial::Trial;
+
+/// Sends `PING`, and on demand writes, reads and deletes a key of its own. The connection is kept; `INFO`, for what is observed, travels in
+/// the same round trip.
+///
+/// Needs a user who may `PING`: `ACL SETUSER probe on >PASSWORD +ping +info`. `INFO` may be forbidden, unless there are sentinels, or the
+/// role, the link of a replica or the memory is to be judged. More only for: another database than 0, `+select`; a cluster, `+cluster|info`; `write`,
+/// `+set +get +del ~allswell:*`, and in a cluster `+asking`. A user of the sentinels needs `+sentinel|get-master-addr-by-name`, or for
+/// `role = "replica"` `+sentinel|replicas`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where and which database: `redis://user:password@host:6379/0`; `rediss://` for TLS; `redis+unix:///path/to/socket`. With Sentinel the
+    /// host is a sentinel (and its port usually 26379), and the rest is the watched servers' own; with a cluster it is one of the nodes.
+    pub url: Secret,
+    /// The user, when it does not stand in `url`.
+    pub username: Option<String>,
+    /// The password, when it does not stand in `url`; it needs no escaping here.
+    pub password: Option<Secret>,
+    /// Whom TLS trusts, and how it proves who we are; for every server, sentinel and node.
+    #[serde(default)]
+    pub tls: TlsKeys,
+    /// How the servers work together.
+    #[serde(default)]
+    pub mode: Mode,
+    /// More sentinels, or more nodes of the cluster, as `host:port`. The next one is asked when one fails, and beside one that is silent for
+    /// 250 ms.
+    #[serde(default)]
+    pub nodes: Vec<Address>,
+    /// The name under which the sentinels watch the primary; needed with `mode = "sentinel"`.
+    pub master_name: Option<String>,
+    /// The sentinels' user, where they want one.
+    pub sentinel_username: Option<String>,
+    /// The sentinels' password, where they want one.
+    pub sentinel_password: Option<Secret>,
+    /// Which role the server must have. With Sentinel it also says which server is asked, and `any` means the primary; a cluster has
+    /// primaries and replicas alike.
+    #[serde(default)]
+    pub role: Role,
+    /// Fail when the server is a replica whose link to its primary is down.
+    #[serde(default)]
+    pub require_replica_link: bool,
+    /// Warn when more than this share of `maxmemory` is used: `"80%"`. Without a `maxmemory` there is no limit. With an eviction policy a full
+    /// memory is no fault.
+    pub warn_memory: Option<Share>,
+    /// Fail when more than this share of `maxmemory` is used: `"95%"`.
+    pub fail_memory: Option<Share>,
+    /// Whether to `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`, which would live for 10 s should the deletion get lost.
+    #[serde(default)]
+    pub write: bool,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// How servers work together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Mode {
+    /// The server at `url` is asked, and no other.
+    #[default]
+    Standalone,
+    /// Sentinels are asked where the server is.
+    Sentinel,
+    /// Any node is asked about the whole cluster; with `write`, the one that has our key.
+    Cluster,
+}
+
+/// What a server is to those that have the same data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Role {
+    /// Either.
+    #[default]
+    Any,
+    /// It takes writes.
+    Primary,
+    /// It follows a primary.
+    Replica,
+}
+
+impl Role {
+    fn of(info: &Info<'_>) -> Option<Self> {
+        match info.get("role")? {
+            "master" => Some(Self::Primary),
+            "slave" => Some(Self::Replica),
+            _ => None,
+        }
+    }
+
+    /// Whether a server has this role.
+    fn judge(self, info: &Info<'_>) -> Result<(), Failure> {
+        match (self, Self::of(info)) {
+            (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
+            (Self::Primary, Some(_)) => Err(Failure::unhealthy("the server is a replica, not a primary")),
+            (Self::Replica, Some(_)) => Err(Failure::unhealthy("the server is a primary, not a replica")),
+            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+        }
+    }
+}
+
+/// What a server answers to one of several commands: a text, nothing, or an error.
+type Answer = RedisResult<Option<String>>;
+
+/// A check of one server, or of several that work together.
+pub struct Redis {
+    server: Server,
+    system: System,
+    role: Role,
+    require_replica_link: bool,
+    warn_memory: Option<Share>,
+    fail_memory: Option<Share>,
+    write: bool,
+    kept: Kept<Node>,
+}
+
+enum System {
+    One,
+    Watched(Sentinels),
+    Cluster(Vec<Address>),
+}
+
+/// A connection to the server that is asked.
+pub struct Node {
+    /// The connection itself.
+    pub link: Link,
+    /// Whether our key's slot is only on its way to this node of a cluster.
+    asking: bool,
+}
+
+impl Backend for Redis {
+    const KIND: &'static str = "redis";
+    const CATEGORY: Category = Category::Cache;
+    const EXAMPLE: &'static str = r#"
+url = "rediss://cache.internal:6379/0"
+password = "${REDIS_PASSWORD}"
+role = "primary"
+warn_memory = "90%"
+write = true
+"#;
+    const SCHEMES: &'static [&'static str] = resp::SCHEMES;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
+        let sentinels_own = [
+            ("master_name", config.master_name.is_some()),
+            ("sentinel_username", config.sentinel_username.is_some()),
+            ("sentinel_password", config.sentinel_password.is_some()),
+        ];
+        if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != Mode::Sentinel) {
+            return Err(InvalidConfig::new(key, "counts only with `mode = \"sentinel\"`"));
+        }
+        let server = Server::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
+        let addresses = || match server.address() {
+            Some(address) => Ok([vec![address], config.nodes.clone()].concat()),
+            None => Err(InvalidConfig::new("url", "a socket leads to one server: with this `mode` write `redis://host:port`")),
+        };
+        let (system, role) = match mode {
+            Mode::Standalone if !config.nodes.is_empty() => {
+                return Err(InvalidConfig::new("nodes", "counts only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
+            }
+            Mode::Standalone => (System::One, role),
+            Mode::Sentinel => {
+                let missing = || InvalidConfig::new("master_name", "is missing: under which name do the sentinels watch the primary?");
+                let name = config.master_name.ok_or_else(missing)?;
+                let mut login = RedisConnectionInfo::default();
+                if let Some(username) = config.sentinel_username {
+                    login = login.set_username(username);
+                }
+                if let Some(password) = config.sentinel_password {
+                    login = login.set_password(password.expose());
+                }
+                let role = if role == Role::Any { Role::Primary } else { role };
+                (System::Watched(Sentinels { addresses: addresses()?, login, name, role }), role)
+            }
+            Mode::Cluster if role != Role::Any => {
+                return Err(InvalidConfig::new("role", "does not count in a cluster, which has primaries and replicas"));
+            }
+            Mode::Cluster => (System::Cluster(addresses()?), role),
+        };
+        let kept = Kept::new(config.connection, config.max_connection_age);
+        Ok(Self { server, system, role, require_replica_link, warn_memory, fail_memory, write, kept })
+    }
+}
+
+#[async_trait]
+impl Check for Redis {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.kept.probe(self).await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        let (others, has_another_password): (&[Address], _) = match &self.system {
+            System::One => (&[], false),
+            System::Watched(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
+            System::Cluster(nodes) => (nodes, false),
+        };
+        self.server.warnings("url", self.server.has_password() || has_another_password, others)
+    }
+}
+
+#[async_trait]
+impl Session for Redis {
+    type Connection = Node;
+
+    async fn open(&self) -> Result<Node, Failure> {
+        let link = match &self.system {
+            System::One => self.server.open().await?,
+            System::Watched(sentinels) => sentinels.enter(&self.server).await?,
+            System::Cluster(seeds) => return cluster::enter(&self.server, seeds, self.write).await,
+        };
+        Ok(Node { link, asking: false })
+    }
+
+    async fn ask(&self, node: &mut Node) -> Result<Observation, Failure> {
+        let in_cluster = matches!(self.system, System::Cluster(_));
+        let trial = self.write.then(Trial::new);
+        let mut commands = redis::pipe();
+        commands.ignore_errors().cmd("PING").cmd("INFO");
+        if in_cluster {
+            commands.cmd("CLUSTER").arg("INFO");
+        }
+        if let Some(trial) = &trial {
+            trial.add_to(&mut commands, node.asking);
+        }
+        let answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
+        let seen = node.link.take_phases().with_some("tls_verify", self.server.tls_verify());
+        self.judge(seen, trial, in_cluster, answers).map_err(|failure| match self.system {
+            // Another server may be the primary by now: the sentinels are asked again.
+            System::Watched(_) => failure,
+            // All answers have come, and were read.
+            System::One | System::Cluster(_) => failure.in_order(),
+        })
+    }
+}
+
+impl Redis {
+    /// Looks at all answers, in the order of the questions.
+    fn judge(
+        &self,
+        seen: Observation,
+        trial: Option<Trial>,
+        in_cluster: bool,
+        mut answers: impl Iterator<Item = Answer>,
+    ) -> Result<Observation, Failure> {
+        if text(answers.next())? != "PONG" {
+            return Err(Failure::protocol("another answer than PONG"));
+        }
+        let mut seen = self.judge_info(text(answers.next()), seen)?;
+        if in_cluster {
+            seen = cluster::judge(&Info::parse(&text(answers.next())?), seen)?;
+        }
+        if let Some(trial) = trial {
+            trial.judge(answers).map_err(|failure| failed(failure, &seen))?;
+        }
+        Ok(seen)
+    }
+
+    /// What `INFO` tells, where the user may ask for it.
+    fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
+        let judges = self.role != Role::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
+        let info = match info {
+            Ok(info) => info,
+            Err(_) if !judges => return Ok(seen),
+            Err(failure) if failure.class() == FailureClass::Rejected => {
+                return Err(failure.saying("the user may not run INFO, which tells what is to be judged"));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let info = Info::parse(&info);
+        let role = Role::of(&info);
+        let seen = seen
+            .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
+            .with_some("role", role.map(|role| if role == Role::Primary { "primary" } else { "replica" }))
+            .with_some("used_memory_bytes", info.number("used_memory"))
+            .with_some("maxmemory_bytes", info.number("maxmemory").filter(|limit| *limit > 0))
+            .with_some("connected_clients", info.number("connected_clients"));
+        if info.get("redis_mode").or(info.get("server_mode")) == Some("sentinel") {
+            return Err(failed(Failure::unhealthy("the server is a sentinel: set `mode = \"sentinel\"`"), &seen));
+        }
+        self.role.judge(&info).map_err(|failure| failed(failure, &seen))?;
+        if self.require_replica_link && role == Some(Role::Replica) && info.get("master_link_status") != Some("up") {
+            return Err(failed(Failure::unhealthy("the replica's link to its primary is down"), &seen));
+        }
+        self.judge_memory(&info, seen)
+    }
+
+    fn judge_memory(&self, info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
+        let (Some(used), Some(limit @ 1..)) = (info.number("used_memory"), info.number("maxmemory")) else { return Ok(seen) };
+        let share = u128::from(used) * 100 / u128::from(limit);
+        let passed = |threshold: Option<Share>| {
+            let threshold = threshold.filter(|threshold| threshold.is_exceeded(used, limit))?;
+            Some(format!("{share}% of the server's memory is used, more than {threshold}"))
+        };
+        if let Some(message) = passed(self.fail_memory) {
+            return Err(failed(Failure::unhealthy(message), &seen));
+        }
+        Ok(match passed(self.warn_memory) {
+            Some(message) => seen.warned(message),
+            None => seen,
+        })
+    }
+}
+
+/// A failure that carries what was seen until then.
+fn failed(failure: Failure, seen: &Observation) -> Failure {
+    failure.observing(seen.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(table: &[(&str, &str)]) -> Option<&'static str> {
+        let mut keys = serde_json::json!({ "url": "redis://cache" });
+        for (key, value) in table {
+            keys[*key] = serde_json::from_str(value).unwrap_or_else(|_| (*value).into());
+        }
+        Redis::build(serde_json::from_value(keys).expect("keys")).err().map(|error| error.key)
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_together_are_told() {
+        let (sentinel, cluster) = (("mode", "sentinel"), ("mode", "cluster"));
+        for (table, key) in [
+            (&[sentinel, ("master_name", "orders"), ("role", "replica"), ("nodes", r#"["b:1"]"#)][..], None),
+            (&[cluster, ("nodes", r#"["b:1", "c:1"]"#), ("write", "true")], None),
+            (&[("url", "redis+unix:///run/redis.sock")], None),
+            (&[sentinel], Some("master_name")),
+            (&[("master_name", "orders")], Some("master_name")),
+            (&[cluster, ("sentinel_password", "x")], Some("sentinel_password")),
+            (&[("nodes", r#"["b:1"]"#)], Some("nodes")),
+            (&[cluster, ("role", "primary")], Some("role")),
+            (&[cluster, ("url", "redis+unix:///run/redis.sock")], Some("url")),
+        ] {
+            assert_eq!(key_of(table), key, "{table:?}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Buckets of S3, and of what speaks as S3 does.
+
+use crate::{
+    contract::prelude::*,
+    object_storage::{self, Action, Mode, Objects, Origin, Provider, Refusal, Transport, aws_profile::Profile},
+    wire::tls::TlsKeys,
+};
+use object_store::{
+    StaticCredentialProvider,
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey as Key, AwsCredential, AwsCredentialProvider},
+};
+use serde::Serialize;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+use url::Url;
+
+/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
+/// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
+///
+/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
+/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions keeps those of each
+/// probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+///
+/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`AWS_ACCESS_KEY_ID` …, a web
+/// identity as on EKS), a profile in
+/// the shared file of credentials, a container's role (ECS, EKS Pod Identity), a machine's role (`IMDSv2`). Profiles that assume a role or log
+/// in by SSO are not understood.
+///
+/// Needs, to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read, `s3:GetObject` on
+/// `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and `s3:ListBucket` on
+/// `arn:aws:s3:::BUCKET`. Where objects are encrypted with a key of one's own in KMS, also the right to use that key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The bucket.
+    pub bucket: String,
+    /// Objects are written under names that begin with this.
+    #[serde(default = "object_storage::prefix")]
+    pub prefix: String,
+    /// Whom to ask, when it is not AWS itself: `http://minio:9000`. Without it: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`.
+    pub endpoint: Option<String>,
+    /// Where the bucket is. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, or us-east-1, which most others than AWS take for theirs.
+    pub region: Option<String>,
+    /// Whether the bucket's name stands in the path or in front of the host's name.
+    #[serde(default)]
+    pub addressing: Addressing,
+    /// What is done in the bucket.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The object that is read with `mode = "read"`.
+    pub key: Option<String>,
+    /// The access key, when it does not come from the usual chain.
+    pub access_key_id: Option<Secret>,
+    /// Its secret.
+    pub secret_access_key: Option<Secret>,
+    /// The token that belongs to short-lived keys.
+    pub session_token: Option<Secret>,
+    /// The profile in the shared file of credentials, which then comes before the rest of the chain. Default: `default`, after the environment.
+    pub profile: Option<String>,
+    /// The shared file of credentials. Default: `~/.aws/credentials`.
+    pub credentials_file: Option<PathBuf>,
+    /// Send no credentials at all: for what everybody may read.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    #[serde(default)]
+    pub tls: TlsKeys,
+    /// Whether the connection is kept between probes.
+    #[serde(default)]
+    pub connection: Reuse,
+    /// A kept connection is renewed after this time.
+    #[serde(default)]
+    pub max_connection_age: MaxAge,
+}
+
+/// Where a bucket's name stands in a URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Addressing {
+    /// `https://host/bucket/object`.
+    #[default]
+    Path,
+    /// `https://bucket.host/object`.
+    Virtual,
+}
+
+/// A check of one bucket.
+pub struct S3(Objects<Aws>);
+
+impl Backend for S3 {
+    const KIND: &'static str = "s3";
+    const CATEGORY: Category = Category::Storage;
+    const EXAMPLE: &'static str = r#"
+bucket = "media"
+region = "eu-central-1"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        let Config { bucket, prefix, region, addressing, mode, key, profile, credentials_file, anonymous, .. } = config;
+        object_storage::examine_bucket(&bucket)?;
+        if region
+            .as_ref()
+            .is_some_and(|region| region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        {
+            return Err(InvalidConfig::new("region", "is no region: write `eu-central-1`"));
+        }
+        let has_token = config.session_token.is_some();
+        let credentials = match (config.access_key_id, config.secret_access_key, config.session_token) {
+            (Some(id), Some(secret), token) => Some(keys(&id, &secret, token.as_ref())?),
+            (None, None, None) => None,
+            (None, ..) => return Err(InvalidConfig::new("access_key_id", "is missing beside the other keys")),
+            (_, None, _) => return Err(InvalidConfig::new("secret_access_key", "is missing beside `access_key_id`")),
+        };
+        let said = [credentials.is_some(), profile.is_some() || credentials_file.is_some(), anonymous];
+        if said.into_iter().filter(|said| *said).count() > 1 {
+            return Err(InvalidConfig::new("access_key_id", "choose one: keys, a profile, or `anonymous`"));
+        }
+        let mut endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
+        if let (Some((url, origin, _)), Addressing::Virtual) = (&mut endpoint, addressing) {
+            put_in_front(&bucket, url)?;
+            *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
+        }
+        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let aws = Aws {
+            bucket,
+            region,
+            endpoint: url,
+            addressing,
+            credentials,
+            profile,
+            credentials_file,
+            anonymous,
+            token_file: OnceLock::new(),
+            reading: Blocking::default(),
+            has_token,
+        };
+        Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
+    }
+}
+
+/// The bucket in front of the host's name, which an address has not.
+fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
+    let refused = || InvalidConfig::new("endpoint", "cannot take a bucket in front of its host: set `addressing` to `path`");
+    let host = url.domain().map(|domain| format!("{bucket}.{domain}")).ok_or_else(refused)?;
+    url.set_host(Some(&host)).map_err(|_| refused())
+}
+
+fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCredentialProvider, InvalidConfig> {
+    let plain = |key: &'static str, value: &Secret| {
+        let value = value.expose().trim();
+        if is_sendable(value) { Ok(value.to_owned()) } else { Err(InvalidConfig::new(key, UNSENDABLE)) }
+    };
+    let credential = AwsCredential {
+        key_id: plain("access_key_id", id)?,
+        secret_key: plain("secret_access_key", secret)?,
+        token: token.map(|token| plain("session_token", token)).transpose()?,
+    };
+    Ok(Arc::new(StaticCredentialProvider::new(credential)))
+}
+
+const UNSENDABLE: &str = "is no key of AWS: blanks or special characters are in it";
+
+/// Whether a key can travel in a header, as the driver takes for granted.
+fn is_sendable(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[async_trait]
+impl Check for S3 {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        self.0.probe().await
+    }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.0.warnings()
+    }
+}
+
+/// The region in which the bucket is, where the answer names it.
+fn region(refusal: &Refusal) -> Option<String> {
+    refusal.header("x-amz-bucket-region").or_else(|| refusal.element("Region"))
+}
+
+struct Aws {
+    bucket: String,
+    region: Option<String>,
+    endpoint: Option<String>,
+    addressing: Addressing,
+    credentials: Option<AwsCredentialProvider>,
+    profile: Option<String>,
+    credentials_file: Option<PathBuf>,
+    anonymous: bool,
+    /// Whose token is asked for credentials, where a variable names it.
+    token_file: OnceLock<PathBuf>,
+    reading: Blocking,
+    /// Whether each request holds a session token: without the key it is of little use, and still nobody else's.
+    has_token: bool,
+}
+
+impl Aws {
+    /// The profile, where one is asked for, or one is there and the environment has nothing to say.
+    fn profile(&self, builder: &AmazonS3Builder) -> Option<Profile> {
+        let asked = self.profile.is_some() || self.credentials_file.is_some();
+        let said = [Key::AccessKeyId, Key::WebIdentityTokenFile].iter().any(|key| builder.get_config_value(key).is_some());
+        if said && !asked {
+            return None;
+        }
+        let file = self.credentials_file.clone().or_else(Profile::usual_file)?;
+        let profile = Profile::new(file, self.profile.as_deref().unwrap_or("default"));
+        (asked || profile.exists()).then_some(profile)
+    }
+}
+
+#[async_trait]
+impl Provider for Aws {
+    type Client = AmazonS3;
+
+    fn reveals(&self) -> bool {
+        self.has_token
+    }
+
+    fn client(&self, transport: Transport) -> object_store::Result<AmazonS3> {
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(&self.bucket)
+            .with_virtual_hosted_style_request(self.addressing == Addressing::Virtual)
+            .with_skip_signature(self.anonymous)
+            .with_retry(object_storage::no_retries())
+            // One DELETE, which everybody has, instead of a list of one.
+            .with_disable_bulk_delete(true)
+            .with_http_connector(transport);
+        if let Some(region) = &self.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.with_config(Key::S3Endpoint, endpoint);
+        } else if self.addressing == Addressing::Virtual {
+            // The driver takes one from the environment as it is, and would leave the bucket out.
+            let written = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
+            if let Some(mut url) = written.and_then(|written| Url::parse(&written).ok()) {
+                put_in_front(&self.bucket, &mut url)
+                    .map_err(|error| object_store::Error::Generic { store: "S3", source: error.message.into() })?;
+                builder = builder.with_config(Key::S3Endpoint, url.as_str().trim_end_matches('/'));
+            }
+        }
+        if let Some(credentials) = &self.credentials {
+            builder = builder.with_credentials(Arc::clone(credentials));
+        } else if let Some(profile) = self.profile(&builder) {
+            builder = builder.with_credentials(Arc::new(profile));
+        }
+        for key in [Key::WebIdentityTokenFile, Key::ContainerAuthorizationTokenFile] {
+            if let Some(file) = builder.get_config_value(&key) {
+                let _ = self.token_file.set(file.into());
+            }
+        }
+        builder.build()
+    }
+
+    async fn log_in(&self, client: &AmazonS3) -> object_store::Result<()> {
+        if self.anonymous {
+            return Ok(());
+        }
+        if let Some(file) = self.token_file.get().cloned() {
+            // The driver reads it on the thread of all probes, where a file that does not answer would stop them. What is wrong with it, the driver tells.
+            let read = self.reading.run(move || fs::read(file).map(drop)).await;
+            let _ = read.map_err(|failure| object_store::Error::Generic { store: "S3", source: failure.into() })?;
+        }
+        let found = client.credentials().get_credential().await?;
+        let sendable = is_sendable(&found.key_id) && found.token.as_deref().is_none_or(is_sendable);
+        if sendable { Ok(()) } else { Err(object_store::Error::Generic { store: "S3", source: UNSENDABLE.into() }) }
+    }
+
+    fn is_elsewhere(&self, refusal: &Refusal) -> bool {
+        let moved = matches!(refusal.code.as_str(), "PermanentRedirect" | "IllegalLocationConstraintException");
+        moved || refusal.status.is_redirection() || (refusal.code == "AuthorizationHeaderMalformed" && region(refusal).is_some())
+    }
+
+    fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
+        let bucket = &self.bucket;
+        if self.is_elsewhere(refusal) {
+            return Failure::unhealthy(match region(refusal) {
+                Some(region) => format!("the bucket {bucket} is in another region: set `region` to {region}"),
+                None => format!("the bucket {bucket} is in another region, or at another endpoint"),
+            });
+        }
+        if refusal.code == "AuthorizationHeaderMalformed" {
+            return Failure::rejected("the credentials are not accepted");
+        }
+        let right = match refusal.action {
+            Action::Write => "s3:PutObject",
+            Action::Read => "s3:GetObject",
+            Action::Delete => "s3:DeleteObject",
+        };
+        object_storage::of_s3(refusal, bucket, object, right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_stands_in_front_of_a_name_and_of_no_address() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let mut named = url("https://s3.internal:9000/");
+        put_in_front("media", &mut named).expect("a name");
+        assert_eq!(named.as_str(), "https://media.s3.internal:9000/");
+        assert!(put_in_front("media", &mut url("http://127.0.0.1:9000")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_with_its_key() {
+        for (more, key) in [
+            (r#""bucket": "s3://media""#, "bucket"),
+            (r#""bucket": "media", "region": "eu central""#, "region"),
+            (r#""bucket": "media", "mode": "read""#, "key"),
+            (r#""bucket": "media", "key": "logo.png""#, "key"),
+            (r#""bucket": "media", "prefix": "/a/""#, "prefix"),
+            (r#""bucket": "media", "access_key_id": "A""#, "secret_access_key"),
+            (r#""bucket": "media", "secret_access_key": "A""#, "access_key_id"),
+            (r#""bucket": "media", "access_key_id": "A B", "secret_access_key": "C""#, "access_key_id"),
+            (r#""bucket": "media", "access_key_id": "A", "secret_access_key": "C", "profile": "ops""#, "access_key_id"),
+            (r#""bucket": "media", "tls": {"ca_file": "/ca.pem"}"#, "tls"),
+            (r#""bucket": "media", "endpoint": "http://h", "tls": {"ca_file": "/ca.pem"}"#, "tls"),
+            (r#""bucket": "media", "endpoint": "http://u:p@h""#, "endpoint"),
+            (r#""bucket": "media", "endpoint": "ftp://h""#, "endpoint"),
+        ] {
+            let config = serde_json::from_str(&format!("{{{more}}}")).expect(more);
+            assert_eq!(S3::build(config).err().map(|error| error.key), Some(key), "{more}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Anything that listens on a TCP port.
+
+use crate::{
+    contract::prelude::*,
+    wire::address::{Address, Dialer},
+};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+
+/// Opens a connection and closes it again. Waits for a banner when told to.
+///
+/// Needs no rights but the network. Each probe is a connection of its own, that being the question; a server that counts connections without
+/// a word as errors, as `MySQL` does, is better asked by its own kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where: `host:port`.
+    pub address: Address,
+    /// What the server must send by itself, somewhere in its first 1,024 bytes, such as `SSH-2.0`.
+    pub expect_banner: Option<String>,
+}
+
+/// A check of one port.
+pub struct Tcp {
+    address: Address,
+    expect_banner: Option<String>,
+    dialer: Dialer,
+}
+
+/// How much of a banner is looked at.
+const BANNER: usize = 1024;
+
+/// How long the rest of a banner may take that has begun.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Backend for Tcp {
+    const KIND: &'static str = "tcp";
+    const CATEGORY: Category = Category::Network;
+    const EXAMPLE: &'static str = r#"
+address = "bastion.internal:22"
+expect_banner = "SSH-2.0"
+"#;
+    type Config = Config;
+
+    fn build(config: Config) -> Result<Self, InvalidConfig> {
+        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > BANNER) {
+            return Err(InvalidConfig::new("expect_banner", "must have between 1 and 1,024 bytes"));
+        }
+        Ok(Self { address: config.address, expect_banner: config.expect_banner, dialer: Dialer::default() })
+    }
+}
+
+#[async_trait]
+impl Check for Tcp {
+    async fn probe(&self) -> Result<Observation, Failure> {
+        let started = Instant::now();
+        let mut stream = self.dialer.connect(&self.address).await?;
+        let seen = Observation::pass().took("connect_ms", started.elapsed());
+        let Some(expected) = &self.expect_banner else {
+            // An orderly goodbye; what the peer makes of it is not our business.
+            let _ = stream.shutdown().await;
+            return Ok(seen);
+        };
+        let mut banner = Vec::new();
+        let mut chunk = [0; BANNER];
+        while !contains(&banner, expected.as_bytes()) {
+            let room = BANNER - banner.len();
+            let reading = stream.read(&mut chunk[..room]);
+            let read = if banner.is_empty() {
+                reading.await
+            } else {
+                // Who has greeted waits for us now: another banner is no silence.
+                timeout(PAUSE, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
+            };
+            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
+                0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
+                0 => return Err(Failure::unhealthy("the banner is not the expected one")),
+                read => banner.extend_from_slice(&chunk[..read]),
+            }
+        }
+        Ok(seen.took("banner_ms", started.elapsed()))
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,93 @@
+//! One HTTP connection, on which one request after the other is made.
+
+use crate::{
+    contract::Failure,
+    wire::{
+        address::Stream,
+        http1::{alongside, failure},
+        meter::{Meter, Metered},
+    },
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap, StatusCode,
+    client::conn::http1::{self, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use object_store::client::{HttpRequest, HttpRequestBody};
+
+/// The most that is read of one answer: errors, tokens and what we wrote ourselves are small.
+const ANSWER: usize = 256 * 1024;
+
+type Driver = Connection<TokioIo<Stream>, HttpRequestBody>;
+
+/// A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
+pub(super) struct Link {
+    sender: SendRequest<HttpRequestBody>,
+    driver: Option<Driver>,
+    meter: Meter,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Link {
+    pub(super) async fn over(stream: Stream) -> Result<Self, Failure> {
+        let meter = Meter::new(ANSWER);
+        let stream: Stream = Box::new(Metered::new(stream, meter.clone()));
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
+        Ok(Self { sender, driver: Some(connection), meter })
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn ask(&mut self, request: HttpRequest) -> Result<Answer, Failure> {
+        self.exchange(request).await.map_err(|error| self.meter.explain(failure(error)))
+    }
+
+    async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<Answer> {
+        self.meter.refill(ANSWER);
+        // Before anything else: what ends a connection for which nobody waits, such as an alert of TLS, is told to nobody.
+        let response = alongside(&mut self.driver, self.sender.send_request(request)).await?;
+        let (head, body) = response.into_parts();
+        let body = alongside(&mut self.driver, body.collect()).await?.to_bytes();
+        // Ready for the next; or it was the last, which that one is told.
+        let _ = alongside(&mut self.driver, self.sender.ready()).await;
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::AlertDescription;
+    use std::{
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+    use tokio::io::{AsyncRead, ReadBuf, join, sink};
+
+    /// A server that has refused our handshake before we ask: with TLS 1.3 ours is done before it has seen our certificate.
+    struct Refused;
+
+    impl AsyncRead for Refused {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ended_the_connection_is_told_to_who_asks_next() {
+        let mut link = Link::over(Box::new(join(Refused, sink()))).await.expect("a link");
+        let request = hyper::Request::get("/media").body(HttpRequestBody::empty()).expect("a request");
+        let failure = link.ask(request).await.expect_err("it was refused");
+        assert_eq!((failure.class().as_str(), failure.message()), ("tls", "the server wants a certificate of ours"));
+    }
+}

@@ -1,0 +1,270 @@
+//! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
+
+use super::{
+    link::{Answer, Link},
+    refusal::{Action, Refusal},
+};
+use crate::{
+    contract::{ConfigWarning, Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
+    wire::{
+        address::{Address, Dialer},
+        connect::open,
+        tls::{Tls, login_warning},
+    },
+};
+use async_trait::async_trait;
+use hyper::{
+    Uri,
+    header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT},
+};
+use object_store::{
+    ClientOptions,
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
+};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
+
+/// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
+const METADATA: Duration = Duration::from_secs(1);
+
+/// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
+/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted, though some say then that it
+/// is not there.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Shared>);
+
+struct Shared {
+    /// The configured endpoint, and its keys of TLS: they are about that server, and about nobody who gives us credentials.
+    endpoint: Option<(Origin, Tls)>,
+    others: Tls,
+    dialer: Dialer,
+    reuse: Reuse,
+    max_age: MaxAge,
+    hosts: Mutex<BTreeMap<Origin, Arc<Kept<Link>>>>,
+    heard: Mutex<Option<Heard>>,
+}
+
+/// What came of the last request.
+pub(crate) enum Heard {
+    /// An answer, good or bad.
+    Answer(Answer),
+    /// None; and whether it was asked for without encryption, as only a machine's own metadata service is.
+    Nothing {
+        /// Why.
+        failure: Failure,
+        /// Whether there was no TLS.
+        plain: bool,
+    },
+}
+
+impl Heard {
+    /// Whether it is a no, because there is no such object.
+    pub(crate) fn is_about_no_object(&self, action: Action) -> bool {
+        matches!(self, Self::Answer(answer) if Refusal::new(action, answer).is_about_no_object())
+    }
+}
+
+impl Transport {
+    /// For an endpoint, where one is configured.
+    pub(crate) fn new(endpoint: Option<(Origin, Tls)>, reuse: Reuse, max_age: MaxAge) -> Self {
+        Self(Arc::new(Shared {
+            endpoint,
+            others: Tls::default(),
+            dialer: Dialer::default(),
+            reuse,
+            max_age,
+            hosts: Mutex::default(),
+            heard: Mutex::default(),
+        }))
+    }
+
+    /// What is observed of the endpoint's TLS as `tls_verify`.
+    pub(crate) fn tls_verify(&self) -> Option<&'static str> {
+        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed())
+    }
+
+    /// The warning about the endpoint. `reveals`: whether requests hold what lets others ask, too: a signature does not.
+    pub(crate) fn warnings(&self, reveals: bool) -> Vec<ConfigWarning> {
+        let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
+            login_warning("endpoint", Some(&origin.host), reveals, origin.encrypted.then_some(tls.keys()), "https://")
+        });
+        warning.into_iter().collect()
+    }
+
+    /// Takes what was heard last.
+    pub(crate) fn heard(&self) -> Option<Heard> {
+        lock(&self.0.heard).take()
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<Answer, Failure> {
+        let origin = Origin::of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
+        let kept =
+            Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
+        let patience = if origin.is_metadata() { METADATA } else { Duration::MAX };
+        let exchange = Exchange { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
+        let exchanged = timeout(patience, kept.probe(&exchange)).await;
+        exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no answer").because(late)))?;
+        let answer = lock(&exchange.answer).take();
+        answer.ok_or_else(|| Failure::internal("an exchange without an answer"))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The request as HTTP/1.1 has it on the wire.
+fn addressed(mut request: HttpRequest) -> HttpRequest {
+    let uri = request.uri();
+    let host = match (uri.host().unwrap_or_default(), uri.port_u16(), uri.scheme_str()) {
+        // As signatures have it: without the port that the scheme says already.
+        (host, None, _) | (host, Some(80), Some("http")) | (host, Some(443), Some("https")) => host.to_owned(),
+        (host, Some(port), _) => format!("{host}:{port}"),
+    };
+    let target = uri.path_and_query().map_or("/", |target| target.as_str()).parse();
+    if let (Ok(target), Ok(host)) = (target, HeaderValue::from_str(&host)) {
+        *request.uri_mut() = target;
+        request.headers_mut().insert(HOST, host);
+    }
+    if request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().trim_ascii() == b"Bearer") {
+        // Some of the driver's requests carry the empty token of nobody, which is refused even where everybody may read.
+        request.headers_mut().remove(AUTHORIZATION);
+    }
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
+    request
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Transport")
+    }
+}
+
+impl HttpConnector for Transport {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Transport {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let plain = request.uri().scheme_str() == Some("http");
+        let exchanged = self.exchange(request).await;
+        let (heard, result) = match exchanged {
+            Ok(answer) => {
+                let mut response = HttpResponse::new(answer.body.clone().into());
+                *response.status_mut() = answer.status;
+                *response.headers_mut() = answer.headers.clone();
+                (Heard::Answer(answer), Ok(response))
+            }
+            Err(failure) => {
+                // The driver repeats nothing of this kind.
+                let error = HttpError::new(HttpErrorKind::Unknown, io::Error::other(failure.to_string()));
+                (Heard::Nothing { failure, plain }, Err(error))
+            }
+        };
+        *lock(&self.0.heard) = Some(heard);
+        result
+    }
+}
+
+/// A scheme, a host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    encrypted: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// A host may stand in brackets.
+    pub(crate) fn new(encrypted: bool, host: &str, port: Option<u16>) -> Self {
+        let Address { host, port } = Address::new(host, port.unwrap_or(if encrypted { 443 } else { 80 }));
+        Self { encrypted, host, port }
+    }
+
+    fn of(uri: &Uri) -> Option<Self> {
+        let encrypted = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        Some(Self::new(encrypted, uri.host()?, uri.port_u16()))
+    }
+
+    /// Whether it is what a cloud's machines and containers ask for their credentials: on the local link, and never encrypted.
+    fn is_metadata(&self) -> bool {
+        let local = self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local()) || self.host.starts_with("fd00:ec2:");
+        !self.encrypted && (local || self.host == "metadata.google.internal")
+    }
+}
+
+/// One request, and room for its answer.
+struct Exchange<'a> {
+    shared: &'a Shared,
+    origin: Origin,
+    request: HttpRequest,
+    answer: Mutex<Option<Answer>>,
+}
+
+#[async_trait]
+impl Session for Exchange<'_> {
+    type Connection = Link;
+
+    async fn open(&self) -> Result<Link, Failure> {
+        let Origin { encrypted, host, port } = &self.origin;
+        let tls = match &self.shared.endpoint {
+            Some((origin, tls)) if *origin == self.origin => tls,
+            _ => &self.shared.others,
+        };
+        let stream = open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?.stream;
+        Link::over(stream).await
+    }
+
+    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
+        *lock(&self.answer) = Some(link.ask(self.request.clone()).await?);
+        Ok(Observation::pass())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::client::HttpRequestBody;
+
+    fn request(uri: &str) -> HttpRequest {
+        hyper::Request::get(uri).body(HttpRequestBody::empty()).expect("a request")
+    }
+
+    #[test]
+    fn requests_are_addressed_as_they_were_signed() {
+        for (uri, host, target) in [
+            ("https://s3.eu-central-1.amazonaws.com/media/a?b=c", "s3.eu-central-1.amazonaws.com", "/media/a?b=c"),
+            ("https://s3.internal:443/media", "s3.internal", "/media"),
+            ("http://[::1]:9000/media", "[::1]:9000", "/media"),
+        ] {
+            let sent = addressed(request(uri));
+            assert_eq!((sent.headers()[HOST].to_str().expect("a host"), sent.uri().to_string().as_str()), (host, target));
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_known() {
+        for (uri, known) in [
+            ("http://169.254.169.254/latest", true),
+            ("http://[fd00:ec2::254]/latest", true),
+            ("http://metadata.google.internal/x", true),
+            ("https://169.254.169.254/latest", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(Origin::of(&uri.parse().expect("a URI")).map(|origin| origin.is_metadata()), Some(known), "{uri}");
+        }
+    }
+}

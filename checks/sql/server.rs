@@ -1,0 +1,332 @@
+//! What the SQL databases with a server share: how they are asked, and what is judged beside the verdict.
+
+pub(crate) mod encryption;
+pub(crate) mod socket;
+
+use crate::{
+    contract::{Failure, InvalidConfig, Observation, Share, TimeSpan, milliseconds},
+    sql::{
+        self,
+        migrations::{Framework, MAX_MIGRATIONS, Migrations},
+    },
+};
+use futures_util::{FutureExt, TryStreamExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Database, Either, Error, Executor};
+use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
+
+/// Drives the driver, which panics when a hostile or broken server's lengths do not fit: that is the server's failure, and the end of the
+/// connection, but no defect of the check.
+pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver gave up on the server's words")))
+}
+
+/// What a check asks, beside what every server is asked to tell of itself.
+pub(crate) struct Questions {
+    query: Option<String>,
+    expect: Option<String>,
+    migrations: Option<Migrations>,
+}
+
+/// How one sort of server is asked.
+pub(crate) struct Server<R> {
+    /// What it is to tell of itself, and what it is asked when it does not let the user ask that, or does not know it; and so on.
+    pub(crate) tell: &'static [&'static [&'static str]],
+    /// What stands around a name.
+    pub(crate) quote: char,
+    /// A column as text; nothing where there is none.
+    pub(crate) text: fn(&R, usize) -> Option<String>,
+    /// What an error means.
+    pub(crate) failure: fn(Error) -> Failure,
+    /// Whether an error says that the server does not understand or allow the question.
+    pub(crate) is_refusal: fn(&Error) -> bool,
+    /// Whether an error says that there is no such table.
+    pub(crate) is_no_table: fn(&Error) -> bool,
+}
+
+impl Questions {
+    /// As configured.
+    pub(crate) fn new(
+        query: Option<String>,
+        expect: Option<String>,
+        pending_migrations: Framework,
+        migration_paths: Vec<PathBuf>,
+    ) -> Result<Self, InvalidConfig> {
+        sql::needs_query(query.as_ref(), expect.as_ref())?;
+        Ok(Self { query, expect, migrations: Migrations::new(pending_migrations, migration_paths)? })
+    }
+
+    /// Asks all in one round trip, and judges what the user wants to know. What the server told of itself comes back, an answer for each
+    /// statement of `server.tell[tells]`; `tells` grows until the server answers.
+    pub(crate) async fn ask<DB>(
+        &self,
+        connection: &mut DB::Connection,
+        tells: &mut usize,
+        server: &Server<DB::Row>,
+    ) -> Result<Vec<Vec<DB::Row>>, Failure>
+    where
+        DB: Database,
+        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    {
+        let mut applied = Vec::new();
+        let (mut told, error) = loop {
+            let tell = server.tell[*tells];
+            applied.clear();
+            // Of a migration only its name is kept: there may be very many.
+            let mut keep = |statement: usize, row: DB::Row| {
+                if self.migrations.is_none() || statement != tell.len() {
+                    return Some(row);
+                }
+                if applied.len() <= MAX_MIGRATIONS {
+                    applied.extend((server.text)(&row, 0).zip((server.text)(&row, 1)));
+                }
+                None
+            };
+            let (answers, error) = exchange::<DB>(connection, &self.statement(tell, server.quote), server.failure, &mut keep).await?;
+            match error {
+                Some(error) if answers.len() < tell.len() => {
+                    if !(server.is_refusal)(&error) || *tells + 1 == server.tell.len() {
+                        return Err((server.failure)(error));
+                    }
+                    *tells += 1;
+                }
+                error => break (answers, error),
+            }
+        };
+        let asked = told.split_off(server.tell[*tells].len().min(told.len()));
+        self.judge(asked, applied, error, server).await?;
+        Ok(told)
+    }
+
+    /// All questions in one text, and so in one round trip. What the user asks comes last: it may be anything.
+    fn statement(&self, tell: &[&str], quote: char) -> String {
+        let migrations = self.migrations.as_ref().map(|migrations| migrations.statement(quote));
+        let told = tell.iter().map(|&statement| statement.to_owned());
+        told.chain(migrations).chain(self.query.clone()).collect::<Vec<_>>().join(";\n")
+    }
+
+    async fn judge<R>(
+        &self,
+        answers: Vec<Vec<R>>,
+        applied: Vec<(String, String)>,
+        error: Option<Error>,
+        server: &Server<R>,
+    ) -> Result<(), Failure> {
+        let (mut answers, mut error) = (answers.into_iter(), error);
+        let text = server.text;
+        let mut next = || answers.next().ok_or_else(|| error.take());
+        let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer answers than questions"), server.failure);
+        if let Some(migrations) = &self.migrations {
+            match next() {
+                Ok(_) => migrations.judge(applied).await.map_err(Failure::in_order)?,
+                Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::never()),
+                Err(error) => return Err(unanswered(error)),
+            }
+        }
+        if self.query.is_some() {
+            let rows = next().map_err(unanswered)?;
+            let first = rows.first().and_then(|row| text(row, 0));
+            sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::in_order)?;
+        }
+        Ok(())
+    }
+}
+
+/// How many rows of one answer are kept at most.
+const MAX_ROWS: usize = 10_000;
+
+/// The rows of each statement that was carried out, as far as `keep` returns them, and why the next statement was not.
+async fn exchange<DB>(
+    connection: &mut DB::Connection,
+    statement: &str,
+    failure: fn(Error) -> Failure,
+    keep: &mut (dyn FnMut(usize, DB::Row) -> Option<DB::Row> + Send),
+) -> Result<(Vec<Vec<DB::Row>>, Option<Error>), Failure>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    let mut stream = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(statement)));
+    let (mut answers, mut rows) = (Vec::new(), Vec::new());
+    loop {
+        match stream.try_next().await {
+            Ok(Some(Either::Right(row))) => rows.extend(keep(answers.len(), row).filter(|_| rows.len() < MAX_ROWS)),
+            Ok(Some(Either::Left(_))) => answers.push(std::mem::take(&mut rows)),
+            Ok(None) => return Ok((answers, None)),
+            Err(error @ Error::Database(_)) => return Ok((answers, Some(error))),
+            Err(error) => return Err(failure(error).midway()),
+        }
+    }
+}
+
+/// What a server must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Role {
+    /// Either.
+    #[default]
+    Any,
+    /// It takes writes.
+    Primary,
+    /// It follows another one.
+    Replica,
+}
+
+/// What is judged beside the verdict.
+pub(crate) struct Limits {
+    pub(crate) role: Role,
+    pub(crate) warn_lag: Option<TimeSpan>,
+    pub(crate) fail_lag: Option<TimeSpan>,
+    pub(crate) warn_connections: Option<Share>,
+    pub(crate) fail_connections: Option<Share>,
+}
+
+/// What a server told beside the verdict; nothing where it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) replica: Option<bool>,
+    pub(crate) read_only: Option<bool>,
+    pub(crate) lag: Option<Lag>,
+    /// How many connections there are, and how many there may be.
+    pub(crate) connections: Option<(u64, u64)>,
+}
+
+/// How far a server is behind the one that it follows: from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lag {
+    /// It follows nobody.
+    None,
+    /// So far.
+    Behind(Duration),
+    /// Its replication is broken or was never begun.
+    Stopped,
+}
+
+impl Limits {
+    /// Adds what was told to what was seen, and compares it with what is wanted. What is wanted and not told is a failure: nobody may believe
+    /// that it was looked at.
+    pub(crate) fn judge(&self, told: &Told, seen: Observation) -> Result<Observation, Failure> {
+        let lag = told.lag.and_then(|lag| if let Lag::Behind(lag) = lag { Some(milliseconds(lag)) } else { None });
+        let (connections, most) = told.connections.unzip();
+        let seen = seen.with_some("lag_ms", lag).with_some("connections", connections).with_some("max_connections", most);
+        let judged = self.judge_role(told).and_then(|()| Ok([self.judge_lag(told)?, self.judge_connections(told)?]));
+        match judged {
+            Ok(warnings) => Ok(warnings.into_iter().flatten().fold(seen, Observation::warned)),
+            Err(failure) => Err(failure.observing(seen).in_order()),
+        }
+    }
+
+    fn judge_role(&self, told: &Told) -> Result<(), Failure> {
+        match (self.role, told.replica) {
+            (Role::Primary, Some(false)) if told.read_only == Some(true) => Err(Failure::unhealthy("the server is read-only")),
+            (Role::Any, _) | (Role::Primary, Some(false)) | (Role::Replica, Some(true)) => Ok(()),
+            (Role::Primary, Some(true)) => Err(Failure::unhealthy("this is a replica, not the primary")),
+            (Role::Replica, Some(false)) => Err(Failure::unhealthy("this is the primary, not a replica")),
+            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+        }
+    }
+
+    fn judge_lag(&self, told: &Told) -> Result<Option<String>, Failure> {
+        let (warn, fail) = (self.warn_lag, self.fail_lag);
+        let passed = |limit: Option<TimeSpan>, lag: Duration| limit.filter(|limit| lag > limit.0);
+        let sentence = |lag: Duration, limit: TimeSpan| format!("{} behind its primary, more than {limit}", TimeSpan(lag).whole_millis());
+        match told.lag {
+            _ if warn.is_none() && fail.is_none() => Ok(None),
+            None => Err(Failure::rejected("the server does not tell this user how far it is behind")),
+            Some(Lag::None) if told.replica != Some(true) => Ok(None),
+            Some(Lag::None | Lag::Stopped) if fail.is_none() => Ok(Some("replication is not running".to_owned())),
+            Some(Lag::None | Lag::Stopped) => Err(Failure::unhealthy("replication is not running")),
+            Some(Lag::Behind(lag)) => match passed(fail, lag) {
+                Some(limit) => Err(Failure::unhealthy(sentence(lag, limit))),
+                None => Ok(passed(warn, lag).map(|limit| sentence(lag, limit))),
+            },
+        }
+    }
+
+    fn judge_connections(&self, told: &Told) -> Result<Option<String>, Failure> {
+        let (warn, fail) = (self.warn_connections, self.fail_connections);
+        if warn.is_none() && fail.is_none() {
+            return Ok(None);
+        }
+        let Some((connections, most)) = told.connections else {
+            return Err(Failure::rejected("the server does not tell this user how many connections there are"));
+        };
+        let passed = |limit: Option<Share>| limit.filter(|limit| limit.is_exceeded(connections, most));
+        let sentence = |limit: Share| format!("{connections} of {most} connections are taken, more than {limit}");
+        match passed(fail) {
+            Some(limit) => Err(Failure::unhealthy(sentence(limit))),
+            None => Ok(passed(warn).map(sentence)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Limits = Limits { role: Role::Any, warn_lag: None, fail_lag: None, warn_connections: None, fail_connections: None };
+
+    fn judged(limits: &Limits, told: Told) -> Result<Option<String>, String> {
+        match limits.judge(&told, Observation::pass()) {
+            Ok(seen) => Ok(seen.warning().map(str::to_owned)),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    fn share(text: &str) -> Share {
+        text.parse().expect("a share")
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_judged() {
+        assert_eq!(judged(&NONE, Told::default()), Ok(None));
+        assert_eq!(judged(&NONE, Told { lag: Some(Lag::Stopped), connections: Some((9, 9)), ..Told::default() }), Ok(None));
+    }
+
+    #[test]
+    fn a_role_must_be_told_and_right() {
+        let primary = Limits { role: Role::Primary, ..NONE };
+        assert_eq!(judged(&primary, Told { replica: Some(false), ..Told::default() }), Ok(None));
+        for (told, message) in [
+            (Told::default(), "unhealthy: the server does not tell its role"),
+            (Told { replica: Some(true), ..Told::default() }, "unhealthy: this is a replica, not the primary"),
+            (Told { replica: Some(false), read_only: Some(true), ..Told::default() }, "unhealthy: the server is read-only"),
+        ] {
+            assert_eq!(judged(&primary, told), Err(message.to_owned()));
+        }
+        let replica = Limits { role: Role::Replica, ..NONE };
+        assert_eq!(
+            judged(&replica, Told { replica: Some(false), ..Told::default() }),
+            Err("unhealthy: this is the primary, not a replica".to_owned())
+        );
+    }
+
+    #[test]
+    fn lag_warns_and_fails() {
+        let limits = Limits { warn_lag: Some(TimeSpan::seconds(1)), fail_lag: Some(TimeSpan::seconds(5)), ..NONE };
+        let behind = |millis| Told { lag: Some(Lag::Behind(Duration::from_millis(millis))), ..Told::default() };
+        assert_eq!(judged(&limits, behind(900)), Ok(None));
+        assert_eq!(judged(&limits, behind(1500)), Ok(Some("1s 500ms behind its primary, more than 1s".to_owned())));
+        assert_eq!(judged(&limits, behind(6000)), Err("unhealthy: 6s behind its primary, more than 5s".to_owned()));
+        assert_eq!(judged(&limits, Told { lag: Some(Lag::None), ..Told::default() }), Ok(None));
+        assert_eq!(
+            judged(&limits, Told { lag: Some(Lag::Stopped), ..Told::default() }),
+            Err("unhealthy: replication is not running".to_owned())
+        );
+        assert_eq!(judged(&limits, Told::default()), Err("rejected: the server does not tell this user how far it is behind".to_owned()));
+    }
+
+    #[test]
+    fn connections_warn_and_fail_and_are_observed_in_either_case() {
+        let limits = Limits { warn_connections: Some(share("50%")), fail_connections: Some(share("90%")), ..NONE };
+        let taken = |count| Told { connections: Some((count, 100)), ..Told::default() };
+        assert_eq!(judged(&limits, taken(50)), Ok(None));
+        assert_eq!(judged(&limits, taken(51)), Ok(Some("51 of 100 connections are taken, more than 50%".to_owned())));
+        let failure = limits.judge(&taken(91), Observation::pass()).expect_err("too many");
+        assert_eq!(failure.to_string(), "unhealthy: 91 of 100 connections are taken, more than 90%");
+        assert_eq!(failure.values()["connections"], 91);
+    }
+}

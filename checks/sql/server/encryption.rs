@@ -1,0 +1,185 @@
+//! Whether a connection to a database is encrypted, and what the server must prove: by the mode in its URL and the keys of `tls`.
+
+use crate::{
+    contract::{ConfigWarning, InvalidConfig},
+    wire::tls::{TlsKeys, Verify, is_loopback, login_warning},
+};
+use sqlx_core::net::tls::CertificateInput;
+use std::path::PathBuf;
+use url::Url;
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    Never,
+    /// Where the server offers it.
+    Offered,
+    Always,
+}
+
+/// The mode of a URL, in the words of the database's own client.
+pub(crate) struct UrlMode {
+    pub(crate) encryption: Encryption,
+    pub(crate) verify: Verify,
+    /// Whether the URL says so, or it is the client's default.
+    pub(crate) is_written: bool,
+    /// Whether a file of roots in the URL takes the place of a mode.
+    pub(crate) is_implied_by_roots: bool,
+    /// The parameter of the URL, as in `sslmode=verify-full`.
+    pub(crate) full: &'static str,
+}
+
+/// Whether a URL says which mode it wants.
+pub(crate) fn is_written(url: &Url) -> bool {
+    url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
+}
+
+/// The files that a URL names.
+pub(crate) struct UrlFiles<'a> {
+    pub(crate) roots: Option<&'a CertificateInput>,
+    pub(crate) certificate: Option<&'a CertificateInput>,
+    pub(crate) key: Option<&'a CertificateInput>,
+}
+
+/// Joins what URL and keys say.
+///
+/// # Errors
+///
+/// The key that says something else than the URL.
+pub(crate) fn join(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> Result<(Encryption, TlsKeys), InvalidConfig> {
+    let is_never = mode.encryption == Encryption::Never;
+    let (has_roots, has_system) = match files.roots {
+        // libpq's word for the roots of this machine, with which it takes no other mode than `verify-full`.
+        Some(CertificateInput::File(path)) if path.as_os_str() == "system" => (false, true),
+        roots => (roots.is_some(), false),
+    };
+    keys.examine(!(is_never && mode.is_written), mode.full)?;
+    let encryption = match keys.verify {
+        Some(verify) if mode.is_written && (mode.encryption, mode.verify) != (Encryption::Always, verify) => {
+            let message = format!("the URL's mode says something else: leave it out there, or write `{}` and leave this out", mode.full);
+            return Err(InvalidConfig::new("tls.verify", message));
+        }
+        Some(_) => Encryption::Always,
+        None if !keys.pinned_sha256.is_empty() => Encryption::Always,
+        None if keys.ca_file.is_some() && !mode.is_written && mode.verify == Verify::None => {
+            keys.verify = Some(Verify::Full);
+            Encryption::Always
+        }
+        None if has_system => {
+            keys.verify = Some(Verify::Full);
+            Encryption::Always
+        }
+        // As the clients do, once they have a root certificate.
+        None if (keys.ca_file.is_some() || has_roots) && mode.encryption == Encryption::Always && mode.verify == Verify::None => {
+            keys.verify = Some(Verify::Ca);
+            Encryption::Always
+        }
+        None if has_roots && !mode.is_written && mode.is_implied_by_roots => {
+            keys.verify = Some(Verify::Ca);
+            Encryption::Always
+        }
+        None => {
+            keys.verify = Some(mode.verify);
+            mode.encryption
+        }
+    };
+    if has_roots && keys.ca_file.is_none() && keys.pinned_sha256.is_empty() && keys.is_verified() {
+        keys.ca_file = file(files.roots)?;
+    }
+    keys.client_certificate_file = keys.client_certificate_file.or(file(files.certificate)?);
+    keys.client_key_file = keys.client_key_file.or(file(files.key)?);
+    Ok((encryption, keys))
+}
+
+fn file(given: Option<&CertificateInput>) -> Result<Option<PathBuf>, InvalidConfig> {
+    match given {
+        None => Ok(None),
+        Some(CertificateInput::File(path)) => Ok(Some(path.clone())),
+        Some(CertificateInput::Inline(_)) => Err(InvalidConfig::new("url", "holds a certificate: name its file under `tls`")),
+    }
+}
+
+/// The warning about a login to a server whose certificate is not verified. `host` is none for a socket in the file system; `full` is
+/// what to write in the URL.
+pub(crate) fn warning(
+    host: Option<&str>,
+    has_password: bool,
+    (encryption, keys): (Encryption, &TlsKeys),
+    is_key_written: bool,
+    full: &str,
+) -> Option<ConfigWarning> {
+    if encryption == Encryption::Always && is_key_written {
+        // A password in clear needs `allow_cleartext_password` as well, so no credentials are sent by this alone.
+        return login_warning("url", host, false, Some(keys), full);
+    }
+    let is_proved = encryption == Encryption::Always && keys.proves_identity();
+    let is_networked = host.is_some_and(|host| !is_loopback(host));
+    if !has_password || !is_networked || is_proved {
+        return None;
+    }
+    let accepted = if encryption == Encryption::Always && keys.is_verified() {
+        "a certificate of any public authority is accepted"
+    } else {
+        "the server's certificate is not verified"
+    };
+    Some(ConfigWarning::new("url", format!("{accepted} before the login: write `{full}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(
+        encryption: Encryption,
+        verify: Verify,
+        is_written: bool,
+        keys: TlsKeys,
+    ) -> Result<(Encryption, Option<Verify>), &'static str> {
+        let mode = UrlMode { encryption, verify, is_written, is_implied_by_roots: false, full: "sslmode=verify-full" };
+        let files = UrlFiles { roots: None, certificate: None, key: None };
+        join(&mode, &files, keys).map(|(encryption, keys)| (encryption, keys.verify)).map_err(|error| error.key)
+    }
+
+    #[test]
+    fn roots_in_the_url_count_as_they_do_for_the_databases_own_client() {
+        use Encryption::{Always, Offered};
+        let with = |encryption, is_written, is_implied_by_roots, roots: &str| {
+            let mode = UrlMode { encryption, verify: Verify::None, is_written, is_implied_by_roots, full: "sslmode=verify-full" };
+            let roots = CertificateInput::from(roots.to_owned());
+            let files = UrlFiles { roots: Some(&roots), certificate: None, key: None };
+            let (encryption, keys) = join(&mode, &files, TlsKeys::default()).ok()?;
+            Some((encryption, keys.verify?, keys.ca_file.map(|file| file.display().to_string())))
+        };
+        let file = || Some("/ca.pem".to_owned());
+        assert_eq!(with(Always, true, false, "/ca.pem"), Some((Always, Verify::Ca, file())));
+        assert_eq!(with(Offered, false, true, "/ca.pem"), Some((Always, Verify::Ca, file())));
+        assert_eq!(with(Offered, false, false, "/ca.pem"), Some((Offered, Verify::None, None)));
+        assert_eq!(with(Offered, false, false, "system"), Some((Always, Verify::Full, None)));
+        assert_eq!(with(Always, true, false, "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"), None);
+    }
+
+    #[test]
+    fn the_mode_of_the_url_holds_unless_keys_say_more() {
+        use Encryption::{Always, Never, Offered};
+        let none = TlsKeys::default;
+        let roots = || TlsKeys { ca_file: Some("/ca.pem".into()), ..none() };
+        let verify = |verify| TlsKeys { verify: Some(verify), ..none() };
+        for (encryption, mode, is_written, keys, expected) in [
+            (Offered, Verify::None, false, none(), Ok((Offered, Some(Verify::None)))),
+            (Always, Verify::None, true, none(), Ok((Always, Some(Verify::None)))),
+            (Always, Verify::Full, true, none(), Ok((Always, Some(Verify::Full)))),
+            (Offered, Verify::None, false, roots(), Ok((Always, Some(Verify::Full)))),
+            (Offered, Verify::None, true, roots(), Ok((Offered, Some(Verify::None)))),
+            (Always, Verify::None, true, roots(), Ok((Always, Some(Verify::Ca)))),
+            (Never, Verify::None, true, roots(), Err("tls")),
+            (Offered, Verify::None, false, verify(Verify::None), Ok((Always, Some(Verify::None)))),
+            (Offered, Verify::None, false, verify(Verify::Ca), Ok((Always, Some(Verify::Ca)))),
+            (Always, Verify::Full, true, verify(Verify::Full), Ok((Always, Some(Verify::Full)))),
+            (Always, Verify::None, true, verify(Verify::Full), Err("tls.verify")),
+            (Always, Verify::Full, true, verify(Verify::None), Err("tls.verify")),
+            (Offered, Verify::None, true, verify(Verify::None), Err("tls.verify")),
+        ] {
+            assert_eq!(joined(encryption, mode, is_written, keys.clone()), expected, "{encryption:?} {mode:?} {is_written} {keys:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! HTTP/1 without a task of its own: what the kinds share that send requests through hyper.
+
+use crate::{
+    contract::Failure,
+    wire::{meter::TOO_LONG, tls},
+};
+use std::{
+    error::Error as _,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+/// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
+pub async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
+        if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
+            *driver = None;
+        }
+        match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// What hyper's errors mean.
+#[must_use]
+pub fn failure(error: hyper::Error) -> Failure {
+    if tls::is_tls(&error) {
+        return tls::failure(error);
+    }
+    if error.is_parse() {
+        // The method that would tell is there for servers alone.
+        let too_large = error.to_string() == "message head is too large";
+        return Failure::protocol(error).saying(if too_large { "the head of the answer is too large" } else { "the answer is not HTTP" });
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return Failure::unreachable(error).saying("connection closed before an answer");
+    }
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
+        Some(io) => Failure::network(io::Error::new(io.kind(), error)),
+        None => Failure::protocol(error).saying("the answer is not HTTP"),
+    }
+}

@@ -1,0 +1,133 @@
+//! A bound on what is read of a stream: drivers that buffer whatever comes must not fill our memory.
+
+use crate::{
+    contract::{Failure, FailureClass},
+    wire::address::Stream,
+};
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a reader is told when the meter is empty.
+pub(crate) const TOO_LONG: &str = "the answer is too long";
+
+/// How many of the first bytes are remembered.
+const BEGINNING: usize = 4096;
+
+/// How much may still be read, and how the peer began.
+#[derive(Clone)]
+pub struct Meter(Arc<State>);
+
+struct State {
+    left: AtomicUsize,
+    beginning: Mutex<Vec<u8>>,
+}
+
+impl Meter {
+    /// One that lets so many bytes through.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(State { left: bytes.into(), beginning: Mutex::default() }))
+    }
+
+    /// Lets so many bytes through from now on.
+    pub fn refill(&self, bytes: usize) {
+        self.0.left.store(bytes, Relaxed);
+    }
+
+    /// Whether more came than was to be read.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.left.load(Relaxed) == 0
+    }
+
+    /// The first bytes that were read, at most 4 KiB: what drivers keep to themselves.
+    pub(crate) fn beginning(&self) -> Vec<u8> {
+        self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the driver's failure means, by how the peer began: an end after a first word is no answer's absence, and an alert of TLS is no
+    /// nonsense.
+    #[must_use]
+    pub fn explain(&self, failure: Failure) -> Failure {
+        // <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>: the type `alert`, and a version that has begun with 3 since 1996.
+        const ALERT: &[u8] = &[21, 3];
+        let beginning = self.beginning();
+        if beginning.starts_with(ALERT) {
+            return failure.reclassified(FailureClass::Protocol).saying("the port speaks TLS, and was spoken to without");
+        }
+        if beginning.is_empty() { failure } else { failure.midway() }
+    }
+
+    fn count(&self, read: &[u8]) {
+        self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
+        let mut beginning = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = BEGINNING - beginning.len();
+        beginning.extend_from_slice(&read[..read.len().min(room)]);
+    }
+}
+
+/// A stream with a meter. It may read one buffer more than the meter has left.
+pub struct Metered {
+    stream: Stream,
+    meter: Meter,
+}
+
+impl Metered {
+    /// A stream of which no more is read than the meter lets through.
+    #[must_use]
+    pub const fn new(stream: Stream, meter: Meter) -> Self {
+        Self { stream, meter }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.meter.0.left.load(Relaxed) == 0 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG)));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.meter.count(&buffer.filled()[before..]);
+        polled
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn an_endless_answer_ends() {
+        let meter = Meter::new(1000);
+        let mut endless = Metered::new(Box::new(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink())), meter.clone());
+        let mut read = Vec::new();
+        let error = endless.read_to_end(&mut read).await.expect_err("it is endless");
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG));
+        assert!(read.len() < 100_000 && meter.beginning().starts_with(b"xxx"));
+        meter.refill(10);
+        assert!(endless.read_u8().await.is_ok());
+    }
+}

@@ -1,0 +1,284 @@
+//! Connections by RESP, the protocol of Redis and Valkey, through redis-rs: shared by the kinds that speak it.
+
+use crate::{
+    contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
+    wire::{
+        address::{Address, Dialer, Stream},
+        connect::{self, Phases},
+        meter::{Meter, Metered, TOO_LONG},
+        tls::{self, Tls, TlsKeys, login_warning},
+        url,
+    },
+};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
+    aio::MultiplexedConnection,
+};
+#[cfg(feature = "redis")]
+use redis::{FromRedisValue, Pipeline};
+use std::{
+    collections::BTreeMap,
+    io, mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{net::UnixStream, task::AbortHandle};
+
+/// The schemes of this protocol, by which a URL is recognised as one of it.
+pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
+
+/// As people write it, as the driver knows it.
+const KNOWN: &[(&str, &str)] = &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
+
+/// The longest answer that is read: `INFO` has a few thousand bytes, and a peer that sends without end must not fill our memory.
+const ANSWER: usize = 1 << 20;
+
+/// How many names are resolved beside each other.
+const DIALERS: usize = 32;
+
+/// Where a server is, and as whom one logs in to which database.
+pub(crate) struct Server {
+    info: ConnectionInfo,
+    tls: Option<Tls>,
+    /// By the names that they resolve.
+    dialers: Mutex<BTreeMap<String, Arc<Dialer>>>,
+}
+
+impl Server {
+    /// Reads the URL under `key`, with the keys beside it.
+    pub(crate) fn new(
+        key: &'static str,
+        url: &Secret,
+        username: Option<&str>,
+        password: Option<&Secret>,
+        tls: TlsKeys,
+    ) -> Result<Self, InvalidConfig> {
+        // `redis+unix://` would lose its `+unix` as if it were a driver's name.
+        let written = Secret::new(url.expose().trim().replacen("redis+unix://", "unix://", 1));
+        let url = url::parse(key, &written, KNOWN)?;
+        let unusable =
+            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is a database's number");
+        let mut info = url.as_str().into_connection_info().map_err(unusable)?;
+        let mut settings = info.redis_settings().clone();
+        if let Some(username) = username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = password {
+            settings = settings.set_password(password.expose());
+        }
+        info = info.set_redis_settings(settings);
+        let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        tls.examine(encrypted, "rediss://")?;
+        Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
+    }
+
+    /// What is observed of TLS as `tls_verify`.
+    pub(crate) fn tls_verify(&self) -> Option<&'static str> {
+        self.tls.as_ref().and_then(Tls::observed)
+    }
+
+    /// The warning about a login at the URL's address, or at one of `others`. The protocol has no method but to send the password.
+    pub(crate) fn warnings(&self, key: &'static str, has_password: bool, others: &[Address]) -> Vec<ConfigWarning> {
+        let address = self.address();
+        let hosts = others.iter().chain(&address).map(|address| Some(address.host.as_str()));
+        let tls = self.tls.as_ref().map(Tls::keys);
+        hosts.chain([None]).find_map(|host| login_warning(key, host, has_password, tls, "rediss://")).into_iter().collect()
+    }
+
+    /// Whether one logs in by a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.login().password().is_some()
+    }
+
+    /// The number of the database.
+    #[cfg(feature = "celery")]
+    pub(crate) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
+    /// Connects and logs in.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn open(&self) -> Result<Link, Failure> {
+        self.connect(self.login(), unlimited(), Meter::new(ANSWER)).await
+    }
+
+    /// Connects and logs in by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
+    #[cfg(feature = "celery")]
+    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
+        let meter = Meter::new(ANSWER);
+        let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        let filled = meter.clone();
+        let listening = unlimited().set_push_sender(move |push| {
+            // What was said to its end is not kept by the driver, so it fills no memory.
+            filled.refill(ANSWER);
+            hear(push);
+            Ok::<(), ()>(())
+        });
+        self.connect(&settings, listening, meter).await
+    }
+
+    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+        match (self.address(), self.info.addr()) {
+            (Some(address), _) => self.connect_to(&address, login, config, meter).await,
+            (None, ConnectionAddr::Unix(path)) => {
+                let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
+                log_in(Box::new(stream), login, config, meter).await
+            }
+            _ => Err(Failure::internal("an address of another sort")),
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: &Address,
+        login: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+        meter: Meter,
+    ) -> Result<Link, Failure> {
+        let opened = connect::open(&self.dialer(address), address, self.tls.as_ref()).await?;
+        let link = log_in(opened.stream, login, config, meter).await?;
+        Ok(Link { phases: opened.phases, ..link })
+    }
+
+    /// The one that resolves a name: a name that hangs must not keep the others waiting. Whoever is told of very many names waits with them.
+    fn dialer(&self, address: &Address) -> Arc<Dialer> {
+        let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = if dialers.len() < DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
+        Arc::clone(dialers.entry(name.to_owned()).or_default())
+    }
+
+    /// The same at another address, which another server of the same system has told.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
+        self.connect_to(address, login, unlimited(), Meter::new(ANSWER)).await
+    }
+
+    /// The address in the URL; none of a socket in the file system.
+    pub(crate) fn address(&self) -> Option<Address> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address::new(host, *port)),
+            _ => None,
+        }
+    }
+
+    /// As whom one logs in, and to which database.
+    pub(crate) fn login(&self) -> &RedisConnectionInfo {
+        self.info.redis_settings()
+    }
+}
+
+/// The driver's own limits of 1 s and 500 ms would speak before ours.
+fn unlimited() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
+/// The driver's handshake on an open stream.
+async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+    // The driver says its name, which not every user may; but where there is no password, nothing else would show who answers.
+    let login = if login.password().is_some() { login.clone().set_skip_set_lib_name() } else { login.clone() };
+    match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
+        Ok((connection, driver)) => {
+            let driver = tokio::spawn(driver).abort_handle();
+            Ok(Link { connection, driver: Driver(driver), meter, phases: Phases::new() })
+        }
+        Err(error) => match turned_away(&meter.beginning()) {
+            Some(said) => Err(said.because(error)),
+            None => Err(meter.explain(failure(error))),
+        },
+    }
+}
+
+/// What a server says to whom it does not let in. It hangs up at once, while the driver still sends; the driver sees only the end.
+fn turned_away(beginning: &[u8]) -> Option<Failure> {
+    if beginning.starts_with(b"-ERR max number of clients") {
+        Some(Failure::exhausted("no more connections are allowed there"))
+    } else if beginning.starts_with(b"-DENIED") {
+        Some(Failure::rejected("the server is in protected mode: only its own machine may connect"))
+    } else {
+        None
+    }
+}
+
+/// A connection, and the task of the driver's that reads it.
+pub struct Link {
+    pub(crate) connection: MultiplexedConnection,
+    /// Ends with the connection.
+    #[expect(dead_code, reason = "it is held to be dropped")]
+    driver: Driver,
+    meter: Meter,
+    phases: Phases,
+}
+
+struct Driver(AbortHandle);
+
+impl Link {
+    /// Allows for one more answer. To be called before each question.
+    pub(crate) fn refill(&self) {
+        self.meter.refill(ANSWER);
+    }
+
+    /// How long the phases of the opening took; told once.
+    pub(crate) fn take_phases(&mut self) -> Observation {
+        connect::parts(mem::take(&mut self.phases))
+    }
+
+    /// Sends commands and reads all their answers, in one round trip.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
+        self.refill();
+        commands.query_async(&mut self.connection).await.map_err(|error| {
+            // The driver ends when it may not read on, and says no more than that.
+            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG) } else { self.meter.explain(failure(error)) }
+        })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) fn failure(error: RedisError) -> Failure {
+    use FailureClass::{Exhausted, Protocol, Rejected, Unhealthy};
+    use ServerErrorKind as Server;
+    let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
+    let (class, message) = match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
+        (ErrorKind::Server(Server::NoPerm), _) => (Rejected, "the user may not do that"),
+        (ErrorKind::Server(Server::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
+        (ErrorKind::Server(Server::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
+        (ErrorKind::Server(Server::ClusterDown), _) => (Unhealthy, "the cluster is down"),
+        (ErrorKind::Server(Server::ReadOnly), _) => (Unhealthy, "the server is read-only"),
+        (ErrorKind::Server(Server::Moved | Server::Ask | Server::TryAgain), _) => (Unhealthy, "another node of the cluster has the keys"),
+        (_, Some("OOM")) => (Exhausted, "the server is out of memory"),
+        (_, Some("MISCONF")) => (Unhealthy, "the server cannot save its data"),
+        (_, Some("NOREPLICAS")) => (Unhealthy, "the server has too few replicas to write"),
+        (_, Some("BUSY")) => (Unhealthy, "the server is busy with a script"),
+        // What the driver reads of the answer to SELECT has lost its code.
+        (_, Some("ERR")) if says("Authentication required") => (Rejected, "the credentials are not accepted"),
+        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user may not do that"),
+        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "no more connections are allowed there"),
+        (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
+        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not of a cluster"),
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server answered with an error"),
+        (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
+        (ErrorKind::Io, _) => return network(error),
+        _ => (Protocol, "the answer is not in Redis's protocol"),
+    };
+    Failure::new(class, message).because(error)
+}
+
+/// The driver hides the kind of an input or output error inside of its own.
+fn network(error: RedisError) -> Failure {
+    if tls::is_tls(&error) {
+        return tls::failure(error);
+    }
+    let kind = match &error {
+        error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
+        error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
+        error if error.is_timeout() => io::ErrorKind::TimedOut,
+        error if error.to_string().contains(TOO_LONG) => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    Failure::network(io::Error::new(kind, error))
+}

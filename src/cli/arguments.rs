@@ -1,0 +1,52 @@
+//! The arguments of the program. Doc comments are the text of `--help`.
+
+use super::{
+    check::CheckOnce, completions::Completions, doctor::Doctor, get::Get, init::Init, kinds::Kinds, serve::Serve, validate::Validate,
+    wait::Wait,
+};
+use allswell_checks::contract::TimeSpan;
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, time::Duration};
+
+/// Is all well? Probes databases, caches, queues and storage in the background and serves the verdict over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "allswell", version, max_term_width = 100)]
+pub struct Arguments {
+    /// Configuration file; can be repeated, and later files win [default: allswell.toml in the working directory, if it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Vec<PathBuf>,
+    /// File of NAME=value lines; variables that are already set win
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) env_file: Vec<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the service until SIGTERM or SIGINT (the default)
+    Serve(Serve),
+    /// Probe every component once, without a server, and print the report
+    Check(CheckOnce),
+    /// Request the report of a running allswell; for HEALTHCHECK in images without curl
+    Get(Get),
+    /// Poll an endpoint as load balancers do, and report what each would conclude, and why
+    Doctor(Doctor),
+    /// Wait until the critical components pass, then exit or run a command
+    Wait(Wait),
+    /// Print a commented configuration for what is found in the environment
+    Init(Init),
+    /// Print every problem of the configuration, or what it would check; starts nothing
+    Validate(Validate),
+    /// List the kinds, or print the keys, defaults and example of one kind
+    Kinds(Kinds),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+/// Parses a duration such as `500ms`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<TimeSpan>().map(|span| span.0)
+}

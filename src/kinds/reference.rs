@@ -1,0 +1,169 @@
+//! The reference of kinds, made of the registry: for the terminal and for `checks/README.md`.
+
+use super::{Kind, Registry};
+use serde_json::Value as Json;
+use std::fmt::Write as _;
+
+/// All kinds, a line each.
+#[must_use]
+pub fn list(registry: &Registry) -> String {
+    let width = registry.kinds().map(|kind| kind.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for kind in registry.kinds() {
+        let category = kind.category.as_str();
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(text, "{:<width$}  {category:<8}  {}", kind.name, first_sentence(description(&kind.schema)));
+    }
+    text.push_str("\n`allswell kinds KIND` tells the keys of one.\n");
+    text
+}
+
+/// One kind: what it verifies, its keys, an example.
+#[must_use]
+pub fn kind(kind: &Kind) -> String {
+    let mut text = format!("{} ({})\n", kind.name, kind.category.as_str());
+    for paragraph in paragraphs(description(&kind.schema)) {
+        let _ = writeln!(text, "\n{}", wrapped(&paragraph, 0));
+    }
+    let keys = keys(&kind.schema);
+    let width = keys.iter().map(|key| key.name.len()).max().unwrap_or_default();
+    text.push('\n');
+    for key in &keys {
+        let default = key.default.as_ref().map_or(String::new(), |default| format!(" [{default}]"));
+        let required = if key.required { " (required)" } else { "" };
+        let meaning = wrapped(&format!("{}{default}{required}", key.description), width + 4);
+        let _ = writeln!(text, "  {:<width$}  {meaning}", key.name);
+    }
+    let _ =
+        write!(text, "\nand the keys of every check: interval, timeout, jitter, critical, fall, rise, hold, enabled.\n\n{}", example(kind));
+    text
+}
+
+/// The whole reference as Markdown.
+#[must_use]
+pub fn markdown(registry: &Registry) -> String {
+    let mut text = String::from(
+        "<!-- Generated from the doc comments by `cargo xtask generate`; edit those. -->\n\n\
+         # The kinds of checks\n\n\
+         Every kind of backend that allswell probes is one file in `checks/kinds/`; what a check is stands in `checks/contract/`.\n\n\
+         | kind | category | verifies |\n| --- | --- | --- |\n",
+    );
+    for kind in registry.kinds() {
+        let _ =
+            writeln!(text, "| [`{0}`](#{0}) | {1} | {2} |", kind.name, kind.category.as_str(), first_sentence(description(&kind.schema)));
+    }
+    text.push_str(
+        "\nEvery check also takes the keys of `[defaults]`: `interval`, `timeout`, `jitter`, `critical`, `fall`, `rise`, `hold`, `enabled`. \
+         A secret key `x` can be given as `x_file`, the path of a file that holds it.\n",
+    );
+    for kind in registry.kinds() {
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n\n| key | default | meaning |\n| --- | --- | --- |\n",
+            kind.name,
+            paragraphs(description(&kind.schema)).collect::<Vec<_>>().join("\n\n")
+        );
+        for key in keys(&kind.schema) {
+            let default = match (&key.default, key.required) {
+                (_, true) => "required".to_owned(),
+                (Some(default), false) => format!("`{default}`"),
+                (None, false) => "none".to_owned(),
+            };
+            let _ = writeln!(text, "| `{}` | {default} | {} |", key.name, key.description);
+        }
+        let _ = write!(text, "\n```toml\n{}```\n", example(kind));
+    }
+    text
+}
+
+/// A complete table of a configuration.
+fn example(kind: &Kind) -> String {
+    format!("[checks.my_{}]\nkind = \"{}\"\n{}\n", kind.name, kind.name, kind.example.trim())
+}
+
+struct Key {
+    name: String,
+    description: String,
+    default: Option<String>,
+    required: bool,
+}
+
+fn keys(schema: &Json) -> Vec<Key> {
+    let mut keys = keys_below(schema, "");
+    // What must be given comes first.
+    keys.sort_by_key(|key| !key.required);
+    keys
+}
+
+/// The keys of a table; those of a table within it with its name and a dot before theirs.
+fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let mut keys = Vec::new();
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let key = format!("{before}{name}");
+        if property["properties"].is_object() {
+            keys.extend(keys_below(property, &format!("{key}.")));
+            continue;
+        }
+        keys.push(Key {
+            name: key,
+            description: unwrapped(description(property)),
+            default: property.get("default").filter(|default| !default.is_null()).map(toml),
+            required: required.contains(&name.as_str()),
+        });
+    }
+    keys
+}
+
+/// A default as it would be written in a file.
+fn toml(value: &Json) -> String {
+    match value {
+        Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+fn description(schema: &Json) -> &str {
+    schema["description"].as_str().unwrap_or_default()
+}
+
+/// The paragraphs of a text, each in one line.
+fn paragraphs(text: &str) -> impl Iterator<Item = String> {
+    text.split("\n\n").map(unwrapped)
+}
+
+/// How wide a terminal is at least.
+const WIDTH: usize = 100;
+
+/// A text in lines that fit a terminal; all but the first begin with so many blanks.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = String::new();
+    let mut column = indent;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > indent {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+/// A paragraph in one line.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn first_sentence(text: &str) -> String {
+    let text = unwrapped(text);
+    match text.split_once(". ") {
+        Some((first, _)) => first.to_owned(),
+        None => text.trim_end_matches('.').to_owned(),
+    }
+}

@@ -1,0 +1,39 @@
+//! Drains while a file exists, so that deployment scripts can take a machine out of traffic without a token: `server.drain_file`.
+
+use crate::{
+    config::Settings,
+    engine::{Aggregator, Drainer},
+};
+use arc_swap::ArcSwap;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+/// How often the service checks whether the file exists.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Checks once whether the file exists, and drains or stops draining.
+pub(super) async fn check(aggregator: &Aggregator, settings: &ArcSwap<Settings>) {
+    let path = settings.load().server.drain_file.clone();
+    let exists = match path {
+        Some(path) => spawn_blocking(move || path.try_exists()).await,
+        None => Ok(Ok(false)),
+    };
+    // If the answer is unknown, nothing changes.
+    if let Ok(Ok(exists)) = exists {
+        aggregator.want_drain(Drainer::File, exists);
+    }
+}
+
+/// Checks again and again whether the file exists; never ends.
+pub(super) async fn watch(aggregator: Aggregator, settings: Arc<ArcSwap<Settings>>) {
+    let mut ticks = interval(CHECK_INTERVAL);
+    // One check at a time: if the file system hangs, the next one waits.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        check(&aggregator, &settings).await;
+    }
+}
