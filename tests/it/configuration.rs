@@ -1,4 +1,4 @@
-//! Configuration: what is right works in every layer, and what is wrong is told all at once with its place.
+//! Configuration: values of every layer are used, and all mistakes are reported together with their positions.
 
 use crate::{
     helpers::{Allswell, Ran, command, run, write_private},
@@ -28,7 +28,7 @@ fn validate(configuration: &str, variables: &[(&str, &str)]) -> (Ran, TempDir) {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_place() {
+fn all_mistakes_are_reported_together_with_their_positions() {
     let configuration = r#"
 [server]
 listen = "8080"
@@ -97,15 +97,18 @@ checks = []
     let (ran, _directory) = validate(configuration, &variables);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     insta::assert_snapshot!(ran.stderr);
-    // Serving starts nothing, either.
-    let (_, directory) = validate(configuration, &[]);
+}
+
+#[test]
+fn serve_does_not_start_with_an_invalid_configuration() {
+    let (_, directory) = validate("[server]\nfail_status = 200\nnonsense = 1\n", &[]);
     let served = run(command(&directory).arg("serve"));
     assert_eq!(served.code, Some(2));
     assert!(served.stderr.ends_with("problems in the configuration; nothing was started\n"), "{}", served.stderr);
 }
 
 #[test]
-fn a_file_that_is_no_toml_or_not_there_is_told() {
+fn a_file_that_is_missing_or_no_toml_is_an_error() {
     let (ran, directory) = validate("[server]\nlisten = \"a\nb = hunter2\n", &[]);
     assert_eq!(ran.code, Some(2));
     assert!(!ran.stderr.contains("hunter2"));
@@ -119,7 +122,7 @@ fn a_file_that_is_no_toml_or_not_there_is_told() {
 }
 
 #[test]
-fn later_layers_win_key_by_key() {
+fn later_layers_override_single_keys() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, text: &str| {
         let path = directory.path().join(name);
@@ -164,14 +167,14 @@ fn later_layers_win_key_by_key() {
 }
 
 #[test]
-fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
+fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "[checks.a]\nkind = \"redis\"\n[checks.b]\nkind = \"rodis\"\n").expect("a configuration");
     let sources = Sources { files: vec![file.path().to_owned()], ..Sources::default() };
-    let error = load(&sources, &Registry::default().with::<allswell_checks::kinds::tcp::Tcp>()).expect_err("it has one kind");
-    let told = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
+    let error = load(&sources, &Registry::default().with::<allswell_checks::kinds::tcp::Tcp>()).expect_err("an unknown kind");
+    let message = error.to_string().replace(&file.path().display().to_string(), "allswell.toml");
     assert_eq!(
-        told,
+        message,
         "error: allswell.toml:2:1: checks.a.kind: the kind `redis` exists, but this binary was built without it\n\
          error: allswell.toml:4:1: checks.b.kind: there is no such kind; kinds are tcp\n\
          2 problems in the configuration; nothing was started"
@@ -179,7 +182,7 @@ fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_is_not_quoted() {
+fn a_secret_in_a_wrong_key_is_not_quoted() {
     let configuration = "[server]\nlisten = \"${REDIS_URL}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"${REDIS_URL}\"\n[checks.odd]\nkind = \"${REDIS_URL}\"\n\
          [checks.cache]\nkind = \"redis\"\nurl = \"app:hunter2@h/x?next=http://y\"\n[checks.pw]\nkind = \"redis\"\nurl = \"redis://h\"\npassword = \"pa${hunt er2}x\"\n";
     let (ran, _directory) = validate(configuration, &[("REDIS_URL", "redis://:hunter2@cache:6379/0")]);
@@ -203,10 +206,10 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
     };
     let path = file.to_str().expect("a path");
     let later = token("[server]\ntoken = \"plain\"\n", &[("ALLSWELL_SERVER__TOKEN_FILE", path)]);
-    assert_eq!(later.expect("it is valid").as_deref(), Some("from-a-file"), "the later layer wins");
+    assert_eq!(later.expect("a valid configuration").as_deref(), Some("from-a-file"), "the later layer wins");
     let later = token(&format!("[server]\ntoken_file = \"{path}\"\n"), &[("ALLSWELL_SERVER__TOKEN", "plain")]);
-    assert_eq!(later.expect("it is valid").as_deref(), Some("plain"));
-    let both = token(&format!("[server]\ntoken = \"plain\"\ntoken_file = \"{path}\"\n"), &[]).expect_err("which one?");
+    assert_eq!(later.expect("a valid configuration").as_deref(), Some("plain"));
+    let both = token(&format!("[server]\ntoken = \"plain\"\ntoken_file = \"{path}\"\n"), &[]).expect_err("an error");
     assert!(both.to_string().contains("keep one of the two"), "{both}");
     let (missing, _directory) = validate("[checks.db]\nkind = \"postgres\"\nurl_file = \"/no/such/file\"\n", &[]);
     assert_eq!(
@@ -216,9 +219,14 @@ fn a_secret_and_its_file_are_one_key_in_two_forms() {
 }
 
 #[test]
-fn groups_may_name_what_is_discovered_and_flags_are_places() {
-    let (ran, directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
+fn groups_may_name_discovered_checks() {
+    let (ran, _directory) = validate("[groups.ready]\nchecks = [\"database\"]\n", &[("DATABASE_URL", "postgres://db/orders")]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mistake_in_a_flag_is_reported_with_the_flag() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let ran = run(command(&directory).args(["serve", "--listen", "nope"]).env("DATABASE_URL", "postgres://db/orders"));
     assert!(ran.stderr.starts_with("error: --listen: server.listen: not an address"), "{}", ran.stderr);
 }
@@ -231,7 +239,7 @@ fn a_timeout_that_is_not_below_its_interval_is_a_warning() {
 }
 
 #[test]
-fn what_the_environment_has_is_checked_when_nothing_is_configured() {
+fn without_a_configuration_the_backends_of_the_environment_are_checked() {
     let server = Hostile::answering("+PONG\r\n$7\r\nrole:x\n\r\n");
     let url = format!("redis://{}", server.address);
     let variables = [
@@ -261,7 +269,7 @@ fn what_the_environment_has_is_checked_when_nothing_is_configured() {
 }
 
 #[test]
-fn with_nothing_set_it_answers_200_and_says_how_little_that_means() {
+fn without_any_backend_it_responds_200_and_says_that_only_the_host_is_checked() {
     let service = Allswell::start("");
     let report = service.get("/health");
     assert_eq!(report.status, 200, "{}", report.text);
@@ -271,7 +279,7 @@ fn with_nothing_set_it_answers_200_and_says_how_little_that_means() {
 }
 
 #[test]
-fn the_default_file_is_the_default() {
+fn the_default_file_equals_the_built_in_defaults() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.toml");
     let text = fs::read_to_string(&file).expect("the default configuration");
     let sources = Sources { files: vec![file], ..Sources::default() };
@@ -282,7 +290,7 @@ fn the_default_file_is_the_default() {
     assert_eq!(format!("{defaults:?}"), format!("{:?}", PolicySettings::default()));
     assert_eq!(defaults.policy(), Policy::default());
     assert_eq!((&service.name, &service.version), (&None, &None));
-    // Every key there is stands in the file, if only in a comment.
+    // The file has every key, if only in a comment.
     let schema = schemars::schema_for!(Settings).to_value();
     for (section, table) in schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings")) {
         for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
@@ -303,11 +311,11 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_example_is_a_configuration() {
+fn every_example_is_valid() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(secret.path(), "of-the-example").expect("a secret");
     for path in files().into_iter().filter(|path| !path.ends_with("config/allswell.toml")) {
-        // The files and variables that it refers to are there.
+        // Provides the files and variables to which the example refers.
         let text = fs::read_to_string(&path).expect("an example");
         let lines = text.lines().map(|line| match line.split_once("_file = \"") {
             Some((key, _)) => format!("{key}_file = \"{}\"", secret.path().display()),
@@ -320,7 +328,7 @@ fn every_example_is_a_configuration() {
         let sources = Sources { files: vec![copy.path().to_owned()], environment, ..Sources::default() };
         let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!configured.only_host, "{}", path.display());
-        // No URL of a private network asks for TLS, as that file says of itself.
+        // That file says that no URL of its private network uses TLS.
         let expected: &[&str] = if path.ends_with("compose.toml") {
             &[
                 "24:1: checks.cache.url: the credentials are sent unencrypted: write `rediss://`",
@@ -339,13 +347,13 @@ fn every_example_is_a_configuration() {
 }
 
 #[test]
-fn the_schema_is_fresh_and_agrees_with_what_is_valid() {
+fn the_schema_is_fresh_and_agrees_with_the_loader() {
     let schema = allswell::config::schema(&Registry::builtin());
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/allswell.schema.json");
     let committed = fs::read_to_string(file).expect("the schema");
     assert!(committed == format!("{schema:#}\n"), "config/allswell.schema.json is out of date: run `cargo xtask generate`");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let json = |text: &str| Figment::from(Toml::string(text)).extract::<serde_json::Value>().expect("it is TOML");
+    let json = |text: &str| Figment::from(Toml::string(text)).extract::<serde_json::Value>().expect("TOML");
     for path in files() {
         let text = fs::read_to_string(&path).expect("a configuration");
         assert!(text.starts_with("#:schema "), "{} names its schema", path.display());
@@ -372,7 +380,7 @@ fn the_schema_is_fresh_and_agrees_with_what_is_valid() {
 }
 
 #[test]
-fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
+fn validate_prints_the_checks_and_explain_the_source_of_each_value() {
     let configuration = "[server]\nfail_status = 503\n[defaults]\ntimeout = \"3s\"\n[checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:hunter2@db/x?sslmode=verify-full\"\n\
          hold = \"1m\"\n[checks.port]\nkind = \"tcp\"\naddress = \"db:1\"\ncritical = false\nfall = 3\n[checks.quiet]\nkind = \"memory\"\nenabled = false\n";
     let variables = [("ALLSWELL_CHECKS__PORT__INTERVAL", "5s"), ("ALLSWELL_SERVICE__NAME", "orders")];
@@ -385,7 +393,7 @@ fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
 }
 
 #[test]
-fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
+fn init_prints_a_valid_configuration_of_the_current_environment() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| directory.path().join(name);
     fs::write(path("app.env"), "REDIS_URL=redis://:hunter2@cache/0\n").expect("a file");
@@ -394,12 +402,12 @@ fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
     fs::write(path("docker-compose.yml"), compose).expect("a file");
     let variables =
         [("DATABASE_URL", "postgres://app:hunter2@db/orders"), ("MEMCACHED_URL", "memcached://cache"), ("NATS_URL", "nats://mq")];
-    let made = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
-    assert_eq!((made.code, made.stderr.as_str()), (Some(0), ""));
-    assert!(!made.stdout.contains("hunter2"), "{}", made.stdout);
-    let shown = made.stdout.replace(&directory.path().display().to_string(), "/tmp");
+    let init = run(command(&directory).args(["init", "--env-file", "app.env"]).envs(variables));
+    assert_eq!((init.code, init.stderr.as_str()), (Some(0), ""));
+    assert!(!init.stdout.contains("hunter2"), "{}", init.stdout);
+    let shown = init.stdout.replace(&directory.path().display().to_string(), "/tmp");
     insta::assert_snapshot!(shown);
-    fs::write(path("allswell.toml"), &made.stdout).expect("a configuration");
+    fs::write(path("allswell.toml"), &init.stdout).expect("a configuration");
     let validated = run(command(&directory).args(["validate", "--env-file", "app.env"]).envs(variables));
     assert_eq!(validated.code, Some(0), "{}", validated.stderr);
     assert!(validated.stdout.contains("10 checks"), "{}", validated.stdout);
@@ -417,7 +425,7 @@ fn completions_are_printed_for_every_shell() {
     }
 }
 
-/// A configuration with something of everything.
+/// A configuration with keys of every section.
 const WHOLE: &str = "[service]\nname = \"a\"\n[server]\nlisten = \"a:1\"\nfail_status = 503\ntoken = \"secret-token\"\n[log]\nlevel = \"info\"\n[defaults]\ninterval = \"5s\"\njitter = 0.2\n\
     [checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:secret-url@db/x\"\nhold = \"1m\"\n[checks.web]\nkind = \"http\"\nurl = \"http://web\"\nexpect_status = [\"200\"]\n\
     headers = { a = \"secret-header\" }\n[checks.disk]\nkind = \"disk\"\nwarn_free = \"5%\"\n[groups.g]\nchecks = [\"db\"]\nfail_status = 503\n";
@@ -425,9 +433,9 @@ const WHOLE: &str = "[service]\nname = \"a\"\n[server]\nlisten = \"a:1\"\nfail_s
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is done to a configuration, reading it ends in a configuration or in located messages, and quotes no secret.
+    /// Reading a mutated configuration returns a configuration or messages with positions.
     #[test]
-    fn mutated_configurations_are_told_with_their_places(
+    fn mistakes_in_mutated_configurations_are_reported_with_their_positions(
         at in 0..WHOLE.len(), length in 0_usize..12, text in prop_oneof!["[\\PC\n]{0,8}", Just("\"".to_owned()), Just("= 7".to_owned()), Just("${X".to_owned())],
     ) {
         let end = WHOLE.floor_char_boundary((at + length).min(WHOLE.len()));
@@ -439,15 +447,15 @@ proptest! {
             let path = file.path().display().to_string();
             prop_assert!(!error.problems.is_empty());
             for problem in &error.problems {
-                let told = problem.to_string();
-                prop_assert!(told.starts_with(&format!("{path}:")), "no place: {told}\n{mutated}");
+                let message = problem.to_string();
+                prop_assert!(message.starts_with(&format!("{path}:")), "no position: {message}\n{mutated}");
             }
         }
     }
 }
 
 #[test]
-fn check_prints_lines_and_tells_by_its_exit_code() {
+fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     let server = Hostile::closing();
     let configuration = format!(
         "[checks.good]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.bad]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n[checks.minor]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
@@ -477,7 +485,7 @@ fn check_prints_lines_and_tells_by_its_exit_code() {
 }
 
 #[test]
-fn kinds_are_the_reference() {
+fn kinds_prints_the_reference() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let kinds = |arguments: &[&str]| run(command(&directory).arg("kinds").args(arguments));
     let list = kinds(&[]).stdout;

@@ -3,18 +3,18 @@
 use crate::{
     helpers::no_such_name,
     probing::on_demand,
+    registered::{has_key, speaks_first},
     servers::hostile::{BlackHole, Hostile},
 };
 use allswell::{config::PolicySettings, kinds::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The kinds that open connections, each with a table that points to an address. A kind with the key `url`, `address`, `endpoint` or
-/// `broker` is one of them.
+/// A table that points to an address for each kind that opens connections, and two for a kind with two brokers.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
-        let has = |key: &str| kind.schema["properties"][key].is_object();
+        let has = |key: &str| has_key(&kind.schema, key);
         let mut keys = String::new();
         if has("url") {
             keys += &format!("url = \"{}://app:secret@{address}/\"\n", kind.schemes.first().unwrap_or(&kind.name));
@@ -29,7 +29,7 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
                 _ => "anonymous = true\n",
             };
         } else if has("broker") {
-            // What carries the messages may be either.
+            // The broker may be Redis or RabbitMQ.
             tables.push((kind.name, format!("kind = \"{}\"\nbroker = \"redis://:secret@{address}/\"\n", kind.name)));
             keys += &format!("broker = \"amqp://app:secret@{address}/\"\n");
         } else {
@@ -51,7 +51,7 @@ fn every_example_builds() {
 }
 
 #[test]
-fn every_kind_is_documented_and_takes_no_key_of_the_policy() {
+fn every_key_of_a_kind_is_documented_and_none_is_a_policy_key() {
     let policy = schemars::schema_for!(PolicySettings).to_value();
     let policy: BTreeSet<&String> = policy["properties"].as_object().expect("keys").keys().collect();
     for kind in Registry::builtin().kinds() {
@@ -66,7 +66,7 @@ fn every_kind_is_documented_and_takes_no_key_of_the_policy() {
     }
 }
 
-/// Probes every networked kind at an address, all at the same time, and tells the class of each.
+/// Probes every networked kind at an address, all at the same time, and returns the class of each failure.
 fn classes(address: &str, timeout: &str) -> Vec<(&'static str, Option<String>)> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let probes: Vec<_> = networked(address)
@@ -87,7 +87,7 @@ fn class(report: &Arc<allswell::report::Report>) -> Option<String> {
 
 fn all_are(found: &[(&str, Option<String>)], classes: &[&str]) {
     for (kind, class) in found {
-        assert!(class.as_deref().is_some_and(|class| classes.contains(&class)), "{kind}: {class:?} is none of {classes:?}");
+        assert!(class.as_deref().is_some_and(|class| classes.contains(&class)), "{kind}: {class:?}, not one of {classes:?}");
     }
 }
 
@@ -108,28 +108,28 @@ fn lost_packets_are_a_timeout() {
 }
 
 #[test]
-fn silence_is_a_timeout() {
+fn a_silent_server_is_a_timeout() {
     all_are(&classes(&Hostile::silent().address.to_string(), "300ms"), &["timeout"]);
 }
 
 #[test]
-fn a_server_that_closes_or_resets_before_it_answers_is_unreachable() {
+fn a_server_that_closes_or_resets_before_its_first_reply_is_unreachable() {
     all_are(&classes(&Hostile::closing().address.to_string(), "20s"), &["unreachable"]);
     let mut reset = classes(&Hostile::resetting().address.to_string(), "20s");
-    // Who waits for a banner says nothing, so that this server does not reset.
-    reset.retain(|(kind, _)| *kind != "tcp" && *kind != "mysql");
+    // A check that waits for the first bytes of its server sends nothing, so that this server does not reset.
+    reset.retain(|(kind, _)| !speaks_first(kind));
     all_are(&reset, &["unreachable"]);
 }
 
 #[test]
-fn an_address_of_ipv6_is_what_is_connected_to() {
+fn an_ipv6_address_is_connected_to() {
     let Some(server) = Hostile::closing_on_ipv6() else { return };
     let found = classes(&server.address.to_string(), "20s");
     all_are(&found, &["unreachable"]);
     server.await_accepted(found.len());
 }
 
-/// Probes one configured check.
+/// Probes a check and returns the class of its failure.
 fn class_of(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut probed = on_demand(&format!("timeout = \"20s\"\n{table}\n"));
@@ -139,43 +139,60 @@ fn class_of(table: &str) -> Option<String> {
 }
 
 #[test]
-fn tls_spoken_to_a_plain_port_is_a_matter_of_tls() {
+fn a_tls_handshake_with_a_plaintext_port_fails_as_tls() {
     let (babbling, refusing) = (Hostile::babbling().address, Hostile::answering("N").address);
-    for table in [
+    let tables = [
         format!("kind = \"http\"\nurl = \"https://{babbling}/\""),
         format!("kind = \"redis\"\nurl = \"rediss://{babbling}/0\""),
         format!("kind = \"celery\"\nbroker = \"rediss://{babbling}/0\""),
         format!("kind = \"celery\"\nbroker = \"amqps://{babbling}/\""),
         format!("kind = \"rabbitmq\"\nurl = \"amqps://{babbling}/\""),
         format!("kind = \"s3\"\nbucket = \"media\"\nendpoint = \"https://{babbling}\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\""),
+        format!("kind = \"gcs\"\nbucket = \"media\"\nendpoint = \"https://{babbling}\"\nanonymous = true"),
+        format!(
+            "kind = \"azure_blob\"\naccount = \"a\"\nbucket = \"media\"\nendpoint = \"https://{babbling}/a\"\naccess_key = \"c2VjcmV0\""
+        ),
         format!("kind = \"postgres\"\nurl = \"postgres://a@{refusing}/b?sslmode=require\""),
-    ] {
-        assert_eq!(class_of(&table).as_deref(), Some("tls"), "{table}");
+    ];
+    for table in &tables {
+        assert_eq!(class_of(table).as_deref(), Some("tls"), "{table}");
     }
+    let is_tried = |kind: &str| tables.iter().any(|table| table.contains(&format!("kind = \"{kind}\"")));
+    let registry = Registry::builtin();
+    let by_tls = registry.kinds().filter(|kind| has_key(&kind.schema, "tls") && !speaks_first(kind.name));
+    let missing: Vec<_> = by_tls.map(|kind| kind.name).filter(|kind| !is_tried(kind)).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "kinds with the key `tls` that are not tried");
 }
 
 #[test]
-fn an_endless_answer_fills_no_memory() {
+fn an_endless_reply_is_a_protocol_error() {
     let server = Hostile::endless(b"$2000000000\r\n", b"x");
     let class = class_of(&format!("kind = \"redis\"\nurl = \"redis://{}/0\"", server.address));
     assert_eq!(class.as_deref(), Some("protocol"));
 }
 
 #[test]
-fn http_credentials_are_decoded_and_a_body_that_breaks_off_is_told() {
-    let (server, heard) = Hostile::listening("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this");
-    let class = class_of(&format!("kind = \"http\"\nurl = \"http://app:p%40ss%2Fw@{}/\"\nexpect_body = \"more\"", server.address));
+fn a_truncated_http_response_is_a_protocol_error() {
+    let (server, _) = Hostile::listening("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this");
+    let class = class_of(&format!("kind = \"http\"\nurl = \"http://{}/\"\nexpect_body = \"more\"", server.address));
     assert_eq!(class.as_deref(), Some("protocol"));
+}
+
+#[test]
+fn percent_encoded_credentials_of_a_url_are_decoded() {
+    let (server, heard) = Hostile::listening("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let class = class_of(&format!("kind = \"http\"\nurl = \"http://app:p%40ss%2Fw@{}/\"", server.address));
+    assert_eq!(class, None);
     // "app:p@ss/w" in base64.
     let request = heard.recv().expect("a request");
     assert!(request.to_ascii_lowercase().contains("authorization: basic yxbwonbac3mvdw=="), "{request}");
 }
 
 #[test]
-fn nonsense_is_a_matter_of_protocol() {
+fn a_reply_in_another_protocol_is_a_protocol_error() {
     let mut found = classes(&Hostile::babbling().address.to_string(), "1s");
-    // These two wait for the server's first word, and this one waits for theirs.
-    let waiting: Vec<_> = found.extract_if(.., |(kind, _)| *kind == "tcp" || *kind == "mysql").collect();
+    // These checks wait for the first bytes of the server, and this server waits for theirs.
+    let waiting: Vec<_> = found.extract_if(.., |(kind, _)| speaks_first(kind)).collect();
     all_are(&waiting, &["timeout"]);
     all_are(&found, &["protocol"]);
 }

@@ -1,7 +1,8 @@
-//! What is told to whom: no surface shows classes or messages with `details = "status"`; and what strangers send changes no conclusion.
+//! What unauthenticated clients can see and change: no response shows classes or messages with `details = "status"`, and forged polls change no
+//! conclusion.
 
 use crate::{
-    helpers::{Allswell, command, free_port, get_with, run, send, write_private},
+    helpers::{Allswell, Ran, command, free_port, get_with, run, send, write_private},
     servers::hostile::Hostile,
 };
 use allswell::dialect::Dialect;
@@ -22,7 +23,7 @@ fn no_surface_shows_classes_or_messages_with_details_status() {
          [checks.db]\nkind = \"postgres\"\nurl = \"postgres://app:secret@127.0.0.1:1/orders\"\n\
          [checks.full]\nkind = \"disk\"\npath = \"/\"\nfail_free = \"100%\"\n",
     ));
-    service.await_report("/health", "both have answered", |report| report.json()["components"]["full"]["status"] == "fail");
+    service.await_report("/health", "both components have a result", |report| report.json()["components"]["full"]["status"] == "fail");
     let mut outputs = Vec::new();
     let dialects = Dialect::ALL.map(|dialect| format!("/health?format={}&probers", dialect.name()));
     let paths = ["/", "/health/db", "/health/nosuch", "/readyz", "/startupz", "/livez", "/metrics", "/health/ready"].map(str::to_owned);
@@ -46,26 +47,26 @@ fn no_surface_shows_classes_or_messages_with_details_status() {
     assert_eq!(full.class("db").as_deref(), Some("unreachable"), "the token shows all");
 }
 
-/// The first words of the status page's stream.
+/// The first event of the event stream of the status page.
 fn events(service: &Allswell) -> String {
     use std::io::Write;
     let mut stream = TcpStream::connect(service.address).expect("a connection");
     stream.write_all(b"GET /health/_events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n").expect("a request");
-    let (mut heard, mut buffer) = (String::new(), [0; 8192]);
-    while !heard.contains("\n\n") || !heard.contains("data: ") {
+    let (mut events, mut buffer) = (String::new(), [0; 8192]);
+    while !events.contains("\n\n") || !events.contains("data: ") {
         let read = stream.read(&mut buffer).expect("words");
-        assert!(read > 0, "it ended: {heard}");
-        heard += &String::from_utf8_lossy(&buffer[..read]);
+        assert!(read > 0, "the stream ended: {events}");
+        events += &String::from_utf8_lossy(&buffer[..read]);
     }
-    heard
+    events
 }
 
 #[test]
-fn polls_of_unknown_names_change_no_conclusion() {
+fn polls_of_unknown_components_do_not_change_the_conclusion_of_a_load_balancer() {
     let backend = Hostile::closing();
     let service =
         Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", backend.address));
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let forged = "User-Agent: ELB-HealthChecker/2.0\r\n";
     for _ in 0..5 {
         assert_eq!(get_with(service.address, "/health", forged).status, 200);
@@ -82,24 +83,36 @@ fn polls_of_unknown_names_change_no_conclusion() {
     assert!(!metrics.lines().any(|line| line.starts_with("allswell_prober_healthy") && line.ends_with(" 0")), "{metrics}");
 }
 
-#[test]
-fn a_token_that_no_client_can_send_is_refused_and_a_short_one_warned_about() {
+/// Runs `validate` on a configuration with a token.
+fn validate_token(token: &str) -> Ran {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("allswell.toml");
-    let validate = |token: &str| {
-        write_private(&file, &format!("[server]\ntoken = {}\n", serde_json::Value::from(token)));
-        run(command(&directory).arg("validate").arg("--config").arg(&file))
-    };
+    write_private(&file, &format!("[server]\ntoken = {}\n", serde_json::Value::from(token)));
+    run(command(&directory).arg("validate").arg("--config").arg(&file))
+}
+
+#[test]
+fn a_token_that_no_client_can_send_is_refused() {
     for wrong in [" 0123456789abcdef", "0123456789abcdef\n", "01234567\r\n89abcdef", "0123456789äbcdef", "0123456789\u{1}abcdef"] {
-        let ran = validate(wrong);
+        let ran = validate_token(wrong);
         assert_eq!(ran.code, Some(2), "{wrong:?}");
         assert!(ran.stderr.contains("server.token: has ") && !ran.stderr.contains("89"), "{}", ran.stderr);
     }
-    let short = validate("0123456789abcde");
+}
+
+#[test]
+fn a_short_token_is_warned_about() {
+    let short = validate_token("0123456789abcde");
     assert_eq!(short.code, Some(0));
     assert!(short.stderr.contains("warning: ") && short.stderr.contains("server.token: has fewer than 16 characters"), "{}", short.stderr);
-    assert_eq!(validate(TOKEN).stderr, "");
-    // As editors and Kubernetes write it.
+    assert_eq!(validate_token(TOKEN).stderr, "");
+}
+
+#[test]
+fn a_final_line_break_of_a_token_file_is_ignored() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("allswell.toml");
+    // Editors and Kubernetes write a final line break.
     write_private(directory.path().join("token"), &format!("{TOKEN}\n"));
     fs::write(&file, "[server]\ntoken_file = \"token\"\n").expect("a configuration");
     let ran = run(command(&directory).arg("validate").arg("--config").arg(&file));
@@ -107,7 +120,7 @@ fn a_token_that_no_client_can_send_is_refused_and_a_short_one_warned_about() {
 }
 
 #[test]
-fn a_terminal_is_shown_no_character_that_it_would_obey() {
+fn control_characters_are_not_printed_to_a_terminal() {
     let body = "\x1b]0;owned\x07\u{202e}evil\u{2028}\n\tsecond";
     let server = Hostile::replying(move |_| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
     let directory = tempfile::tempdir().expect("a temporary directory");

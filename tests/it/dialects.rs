@@ -1,4 +1,4 @@
-//! The dialects, before those who read the originals: django-health-check in both versions, a feed parser, and our own kind `http`.
+//! The dialects, compared with django-health-check in both versions, and parsed by a feed parser and our own kind `http`.
 
 use crate::{
     helpers::{Allswell, Response, command, get_with, run, send},
@@ -15,29 +15,29 @@ use serde_json::{Value, json};
 use std::{fs, net::TcpListener};
 use tokio::runtime::Runtime;
 
-/// One component that passes, one that warns, and one that fails and is critical or not.
+/// A service with a component that passes, one that warns, and one that fails and is critical or not.
 fn answered(server: &str, critical: bool) -> Allswell {
     let service = Allswell::start(&format!(
         "[server]\n{server}\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.full]\nkind = \"disk\"\nwarn_free = \"100%\"\n\
          fail_free = \"0%\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = {critical}\n",
         Hostile::closing().address
     ));
-    service.await_report("/health", "all have answered", |_| changed(&service) == 3);
+    service.await_report("/health", "all components have a result", |_| changed(&service) == 3);
     service
 }
 
-/// How many components have had their first result, by the log.
+/// The number of components with a first result, by the log.
 fn changed(service: &Allswell) -> usize {
     service.events().iter().filter(|event| event["from"] == "pending").count()
 }
 
-/// The original's words for the same outcomes, from its own view.
+/// The report of django-health-check for the same results, by its own view.
 fn original(venv: &str, script: &str, outcomes: &Value) -> Value {
     reading(venv, script, &outcomes.to_string())
 }
 
 #[test]
-fn django_health_check_says_the_same_of_the_same() {
+fn django_health_check_renders_the_same_report() {
     let service = answered("", true);
     let warning = service.get("/health").json()["components"]["full"]["warning"].as_str().expect("a warning").to_owned();
     let outcomes = json!({
@@ -101,11 +101,11 @@ response = MainView.as_view()(RequestFactory().get("/", {"format": "json"}))
 print(json.dumps({"status": response.status_code, "type": response["Content-Type"], "body": json.loads(response.content)}))
 "#;
 
-/// What `feedparser` reads.
+/// Parses a feed with `feedparser`.
 fn feed(response: &Response) -> Value {
     assert_eq!(response.status, 200, "{}", response.text);
     let feed = reading("readers", FEED, &response.body);
-    assert_eq!(feed["bozo"], false, "it is well-formed: {}", response.text);
+    assert_eq!(feed["bozo"], false, "well-formed: {}", response.text);
     feed
 }
 
@@ -135,25 +135,25 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
     let address = listener.local_addr().expect("an address");
     let check = |name: &str| format!("[checks.{name}]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"100ms\"\n");
     let service = Allswell::start(&format!("[service]\nname = \"<orders>\"\n{}", check("port")));
-    service.await_report("/health", "it is well", |response| response.status == 200);
+    service.await_report("/health", "the component passes", |response| response.status == 200);
     let read = |format: &str| feed(&service.get(&format!("/health?format={format}")));
 
     let first = read("atom");
     assert_eq!((&first["version"], &first["title"]), (&json!("atom10"), &json!("Health of <orders>")));
     assert_eq!(column(&first, "title"), ["port passes"]);
-    assert_eq!(read("atom"), first, "reading it again changes nothing");
+    assert_eq!(read("atom"), first, "a second request gets the same feed");
 
     drop(listener);
-    let failed = service.await_report("/health", "it fails", |response| response.status == 500);
+    let failed = service.await_report("/health", "the component fails", |response| response.status == 500);
     assert_eq!(failed.class("port").as_deref(), Some("unreachable"));
     let second = read("atom");
     assert_eq!(column(&second, "title"), ["port fails: connection refused", "port passes"], "the newest first");
     assert_eq!(column(&second, "tags"), [json!(["fail"]), json!(["pass"])]);
-    assert_eq!(second["entries"][1], first["entries"][0], "id, time and words stay");
+    assert_eq!(second["entries"][1], first["entries"][0], "id, time and text stay");
     let rss = read("rss");
     assert_eq!(rss["version"], "rss20");
     for key in ["id", "title", "text", "tags", "time"] {
-        assert_eq!(column(&rss, key), column(&second, key), "both feeds tell the same: {key}");
+        assert_eq!(column(&rss, key), column(&second, key), "both feeds have the same: {key}");
     }
 
     fs::write(
@@ -162,7 +162,7 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
     )
     .expect("a configuration");
     service.signal(Signal::HUP);
-    service.await_report("/health", "the new one has answered", |report| report.class("other").as_deref() == Some("unreachable"));
+    service.await_report("/health", "the new component has a result", |report| report.class("other").as_deref() == Some("unreachable"));
     let third = read("atom");
     assert_eq!(column(&third, "title"), ["other fails: connection refused", "port fails: connection refused", "port passes"]);
     assert_eq!(
@@ -170,32 +170,32 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
         *second["entries"].as_array().expect("entries"),
         "a reload forgets nothing"
     );
-    assert_eq!(column(&feed(&service.get("/health/port?format=atom")), "id"), column(&second, "id"), "of one component its own");
+    assert_eq!(column(&feed(&service.get("/health/port?format=atom")), "id"), column(&second, "id"), "the feed of one component");
 
     fs::write(service.directory.path().join("allswell.toml"), format!("[service]\nname = \"<orders>\"\n{}", check("other")))
         .expect("a configuration");
     service.signal(Signal::HUP);
-    service.await_report("/health", "it is gone", |report| report.json()["components"]["port"].is_null());
-    assert_eq!(column(&read("atom"), "title"), ["other fails: connection refused"], "of what is gone nothing is told");
+    service.await_report("/health", "the component is removed", |report| report.json()["components"]["port"].is_null());
+    assert_eq!(column(&read("atom"), "title"), ["other fails: connection refused"], "the feed has no entries of a removed component");
 }
 
 #[test]
-fn what_changes_by_time_alone_is_told_as_well() {
+fn a_feed_has_changes_that_time_alone_causes() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let service =
         Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"100ms\"\nhold = \"1s\"\n"));
-    service.await_report("/health", "it is well", |response| response.header("x-health-status") == Some("pass"));
+    service.await_report("/health", "the component passes", |response| response.header("x-health-status") == Some("pass"));
     drop(listener);
-    let told =
+    let feed_response =
         service.await_report("/health?format=atom", "the end of the hold", |response| response.body.contains("<category term=\"fail\"/>"));
-    assert_eq!(column(&feed(&told), "tags"), [json!(["fail"]), json!(["warn"]), json!(["pass"])]);
-    let text = &feed(&told)["entries"][0]["text"];
+    assert_eq!(column(&feed(&feed_response), "tags"), [json!(["fail"]), json!(["warn"]), json!(["pass"])]);
+    let text = &feed(&feed_response)["entries"][0]["text"];
     assert!(text.as_str().is_some_and(|text| text.starts_with("port was warn and is fail; it was warn for ")), "{text}");
 }
 
 #[test]
-fn collectors_get_200_and_the_verdict_in_the_header() {
+fn collectors_get_200_with_the_verdict_in_a_header() {
     let service = answered("fail_status = 503", true);
     for path in ["/health?format=atom", "/health?format=rss", "/health?format=openmetrics", "/readyz?format=rss", "/metrics"] {
         let response = service.get(path);
@@ -208,7 +208,7 @@ fn collectors_get_200_and_the_verdict_in_the_header() {
 }
 
 #[test]
-fn a_reader_gets_what_it_accepts_and_a_browser_no_feed() {
+fn the_accept_header_selects_the_dialect_and_gives_browsers_no_feed() {
     let service = answered("", true);
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (accept, expected) in [
@@ -226,7 +226,7 @@ fn a_reader_gets_what_it_accepts_and_a_browser_no_feed() {
     assert!(!response.header("content-type").expect("a type").contains("xml"), "{}", response.text);
 }
 
-/// What the kind `http` makes of a service of ours: what it says, and what it saw.
+/// Probes a service with the kind `http`, and returns its verdict and the observed components.
 fn as_read(service: &Allswell, format: &str, dialect: &str) -> (String, Value) {
     let url = format!("http://{}/health?format={format}", service.address);
     let probed = Probed::new(&format!("kind = \"http\"\nurl = \"{url}\"\ndialect = \"{dialect}\"\n"));
@@ -239,12 +239,12 @@ fn as_read(service: &Allswell, format: &str, dialect: &str) -> (String, Value) {
 }
 
 #[test]
-fn what_we_write_we_read() {
+fn the_kind_http_reads_every_dialect_that_we_write() {
     for details in ["full", "status"] {
         let server = format!("details = \"{details}\"");
         let (failing, warning) = (answered(&server, true), answered(&server, false));
-        // What of them our kind `http` makes: some know no warning, some no name without a measurement.
-        for (format, dialect, said, full, mark) in [
+        // The expected verdicts: some dialects have no warnings, and some no name without a measurement.
+        for (format, dialect, verdict, full, mark) in [
             ("json", "allswell", "the report warns: full, gone", "warn", ""),
             ("health%2Bjson", "health+json", "the report warns: full:responseTime, gone:responseTime", "warn", ":responseTime"),
             ("django", "django", "the report warns: full, gone", "warn", ""),
@@ -256,7 +256,7 @@ fn what_we_write_we_read() {
             let seen = json!({ format!("full{mark}"): full, format!("gone{mark}"): "fail", format!("port{mark}"): "pass" });
             let fails = format!("unhealthy: the report fails: gone{mark}");
             assert_eq!(as_read(&failing, format, dialect), (fails, seen.clone()), "{format}, {details}");
-            assert_eq!(as_read(&warning, format, dialect), (said.to_owned(), seen), "{format}, {details}, not critical");
+            assert_eq!(as_read(&warning, format, dialect), (verdict.to_owned(), seen), "{format}, {details}, not critical");
         }
     }
 }
@@ -267,7 +267,7 @@ fn a_drained_service_is_read_as_failing() {
         "[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n",
         Hostile::closing().address
     ));
-    service.await_report("/health", "it is well", |response| response.status == 200);
+    service.await_report("/health", "the component passes", |response| response.status == 200);
     let drain =
         b"POST /admin/drain HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer open-sesame\r\n\r\n";
     assert_eq!(send(service.address, drain).status, 200);
@@ -280,12 +280,12 @@ fn a_drained_service_is_read_as_failing() {
         ("microprofile", "microprofile"),
         ("aspnet", "aspnet"),
     ] {
-        let (said, _) = as_read(&service, format, dialect);
-        assert!(said.starts_with("unhealthy: "), "{format}: {said}");
+        let (verdict, _) = as_read(&service, format, dialect);
+        assert!(verdict.starts_with("unhealthy: "), "{format}: {verdict}");
     }
 }
 
-/// A check whose words want to be something else.
+/// A check whose texts contain the syntax of every format.
 struct Nasty;
 
 const NASTY: &str =
@@ -299,7 +299,7 @@ impl Check for Nasty {
 }
 
 #[test]
-fn whatever_a_check_says_its_readers_can_read_the_report() {
+fn reports_are_well_formed_whatever_a_check_says() {
     let service = ServiceIdentity { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
     let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
     let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
@@ -324,18 +324,18 @@ fn whatever_a_check_says_its_readers_can_read_the_report() {
                 }
                 Dialect::Nagios => assert_eq!((text.lines().count(), text.matches('|').count()), (1, 1), "{text}"),
                 Dialect::Text => assert_eq!(text.lines().count(), 2, "{text}"),
-                // No element that its words ended, and no comment that they began.
+                // The texts have closed no element and opened no comment.
                 Dialect::Html => assert_eq!((text.matches("</title>]]").count(), text.matches("<!--").count()), (0, 0), "{text}"),
                 _ => assert!(serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name()),
             }
-            // Nothing that a terminal would obey.
+            // No control characters of a terminal.
             assert!(!text.contains(['\u{1b}', '\u{85}']) || serde_json::from_str::<Value>(text).is_ok(), "{}: {text}", dialect.name());
         }
     }
 }
 
 #[test]
-fn a_check_by_hand_speaks_all_of_them() {
+fn allswell_check_prints_every_dialect() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("allswell.toml"), "[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n").expect("a file");
     for (format, beginning) in [

@@ -1,4 +1,4 @@
-//! Draining by file and by the token, and what systemd is told.
+//! Draining by file and by request, and notifications to systemd.
 
 use crate::helpers::{Allswell, Response, eventually, send};
 use rustix::process::Signal;
@@ -11,7 +11,7 @@ use std::{
 
 const CHECK: &str = "[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n";
 
-/// Gives an order, with the token or without.
+/// Sends an admin request, with the token or without.
 fn order(service: &Allswell, method: &str, path: &str, token: &str) -> Response {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{token}\r\n");
     send(service.address, request.as_bytes())
@@ -20,25 +20,25 @@ fn order(service: &Allswell, method: &str, path: &str, token: &str) -> Response 
 const TOKEN: &str = "Authorization: Bearer correct-horse\r\n";
 
 #[test]
-fn a_file_drains_while_it_exists() {
+fn the_service_drains_while_the_drain_file_exists() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("drain");
     fs::write(&file, "").expect("a file");
     let service = Allswell::start(&format!("[server]\ndrain_file = \"{}\"\n{CHECK}", file.display()));
-    // From the very first answer on.
+    // From the first response on.
     let first = service.get("/readyz");
     assert_eq!((first.status, &first.json()["draining"]), (500, &true.into()));
     assert_eq!(service.get("/livez").status, 200);
     fs::remove_file(&file).expect("a file");
-    service.await_report("/readyz", "it takes traffic again", |response| response.status == 200);
+    service.await_report("/readyz", "the service takes traffic again", |response| response.status == 200);
     fs::write(&file, "").expect("a file");
-    service.await_report("/readyz", "it drains again", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains again", |response| response.status == 500);
     let lines = || service.events().iter().filter(|event| event["by"] == "file").count();
-    eventually("one line a transition", || (lines() == 3).then_some(()));
+    eventually("one line per transition", || (lines() == 3).then_some(()));
 }
 
 #[test]
-fn the_token_drains_and_takes_it_back() {
+fn drain_and_undrain_require_the_token() {
     let service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\n{CHECK}"));
     assert_eq!(order(&service, "POST", "/admin/drain", "").status, 401);
     assert_eq!(order(&service, "POST", "/admin/drain", "Authorization: Bearer wrong\r\n").status, 401);
@@ -52,8 +52,10 @@ fn the_token_drains_and_takes_it_back() {
     let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
     assert_eq!(undrained.json(), serde_json::json!({ "draining": false }));
     assert_eq!(service.get("/health").status, 200);
+}
 
-    // Without a token there is nothing to unlock.
+#[test]
+fn without_a_configured_token_there_are_no_admin_paths() {
     let open = Allswell::start(CHECK);
     for path in ["/admin/drain", "/admin/undrain", "/admin/reload"] {
         assert_eq!(order(&open, "POST", path, TOKEN).status, 404, "{path}");
@@ -61,10 +63,10 @@ fn the_token_drains_and_takes_it_back() {
 }
 
 #[test]
-fn an_end_that_was_begun_is_not_taken_back() {
+fn a_shutdown_that_has_begun_is_not_cancelled_by_undrain() {
     let mut service = Allswell::start(&format!("[server]\ntoken = \"correct-horse\"\ndrain = \"1h\"\n{CHECK}"));
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
     let undrained = order(&service, "POST", "/admin/undrain", TOKEN);
     assert_eq!(undrained.json(), serde_json::json!({ "draining": true }));
     service.signal(Signal::TERM);
@@ -72,27 +74,27 @@ fn an_end_that_was_begun_is_not_taken_back() {
 }
 
 #[test]
-fn systemd_is_told_that_we_are_ready_how_all_is_that_we_move_and_that_we_end() {
+fn systemd_gets_readiness_status_watchdog_and_stop_notifications() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
-    let heard = Arc::new(Mutex::new(Vec::<String>::new()));
-    let ears = Arc::clone(&heard);
+    let messages = Arc::new(Mutex::new(Vec::<String>::new()));
+    let received = Arc::clone(&messages);
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = socket.recv(&mut buffer) {
-            ears.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
+            received.lock().expect("no panic").push(String::from_utf8_lossy(&buffer[..read]).trim().to_owned());
         }
     });
-    let said = |what: &str| heard.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
+    let count = |what: &str| messages.lock().expect("no panic").iter().filter(|line| line.as_str() == what).count();
     let variables = [("NOTIFY_SOCKET", path.to_str().expect("a path")), ("WATCHDOG_USEC", "100000")];
     let mut service = Allswell::start_with(CHECK, &variables);
-    eventually("it is ready", || (said("READY=1") == 1).then_some(()));
+    eventually("the service is ready", || (count("READY=1") == 1).then_some(()));
     let summary = service.get("/health").json()["summary"].as_str().expect("a summary").to_owned();
-    eventually("how all is", || (said(&format!("STATUS={summary}")) >= 1).then_some(()));
-    eventually("the watchdog is fed again and again", || (said("WATCHDOG=1") > 5).then_some(()));
-    assert_eq!(said("STOPPING=1"), 0);
+    eventually("the summary", || (count(&format!("STATUS={summary}")) >= 1).then_some(()));
+    eventually("the watchdog is notified repeatedly", || (count("WATCHDOG=1") > 5).then_some(()));
+    assert_eq!(count("STOPPING=1"), 0);
     service.signal(Signal::INT);
     service.wait();
-    eventually("it ends", || (said("STOPPING=1") == 1).then_some(()));
+    eventually("the process ends", || (count("STOPPING=1") == 1).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! allswell inside of somebody's axum application.
+//! allswell embedded in an axum application.
 
 use crate::helpers::{self, Allswell, PATIENCE, Response, send};
 use allswell::{
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// Blocks the thread on which it is polled, as a check should not.
+/// A check that blocks its thread, which it should not.
 struct Blocks;
 
 #[async_trait]
@@ -40,10 +40,10 @@ impl Check for Blocks {
     }
 }
 
-struct Well;
+struct Passing;
 
 #[async_trait]
-impl Check for Well {
+impl Check for Passing {
     async fn probe(&self) -> Result<Observation, Failure> {
         Ok(Observation::pass().with("online", 3))
     }
@@ -66,8 +66,8 @@ async fn ask(app: &Router, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_health_paths_join_an_application_and_leave_its_own_alone() {
-    let health = Aggregator::builder().check("fleet", Well).start();
+async fn merged_health_paths_leave_those_of_the_application_alone() {
+    let health = Aggregator::builder().check("fleet", Passing).start();
     let app = Router::new().route("/", get(|| async { "home" })).fallback(|| async { "nothing" }).merge(allswell::router(health));
     assert_eq!(ask(&app, "/").await, (200, "home".to_owned()));
     assert_eq!(ask(&app, "/other").await, (200, "nothing".to_owned()));
@@ -85,20 +85,20 @@ async fn the_health_paths_join_an_application_and_leave_its_own_alone() {
         "allswell_polls_total{path=\"/health/NAME\",code=\"404\"} 1",
         "allswell_polls_total{path=\"/livez\",code=\"200\"} 1",
     ];
-    assert_eq!((status, polls), (200, expected.to_vec()), "and nothing of what the application answers itself");
+    assert_eq!((status, polls), (200, expected.to_vec()), "only our own paths are counted");
 }
 
-/// The head of an answer without its date, and its status.
-fn told(response: &Response) -> (u16, Vec<&str>) {
+/// The status and the headers of a response, without its date.
+fn status_and_headers(response: &Response) -> (u16, Vec<&str>) {
     let mut lines: Vec<_> = response.head.lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("date:")).collect();
-    // What was measured, and when, has not always as many digits.
+    // The number of digits of times and measurements varies.
     lines.retain(|line| !line.starts_with("content-length:"));
     lines.sort_unstable();
     (response.status, lines)
 }
 
 #[test]
-fn the_same_paths_are_answered_as_by_the_binary() {
+fn an_embedded_router_responds_like_the_binary() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!(
         "[checks.media]\nkind = \"storage\"\npath = \"{}\"\n[checks.gone]\nkind = \"storage\"\npath = \"/none\"\n\
@@ -137,7 +137,7 @@ fn the_same_paths_are_answered_as_by_the_binary() {
         for method in ["GET", "HEAD", "OPTIONS", "POST"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let (ours, theirs) = (send(binary.address, request.as_bytes()), send(address, request.as_bytes()));
-            assert_eq!(told(&ours), told(&theirs), "{method} {path}");
+            assert_eq!(status_and_headers(&ours), status_and_headers(&theirs), "{method} {path}");
         }
     }
     assert_eq!(helpers::get(address, "/").body, "home");
@@ -145,8 +145,8 @@ fn the_same_paths_are_answered_as_by_the_binary() {
 }
 
 #[tokio::test]
-async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
-    let health = Aggregator::builder().check("fleet", Well).check("broken", Panics).group("dispatch", ["fleet"]).start();
+async fn a_custom_group_is_a_path_and_a_grpc_service() {
+    let health = Aggregator::builder().check("fleet", Passing).check("broken", Panics).group("dispatch", ["fleet"]).start();
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health/dispatch").await.0, 200);
     for (service, expected) in [("dispatch", Some(1)), ("", Some(2)), ("none", None)] {
@@ -166,18 +166,18 @@ async fn a_group_of_ones_own_is_a_path_and_a_service_by_grpc() {
     }
 }
 
-/// Well, but not at once.
-struct Slow;
+/// Passes after 200 ms.
+struct SlowCheck;
 
 #[async_trait]
-impl Check for Slow {
+impl Check for SlowCheck {
     async fn probe(&self) -> Result<Observation, Failure> {
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok(Observation::pass())
     }
 }
 
-/// A call of the health service for everything.
+/// Calls a method of the gRPC health service for the whole service.
 async fn call(app: &Router, method: &str) -> Body {
     let request = Request::post(format!("/grpc.health.v1.Health/{method}"))
         .version(Version::HTTP_2)
@@ -187,27 +187,27 @@ async fn call(app: &Router, method: &str) -> Body {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_waits_for_first_results() {
-    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+async fn a_grpc_list_waits_for_first_results() {
+    let app = allswell::router(Aggregator::builder().check("slow", SlowCheck).start());
     let list = to_bytes(call(&app, "List").await, usize::MAX).await.expect("a body");
     let count = |status: u8| list.windows(4).filter(|field| *field == [18, 2, 8, status]).count();
     assert_eq!((count(1), count(2)), (5, 0), "everything, live, ready, startup and the check itself serve: {list:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_alone_is_no_change_to_a_watch() {
-    let app = allswell::router(Aggregator::builder().check("slow", Slow).start());
+async fn a_stall_alone_sends_no_change_to_a_grpc_watch() {
+    let app = allswell::router(Aggregator::builder().check("slow", SlowCheck).start());
     let mut watch = call(&app, "Watch").await;
     let first = watch.frame().await.expect("a frame").expect("a message").into_data().expect("data");
     assert_eq!(first.as_ref(), [0, 0, 0, 0, 2, 8, 1]);
     tokio::time::advance(Duration::from_secs(60)).await;
     let second = timeout(Duration::from_secs(30), watch.frame()).await;
-    assert!(second.is_err(), "the old result was waited for: {second:?}");
+    assert!(second.is_err(), "the stall was sent as a change: {second:?}");
 }
 
 #[tokio::test]
-async fn a_panic_is_that_components_affair() {
-    let health = Aggregator::builder().check("broken", Panics).check("well", Well).start();
+async fn a_panicking_check_fails_alone() {
+    let health = Aggregator::builder().check("broken", Panics).check("well", Passing).start();
     let app = allswell::router(health);
     let (status, body) = ask(&app, "/health").await;
     assert_eq!(status, 500);
@@ -216,11 +216,11 @@ async fn a_panic_is_that_components_affair() {
 }
 
 #[test]
-fn checks_that_block_the_engine_make_it_dead_but_not_mute() {
+fn checks_that_block_the_engine_fail_livez_without_blocking_responses() {
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let answering = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let policy = Policy { interval: Duration::from_millis(100), timeout: Duration::from_millis(100), ..Policy::default() };
-    let health = Aggregator::builder().policy(policy).check("well", Well).check("blocks", Blocks).start_on(engine.handle());
+    let health = Aggregator::builder().policy(policy).check("well", Passing).check("blocks", Blocks).start_on(engine.handle());
     let app = allswell::router(health);
     answering.block_on(async {
         let mut last = String::new();
@@ -235,16 +235,16 @@ fn checks_that_block_the_engine_make_it_dead_but_not_mute() {
             last = body;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        panic!("the engine is stuck, and nobody says so: {last}");
+        panic!("the engine is blocked, but no response reports it: {last}");
     });
     engine.shutdown_background();
 }
 
-/// Remembers when it was probed.
-struct Diary(Arc<Mutex<Vec<Duration>>>, tokio::time::Instant);
+/// A check that records the times of its probes.
+struct Recorder(Arc<Mutex<Vec<Duration>>>, tokio::time::Instant);
 
 #[async_trait]
-impl Check for Diary {
+impl Check for Recorder {
     async fn probe(&self) -> Result<Observation, Failure> {
         self.0.lock().expect("a lock").push(self.1.elapsed());
         Ok(Observation::pass())
@@ -252,42 +252,42 @@ impl Check for Diary {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_same_seed_everything_happens_at_the_same_times() {
-    let mut diaries = Vec::new();
+async fn the_same_seed_gives_the_same_schedule() {
+    let mut schedules = Vec::new();
     for seed in [7, 7, 8] {
         let pages = [(); 3].map(|()| Arc::new(Mutex::new(Vec::new())));
         let start = tokio::time::Instant::now();
         let builder = ["a", "b", "c"]
             .iter()
             .zip(&pages)
-            .fold(Aggregator::builder().seed(seed), |builder, (name, page)| builder.check(name, Diary(Arc::clone(page), start)));
+            .fold(Aggregator::builder().seed(seed), |builder, (name, page)| builder.check(name, Recorder(Arc::clone(page), start)));
         let health = builder.start();
         tokio::time::sleep(Duration::from_secs(300)).await;
         drop(health);
-        diaries.push(pages.map(|page| page.lock().expect("a lock").clone()));
+        schedules.push(pages.map(|page| page.lock().expect("a lock").clone()));
     }
-    assert!(diaries[0].iter().all(|page| page.len() > 25), "{diaries:?}");
-    assert_eq!(diaries[0], diaries[1]);
-    assert_ne!(diaries[0], diaries[2]);
-    assert_ne!(diaries[0][0], diaries[0][1], "each component has a chance of its own");
+    assert!(schedules[0].iter().all(|page| page.len() > 25), "{schedules:?}");
+    assert_eq!(schedules[0], schedules[1]);
+    assert_ne!(schedules[0], schedules[2]);
+    assert_ne!(schedules[0][0], schedules[0][1], "each component has its own jitter");
 }
 
-/// Checks that remember when they were probed, by name, with an interval of an hour.
-fn diaries(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
+/// Checks with these names and an interval of an hour that record the times of their probes.
+fn recorders(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
     let start = tokio::time::Instant::now();
     let mut pages = Vec::new();
     let policy = Policy { interval: Duration::from_secs(3600), ..Policy::default() };
     let builder = names.fold(Aggregator::builder().policy(policy), |builder, name| {
         let page = Arc::new(Mutex::new(Vec::new()));
         pages.push(Arc::clone(&page));
-        builder.check(&name, Diary(page, start))
+        builder.check(&name, Recorder(page, start))
     });
     (builder.group("some", ["a", "b"]).start(), pages)
 }
 
 #[tokio::test(start_paused = true)]
-async fn fresh_probes_what_the_path_judges_and_nothing_else() {
-    let (health, pages) = diaries(["a", "b", "c"].map(str::to_owned).into_iter());
+async fn fresh_probes_only_the_components_of_its_path() {
+    let (health, pages) = recorders(["a", "b", "c"].map(str::to_owned).into_iter());
     let app = allswell::router(health);
     assert_eq!(ask(&app, "/health").await.0, 200);
     let probes = || pages.iter().map(|page| page.lock().expect("a lock").len()).collect::<Vec<_>>();
@@ -303,7 +303,7 @@ async fn fresh_probes_what_the_path_judges_and_nothing_else() {
         assert_eq!(ask(&app, path).await.0, 200);
         assert_eq!(probes(), expected, "{path}");
     }
-    // Whichever path it is requested by, a component is probed at most once a second.
+    // A component is probed at most once a second, whichever path is requested.
     for path in ["/health/a?fresh", "/health/some?fresh", "/health?fresh"] {
         assert_eq!(ask(&app, path).await.0, 200);
     }
@@ -311,19 +311,19 @@ async fn fresh_probes_what_the_path_judges_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn very_many_fresh_probes_do_not_begin_in_one_instant() {
+async fn thousands_of_fresh_probes_are_spread_over_a_second() {
     const MANY: usize = 5000;
-    let (health, pages) = diaries((0..MANY).map(|number| format!("c{number}")));
+    let (health, pages) = recorders((0..MANY).map(|number| format!("c{number}")));
     let app = allswell::router(health);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let asked = tokio::time::Instant::now();
     assert_eq!(ask(&app, "/health?fresh").await.0, 200);
-    assert!(asked.elapsed() <= Duration::from_millis(801), "it answers by the deadline: {:?}", asked.elapsed());
+    assert!(asked.elapsed() <= Duration::from_millis(801), "after the deadline: {:?}", asked.elapsed());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut in_a_tenth = [0; 10];
     for page in &pages {
-        let begun = page.lock().expect("a lock").last().expect("a probe").saturating_sub(Duration::from_secs(10));
-        in_a_tenth[usize::try_from(begun.as_millis() / 100).expect("a second").min(9)] += 1;
+        let start = page.lock().expect("a lock").last().expect("a probe").saturating_sub(Duration::from_secs(10));
+        in_a_tenth[usize::try_from(start.as_millis() / 100).expect("a second").min(9)] += 1;
     }
     assert!(in_a_tenth.iter().all(|probes| (MANY / 20..MANY / 5).contains(probes)), "{in_a_tenth:?}");
 }

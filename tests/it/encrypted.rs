@@ -1,4 +1,4 @@
-//! HTTPS and HTTP/2 on the listener, asked by curl.
+//! HTTPS and HTTP/2 on the listener, with curl as the client.
 
 use crate::{
     helpers::{Allswell, PATIENCE, Ran, eventually, run},
@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A service that speaks TLS, with its certificates in a folder.
+/// A service with TLS, with its certificates in a folder.
 fn service(folder: &Path, more: &str) -> (Allswell, Certificates) {
     let files = Certificates::new(folder);
     let configuration = format!(
@@ -25,7 +25,7 @@ fn service(folder: &Path, more: &str) -> (Allswell, Certificates) {
     (Allswell::start(&configuration), files)
 }
 
-/// What curl says of `/health`: the version of HTTP, the status, and that of TLS's verification.
+/// Requests `/health` with curl: the HTTP version, the status code, and the result of the verification of the certificate.
 fn curl(service: &Allswell, files: &Certificates, arguments: &[&str]) -> Ran {
     let address = format!("https://localhost:{}/health", service.address.port());
     let mut command = Command::new("curl");
@@ -35,7 +35,7 @@ fn curl(service: &Allswell, files: &Certificates, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn tls_is_spoken_in_both_versions_and_http_in_all_of_its_own() {
+fn both_tls_versions_and_all_http_versions_are_supported() {
     let folder = TempDir::new().expect("a folder");
     let (service, files) = service(folder.path(), "");
     for (arguments, expected) in [
@@ -49,30 +49,30 @@ fn tls_is_spoken_in_both_versions_and_http_in_all_of_its_own() {
         let asked = curl(&service, &files, arguments);
         assert_eq!(asked.stdout, expected, "{arguments:?}: {}", asked.stderr);
     }
-    // By an address no name is sent, as load balancers do it; they do not look at the certificate, either.
+    // Load balancers connect to an address, send no server name, and do not verify the certificate.
     let mut command = Command::new("curl");
     command.args(["--silent", "--insecure", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}"]);
     let asked = run(command.arg(format!("https://127.0.0.1:{}/health", service.address.port())));
     assert_eq!(asked.stdout, "200", "{}", asked.stderr);
 
-    // Who connects and says nothing, or speaks plainly, is closed in time and without a line in the log.
+    // A silent or plaintext connection is closed in time and without a line in the log.
     for words in [&b""[..], b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(words).expect("words");
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
             Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is closed in time"),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the connection is closed in time"),
         }
-        assert!(!answer.starts_with(b"HTTP"), "nothing is told without TLS");
+        assert!(!answer.starts_with(b"HTTP"), "plaintext gets no response");
     }
     let log = service.log().to_ascii_lowercase();
     assert!(!log.contains("tls") && !log.contains("handshake") && !log.contains("connection"), "{log}");
 }
 
 #[test]
-fn a_new_certificate_is_taken_when_it_is_whole() {
+fn a_new_certificate_is_used_once_it_is_complete() {
     let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let (service, old) = service(folder.path(), "");
     let new = Certificates::new(other.path());
@@ -82,11 +82,11 @@ fn a_new_certificate_is_taken_when_it_is_whole() {
     assert_eq!(curl(&service, &old, &[]).stdout, "2 200", "the old one goes on");
     fs::copy(&new.key, &old.key).expect("a file");
     eventually("the new one is in force", || (curl(&service, &new, &[]).stdout == "2 200").then_some(()));
-    assert_ne!(curl(&service, &old, &[]).code, Some(0), "the old authority is not trusted for it");
+    assert_ne!(curl(&service, &old, &[]).code, Some(0), "the old authority does not verify the new certificate");
 }
 
 #[test]
-fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
+fn clients_without_a_certificate_are_refused_if_one_is_required() {
     let (folder, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let (trusted, stranger) = (Certificates::new(folder.path()), Certificates::new(other.path()));
     let authority = folder.path().join("clients.pem");
@@ -106,7 +106,7 @@ fn only_clients_with_a_certificate_are_answered_where_that_is_wanted() {
 }
 
 #[test]
-fn get_believes_the_certificate_of_its_own_configuration_and_no_other() {
+fn get_trusts_only_the_certificate_of_its_own_configuration() {
     let folder = TempDir::new().expect("a folder");
     let (service, files) = service(folder.path(), "");
     let get = |certificate: &Path| {
@@ -114,18 +114,18 @@ fn get_believes_the_certificate_of_its_own_configuration_and_no_other() {
         command.args(["get", "--timeout", "20s"]).env("ALLSWELL_SERVER__LISTEN", service.address.to_string());
         run(command.env("ALLSWELL_SERVER__TLS__CERTIFICATE_FILE", certificate))
     };
-    // It is asked by an address, and the certificate is for a name.
+    // The address differs from the name of the certificate.
     let own = get(&files.certificate);
     assert_eq!(own.code, Some(0), "{}", own.stderr);
     assert!(own.stdout.contains("\"status\": \"pass\""), "{}", own.stdout);
     let by_url =
         run(crate::helpers::command(&service.directory).args(["get", &format!("https://localhost:{}/health", service.address.port())]));
-    assert_eq!(by_url.code, Some(1), "by its URL it must prove itself as everybody else");
+    assert_eq!(by_url.code, Some(1), "by its URL it is verified like any server");
     assert!(by_url.stderr.contains("the certificate's issuer is not trusted here"), "{}", by_url.stderr);
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
+fn an_unusable_certificate_is_an_error_with_its_position() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("allswell.toml"), "[server.tls]\ncertificate_file = \"/none.pem\"\nkey_file = \"/none.pem\"\n")
         .expect("a configuration");
@@ -135,7 +135,7 @@ fn a_certificate_that_cannot_be_used_is_a_mistake_with_its_place() {
 }
 
 #[test]
-fn http_2_is_spoken_without_tls_by_who_knows() {
+fn http_2_with_prior_knowledge_needs_no_tls() {
     let service = Allswell::start("[checks.disk]\nkind = \"disk\"\nfail_free = \"0%\"\n");
     let mut command = Command::new("curl");
     command.args(["--silent", "--noproxy", "*", "--http2-prior-knowledge", "--head"]);

@@ -1,4 +1,5 @@
-//! Files: what another user may have placed is neither opened nor created, and what another user can read is warned about.
+//! Files of other users: allswell neither opens nor creates files that another user may have placed, and warns about secrets that another user can
+//! read.
 
 use crate::{
     helpers::{Allswell, Ran, command, eventually, run},
@@ -17,21 +18,21 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
 }
 
-/// A folder that everybody can write to, as `/tmp` is.
+/// A folder that every user can write to, like `/tmp`.
 fn shared() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     mode(folder.path(), 0o1777);
     folder
 }
 
-/// Puts something at a path.
+/// Creates an entry at a path.
 type Plant<'a> = &'a dyn Fn(&Path);
 
 fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
 }
 
-/// The names in a folder, each with what it holds.
+/// The names and contents of a folder.
 fn contents(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let regular = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
     let read = |path: PathBuf| (path.clone(), regular(&path).then(|| fs::read(&path).expect("a file")));
@@ -41,7 +42,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 }
 
 #[test]
-fn the_discovered_database_opens_nothing_that_another_user_placed() {
+fn discovery_opens_no_database_that_another_user_may_have_placed() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let target = elsewhere.path().join("target");
     let database = elsewhere.path().join("database");
@@ -55,7 +56,7 @@ fn the_discovered_database_opens_nothing_that_another_user_placed() {
     ];
     for (what, plant) in plants {
         let folder = shared();
-        // The name that it had once.
+        // The former name of the file.
         let path = folder.path().join(format!("allswell-{}.sqlite", rustix::process::getuid().as_raw()));
         plant(&path);
         if what != "a link that leads nowhere" {
@@ -74,7 +75,7 @@ fn the_discovered_database_opens_nothing_that_another_user_placed() {
 }
 
 #[test]
-fn a_database_that_is_created_is_not_created_through_a_link() {
+fn a_database_is_not_created_through_a_link() {
     let folder = shared();
     let at = |name: &str| folder.path().join(name);
     symlink(at("target"), at("link")).expect("a link");
@@ -109,14 +110,14 @@ fn the_configuration_of_another_user_is_refused_unless_it_is_named() {
     let path = folder.path().join("allswell.toml");
     fs::write(&path, "[checks.memory]\nkind = \"memory\"\n").expect("a configuration");
     let validated = |arguments: &[&str]| run(command(&folder).arg("validate").args(arguments));
-    assert_eq!(validated(&[]).code, Some(0), "it is ours");
+    assert_eq!(validated(&[]).code, Some(0), "the file is our own");
     own("nobody", &path);
     let refused = validated(&[]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("belongs to another user; name it by `--config allswell.toml` if it is meant"), "{}", refused.stderr);
     assert_eq!(validated(&["--config", "allswell.toml"]).code, Some(0));
     mode(folder.path(), 0o755);
-    assert_eq!(validated(&[]).code, Some(0), "nobody but us can put a file there");
+    assert_eq!(validated(&[]).code, Some(0), "only this user can put a file there");
     mode(folder.path(), 0o1777);
     fs::remove_file(&path).expect("a file");
     pipe(&path);
@@ -128,7 +129,7 @@ const LITERAL: &str = "[server]\ntoken = \"a-token-of-some-length\"\n[checks.db]
                        password = \"hunter2-hunter2\"\n";
 const READABLE: &str = "can read";
 
-/// What `validate` says of a configuration with this mode in a folder with that mode.
+/// Runs `validate` on a configuration with a mode in a folder with a mode.
 fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("allswell.toml");
@@ -142,38 +143,38 @@ fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
 }
 
 #[test]
-fn a_configuration_that_everybody_can_read_and_that_holds_secrets_is_warned_about() {
-    let told = validated(LITERAL, 0o644, 0o755).stderr;
+fn a_world_readable_configuration_with_secrets_is_warned_about() {
+    let stderr = validated(LITERAL, 0o644, 0o755).stderr;
     let warning = "allswell.toml:2:1: server.token: this secret stands in a file that every user of this machine can read, and 1 more in it; \
                    run `chmod o-r allswell.toml`, or give secrets by `${NAME}` or by keys that end in `_file`";
-    assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{told}");
-    for (what, file_mode, folder_mode) in [("its group may read it", 0o640, 0o755), ("nobody else reaches it", 0o644, 0o750)] {
+    assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{stderr}");
+    for (what, file_mode, folder_mode) in [("the group may read it", 0o640, 0o755), ("other users cannot enter the folder", 0o644, 0o750)] {
         assert!(!validated(LITERAL, file_mode, folder_mode).stderr.contains(READABLE), "{what}");
     }
     let refers = LITERAL.replace("hunter2-hunter2", "${PASSWORD}").replace("token = ", "# token = ");
-    assert!(!validated(&refers, 0o644, 0o755).stderr.contains(READABLE), "it refers to the environment");
+    assert!(!validated(&refers, 0o644, 0o755).stderr.contains(READABLE), "the file refers to the environment");
 }
 
 #[test]
-fn a_secret_file_that_everybody_can_read_is_warned_about() {
+fn a_world_readable_secret_file_is_warned_about() {
     let folder = tempfile::tempdir().expect("a folder");
     mode(folder.path(), 0o755);
     let secret = folder.path().join("password");
     fs::write(&secret, "hunter2-hunter2").expect("a file");
     let configuration = format!("[checks.cache]\nkind = \"redis\"\nurl = \"redis://cache\"\npassword_file = \"{}\"\n", secret.display());
     mode(&secret, 0o644);
-    let told = validated(&configuration, 0o644, 0o755).stderr;
+    let stderr = validated(&configuration, 0o644, 0o755).stderr;
     let warning = format!(
         "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which holds a secret; run `chmod o-r {}`",
         secret.display()
     );
-    assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{told}");
+    assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{stderr}");
     mode(&secret, 0o640);
     assert!(!validated(&configuration, 0o644, 0o755).stderr.contains(READABLE));
 }
 
 #[test]
-fn a_service_warns_of_a_readable_secret_once_at_its_start_and_once_at_a_reload() {
+fn a_readable_secret_is_warned_about_once_at_start_and_once_at_a_reload() {
     let open = "chmod 755 . && chmod 644 allswell.toml && exec \"$0\" \"$@\"";
     let wrapper = ["/bin/sh", "-c", open].map(str::to_owned);
     let configuration = "[checks.cache]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:1\"\npassword = \"hunter2-hunter2\"\n";
@@ -186,6 +187,8 @@ fn a_service_warns_of_a_readable_secret_once_at_its_start_and_once_at_a_reload()
     assert_eq!(warnings(), 2, "{}", service.log());
     mode(&service.directory.path().join("allswell.toml"), 0o600);
     service.signal(rustix::process::Signal::HUP);
-    eventually("it is applied again", || (service.events().iter().filter(|event| is_applied(event)).count() == 2).then_some(()));
-    assert_eq!(warnings(), 2, "nobody else can read it now: {}", service.log());
+    eventually("the configuration is applied again", || {
+        (service.events().iter().filter(|event| is_applied(event)).count() == 2).then_some(())
+    });
+    assert_eq!(warnings(), 2, "other users cannot read it now: {}", service.log());
 }

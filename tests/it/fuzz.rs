@@ -1,10 +1,11 @@
-//! Whatever bytes come, from backends and from those who ask: no panic, no endless wait, no memory without bound. What is mutated is the
-//! corpus in `tests/corpus`: what real servers said, as recorded by `ALLSWELL_RECORD=1 cargo test --test it fuzz::`, and requests.
+//! Fuzzing: no bytes from backends or clients cause a panic, an endless wait or unbounded memory. The tests mutate the corpus in `tests/corpus`:
+//! requests, and replies of real servers, which `ALLSWELL_RECORD=1 cargo test --test it fuzz::` records.
 
 use crate::{
     chaos::{backends::Backend, is_full},
     helpers::{Allswell, get},
     probing::on_demand,
+    registered::kinds_with_own_protocol,
     servers::hostile::Hostile,
 };
 use fastrand::Rng;
@@ -18,9 +19,6 @@ use std::{
     time::Duration,
 };
 
-/// Kinds whose answers are a stream of bytes that we, or their drivers, take apart.
-const KINDS: [&str; 7] = ["celery", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis"];
-
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
@@ -29,22 +27,22 @@ fn cases() -> usize {
     if is_full() { 5_000 } else { 150 }
 }
 
-/// Passes bytes on, and remembers what the server said.
+/// A proxy that records what the server sends.
 fn recording(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let own = listener.local_addr().expect("an address").port();
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let shared = Arc::clone(&said);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&sent);
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
             let mut server = TcpStream::connect(("127.0.0.1", port)).expect("a server");
             let (mut from, mut to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
             thread::spawn(move || drop((std::io::copy(&mut from, &mut to), to.shutdown(Shutdown::Both))));
-            let said = Arc::clone(&shared);
+            let sent = Arc::clone(&shared);
             thread::spawn(move || {
                 let mut buffer = [0; 16 * 1024];
                 while let Ok(read @ 1..) = server.read(&mut buffer) {
-                    said.lock().expect("a lock").extend_from_slice(&buffer[..read]);
+                    sent.lock().expect("a lock").extend_from_slice(&buffer[..read]);
                     if client.write_all(&buffer[..read]).is_err() {
                         break;
                     }
@@ -53,34 +51,34 @@ fn recording(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
             });
         }
     });
-    (own, said)
+    (own, sent)
 }
 
 #[test]
-fn the_corpus_is_what_real_servers_say() {
+fn the_corpus_matches_what_real_servers_send() {
     thread::scope(|scope| {
-        for kind in KINDS {
+        for kind in kinds_with_own_protocol() {
             scope.spawn(move || {
-                let backend = Backend::start(kind);
-                let (port, said) = recording(backend.port);
+                let backend = Backend::start_or_share(kind);
+                let (port, sent) = recording(backend.port);
                 let table = format!("timeout = \"20s\"\n{}", backend.table("127.0.0.1", port));
                 let report = probed(&table);
                 assert_eq!(report, None, "{kind}");
-                let said = said.lock().expect("a lock").clone();
+                let sent = sent.lock().expect("a lock").clone();
                 let file = corpus().join(kind);
                 if env::var_os("ALLSWELL_RECORD").is_some() {
                     fs::create_dir_all(corpus()).expect("a folder");
-                    fs::write(&file, &said).expect("a file");
+                    fs::write(&file, &sent).expect("a file");
                 }
                 let kept = fs::read(&file).expect("a recording");
-                // Salts and times are others; how the protocol begins is not.
-                assert_eq!((kept.first(), kept.len() > 2), (said.first(), true), "{kind}");
+                // Salts and times vary, the first byte does not.
+                assert_eq!((kept.first(), kept.len() > 2), (sent.first(), true), "{kind}");
             });
         }
     });
 }
 
-/// The class of the failure, if there is one, of a single probe by an engine.
+/// Probes once by an engine, and returns class, message and cause of the failure, if any.
 fn probed(table: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let report = runtime.block_on(on_demand(table).probe_all(|_, _| {}));
@@ -88,7 +86,7 @@ fn probed(table: &str) -> Option<String> {
     failure.map(|failure| format!("{}: {} ({:?})", failure.class, failure.message, failure.cause))
 }
 
-/// Changes bytes as a hostile peer would: lengths, ends, repetitions.
+/// Mutates bytes as a hostile peer would: lengths, ends, repetitions.
 fn mutated(bytes: &[u8], chance: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=chance.usize(..4) {
@@ -116,26 +114,26 @@ fn mutated(bytes: &[u8], chance: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn no_answer_of_a_backend_is_more_than_a_failure() {
+fn no_reply_of_a_backend_causes_a_panic_or_an_internal_error() {
     let seed = fastrand::u64(..);
     thread::scope(|scope| {
-        for kind in KINDS {
+        for kind in kinds_with_own_protocol() {
             scope.spawn(move || {
-                let said = fs::read(corpus().join(kind)).expect("a recording");
+                let sent = fs::read(corpus().join(kind)).expect("a recording");
                 let answer = Arc::new(Mutex::new(Vec::new()));
                 let server = Hostile::reciting(Arc::clone(&answer));
                 let mut chance = Rng::with_seed(seed);
                 let backend = Backend::nowhere(kind);
                 let table = format!("timeout = \"300ms\"\n{}", backend.table("127.0.0.1", server.port()));
-                // Of HTTP also every report that it reads.
+                // For HTTP, every dialect that the kind reads.
                 let dialects = ["allswell", "aspnet", "django", "health+json", "microprofile", "spring"];
                 for case in 0..cases() {
-                    *answer.lock().expect("a lock") = mutated(&said, &mut chance);
+                    *answer.lock().expect("a lock") = mutated(&sent, &mut chance);
                     let more = if kind == "http" { format!("\ndialect = \"{}\"", dialects[case % dialects.len()]) } else { String::new() };
                     let failure = probed(&format!("{table}{more}")).unwrap_or_default();
                     for defect in ["panicked", "internal"] {
-                        let said = String::from_utf8_lossy(&answer.lock().expect("a lock")).into_owned();
-                        assert!(!failure.starts_with(defect), "seed {seed}, case {case}, {kind}: {failure}: {said:?}");
+                        let sent = String::from_utf8_lossy(&answer.lock().expect("a lock")).into_owned();
+                        assert!(!failure.starts_with(defect), "seed {seed}, case {case}, {kind}: {failure}: {sent:?}");
                     }
                 }
             });
@@ -144,30 +142,30 @@ fn no_answer_of_a_backend_is_more_than_a_failure() {
 }
 
 #[test]
-fn no_request_is_more_than_a_request() {
+fn no_request_causes_a_panic_or_a_missing_response() {
     let seed = fastrand::u64(..);
     let mut chance = Rng::with_seed(seed);
     let mut requests: Vec<_> = fs::read_dir(corpus().join("requests")).expect("requests").flatten().map(|entry| entry.path()).collect();
     requests.sort();
     let requests: Vec<Vec<u8>> = requests.into_iter().map(|file| fs::read(file).expect("a request")).collect();
     let service = Allswell::start("[server]\ntoken = \"sesame\"\n[checks.memory]\nkind = \"memory\"\n");
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     for case in 0..cases() * 4 {
         let request = mutated(&requests[case % requests.len()], &mut chance);
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         let _ = stream.write_all(&request);
-        // Whoever has said all there is to say is answered or hung up on.
+        // A client that has sent everything gets a response, or the connection is closed.
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);
-        let told = String::from_utf8_lossy(&answer);
+        let response = String::from_utf8_lossy(&answer);
         let timed_out =
             read.as_ref().is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
         assert!(!timed_out, "seed {seed}, case {case}: no end: {request:?}");
-        let begins = answer.is_empty() || told.starts_with("HTTP/1.") || answer.starts_with(&[0, 0]);
-        assert!(begins, "seed {seed}, case {case}: {request:?}: {told}");
-        assert!(!told.contains(" 502 ") && !told.contains("panick"), "seed {seed}, case {case}: {told}");
+        let begins = answer.is_empty() || response.starts_with("HTTP/1.") || answer.starts_with(&[0, 0]);
+        assert!(begins, "seed {seed}, case {case}: {request:?}: {response}");
+        assert!(!response.contains(" 502 ") && !response.contains("panick"), "seed {seed}, case {case}: {response}");
     }
     assert_eq!(get(service.address, "/health").status, 200);
     assert!(!service.log().contains("panick"), "{}", service.log());

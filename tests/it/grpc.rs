@@ -1,4 +1,4 @@
-//! gRPC's health service, asked by Google's own client in Python, by curl, and as load balancers do.
+//! The gRPC health service, with Google's Python client, curl, and the requests of load balancers.
 
 use crate::{
     helpers::{Allswell, PATIENCE, eventually, run, send},
@@ -73,7 +73,7 @@ fn service() -> (Allswell, TempDir) {
 }
 
 #[test]
-fn check_and_list_tell_every_service() {
+fn check_and_list_report_every_service() {
     let (service, folder) = service();
     assert_eq!(ask(&service, "check", ""), "SERVING", "a warning serves");
     for (name, status) in [("media", "SERVING"), ("files", "SERVING"), ("live", "SERVING"), ("port", "NOT_SERVING"), ("none", "NOT_FOUND")]
@@ -83,12 +83,12 @@ fn check_and_list_tell_every_service() {
     let list = "SERVING\nfiles SERVING\nlive SERVING\nmedia SERVING\nport NOT_SERVING\nready SERVING\nstartup SERVING";
     assert_eq!(ask(&service, "list", ""), list);
     fs::remove_dir(folder.path().join("media")).expect("a folder");
-    service.await_report("/health", "it fails", |response| response.status == 500);
+    service.await_report("/health", "the component fails", |response| response.status == 500);
     assert_eq!(ask(&service, "check", ""), "NOT_SERVING");
     assert_eq!(ask(&service, "check", "files"), "NOT_SERVING");
 }
 
-/// Someone who watches, and what they are told, line by line.
+/// A client of `Watch`, and the statuses that it receives, line by line.
 struct Watcher(Child, Box<dyn Iterator<Item = String>>);
 
 impl Watcher {
@@ -96,7 +96,7 @@ impl Watcher {
         Self::calling(service, "watch", of)
     }
 
-    /// Four connections with 64 calls each, as soon as so many of them have ended.
+    /// Four connections with 64 calls each. The first line comes when this number of calls has ended.
     fn crowd(service: &Allswell, ended: usize) -> Self {
         Self::calling(service, "crowd", &ended.to_string())
     }
@@ -120,29 +120,29 @@ impl Drop for Watcher {
 }
 
 #[test]
-fn watch_tells_at_once_and_then_each_change() {
+fn watch_sends_the_status_at_once_and_then_each_change() {
     let (mut service, folder) = service();
-    let (mut whole, mut media, mut nobody) = (Watcher::new(&service, ""), Watcher::new(&service, "media"), Watcher::new(&service, "none"));
+    let (mut whole, mut media, mut unknown) = (Watcher::new(&service, ""), Watcher::new(&service, "media"), Watcher::new(&service, "none"));
     assert_eq!(whole.next().as_deref(), Some("SERVING"));
     assert_eq!(media.next().as_deref(), Some("SERVING"));
-    assert_eq!(nobody.next().as_deref(), Some("SERVICE_UNKNOWN"));
+    assert_eq!(unknown.next().as_deref(), Some("SERVICE_UNKNOWN"));
     fs::write(folder.path().join("drain"), "").expect("a file");
-    assert_eq!(whole.next().as_deref(), Some("NOT_SERVING"), "it drains");
+    assert_eq!(whole.next().as_deref(), Some("NOT_SERVING"), "the service drains");
     fs::remove_file(folder.path().join("drain")).expect("a file");
     assert_eq!(whole.next().as_deref(), Some("SERVING"));
     fs::remove_dir(folder.path().join("media")).expect("a folder");
     assert_eq!(whole.next().as_deref(), Some("NOT_SERVING"));
-    assert_eq!(media.next().as_deref(), Some("NOT_SERVING"), "draining is no matter of a component");
-    // Watchers do not keep the service from ending.
+    assert_eq!(media.next().as_deref(), Some("NOT_SERVING"), "draining does not change a component");
+    // Open watches do not delay the shutdown.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]
-fn four_connections_with_all_their_streams_do_not_keep_a_newcomer_from_watching() {
+fn four_connections_with_all_their_streams_do_not_keep_a_new_client_from_watching() {
     let (service, folder) = service();
     let mut crowd = Watcher::crowd(&service, 4 * (64 - 16));
-    assert_eq!(crowd.next().as_deref(), Some("UNAVAILABLE"), "so that clients call again");
+    assert_eq!(crowd.next().as_deref(), Some("UNAVAILABLE"), "the status after which clients call again");
     let mut newcomer = Watcher::new(&service, "media");
     assert_eq!(newcomer.next().as_deref(), Some("SERVING"));
     fs::remove_dir(folder.path().join("media")).expect("a folder");
@@ -150,7 +150,7 @@ fn four_connections_with_all_their_streams_do_not_keep_a_newcomer_from_watching(
 }
 
 #[test]
-fn a_watch_outlives_the_time_limits_of_requests() {
+fn a_watch_outlives_the_timeouts_of_requests() {
     let folder = tempfile::tempdir().expect("a folder");
     let configuration = format!(
         "[server]\nidle_timeout = \"300ms\"\nheader_timeout = \"300ms\"\ndeadline = \"100ms\"\n[defaults]\ninterval = \"100ms\"\n\
@@ -160,10 +160,10 @@ fn a_watch_outlives_the_time_limits_of_requests() {
     let service = Allswell::start(&configuration);
     let mut watcher = Watcher::new(&service, "media");
     assert_eq!(watcher.next().as_deref(), Some("SERVING"));
-    // Another connection that idles is closed in the meantime, and again, and again.
+    // Eight idle connections are closed meanwhile.
     for _ in 0..8 {
         let mut idle = std::net::TcpStream::connect(service.address).expect("a connection");
-        idle.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        idle.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         assert_eq!(std::io::Read::read(&mut idle, &mut [0; 1]).expect("an end"), 0);
     }
     folder.close().expect("a folder");
@@ -171,7 +171,7 @@ fn a_watch_outlives_the_time_limits_of_requests() {
 }
 
 #[test]
-fn load_balancers_find_what_they_ask_for() {
+fn the_grpc_health_checks_of_load_balancers_are_answered() {
     let (service, folder) = service();
     let empty = folder.path().join("empty");
     fs::write(&empty, [0; 5]).expect("a file");
@@ -183,7 +183,7 @@ fn load_balancers_find_what_they_ask_for() {
     };
     let data = format!("@{}", empty.display());
     let grpc = ["--header", "content-type: application/grpc", "--data-binary", &data];
-    // An Application Load Balancer where nobody set a path: 12 is its code for a healthy target.
+    // The default path of an Application Load Balancer, whose default code for a healthy target is 12.
     assert!(curl("/AWS.ALB/healthcheck", &grpc).contains("grpc-status: 12\r\n"));
     let check = curl("/grpc.health.v1.Health/Check", &grpc);
     assert!(check.starts_with("HTTP/2 200") && check.contains("\0\0\0\0\x02\x08\x01") && check.contains("grpc-status: 0"), "{check:?}");

@@ -1,4 +1,4 @@
-//! A real `HAProxy`: its default probe, `OPTIONS / HTTP/1.0` without a `Host`, and beside it our agent.
+//! A real `HAProxy`: its default check, `OPTIONS / HTTP/1.0` without a `Host`, and the agent check.
 
 use crate::{
     helpers::{Allswell, eventually, free_port},
@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-/// What the agent says.
+/// The line of the agent.
 fn asked(port: u16, words: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.write_all(words).expect("words");
@@ -26,7 +26,7 @@ fn set(path: &Path, exists: bool) {
 }
 
 #[test]
-fn haproxy_sees_what_we_see() {
+fn haproxy_and_its_agent_check_see_our_verdict() {
     let folder = tempfile::tempdir().expect("a folder");
     let (media, extra, drain) = (folder.path().join("media"), folder.path().join("extra"), folder.path().join("drain"));
     set(&media, true);
@@ -53,7 +53,7 @@ fn haproxy_sees_what_we_see() {
         extra.display()
     ));
     let proxy = haproxy(service.address.port(), agent);
-    // What we say, what HAProxy makes of it alone, and what it makes of it beside its own probe.
+    // The line of the agent, and the state of HAProxy with the agent check only and with both checks.
     let becomes = |what: &str, line: &str, by_agent: &str, by_both: &str| {
         eventually(what, || (asked(agent, b"") == line).then_some(()));
         eventually(&format!("HAProxy sees that {what}"), || {
@@ -64,25 +64,25 @@ fn haproxy_sees_what_we_see() {
 
     let (up, both) = becomes("all is well", "up ready 100%\n", "UP", "UP");
     assert_eq!((up.weight, both.check.as_str()), (100, "L7OK"), "{up:?} {both:?}");
-    // What HAProxy sends by `agent-send` changes nothing, and loses nothing.
+    // The agent ignores what HAProxy sends by `agent-send`.
     assert_eq!(asked(agent, b"hello\n"), "up ready 100%\n");
 
     set(&extra, false);
     becomes("something is to be looked at", "up ready 50%\n", "UP", "UP");
-    eventually("it gets half of the traffic", || (proxy.haproxy_state("agent").weight == 50).then_some(()));
+    eventually("the server gets half of the traffic", || (proxy.haproxy_state("agent").weight == 50).then_some(()));
     set(&extra, true);
     becomes("all is well again", "up ready 100%\n", "UP", "UP");
 
     set(&media, false);
     becomes("a component fails", "down # media: unhealthy\n", "DOWN (agent)", "DOWN");
-    eventually("it knows why", || proxy.haproxy_state("agent").agent.contains("media: unhealthy").then_some(()));
+    eventually("HAProxy shows the reason", || proxy.haproxy_state("agent").agent.contains("media: unhealthy").then_some(()));
     eventually("its own probe sees the 500", || (proxy.haproxy_state("both").check == "L7STS").then_some(()));
     set(&media, true);
-    becomes("it is back", "up ready 100%\n", "UP", "UP");
+    becomes("the server is up again", "up ready 100%\n", "UP", "UP");
 
     fs::write(&drain, "").expect("a file");
-    becomes("it drains", "drain\n", "DRAIN (agent)", "D");
+    becomes("the service drains", "drain\n", "DRAIN (agent)", "D");
     fs::remove_file(&drain).expect("a file");
-    let (back, _) = becomes("it takes traffic again", "up ready 100%\n", "UP", "UP");
+    let (back, _) = becomes("the service takes traffic again", "up ready 100%\n", "UP", "UP");
     assert_eq!(back.weight, 100);
 }

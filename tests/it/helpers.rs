@@ -1,4 +1,4 @@
-//! The program under test, a client that sees every byte, and waiting for a condition.
+//! The program under test, an HTTP client that shows every byte, and waiting for a condition.
 
 use serde_json::Value;
 use std::{
@@ -13,53 +13,53 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long anything may take on a noisy machine before a test gives up.
+/// The time after which a test gives up waiting, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Waits until `look` finds something.
+/// Waits until `look` returns something, and fails after [`PATIENCE`]. `what` is the condition, for the message.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A name that no resolver has to ask anybody for: no label is that long.
+/// A name that does not resolve, without a query: its label is longer than DNS allows.
 pub(crate) fn no_such_name() -> String {
     format!("{}.invalid", "x".repeat(64))
 }
 
-/// A port that nobody listens on, and that is given to nobody else here. None of those that the kernel gives to outgoing connections, of which
-/// there are thousands in some tests: one of them might have it by the time that it is listened on.
+/// A port without a listener that no other test gets. It is below the range of outgoing connections, of which some tests have thousands: one of
+/// them could take the port before the server does.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 22_000;
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    // Processes begin at different places.
-    let begin = std::process::id().wrapping_mul(997);
-    let tries = std::iter::repeat_with(|| FIRST + begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test processes start at different ports.
+    let start = std::process::id().wrapping_mul(997);
+    let tries = std::iter::repeat_with(|| FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS);
     let ports = tries.filter_map(|port| u16::try_from(port).ok()).take(1000);
     ports.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
-/// Writes a file as it should be written when it holds secrets: nobody but its owner can read it.
+/// Writes a file that only its owner may read, as one with secrets should be.
 pub(crate) fn write_private(file: impl AsRef<Path>, text: &str) {
     fs::write(&file, text).expect("a file");
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("permissions");
 }
 
-/// A command of the program, with an environment of its own.
+/// A command that runs the program in a directory, without the environment of the tests.
 pub(crate) fn command(directory: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_allswell"));
     command.env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", directory.path()).current_dir(directory.path()).stdin(Stdio::null());
     command
 }
 
-/// What a command printed, and how it ended.
+/// The exit code and the output of a command.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -72,7 +72,7 @@ pub(crate) fn run(command: &mut Command) -> Ran {
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// The service, running.
+/// A running service.
 pub(crate) struct Allswell {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -91,7 +91,7 @@ impl Allswell {
         Self::start_by(&[], configuration, variables)
     }
 
-    /// The same by a command that becomes the program which is named at its end.
+    /// The same by a wrapper: a command that executes the program given as its last argument.
     pub(crate) fn start_by(wrapper: &[String], configuration: &str, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         write_private(directory.path().join("allswell.toml"), configuration);
@@ -115,7 +115,7 @@ impl Allswell {
             .expect("the program starts");
         let mut service = Self { child, address: ([127, 0, 0, 1], 0).into(), log, directory };
         service.address = eventually("the service listens", || {
-            assert!(service.child.try_wait().expect("a child").is_none(), "it ended: {}", service.log());
+            assert!(service.child.try_wait().expect("a child").is_none(), "the service has ended: {}", service.log());
             let line = service.events().into_iter().find(|event| event["message"] == "listening")?;
             Some(line["address"].as_str().expect("an address").parse().expect("an address"))
         });
@@ -126,12 +126,12 @@ impl Allswell {
         self.child.id()
     }
 
-    /// All that it logged.
+    /// The whole log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// All that it logged, as events.
+    /// The log as events; lines that are not JSON are left out.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
@@ -140,7 +140,7 @@ impl Allswell {
         get(self.address, path)
     }
 
-    /// Waits for a report that `is` as wished.
+    /// Polls a path until `is` accepts the response. `what` is the condition, for the message.
     pub(crate) fn await_report(&self, path: &str, what: &str, is: impl Fn(&Response) -> bool) -> Response {
         let mut last = String::new();
         let start = Instant::now();
@@ -152,15 +152,15 @@ impl Allswell {
             last = response.text;
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("waited in vain: {what}; the last answer was\n{last}\nand the log\n{}", self.log());
+        panic!("timed out: {what}; the last response was\n{last}\nand the log\n{}", self.log());
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid().try_into().expect("a pid")).expect("a pid");
-        rustix::process::kill_process(pid, signal).expect("it is there");
+        rustix::process::kill_process(pid, signal).expect("a running process");
     }
 
-    /// How it ended.
+    /// Waits until the process ends.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the service ends", || self.child.try_wait().expect("a child"))
     }
@@ -173,7 +173,7 @@ impl Drop for Allswell {
     }
 }
 
-/// An answer, byte for byte.
+/// An HTTP response.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -199,7 +199,7 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// The class of a component's failure.
+    /// The class of the failure of a component.
     pub(crate) fn class(&self, component: &str) -> Option<String> {
         self.json()["components"][component]["failure"]["class"].as_str().map(str::to_owned)
     }
@@ -209,19 +209,19 @@ impl Response {
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Response {
     let start = Instant::now();
     let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(bytes).expect("a request");
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).expect("an answer");
+    stream.read_to_end(&mut text).expect("a response");
     Response::parse(&String::from_utf8(text).expect("text"), start.elapsed())
 }
 
-/// What curl would ask.
+/// Sends a GET request, as curl does.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
     get_with(address, path, "")
 }
 
-/// The same, with more header lines, each ended by CRLF.
+/// The same with more header lines, each ending with CRLF.
 pub(crate) fn get_with(address: SocketAddr, path: &str, headers: &str) -> Response {
     send(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n").as_bytes())
 }

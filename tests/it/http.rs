@@ -1,4 +1,4 @@
-//! Every sort of prober gets its answer, and nobody can keep others from theirs.
+//! HTTP: every kind of poller gets its response, and no client can keep others from theirs.
 
 use crate::{
     helpers::{Allswell, Response, eventually, get_with, send},
@@ -10,15 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn well() -> Allswell {
+fn passing() -> Allswell {
     let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", Hostile::closing().address));
-    service.await_report("/health", "it is well", |response| response.status == 200);
+    service.await_report("/health", "the component passes", |response| response.status == 200);
     service
 }
 
-fn ill(server: &str) -> Allswell {
+fn failing(server: &str) -> Allswell {
     let service = Allswell::start(&format!("[server]\n{server}\n[checks.port]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n"));
-    eventually("it is ill", || service.events().into_iter().find(|event| event["class"] == "unreachable"));
+    eventually("the component fails", || service.events().into_iter().find(|event| event["class"] == "unreachable"));
     service
 }
 
@@ -33,8 +33,8 @@ fn has_the_headers(response: &Response, status: &str) {
 }
 
 #[test]
-fn every_path_answers_with_and_without_a_slash() {
-    let service = well();
+fn every_path_responds_with_and_without_a_trailing_slash() {
+    let service = passing();
     for path in
         ["/health", "/healthz", "/livez", "/readyz", "/startupz", "/health/port", "/health/ready", "/health/live", "/health/startup"]
     {
@@ -49,7 +49,7 @@ fn every_path_answers_with_and_without_a_slash() {
 
 #[test]
 fn the_default_json_is_as_documented() {
-    let service = ill("");
+    let service = failing("");
     let response = service.get("/health");
     assert_eq!(response.status, 500);
     has_the_headers(&response, "fail");
@@ -94,8 +94,8 @@ fn the_default_json_is_as_documented() {
 }
 
 #[test]
-fn text_is_for_people() {
-    let service = ill("");
+fn the_text_format_has_a_line_per_component() {
+    let service = failing("");
     for response in [service.get("/health?format=text"), get_with(service.address, "/health", "Accept: text/plain\r\n")] {
         assert_eq!((response.status, response.header("content-type")), (500, Some("text/plain; charset=utf-8")));
         let lines: Vec<_> = response.body.lines().collect();
@@ -105,8 +105,8 @@ fn text_is_for_people() {
 }
 
 #[test]
-fn methods_are_answered_as_probers_expect() {
-    let service = well();
+fn methods_are_answered_as_pollers_expect() {
+    let service = passing();
     let ask = |method: &str, path: &str| {
         send(service.address, format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
     };
@@ -130,7 +130,7 @@ fn methods_are_answered_as_probers_expect() {
 
 #[test]
 fn old_and_odd_requests_are_answered() {
-    let service = well();
+    let service = passing();
     for request in [
         "GET /health HTTP/1.0\r\n\r\n",
         "OPTIONS /health HTTP/1.0\r\n\r\n",
@@ -153,7 +153,7 @@ fn has_the_headers_of_any_body(response: &Response) {
 
 #[test]
 fn connections_are_kept_and_requests_may_be_pipelined() {
-    let service = well();
+    let service = passing();
     let mut stream = TcpStream::connect(service.address).expect("a connection");
     for _ in 0..3 {
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n").expect("two requests");
@@ -161,11 +161,11 @@ fn connections_are_kept_and_requests_may_be_pipelined() {
         while text.matches("HTTP/1.1 200 OK").count() < 2 {
             let mut buffer = [0; 4096];
             let read = stream.read(&mut buffer).expect("an answer");
-            assert_ne!(read, 0, "it closed the connection: {text}");
+            assert_ne!(read, 0, "the connection was closed: {text}");
             text.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
         }
     }
-    // One who closes their half first still gets the answer.
+    // A client that closes its sending side first still gets the response.
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
     stream.shutdown(std::net::Shutdown::Write).expect("a half-closed connection");
     let mut text = String::new();
@@ -174,7 +174,7 @@ fn connections_are_kept_and_requests_may_be_pipelined() {
 }
 
 #[test]
-fn statuses_are_those_of_the_configuration() {
+fn status_codes_are_configurable() {
     let down = "address = \"127.0.0.1:1\"";
     let service = Allswell::start(&format!(
         "[server]\nfail_status = 503\nwarn_status = 299\n[checks.vital]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.minor]\nkind = \"tcp\"\ncritical = false\n{down}\n\
@@ -186,15 +186,15 @@ fn statuses_are_those_of_the_configuration() {
     assert_eq!(whole.json()["components"]["minor"]["status"], "fail");
     assert_eq!(whole.json()["components"]["muted"]["muted"], true);
     assert_eq!(service.get("/readyz").status, 200);
-    assert_eq!(service.get("/health/minors").status, 299, "in a group `critical` counts");
+    assert_eq!(service.get("/health/minors").status, 299, "in a group, `critical` counts");
     assert_eq!(service.get("/health/minor").status, 503, "by itself a component counts, critical or not");
     service.signal(rustix::process::Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 599);
+    service.await_report("/readyz", "the service drains", |response| response.status == 599);
 }
 
 #[test]
-fn without_the_token_only_as_much_is_told_as_is_configured() {
-    let service = ill("details = \"status\"\ntoken = \"open-sesame\"");
+fn without_the_token_a_response_shows_no_more_than_configured() {
+    let service = failing("details = \"status\"\ntoken = \"open-sesame\"");
     let brief = service.get("/health");
     assert_eq!(brief.body, "{\n  \"status\": \"fail\",\n  \"components\": {\n    \"port\": {\n      \"status\": \"fail\"\n    }\n  }\n}\n");
     assert_eq!(service.get("/health?format=text").body, "fail\nfail  port\n");
@@ -207,14 +207,14 @@ fn without_the_token_only_as_much_is_told_as_is_configured() {
 }
 
 #[test]
-fn half_requests_and_idle_connections_are_closed() {
-    let service = ill("header_timeout = \"1s\"\nidle_timeout = \"3s\"");
+fn unfinished_requests_and_idle_connections_are_closed() {
+    let service = failing("header_timeout = \"1s\"\nidle_timeout = \"3s\"");
     let closed_after = |beginning: &[u8]| {
         let start = Instant::now();
         let mut stream = TcpStream::connect(service.address).expect("a connection");
         stream.write_all(beginning).expect("bytes");
         let mut rest = Vec::new();
-        // A reset is a closed connection, too.
+        // A reset closes the connection, too.
         let _ = stream.read_to_end(&mut rest);
         (start.elapsed(), rest)
     };
@@ -224,15 +224,15 @@ fn half_requests_and_idle_connections_are_closed() {
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     let (silent, _) = closed_after(b"");
     assert!(half >= Duration::from_millis(900) && half < idle && half < silent, "half {half:?}, idle {idle:?}, silent {silent:?}");
-    assert!(service.events().iter().all(|event| event["level"] != "WARN"), "no line for what peers do: {}", service.log());
+    assert!(service.events().iter().all(|event| event["level"] != "WARN"), "clients caused a warning: {}", service.log());
 }
 
 #[test]
-fn the_oldest_idle_connection_makes_room_for_a_poll() {
-    let service = ill("max_connections = 8\nheader_timeout = \"1h\"\nidle_timeout = \"1h\"");
+fn the_oldest_idle_connection_is_closed_for_a_new_one() {
+    let service = failing("max_connections = 8\nheader_timeout = \"1h\"\nidle_timeout = \"1h\"");
     let mut hogs: Vec<TcpStream> = (0..30).map(|_| TcpStream::connect(service.address).expect("a connection")).collect();
     for hog in &mut hogs {
-        // Some may be closed already.
+        // Some connections may be closed already.
         let _ = hog.write_all(b"GET /health HTTP/1.1\r\n");
     }
     for _ in 0..20 {
@@ -240,9 +240,9 @@ fn the_oldest_idle_connection_makes_room_for_a_poll() {
     }
     let mut buffer = [0; 1];
     let first = &mut hogs[0];
-    first.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+    first.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     assert!(matches!(first.read(&mut buffer), Ok(0) | Err(_)), "the oldest was closed");
-    // What was closed is given back.
+    // Closed connections release their file descriptors.
     let open = || std::fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("proc").count();
     drop(hogs);
     eventually("descriptors are given back", || (open() < 30).then_some(()));
@@ -258,11 +258,11 @@ fn pending(server: &str) -> Allswell {
 }
 
 #[test]
-fn requests_in_progress_stay_while_other_connections_can_be_closed_for_polls() {
+fn connections_with_a_request_in_progress_are_closed_last() {
     let service = pending("max_connections = 4\ndeadline = \"2s\"");
     let address = service.address;
     let waiting: Vec<_> = (0..2).map(|_| std::thread::spawn(move || crate::helpers::get(address, "/health").status)).collect();
-    std::thread::sleep(Duration::from_millis(300)); // they are in progress; nothing shows when
+    std::thread::sleep(Duration::from_millis(300)); // until they are in progress, which cannot be observed
     for _ in 0..20 {
         assert_eq!(service.get("/livez").status, 200);
     }
@@ -270,31 +270,31 @@ fn requests_in_progress_stay_while_other_connections_can_be_closed_for_polls() {
 }
 
 #[test]
-fn a_poll_is_answered_while_all_other_connections_wait_for_their_answers() {
+fn a_poll_is_answered_while_all_other_connections_wait_for_a_response() {
     let service = pending("max_connections = 2\ndeadline = \"30s\"");
     let waiting: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = TcpStream::connect(service.address).expect("a connection");
-            stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is sent");
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
             stream
         })
         .collect();
     for _ in 0..5 {
         let response = service.get("/livez");
         assert_eq!(response.status, 200);
-        assert!(response.took < Duration::from_secs(10), "a connection in progress was closed for it: {:?}", response.took);
+        assert!(response.took < Duration::from_secs(10), "no connection was closed for the poll: {:?}", response.took);
     }
     drop(waiting);
 }
 
 #[test]
-fn peers_that_ask_and_do_not_read_keep_nobody_from_an_answer() {
+fn clients_that_do_not_read_do_not_keep_others_from_a_response() {
     let service = pending("max_connections = 4\ndeadline = \"300ms\"\nidle_timeout = \"1h\"");
     let hogs: Vec<TcpStream> = (0..4)
         .map(|_| {
             let mut hog = TcpStream::connect(service.address).expect("a connection");
-            hog.set_write_timeout(Some(Duration::from_millis(500))).expect("a time limit");
-            // Until nothing more is taken.
+            hog.set_write_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+            // Until the send buffer is full.
             while hog.write_all("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000).as_bytes()).is_ok() {}
             hog
         })
@@ -304,30 +304,30 @@ fn peers_that_ask_and_do_not_read_keep_nobody_from_an_answer() {
 }
 
 #[test]
-fn an_answer_may_take_longer_than_a_connection_may_be_idle() {
+fn a_response_may_take_longer_than_the_idle_timeout() {
     let service = pending("deadline = \"2s\"\nidle_timeout = \"200ms\"");
     assert_eq!(service.get("/health").class("web").as_deref(), Some("pending"));
     let start = Instant::now();
     assert_eq!(service.get("/livez?fresh").status, 200);
-    assert!(start.elapsed() < Duration::from_secs(2), "whether the engine moves is no question to a backend");
+    assert!(start.elapsed() < Duration::from_secs(2), "livez waits for no backend");
 }
 
 #[test]
-fn names_that_cannot_be_are_nobodys() {
-    let service = well();
+fn an_impossible_component_name_is_not_found() {
+    let service = passing();
     let response = service.get("/health/%ff");
     assert_eq!((response.status, response.header("content-type")), (404, Some("application/problem+json")));
     has_the_headers(&response, "pass");
 }
 
 #[test]
-fn floods_of_headers_and_endless_urls_are_refused() {
-    let service = well();
+fn too_many_headers_and_too_long_urls_are_refused() {
+    let service = passing();
     let many = format!("GET /health HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-A: b\r\n".repeat(2000));
     let long = format!("GET /health?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100_000));
     for request in [many, long] {
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        // It may hang up in the middle.
+        // The server may close the connection in the middle.
         let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);

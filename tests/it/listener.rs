@@ -1,4 +1,4 @@
-//! What the listener bounds and what it says about it; `attacks` has the crowds.
+//! The limits of the listener, and what it logs about them. `attacks` has the tests with many clients.
 
 use crate::helpers::{Allswell, eventually, get_with, send};
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn post(service: &Allswell, path: &str, token: &str) -> u16 {
 }
 
 #[test]
-fn no_answer_may_be_taken_for_another_type() {
+fn every_response_forbids_content_sniffing() {
     let service = Allswell::start(&format!("[server]\ntoken = \"sesame\"\n{MEMORY}"));
     for path in [
         "/health",
@@ -30,12 +30,12 @@ fn no_answer_may_be_taken_for_another_type() {
 }
 
 #[test]
-fn a_source_of_wrong_tokens_is_logged_once_and_slowed_down() {
+fn a_client_with_wrong_tokens_is_logged_once_and_slowed_down() {
     let service = Allswell::start(&format!("[server]\ntoken = \"sesame\"\n{MEMORY}"));
     for _ in 0..5 {
         assert_eq!(post(&service, "/admin/drain", "swordfish"), 401);
     }
-    // The answers to reports are no faster way to guess.
+    // Requests for reports are slowed down, too.
     for path in ["/health", "/metrics"] {
         let response = get_with(service.address, path, "Authorization: Bearer swordfish\r\n");
         assert_eq!(response.status, 200, "{path}");
@@ -62,10 +62,10 @@ fn the_log_names_the_client_that_drains_and_reloads() {
 }
 
 #[test]
-fn an_answer_that_is_larger_than_all_memory_for_answers_is_refused_and_polls_are_not() {
+fn a_response_larger_than_the_memory_budget_is_refused_and_polls_are_answered() {
     let checks = (0..1000).map(|number| format!("[checks.memory{number}]\nkind = \"memory\"\n")).collect::<Vec<_>>().concat();
     let service = Allswell::start(&format!("[server]\nresponse_memory = \"1MiB\"\n[defaults]\ninterval = \"1h\"\n{checks}"));
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let refused = service.get("/metrics");
     assert_eq!(refused.status, 503);
     assert_eq!((refused.header("retry-after"), refused.header("content-type")), (Some("1"), Some("application/problem+json")));
@@ -81,7 +81,7 @@ fn with_descriptors(count: u64) -> Allswell {
 }
 
 #[test]
-fn too_few_descriptors_lower_the_number_of_connections_and_say_so() {
+fn too_few_file_descriptors_lower_max_connections_with_a_warning() {
     let service = with_descriptors(200);
     let line = eventually("a line in the log", || service.events().into_iter().find(|event| event["descriptors"] == 200));
     assert_eq!(line["level"], "WARN", "{line}");

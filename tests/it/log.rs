@@ -1,4 +1,4 @@
-//! The log: one event for a transition with all that somebody wants to know, and none for a poll.
+//! The log: one complete event per status change, and none per poll.
 
 use crate::helpers::{Allswell, command, eventually};
 use serde_json::Value;
@@ -12,20 +12,20 @@ fn configuration(format: &str, path: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_transition_is_one_event_that_says_what_was_and_for_how_long() {
+fn a_status_change_is_one_event_with_the_previous_status_and_its_duration() {
     let folder = tempfile::tempdir().expect("a folder");
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
     let service = Allswell::start(&configuration("json", &media));
     let transitions = || service.events().into_iter().filter(|event| event["to"].is_string()).collect::<Vec<Value>>();
-    eventually("it passes", || (transitions().len() == 1).then_some(()));
+    eventually("the component passes", || (transitions().len() == 1).then_some(()));
     for _ in 0..50 {
         assert_eq!(service.get("/health").status, 200);
     }
     fs::remove_dir(&media).expect("a folder");
-    eventually("it fails", || (transitions().len() == 2).then_some(()));
+    eventually("the component fails", || (transitions().len() == 2).then_some(()));
     fs::create_dir(&media).expect("a folder");
-    eventually("it passes again", || (transitions().len() == 3).then_some(()));
+    eventually("the component passes again", || (transitions().len() == 3).then_some(()));
     let [first, failed, again] = &transitions()[..] else { panic!("three transitions: {}", service.log()) };
     for (event, level, from, to) in [(first, "INFO", "pending", "pass"), (failed, "ERROR", "pass", "fail"), (again, "INFO", "fail", "pass")]
     {
@@ -37,7 +37,7 @@ fn a_transition_is_one_event_that_says_what_was_and_for_how_long() {
     assert!(first["lasted_ms"].is_null(), "{first}");
     assert_eq!(failed["class"], "unhealthy", "{failed}");
     assert!(failed["message"].as_str().is_some_and(|message| message.starts_with("media fails: ") && message.len() > 14), "{failed}");
-    // The state before lasted as long as there was between the events, but for the time that it took to tell.
+    // The previous status lasted about as long as the time between the two events.
     let at = |event: &Value| event["timestamp"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()).expect("a time");
     for (before, event) in [(first, failed), (failed, again)] {
         let between = at(event).duration_since(at(before)).as_millis_f64();
@@ -47,7 +47,7 @@ fn a_transition_is_one_event_that_says_what_was_and_for_how_long() {
 }
 
 #[test]
-fn text_tells_the_same() {
+fn the_text_format_logs_the_same_fields() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("allswell.toml"), configuration("text", &folder.path().join("none"))).expect("a file");
     let log = folder.path().join("log");
@@ -60,8 +60,8 @@ fn text_tells_the_same() {
         let log = fs::read_to_string(&log).expect("a log");
         log.lines().find(|line| line.contains(" to=")).map(str::to_owned)
     });
-    service.kill().expect("it is there");
-    service.wait().expect("it ends");
+    service.kill().expect("a running process");
+    service.wait().expect("the process ends");
     for part in ["ERROR media fails: ", "component=\"media\"", "from=\"pending\"", "to=\"fail\"", "class=\"unhealthy\"", "duration_ms="] {
         assert!(line.contains(part), "{part}: {line}");
     }

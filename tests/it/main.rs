@@ -33,6 +33,7 @@ mod probers;
 mod probing;
 mod recipes;
 mod redaction;
+mod registered;
 mod reload;
 mod rogue;
 mod secrets;

@@ -1,4 +1,4 @@
-//! The main job: five real backends, each of which dies, hangs, and comes back.
+//! The main job: five real backends, each of which dies, hangs and returns.
 
 use crate::{
     helpers::{Allswell, Response, eventually},
@@ -10,10 +10,10 @@ use std::{
 };
 
 const PASSWORD: &str = "correct-horse";
-/// Of every check; with the time limit it bounds how long a change may go unnoticed.
+/// The interval of every check. With the timeout it bounds the time until a change is detected.
 const INTERVAL: Duration = Duration::from_millis(1000);
 const TIMEOUT: Duration = Duration::from_millis(1000);
-/// What a noisy machine may add.
+/// The delay that a busy machine may add.
 const NOISE: Duration = Duration::from_secs(5);
 
 fn fails_alone(response: &Response, name: &str, classes: &[&str]) -> bool {
@@ -26,7 +26,7 @@ fn fails_alone(response: &Response, name: &str, classes: &[&str]) -> bool {
         && response.class(name).is_some_and(|class| classes.contains(&class.as_str()))
 }
 
-/// Waits for a change and says that it came in time.
+/// Waits for a change and asserts that it was detected in time.
 fn within(limit: Duration, service: &Allswell, what: &str, is: impl Fn(&Response) -> bool) -> Response {
     let start = Instant::now();
     let response = service.await_report("/health", what, is);
@@ -36,7 +36,7 @@ fn within(limit: Duration, service: &Allswell, what: &str, is: impl Fn(&Response
 }
 
 #[test]
-fn five_real_backends_die_hang_and_come_back() {
+fn five_real_backends_are_reported_as_they_die_hang_and_return() {
     let (mut postgres, mut mariadb, mut redis, mut rabbitmq) = (postgres(PASSWORD), mariadb(PASSWORD), redis(PASSWORD), rabbitmq(PASSWORD));
     let media = tempfile::tempdir().expect("a temporary directory");
     let media_path = media.path().join("media");
@@ -72,7 +72,7 @@ fn five_real_backends_die_hang_and_come_back() {
         media_path.display(),
     ));
 
-    // The very first answer is complete: it waits for the first results.
+    // The first response is complete: it waits for the first results.
     let first = service.get("/health");
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!(first.json()["summary"], "all 5 components pass");
@@ -106,7 +106,7 @@ fn five_real_backends_die_hang_and_come_back() {
     within(limit, &service, "the directory is back", |response| response.status == 200);
     assert_eq!(fs::read_dir(&media_path).expect("a directory").count(), 0, "nothing is left behind");
 
-    // One line for each transition and none for a poll: five first results, then two a fault.
+    // One line per status change and none per poll: five first results, then two per fault.
     let faults = 4 * 2 + 1;
     let expected = 5 + 2 * faults..=5 + 2 * faults + 4;
     let transitions = || service.events().iter().filter(|event| event["to"].is_string()).count();
@@ -115,7 +115,7 @@ fn five_real_backends_die_hang_and_come_back() {
 }
 
 #[test]
-fn a_backend_that_restarts_between_two_probes_is_no_alarm() {
+fn a_backend_that_restarts_between_two_probes_causes_no_alarm() {
     let mut redis = redis(PASSWORD);
     let service = Allswell::start(&format!(
         "[checks.cache]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:{}\"\npassword = \"{PASSWORD}\"\ninterval = \"1h\"\ntimeout = \"20s\"\n",
@@ -124,7 +124,7 @@ fn a_backend_that_restarts_between_two_probes_is_no_alarm() {
     assert_eq!(service.get("/health").status, 200);
     redis.kill();
     redis.restart();
-    // The kept connection is dead; the probe opens another before it complains.
+    // The kept connection is dead; the probe opens another one before it fails.
     let fresh = service.get("/health?fresh");
     assert_eq!(fresh.status, 200, "{}", fresh.text);
     assert_eq!(fresh.json()["components"]["cache"]["consecutive"], 2);

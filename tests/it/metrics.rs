@@ -1,4 +1,4 @@
-//! The metrics, read by the parsers of Prometheus' own client library.
+//! The metrics, parsed by the client library of Prometheus.
 
 use crate::{
     helpers::{Allswell, Response, get_with, send},
@@ -13,7 +13,7 @@ use std::{
 
 const TOKEN: &str = "open-sesame";
 
-/// Reads both formats strictly, whichever it is.
+/// Parses either format strictly.
 const PARSE: &str = r##"
 import json, sys
 import prometheus_client.openmetrics.parser as openmetrics
@@ -60,7 +60,7 @@ fn check(name: &str, address: &str, more: &str) -> String {
     format!("[checks.{name}]\nkind = \"tcp\"\naddress = \"{address}\"\ninterval = \"1h\"\n{more}")
 }
 
-/// One that passes, one that fails and is not critical, and one that is muted.
+/// A service with a component that passes, one that fails and is not critical, and one that is muted.
 fn service(server: &str) -> (Allswell, String) {
     let well = check("port", &Hostile::closing().address.to_string(), "");
     let configuration = format!(
@@ -69,12 +69,12 @@ fn service(server: &str) -> (Allswell, String) {
         check("old", "127.0.0.1:1", "enabled = false\n")
     );
     let service = Allswell::start(&configuration);
-    service.await_report("/health", "all have answered", |report| !report.body.contains("pending"));
+    service.await_report("/health", "all components have a result", |report| !report.body.contains("pending"));
     (service, well)
 }
 
 #[test]
-fn both_formats_are_read_by_their_parsers_and_say_the_same() {
+fn both_formats_are_parsed_to_the_same_metrics() {
     let (service, _) = service("");
     let scrape = |accept: &str| get_with(service.address, "/metrics", &format!("Accept: {accept}\r\n"));
     let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
@@ -119,7 +119,7 @@ fn both_formats_are_read_by_their_parsers_and_say_the_same() {
     ] {
         assert_eq!(samples.get(sample), Some(&expected), "{sample} of {samples:#?}");
     }
-    assert!(!samples.keys().any(|sample| sample.contains("old")), "nobody knows how a muted one is: {samples:#?}");
+    assert!(!samples.keys().any(|sample| sample.contains("old")), "a muted component has no status: {samples:#?}");
     let limits: BTreeSet<_> = samples.keys().filter(|sample| sample.contains("_bucket{component=port")).collect();
     assert!(limits.len() == 18 && samples.contains_key("allswell_probe_duration_seconds_bucket{component=port,le=0.0001}"), "{limits:?}");
     let unmoved = |metrics: &Metrics| metrics.samples().into_iter().filter(|(name, _)| !name.contains("polls")).collect::<Vec<_>>();
@@ -127,7 +127,7 @@ fn both_formats_are_read_by_their_parsers_and_say_the_same() {
 }
 
 #[test]
-fn a_scrape_is_no_probe_and_a_probe_is_counted() {
+fn a_scrape_causes_no_probe_and_probes_are_counted() {
     let (service, _) = service("");
     let probes = |metrics: &Metrics| metrics.value("allswell_probes_total{component=port,outcome=pass}");
     for _ in 0..20 {
@@ -146,7 +146,7 @@ fn a_scrape_is_no_probe_and_a_probe_is_counted() {
 }
 
 #[test]
-fn polls_are_counted_by_paths_that_nobody_can_multiply() {
+fn unknown_paths_do_not_create_metrics() {
     let (service, _) = service("warn_status = 218");
     for number in 0..50 {
         service.get(&format!("/wp-admin/{number}"));
@@ -173,29 +173,29 @@ fn polls_are_counted_by_paths_that_nobody_can_multiply() {
 }
 
 #[test]
-fn what_a_reload_removes_disappears_and_what_stays_goes_on() {
+fn metrics_of_removed_checks_disappear_and_those_of_others_continue() {
     let (service, well) = service("");
     assert!(service.get("/metrics").body.contains("component=\"gone\""));
     fs::write(service.directory.path().join("allswell.toml"), format!("[server]\ntoken = \"{TOKEN}\"\n{well}")).expect("a configuration");
     service.signal(Signal::HUP);
-    service.await_report("/health", "it is gone", |report| report.json()["components"]["gone"].is_null());
+    service.await_report("/health", "the component is removed", |report| report.json()["components"]["gone"].is_null());
     let metrics = parsed(&service.get("/metrics"));
     assert!(!metrics.0.to_string().contains("gone"), "{}", metrics.0);
     assert_eq!(metrics.value("allswell_probes_total{component=port,outcome=pass}"), Some(1.0), "counts stay");
 }
 
 #[test]
-fn without_the_token_only_names_and_statuses_are_told_where_that_is_wished() {
+fn with_details_status_metrics_without_the_token_show_only_names_and_statuses() {
     let (service, _) = service("details = \"status\"");
     let scarce = parsed(&service.get("/metrics")).samples();
-    let told: Vec<_> = scarce.keys().map(String::as_str).collect();
-    assert_eq!(told, ["allswell_component_status{component=gone}", "allswell_component_status{component=port}", "allswell_status{}"]);
+    let names: Vec<_> = scarce.keys().map(String::as_str).collect();
+    assert_eq!(names, ["allswell_component_status{component=gone}", "allswell_component_status{component=port}", "allswell_status{}"]);
     let full = parsed(&get_with(service.address, "/metrics", &format!("Authorization: Bearer {TOKEN}\r\n"))).samples();
     assert!(full.len() > 40 && full.contains_key("allswell_transitions_total{component=gone}"), "{full:#?}");
 }
 
 #[test]
-fn the_path_can_only_be_read() {
+fn the_metrics_path_accepts_only_reads() {
     let (service, _) = service("");
     let ask = |method: &str| {
         send(service.address, format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").as_bytes())

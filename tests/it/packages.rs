@@ -1,4 +1,4 @@
-//! What is packaged agrees with the program: completions, the manual, the image, and the changelog.
+//! The packages agree with the program: completions, the manual, the image, and the changelog.
 
 use crate::{
     helpers::{command, run},
@@ -30,7 +30,7 @@ fn printed(output: &Output) -> String {
 }
 
 #[test]
-fn completions_of_every_shell_know_every_command() {
+fn completions_of_every_shell_have_every_command() {
     let directory = tempfile::tempdir().expect("a folder");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(command(&directory).args(["completions", shell]));
@@ -57,9 +57,9 @@ fn bash_completes_commands_and_values() {
 }
 
 #[test]
-fn the_manual_has_a_page_for_each_command_and_no_mistakes() {
+fn the_manual_has_a_valid_page_for_each_command() {
     let directory = tempfile::tempdir().expect("a folder");
-    let pages = manual::pages("2026-11-21").expect("every command has what it takes");
+    let pages = manual::pages("2026-11-21").expect("every command has its arguments");
     let mut files: Vec<String> = commands().iter().map(|name| format!("allswell-{name}.1")).collect();
     files.insert(0, "allswell.1".to_owned());
     assert_eq!(pages.iter().map(|page| page.file.clone()).collect::<Vec<_>>(), files);
@@ -68,7 +68,7 @@ fn the_manual_has_a_page_for_each_command_and_no_mistakes() {
         for heading in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "\"SEE ALSO\""] {
             assert!(text.contains(&format!(".SH {heading}\n")), "{}: no {heading}", page.file);
         }
-        // Old formatters take no other characters as they stand.
+        // Old formatters support only ASCII.
         assert!(text.is_ascii(), "{}: {text}", page.file);
         let path = directory.path().join(&page.file);
         fs::write(&path, &text).expect("a file");
@@ -81,7 +81,7 @@ fn the_manual_has_a_page_for_each_command_and_no_mistakes() {
     }
 }
 
-/// The instructions of a Dockerfile's last stage.
+/// The instructions of the last stage of a Dockerfile.
 fn image() -> BTreeMap<String, String> {
     let text = read("deploy/Dockerfile").replace("\\\n", " ");
     let instructions = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
@@ -104,10 +104,10 @@ fn the_image_agrees_with_the_program() {
     let image = image();
     assert_eq!(image["FROM"], "scratch");
     let (user, group) = image["USER"].split_once(':').expect("a user and a group");
-    assert!([user, group].iter().all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "scratch knows no names, and nobody is root");
+    assert!([user, group].iter().all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "scratch has no user names, and the user is not root");
     let port = image["EXPOSE"].as_str();
     assert!(read("config/allswell.toml").contains(&format!("listen = \"0.0.0.0:{port}\"")), "the default is another port than {port}");
-    // What is asked is given up before Docker gives up on who asks.
+    // The timeout of the request is shorter than Docker's timeout of the health check.
     let (options, check) = image["HEALTHCHECK"].split_once(" CMD ").expect("a command");
     assert!(options.contains("--timeout=3s"), "{options}");
     assert_eq!(words(check), ["allswell", "get", "--timeout", "2s"]);
@@ -142,7 +142,7 @@ fn compose_agrees_with_the_program() {
 }
 
 #[test]
-fn hadolint_finds_nothing_wrong_with_our_dockerfile() {
+fn hadolint_accepts_our_dockerfile() {
     let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/Dockerfile");
     let output = Command::new(in_venv("hadolint", "hadolint")).arg("--no-color").arg(dockerfile).output().expect("hadolint");
     assert!(output.status.success(), "{}", printed(&output));
@@ -151,11 +151,11 @@ fn hadolint_finds_nothing_wrong_with_our_dockerfile() {
 /// The headings of Keep a Changelog 1.1.0, in its order.
 const CHANGES: [&str; 6] = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
 
-/// What is wrong with the form of a changelog.
+/// The faults in the format of a changelog.
 fn misshapen(changelog: &str) -> Option<String> {
-    let Some((head, rest)) = changelog.split_once("\n## ") else { return Some("it tells of no version".to_owned()) };
+    let Some((head, rest)) = changelog.split_once("\n## ") else { return Some("no version".to_owned()) };
     if !head.starts_with("# Changelog\n") || !head.contains("https://keepachangelog.com/en/1.1.0/") {
-        return Some("it begins otherwise".to_owned());
+        return Some("wrong beginning".to_owned());
     }
     for (index, version) in rest.split("\n## ").enumerate() {
         let (title, changes) = version.split_once('\n').unwrap_or((version, ""));
@@ -179,7 +179,7 @@ fn misshapen(changelog: &str) -> Option<String> {
 }
 
 #[test]
-fn the_changelog_keeps_its_form() {
+fn the_changelog_keeps_its_format() {
     let changelog = read("CHANGELOG.md");
     assert_eq!(misshapen(&changelog), None);
     assert_eq!(misshapen(&changelog.replace("### Added", "### Novelties")), Some("`### Novelties` of `## [Unreleased]`".to_owned()));

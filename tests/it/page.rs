@@ -1,4 +1,4 @@
-//! The status page, as a browser reads it and as Chromium shows it.
+//! The status page, as sent to a browser and as shown by Chromium.
 
 use crate::{
     helpers::{Allswell, Response, eventually, get, get_with, send},
@@ -14,7 +14,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// As Chromium and Firefox ask.
+/// The Accept header of Chromium and Firefox.
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n";
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
@@ -35,7 +35,7 @@ fn service(server: &str) -> (Allswell, PathBuf, TempDir) {
     (Allswell::start(&configuration), media, folder)
 }
 
-fn is_guarded(response: &Response) {
+fn has_security_headers(response: &Response) {
     for (header, value) in [
         ("content-security-policy", POLICY),
         ("x-content-type-options", "nosniff"),
@@ -48,13 +48,13 @@ fn is_guarded(response: &Response) {
 }
 
 #[test]
-fn a_browser_gets_a_page_and_everybody_else_what_they_always_got() {
+fn only_browsers_get_the_page() {
     let (service, media, _folder) = service("");
     let page = get_with(service.address, "/", BROWSER);
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{}", page.text);
     assert_eq!(page.header("content-length"), Some(&*page.body.len().to_string()));
     assert_eq!(page.header("x-health-status"), Some("warn"));
-    is_guarded(&page);
+    has_security_headers(&page);
     for shown in ["<!DOCTYPE html>", "Mostly well", "shop", "7.7", "media", "unreachable", "connection refused", "files", "Configuration 1"]
     {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
@@ -62,7 +62,7 @@ fn a_browser_gets_a_page_and_everybody_else_what_they_always_got() {
     for path in ["/health", "/health/", "/healthz", "/livez", "/readyz", "/startupz", "/health/media", "/health/files/"] {
         let response = get_with(service.address, path, BROWSER);
         assert_eq!((response.status, response.header("content-type")), (200, page.header("content-type")), "{path}");
-        is_guarded(&response);
+        has_security_headers(&response);
         assert_eq!(get(service.address, &format!("{path}?format=html")).header("content-type"), page.header("content-type"));
     }
     for accept in ["", "Accept: */*\r\n", "Accept: application/json\r\n", "Accept: image/png\r\n"] {
@@ -70,14 +70,14 @@ fn a_browser_gets_a_page_and_everybody_else_what_they_always_got() {
     }
     assert_eq!(get_with(service.address, "/?format=json", BROWSER).header("content-type"), Some("application/json"));
     fs::remove_dir(media).expect("a folder");
-    service.await_report("/health", "it fails", |response| response.status == 500);
+    service.await_report("/health", "the component fails", |response| response.status == 500);
     let page = get_with(service.address, "/", BROWSER);
     assert_eq!((page.status, page.header("x-health-status")), (500, Some("fail")));
     assert!(page.body.contains("Not well") && page.body.contains("unhealthy"), "{}", page.body);
 }
 
 #[test]
-fn head_options_and_other_methods_are_as_everywhere() {
+fn the_page_and_its_assets_handle_head_options_and_other_methods() {
     let (service, ..) = service("");
     let ask = |method: &str, path: &str| {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{BROWSER}\r\n");
@@ -94,7 +94,7 @@ fn head_options_and_other_methods_are_as_everywhere() {
     {
         let asset = get(service.address, path);
         assert_eq!((asset.status, asset.header("content-type")), (200, Some(media_type)));
-        is_guarded(&asset);
+        has_security_headers(&asset);
     }
     for path in ["/health/_assets/none.js", "/health/_assets", "/health/_events?of=none", "/health/_none"] {
         assert_eq!(ask("GET", path).status, 404, "{path}");
@@ -102,14 +102,14 @@ fn head_options_and_other_methods_are_as_everywhere() {
 }
 
 #[test]
-fn with_the_status_alone_neither_page_nor_events_tell_more() {
+fn with_details_status_page_and_events_show_only_statuses() {
     let (service, ..) = service("details = \"status\"\ntoken = \"sesame\"\n");
     let page = get_with(service.address, "/", BROWSER).body;
     let event = Events::of(&service, "").next();
-    for told in [&page, &event] {
-        assert!(told.contains("media") && told.contains("port"), "{told}");
+    for shown in [&page, &event] {
+        assert!(shown.contains("media") && shown.contains("port"), "{shown}");
         for secret in ["unreachable", "refused", "shop", "7.7", "storage", "files", " ms", "UTC", "Configuration"] {
-            assert!(!told.contains(secret), "{secret}: {told}");
+            assert!(!shown.contains(secret), "{secret}: {shown}");
         }
     }
     let token = format!("{BROWSER}Authorization: Bearer sesame\r\n");
@@ -122,7 +122,7 @@ struct Events(BufReader<TcpStream>);
 impl Events {
     fn of(service: &Allswell, query: &str) -> Self {
         let mut stream = TcpStream::connect(service.address).expect("a connection");
-        stream.set_read_timeout(Some(crate::helpers::PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(crate::helpers::PATIENCE)).expect("a timeout");
         write!(stream, "GET /health/_events{query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n").expect("a request");
         Self(BufReader::new(stream))
     }
@@ -146,7 +146,7 @@ impl Events {
 }
 
 #[test]
-fn events_tell_at_once_and_then_each_change() {
+fn event_streams_send_the_state_at_once_and_then_each_change() {
     let (mut service, media, folder) = service("");
     let head: Vec<String> = {
         let mut events = Events::of(&service, "");
@@ -163,11 +163,11 @@ fn events_tell_at_once_and_then_each_change() {
     assert!(one.contains("c-port") && !one.contains("c-media"), "{one}");
     assert!(ready.next().contains("All is well"));
     fs::remove_dir(media).expect("a folder");
-    eventually("it is told that it fails", || whole.next().contains("Not well").then_some(()));
+    eventually("an event with the failure", || whole.next().contains("Not well").then_some(()));
     fs::write(folder.path().join("drain"), "").expect("a file");
-    eventually("it is told that it drains", || whole.next().contains("Draining").then_some(()));
-    eventually("it is told that it drains", || ready.next().contains("Draining").then_some(()));
-    // Watchers do not keep the service from ending.
+    eventually("an event with the drain", || whole.next().contains("Draining").then_some(()));
+    eventually("an event with the drain", || ready.next().contains("Draining").then_some(()));
+    // Open event streams do not delay the shutdown.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
 }
@@ -194,7 +194,7 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
         }
     };
     assert!(probed.contains("id=\"c-media\"") && probed.len() < page / 10, "{} of {page}: {probed}", probed.len());
-    // An element that is replaced loses these.
+    // A mark and a selection, which an element loses when it is replaced.
     browser.run(
         "const other = document.getElementById('c-c5'); other.mark = 'here'; getSelection().selectAllChildren(other.querySelector('h3'))",
     );
@@ -210,14 +210,14 @@ fn the_change_of_one_component_of_a_hundred_is_a_small_event_that_the_browser_sh
     assert_eq!(browser.run("return document.getElementById('c-c5').mark"), "here");
     assert_eq!(browser.run("return String(getSelection())"), selected);
     assert_eq!(browser.run("return document.querySelectorAll('.component').length"), 100);
-    // What is not probed becomes older all the same.
+    // The age of a component grows also without a probe.
     let ages = || browser.text("#c-c5 .checked");
     let before = ages();
     eventually("its age changes", || (ages() != before).then_some(()));
 }
 
 #[test]
-fn of_three_hundred_subscribers_256_stay_and_the_newest_is_one_of_them() {
+fn at_most_256_event_streams_stay_open_and_the_newest_is_one_of_them() {
     let (service, _media, folder) = service("");
     let mut subscribers: Vec<Events> = (0..300)
         .map(|_| {
@@ -242,8 +242,9 @@ fn of_three_hundred_subscribers_256_stay_and_the_newest_is_one_of_them() {
 }
 
 #[test]
-fn whoever_watches_keeps_nobody_from_an_answer() {
+fn event_streams_do_not_keep_other_clients_from_a_response() {
     let (service, ..) = service("max_connections = 4\ndeadline = \"100ms\"\n");
+    service.await_report("/health", "all components have a result", |response| response.status == 200);
     let mut watchers: Vec<Events> = (0..4).map(|_| Events::of(&service, "")).collect();
     for watcher in &mut watchers {
         watcher.next();
@@ -254,7 +255,7 @@ fn whoever_watches_keeps_nobody_from_an_answer() {
 }
 
 #[test]
-fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news() {
+fn chromium_shows_every_change_live_and_reports_a_lost_connection() {
     let (service, media, folder) = service("");
     let browser = Browser::open();
     browser.visit(&format!("http://{}/", service.address));
@@ -262,8 +263,8 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
     browser.await_text("#clock", "UTC");
     browser.await_text("h1", "Mostly well");
     browser.await_text("#c-media", "storage");
-    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
-    // Whatever is loaded anew or put in another's place knows nothing of this.
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style sheet is applied");
+    // A mark that is lost if the page is reloaded or the element replaced.
     browser.run("window.mark = document.getElementById('c-port').mark = 'here'");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
@@ -287,20 +288,20 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
     ] {
         assert_eq!(browser.spoken(selector), (role.to_owned(), label.to_owned()), "{selector}");
     }
-    assert_eq!(browser.run("return window.mark"), "here", "it was loaded once");
+    assert_eq!(browser.run("return window.mark"), "here", "the page was loaded once");
     drop(service);
     browser.await_text("#news", "No news since");
     assert_eq!(browser.run("return document.documentElement.className"), "lost");
     let complaints = browser.complaints();
     let bad = |complaint: &&String| ["Content Security Policy", "Uncaught", "SyntaxError"].iter().any(|word| complaint.contains(word));
     assert_eq!(complaints.iter().find(bad), None, "{complaints:?}");
-    // It would have been seen: this is forbidden.
+    // A counter-check: the policy forbids this, and the browser must report it.
     browser.run("document.body.setAttribute('style', 'color: red')");
     eventually("the browser complains", || browser.complaints().iter().find(bad).map(drop));
 }
 
 #[test]
-fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
+fn without_scripts_the_page_is_complete_and_refreshes_itself() {
     let (service, media, _folder) = service("");
     eventually("a verdict", || get(service.address, "/?format=text").text.contains("pass  media").then_some(()));
     let browser = Browser::without_scripts();
@@ -308,47 +309,47 @@ fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
     browser.await_text("h1", "Mostly well");
     browser.await_text("#news", "As it was");
     browser.await_text("#c-port .reason", "connection refused");
-    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
+    assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style sheet is applied");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
     browser.await_text("#c-media .reason", "unhealthy");
-    assert_eq!(browser.text("#news"), "As it was", "no script has said that it is live");
+    assert_eq!(browser.text("#news"), "As it was", "no script has changed it");
 }
 
 #[test]
-fn what_was_stays_through_a_reload() {
+fn history_survives_a_reload() {
     let (service, media, _folder) = service("");
     let page = |what: &str, part: &str| {
         eventually(what, || Some(get_with(service.address, "/", BROWSER).body).filter(|page| page.contains(part)));
     };
-    page("it passes", "Mostly well");
+    page("the component passes", "Mostly well");
     fs::remove_dir(&media).expect("a folder");
-    page("it fails", "Not well");
+    page("the component fails", "Not well");
     fs::create_dir(&media).expect("a folder");
-    page("it failed", "Last failed");
+    page("the component has failed", "Last failed");
     let file = service.directory.path().join("allswell.toml");
     let configuration = fs::read_to_string(&file).expect("a file").replace("7.7", "8.8");
     fs::write(&file, configuration).expect("a file");
     service.signal(rustix::process::Signal::HUP);
-    page("it is reloaded", "8.8");
+    page("the configuration is reloaded", "8.8");
     let reloaded = get_with(service.address, "/", BROWSER).body;
     assert!(reloaded.contains("Configuration 2") && reloaded.contains("Last failed") && reloaded.contains("1 min fail"), "{reloaded}");
 }
 
-struct Well;
+struct HtmlInjection;
 
 #[async_trait]
-impl Check for Well {
+impl Check for HtmlInjection {
     async fn probe(&self) -> Result<Observation, Failure> {
         Ok(Observation::pass().with("words", "<img src=x onerror=alert(1)>"))
     }
 }
 
 #[test]
-fn inside_of_an_application_and_below_a_prefix_the_page_is_live() {
+fn the_page_is_live_below_a_prefix_of_an_application() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let address = runtime.block_on(async {
-        let health = Aggregator::builder().check("fleet", Well).group("dispatch", ["fleet"]).start();
+        let health = Aggregator::builder().check("fleet", HtmlInjection).group("dispatch", ["fleet"]).start();
         let app = Router::new().route("/", routing::get(|| async { "home" })).nest("/inner", allswell::router(health));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! Polls read memory: they cause no probe, open no connection, and wait for nobody.
+//! Polls read memory: they cause no probe, open no connection, and do not wait.
 
 use crate::{
     helpers::{Allswell, eventually, get, get_with},
@@ -35,19 +35,19 @@ fn a_thousand_polls_cause_no_probe_and_open_no_connection() {
     let pollers: Vec<_> = (0..4).map(|_| thread::spawn(move || (0..250).all(|_| get(address, "/health").status == 200))).collect();
     assert!(pollers.into_iter().all(|poller| poller.join().expect("no panic")));
     assert_eq!(pings(), pings_before);
-    // Each of our own looks costs one: this, and the two above.
+    // Two connections of this test's own redis-cli came between the counts.
     assert_eq!(connections() - connections_before, 2);
 }
 
 #[test]
-fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
+fn concurrent_fresh_polls_share_a_probe_and_at_most_one_runs_per_second() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address));
     assert_eq!(service.get("/health").status, 200);
     server.await_accepted(1);
     let (address, start) = (service.address, Instant::now());
-    let askers: Vec<_> = (0..20).map(|_| thread::spawn(move || get(address, "/health?fresh").status)).collect();
-    assert!(askers.into_iter().all(|asker| asker.join().expect("no panic") == 200));
+    let pollers: Vec<_> = (0..20).map(|_| thread::spawn(move || get(address, "/health?fresh").status)).collect();
+    assert!(pollers.into_iter().all(|poller| poller.join().expect("no panic") == 200));
     server.await_accepted(2);
     let rounds = server.accepted() - 1;
     let most = usize::try_from(start.elapsed().as_secs()).expect("a number") + 1;
@@ -55,21 +55,21 @@ fn fresh_probes_once_for_all_who_ask_and_at_most_once_a_second() {
 }
 
 #[test]
-fn fresh_needs_the_token_where_there_is_one() {
+fn fresh_requires_the_token_if_one_is_configured() {
     let server = Hostile::closing();
     let configuration =
         format!("[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address);
     let service = Allswell::start(&configuration);
     assert_eq!(service.get("/health").status, 200);
     let without = service.get("/health?fresh");
-    assert_eq!(without.status, 200, "the answer is the verdict all the same");
+    assert_eq!(without.status, 200, "the response has the verdict nevertheless");
     assert_eq!(without.json()["components"]["port"]["consecutive"], 1);
     let with = get_with(service.address, "/health?fresh", "Authorization: Bearer open-sesame\r\n");
     assert_eq!(with.json()["components"]["port"]["consecutive"], 2);
 }
 
 #[test]
-fn every_answer_leaves_by_the_deadline_with_what_is_known() {
+fn every_response_leaves_by_the_deadline_with_the_known_results() {
     let server = Hostile::silent();
     let service = Allswell::start(&format!(
         "[server]\ndeadline = \"300ms\"\n[checks.web]\nkind = \"http\"\nurl = \"http://{}\"\ntimeout = \"1h\"\ninterval = \"2h\"\n\
@@ -78,7 +78,7 @@ fn every_answer_leaves_by_the_deadline_with_what_is_known() {
     ));
     let pending = service.get("/health");
     assert_eq!((pending.status, pending.class("web").as_deref()), (500, Some("pending")));
-    assert!(pending.took >= Duration::from_millis(300), "it waits for the first result: {:?}", pending.took);
+    assert!(pending.took >= Duration::from_millis(300), "the poll waits for the first result: {:?}", pending.took);
     assert!(pending.took < Duration::from_secs(5), "but not for long: {:?}", pending.took);
     assert_eq!(pending.json()["components"]["port"]["status"], "pass");
     assert_eq!(service.get("/health/port").status, 200);
@@ -87,17 +87,17 @@ fn every_answer_leaves_by_the_deadline_with_what_is_known() {
 }
 
 #[test]
-fn after_a_stall_a_dead_backend_is_not_well_whatever_fall_and_hold_say() {
+fn a_stale_component_stays_failed_when_the_next_probe_fails() {
     for policy in ["fall = 3\n", "hold = \"1m\"\n", "fall = 3\nhold = \"1m\"\nrise = 2\n"] {
         let mut backend = redis(PASSWORD);
         let service = Allswell::start(&format!(
             "[checks.cache]\nkind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\ninterval = \"500ms\"\ntimeout = \"500ms\"\n{policy}",
             backend.port
         ));
-        service.await_report("/health", "it passes", |report| report.status == 200);
+        service.await_report("/health", "the component passes", |report| report.status == 200);
         service.signal(rustix::process::Signal::STOP);
         backend.kill();
-        // Its last result grows older than it may be believed: two seconds.
+        // The last result becomes older than the maximum age of two seconds.
         thread::sleep(Duration::from_millis(2500));
         service.signal(rustix::process::Signal::CONT);
         let resumed = Instant::now();
@@ -107,15 +107,15 @@ fn after_a_stall_a_dead_backend_is_not_well_whatever_fall_and_hold_say() {
         }
         assert_eq!(service.get("/health").class("cache").as_deref(), Some("unreachable"));
         let last = eventually("the log has the reason", || service.events().into_iter().rfind(|event| event["component"] == "cache"));
-        assert_eq!((&last["to"], &last["class"]), (&"fail".into(), &"unreachable".into()), "and not only that the last result was too old");
+        assert_eq!((&last["to"], &last["class"]), (&"fail".into(), &"unreachable".into()), "not only that the last result is too old");
         backend.restart();
-        let well = service.await_report("/health", "it passes again", |report| report.status == 200);
+        let well = service.await_report("/health", "the component passes again", |report| report.status == 200);
         assert_eq!(well.json()["components"]["cache"]["last_failure"]["class"], "unreachable", "{}", well.body);
     }
 }
 
 #[test]
-fn a_paused_allswell_does_not_lie_when_it_goes_on() {
+fn a_resumed_service_waits_for_a_new_result() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!(
         "[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"100ms\"\ntimeout = \"100ms\"\n",
@@ -123,11 +123,11 @@ fn a_paused_allswell_does_not_lie_when_it_goes_on() {
     ));
     assert_eq!(service.get("/health").status, 200);
     service.signal(rustix::process::Signal::STOP);
-    // Its last result grows older than it may be believed: two seconds.
+    // The last result becomes older than the maximum age of two seconds.
     thread::sleep(Duration::from_millis(2500));
     service.signal(rustix::process::Signal::CONT);
     let answer = service.get("/health");
-    assert_eq!(answer.status, 200, "it waits for a new result instead of calling the old one stale: {}", answer.text);
+    assert_eq!(answer.status, 200, "the poll waits for a new result instead of reporting the old one as stale: {}", answer.text);
     assert_eq!(service.get("/livez").status, 200);
     eventually("the stall is logged", || service.events().into_iter().find(|event| event["message"] == "the probe engine was stalled"));
 }

@@ -1,4 +1,4 @@
-//! The prober ledger: who polls, as told by `?probers`, on the status page and in the metrics.
+//! The list of pollers, as shown by `?probers`, on the status page and in the metrics.
 
 use crate::helpers::{Allswell, Response, get_with, send};
 use serde_json::Value;
@@ -14,13 +14,13 @@ fn service(media: &std::path::Path) -> Allswell {
     ))
 }
 
-fn told(service: &Allswell, query: &str) -> Response {
+fn with_token(service: &Allswell, query: &str) -> Response {
     get_with(service.address, &format!("/health?probers{query}"), &format!("{TOKEN}User-Agent: curl/8.5\r\n"))
 }
 
-/// The one source of a client's.
+/// The only source of a client.
 fn prober(service: &Allswell, client: &str) -> Value {
-    let report = told(service, "").json();
+    let report = with_token(service, "").json();
     let seen = report["probers"]["seen"].as_array().expect("probers").clone();
     let mut of_client = seen.into_iter().filter(|prober| prober["client"] == client);
     let one = of_client.next().unwrap_or_else(|| panic!("no {client}: {report}"));
@@ -29,12 +29,12 @@ fn prober(service: &Allswell, client: &str) -> Value {
 }
 
 #[test]
-fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
+fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let media = folder.path().join("media");
     fs::create_dir(&media).expect("a folder");
     let service = service(&media);
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     for _ in 0..3 {
         assert_eq!(get_with(service.address, "/health", ELB).status, 200);
     }
@@ -48,17 +48,17 @@ fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
     );
 
     fs::remove_dir(&media).expect("a folder");
-    service.await_report("/health", "it fails", |report| report.status == 500);
+    service.await_report("/health", "the component fails", |report| report.status == 500);
     for _ in 0..2 {
         assert_eq!(get_with(service.address, "/health", ELB).status, 500);
     }
-    let report = told(&service, "").json();
+    let report = with_token(&service, "").json();
     let notice = report["probers"]["notices"][0].as_str().unwrap_or_default().to_owned();
     assert!(notice.starts_with("an ALB with its default thresholds holds us unhealthy since 20"), "{report}");
-    let text = told(&service, "&format=text").body;
+    let text = with_token(&service, "&format=text").body;
     assert!(text.contains(&format!("note  {notice}\n")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("poll  alb          127.0.0.1  /health  every ")), "{text}");
-    // Who reads the page without the token is told who, and not from where.
+    // Without the token the page shows the client, but not its address.
     let page = get_with(service.address, "/?format=html", "").body;
     assert!(page.contains("Polled by") && page.contains(&notice) && page.contains("<strong>alb</strong>"), "{page}");
     assert!(!page.contains("127.0.0.1") && !page.contains("ELB-HealthChecker"), "{page}");
@@ -76,24 +76,24 @@ fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
 }
 
 #[test]
-fn without_the_token_nobody_is_told_of() {
+fn pollers_are_only_listed_with_the_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
     for headers in ["", "Authorization: Bearer wrong\r\n"] {
         let report = get_with(service.address, "/health?probers", headers);
         assert!(report.status == 200 && report.json()["probers"].is_null(), "{}", report.text);
     }
-    assert!(told(&service, "").json()["probers"]["seen"].is_array());
-    assert!(told(&service, "=false").json()["probers"].is_null());
+    assert!(with_token(&service, "").json()["probers"]["seen"].is_array());
+    assert!(with_token(&service, "=false").json()["probers"].is_null());
     let bare = Allswell::start("[checks.memory]\nkind = \"memory\"\n");
     assert!(get_with(bare.address, "/health?probers", TOKEN).json()["probers"].is_null(), "no token is configured");
 }
 
 #[test]
-fn each_client_is_told_apart_and_what_is_no_poll_is_left_out() {
+fn clients_are_listed_separately_and_requests_that_are_no_polls_are_not_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = service(folder.path());
-    service.await_report("/startupz", "it is known", |report| report.status == 200);
+    service.await_report("/startupz", "the component passes", |report| report.status == 200);
     let ask = |request: &str| send(service.address, request.as_bytes()).status;
     assert_eq!(ask("OPTIONS / HTTP/1.0\r\n\r\n"), 200);
     for (agent, path) in [
@@ -118,9 +118,9 @@ fn each_client_is_told_apart_and_what_is_no_poll_is_left_out() {
     ] {
         let prober = prober(&service, client);
         assert_eq!((&prober["path"], &prober["good"], &prober["polls"]), (&path.into(), &true.into(), &1.into()), "{client}");
-        assert!(prober["interval_ms"].is_null(), "nobody knows an interval of one: {prober}");
+        assert!(prober["interval_ms"].is_null(), "a single poll has no interval: {prober}");
     }
-    let all = told(&service, "").json().to_string();
+    let all = with_token(&service, "").json().to_string();
     for none in ["Prometheus", "Mozilla", "Scanner"] {
         assert!(!all.contains(none), "{none}: {all}");
     }

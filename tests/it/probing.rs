@@ -1,4 +1,4 @@
-//! One check by itself: built from a table, probed here, counted, and dropped half-way.
+//! Tests of a single check: built from a table of the configuration, probed, and dropped at every await.
 
 use crate::helpers::{PATIENCE, eventually};
 use allswell::{
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::{runtime::Runtime, time::timeout};
 
-/// What a failure may take beyond its time limit on a noisy machine.
+/// The time by which a failure may exceed its timeout on a busy machine.
 const NOISE: Duration = Duration::from_secs(10);
 
 /// A check, and a runtime to probe it on.
@@ -29,16 +29,16 @@ pub(crate) struct Probed {
 }
 
 impl Probed {
-    /// Makes a check of a table, without its header.
+    /// Builds the check of a table without its header.
     pub(crate) fn new(table: &str) -> Self {
         let mut components = components(table);
         let check = components.pop().expect("a component").check;
         Self { runtime: Runtime::new().expect("a runtime"), check }
     }
 
-    /// Probes once, without a time limit but the suite's patience.
+    /// Probes once, without a timeout except [`PATIENCE`].
     pub(crate) fn probe(&self) -> Result<Observation, Failure> {
-        self.runtime.block_on(async { timeout(PATIENCE, self.check.probe()).await.expect("it ends") })
+        self.runtime.block_on(async { timeout(PATIENCE, self.check.probe()).await.expect("a result") })
     }
 
     /// Probes once; it must pass.
@@ -48,7 +48,7 @@ impl Probed {
 
     /// Probes once; it must fail.
     pub(crate) fn fail(&self) -> Failure {
-        self.probe().expect_err("it fails")
+        self.probe().expect_err("a failure")
     }
 
     /// An observed value of a probe that passes.
@@ -56,23 +56,23 @@ impl Probed {
         self.pass().values().get(name).cloned().unwrap_or_default()
     }
 
-    /// Probes so many times; each must pass.
+    /// Probes a number of times; each probe must pass.
     pub(crate) fn passes(&self, times: usize) {
         for _ in 0..times {
             self.pass();
         }
     }
 
-    /// Drops probes at their first await, at their second, and so on, until they come to their end: without a kept connection, or, where
-    /// `warm`, with one. After many it leaves some out: a driver that derives a key gives way hundreds of times.
+    /// Drops probes at their first await, at their second, and so on, until they end: without a kept connection, or with one if `warm`. After
+    /// many awaits it leaves some out: a driver that derives a key yields hundreds of times.
     ///
-    /// Who is not given the processor between asking and looking finds the answer there and has no await, and ends too soon. So it is done
-    /// again until probes were dropped at as many awaits in a row as there are on any machine, however busy.
+    /// If the thread is preempted between sending and reading, the reply is there already: the probe does not wait, and ends early. So all is
+    /// repeated until probes were dropped at `at_least` awaits.
     pub(crate) fn drop_at_every_await(&self, warm: bool, at_least: usize) {
         eventually("probes were dropped at each of their awaits", || (self.drop_until_they_end(warm) >= at_least).then_some(()));
     }
 
-    /// Tells at how many awaits it dropped.
+    /// Returns the number of awaits at which it dropped a probe.
     fn drop_until_they_end(&self, warm: bool) -> usize {
         let (mut dropped, mut polls, mut ended) = (0, 1, 0);
         while ended < 3 {
@@ -89,7 +89,7 @@ impl Probed {
         dropped
     }
 
-    /// Polls a probe so many times and drops it; whether it came to its end before.
+    /// Polls a probe a number of times and drops it. Returns whether it ended before.
     async fn drop_after(&self, polls: usize) -> bool {
         let (mut probe, mut left) = (self.check.probe(), polls);
         poll_fn(|context| {
@@ -108,12 +108,12 @@ fn components(table: &str) -> Vec<Component> {
     loaded(table).unwrap_or_else(|error| panic!("{error}\n{table}"))
 }
 
-/// The component of a table without its header, or why it is refused.
+/// The component of a table without its header, or the problems of the configuration.
 pub(crate) fn loaded(table: &str) -> Result<Vec<Component>, String> {
     loaded_from(&format!("[checks.probed]\n{table}\n"))
 }
 
-/// The components of a configuration, or why it is refused.
+/// The components of a configuration, or its problems.
 pub(crate) fn loaded_from(configuration: &str) -> Result<Vec<Component>, String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), configuration).expect("a configuration");
@@ -123,12 +123,12 @@ pub(crate) fn loaded_from(configuration: &str) -> Result<Vec<Component>, String>
     load(&sources, &Registry::builtin()).map(|loaded| loaded.components).map_err(|error| error.to_string())
 }
 
-/// One component, `probed`, made of a table without its header.
+/// An engine with one component, `probed`, of a table without its header.
 pub(crate) fn on_demand(table: &str) -> OnDemand {
     components(table).into_iter().fold(Aggregator::builder(), Builder::component).build()
 }
 
-/// What makes a check fail, and how it has to: with which class, which sentence, and, by `timeout` in its table or 20 s, how soon.
+/// A check that must fail with a class and a message, within the `timeout` of its table or 20 s.
 pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) table: String,
@@ -142,7 +142,7 @@ impl Case {
     }
 }
 
-/// Probes all cases at the same time, each by an engine of its own, and compares.
+/// Probes all cases at the same time, each with its own engine, and compares class and message.
 pub(crate) fn assert_failures(cases: &[Case]) {
     let runtime = Runtime::new().expect("a runtime");
     let probes: Vec<_> = cases

@@ -1,6 +1,6 @@
-//! Random secrets in every place that may hold one, looked for in everything that the program prints, serves or logs.
+//! Random secrets in every key that may hold one. No output, response or log line of the program may show them.
 //!
-//! The places come from the kinds' own schemas, so that a new kind and a new key are covered without a change here.
+//! The keys come from the schemas of the kinds, so that new kinds and keys are covered without a change here.
 
 use crate::{
     helpers::{Allswell, command, eventually, get, get_with, run},
@@ -20,12 +20,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::fs;
 
-/// Secrets as people and password managers make them. One that looks like a URL is one, and has a password of its own.
+/// Secrets as people and password managers choose them. One that looks like a URL has its own password.
 fn secret() -> impl Strategy<Value = String> {
     "[A-Za-z0-9][A-Za-z0-9!#%&*+=?@:;,./<>\"'\\\\~ -]{10,18}[A-Za-z0-9]".prop_filter("a URL", |secret| !secret.contains("://"))
 }
 
-/// Percent-encoded, but for the bytes that are kept.
+/// Percent-encodes a text, except the bytes to keep.
 fn encoded(secret: &str, keep: impl Fn(u8) -> bool) -> String {
     secret.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
@@ -47,7 +47,7 @@ fn padded(base64: &str) -> String {
     format!("{base64}{}", &"==="[..(4 - base64.len() % 4) % 4])
 }
 
-/// The secret in every form that is looked for.
+/// All forms of a secret that must not be shown.
 fn forms(secret: &str) -> Vec<String> {
     let json = Value::from(secret).to_string();
     let debug = format!("{secret:?}");
@@ -69,7 +69,7 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// Fails when a secret is in an output.
+/// Fails if an output contains a secret.
 fn assert_hidden(outputs: &[String], secrets: &[&str]) -> Result<(), TestCaseError> {
     for (form, secret) in secrets.iter().flat_map(|secret| forms(secret).into_iter().map(move |form| (form, secret))) {
         for output in outputs {
@@ -80,7 +80,7 @@ fn assert_hidden(outputs: &[String], secrets: &[&str]) -> Result<(), TestCaseErr
     Ok(())
 }
 
-/// A value as TOML writes it; its basic strings have JSON's escapes.
+/// A TOML string: basic strings have the escapes of JSON.
 fn toml(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
@@ -105,7 +105,7 @@ fn properties(schema: &Value) -> Vec<(String, Value)> {
     schema["properties"].as_object().into_iter().flatten().map(|(key, schema)| (key.clone(), schema.clone())).collect()
 }
 
-/// A table of every kind for every key of its that holds a secret, with the secret in it, and a backend at `address`.
+/// For every kind and each of its keys that hold secrets, a table with the secret, and a backend at `address`.
 fn tables(secret: &str, address: &str) -> Vec<Map<String, Value>> {
     let mut tables = Vec::new();
     for kind in Registry::builtin().kinds() {
@@ -135,7 +135,7 @@ fn tables(secret: &str, address: &str) -> Vec<Map<String, Value>> {
                 let mut keys = example.clone();
                 let is_url = value.as_str().is_some_and(|text| text.contains("://"));
                 keys.insert("kind".to_owned(), kind.name.into());
-                // References to variables that nobody set.
+                // References to variables that are not set.
                 keys.retain(|key, value| key != "tls" && !value.as_str().is_some_and(|text| text.contains("${")));
                 for (place, scheme) in [("url", kind.schemes.first().unwrap_or(&"http")), ("broker", &"redis"), ("endpoint", &"http")] {
                     if has(place) && !(is_url && key == place) {
@@ -143,7 +143,7 @@ fn tables(secret: &str, address: &str) -> Vec<Map<String, Value>> {
                         keys.insert(place.to_owned(), json!(format!("{scheme}://{address}{path}")));
                     }
                 }
-                // Keys that belong together, and those that exclude each other.
+                // Keys that belong together, and keys that exclude each other.
                 for (one, other) in [
                     ("password", "username"),
                     ("secret_access_key", "access_key_id"),
@@ -173,7 +173,7 @@ fn tables(secret: &str, address: &str) -> Vec<Map<String, Value>> {
     tables
 }
 
-/// Only what can be run: what cannot was a mistake, whose message is looked through as well.
+/// Only the tables that are valid; the messages of the others are searched as well.
 fn runnable(tables: &[Map<String, Value>], secret: &str) -> Result<String, TestCaseError> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("allswell.toml");
@@ -191,10 +191,10 @@ fn runnable(tables: &[Map<String, Value>], secret: &str) -> Result<String, TestC
     Ok(configuration)
 }
 
-/// How many forms of mistakes there are.
+/// The number of forms of mistakes.
 const FORMS: usize = 9;
 
-/// The secret as a mistake in every key of every kind, in one of several forms that do not belong there.
+/// The secret in every key of every kind, in one of several invalid forms.
 fn mistakes(secret: &str, form: usize) -> String {
     let wrong: [Value; FORMS] = [
         json!(secret),
@@ -223,7 +223,7 @@ fn mistakes(secret: &str, form: usize) -> String {
     text + &table("groups.all", json!({ "checks": [secret], "fail_status": secret }).as_object().expect("a table"))
 }
 
-/// Each setting wrong in a file of its own: a table that is none hides the others.
+/// One file per invalid setting: a section that is no table would hide the others.
 fn wrong_settings(secret: &str) -> Vec<String> {
     let schema = schemars::schema_for!(Settings).to_value();
     let mut files = Vec::new();
@@ -233,14 +233,14 @@ fn wrong_settings(secret: &str) -> Vec<String> {
         for value in [json!(secret), json!(format!("http://app:{secret}@h:1")), json!([secret]), json!({ format!("a: {secret}"): secret })]
         {
             let keys: Map<String, Value> = properties(&schema["$defs"][name]).into_iter().map(|(key, _)| (key, value.clone())).collect();
-            // What is no secret may be shown where it is valid; here it never is, as `nonsense` is wrong.
+            // A value that is no secret may be shown if it is valid; here it never is, because of the key `nonsense`.
             files.push(table(&section, &keys) + "nonsense = 1\n");
         }
     }
     files
 }
 
-/// Speaks enough of HTTP and of Redis to bring what it was sent back in its errors; to others it says what it was sent.
+/// Echoes requests in errors of HTTP and Redis; other protocols get the bytes that they sent.
 fn echo() -> Hostile {
     Hostile::replying(|heard| {
         let words = String::from_utf8_lossy(heard).replace(['\r', '\n', '\0'], " ");
@@ -255,13 +255,13 @@ fn echo() -> Hostile {
     })
 }
 
-/// What another service with the same configuration logs as text, until every component has failed.
+/// The text log of another service with the same configuration, until every component has failed.
 fn text_log(service: &Allswell) -> String {
     let components = service.get("/health").json()["components"].as_object().expect("components").len();
     let log = service.directory.path().join("text");
     let mut command = command(&service.directory);
     let command = command.args(["serve", "--listen", "127.0.0.1:0"]).env("RUST_LOG", "debug").env("ALLSWELL_LOG__FORMAT", "text");
-    let mut child = command.stderr(fs::File::create(&log).expect("a file")).spawn().expect("it starts");
+    let mut child = command.stderr(fs::File::create(&log).expect("a file")).spawn().expect("the service starts");
     let text = eventually("every component is in the log", || {
         let text = fs::read_to_string(&log).unwrap_or_default();
         (text.lines().filter(|line| line.contains("to=\"fail\"")).count() >= components).then_some(text)
@@ -281,20 +281,20 @@ proptest! {
         let mut messages = Vec::new();
         for text in wrong_settings(&secret).into_iter().chain([mistakes(&secret, form)]) {
             fs::write(&file, text).expect("a configuration");
-            let error = load(&Sources { files: vec![file.clone()], ..Sources::default() }, &Registry::builtin()).expect_err("it is wrong");
+            let error = load(&Sources { files: vec![file.clone()], ..Sources::default() }, &Registry::builtin()).expect_err("an invalid configuration");
             messages.push(error.to_string());
         }
         prop_assert!(messages.last().is_some_and(|all| all.lines().count() > 30), "{messages:?}");
-        // By variables.
+        // Secrets in variables.
         let registry = Registry::builtin();
         let variables = registry.kinds().flat_map(|kind| {
             let keys = properties(&kind.schema).into_iter().map(|(key, _)| (format!("ALLSWELL_CHECKS__{}__{key}", kind.name), secret.clone()));
             keys.chain([(format!("ALLSWELL_CHECKS__{}__KIND", kind.name), kind.name.to_owned())]).collect::<Vec<_>>()
         });
         let environment = Environment::new(variables.map(|(name, value)| (name.to_ascii_uppercase(), value)));
-        let error = load(&Sources { environment, ..Sources::default() }, &Registry::builtin()).expect_err("it is wrong");
+        let error = load(&Sources { environment, ..Sources::default() }, &Registry::builtin()).expect_err("an invalid configuration");
         messages.push(error.to_string());
-        // Found in the environment of an application.
+        // Secrets in the discovered environment of an application.
         let escaped = in_url(&secret);
         let environment = [
             ("DATABASE_URL", format!("postgres://app:{escaped}@db/orders?password={escaped}")),
@@ -315,7 +315,7 @@ proptest! {
 }
 
 proptest! {
-    // Each try takes seconds, and a shorter secret says no more.
+    // Each try takes seconds, and a shorter secret would not help.
     #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..ProptestConfig::with_cases(4) })]
 
     #[test]
@@ -331,7 +331,7 @@ proptest! {
         let server = format!("[server]\ntoken = {}\n[defaults]\ninterval = \"300ms\"\ntimeout = \"2s\"\n", toml(&json!(token)));
         let service = Allswell::start_with(&format!("{server}{checks}"), &[("RUST_LOG", "debug")]);
         let authorization = format!("Authorization: Bearer {token}\r\n");
-        service.await_report("/health", "every check has answered twice", |response| {
+        service.await_report("/health", "every component has two results", |response| {
             response.json()["components"].as_object().is_some_and(|all| all.values().all(|one| one["consecutive"].as_u64() > Some(1)))
         });
         let mut outputs = Vec::new();

@@ -1,4 +1,4 @@
-//! Reloading: what did not change goes on, what is wrong is refused whole, and no poll is lost.
+//! Reloads: unchanged checks continue, an invalid configuration is refused as a whole, and no poll is lost.
 
 use crate::{
     helpers::{Allswell, Response, eventually, get, send},
@@ -24,7 +24,7 @@ fn check(name: &str, server: &Hostile) -> String {
 }
 
 pub(crate) fn write(service: &Allswell, configuration: &str) {
-    // As editors and orchestrators do: never half a file.
+    // A rename, as editors and orchestrators do: the service never reads half a file.
     let new = service.directory.path().join("new");
     fs::write(&new, configuration).expect("a configuration");
     fs::rename(new, service.directory.path().join("allswell.toml")).expect("a configuration");
@@ -41,7 +41,7 @@ fn revision(service: &Allswell, revision: u64) -> Response {
 }
 
 #[test]
-fn what_did_not_change_keeps_its_state_and_what_did_starts_anew() {
+fn unchanged_checks_keep_their_state_and_changed_ones_start_anew() {
     let (kept, changed, new) = (Hostile::closing(), Hostile::closing(), Hostile::closing());
     let server = |fail_status: u16| format!("[server]\ntoken = \"{TOKEN}\"\nfail_status = {fail_status}\n");
     let service = Allswell::start(&(server(500) + &check("kept", &kept) + &check("changed", &changed) + &check("gone", &changed)));
@@ -55,7 +55,8 @@ fn what_did_not_change_keeps_its_state_and_what_did_starts_anew() {
     );
     service.signal(Signal::HUP);
     revision(&service, 2);
-    let after = service.await_report("/health", "all have answered", |response| response.class("down").as_deref() == Some("unreachable"));
+    let after = service
+        .await_report("/health", "all components have a result", |response| response.class("down").as_deref() == Some("unreachable"));
     let json = after.json();
     assert_eq!(after.status, 503, "server options change as well");
     assert_eq!(json["config"]["last_reload"]["outcome"], "applied");
@@ -64,12 +65,12 @@ fn what_did_not_change_keeps_its_state_and_what_did_starts_anew() {
     assert_eq!(json["components"]["changed"]["consecutive"], 1);
     assert_ne!(json["components"]["changed"]["since"], before.json()["components"]["changed"]["since"]);
     new.await_accepted(1);
-    assert_eq!(kept.accepted(), 1, "what did not change is not probed for a reload");
+    assert_eq!(kept.accepted(), 1, "an unchanged check is not probed for a reload");
     assert_eq!(service.get("/health/gone").status, 404);
 }
 
 #[test]
-fn what_is_wrong_is_refused_whole_and_told() {
+fn an_invalid_configuration_is_refused_as_a_whole() {
     let server = Hostile::closing();
     let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&valid);
@@ -83,11 +84,17 @@ fn what_is_wrong_is_refused_whole_and_told() {
         "{problems}"
     );
     let report = service.get("/health");
-    assert_eq!((report.status, &report.json()["config"]["revision"]), (200, &1.into()), "the old one goes on");
+    assert_eq!((report.status, &report.json()["config"]["revision"]), (200, &1.into()), "the old configuration stays");
     assert_eq!(report.json()["config"]["last_reload"]["problems"], 2);
-    assert!(!report.body.contains("nonsense"), "what the problems are is for who shows the token: {}", report.body);
+    assert!(!report.body.contains("nonsense"), "the problems are shown only with the token: {}", report.body);
     assert!(service.log().contains("server.nonsense: there is no such key"), "{}", service.log());
+}
 
+#[test]
+fn a_reload_after_refused_ones_is_applied() {
+    let server = Hostile::closing();
+    let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
+    let service = Allswell::start(&valid);
     write(&service, "");
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 422, "from checks to none");
     write(&service, &valid.replace("[server]", "[server]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"text\"\n[server]"));
@@ -99,7 +106,7 @@ fn what_is_wrong_is_refused_whole_and_told() {
 }
 
 #[test]
-fn reloading_takes_the_token() {
+fn a_reload_request_requires_the_token() {
     let server = Hostile::closing();
     let service = Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server)));
     let unauthorized = post(&service, "/admin/reload", "wrong");
@@ -112,11 +119,11 @@ fn reloading_takes_the_token() {
 }
 
 #[test]
-fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
+fn a_watched_file_is_reloaded_when_its_content_or_its_link_changes() {
     let (first, second) = (Hostile::closing(), Hostile::closing());
     let service = Allswell::start(&format!("[server]\nwatch_config = true\n{}", check("first", &first)));
     assert_eq!(service.get("/health").status, 200);
-    // As Kubernetes does it: a link to a folder is swapped.
+    // Kubernetes swaps a link to a folder.
     let folder = service.directory.path().join("..data");
     fs::create_dir(&folder).expect("a folder");
     fs::write(folder.join("allswell.toml"), format!("[server]\nwatch_config = true\n{}", check("second", &second)))
@@ -126,7 +133,7 @@ fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
     fs::rename(link, service.directory.path().join("allswell.toml")).expect("a swap");
     let after = revision(&service, 2);
     assert_eq!(after.json()["components"]["first"], serde_json::Value::Null);
-    // The same content again is no change, however young the file is.
+    // A new file with the same content is no change.
     let text = fs::read_to_string(folder.join("allswell.toml")).expect("a configuration");
     write(&service, &text);
     thread::sleep(Duration::from_secs(3)); // as long as three looks take; that nothing happens cannot be awaited
@@ -134,7 +141,7 @@ fn a_watched_file_is_reloaded_when_its_content_changes_also_by_a_link() {
 }
 
 #[test]
-fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
+fn settings_that_need_a_restart_are_named_and_the_others_applied() {
     let (first, second) = (Hostile::closing(), Hostile::closing());
     let checks = check("first", &first) + &check("second", &second);
     let configuration =
@@ -150,7 +157,7 @@ fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     eventually("the log says so, in the old format", || {
         service.events().into_iter().find(|event| event["message"] == "log.format changed; restart to apply it")
     });
-    // From here on only warnings are logged.
+    // From here on the level is `warn`.
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
     let applications = service.events().iter().filter(|event| event["message"] == "the new configuration is applied").count();
     assert_eq!(applications, 0, "{}", service.log());
@@ -205,8 +212,8 @@ fn a_hundred_reloads_under_load_lose_no_poll_and_leak_nothing() {
     });
 }
 
-/// Polls again and again while something else happens, and returns the answers whose status is not that of the first one.
-pub(crate) fn poll_while(service: &Allswell, path: &'static str, happens: impl FnOnce()) -> Vec<(u16, String)> {
+/// Polls while an action runs, and returns the responses whose status code differs from the first one.
+pub(crate) fn poll_while(service: &Allswell, path: &'static str, action: impl FnOnce()) -> Vec<(u16, String)> {
     let (done, address) = (Arc::new(AtomicBool::new(false)), service.address);
     let first = get(address, path).status;
     let poller = thread::spawn({
@@ -222,19 +229,19 @@ pub(crate) fn poll_while(service: &Allswell, path: &'static str, happens: impl F
             others
         }
     });
-    happens();
+    action();
     done.store(true, SeqCst);
     poller.join().expect("no panic")
 }
 
 #[test]
-fn another_policy_keeps_state_connection_and_verdict() {
+fn a_change_of_policy_keeps_state_connection_and_verdict() {
     let slow = Slow::by(0);
     let configuration = |policy: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[checks.slow]\n{}{policy}", slow.table());
     let service = Allswell::start(&configuration("interval = \"1h\"\ntimeout = \"3s\"\n"));
     let before = service.get("/health");
     assert_eq!(before.status, 200);
-    // From now on a probe takes longer than a poll waits.
+    // From now on a probe takes longer than the deadline of a poll.
     slow.set(1500);
     let others = poll_while(&service, "/health", || {
         for policy in ["interval = \"1h\"\ntimeout = \"4s\"\n", "fall = 3\nhold = \"1m\"\ninterval = \"1h\"\n", "interval = \"2h\"\n"] {
@@ -244,17 +251,18 @@ fn another_policy_keeps_state_connection_and_verdict() {
     });
     assert!(others.is_empty(), "{others:?}");
     assert_eq!(revision(&service, 4).json()["components"], before.json()["components"]);
-    // A shorter interval is kept at once.
+    // A shorter interval applies at once.
     slow.set(0);
     write(&service, &configuration("interval = \"200ms\"\ntimeout = \"3s\"\n"));
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
-    let probed = service.await_report("/health", "it is probed again", |report| report.json()["components"]["slow"]["consecutive"] == 2);
+    let probed =
+        service.await_report("/health", "the component is probed again", |report| report.json()["components"]["slow"]["consecutive"] == 2);
     assert_eq!((probed.status, &probed.json()["components"]["slow"]["since"]), (200, &before.json()["components"]["slow"]["since"]));
     assert_eq!(slow.server.accepted(), 1, "on the same connection");
 }
 
 #[test]
-fn a_new_check_counts_from_its_first_result_on_or_its_timeout() {
+fn a_new_check_counts_from_its_first_result_or_its_timeout() {
     let (old, slow, never) = (Hostile::closing(), Slow::by(1000), Slow::by(60_000));
     let server = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("old", &old));
     let service = Allswell::start(&server);
@@ -265,37 +273,37 @@ fn a_new_check_counts_from_its_first_result_on_or_its_timeout() {
         let pending = service.get("/health");
         assert_eq!((pending.status, pending.class("slow").as_deref()), (200, Some("pending")), "{}", pending.body);
         assert_eq!(pending.json()["summary"], "1 component passes; 1 without a result since the reload: slow");
-        assert!(pending.took < Duration::from_millis(500), "nobody waits for it: {:?}", pending.took);
-        service.await_report("/health", "it has a result", |report| report.json()["components"]["slow"]["status"] == "pass");
+        assert!(pending.took < Duration::from_millis(500), "no poll waits for the new check: {:?}", pending.took);
+        service.await_report("/health", "the component has a result", |report| report.json()["components"]["slow"]["status"] == "pass");
     });
     assert!(others.is_empty(), "{others:?}");
     write(&service, &format!("{server}[checks.never]\n{}timeout = \"500ms\"\n", never.table()));
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
-    let failed = service.await_report("/health", "its timeout ends", |report| report.status == 500);
+    let failed = service.await_report("/health", "the timeout of the new check is over", |report| report.status == 500);
     assert!(matches!(failed.class("never").as_deref(), Some("pending" | "timeout")), "{}", failed.body);
 }
 
 #[test]
-fn another_url_leaves_the_verdict_until_its_first_result() {
+fn a_changed_url_keeps_the_verdict_until_its_first_result() {
     let (well, slow) = (Hostile::closing(), Slow::by(1000));
     let dead = format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n", check("well", &well));
     let service = Allswell::start(&dead);
-    service.await_report("/health", "it fails", |report| report.class("app").as_deref() == Some("unreachable"));
+    service.await_report("/health", "the component fails", |report| report.class("app").as_deref() == Some("unreachable"));
     write(&service, &format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\n{}timeout = \"5s\"\n", check("well", &well), slow.table()));
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
     let pending = service.get("/health");
-    assert_eq!((pending.status, pending.class("app").as_deref()), (500, Some("pending")), "a dead backend is not cured by a reload");
+    assert_eq!((pending.status, pending.class("app").as_deref()), (500, Some("pending")), "the verdict stays until the first result");
     assert_eq!(service.get("/health/app").status, 500);
-    service.await_report("/health", "it passes", |report| report.status == 200);
-    // And back: what passed goes on passing until the first result says otherwise.
+    service.await_report("/health", "the component passes", |report| report.status == 200);
+    // And back: a passing component keeps its status until the first result.
     slow.set(0);
     write(&service, &dead);
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
-    service.await_report("/health", "it fails again", |report| report.class("app").as_deref() == Some("unreachable"));
+    service.await_report("/health", "the component fails again", |report| report.class("app").as_deref() == Some("unreachable"));
 }
 
 #[test]
-fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
+fn a_removed_check_is_in_no_response_after_the_reload() {
     let (kept, gone) = (Hostile::closing(), Slow::by(0));
     let with = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("kept", &kept));
     let configuration = format!("{with}[checks.gone]\n{}interval = \"50ms\"\n[groups.some]\nchecks = [\"gone\"]\n", gone.table());
@@ -303,7 +311,7 @@ fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
     for _ in 0..20 {
         write(&service, &configuration);
         assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
-        service.await_report("/health/gone", "it is there", |report| report.status == 200);
+        service.await_report("/health/gone", "the component is there", |report| report.status == 200);
         write(&service, &with);
         assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
         for path in ["/health", "/readyz", "/startupz", "/metrics", "/health?format=text", "/health?format=atom"] {
@@ -315,7 +323,7 @@ fn what_is_removed_is_in_no_answer_once_the_reload_is_confirmed() {
 }
 
 #[test]
-fn what_needs_a_restart_is_compared_with_what_was_bound_at_the_start() {
+fn settings_that_need_a_restart_are_compared_with_those_of_the_start() {
     let server = Hostile::closing();
     let configuration = |format: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\nformat = \"{format}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration("json"));
@@ -324,47 +332,47 @@ fn what_needs_a_restart_is_compared_with_what_was_bound_at_the_start() {
         post(&service, "/admin/reload", TOKEN).json()["needs_restart"].clone()
     };
     assert_eq!(needs_restart("text"), serde_json::json!(["log.format"]));
-    assert_eq!(needs_restart("text"), serde_json::json!(["log.format"]), "it still does");
-    assert_eq!(needs_restart("json"), serde_json::Value::Null, "it is as it was");
+    assert_eq!(needs_restart("text"), serde_json::json!(["log.format"]), "the change still needs a restart");
+    assert_eq!(needs_restart("json"), serde_json::Value::Null, "the setting of the start needs no restart");
 }
 
-/// Replaces the configuration with a pipe: reading it hangs until something is written to it.
+/// Replaces the configuration with a pipe: reading it blocks until something is written.
 fn hang(service: &Allswell) {
     let pipe = service.directory.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
     fs::rename(pipe, service.directory.path().join("allswell.toml")).expect("a pipe in its place");
 }
 
-/// A request for a reload, on a thread of its own; returns the answer and how long it took.
-fn reload_beside(service: &Allswell) -> thread::JoinHandle<(Response, Duration)> {
-    let (address, begun) = (service.address, Instant::now());
+/// Requests a reload on another thread, which returns the response and its duration.
+fn reload_on_another_thread(service: &Allswell) -> thread::JoinHandle<(Response, Duration)> {
+    let (address, start) = (service.address, Instant::now());
     let request = format!(
         "POST /admin/reload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
     );
-    thread::spawn(move || (send(address, request.as_bytes()), begun.elapsed()))
+    thread::spawn(move || (send(address, request.as_bytes()), start.elapsed()))
 }
 
 #[test]
-fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
+fn hung_files_delay_neither_polls_nor_a_second_reload() {
     let server = Hostile::closing();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
     assert_eq!(service.get("/health").status, 200);
     hang(&service);
     let others = poll_while(&service, "/health", || {
-        let first = reload_beside(&service);
+        let first = reload_on_another_thread(&service);
         thread::sleep(Duration::from_secs(1)); // so that it comes while the first one hangs
-        let second = reload_beside(&service);
+        let second = reload_on_another_thread(&service);
         for reload in [first, second] {
             let (refused, took) = reload.join().expect("no panic");
             assert_eq!(refused.status, 422, "{}", refused.body);
             assert!(refused.body.contains("the files could not be read within 8s: a file system may hang"), "{}", refused.body);
-            assert!(took < Duration::from_secs(15), "neither waits behind the other: {took:?}");
+            assert!(took < Duration::from_secs(15), "the reloads do not wait for each other: {took:?}");
         }
     });
     assert!(others.is_empty(), "{others:?}");
     assert_eq!(service.get("/health").json()["config"]["last_reload"]["outcome"], "refused");
-    // Every reader of the pipe gets the configuration from here on.
+    // From here on every reader of the pipe gets the configuration.
     let pipe = service.directory.path().join("allswell.toml");
     thread::spawn(move || {
         while let Ok(mut pipe) = fs::OpenOptions::new().write(true).open(&pipe) {
@@ -377,19 +385,19 @@ fn files_that_hang_delay_neither_polls_nor_a_second_reload() {
 }
 
 #[test]
-fn a_thread_that_hangs_does_not_keep_others_from_reading() {
+fn a_hung_read_does_not_block_the_next_reload() {
     let server = Hostile::closing();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
     hang(&service);
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 422);
-    // It waits for a file that is not there any more.
+    // The first read still blocks on the pipe, which has been replaced.
     write(&service, &configuration);
     assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
 }
 
 #[test]
-fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
+fn a_secret_file_that_is_empty_or_no_regular_file_is_refused_at_once() {
     let server = Hostile::closing();
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
@@ -413,11 +421,11 @@ fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
 }
 
 #[test]
-fn a_reload_is_no_reason_to_answer_a_waiting_poll_earlier() {
+fn a_reload_does_not_end_a_waiting_poll_early() {
     let slow = Slow::by(500);
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\ndeadline = \"20s\"\n[checks.slow]\n{}timeout = \"20s\"\n", slow.table());
     let service = Allswell::start(&configuration);
-    // A poll that waits for the first result, and one that waits for a fresh one.
+    // One poll waits for the first result, the other for a fresh one.
     for path in ["/health", "/health?fresh"] {
         slow.set(3000);
         let address = service.address;
@@ -427,7 +435,7 @@ fn a_reload_is_no_reason_to_answer_a_waiting_poll_earlier() {
         assert_eq!(post(&service, "/admin/reload", TOKEN).status, 200);
         let answer = poll.join().expect("no panic");
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-        assert!(answer.took > Duration::from_millis(400), "{path}: it was answered with what was known before: {:?}", answer.took);
+        assert!(answer.took > Duration::from_millis(400), "{path}: the response has old results: {:?}", answer.took);
         slow.set(0);
     }
 }
@@ -435,7 +443,7 @@ fn a_reload_is_no_reason_to_answer_a_waiting_poll_earlier() {
 #[test]
 fn a_watched_secret_is_read_again_when_its_file_changes() {
     let folder = tempfile::tempdir().expect("a folder");
-    // As Kubernetes does it: the file is a link into a link that is swapped.
+    // Kubernetes swaps a link to a folder, through which the file is a link.
     let version = |name: &str, token: &str| {
         let data = folder.path().join(name);
         fs::create_dir(&data).expect("a folder");
@@ -454,5 +462,5 @@ fn a_watched_secret_is_read_again_when_its_file_changes() {
     version("..2", "another-token");
     revision(&service, 2);
     assert_eq!((post(&service, "/admin/drain", TOKEN).status, post(&service, "/admin/drain", "another-token").status), (401, 200));
-    assert_eq!(service.get("/health").json()["components"], before, "checks are as they were");
+    assert_eq!(service.get("/health").json()["components"], before, "checks keep their state");
 }

@@ -1,4 +1,4 @@
-//! Secrets never show: not in logs at level trace, not in reports, not in errors.
+//! Secrets are never shown: not in logs at level trace, not in reports, not in errors.
 
 use crate::{
     helpers::{Allswell, command, get_with, run},
@@ -11,12 +11,12 @@ use allswell::{
 };
 use std::fs;
 
-/// Every place that takes a secret has one of its own, so that a leak tells where it is.
+/// A different secret for each key, so that a leak shows which key it comes from.
 fn password(place: &str) -> String {
     format!("Zw7-{place}-k9Q")
 }
 
-/// In a URL some of it must be escaped; it is looked for in both forms.
+/// A password with characters that must be escaped in a URL. Both forms must not be shown.
 fn awkward(place: &str) -> (String, String) {
     (format!("Zw%237%2F{place}%22k9"), format!("Zw#7/{place}\"k9"))
 }
@@ -62,7 +62,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
             } else {
                 "orders"
             };
-            // Redis's default user has no name.
+            // The default user of Redis has no name.
             let user = if kind == "redis" { "" } else { "app" };
             configuration +=
                 &format!("[checks.{kind}_{name}]\nkind = \"{kind}\"\nurl = \"{scheme}://{user}:{password}@127.0.0.1:{port}/{path}\"\n");
@@ -70,7 +70,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
     }
     let service = Allswell::start_with(&configuration, &[("RUST_LOG", "trace")]);
     let authorization = format!("Authorization: Bearer {}\r\n", password("token"));
-    let report = service.await_report("/health", "every check has answered a few times", |response| {
+    let report = service.await_report("/health", "every component has some results", |response| {
         response.json()["components"].as_object().is_some_and(|all| all.values().all(|one| one["consecutive"].as_u64() > Some(2)))
     });
     for (kind, ..) in real {
@@ -84,7 +84,11 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
         outputs.push(get_with(service.address, &path, &authorization).text);
     }
     let shown = get_with(service.address, "/health", &authorization);
-    assert!(shown.json()["components"]["postgres_wrong"]["failure"]["cause"].is_string(), "causes are told: {}", shown.body);
+    assert!(
+        shown.json()["components"]["postgres_wrong"]["failure"]["cause"].is_string(),
+        "causes are shown with the token: {}",
+        shown.body
+    );
 
     let file = service.directory.path().join("allswell.toml");
     for arguments in [&["check"][..], &["check", "--format", "json"], &["validate"], &["check", "no_such_component"]] {
@@ -95,7 +99,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
             .env("RUST_LOG", "trace,sqlx=trace,lapin=trace,redis=trace,hyper=trace"));
         outputs.extend([ran.stdout, ran.stderr]);
     }
-    // Each secret in a place where it is a mistake.
+    // Each secret in an invalid place.
     let mistakes = configuration
         .replace("postgres://", "postgrs://")
         .replace("redis://", "redis//")
@@ -115,7 +119,7 @@ fn passwords_appear_nowhere_in_any_output_at_level_trace() {
 }
 
 #[test]
-fn every_secret_of_every_other_kind_stays_one_whatever_the_server_does() {
+fn no_secret_of_any_kind_is_shown_whatever_its_server_does() {
     let servers = [
         ("babbling", Hostile::babbling().port()),
         ("closing", Hostile::closing().port()),
@@ -181,7 +185,7 @@ fn every_secret_of_every_other_kind_stays_one_whatever_the_server_does() {
     let service =
         Allswell::start_with(&configuration, &[("RUST_LOG", "trace,sqlx=trace,lapin=trace,redis=trace,hyper=trace,object_store=trace")]);
     let authorization = format!("Authorization: Bearer {}\r\n", password("token"));
-    let report = service.await_report("/health", "every check has answered twice", |response| {
+    let report = service.await_report("/health", "every component has two results", |response| {
         response.json()["components"].as_object().is_some_and(|all| all.values().all(|one| one["consecutive"].as_u64() > Some(1)))
     });
     assert!(report.json()["components"].as_object().is_some_and(|all| all.len() > 60), "{}", report.text);
@@ -190,7 +194,7 @@ fn every_secret_of_every_other_kind_stays_one_whatever_the_server_does() {
     for path in ["/metrics"].map(str::to_owned).into_iter().chain(dialects) {
         outputs.push(get_with(service.address, &path, &authorization).text);
     }
-    // What a debugger, or a careless log line, would print of a whole configuration.
+    // The Debug output of a whole configuration, as a debugger or a careless log line would print it.
     let file = service.directory.path().join("allswell.toml");
     let sources = Sources { files: vec![file.clone()], ..Sources::default() };
     outputs.push(format!("{:?}", load(&sources, &Registry::builtin()).expect("a configuration")));

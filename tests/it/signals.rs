@@ -1,7 +1,7 @@
-//! How it ends.
+//! Signals, shutdown and exit codes.
 
 use crate::{
-    helpers::{Allswell, PATIENCE, command, free_port, run},
+    helpers::{Allswell, PATIENCE, Ran, command, free_port, run},
     servers::hostile::Hostile,
 };
 use rustix::process::Signal;
@@ -16,33 +16,33 @@ fn service(drain: &str) -> Allswell {
 }
 
 #[test]
-fn sigterm_drains_and_then_ends_with_0() {
+fn sigterm_drains_and_then_exits_with_0() {
     let mut service = service("2s");
     assert_eq!(service.get("/readyz").status, 200);
     let start = Instant::now();
     service.signal(Signal::TERM);
-    let draining = service.await_report("/readyz", "it drains", |response| response.status == 500);
+    let draining = service.await_report("/readyz", "the service drains", |response| response.status == 500);
     assert_eq!(draining.json()["draining"], true);
-    assert_eq!(draining.json()["components"]["port"]["status"], "pass", "components stay as they are");
+    assert_eq!(draining.json()["components"]["port"]["status"], "pass", "the status of components does not change");
     assert_eq!(service.get("/health").status, 500);
     assert_eq!(service.get("/livez").status, 200);
     assert_eq!(service.get("/health/port").status, 200);
     assert_eq!(service.wait().code(), Some(0), "{}", service.log());
-    assert!(start.elapsed() >= Duration::from_secs(2), "it serves while it drains: {:?}", start.elapsed());
-    assert!(TcpStream::connect(service.address).is_err(), "nothing listens any more");
+    assert!(start.elapsed() >= Duration::from_secs(2), "the service responds while it drains: {:?}", start.elapsed());
+    assert!(TcpStream::connect(service.address).is_err(), "the port is closed");
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_sigterm_ends_the_service_at_once() {
     let mut service = service("1h");
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
     service.signal(Signal::TERM);
     assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]
-fn sigint_ends_it_at_once() {
+fn sigint_ends_the_service_at_once() {
     let mut service = service("1h");
     let start = Instant::now();
     service.signal(Signal::INT);
@@ -51,7 +51,7 @@ fn sigint_ends_it_at_once() {
 }
 
 #[test]
-fn an_idle_connection_does_not_keep_it() {
+fn an_idle_connection_does_not_delay_the_shutdown() {
     let mut service = service("0s");
     let _idle = TcpStream::connect(service.address).expect("a connection");
     service.signal(Signal::TERM);
@@ -59,7 +59,7 @@ fn an_idle_connection_does_not_keep_it() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told() {
+fn a_port_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -72,26 +72,39 @@ fn a_port_that_is_taken_is_told() {
     );
 }
 
-#[test]
-fn get_tells_by_its_exit_code() {
-    let mut service = service("1h");
+/// Runs `allswell get` with arguments.
+fn get(arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().expect("a temporary directory");
+    run(command(&directory).arg("get").args(arguments))
+}
+
+#[test]
+fn get_exits_with_0_for_a_success_and_1_for_a_failure_or_no_response() {
+    let mut service = service("1h");
     let url = format!("http://{}/readyz", service.address);
-    let get = || run(command(&directory).args(["get", &url, "--timeout", "20s"]));
-    service.await_report("/readyz", "it is ready", |response| response.status == 200);
-    let well = get();
-    assert_eq!(well.code, Some(0), "{}", well.stderr);
-    assert!(well.stdout.contains("\"status\": \"pass\""), "{}", well.stdout);
+    let arguments = [&*url, "--timeout", "20s"];
+    service.await_report("/readyz", "the service is ready", |response| response.status == 200);
+    let passing = get(&arguments);
+    assert_eq!(passing.code, Some(0), "{}", passing.stderr);
+    assert!(passing.stdout.contains("\"status\": \"pass\""), "{}", passing.stdout);
     service.signal(Signal::TERM);
-    service.await_report("/readyz", "it drains", |response| response.status == 500);
-    let draining = get();
+    service.await_report("/readyz", "the service drains", |response| response.status == 500);
+    let draining = get(&arguments);
     assert_eq!((draining.code, draining.stdout.contains("draining")), (Some(1), true), "{}", draining.stderr);
     service.signal(Signal::TERM);
     service.wait();
-    assert_eq!(get().code, Some(1));
-    assert_eq!(run(command(&directory).args(["get", "not a url"])).code, Some(2));
-    // Without a URL it asks the port of the configuration.
-    let port = free_port();
-    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
+    assert_eq!(get(&arguments).code, Some(1));
+}
+
+#[test]
+fn get_exits_with_2_for_an_invalid_url() {
+    assert_eq!(get(&["not a url"]).code, Some(2));
+}
+
+#[test]
+fn without_a_url_get_requests_the_port_of_the_configuration() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let listen = format!("0.0.0.0:{}", free_port());
+    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", listen));
     assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no response: unreachable: connection refused\n"));
 }

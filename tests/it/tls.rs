@@ -1,4 +1,4 @@
-//! TLS with real servers: what the system trusts is trusted, and nothing else.
+//! TLS with real servers: only the authorities of the system are trusted.
 
 use crate::{
     helpers::{Allswell, Response},
@@ -9,14 +9,14 @@ use std::time::Duration;
 fn results(configuration: &str, authority: Option<&str>) -> Response {
     let variables: Vec<_> = authority.map(|path| ("SSL_CERT_FILE", path)).into_iter().collect();
     let service = Allswell::start_with(configuration, &variables);
-    service.await_report("/health", "all have answered", |response| !response.body.contains("\"pending\""))
+    service.await_report("/health", "all components have a result", |response| !response.body.contains("\"pending\""))
 }
 
 #[test]
-fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
+fn a_server_is_verified_by_the_systems_roots_and_its_name() {
     let (redis, redis_files) = redis_with_tls();
     let (postgres, postgres_files) = postgres_with_tls("secret", Certificates::new);
-    // One bundle with both authorities, as the system's is.
+    // A bundle with both authorities, like that of the system.
     let bundle = redis.directory.path().join("bundle.pem");
     let pem = [&redis_files.authority, &postgres_files.authority].map(|path| std::fs::read_to_string(path).expect("a certificate"));
     std::fs::write(&bundle, pem.concat()).expect("a file");
@@ -45,16 +45,16 @@ fn a_server_is_believed_by_the_systems_roots_and_by_its_name() {
 }
 
 #[test]
-fn a_certificate_that_expires_is_seen_by_the_next_connection() {
+fn the_next_connection_detects_an_expired_certificate() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = Certificates::for_a_while(folder.path(), Duration::from_secs(6));
-    // The server offers to resume sessions, in which nobody's certificate is looked at again.
+    // The server offers session resumption, in which no certificate would be verified again.
     let front = tls_front(Hostile::answering("HTTP/1.1 204 No Content\r\n\r\n").port(), &files);
     let configuration = format!(
         "[checks.web]\nkind = \"http\"\nurl = \"https://localhost:{front}/\"\nconnection = \"fresh\"\ninterval = \"200ms\"\ntimeout = \"20s\"\n"
     );
     let service = Allswell::start_with(&configuration, &[("SSL_CERT_FILE", files.authority.to_str().expect("a path"))]);
-    service.await_report("/health", "it is trusted at first", |response| response.status == 200);
-    let expired = service.await_report("/health", "it has expired", |response| response.status == 500);
+    service.await_report("/health", "the certificate is trusted at first", |response| response.status == 200);
+    let expired = service.await_report("/health", "the certificate has expired", |response| response.status == 500);
     assert_eq!(expired.json()["components"]["web"]["failure"]["message"], "the certificate has expired", "{}", expired.body);
 }

@@ -94,7 +94,7 @@ impl Attacker {
         self.connect_with_buffer(None).await
     }
 
-    /// A connection with a receive buffer of so many bytes.
+    /// A connection with a receive buffer of this number of bytes.
     pub(super) async fn connect_with_buffer(&self, bytes: Option<u32>) -> Option<TcpStream> {
         sleep_until(self.shared.reserve_start()).await;
         let socket = TcpSocket::new_v4().ok()?;

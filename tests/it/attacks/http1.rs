@@ -30,7 +30,7 @@ pub(super) async fn read_to_end(attacker: &Attacker, stream: &mut (impl AsyncRea
     None
 }
 
-/// Reads at most so many bytes each time, at intervals.
+/// Reads at most a number of bytes each time, at intervals.
 pub(super) async fn read_slowly(
     attacker: &Attacker,
     stream: &mut (impl AsyncRead + Unpin),

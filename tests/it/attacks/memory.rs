@@ -55,13 +55,13 @@ impl MemoryGroup {
             [("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.oom_control"), ("/sys/fs/cgroup", "memory.max", "memory.events")]
         {
             let folder = Path::new(root).join(format!("allswell-attacks-{}-{number}", process::id()));
-            let made = if fs::exists(root).unwrap_or(false) {
+            let created = if fs::exists(root).unwrap_or(false) {
                 fs::create_dir(&folder).and_then(|()| fs::write(folder.join(file), bytes.to_string()))
             } else {
                 continue;
             };
             let group = Self { folder, events };
-            match made {
+            match created {
                 Ok(()) if group.kills().is_some() => return Ok(group),
                 Ok(()) => reasons += "the kernel does not count kills",
                 Err(error) => reasons += &format!("{root}: {error}; "),

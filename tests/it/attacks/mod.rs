@@ -126,17 +126,17 @@ fn floods_of_handshakes_do_not_delay_a_poll() {
 }
 
 #[test]
-fn clients_that_use_all_descriptors_do_not_change_a_verdict() {
+fn clients_that_use_all_file_descriptors_do_not_change_the_verdict() {
     run_in_suite(descriptors::attacks(), &[Setting::Descriptors1024, Setting::Descriptors64]);
 }
 
 #[test]
-fn few_seats_suffice_under_attack() {
+fn a_small_max_connections_suffices_under_attack() {
     run_in_suite(all(), &[Setting::FewSeats]);
 }
 
 #[test]
-fn memory_limits_that_we_ship_suffice_under_attack() {
+fn the_memory_limits_of_our_packages_suffice_under_attack() {
     run_in_suite(all(), &[Setting::Sidecar, Setting::Unit]);
 }
 

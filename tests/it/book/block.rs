@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One block: also one in a comment, which prepares what the page shows.
+/// A block. One in a comment prepares what the page shows.
 pub(super) struct Block {
     page: PathBuf,
     line: usize,
     pub(super) language: String,
-    /// What stands behind the language and a comma.
+    /// The text after the language and a comma.
     pub(super) attribute: String,
     pub(super) text: String,
 }

@@ -1,6 +1,6 @@
-//! No page shows what the program does not do: every block of the book and of its neighbours is executed or validated.
+//! Pages and program agree: every block of the book, `README.md`, `SECURITY.md` and `checks/README.md` is executed or validated.
 //!
-//! `docs/contributing.md` tells the conventions.
+//! `docs/contributing.md` describes the conventions.
 
 mod block;
 mod foreign;
@@ -21,7 +21,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page that people read.
+/// Every page.
 fn pages() -> Vec<PathBuf> {
     let mut pages =
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "checks/README.md"].map(|page| root().join(page)).to_vec();
@@ -39,7 +39,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Looks at every block of a language, and tells all that is wrong with them at once.
+/// Examines every block of a language, and fails with all problems together.
 fn each(language: &str, look: impl Fn(&Block) -> Result<(), String>) {
     let mut trouble = Vec::new();
     for page in pages() {
@@ -51,7 +51,7 @@ fn each(language: &str, look: impl Fn(&Block) -> Result<(), String>) {
 }
 
 #[test]
-fn every_block_says_what_it_is() {
+fn every_code_block_declares_its_language() {
     let mut trouble = Vec::new();
     for block in pages().iter().flat_map(|page| blocks(page)) {
         let known = match (block.language.as_str(), block.attribute.as_str()) {
@@ -60,7 +60,7 @@ fn every_block_says_what_it_is() {
             _ => false,
         };
         if !known {
-            trouble.push(format!("{}: nobody checks a block of `{},{}`", block.place(), block.language, block.attribute));
+            trouble.push(format!("{}: no test examines a block of `{},{}`", block.place(), block.language, block.attribute));
         }
     }
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
@@ -79,14 +79,14 @@ fn every_configuration_is_valid() {
     });
 }
 
-/// The variables that a configuration names, each with something that may stand for a URL of its kind, a port, a host or a password.
+/// The variables that a configuration uses, each with a value that fits: a URL of its kind, a port, a host or a password.
 fn references(configuration: &str) -> Vec<(&str, String)> {
     let registry = Registry::builtin();
     let mut references = Vec::new();
     let mut scheme = "http";
     for line in configuration.lines() {
         if let Some(kind) = line.strip_prefix("kind = ").and_then(|kind| registry.get(kind.split('"').nth(1)?)) {
-            // A broker of celery is not discovered by its scheme.
+            // A broker of `celery` is not discovered by its scheme.
             scheme = kind.schemes.first().copied().unwrap_or(if kind.name == "celery" { "amqp" } else { "http" });
         }
         for name in line.split("${").skip(1).filter_map(|rest| rest.split('}').next()).filter(|name| !name.contains(":-")) {
@@ -104,14 +104,14 @@ fn references(configuration: &str) -> Vec<(&str, String)> {
 }
 
 #[test]
-fn every_json_yaml_and_python_can_be_read() {
+fn every_json_yaml_and_python_block_parses() {
     each("json", |block| serde_json::from_str::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
     each("yaml", |block| serde_saphyr::from_multiple::<serde_json::Value>(&block.text).map(drop).map_err(|error| error.to_string()));
     each("python", |block| foreign::read_by_python(&block.text));
 }
 
 #[test]
-fn every_piece_of_rust_is_compiled() {
+fn every_rust_block_compiles() {
     let compiled = foreign::compiled();
     each("rust", |block| {
         let stands = compiled.iter().any(|source| source.contains(block.text.trim_end()));
@@ -120,13 +120,13 @@ fn every_piece_of_rust_is_compiled() {
 }
 
 #[test]
-fn every_script_can_be_read() {
+fn every_shell_script_parses() {
     each("sh", |block| foreign::read_by_shell(&block.text));
 }
 
-/// What is not run is at least a command of ours with flags that exist.
+/// Commands that are not executed have at least flags that exist.
 #[test]
-fn every_command_exists() {
+fn every_command_of_the_book_exists() {
     for language in ["sh", "console"] {
         each(language, |block| {
             let commands = if language == "console" { transcript::commands(&block.text) } else { vec![block.text.clone()] };
@@ -144,9 +144,9 @@ fn every_command_exists() {
     }
 }
 
-/// Scripts end well, and transcripts tell what the program tells: each page in a session, a network and a folder of its own.
+/// Scripts succeed and transcripts show what the program prints. Each page has its own session, network and folder.
 #[test]
-fn what_a_page_does_can_be_done_and_what_it_shows_is_shown() {
+fn every_transcript_of_the_book_prints_what_it_shows() {
     if !session::may_have_own_network() {
         return;
     }
@@ -157,7 +157,7 @@ fn what_a_page_does_can_be_done_and_what_it_shows_is_shown() {
             |(page, session): (_, thread::ScopedJoinHandle<'_, Vec<_>>)| (!session.join().expect("a session").is_empty()).then_some(page);
         sessions.into_iter().filter_map(unlike).collect()
     });
-    // Transcripts take their time limits seriously. On a machine that was too busy for them, each gets it once more, without the others.
+    // Transcripts contain timeouts. If the machine was too busy, a page gets a second try, without the others.
     let trouble: Vec<String> = unlike.into_iter().flat_map(|page| session::of(&blocks(page))).collect();
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }

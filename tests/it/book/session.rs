@@ -1,4 +1,4 @@
-//! The blocks of one page, run in order by one shell: in an empty folder, as a machine without any other process and network.
+//! Executes the blocks of one page in order in one shell, in an empty folder, without other processes or a network.
 
 use super::{block::Block, root, transcript};
 use std::{
@@ -9,13 +9,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Begins what the driver says between the blocks' own output.
+/// Marks the lines of the driver between the output of the blocks.
 const MARK: char = '\u{1e}';
 
-/// A network whose ports are free, and processes that end with the session.
+/// A command with its own network, whose ports are free, and with processes that end with the session.
 const UNSHARE: [&str; 7] = ["--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// Whether a process may have a network of its own here; says so where it may not.
+/// Whether a process may have its own network here. If not, prints that the test is skipped.
 pub(super) fn may_have_own_network() -> bool {
     let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     let may = quiet(Command::new("unshare").args(UNSHARE).args(["ip", "link", "set", "lo", "up"]));
@@ -25,13 +25,13 @@ pub(super) fn may_have_own_network() -> bool {
     may
 }
 
-/// Runs a page's blocks, and tells what went otherwise than the page says.
+/// Executes the blocks of a page, and returns the differences from the page.
 pub(super) fn of(blocks: &[Block]) -> Vec<String> {
     let blocks: Vec<&Block> = blocks.iter().filter(|block| block.is_run()).collect();
     if blocks.is_empty() {
         return Vec::new();
     }
-    // Not in the common temporary folder, which is hidden from the session.
+    // Not in the common temporary folder, which the session cannot see.
     let in_target = || tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let (folder, programs) = (in_target(), in_target());
     let file = |name: &str, text: &str| {
@@ -42,7 +42,7 @@ pub(super) fn of(blocks: &[Block]) -> Vec<String> {
     file("session", &script(&blocks));
     file("cargo", include_str!("cargo.sh"));
     file("playground", include_str!("playground.sh"));
-    // As on a terminal, curl shows no progress.
+    // Without the progress that curl shows when it does not write to a terminal.
     file(".curlrc", "no-progress-meter\n");
     let built = Path::new(env!("CARGO_BIN_EXE_allswell")).parent().expect("a folder");
     let path = format!("{}:{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", programs.path().display(), built.display());
@@ -62,7 +62,7 @@ pub(super) fn of(blocks: &[Block]) -> Vec<String> {
     judge(&blocks, &printed)
 }
 
-/// One shell runs it all, so that variables, folders and background jobs live on from block to block, as they do on a terminal.
+/// One shell executes all blocks, so that variables, folders and background jobs last from block to block, as in a terminal.
 fn script(blocks: &[&Block]) -> String {
     let mut script = format!(
         "exec 2>&1\nip link set lo up\nhostname vm\n\
@@ -88,9 +88,9 @@ fn script(blocks: &[&Block]) -> String {
 
 fn judge(blocks: &[&Block], printed: &str) -> Vec<String> {
     let records: Vec<(&str, &str)> = printed.split(MARK).map(|record| record.split_once('\n').unwrap_or((record, ""))).collect();
-    let said = |head: &str| records.iter().find(|(found, _)| *found == head).map(|(_, text)| *text);
+    let output_of = |head: &str| records.iter().find(|(found, _)| *found == head).map(|(_, text)| *text);
     let mut trouble = Vec::new();
-    if said("end").is_none() {
+    if output_of("end").is_none() {
         trouble.push(format!("{}: the session did not come to its end:\n{printed}", blocks[0].place()));
         return trouble;
     }
@@ -103,8 +103,8 @@ fn judge(blocks: &[&Block], printed: &str) -> Vec<String> {
             continue;
         }
         for (step, (command, shown)) in transcript::steps(&block.text).iter().enumerate() {
-            let printed = said(&format!("{index} {step}")).unwrap_or_default();
-            if !transcript::tells(shown, &printed.lines().collect::<Vec<_>>()) {
+            let printed = output_of(&format!("{index} {step}")).unwrap_or_default();
+            if !transcript::matches_shown(shown, &printed.lines().collect::<Vec<_>>()) {
                 trouble.push(format!("{}: `{command}` prints now:\n{printed}", block.place()));
             }
         }

@@ -1,34 +1,31 @@
-//! Every kind with a network, each with a real server.
+//! A real server for every networked kind.
 
 use crate::servers::{
-    Server,
+    SHARED_BROKER, SHARED_PASSWORD, Server,
     blobs::{azure_blob, gcs},
     celery, mariadb, memcached, nginx, postgres, rabbitmq, redis,
     s3::{SECRET, s3},
 };
 use std::{any::Any, time::Duration};
 
-pub(super) const PASSWORD: &str = "correct-horse";
+pub(super) const PASSWORD: &str = SHARED_PASSWORD;
 
-/// A server, and how a check of it is configured.
+/// A server, and the configuration of a check of it.
 pub(crate) struct Backend {
     kind: &'static str,
     pub(crate) port: u16,
-    /// The server's process, where it has one of its own.
+    /// The server's process, if it does not run within the tests.
     pub(super) server: Option<Server>,
-    /// What has to live as long.
-    _beside: Box<dyn Any + Send>,
+    /// What the server needs to run.
+    _dependency: Box<dyn Any + Send>,
     pub(super) timeout: Option<Duration>,
 }
-
-pub(super) const KINDS: [&str; 11] =
-    ["azure_blob", "celery", "gcs", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis", "s3", "tcp"];
 
 impl Backend {
     pub(crate) fn start(kind: &'static str) -> Self {
         let nothing = || Box::new(()) as Box<dyn Any + Send>;
         let of_process = |server: Server| (server.port, Some(server), nothing());
-        let (port, server, beside) = match kind {
+        let (port, server, dependency) = match kind {
             "postgres" => of_process(postgres(PASSWORD)),
             "mysql" => of_process(mariadb(PASSWORD)),
             "redis" => of_process(redis(PASSWORD)),
@@ -54,17 +51,22 @@ impl Backend {
             }
             other => panic!("no server for {other}"),
         };
-        // Workers answer when they come to it.
+        // Workers reply when they have finished what they do.
         let timeout = (kind == "celery").then_some(Duration::from_secs(3));
-        Self { kind, port, server, _beside: beside, timeout }
+        Self { kind, port, server, _dependency: dependency, timeout }
     }
 
-    /// No server at all: whoever answers is somebody else.
+    /// The same for a test that only probes: starting a broker takes long, so this one is shared.
+    pub(crate) fn start_or_share(kind: &'static str) -> Self {
+        if kind == "rabbitmq" { Self { port: SHARED_BROKER.port, ..Self::nowhere(kind) } } else { Self::start(kind) }
+    }
+
+    /// No server: the test lets something else answer.
     pub(crate) fn nowhere(kind: &'static str) -> Self {
-        Self { kind, port: 0, server: None, _beside: Box::new(()), timeout: None }
+        Self { kind, port: 0, server: None, _dependency: Box::new(()), timeout: None }
     }
 
-    /// A check's table, for the server at a place.
+    /// The table of a check of the server, at a host and port.
     pub(crate) fn table(&self, host: &str, port: u16) -> String {
         let at = format!("{host}:{port}");
         let keys = match self.kind {

@@ -1,6 +1,6 @@
-//! Load: what a crowd of pollers, and of people with bad manners, does to the one poll that counts, to backends, and to memory.
+//! Load: the effect of many pollers and misbehaving clients on the polls of a load balancer, on backends, and on memory.
 
-use super::{NOISE, is_full, table::tell_lines, trial::Held};
+use super::{NOISE, is_full, table::print_lines, trial::Resources};
 use crate::{
     helpers::{Allswell, get},
     servers::hostile::Hostile,
@@ -18,50 +18,50 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Every answer leaves by then.
+/// The deadline of a response.
 const DEADLINE: Duration = Duration::from_millis(800);
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// What each of a crowd does, again and again, until the time is over.
+/// What each client repeats until the time is over.
 #[derive(Clone, Copy)]
-enum Manners {
-    /// Polls as fast as it can on a connection that it keeps.
+enum Behaviour {
+    /// Polls as fast as possible on a kept connection.
     Polls,
-    /// Connects and goes away.
+    /// Connects and disconnects.
     Drops,
-    /// Asks, and does not read.
+    /// Sends requests and does not read.
     SlowReader,
-    /// Writes a byte at a time.
+    /// Sends a request byte by byte.
     SlowWriter,
-    /// Asks a thousand times at once.
+    /// Sends a thousand requests at once.
     Pipelines,
-    /// Sends headers without end.
+    /// Sends endless headers.
     Headers,
-    /// Asks for a URL without end.
+    /// Sends an endless URL.
     LongUrl,
 }
 
 #[test]
-fn the_balancers_poll_is_answered_whatever_the_crowd_does() {
+fn polls_of_a_load_balancer_are_answered_under_load() {
     raise_descriptor_limit();
     let backend = Hostile::closing();
     let service = Allswell::start(&format!(
         "[server]\nmax_connections = 2048\n[defaults]\ninterval = \"1h\"\n[checks.backend]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.memory]\nkind = \"memory\"\n",
         backend.address
     ));
-    service.await_report("/health", "it passes", |report| report.status == 200);
+    service.await_report("/health", "the component passes", |report| report.status == 200);
     let runtime = Runtime::new().expect("a runtime");
     let lasts = Duration::from_secs(if is_full() { 20 } else { 3 });
-    let before = Held::by(service.pid());
+    let before = Resources::by(service.pid());
     let mut lines = String::new();
     for (what, crowd, manners) in [
-        ("pollers that keep their connections", 1000, Manners::Polls),
-        ("connections opened and dropped, 10,000 and more", 200, Manners::Drops),
-        ("clients that do not read responses", 1000, Manners::SlowReader),
-        ("clients that send one byte at a time", 1000, Manners::SlowWriter),
-        ("floods of a thousand requests at once", 100, Manners::Pipelines),
-        ("floods of headers", 100, Manners::Headers),
-        ("endless URLs", 100, Manners::LongUrl),
+        ("pollers that keep their connections", 1000, Behaviour::Polls),
+        ("connections opened and dropped, 10,000 and more", 200, Behaviour::Drops),
+        ("clients that do not read responses", 1000, Behaviour::SlowReader),
+        ("clients that send one byte at a time", 1000, Behaviour::SlowWriter),
+        ("floods of a thousand requests at once", 100, Behaviour::Pipelines),
+        ("floods of headers", 100, Behaviour::Headers),
+        ("endless URLs", 100, Behaviour::LongUrl),
     ] {
         let crowd_of = runtime.spawn(misbehave(service.address, crowd, manners, lasts));
         let (mut polls, mut slowest) = (0, Duration::ZERO);
@@ -75,32 +75,32 @@ fn the_balancers_poll_is_answered_whatever_the_crowd_does() {
         }
         let done = runtime.block_on(crowd_of).expect("no panic");
         assert!(polls > 0 && slowest < DEADLINE + NOISE, "{what}: the slowest of {polls} polls took {slowest:?}");
-        let resident = Held::by(service.pid()).mebibytes();
+        let resident = Resources::by(service.pid()).mebibytes();
         assert!(resident < 192, "{what}: {resident} MiB");
-        let enough = if matches!(manners, Manners::Drops) && is_full() { 10_000 } else { 1 };
-        assert!(done >= enough, "{what}: the crowd did it {done} times");
+        let enough = if matches!(manners, Behaviour::Drops) && is_full() { 10_000 } else { 1 };
+        assert!(done >= enough, "{what}: {done} repetitions");
         lines += &format!("| {crowd} {what} | {done} | {polls} | {:.0} ms | {resident} MiB |\n", slowest.as_secs_f64() * 1e3);
     }
     assert_eq!(backend.accepted(), 1, "not one probe more");
-    crate::helpers::eventually("all is given back", || Held::by(service.pid()).gave_back(before).then_some(()));
-    tell_lines("8-load", &lines);
+    crate::helpers::eventually("all resources are released", || Resources::by(service.pid()).gave_back(before).then_some(()));
+    print_lines("8-load", &lines);
 }
 
-/// As many connections as the crowd has, and a few more.
+/// The connections of all clients, and a few more.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a limit");
 }
 
-/// Tells how often somebody did what they do.
-async fn misbehave(address: SocketAddr, crowd: usize, manners: Manners, lasts: Duration) -> usize {
+/// Returns how often the clients did it altogether.
+async fn misbehave(address: SocketAddr, crowd: usize, manners: Behaviour, lasts: Duration) -> usize {
     let mut everybody = JoinSet::new();
     for _ in 0..crowd {
         everybody.spawn(async move {
             let (start, mut done) = (Instant::now(), 0);
             while start.elapsed() < lasts {
                 let left = lasts.saturating_sub(start.elapsed());
-                // Whoever is turned away tries again.
+                // A client that is refused tries again.
                 match timeout(left, once(address, manners)).await {
                     Ok(Some(times)) => done += times,
                     Ok(None) => sleep(Duration::from_millis(20)).await,
@@ -113,10 +113,10 @@ async fn misbehave(address: SocketAddr, crowd: usize, manners: Manners, lasts: D
     everybody.join_all().await.into_iter().sum()
 }
 
-async fn once(address: SocketAddr, manners: Manners) -> Option<usize> {
+async fn once(address: SocketAddr, manners: Behaviour) -> Option<usize> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     match manners {
-        Manners::Polls => {
+        Behaviour::Polls => {
             let mut answer = [0; 4096];
             for times in 0..100 {
                 stream.write_all(REQUEST).await.ok()?;
@@ -126,28 +126,28 @@ async fn once(address: SocketAddr, manners: Manners) -> Option<usize> {
             }
             return Some(100);
         }
-        Manners::Drops => {
+        Behaviour::Drops => {
             sleep(Duration::from_millis(1)).await;
         }
-        Manners::SlowReader => {
-            // Until nothing more fits.
+        Behaviour::SlowReader => {
+            // Until the send buffer is full.
             while timeout(Duration::from_millis(200), stream.write_all(REQUEST)).await.ok()?.is_ok() {}
         }
-        Manners::SlowWriter => {
+        Behaviour::SlowWriter => {
             for byte in REQUEST {
                 stream.write_all(&[*byte]).await.ok()?;
                 sleep(Duration::from_millis(100)).await;
             }
         }
-        Manners::Pipelines => {
+        Behaviour::Pipelines => {
             stream.write_all(&REQUEST.repeat(1000)).await.ok()?;
             sleep(Duration::from_millis(50)).await;
         }
-        Manners::Headers => {
+        Behaviour::Headers => {
             stream.write_all(b"GET /health HTTP/1.1\r\n").await.ok()?;
             while stream.write_all(b"X-Flood: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").await.is_ok() {}
         }
-        Manners::LongUrl => {
+        Behaviour::LongUrl => {
             stream.write_all(b"GET /").await.ok()?;
             while stream.write_all(&[b'a'; 4096]).await.is_ok() {}
         }

@@ -1,8 +1,8 @@
-//! The machine itself: clocks that jump, a service that is stopped for a while, disks that are full, read-only, or hang.
+//! Faults of the machine: clock jumps, a stopped service, and disks that are full, read-only or hung.
 
 use super::{
     INTERVAL, is_full,
-    table::{Row, tell},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
@@ -17,13 +17,13 @@ use std::{
 };
 
 #[test]
-fn disks_that_are_full_read_only_or_hang_are_noticed() {
-    let mut rows: Vec<Row> = Vec::new();
+fn full_read_only_and_hung_disks_are_detected() {
+    let mut rows: Vec<Measurement> = Vec::new();
     if let Some(small) = Mounted::tmpfs("size=256k") {
         let filler = small.path().join("filler");
         let mut trial = Trial::new("storage", &storage(&small), None);
         let fill = || {
-            // As much as fits.
+            // Until the disk is full.
             let _ = fs::write(&filler, vec![0; 1 << 20]);
         };
         rows.push(trial.meets("full disk", Expected::Fails(&["exhausted"]), fill, || drop(fs::remove_file(&filler))));
@@ -41,7 +41,7 @@ fn disks_that_are_full_read_only_or_hang_are_noticed() {
         let read_only = Expected::Fails(&["unhealthy", "rejected"]);
         rows.push(trial.meets("read-only file system", read_only, || frozen.make_read_only(), || frozen.make_writable()));
     }
-    tell("5-disks", rows);
+    print_rows("5-disks", rows);
 }
 
 fn storage(mounted: &Mounted) -> String {
@@ -49,7 +49,7 @@ fn storage(mounted: &Mounted) -> String {
 }
 
 #[test]
-fn a_clock_that_jumps_changes_nothing_but_what_is_displayed() {
+fn a_clock_jump_changes_only_displayed_times() {
     let library = ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketime.so.1"));
     let library = library.into_iter().find(|library| fs::exists(library).unwrap_or(false)).expect("libfaketime; run `cargo xtask servers`");
     let folder = tempfile::tempdir().expect("a folder");
@@ -75,7 +75,7 @@ fn a_clock_that_jumps_changes_nothing_but_what_is_displayed() {
     for (fault, offset) in [("clock steps an hour forward", "+3600"), ("clock steps an hour back", "-3600")] {
         rows.push(trial.meets(fault, Expected::Passes, || set(offset), || set("+0")));
     }
-    tell("6-clock", rows);
+    print_rows("6-clock", rows);
 }
 
 fn silent() -> String {
@@ -83,17 +83,17 @@ fn silent() -> String {
 }
 
 #[test]
-fn a_service_that_was_stopped_for_a_while_says_nothing_old() {
-    tell("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
+fn a_resumed_service_reports_no_old_results() {
+    print_rows("7-stopped", vec![stopped(), stopped_while_the_backend_died()]);
 }
 
-fn stopped() -> Row {
+fn stopped() -> Measurement {
     let server = crate::servers::hostile::Hostile::closing();
     let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
     let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
     let service = Allswell::start(&configuration);
-    service.await_report("/health", "it passes", |report| report.status == 200);
-    let mut row = Row {
+    service.await_report("/health", "the component passes", |report| report.status == 200);
+    let mut row = Measurement {
         fault: "SIGSTOP of allswell itself",
         subject: format!("for {} s", nap.as_secs()),
         class: Some("stale, or a fresh result by the deadline".to_owned()),
@@ -110,26 +110,26 @@ fn stopped() -> Row {
         let awake = Instant::now();
         let first = service.get("/health");
         row.detected = row.detected.max(first.took);
-        // What was known before the nap is not believed: either the answer has waited for what is new, or it says so.
+        // Results from before the stop are too old: the response has waited for new ones, or reports them as stale.
         let json = first.json();
         for (name, component) in json["components"].as_object().expect("components") {
             let age = age(&json["generated_at"], &component["checked_at"]);
             assert!(age < Duration::from_secs(4) || component["failure"]["class"] == "stale", "{name} is {age:?} old: {component}");
         }
-        service.await_report("/health", "it passes again", |report| report.status == 200);
+        service.await_report("/health", "the component passes again", |report| report.status == 200);
         row.recovered = row.recovered.max(awake.elapsed());
     }
     assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");
     row
 }
 
-/// Whatever `fall` and `hold` allow, the first probe after it decides.
-fn stopped_while_the_backend_died() -> Row {
+/// The first probe after the stop decides, whatever `fall` and `hold` allow.
+fn stopped_while_the_backend_died() -> Measurement {
     const PASSWORD: &str = "correct-horse";
     let mut backend = redis(PASSWORD);
     let table = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}\"\nfall = 3\nhold = \"1m\"", backend.port);
     let service = Allswell::start(&Trial::configuration(&table, None));
-    let mut row = Row {
+    let mut row = Measurement {
         fault: "SIGSTOP of allswell itself while the backend died",
         subject: "redis with fall = 3 and hold = 1m".to_owned(),
         class: Some("stale, then unreachable".to_owned()),
@@ -140,7 +140,7 @@ fn stopped_while_the_backend_died() -> Row {
         rounds: if is_full() { 20 } else { 1 },
     };
     for _ in 0..row.rounds {
-        service.await_report("/health", "it passes", |report| report.status == 200);
+        service.await_report("/health", "the component passes", |report| report.status == 200);
         service.signal(Signal::STOP);
         backend.kill();
         thread::sleep(Duration::from_secs(4));
@@ -148,12 +148,12 @@ fn stopped_while_the_backend_died() -> Row {
         let awake = Instant::now();
         while awake.elapsed() < INTERVAL * 5 {
             let answer = service.get("/health");
-            assert_eq!(answer.status, 500, "nothing has shown that it is well: {}", answer.text);
+            assert_eq!(answer.status, 500, "no new result has passed: {}", answer.text);
             row.detected = row.detected.max(answer.took);
         }
         backend.restart();
         let back = Instant::now();
-        service.await_report("/health", "it passes again", |report| report.status == 200);
+        service.await_report("/health", "the component passes again", |report| report.status == 200);
         row.recovered = row.recovered.max(back.elapsed());
     }
     assert!(row.recovered < row.recovery_bound + super::NOISE, "{row:?}");

@@ -1,6 +1,6 @@
-//! The fault matrix: every kind with a network × everything that breaks, on real servers; and the machine itself.
+//! The fault matrix: every networked kind × every fault, on real servers; and faults of the machine.
 //!
-//! In the suite each fault is met once. `cargo xtask chaos` meets each a hundred times, and writes what was measured into
+//! The suite tries each fault once. `cargo xtask chaos` tries each a hundred times, and writes the measured times into
 //! `docs/reliability.md`.
 
 pub(crate) mod backends;
@@ -16,19 +16,19 @@ mod trial;
 
 use std::{env, time::Duration};
 
-/// Between two probes of a component.
+/// The interval between two probes of a component.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Longer than the second after which a new connection is tried beside one that is silent.
+/// Longer than the second after which a check opens another connection if the first is silent.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// What this machine may add, which does other things, too.
+/// The delay that other work on this machine may add.
 pub(crate) const NOISE: Duration = Duration::from_secs(4);
 
-/// How often each fault is met.
+/// How often each fault is tried.
 fn rounds() -> u32 {
     if is_full() { 100 } else { 1 }
 }
 
-/// Whether this is `cargo xtask chaos`.
+/// Whether the tests run within `cargo xtask chaos`.
 pub(crate) fn is_full() -> bool {
     env::var_os("ALLSWELL_CHAOS").is_some()
 }

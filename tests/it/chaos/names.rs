@@ -1,12 +1,13 @@
-//! Names that stop resolving, and names that move: for the service alone, in a mount namespace with a file of hosts of its own.
+//! Names that stop resolving, and names that move to another address. The service runs in a mount namespace with its own `/etc/hosts`.
 
 use super::{
-    backends::{Backend, KINDS},
-    table::{Row, tell},
+    backends::Backend,
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
 use crate::{
     helpers::Allswell,
+    registered::networked_kinds,
     servers::{
         breaker::{Breaker, Fault},
         mounts::may_have_own_mounts,
@@ -17,33 +18,33 @@ use std::{fs, path::Path, thread};
 const NAME: &str = "backend.test";
 
 #[test]
-fn names_that_stop_resolving_or_move_are_followed() {
+fn names_that_stop_resolving_or_move_are_detected_and_followed() {
     if !may_have_own_mounts() {
         return;
     }
-    let rows: Vec<Row> = thread::scope(|scope| {
-        let kinds = KINDS.map(|kind| scope.spawn(move || moves(kind)));
-        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+    let rows: Vec<Measurement> = thread::scope(|scope| {
+        let trials: Vec<_> = networked_kinds().into_iter().map(|kind| scope.spawn(move || moves(kind))).collect();
+        trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
-    tell("4-names", rows);
+    print_rows("4-names", rows);
 }
 
-fn moves(kind: &'static str) -> Vec<Row> {
+fn moves(kind: &'static str) -> Vec<Measurement> {
     let backend = Backend::start(kind);
     let old = Breaker::to(backend.port);
-    // At another address, and at the same port: as a name moves.
+    // Another address with the same port.
     let new = Breaker::on("127.0.0.2", old.port, backend.port);
     let folder = tempfile::tempdir().expect("a folder");
     let (hosts, services) = (folder.path().join("hosts"), folder.path().join("nsswitch.conf"));
     let points_to = |address: &str| fs::write(&hosts, format!("127.0.0.1 localhost\n{address} {NAME}\n")).expect("a file");
     points_to("127.0.0.1");
-    // Nobody else is asked: where there is no network, that would take its time.
+    // No DNS: without a network a query would take long.
     fs::write(&services, "hosts: files\n").expect("a file");
     let configuration = Trial::configuration(&backend.table(NAME, old.port), backend.timeout);
     let service = Allswell::start_by(&namespace(&hosts, &services), &configuration, &[]);
     let mut trial = Trial::of(service, kind, backend.timeout);
     let gone = Expected::Fails(&["unreachable"]);
-    // A connection that works is kept whatever becomes of the name.
+    // A connection that works is kept, whatever the name resolves to.
     let failure = trial.meets(
         "the name does not resolve, and the connection breaks",
         gone,
@@ -60,7 +61,7 @@ fn moves(kind: &'static str) -> Vec<Row> {
         "the address fails, and the name moves to another",
         gone,
         || {
-            // Wherever it was connected: it finds the way back to what is dead.
+            // Whichever address the check was connected to, both are dead now.
             points_to("127.0.0.1");
             old.set(Fault::Refused);
             new.set(Fault::Refused);
@@ -73,7 +74,7 @@ fn moves(kind: &'static str) -> Vec<Row> {
     vec![failure, change]
 }
 
-/// The beginning of a command that has its own file of hosts, and asks nobody else.
+/// The start of a command line that runs a program with its own `/etc/hosts` and without DNS.
 fn namespace(hosts: &Path, services: &Path) -> Vec<String> {
     let script = format!(
         "mount --bind '{}' /etc/hosts && mount --bind '{}' /etc/nsswitch.conf && exec \"$0\" \"$@\"",

@@ -1,11 +1,14 @@
-//! Everything that a network does to a connection, in front of every kind's server.
+//! Every network fault, in front of a server of every networked kind.
 
 use super::{
-    backends::{Backend, KINDS},
-    table::{Row, tell},
+    backends::Backend,
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
-use crate::servers::breaker::{Breaker, Fault};
+use crate::{
+    registered::networked_kinds,
+    servers::breaker::{Breaker, Fault},
+};
 use std::thread;
 
 const FAULTS: [(&str, Fault); 6] = [
@@ -19,26 +22,27 @@ const FAULTS: [(&str, Fault); 6] = [
 
 fn expected(kind: &str, fault: Fault) -> Expected {
     match (kind, fault) {
-        // A new connection is tried beside one that is silent; and who asks for nothing but a connection has one.
+        // A check opens a second connection if the first is silent; and `tcp` without a banner needs only a connection.
         (_, Fault::None | Fault::HalfOpen) | ("tcp", Fault::Silent | Fault::Drip | Fault::Reset) => Expected::Passes,
         (_, Fault::Refused) => Expected::Fails(&["unreachable"]),
-        // A connection that ends in the middle of a word breaks off, and is none that never was.
+        // A connection that is reset within a reply is a truncated reply.
         (_, Fault::Reset) => Expected::Fails(&["unreachable", "protocol"]),
         (_, Fault::BlackHole | Fault::Silent | Fault::Drip) => Expected::Fails(&["timeout"]),
     }
 }
 
 #[test]
-fn every_kind_with_a_network_meets_every_fault_of_it() {
-    let rows: Vec<Row> = thread::scope(|scope| {
-        let kinds = KINDS.map(|kind| scope.spawn(move || meets_all(kind)));
-        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+fn every_network_fault_is_detected_and_recovered_from_for_every_networked_kind() {
+    let kinds = networked_kinds();
+    let rows: Vec<Measurement> = thread::scope(|scope| {
+        let trials: Vec<_> = kinds.iter().map(|&kind| scope.spawn(move || meets_all(kind))).collect();
+        trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
-    assert_eq!(rows.len(), KINDS.len() * FAULTS.len());
-    tell("1-network", rows);
+    assert_eq!(rows.len(), kinds.len() * FAULTS.len());
+    print_rows("1-network", rows);
 }
 
-fn meets_all(kind: &'static str) -> Vec<Row> {
+fn meets_all(kind: &'static str) -> Vec<Measurement> {
     let backend = Backend::start(kind);
     let breaker = Breaker::to(backend.port);
     let mut trial = Trial::new(kind, &backend.table("127.0.0.1", breaker.port), backend.timeout);

@@ -1,17 +1,14 @@
-//! Servers that end, die, stop in their tracks and come back; that want other credentials, have no room, or may only be read.
+//! Servers that stop, die, hang and return; and servers that change their credentials, have no free connections, or become read-only.
 
 use super::{
     backends::{Backend, PASSWORD},
     is_full,
-    table::{Row, tell},
+    table::{Measurement, print_rows},
     trial::{Expected, Trial},
 };
-use crate::servers::Server;
+use crate::{registered::kinds_with_server_process, servers::Server};
 use rustix::process::Signal;
 use std::{cell::RefCell, thread, time::Duration};
-
-/// Those whose servers are processes of their own; the others live in the tests' process.
-const PROCESSES: [&str; 8] = ["celery", "http", "memcached", "mysql", "postgres", "rabbitmq", "redis", "tcp"];
 
 /// Servers take seconds to start: a hundred starts of each would take an hour.
 fn starts() -> u32 {
@@ -19,24 +16,24 @@ fn starts() -> u32 {
 }
 
 #[test]
-fn servers_that_end_die_and_stop_are_noticed_and_so_is_their_return() {
-    let rows: Vec<Row> = thread::scope(|scope| {
-        let kinds = PROCESSES.map(|kind| scope.spawn(move || dies(kind)));
-        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+fn servers_that_stop_die_or_hang_are_detected_and_so_is_their_return() {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
+        let trials: Vec<_> = kinds_with_server_process().into_iter().map(|kind| scope.spawn(move || meets_ends(kind))).collect();
+        trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
-    tell("2-processes", rows);
+    print_rows("2-processes", rows);
 }
 
-fn dies(kind: &'static str) -> Vec<Row> {
+fn meets_ends(kind: &'static str) -> Vec<Measurement> {
     let mut backend = Backend::start(kind);
     let server = RefCell::new(backend.server.take().expect("a process"));
     let mut trial = Trial::new(kind, &backend.table("127.0.0.1", backend.port), backend.timeout);
-    // Who is about to end, or has just begun, may say so.
+    // A server that shuts down or has just started may reply with an error.
     let gone = Expected::Fails(&["unreachable", "unhealthy", "protocol"]);
     let stopped = if kind == "tcp" { Expected::Passes } else { Expected::Fails(&["timeout"]) };
     let mut rows = vec![trial.meets("SIGSTOP", stopped, || server.borrow().pause(), || server.borrow().resume())];
     trial.rounds = starts();
-    // PostgreSQL's "fast" one: the "smart" one waits for everybody to go away by themselves.
+    // The fast shutdown of PostgreSQL: the smart one waits until all clients have disconnected.
     let end = if kind == "postgres" { Signal::INT } else { Signal::TERM };
     let stop = || server.borrow_mut().end_by(end);
     rows.push(trial.meets("clean stop, and restart on the same port", gone, stop, || server.borrow_mut().restart()));
@@ -44,8 +41,8 @@ fn dies(kind: &'static str) -> Vec<Row> {
     rows
 }
 
-/// What a server's operator does, and undoes.
-struct Order {
+/// A change by the operator of a server, and its reversal.
+struct Change {
     fault: &'static str,
     class: &'static str,
     more: &'static str,
@@ -58,23 +55,24 @@ const SLOTS: &str = "no connection slots left";
 const READ_ONLY: &str = "failover to a read-only node";
 
 #[test]
-fn servers_that_change_their_mind_are_noticed_at_the_latest_by_a_new_connection() {
-    let rows: Vec<Row> = thread::scope(|scope| {
-        let kinds = ["mysql", "postgres", "rabbitmq", "redis"].map(|kind| scope.spawn(move || changes(kind)));
-        kinds.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
+fn changes_of_a_server_are_detected_by_the_next_connection() {
+    let rows: Vec<Measurement> = thread::scope(|scope| {
+        let kinds = kinds_with_server_process().into_iter().filter(|kind| !changes_of(kind).is_empty());
+        let trials: Vec<_> = kinds.map(|kind| scope.spawn(move || meets_changes(kind))).collect();
+        trials.into_iter().flat_map(|kind| kind.join().expect("no gap in the matrix")).collect()
     });
-    tell("3-minds", rows);
+    print_rows("3-minds", rows);
 }
 
-fn changes(kind: &'static str) -> Vec<Row> {
+fn meets_changes(kind: &'static str) -> Vec<Measurement> {
     const AGE: Duration = Duration::from_secs(1);
     let mut backend = Backend::start(kind);
     let server = backend.server.take().expect("a process");
     prepare(kind, &server);
-    let orders = orders(kind);
-    orders
+    let changes = changes_of(kind);
+    changes
         .into_iter()
-        .map(|Order { fault, class, more, does, undoes }| {
+        .map(|Change { fault, class, more, does, undoes }| {
             let user = if kind == "rabbitmq" { "app" } else { "probe" };
             let table = backend.table("127.0.0.1", backend.port).replace("//:", "//probe:").replace("//app:", &format!("//{user}:"));
             let mut trial = Trial::new(kind, &format!("{table}\nmax_connection_age = \"{AGE:?}\"\n{more}"), backend.timeout);
@@ -88,7 +86,7 @@ fn changes(kind: &'static str) -> Vec<Row> {
         .collect()
 }
 
-/// A user without special rights: administrators get in where nobody else does.
+/// Creates a user without special rights: administrators may connect when others may not.
 fn prepare(kind: &str, server: &Server) {
     match kind {
         "postgres" => {
@@ -105,24 +103,24 @@ fn prepare(kind: &str, server: &Server) {
     }
 }
 
-fn orders(kind: &str) -> Vec<Order> {
+fn changes_of(kind: &str) -> Vec<Change> {
     match kind {
         "postgres" => vec![
-            Order {
+            Change {
                 fault: ROTATED,
                 class: "rejected",
                 more: "",
                 does: |server| drop(server.psql(PASSWORD, "orders", "ALTER ROLE probe PASSWORD 'another'")),
                 undoes: |server| drop(server.psql(PASSWORD, "orders", &format!("ALTER ROLE probe PASSWORD '{PASSWORD}'"))),
             },
-            Order {
+            Change {
                 fault: SLOTS,
                 class: "exhausted",
                 more: "",
                 does: |server| drop(server.psql(PASSWORD, "orders", "ALTER ROLE probe CONNECTION LIMIT 0")),
                 undoes: |server| drop(server.psql(PASSWORD, "orders", "ALTER ROLE probe CONNECTION LIMIT -1")),
             },
-            Order {
+            Change {
                 fault: READ_ONLY,
                 class: "unhealthy",
                 more: "role = \"primary\"",
@@ -131,21 +129,21 @@ fn orders(kind: &str) -> Vec<Order> {
             },
         ],
         "mysql" => vec![
-            Order {
+            Change {
                 fault: ROTATED,
                 class: "rejected",
                 more: "",
                 does: |server| drop(server.mariadb("ALTER USER probe@'127.0.0.1' IDENTIFIED BY 'another'")),
                 undoes: |server| drop(server.mariadb(&format!("ALTER USER probe@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'"))),
             },
-            Order {
+            Change {
                 fault: SLOTS,
                 class: "exhausted",
                 more: "",
                 does: |server| drop(server.mariadb("ALTER USER probe@'127.0.0.1' WITH MAX_CONNECTIONS_PER_HOUR 1")),
                 undoes: |server| drop(server.mariadb("ALTER USER probe@'127.0.0.1' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES")),
             },
-            Order {
+            Change {
                 fault: READ_ONLY,
                 class: "unhealthy",
                 more: "role = \"primary\"",
@@ -154,14 +152,14 @@ fn orders(kind: &str) -> Vec<Order> {
             },
         ],
         "redis" => vec![
-            Order {
+            Change {
                 fault: ROTATED,
                 class: "rejected",
                 more: "",
                 does: |server| drop(server.redis_cli(PASSWORD, &["ACL", "SETUSER", "probe", "resetpass", ">another"])),
                 undoes: |server| drop(server.redis_cli(PASSWORD, &["ACL", "SETUSER", "probe", "resetpass", &format!(">{PASSWORD}")])),
             },
-            Order {
+            Change {
                 fault: READ_ONLY,
                 class: "unhealthy",
                 more: "role = \"primary\"",
@@ -169,15 +167,15 @@ fn orders(kind: &str) -> Vec<Order> {
                 undoes: |server| drop(server.redis_cli(PASSWORD, &["REPLICAOF", "NO", "ONE"])),
             },
         ],
-        _ => vec![
-            Order {
+        "rabbitmq" => vec![
+            Change {
                 fault: ROTATED,
                 class: "rejected",
                 more: "",
                 does: |server| drop(server.rabbitmqctl(&["change_password", "app", "another"])),
                 undoes: |server| drop(server.rabbitmqctl(&["change_password", "app", PASSWORD])),
             },
-            Order {
+            Change {
                 fault: SLOTS,
                 class: "exhausted",
                 more: "",
@@ -185,5 +183,6 @@ fn orders(kind: &str) -> Vec<Order> {
                 undoes: |server| drop(server.rabbitmqctl(&["clear_vhost_limits", "-p", "/"])),
             },
         ],
+        _ => Vec::new(),
     }
 }

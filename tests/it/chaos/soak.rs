@@ -1,6 +1,6 @@
-//! Soak: many components, each of which breaks and is mended by chance, for a long time; what was done to them is what is told of them.
+//! Soak test: many components fail and recover at random for a long time, and the service must report exactly that.
 
-use super::{is_full, table::tell_lines, trial::Held};
+use super::{is_full, table::print_lines, trial::Resources};
 use crate::{
     helpers::{Allswell, get},
     servers::{
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const COMPONENTS: usize = 8;
 
-/// The sum of the samples of a metric that bear a label.
+/// The sum of the samples of a metric with a label.
 fn metric(service: &Allswell, name: &str, label: &str) -> u64 {
     let text = get(service.address, "/metrics").body;
     let samples = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
@@ -20,7 +20,7 @@ fn metric(service: &Allswell, name: &str, label: &str) -> u64 {
 }
 
 #[test]
-fn what_was_done_is_what_is_told_and_nothing_grows() {
+fn a_soak_reports_every_fault_and_leaks_nothing() {
     let seed = fastrand::u64(..);
     let mut chance = fastrand::Rng::with_seed(seed);
     let lasts = Duration::from_secs(if is_full() { 600 } else { 10 });
@@ -47,30 +47,30 @@ fn what_was_done_is_what_is_told_and_nothing_grows() {
         let index = chance.usize(..COMPONENTS);
         broken[index] = !broken[index];
         servers[index].1.set(if broken[index] { Fault::Refused } else { Fault::None });
-        let (wanted, status) = if broken[index] { ("fail", 500) } else { ("pass", 200) };
-        let told = service
-            .await_report(&format!("/health/c{index}"), &format!("seed {seed}: c{index} is {wanted}"), |report| report.status == status);
-        assert_eq!(told.json()["components"][format!("c{index}")]["status"], wanted);
+        let (expected, status) = if broken[index] { ("fail", 500) } else { ("pass", 200) };
+        let reported = service
+            .await_report(&format!("/health/c{index}"), &format!("seed {seed}: c{index} is {expected}"), |report| report.status == status);
+        assert_eq!(reported.json()["components"][format!("c{index}")]["status"], expected);
         done[index] += 1;
-        // The whole is what its parts are.
+        // The verdict follows from the components.
         let whole = service.get("/health");
         let failing: Vec<usize> = (0..COMPONENTS).filter(|index| broken[*index]).collect();
         assert_eq!(whole.status, if failing.is_empty() { 200 } else { 500 }, "seed {seed}: {failing:?}: {}", whole.text);
         if level.is_none() && start.elapsed() > lasts / 4 {
-            level = Some(Held::by(service.pid()));
+            level = Some(Resources::by(service.pid()));
         }
     }
     for (index, done) in done.into_iter().enumerate() {
         assert_eq!(transitions(index) - at_first[index], done, "seed {seed}: transitions of c{index}");
     }
     let level = level.expect("a quarter of the time has passed");
-    let after = Held::by(service.pid());
-    assert!(after.is_back_at(level), "seed {seed}: it grows: {level:?}, then {after:?}");
+    let after = Resources::by(service.pid());
+    assert!(after.is_back_at(level), "seed {seed}: resources grow: {level:?}, then {after:?}");
     let outcomes = |outcome: &str| metric(&service, "allswell_probes_total", &format!("outcome=\"{outcome}\""));
     let (passed, failed) = (outcomes("pass"), outcomes("fail"));
     assert!(passed > 0 && failed > 0, "{passed} passed, {failed} failed");
     let sum: u64 = done.iter().sum();
-    tell_lines(
+    print_lines(
         "9-soak",
         &format!(
             "| {} s, {COMPONENTS} components, every 50 ms | {sum} faults and recoveries, {sum} transitions reported | {passed} probes passed, {failed} failed | {level} | {after} |\n",

@@ -1,4 +1,4 @@
-//! What was measured, a line each.
+//! The table of measurements.
 
 use super::is_full;
 use std::{
@@ -12,10 +12,10 @@ use std::{
 
 /// One kind and one fault; times are the worst of all rounds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Row {
+pub(super) struct Measurement {
     pub(super) fault: &'static str,
     pub(super) subject: String,
-    /// The class of the failure; `None`: it must go on passing, and did.
+    /// The class of the failure. `None`: the component must go on passing, and did.
     pub(super) class: Option<String>,
     pub(super) detected: Duration,
     pub(super) detection_bound: Duration,
@@ -24,8 +24,8 @@ pub(super) struct Row {
     pub(super) rounds: u32,
 }
 
-/// Tells what was measured: always on standard output, and for `cargo xtask chaos` in a file of the test's own.
-pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
+/// Prints the measurements and, for `cargo xtask chaos`, writes them into a file of this test.
+pub(super) fn print_rows(test: &str, mut rows: Vec<Measurement>) {
     rows.sort();
     let mut lines = String::new();
     for row in &rows {
@@ -46,12 +46,12 @@ pub(super) fn tell(test: &str, mut rows: Vec<Row>) {
             None => writeln!(lines, "| {} | {} | none: keeps passing | – | – | {} |", row.fault, row.subject, row.rounds),
         };
     }
-    tell_lines(test, &lines);
+    print_lines(test, &lines);
 }
 
-/// The same for lines that are made already.
-pub(super) fn tell_lines(test: &str, lines: &str) {
-    // Standard output is captured where nobody asked for it.
+/// The same for formatted lines.
+pub(super) fn print_lines(test: &str, lines: &str) {
+    // The test harness captures standard output unless `--nocapture` is given.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     keep_lines(test, lines);
 }

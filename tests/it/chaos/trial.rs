@@ -1,6 +1,6 @@
-//! One service with the component that is to suffer, `subject`, and one that is to notice nothing, `witness`.
+//! A service with two components: `subject` meets the faults, and `witness` must go on passing.
 
-use super::{INTERVAL, NOISE, TIMEOUT, rounds, table::Row};
+use super::{INTERVAL, NOISE, TIMEOUT, rounds, table::Measurement};
 use crate::helpers::{Allswell, eventually};
 use serde_json::Value;
 use std::{
@@ -12,29 +12,29 @@ pub(super) struct Trial {
     pub(super) service: Allswell,
     subject: String,
     timeout: Duration,
-    before: Option<Held>,
-    /// How often a fault is met.
+    before: Option<Resources>,
+    /// How often a fault is tried.
     pub(super) rounds: u32,
 }
 
-/// What a fault has to lead to.
+/// The expected effect of a fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expected {
-    /// A failure of one of these classes.
+    /// The component fails with one of these classes.
     Fails(&'static [&'static str]),
-    /// Nothing: it is none of the component's business, or there is a way around it.
+    /// The component goes on passing.
     Passes,
 }
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct Resources {
     descriptors: usize,
     threads: usize,
     resident_kib: usize,
 }
 
-impl Held {
+impl Resources {
     pub(super) fn by(pid: u32) -> Self {
         let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -46,25 +46,25 @@ impl Held {
         self.resident_kib / 1024
     }
 
-    /// Whether descriptors and threads are back at a level; what an allocator keeps is another matter.
+    /// Whether descriptors and threads are back at a level. Memory is ignored: the allocator keeps some.
     pub(super) fn gave_back(self, level: Self) -> bool {
         self.descriptors <= level.descriptors + 4 && self.threads <= level.threads + 3
     }
 
-    /// Whether it is back at a level, but for a probe that is under way, and what an allocator keeps.
+    /// Whether all resources are back at a level, except those of a running probe and what the allocator keeps.
     pub(super) fn is_back_at(self, level: Self) -> bool {
         self.gave_back(level) && self.resident_kib <= level.resident_kib + 12 * 1024
     }
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for Resources {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} descriptors, {} threads, {} MiB", self.descriptors, self.threads, self.mebibytes())
     }
 }
 
 impl Trial {
-    /// A service with a component of this table.
+    /// Starts a service with a component of this table.
     pub(super) fn new(subject: &str, table: &str, timeout: Option<Duration>) -> Self {
         Self::of(Allswell::start(&Self::configuration(table, timeout)), subject, timeout)
     }
@@ -80,23 +80,29 @@ impl Trial {
         Self { service, subject: subject.to_owned(), timeout: timeout.unwrap_or(TIMEOUT), before: None, rounds: rounds() }
     }
 
-    /// Breaks something and mends it, as often as it is to be met, and tells what came of it. Of a machine that does other things, too, each
-    /// time is held against its bound and some noise.
-    pub(super) fn meets(&mut self, fault: &'static str, expected: Expected, mut break_it: impl FnMut(), mut mend: impl FnMut()) -> Row {
-        self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut mend)
+    /// Causes and removes a fault `rounds` times, and returns the measured times. Each must be within its bound plus [`NOISE`], since the machine
+    /// has other work.
+    pub(super) fn meets(
+        &mut self,
+        fault: &'static str,
+        expected: Expected,
+        mut break_it: impl FnMut(),
+        mut repair: impl FnMut(),
+    ) -> Measurement {
+        self.meets_within(fault, expected, Duration::ZERO, &mut break_it, &mut repair)
     }
 
-    /// The same for what only a new connection can see: the longest life of the one before is added.
+    /// The same for a fault that only a new connection can see: the maximum age of a connection is added to the bounds.
     pub(super) fn meets_within(
         &mut self,
         fault: &'static str,
         expected: Expected,
         longer: Duration,
         break_it: &mut dyn FnMut(),
-        mend: &mut dyn FnMut(),
-    ) -> Row {
+        repair: &mut dyn FnMut(),
+    ) -> Measurement {
         let bound = INTERVAL.mul_f64(1.1) + self.timeout;
-        let mut row = Row {
+        let mut row = Measurement {
             fault,
             subject: self.subject.clone(),
             class: None,
@@ -107,15 +113,15 @@ impl Trial {
             rounds: self.rounds,
         };
         if matches!(expected, Expected::Passes) {
-            // Of what does not come nothing is learnt by waiting for it again and again.
+            // No effect is expected, so that one round is enough.
             row.rounds = row.rounds.min(20);
         }
         self.await_subject(fault, |subject| subject["status"] == "pass");
-        let before = *self.before.get_or_insert_with(|| Held::by(self.service.pid()));
+        let before = *self.before.get_or_insert_with(|| Resources::by(self.service.pid()));
         for _ in 0..row.rounds {
             let broken = Instant::now();
             break_it();
-            // Who gives a server an order waits until it is carried out, which on a busy machine takes longer than to notice it.
+            // The order to the server may return after the effect was detected, on a busy machine.
             let ordering = broken.elapsed();
             match expected {
                 Expected::Fails(classes) => {
@@ -136,23 +142,23 @@ impl Trial {
                     }
                 }
             }
-            mend();
-            let mended = Instant::now();
+            repair();
+            let repaired = Instant::now();
             self.await_subject(fault, |subject| subject["status"] == "pass");
-            row.recovered = row.recovered.max(mended.elapsed());
+            row.recovered = row.recovered.max(repaired.elapsed());
         }
         assert!(row.recovered < row.recovery_bound + NOISE, "{fault}: {}: recovery is noticed too late: {row:?}", self.subject);
         let after = eventually(&format!("{fault}: {}: all is given back, from {before:?}", self.subject), || {
-            let now = Held::by(self.service.pid());
+            let now = Resources::by(self.service.pid());
             now.is_back_at(before).then_some(now)
         });
-        assert!(after.descriptors > 0, "it runs");
+        assert!(after.descriptors > 0, "the service runs");
         row
     }
 
     fn subject(&self) -> Value {
         let report = self.service.get("/health").json();
-        assert_eq!(report["components"]["witness"]["status"], "pass", "nobody else suffers: {report}");
+        assert_eq!(report["components"]["witness"]["status"], "pass", "the witness passes: {report}");
         report["components"]["subject"].clone()
     }
 
@@ -166,6 +172,6 @@ impl Trial {
             }
             thread::sleep(Duration::from_millis(15));
         }
-        panic!("{fault}: {}: waited in vain; it was {last}, and the log\n{}", self.subject, self.service.log());
+        panic!("{fault}: {}: timed out; the last status was {last}, and the log\n{}", self.subject, self.service.log());
     }
 }

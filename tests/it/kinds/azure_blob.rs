@@ -1,5 +1,4 @@
-//! `azure_blob` against a server of our own that stores: Azurite needs a Node.js, which not every machine has. Its errors are Azure's, by
-//! the documentation.
+//! `azure_blob`, against our own server, with the errors that Azure documents: Azurite needs Node.js, which not every machine has.
 
 use crate::{
     probing::{Case, Probed, assert_failures},
@@ -16,7 +15,7 @@ fn open() -> Blobs {
     azure_blob(|_, _| None)
 }
 
-/// `c2VjcmV0` is base64.
+/// A table for a port, with more keys. The key must be base64.
 fn table(port: u16, more: &str) -> String {
     format!(
         "kind = \"azure_blob\"\naccount = \"orders\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{port}/orders\"\n\
@@ -35,25 +34,34 @@ fn a_blob_is_written_read_and_deleted() {
         ["PUT", "GET", "POST"],
         "a deletion is a batch of one"
     );
-    assert!(asked.iter().all(|[_, _, who]| who.starts_with("SharedKey orders:")), "{asked:?}");
+    assert!(asked.iter().all(|[_, _, authorization]| authorization.starts_with("SharedKey orders:")), "{asked:?}");
     assert_eq!(server.objects(), Vec::<String>::new());
 }
 
+/// A table with a shared access signature.
+fn with_signature(port: u16) -> String {
+    table(port, "").replace("access_key = \"c2VjcmV0\"", "sas_token = \"?sv=2024-11-04&sr=c&sp=rcwd&sig=c2Vj%3D\"")
+}
+
 #[test]
-fn a_shared_access_signature_stands_in_every_request() {
+fn every_request_has_the_shared_access_signature() {
     let server = open();
-    let table = table(server.port, "").replace("access_key = \"c2VjcmV0\"", "sas_token = \"?sv=2024-11-04&sr=c&sp=rcwd&sig=c2Vj%3D\"");
-    Probed::new(&table).pass();
+    Probed::new(&with_signature(server.port)).pass();
     let asked = server.asked();
-    assert!(asked.iter().all(|[_, path, who]| path.contains("sig=c2Vj%3D") && who.is_empty()), "{asked:?}");
+    assert!(asked.iter().all(|[_, path, authorization]| path.contains("sig=c2Vj%3D") && authorization.is_empty()), "{asked:?}");
+}
+
+#[test]
+fn a_rejected_shared_access_signature_is_redacted() {
     let refused = azure_blob(|_, _| Some((403, "AuthenticationFailed")));
-    let failure = Probed::new(&table.replace(&server.port.to_string(), &refused.port.to_string())).fail();
+    let table = with_signature(refused.port);
+    let failure = Probed::new(&table).fail();
     assert_eq!(failure.message(), "the credentials are not accepted");
     assert!(failure.cause().is_some_and(|cause| !cause.contains("c2Vj")), "{:?}", failure.cause());
 }
 
 #[test]
-fn reading_asks_for_one_byte() {
+fn a_blob_that_is_read_reports_its_size() {
     let server = open();
     server.put("logo.png", b"12345");
     server.put("empty", b"");
@@ -65,7 +73,7 @@ fn reading_asks_for_one_byte() {
 }
 
 #[test]
-fn failures_have_their_class() {
+fn each_failure_of_the_connection_has_its_class_and_message() {
     let server = open();
     let (hole, cut) = (BlackHole::new(), Proxy::to(server.port));
     cut.cut_after(50);
@@ -89,16 +97,16 @@ fn failures_have_their_class() {
     ]);
 }
 
-/// Probes a server that refuses, and tells what is left there.
-fn left_when_refused(refuse: Refuse, class: &'static str, message: &'static str) -> Vec<String> {
+/// Probes a server that refuses a request, and returns the objects that are left there.
+fn objects_after_refusal(refuse: Refuse, class: &'static str, message: &'static str) -> Vec<String> {
     let server = azure_blob(refuse);
     assert_failures(&[Case::new(message, table(server.port, ""), class, message)]);
     server.objects()
 }
 
 #[test]
-fn what_azure_says_has_its_sentence() {
-    let refused = |refuse, class, message| drop(left_when_refused(refuse, class, message));
+fn each_error_of_azure_has_its_class_and_message() {
+    let refused = |refuse, class, message| drop(objects_after_refusal(refuse, class, message));
     let denied = "access denied: needs blobs/write on media/allswell/*";
     refused(|method, _| (method == "PUT").then_some((403, "AuthorizationPermissionMismatch")), "rejected", denied);
     let denied = "access denied: needs blobs/delete on media/allswell/*";
@@ -108,14 +116,17 @@ fn what_azure_says_has_its_sentence() {
     refused(|_, _| Some((403, "AccountIsDisabled")), "rejected", "the account orders is disabled");
     refused(|_, _| Some((503, "ServerBusy")), "exhausted", "the storage has no room for our requests: it says to slow down");
     refused(|_, _| Some((500, "InternalError")), "unhealthy", "the storage answered 500 InternalError");
-
-    let denied = "access denied: needs blobs/read on media/allswell/*";
-    let left = left_when_refused(|method, _| (method == "GET").then_some((403, "AuthorizationFailure")), "rejected", denied);
-    assert_eq!(left, Vec::<String>::new(), "what could not be read is deleted all the same");
 }
 
 #[test]
-fn a_probe_costs_three_round_trips_and_a_dropped_one_leaves_nothing_for_long() {
+fn a_blob_that_may_not_be_read_is_deleted() {
+    let denied = "access denied: needs blobs/read on media/allswell/*";
+    let left = objects_after_refusal(|method, _| (method == "GET").then_some((403, "AuthorizationFailure")), "rejected", denied);
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn a_probe_costs_three_round_trips_on_a_kept_connection() {
     let server = open();
     let proxy = Proxy::to(server.port);
     let probed = Probed::new(&table(proxy.port, ""));
@@ -123,11 +134,15 @@ fn a_probe_costs_three_round_trips_and_a_dropped_one_leaves_nothing_for_long() {
     let before = proxy.round_trips();
     probed.passes(100);
     assert_eq!((proxy.connections(), proxy.round_trips() - before), (1, 300));
+}
 
+#[test]
+fn a_dropped_probe_leaves_at_most_one_blob_and_the_next_probe_deletes_it() {
+    let server = open();
     let probed = Probed::new(&table(server.port, ""));
     probed.drop_at_every_await(false, 3);
     probed.drop_at_every_await(true, 3);
-    server.await_connections(2);
+    server.await_connections(1);
     assert!(server.objects().len() <= 1, "{:?}", server.objects());
     probed.pass();
     assert_eq!(server.objects(), Vec::<String>::new());

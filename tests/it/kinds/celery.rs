@@ -4,19 +4,19 @@ use crate::{
     helpers::{Allswell, eventually},
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, celery, celery_without_remote_control,
+        Certificates, SHARED_BROKER as BROKER, SHARED_PASSWORD as PASSWORD, Server, celery, celery_without_remote_control,
         hostile::{BlackHole, Hostile},
         proxy::Proxy,
         rabbitmq, redis, send_tasks, tls_front,
     },
 };
 use serde_json::json;
-use std::thread;
+use std::{ops::Range, thread};
 
-const PASSWORD: &str = "correct-horse";
-
-/// How Redis 5 answers the first words of the driver, which leave together.
+/// The replies of Redis 5 to the first commands of the driver, which it sends together.
 const OLD_REDIS: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n+OK\r\n+OK\r\n+OK\r\n";
+
+const NO_WORKER: &str = "no worker answered: none is connected";
 
 /// A table on a broker, with more keys.
 fn on(broker: &str, more: &str) -> String {
@@ -31,108 +31,59 @@ fn redis_url(port: u16) -> String {
     format!("redis://:{PASSWORD}@127.0.0.1:{port}/3")
 }
 
-/// Two workers: `a@test` does everything in one thread, `b@test` has a process for its tasks.
+/// A test's own place for messages: a vhost of the shared `RabbitMQ`, or a Redis.
+enum Broker {
+    RabbitMq(&'static str),
+    Redis(Server),
+}
+
+impl Broker {
+    fn url(&self) -> String {
+        self.url_by(self.port())
+    }
+
+    /// The URL of the broker behind a proxy.
+    fn url_by(&self, port: u16) -> String {
+        match self {
+            Self::RabbitMq(vhost) => format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/{vhost}"),
+            Self::Redis(_) => redis_url(port),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::RabbitMq(_) => BROKER.port,
+            Self::Redis(server) => server.port,
+        }
+    }
+}
+
+/// Runs a scenario on both brokers at the same time: most of its time it waits for workers.
+fn on_both_brokers(vhost: &'static str, scenario: impl Fn(&Broker) + Sync) {
+    thread::scope(|scope| {
+        let on_redis = scope.spawn(|| scenario(&Broker::Redis(redis(PASSWORD))));
+        BROKER.add_vhost(vhost, &[]);
+        scenario(&Broker::RabbitMq(vhost));
+        on_redis.join().expect("the scenario succeeds on Redis");
+    });
+}
+
+/// The worker `a@test`, which does everything in one thread, for the queue `celery`.
+fn worker_a(broker: &str) -> Server {
+    celery(broker, "a@test", "celery", "solo")
+}
+
+/// The worker `a@test`, and `b@test`, which runs its tasks in another process, for the queue `mails`.
 fn workers(broker: &str) -> (Server, Server) {
     thread::scope(|scope| {
         let b = scope.spawn(|| celery(broker, "b@test", "mails", "prefork"));
-        (celery(broker, "a@test", "celery", "solo"), b.join().expect("a worker"))
+        (worker_a(broker), b.join().expect("a worker"))
     })
 }
 
 #[test]
-fn everything_about_workers_on_rabbitmq() {
-    let mut broker = rabbitmq(PASSWORD);
-    let url = rabbit_url(broker.port);
-    rabbitmq_failures(&broker);
-    assert_failures(&[Case::new("nobody ever", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
-    without_remote_control(&url);
-    let (mut a, b) = workers(&url);
-    rights_on_rabbitmq(&broker);
-    proven(&url);
-    cost(broker.port, rabbit_url, 100..320);
-    let left = |connections: usize| {
-        let owners = broker.rabbitmqctl(&["list_connections", "--quiet", "--no-table-headers", "name", "client_properties"]);
-        let queues = broker.rabbitmqctl(&["list_queues", "--quiet", "--no-table-headers", "name"]);
-        let bindings = broker.rabbitmqctl(&["list_bindings", "--quiet", "--no-table-headers", "source_name", "destination_name"]);
-        let exchanges = broker.rabbitmqctl(&["list_exchanges", "--quiet", "--no-table-headers", "name"]);
-        let found = |text: &str| text.matches("allswell.").count();
-        (owners.matches("\"allswell\"").count(), found(&queues), found(&exchanges)) == (connections, connections, 0)
-            && (connections > 0 || found(&bindings) == 0)
-    };
-    eventually("nothing is left of earlier checks", || left(0).then_some(()));
-    let probed = dropped(&url);
-    eventually("one connection, with one queue, is left", || left(1).then_some(()));
-    drop(probed);
-    eventually("nothing is left", || left(0).then_some(()));
-    killed(&url);
-    eventually("nothing is left", || left(0).then_some(()));
-
-    let limited = Probed::new(&on(&url, ""));
-    limited.pass();
-    broker.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]);
-    let full = "the broker is short of memory or disk space, and takes no messages";
-    eventually("the alarm", || (limited.probe().err()?.message() == full).then_some(()));
-    assert_failures(&[Case::new("no memory", on(&url, ""), "exhausted", full)]);
-    broker.rabbitmqctl(&["set_vm_memory_high_watermark", "0.8"]);
-    eventually("the end of the alarm", || limited.probe().ok());
-    drop(limited);
-
-    busy(&url, &a);
-    silence_and_return(&url, &a, b);
-    a.terminate();
-    let gone = Probed::new(&on(&url, ""));
-    eventually("nobody is connected", || (gone.fail().message() == "no worker answered: none is connected").then_some(()));
-    drop(gone);
-    eventually("nothing is left", || left(0).then_some(()));
-    broker.pause();
-    assert_failures(&[Case::new("paused", on(&url, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
-    broker.resume();
-    broker.kill();
-    assert_failures(&[Case::new("killed", on(&url, ""), "unreachable", "connection refused")]);
-}
-
-#[test]
-fn everything_about_workers_on_redis() {
-    let mut broker = redis(PASSWORD);
-    let url = redis_url(broker.port);
-    redis_failures(&broker);
-    assert_failures(&[Case::new("nobody", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
-    without_remote_control(&url);
-    let (mut a, b) = workers(&url);
-    rights_on_redis(&broker);
-    proven(&url);
-    cost(broker.port, redis_url, 200..700);
-    let connections = || broker.redis_cli(PASSWORD, &["CLIENT", "LIST"]).matches("user=probe ").count();
-    eventually("nothing is left of earlier checks", || (connections() == 0).then_some(()));
-    let probed = dropped(&format!("redis://probe:probe-password@127.0.0.1:{}/3", broker.port));
-    eventually("one connection is left", || (connections() == 1).then_some(()));
-    assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
-    drop(probed);
-    killed(&url);
-    assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
-
-    // Each priority has a list of its own.
-    for list in ["bills", "bills\u{6}\u{16}3", "bills\u{6}\u{16}6", "bills\u{6}\u{16}9"] {
-        broker.redis_cli(PASSWORD, &["-n", "3", "LPUSH", list, "a message"]);
-    }
-    let unconsumed = Probed::new(&on(&url, "queues = [\"bills\"]\npatience = \"1s\"\nfail_backlog = 3")).fail();
-    assert_eq!(unconsumed.message(), "no worker consumes the queue bills; 4 messages wait in the queue bills, more than 3");
-
-    late_answers_vanish(&broker, &url, &a);
-    busy(&url, &a);
-    silence_and_return(&url, &a, b);
-    assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
-    a.terminate();
-    let gone = Probed::new(&on(&url, ""));
-    eventually("nobody is connected", || (gone.fail().message() == "no worker answered: none is connected").then_some(()));
-    broker.pause();
-    assert_failures(&[Case::new("paused", on(&url, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
-    broker.resume();
-    broker.kill();
-    assert_failures(&[Case::new("killed", on(&url, ""), "unreachable", "connection refused")]);
-}
-
-fn rabbitmq_failures(broker: &Server) {
+fn each_failure_of_rabbitmq_has_its_class_and_message() {
+    let broker = &*BROKER;
     let (hole, port) = (BlackHole::new(), broker.port);
     let cut = Proxy::to(port);
     cut.cut_after(100);
@@ -183,7 +134,9 @@ fn rabbitmq_failures(broker: &Server) {
     ]);
 }
 
-fn redis_failures(broker: &Server) {
+#[test]
+fn each_failure_of_redis_has_its_class_and_message() {
+    let broker = redis(PASSWORD);
     let (hole, port) = (BlackHole::new(), broker.port);
     let cut = Proxy::to(port);
     cut.cut_after(100);
@@ -210,18 +163,58 @@ fn redis_failures(broker: &Server) {
     ]);
 }
 
-/// What the workers prove, and what they do not.
-fn proven(url: &str) {
-    let all =
-        Probed::new(&on(url, "workers = [\"a@test\", \"b@test\"]\nqueues = [\"celery\", \"mails\"]\nmin_workers = 2\nfail_backlog = 0"));
-    let seen = all.pass();
-    assert_eq!(seen.values()["workers"], json!(["a@test", "b@test"]));
-    assert_eq!(seen.values()["queues"], json!({ "celery": ["a@test"], "mails": ["b@test"] }));
-    assert_eq!(seen.values()["backlog"], json!({ "celery": 0, "mails": 0 }));
-    assert_eq!(seen.warning(), None);
-    // As soon as one has answered there is enough; of the others is known what their heartbeats tell.
-    let one = Probed::new(&on(url, ""));
-    eventually("both are known", || (one.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
+#[test]
+fn a_broker_without_workers_fails() {
+    on_both_brokers("no-workers", |broker| {
+        assert_failures(&[Case::new("no worker", on(&broker.url(), ""), "unhealthy", NO_WORKER)]);
+    });
+}
+
+#[test]
+fn a_worker_without_remote_control_is_known_by_its_heartbeats() {
+    on_both_brokers("no-remote-control", |broker| {
+        let url = broker.url();
+        let probed = Probed::new(&on(&url, ""));
+        let _quiet = celery_without_remote_control(&url, "quiet@test", "celery");
+        let observed = eventually("the check has heard a heartbeat", || probed.probe().ok());
+        assert_eq!(observed.warning(), Some("a fresh heartbeat, but no mailbox, of the worker quiet@test"));
+        assert_eq!(observed.values()["workers"], json!(["quiet@test"]));
+    });
+}
+
+#[test]
+fn a_worker_that_says_goodbye_is_no_longer_listed() {
+    on_both_brokers("goodbye", |broker| {
+        let url = broker.url();
+        let mut worker = worker_a(&url);
+        let probed = Probed::new(&on(&url, ""));
+        eventually("the worker is listed", || (probed.observed("workers") == json!(["a@test"])).then_some(()));
+        worker.terminate();
+        eventually("no worker is listed", || (probed.fail().message() == NO_WORKER).then_some(()));
+    });
+}
+
+#[test]
+fn workers_queues_and_backlog_are_observed_and_compared() {
+    on_both_brokers("observed", |broker| {
+        let url = &*broker.url();
+        let (_a, _b) = workers(url);
+        let keys = "workers = [\"a@test\", \"b@test\"]\nqueues = [\"celery\", \"mails\"]\nmin_workers = 2\nfail_backlog = 0";
+        let observed = Probed::new(&on(url, keys)).pass();
+        assert_eq!(observed.values()["workers"], json!(["a@test", "b@test"]));
+        assert_eq!(observed.values()["queues"], json!({ "celery": ["a@test"], "mails": ["b@test"] }));
+        assert_eq!(observed.values()["backlog"], json!({ "celery": 0, "mails": 0 }));
+        assert_eq!(observed.warning(), None);
+        // One reply is enough to pass; the check knows the other worker by its heartbeats.
+        let one = Probed::new(&on(url, ""));
+        eventually("both workers are known", || (one.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
+        missing_workers_and_consumers_are_named(url);
+        a_missing_queue_does_not_hide_the_backlog_of_others(url);
+        a_probe_keeps_its_connection(broker);
+    });
+}
+
+fn missing_workers_and_consumers_are_named(url: &str) {
     assert_failures(&[
         Case::new("no such worker", on(url, "workers = [\"c@test\"]"), "unhealthy", "no answer within 1s from the worker c@test"),
         Case::new(
@@ -239,7 +232,10 @@ fn proven(url: &str) {
             "no worker consumes the queues bills, none",
         ),
     ]);
-    // What is not there closes a channel on RabbitMQ, and it is asked for again.
+}
+
+/// On `RabbitMQ` a missing queue closes the channel, so that the check opens another one for each probe.
+fn a_missing_queue_does_not_hide_the_backlog_of_others(url: &str) {
     let missing = Probed::new(&on(url, "queues = [\"celery\", \"bills\"]\npatience = \"1s\""));
     for _ in 0..3 {
         let failure = missing.fail();
@@ -248,28 +244,70 @@ fn proven(url: &str) {
     }
 }
 
-fn cost(port: u16, url: fn(u16) -> String, round_trips: std::ops::Range<usize>) {
-    let proxy = Proxy::to(port);
-    let probed = Probed::new(&on(&url(proxy.port), "min_workers = 2\nqueues = [\"celery\", \"mails\"]"));
+fn a_probe_keeps_its_connection(broker: &Broker) {
+    let proxy = Proxy::to(broker.port());
+    let url = broker.url_by(proxy.port);
+    let probed = Probed::new(&on(&url, "min_workers = 2\nqueues = [\"celery\", \"mails\"]"));
     probed.pass();
     let (connections, before) = (proxy.connections(), proxy.round_trips());
     probed.passes(100);
-    assert_eq!(proxy.connections(), connections, "a kept connection");
-    let made = proxy.round_trips() - before;
-    // Answers come one by one, and what is said between two of them may be counted as a turn.
-    assert!(round_trips.contains(&made), "{made} round trips");
-    // That a worker is silent is no reason to doubt the broker, however long it was waited for.
+    assert_eq!(proxy.connections(), connections, "the connection is kept");
+    let round_trips = proxy.round_trips() - before;
+    // Workers reply one after the other, and the proxy may count what is sent between two replies as another round trip.
+    let expected: Range<usize> = match broker {
+        Broker::RabbitMq(_) => 100..320,
+        Broker::Redis(_) => 200..700,
+    };
+    assert!(expected.contains(&round_trips), "{round_trips} round trips");
+    // A silent worker is no reason to doubt the connection to the broker, however long the check has waited for it.
     for patience in ["50ms", "1100ms"] {
-        let missing = Probed::new(&on(&url(proxy.port), &format!("workers = [\"c@test\"]\npatience = \"{patience}\"")));
+        let missing = Probed::new(&on(&url, &format!("workers = [\"c@test\"]\npatience = \"{patience}\"")));
         missing.fail();
         let connections = proxy.connections();
         missing.fail();
         missing.fail();
-        assert_eq!(proxy.connections(), connections, "a kept connection");
+        assert_eq!(proxy.connections(), connections, "the connection is kept");
     }
 }
 
-/// Drops probes wherever one can, and gives one that still works.
+/// How many connections, queues and exchanges of ours a vhost of the shared `RabbitMQ` has; and how many bindings.
+fn left_on_rabbitmq(vhost: &str) -> ([usize; 3], usize) {
+    let list = |what: &str, columns: &[&str]| BROKER.rabbitmqctl(&[&[what, "--quiet", "--no-table-headers"], columns].concat());
+    let of_vhost = |what: &str, columns: &[&str]| list(what, &[&["-p", vhost], columns].concat()).matches("allswell.").count();
+    let connections = list("list_connections", &["vhost", "client_properties"]);
+    let is_ours = |line: &&str| line.starts_with(&format!("{vhost}\t")) && line.contains("\"allswell\"");
+    let found = [connections.lines().filter(is_ours).count(), of_vhost("list_queues", &["name"]), of_vhost("list_exchanges", &["name"])];
+    (found, of_vhost("list_bindings", &["source_name", "destination_name"]))
+}
+
+#[test]
+fn a_dropped_or_killed_check_leaves_nothing_on_rabbitmq() {
+    BROKER.add_vhost("left", &[]);
+    let url = Broker::RabbitMq("left").url();
+    let _worker = worker_a(&url);
+    let probed = dropped(&url);
+    eventually("one connection, with one queue, is left", || (left_on_rabbitmq("left").0 == [1, 1, 0]).then_some(()));
+    drop(probed);
+    eventually("nothing is left", || (left_on_rabbitmq("left") == ([0; 3], 0)).then_some(()));
+    kill_in_the_middle_of_a_probe(&url);
+    eventually("nothing is left", || (left_on_rabbitmq("left") == ([0; 3], 0)).then_some(()));
+}
+
+#[test]
+fn a_dropped_or_killed_check_leaves_nothing_without_a_time_to_live_on_redis() {
+    let server = redis(PASSWORD);
+    server.redis_cli(PASSWORD, &["ACL", "SETUSER", "probe", "on", ">probe-password", "~*", "&*", "+@all"]);
+    let _worker = worker_a(&redis_url(server.port));
+    let probed = dropped(&format!("redis://probe:probe-password@127.0.0.1:{}/3", server.port));
+    let connections = || server.redis_cli(PASSWORD, &["CLIENT", "LIST"]).matches("user=probe ").count();
+    eventually("one connection is left", || (connections() == 1).then_some(()));
+    assert_eq!(immortal_keys(&server), 0);
+    drop(probed);
+    kill_in_the_middle_of_a_probe(&redis_url(server.port));
+    assert_eq!(immortal_keys(&server), 0);
+}
+
+/// Drops probes at every await, and returns the check, which still works.
 fn dropped(url: &str) -> Probed {
     let probed = Probed::new(&on(url, "queues = [\"celery\"]"));
     probed.drop_at_every_await(false, 3);
@@ -278,121 +316,190 @@ fn dropped(url: &str) -> Probed {
     probed
 }
 
-/// The whole program, killed hard in the middle of its work.
-fn killed(url: &str) {
+/// Kills the whole program while it probes.
+fn kill_in_the_middle_of_a_probe(url: &str) {
     let service =
         Allswell::start(&format!("[checks.workers]\n{}\ninterval = \"100ms\"\ntimeout = \"50ms\"\n", on(url, "patience = \"40ms\"")));
-    service.await_report("/health/workers", "it has asked", |response| {
+    service.await_report("/health/workers", "it has probed some times", |response| {
         response.json()["components"]["workers"]["consecutive"].as_u64() > Some(3)
     });
     service.signal(rustix::process::Signal::KILL);
 }
 
-const BUSY: &str = "a fresh heartbeat, but no answer within 1s, of the worker a@test";
+/// All keys of ours in the database of the broker.
+fn keys_of_ours(server: &Server) -> Vec<String> {
+    let keys = server.redis_cli(PASSWORD, &["-n", "3", "KEYS", "*allswell*"]);
+    keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
 
-/// A worker that cannot answer is busy as long as it has been heard of lately.
-fn busy(url: &str, a: &Server) {
-    let named = Probed::new(&on(url, "workers = [\"a@test\"]\nqueues = [\"celery\"]\npatience = \"1s\""));
-    let warned = || named.probe().ok()?.warning().map(str::to_owned);
-    let paused = eventually("a heartbeat was heard before the pause", || {
-        a.resume();
-        named.probe().ok()?;
-        a.pause();
-        warned()
-    });
-    a.resume();
-    assert_eq!(paused, BUSY);
-    eventually("it answers again", || named.pass().warning().is_none().then_some(()));
-    // With one thread for all, a long task holds up everything else; what is sent meanwhile waits.
-    send_tasks(url, "celery", &[&["nap(8)"], &["nothing()"; 8][..]].concat());
-    let napping = eventually("the task is begun", || named.pass().warning().map(str::to_owned));
-    assert_eq!(napping, BUSY);
-    let waiting = named.pass().values()["backlog"]["celery"].as_u64().expect("a number");
-    assert!((2..=8).contains(&waiting), "{waiting} messages wait");
-    let limit = |key: &str| Probed::new(&on(url, &format!("{key} = 1")));
-    let message = format!("{waiting} messages wait in the queue celery, more than 1");
-    assert_eq!(limit("warn_backlog").pass().warning(), Some(&*message));
-    let failure = limit("fail_backlog").fail();
-    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", &*message));
-    // Tasks of the other worker run in a process of their own.
-    send_tasks(url, "mails", &["nap(2)"]);
-    let other = Probed::new(&on(url, "workers = [\"b@test\"]"));
-    for _ in 0..10 {
-        assert_eq!(other.pass().warning(), None);
+/// The number of keys of ours that never expire.
+fn immortal_keys(server: &Server) -> usize {
+    keys_of_ours(server).iter().filter(|key| server.redis_cli(PASSWORD, &["-n", "3", "TTL", key]).trim() == "-1").count()
+}
+
+#[test]
+fn the_lists_of_all_priorities_count_as_backlog_on_redis() {
+    let server = redis(PASSWORD);
+    let url = redis_url(server.port);
+    let _worker = worker_a(&url);
+    for list in ["bills", "bills\u{6}\u{16}3", "bills\u{6}\u{16}6", "bills\u{6}\u{16}9"] {
+        server.redis_cli(PASSWORD, &["-n", "3", "LPUSH", list, "a message"]);
     }
-    eventually("the work is done", || {
-        let seen = named.probe().ok()?;
-        (seen.warning().is_none() && seen.values()["backlog"]["celery"] == 0).then_some(())
-    });
+    let failure = Probed::new(&on(&url, "queues = [\"bills\"]\npatience = \"1s\"\nfail_backlog = 3")).fail();
+    assert_eq!(failure.message(), "no worker consumes the queue bills; 4 messages wait in the queue bills, more than 3");
 }
 
-/// All workers fall silent: one is killed, one does not go on. In the end they are not believed to be busy, and one comes back.
-fn silence_and_return(url: &str, a: &Server, mut b: Server) {
-    let probed = Probed::new(&on(url, "patience = \"1s\""));
-    let both = Probed::new(&on(url, "workers = [\"a@test\", \"b@test\"]\npatience = \"1s\""));
-    both.pass();
-    a.pause();
-    b.kill();
-    let all_are_silent = "no worker answered within 1s; no answer within 1s from the workers a@test, b@test";
-    eventually("both have been silent for long", || both.probe().err().filter(|failure| failure.message() == all_are_silent));
-    assert_eq!(probed.fail().message(), "no worker answered within 1s");
-    a.resume();
-    eventually("it answers again", || probed.probe().ok());
-}
-
-/// Workers that take no commands are known by their heartbeats alone.
-fn without_remote_control(url: &str) {
-    let probed = Probed::new(&on(url, ""));
-    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
-    let mut quiet = celery_without_remote_control(url, "quiet@test", "celery");
-    let seen = eventually("a heartbeat", || probed.probe().ok());
-    assert_eq!(seen.warning(), Some("a fresh heartbeat, but no mailbox, of the worker quiet@test"));
-    assert_eq!(seen.values()["workers"], json!(["quiet@test"]));
-    // Who says goodbye is believed at once.
-    quiet.terminate();
-    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
-}
-
-/// How many keys of ours have this time to live.
-fn keys_of_ours(broker: &Server, time_to_live: &str) -> usize {
-    let keys = broker.redis_cli(PASSWORD, &["-n", "3", "KEYS", "*allswell*"]);
-    let lives = |key: &&str| broker.redis_cli(PASSWORD, &["-n", "3", "TTL", key]).trim() == time_to_live;
-    keys.lines().filter(|key| !key.is_empty()).filter(lives).count()
-}
-
-/// A worker that answers only when nobody waits any more, and our keys have expired, does not make them anew.
-fn late_answers_vanish(broker: &Server, url: &str, a: &Server) {
-    let clear = || {
-        let keys = broker.redis_cli(PASSWORD, &["-n", "3", "KEYS", "*allswell*"]);
-        let keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
-        broker.redis_cli(PASSWORD, &[&["-n", "3", "DEL", "none"], &*keys].concat());
-    };
-    let late = Probed::new(&on(url, "workers = [\"a@test\"]\nmin_workers = 2\npatience = \"1s\""));
+/// A worker may reply when the check has ended and its keys have expired.
+#[test]
+fn a_late_reply_creates_no_keys_on_redis() {
+    let server = redis(PASSWORD);
+    let url = redis_url(server.port);
+    let worker = worker_a(&url);
+    let late = Probed::new(&on(&url, "workers = [\"a@test\"]\npatience = \"1s\""));
     late.pass();
-    a.pause();
+    worker.pause();
     let _ = late.probe();
     drop(late);
-    // As if time had passed.
-    clear();
-    let next = Probed::new(&on(url, "workers = [\"a@test\"]\npatience = \"1s\""));
-    a.resume();
-    // A worker answers in order: who has answered this has answered that.
-    eventually("it answers again", || next.probe().ok().filter(|seen| seen.warning().is_none()));
-    let keys = broker.redis_cli(PASSWORD, &["-n", "3", "KEYS", "*allswell*"]);
-    assert_eq!(keys.lines().filter(|key| !key.is_empty()).count(), 2, "a list and a set of the last check alone: {keys}");
-    assert_eq!(keys_of_ours(broker, "-1"), 0);
-    drop(next);
+    // As if the keys had expired.
+    for key in keys_of_ours(&server) {
+        server.redis_cli(PASSWORD, &["-n", "3", "DEL", &key]);
+    }
+    let next = Probed::new(&on(&url, "workers = [\"a@test\"]\npatience = \"1s\""));
+    worker.resume();
+    // A worker replies in order: it has replied to the first check when it replies to the next.
+    eventually("the worker replies again", || next.probe().ok().filter(|observed| observed.warning().is_none()));
+    let keys = keys_of_ours(&server);
+    assert_eq!(keys.len(), 2, "the list and the set of the last check: {keys:?}");
+    assert_eq!(immortal_keys(&server), 0);
 }
 
-/// Exactly the rights that the documentation asks for, and fewer.
-fn rights_on_rabbitmq(broker: &Server) {
-    let grant =
-        |configure: &str, write: &str, read: &str| broker.rabbitmqctl(&["set_permissions", "-p", "/", "probe", configure, write, read]);
-    broker.rabbitmqctl(&["add_user", "probe", "probe-password"]);
-    let table = |more: &str| on(&format!("amqp://probe:probe-password@127.0.0.1:{}/", broker.port), more);
+const BUSY: &str = "a fresh heartbeat, but no answer within 1s, of the worker a@test";
+
+/// Pauses a worker until the check passes all the same, which it does once it has heard a heartbeat; resumes the worker and returns the warning.
+fn warning_during_a_pause(probed: &Probed, worker: &Server) -> String {
+    let warning = eventually("the check has heard a heartbeat before the pause", || {
+        worker.resume();
+        probed.probe().ok()?;
+        worker.pause();
+        probed.probe().ok()?.warning().map(str::to_owned)
+    });
+    worker.resume();
+    eventually("the worker replies again", || probed.pass().warning().is_none().then_some(()));
+    warning
+}
+
+#[test]
+fn a_worker_that_does_not_reply_is_busy_while_its_heartbeat_is_fresh() {
+    on_both_brokers("paused-worker", |broker| {
+        let url = broker.url();
+        let worker = worker_a(&url);
+        let probed = Probed::new(&on(&url, "workers = [\"a@test\"]\npatience = \"1s\""));
+        assert_eq!(warning_during_a_pause(&probed, &worker), BUSY);
+    });
+}
+
+/// The worker `a@test` has one thread for everything.
+#[test]
+fn a_long_task_makes_its_worker_busy_and_the_backlog_grow() {
+    on_both_brokers("long-task", |broker| {
+        let url = &*broker.url();
+        let (a, _b) = workers(url);
+        let probed = Probed::new(&on(url, "workers = [\"a@test\"]\nqueues = [\"celery\"]\npatience = \"1s\""));
+        assert_eq!(warning_during_a_pause(&probed, &a), BUSY);
+        send_tasks(url, "celery", &[&["nap(8)"], &["nothing()"; 8][..]].concat());
+        let warning = eventually("the task has begun", || probed.pass().warning().map(str::to_owned));
+        assert_eq!(warning, BUSY);
+        let waiting = probed.pass().values()["backlog"]["celery"].as_u64().expect("a number");
+        assert!((2..=8).contains(&waiting), "{waiting} messages wait");
+        let limit = |key: &str| Probed::new(&on(url, &format!("{key} = 1")));
+        let message = format!("{waiting} messages wait in the queue celery, more than 1");
+        assert_eq!(limit("warn_backlog").pass().warning(), Some(&*message));
+        let failure = limit("fail_backlog").fail();
+        assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", &*message));
+        a_task_in_another_process_does_not_make_its_worker_busy(url);
+        eventually("the tasks are done", || {
+            let observed = probed.probe().ok()?;
+            (observed.warning().is_none() && observed.values()["backlog"]["celery"] == 0).then_some(())
+        });
+    });
+}
+
+fn a_task_in_another_process_does_not_make_its_worker_busy(url: &str) {
+    send_tasks(url, "mails", &["nap(2)"]);
+    let probed = Probed::new(&on(url, "workers = [\"b@test\"]"));
+    for _ in 0..10 {
+        assert_eq!(probed.pass().warning(), None);
+    }
+}
+
+/// One worker is killed, the other one paused.
+#[test]
+fn workers_whose_heartbeats_are_old_fail_until_one_replies_again() {
+    on_both_brokers("silent", |broker| {
+        let url = &*broker.url();
+        let (a, mut b) = workers(url);
+        let any = Probed::new(&on(url, "patience = \"1s\""));
+        let both = Probed::new(&on(url, "workers = [\"a@test\", \"b@test\"]\npatience = \"1s\""));
+        both.pass();
+        eventually("both workers are known", || (any.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
+        a.pause();
+        b.kill();
+        let all_are_silent = "no worker answered within 1s; no answer within 1s from the workers a@test, b@test";
+        eventually("the last heartbeats are old", || both.probe().err().filter(|failure| failure.message() == all_are_silent));
+        assert_eq!(any.fail().message(), "no worker answered within 1s");
+        a.resume();
+        eventually("a worker replies again", || any.probe().ok());
+    });
+}
+
+#[test]
+fn a_broker_in_trouble_fails_with_its_own_class() {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut server = redis(PASSWORD);
+            a_paused_broker_is_a_timeout_and_a_killed_one_unreachable(&mut server, redis_url);
+        });
+        let mut server = rabbitmq(PASSWORD);
+        a_memory_alarm_of_rabbitmq_is_exhausted_until_it_ends(&server);
+        a_paused_broker_is_a_timeout_and_a_killed_one_unreachable(&mut server, rabbit_url);
+    });
+}
+
+fn a_memory_alarm_of_rabbitmq_is_exhausted_until_it_ends(server: &Server) {
+    let url = rabbit_url(server.port);
+    let _worker = worker_a(&url);
+    let probed = Probed::new(&on(&url, ""));
+    probed.pass();
+    server.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]);
+    let full = "the broker is short of memory or disk space, and takes no messages";
+    eventually("the alarm", || (probed.probe().err()?.message() == full).then_some(()));
+    assert_failures(&[Case::new("no memory", on(&url, ""), "exhausted", full)]);
+    server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.8"]);
+    eventually("the end of the alarm", || probed.probe().ok());
+}
+
+fn a_paused_broker_is_a_timeout_and_a_killed_one_unreachable(server: &mut Server, url: fn(u16) -> String) {
+    let url = url(server.port);
+    server.pause();
+    assert_failures(&[Case::new("paused", on(&url, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", on(&url, ""), "unreachable", "connection refused")]);
+}
+
+#[test]
+fn on_rabbitmq_the_documented_permissions_suffice_and_fewer_do_not() {
+    BROKER.add_vhost("permissions", &[]);
+    let worker_url = Broker::RabbitMq("permissions").url();
+    let _workers = workers(&worker_url);
+    BROKER.rabbitmqctl(&["add_user", "celery-probe", "probe-password"]);
+    let grant = |configure: &str, write: &str, read: &str| {
+        BROKER.rabbitmqctl(&["set_permissions", "-p", "permissions", "celery-probe", configure, write, read])
+    };
+    let table = |more: &str| on(&format!("amqp://celery-probe:probe-password@127.0.0.1:{}/permissions", BROKER.port), more);
     grant(r"^allswell\.", r"^(allswell\..*|celery\.pidbox)$", r"^(allswell\..*|celeryev)$");
     let least = Probed::new(&table("queues = [\"mails\"]"));
-    eventually("both are known", || (least.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
+    eventually("both workers are known", || (least.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
     assert_eq!(least.observed("backlog"), json!({ "mails": 0 }));
     grant(r"^allswell\.", r"^celery\.pidbox$", r"^allswell\.");
     Probed::new(&table("min_workers = 2")).pass();
@@ -404,7 +511,10 @@ fn rights_on_rabbitmq(broker: &Server) {
     }
 }
 
-fn rights_on_redis(broker: &Server) {
+#[test]
+fn on_redis_the_documented_rights_suffice_and_fewer_do_not() {
+    let broker = redis(PASSWORD);
+    let _workers = workers(&redis_url(broker.port));
     let grant = |rights: &str| {
         let rights: Vec<&str> = rights.split(' ').collect();
         assert_eq!(
@@ -416,8 +526,8 @@ fn rights_on_redis(broker: &Server) {
     let least = "resetchannels &/3.celery.pidbox &/3.celeryev/worker.* ~allswell.* ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe +select";
     grant(least);
     let probed = Probed::new(&table("queues = [\"mails\"]"));
-    eventually("both are known", || (probed.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
-    assert_eq!(probed.pass().values().get("backlog"), None, "it may not be seen, and that is no failure");
+    eventually("both workers are known", || (probed.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
+    assert_eq!(probed.pass().values().get("backlog"), None, "a backlog that the user may not see is no failure");
     assert_failures(&[Case::new(
         "a limit that cannot be told",
         table("fail_backlog = 1"),
@@ -433,5 +543,4 @@ fn rights_on_redis(broker: &Server) {
         grant(&least.replace(missing, ""));
         assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not ask the workers")]);
     }
-    grant(least);
 }

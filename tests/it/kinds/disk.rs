@@ -1,4 +1,4 @@
-//! `disk`, on this machine's file systems and on small ones of the tests' own.
+//! `disk`, on this machine's file systems and on small ones that the tests mount.
 
 use crate::{
     probing::{Case, Probed, assert_failures},
@@ -11,7 +11,7 @@ fn table(path: &Path, more: &str) -> String {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_told() {
+fn a_path_that_does_not_exist_fails() {
     let directory = tempfile::tempdir().expect("a folder");
     let file = directory.path().join("file");
     fs::write(&file, "").expect("a file");
@@ -20,7 +20,14 @@ fn what_cannot_be_looked_at_is_told() {
         Case::new("missing", table(&directory.path().join("none"), any), "unhealthy", "there is no such path"),
         Case::new("below a file", table(&file.join("none"), any), "unhealthy", "the file system cannot be read"),
     ]);
-    // Any path on the file system will do.
+}
+
+#[test]
+fn a_folder_or_a_file_stands_for_its_file_system() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let file = directory.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let any = "fail_free = \"0%\"";
     let (folder, file) = (Probed::new(&table(directory.path(), any)).pass(), Probed::new(&table(&file, any)).pass());
     for name in ["free_bytes", "free_share"] {
         assert!(folder.values()[name].is_number() && file.values()[name].is_number(), "{folder:?}");
@@ -28,10 +35,10 @@ fn what_cannot_be_looked_at_is_told() {
 }
 
 #[test]
-fn space_and_inodes_have_two_thresholds() {
+fn less_free_space_or_fewer_free_inodes_than_the_limit_warn_or_fail() {
     let Some(mounted) = Mounted::tmpfs("size=1m,nr_inodes=10") else { return };
     let with = |more: &str| Probed::new(&table(&mounted.path(), more));
-    // A file system in memory is one inode by itself.
+    // The root folder of a tmpfs takes one inode.
     let empty = with("warn_free = \"10%\"").pass();
     assert_eq!(empty.values()["free_bytes"], 1 << 20);
     assert_eq!((&empty.values()["free_share"], &empty.values()["free_inodes_share"]), (&1.0.into(), &0.9.into()));

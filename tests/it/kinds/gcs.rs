@@ -1,4 +1,4 @@
-//! `gcs` against a server of our own that stores: no emulator of Google's storage runs here. Its errors are Google's, by the documentation.
+//! `gcs`, against our own server, with the errors that Google documents: no emulator of Google's storage runs here.
 
 use crate::{
     probing::{Case, Probed, assert_failures},
@@ -27,12 +27,12 @@ fn an_object_is_written_read_and_deleted() {
     assert!(seen.values().contains_key("write_ms") && seen.values().contains_key("read_ms"), "{seen:?}");
     let asked = server.asked();
     assert_eq!(asked.iter().map(|[method, ..]| method.as_str()).collect::<Vec<_>>(), ["PUT", "GET", "DELETE"]);
-    assert!(asked.iter().all(|[_, path, who]| path.starts_with("/media/allswell") && who.is_empty()), "{asked:?}");
+    assert!(asked.iter().all(|[_, path, authorization]| path.starts_with("/media/allswell") && authorization.is_empty()), "{asked:?}");
     assert_eq!(server.objects(), Vec::<String>::new());
 }
 
 #[test]
-fn a_service_account_signs_for_itself() {
+fn a_service_account_signs_its_own_token() {
     let server = open();
     let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key").serialize_pem();
     let account = serde_json::json!({
@@ -42,13 +42,18 @@ fn a_service_account_signs_for_itself() {
     std::fs::write(file.path(), account.to_string()).expect("a file");
     let table = table(server.port, &format!("service_account_file = \"{}\"", file.path().display())).replace("anonymous = true\n", "");
     Probed::new(&table).pass();
-    assert!(server.asked().iter().all(|[_, _, who]| who.starts_with("Bearer eyJ")));
+    assert!(server.asked().iter().all(|[_, _, authorization]| authorization.starts_with("Bearer eyJ")));
+}
+
+#[test]
+fn a_service_account_without_a_key_is_rejected() {
+    let table = table(open().port, "service_account_file = \"/none\"").replace("anonymous = true\n", "");
     let unusable = table.replace("service_account_file", "service_account = \"{}\"\n# ");
     assert_failures(&[Case::new("no key", unusable, "rejected", "the credentials cannot be used")]);
 }
 
 #[test]
-fn reading_asks_for_one_byte() {
+fn an_object_that_is_read_reports_its_size() {
     let server = open();
     server.put("logo.png", b"12345");
     server.put("empty", b"");
@@ -60,7 +65,7 @@ fn reading_asks_for_one_byte() {
 }
 
 #[test]
-fn failures_have_their_class() {
+fn each_failure_of_the_connection_has_its_class_and_message() {
     let server = open();
     let (hole, cut) = (BlackHole::new(), Proxy::to(server.port));
     cut.cut_after(50);
@@ -84,16 +89,16 @@ fn failures_have_their_class() {
     ]);
 }
 
-/// Probes a server that refuses, and tells what is left there.
-fn left_when_refused(refuse: Refuse, class: &'static str, message: &'static str) -> Vec<String> {
+/// Probes a server that refuses a request, and returns the objects that are left there.
+fn objects_after_refusal(refuse: Refuse, class: &'static str, message: &'static str) -> Vec<String> {
     let server = gcs(refuse);
     assert_failures(&[Case::new(message, table(server.port, ""), class, message)]);
     server.objects()
 }
 
 #[test]
-fn what_google_says_has_its_sentence() {
-    let refused = |refuse, class, message| drop(left_when_refused(refuse, class, message));
+fn each_error_of_google_has_its_class_and_message() {
+    let refused = |refuse, class, message| drop(objects_after_refusal(refuse, class, message));
     let denied = "access denied: needs storage.objects.create on media/allswell/*";
     refused(|method, _| (method == "PUT").then_some((403, "AccessDenied")), "rejected", denied);
     let denied = "access denied: needs storage.objects.delete on media/allswell/*";
@@ -101,21 +106,24 @@ fn what_google_says_has_its_sentence() {
     refused(|_, _| Some((401, "AuthenticationRequired")), "rejected", "the credentials are not accepted");
     refused(|_, _| Some((429, "SlowDown")), "exhausted", "the storage has no room for our requests: it says to slow down");
     refused(|_, _| Some((503, "ServiceUnavailable")), "unhealthy", "the storage answered 503 ServiceUnavailable");
-
-    let denied = "access denied: needs storage.objects.get on media/allswell/*";
-    let left = left_when_refused(|method, _| (method == "GET").then_some((403, "AccessDenied")), "rejected", denied);
-    assert_eq!(left, Vec::<String>::new(), "what could not be read is deleted all the same");
 }
 
 #[test]
-fn an_object_that_is_deleted_twice_is_deleted() {
-    // When the answer to the first DELETE is lost, the second hears that there is nothing left.
+fn an_object_that_may_not_be_read_is_deleted() {
+    let denied = "access denied: needs storage.objects.get on media/allswell/*";
+    let left = objects_after_refusal(|method, _| (method == "GET").then_some((403, "AccessDenied")), "rejected", denied);
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn deleting_an_object_that_is_gone_passes() {
+    // If the response to a DELETE is lost, the client repeats the request, and the object is gone by then.
     let server = gcs(|method, _| (method == "DELETE").then_some((404, "NoSuchKey")));
     Probed::new(&table(server.port, "")).pass();
 }
 
 #[test]
-fn a_probe_costs_three_round_trips_and_a_dropped_one_leaves_nothing_for_long() {
+fn a_probe_costs_three_round_trips_on_a_kept_connection() {
     let server = open();
     let proxy = Proxy::to(server.port);
     let probed = Probed::new(&table(proxy.port, ""));
@@ -123,11 +131,15 @@ fn a_probe_costs_three_round_trips_and_a_dropped_one_leaves_nothing_for_long() {
     let before = proxy.round_trips();
     probed.passes(100);
     assert_eq!((proxy.connections(), proxy.round_trips() - before), (1, 300));
+}
 
+#[test]
+fn a_dropped_probe_leaves_at_most_one_object_and_the_next_probe_deletes_it() {
+    let server = open();
     let probed = Probed::new(&table(server.port, ""));
     probed.drop_at_every_await(false, 3);
     probed.drop_at_every_await(true, 3);
-    server.await_connections(2);
+    server.await_connections(1);
     assert!(server.objects().len() <= 1, "{:?}", server.objects());
     probed.pass();
     assert_eq!(server.objects(), Vec::<String>::new());

@@ -4,7 +4,7 @@ use crate::{
     helpers::{Allswell, eventually},
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server, django,
+        Certificates, django,
         hostile::{BlackHole, Hostile},
         nginx,
         proxy::Proxy,
@@ -25,20 +25,18 @@ fn encrypted(port: u16, path: &str, certificates: &Certificates, more: &str) -> 
 }
 
 #[test]
-fn everything_about_a_real_server() {
-    let (mut server, tls_port, certificates) = nginx();
-    failures(&server);
-    expectations(&server);
-    tls(&server, tls_port, &certificates);
-    redirects(&server, tls_port, &certificates);
-    cost(&server, tls_port, &certificates);
-    dropped_probes_leave_nothing(&server, tls_port, &certificates);
-
+fn a_kept_connection_that_broke_is_replaced() {
+    let mut server = nginx().0;
     let kept = Probed::new(&table(server.port, "/", ""));
     kept.pass();
     server.kill();
     server.restart();
     kept.pass();
+}
+
+#[test]
+fn a_paused_server_is_a_timeout_and_a_killed_one_unreachable() {
+    let mut server = nginx().0;
     server.pause();
     assert_failures(&[Case::new("paused", table(server.port, "/", "timeout = \"1s\""), "timeout", "no answer within 1s")]);
     server.resume();
@@ -46,7 +44,9 @@ fn everything_about_a_real_server() {
     assert_failures(&[Case::new("killed", table(server.port, "/", ""), "unreachable", "connection refused")]);
 }
 
-fn failures(server: &Server) {
+#[test]
+fn each_failure_has_its_class_and_message() {
+    let server = nginx().0;
     let port = server.port;
     let cut = |bytes| {
         let proxy = Proxy::to(port);
@@ -72,21 +72,27 @@ fn failures(server: &Server) {
         Case::new("credentials", table(port, "/secret", ""), "rejected", "answered 401 Unauthorized"),
         Case::new("redirect", table(port, "/moved", ""), "unhealthy", "answered 302 Found"),
     ]);
+}
+
+#[test]
+fn a_failure_has_the_values_that_were_observed_before_it() {
     let refused = Probed::new("kind = \"http\"\nurl = \"http://localhost:1/\"").fail();
-    assert!(refused.values()["resolve_ms"].is_number(), "what was observed until then: {refused:?}");
-    let failure = Probed::new(&table(port, "/down", "")).fail();
+    assert!(refused.values()["resolve_ms"].is_number(), "{refused:?}");
+    let server = nginx().0;
+    let failure = Probed::new(&table(server.port, "/down", "")).fail();
     assert_eq!(failure.values()["status_code"], 503);
     assert!(failure.values()["first_byte_ms"].is_number());
 }
 
-fn expectations(server: &Server) {
+#[test]
+fn a_response_must_meet_every_expectation() {
+    let server = nginx().0;
     let with = |path: &str, more: &str| Probed::new(&table(server.port, path, more));
     with("/", "expect_body = \"all is well\"").pass();
     with("/empty", "expect_status = [\"204\"]").pass();
     with("/none", "expect_status = [\"404\"]").pass();
     with("/", "method = \"HEAD\"\nexpect_headers = { server = \"nginx\", Content-Length = \"12\", etag = \"\" }").pass();
     with("/json", "expect_json = { \"/status\" = \"ok\", \"/workers/0/ready\" = true }").pass();
-    assert_eq!(with("/", "warn_after = \"0s\"").pass().warning(), Some("the answer took longer than 0s"));
     let wrong = |what, path: &str, more: &str, message| Case::new(what, table(server.port, path, more), "unhealthy", message);
     assert_failures(&[
         wrong("body", "/", "expect_body = \"ALL IS WELL\"", "the expected text is not in the body"),
@@ -100,7 +106,17 @@ fn expectations(server: &Server) {
     ]);
 }
 
-fn tls(server: &Server, tls_port: u16, certificates: &Certificates) {
+#[test]
+fn a_slow_response_warns() {
+    let server = nginx().0;
+    let warned = Probed::new(&table(server.port, "/", "warn_after = \"0s\"")).pass();
+    assert_eq!(warned.warning(), Some("the answer took longer than 0s"));
+}
+
+#[test]
+fn the_certificate_of_the_server_is_verified() {
+    let (server, tls_port, certificates) = nginx();
+    let certificates = &certificates;
     let old = tempfile::tempdir().expect("a folder");
     let expired = Certificates::expired(old.path());
     let (old_front, front) = (tls_front(server.port, &expired), tls_front(server.port, certificates));
@@ -116,7 +132,12 @@ fn tls(server: &Server, tls_port: u16, certificates: &Certificates) {
         Case::new("expired", encrypted(old_front, "/", &expired, ""), "tls", "the certificate has expired"),
         Case::new("no certificate of ours", encrypted(known, "/", certificates, ""), "tls", "the server wants a certificate of ours"),
     ]);
-    let secure = Probed::new(&encrypted(tls_port, "/", certificates, ""));
+}
+
+#[test]
+fn the_phases_of_a_connection_are_observed_by_the_probe_that_opens_it() {
+    let (server, tls_port, certificates) = nginx();
+    let secure = Probed::new(&encrypted(tls_port, "/", &certificates, ""));
     let first = secure.pass();
     let number = |name: &str| first.values()[name].as_f64().expect("a number");
     for phase in ["resolve_ms", "tls_ms"] {
@@ -127,7 +148,7 @@ fn tls(server: &Server, tls_port: u16, certificates: &Certificates) {
     let expected = i64::try_from((4_070_908_800 - now) / 86_400).expect("days");
     assert!((expected - 1..=expected).contains(&first.values()["certificate_days_left"].as_i64().expect("days")), "{first:?}");
     let second = secure.pass();
-    assert!(second.values().contains_key("certificate_days_left"), "it is kept with the connection: {second:?}");
+    assert!(second.values().contains_key("certificate_days_left"), "the value is kept with the connection: {second:?}");
     for phase in ["resolve_ms", "connect_ms", "tls_ms"] {
         assert!(!second.values().contains_key(phase), "no connection was opened: {second:?}");
     }
@@ -137,16 +158,19 @@ fn tls(server: &Server, tls_port: u16, certificates: &Certificates) {
     }
 }
 
-fn redirects(server: &Server, tls_port: u16, certificates: &Certificates) {
+#[test]
+fn redirects_are_followed_without_taking_secrets_elsewhere() {
+    let (server, tls_port, certificates) = nginx();
+    let certificates = &certificates;
     let follow = "follow_redirects = true\n";
     let with = |path: &str, more: &str| table(server.port, path, &format!("{follow}{more}"));
     Probed::new(&with("/moved", "expect_body = \"ok\"")).pass();
     Probed::new(&with("/deeper", "expect_body = \"deeper\"")).pass();
     let trusted = format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
     let encrypting = Probed::new(&with("/encrypt", &format!("{trusted}expect_json = {{ \"/status\" = \"ok\" }}")));
-    assert!(encrypting.observed("certificate_days_left").is_number(), "it is that of the server whose answer counts");
+    assert!(encrypting.observed("certificate_days_left").is_number(), "of the server that sent the final response");
     let secrets = "username = \"app\"\npassword = \"secret\"\nheaders = { x-token = \"token\" }\n";
-    // Debug prints no more than class and sentence; the server tells what it has seen.
+    // The server echoes the credentials that it received in a header.
     Probed::new(&table(server.port, "/echo", &format!("{secrets}expect_headers = {{ x-seen = \"Basic YXBwOnNlY3JldA==token\" }}"))).pass();
     assert_failures(&[
         Case::new("for ever", with("/round", ""), "unhealthy", "more than 5 redirects"),
@@ -166,7 +190,10 @@ fn redirects(server: &Server, tls_port: u16, certificates: &Certificates) {
     ]);
 }
 
-fn cost(server: &Server, tls_port: u16, certificates: &Certificates) {
+#[test]
+fn a_probe_costs_one_round_trip_per_request_on_a_kept_connection() {
+    let (server, tls_port, certificates) = nginx();
+    let certificates = &certificates;
     for (upstream, encrypt) in [(server.port, false), (tls_port, true)] {
         let proxy = Proxy::to(upstream);
         // A body with a length, one without, none, and redirects on the same server and to another.
@@ -187,33 +214,44 @@ fn cost(server: &Server, tls_port: u16, certificates: &Certificates) {
             assert_eq!(proxy.connections(), connections, "{path} {more}: a kept connection");
             assert_eq!(proxy.round_trips() - trips, 100 * requests, "{path} {more}");
             let [_, accepted_then, asked_then] = server.nginx_counters();
-            // The second one asks for the counters.
+            // The extra request reads the counters.
             assert_eq!((accepted_then - accepted, asked_then - asked), (1, 100 * requests as u64 + 1), "{path} {more}");
-        }
-    }
-    let [open, accepted, _] = server.nginx_counters();
-    let elsewhere = Probed::new(&table(server.port, "/elsewhere", "follow_redirects = true"));
-    elsewhere.passes(100);
-    assert_eq!(server.nginx_counters()[1] - accepted, 3, "a connection for each server, and the one for the counters");
-    drop(elsewhere);
-    // A server that says goodbye with every answer, and a body that is too long: a new connection each time, and none is left open.
-    for path in ["/last", "/large"] {
-        let probed = Probed::new(&table(server.port, path, ""));
-        for _ in 0..3 {
-            assert!(probed.observed("connect_ms").is_number(), "{path}");
-            eventually("no connection is left", || (server.nginx_counters()[0] <= open).then_some(()));
         }
     }
 }
 
-fn dropped_probes_leave_nothing(server: &Server, tls_port: u16, certificates: &Certificates) {
+#[test]
+fn a_redirect_to_another_server_keeps_a_connection_to_each() {
+    let server = nginx().0;
+    let accepted = server.nginx_counters()[1];
+    let elsewhere = Probed::new(&table(server.port, "/elsewhere", "follow_redirects = true"));
+    elsewhere.passes(100);
+    assert_eq!(server.nginx_counters()[1] - accepted, 3, "one connection per server, and one for the counters");
+}
+
+#[test]
+fn a_connection_that_cannot_be_reused_is_closed() {
+    let server = nginx().0;
+    // A server that closes after each response, and a body that is too long to be read to its end.
+    for path in ["/last", "/large"] {
+        let probed = Probed::new(&table(server.port, path, ""));
+        for _ in 0..3 {
+            assert!(probed.observed("connect_ms").is_number(), "{path}");
+            eventually("no connection is left", || (server.nginx_counters()[0] == 0).then_some(()));
+        }
+    }
+}
+
+#[test]
+fn a_dropped_probe_leaves_no_connection_behind() {
+    let (server, tls_port, certificates) = nginx();
     for table in [
         table(server.port, "/chunked", ""),
         table(server.port, "/elsewhere", "follow_redirects = true"),
-        encrypted(tls_port, "/chunked", certificates, ""),
+        encrypted(tls_port, "/chunked", &certificates, ""),
     ] {
         let probed = Probed::new(&table);
-        // How many there are depends on how soon what arrives.
+        // The number of awaits depends on how the response arrives.
         probed.drop_at_every_await(false, 1);
         probed.drop_at_every_await(true, 1);
         probed.pass();
@@ -223,7 +261,7 @@ fn dropped_probes_leave_nothing(server: &Server, tls_port: u16, certificates: &C
 }
 
 #[test]
-fn endless_answers_are_bounded() {
+fn an_endless_or_broken_response_fails() {
     let with = |server: Hostile, more: &str| table(server.port(), "/", more);
     let body = "expect_body = \"none\"";
     assert_failures(&[
@@ -283,6 +321,10 @@ fn endless_answers_are_bounded() {
             "the answer broke off in the middle",
         ),
     ]);
+}
+
+#[test]
+fn the_rest_of_a_body_is_not_waited_for_unless_the_check_needs_it() {
     for (what, server) in [
         ("an endless body", Hostile::endless(b"HTTP/1.1 200 OK\r\n\r\n", b"y")),
         ("a slow body", Hostile::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")),
@@ -295,25 +337,25 @@ fn endless_answers_are_bounded() {
         let probed = Probed::new(&table(server.port(), "/", ""));
         let start = Instant::now();
         probed.passes(2);
-        assert!(start.elapsed().as_secs() < 5, "{what} decides nothing");
+        assert!(start.elapsed().as_secs() < 5, "{what} delays the probe");
     }
 }
 
 #[test]
-fn a_server_that_sends_elsewhere_each_time_fills_no_memory() {
+fn at_most_five_connections_to_redirect_targets_are_kept() {
     let well = Hostile::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let elsewhere: Vec<Proxy> = std::iter::repeat_with(|| Proxy::to(well.port())).take(20).collect();
     let wandering = Hostile::sending_on(elsewhere.iter().map(|proxy| proxy.port).collect());
     let probed = Probed::new(&table(wandering.port(), "/", "follow_redirects = true"));
     probed.passes(40);
-    assert_eq!(wandering.accepted(), 1, "its own connection is kept");
+    assert_eq!(wandering.accepted(), 1, "the connection to the first server is kept");
     let open = || elsewhere.iter().map(Proxy::open).sum::<usize>();
-    eventually("five are left", || (open() == 5).then_some(()));
+    eventually("five connections are left", || (open() == 5).then_some(()));
 }
 
 #[test]
 fn no_redirect_leads_to_a_link_local_address() {
-    // None of them is a metadata service's, and none is ever connected to.
+    // No metadata service has these addresses, and the check never connects to them.
     for (answer, location) in [
         ("HTTP/1.1 302 Found\r\nlocation: http://169.254.7.7/\r\ncontent-length: 0\r\n\r\n", "IPv4"),
         ("HTTP/1.1 307 Found\r\nlocation: http://[fe80::7]/\r\ncontent-length: 0\r\n\r\n", "IPv6"),
@@ -327,17 +369,20 @@ fn no_redirect_leads_to_a_link_local_address() {
     }
 }
 
+/// The name that the app allows.
+const NAME: &str = "host = \"www.example.com\"\n";
+
 #[test]
-fn a_django_app_behind_no_load_balancer_is_understood() {
-    let (wary, trusting, debugging) = (django(&[]), django(&["trust"]), django(&["debug"]));
-    let name = "host = \"www.example.com\"\n";
-    let told = format!("{name}forwarded_proto = \"https\"\n");
+fn each_failure_of_a_django_app_names_its_fix() {
+    let (wary, debugging) = (django(&[]), django(&["debug"]));
+    let name = NAME;
+    let redirected = format!("{name}forwarded_proto = \"https\"\n");
     let rejects = "the app rejects this Host: add it to ALLOWED_HOSTS or set `host`";
     assert_failures(&[
         Case::new("the Host", table(wary.port, "/", ""), "unhealthy", rejects),
         Case::new("the name that every machine has", table(wary.port, "/", "").replace("127.0.0.1", "localhost"), "unhealthy", rejects),
         Case::new("another Host", table(wary.port, "/", "host = \"other.example.com\""), "unhealthy", "answered 400 Bad Request"),
-        Case::new("another Host, told by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
+        Case::new("another Host, redirected by DEBUG", table(debugging.port, "/", "host = \"other.example.com\""), "unhealthy", rejects),
         Case::new(
             "HTTPS",
             table(wary.port, "/", name),
@@ -346,7 +391,7 @@ fn a_django_app_behind_no_load_balancer_is_understood() {
         ),
         Case::new(
             "HTTPS in spite of what is said",
-            table(wary.port, "/", &told),
+            table(wary.port, "/", &redirected),
             "unhealthy",
             "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path",
         ),
@@ -364,11 +409,22 @@ fn a_django_app_behind_no_load_balancer_is_understood() {
             "the report fails: Database(alias='nope')",
         ),
     ]);
-    Probed::new(&table(trusting.port, "/", &format!("{told}expect_body = \"home\""))).pass();
-    Probed::new(&table(wary.port, "/open/", &format!("{name}expect_body = \"open\""))).pass();
-    Probed::new(&table(wary.port, "/open", &format!("{name}follow_redirects = true\nexpect_body = \"open\""))).fail();
-    Probed::new(&table(trusting.port, "/open", &format!("{told}follow_redirects = true\nexpect_body = \"open\""))).pass();
-    let health = |path: &str| Probed::new(&table(wary.port, path, &format!("{name}dialect = \"django\"")));
+}
+
+#[test]
+fn a_django_app_passes_if_the_request_looks_like_one_of_a_load_balancer() {
+    let (wary, trusting) = (django(&[]), django(&["trust"]));
+    let by_https = format!("{NAME}forwarded_proto = \"https\"\n");
+    Probed::new(&table(trusting.port, "/", &format!("{by_https}expect_body = \"home\""))).pass();
+    Probed::new(&table(wary.port, "/open/", &format!("{NAME}expect_body = \"open\""))).pass();
+    Probed::new(&table(wary.port, "/open", &format!("{NAME}follow_redirects = true\nexpect_body = \"open\""))).fail();
+    Probed::new(&table(trusting.port, "/open", &format!("{by_https}follow_redirects = true\nexpect_body = \"open\""))).pass();
+}
+
+#[test]
+fn the_report_of_django_health_check_is_read() {
+    let wary = django(&[]);
+    let health = |path: &str| Probed::new(&table(wary.port, path, &format!("{NAME}dialect = \"django\"")));
     let well = health("/open/health/").pass();
     assert_eq!(well.values()["upstream"], json!({ "Cache(alias='default')": "pass", "Database(alias='default')": "pass" }));
     let ill = health("/open/ill/").fail();
@@ -382,7 +438,7 @@ fn allswell_reads_its_own_reports() {
         "[checks.here]\nkind = \"storage\"\npath = \"/tmp\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
     );
     let port = upstream.address.port();
-    upstream.await_report("/health", "both have answered", |response| !response.body.contains("\"pending\""));
+    upstream.await_report("/health", "both components have a result", |response| !response.body.contains("\"pending\""));
     let all = Probed::new(&table(port, "/health", "dialect = \"allswell\"")).pass();
     assert_eq!(all.warning(), Some("the report warns: gone"));
     assert_eq!(all.values()["upstream"], json!({ "gone": "fail", "here": "pass" }));

@@ -23,26 +23,33 @@ fn table(port: u16, more: &str) -> String {
     format!("kind = \"memcached\"\naddress = \"127.0.0.1:{port}\"\n{more}")
 }
 
-/// A number that a server tells of itself.
-fn told(server: &Server, name: &str) -> u64 {
+/// A number of a server's statistics.
+fn stat(server: &Server, name: &str) -> u64 {
     let stats = memcached_says(server.port, "stats\r\n", "END");
     let value = stats.lines().find_map(|line| line.strip_prefix("STAT ")?.strip_prefix(name)?.strip_prefix(' '));
     value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no number {name}: {stats}"))
 }
 
 #[test]
-fn everything_about_a_real_server() {
+fn a_pass_observes_version_memory_and_connections() {
+    let server = memcached(&[]);
+    let observed = Probed::new(&table(server.port, "")).pass();
+    let values = observed.values();
+    assert!(values["server_version"].as_str().is_some_and(|version| version.starts_with("1.")), "{observed:?}");
+    assert_eq!((&values["evictions"], &values["used_bytes"], &values["limit_bytes"]), (&0.into(), &0.into(), &(64 << 20).into()));
+    assert!(values["curr_connections"].as_u64().is_some_and(|connections| connections > 0), "{observed:?}");
+}
+
+#[test]
+fn a_key_that_was_written_is_deleted() {
+    let server = memcached(&[]);
+    Probed::new(&table(server.port, "write = true")).pass();
+    assert_eq!(Probed::new(&table(server.port, "")).observed("used_bytes"), 0);
+}
+
+#[test]
+fn a_paused_server_is_a_timeout_and_a_killed_one_unreachable() {
     let mut server = memcached(&[]);
-    failures(&server);
-    let seen = Probed::new(&table(server.port, "write = true")).pass();
-    assert!(seen.values()["server_version"].as_str().is_some_and(|version| version.starts_with("1.")), "{seen:?}");
-    assert_eq!(seen.values()["evictions"], 0);
-    let left = Probed::new(&table(server.port, "")).observed("used_bytes");
-    assert_eq!(left, 0, "the key is gone");
-    assert_eq!(seen.values()["limit_bytes"], 64 << 20);
-    assert!(seen.values()["curr_connections"].as_u64().is_some_and(|connections| connections > 0), "{seen:?}");
-    cost(&server);
-    dropped_probes_leave_nothing(&server);
     server.pause();
     assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
     server.resume();
@@ -50,7 +57,9 @@ fn everything_about_a_real_server() {
     assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
 }
 
-fn failures(server: &Server) {
+#[test]
+fn each_failure_has_its_class_and_message() {
+    let server = memcached(&[]);
     let (hole, folder) = (BlackHole::new(), tempfile::tempdir().expect("a folder"));
     let cut = Proxy::to(server.port);
     cut.cut_after(50);
@@ -75,21 +84,25 @@ fn failures(server: &Server) {
     ]);
 }
 
-fn cost(server: &Server) {
+#[test]
+fn a_probe_costs_one_round_trip_on_a_kept_connection() {
+    let server = memcached(&[]);
     let proxy = Proxy::to(server.port);
     for write in ["", "write = true"] {
         let probed = Probed::new(&table(proxy.port, write));
         probed.pass();
-        let sets = told(server, "cmd_set");
+        let sets = stat(&server, "cmd_set");
         let (connections, round_trips) = (proxy.connections(), proxy.round_trips());
         probed.passes(100);
         assert_eq!((proxy.connections(), proxy.round_trips()), (connections, round_trips + 100));
-        assert_eq!(told(server, "cmd_set") - sets, if write.is_empty() { 0 } else { 100 });
+        assert_eq!(stat(&server, "cmd_set") - sets, if write.is_empty() { 0 } else { 100 });
     }
 }
 
-fn dropped_probes_leave_nothing(server: &Server) {
-    // It tells the address of each client, and its own as that of who listens.
+#[test]
+fn a_dropped_probe_leaves_no_connection_or_key_behind() {
+    let server = memcached(&[]);
+    // The server lists the address of each connection, and its own for the listener.
     let listener = format!(":{}", server.port);
     let clients = || {
         let connections = memcached_says(server.port, "stats conns\r\n", "END");
@@ -100,15 +113,15 @@ fn dropped_probes_leave_nothing(server: &Server) {
     fresh.drop_at_every_await(false, 2);
     probed.drop_at_every_await(true, 1);
     probed.pass();
-    eventually("one connection is left beside the one that asks", || (clients() == 2).then_some(()));
-    assert_eq!(told(server, "curr_items"), 0);
+    eventually("only the kept connection and that of this test are left", || (clients() == 2).then_some(()));
+    assert_eq!(stat(&server, "curr_items"), 0);
 }
 
 #[test]
-fn a_server_without_a_free_slot_or_memory_says_so() {
+fn a_server_without_free_connections_is_exhausted() {
     let server = memcached(&["-c", "40", "-t", "1"]);
     let mut held = Vec::new();
-    eventually("no slot is free", || {
+    eventually("no connection is free", || {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
         let _ = stream.write_all(b"version\r\n");
         let mut answer = [0; 64];
@@ -119,9 +132,12 @@ fn a_server_without_a_free_slot_or_memory_says_so() {
     assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
     drop(held);
     let probed = Probed::new(&table(server.port, "write = true"));
-    eventually("slots are free again", || probed.probe().ok());
+    eventually("connections are free again", || probed.probe().ok());
+}
 
-    // It keeps what it has, and its keys are as long as ours, so that they want the same memory.
+#[test]
+fn a_server_out_of_memory_is_exhausted() {
+    // The server evicts nothing, and its items have the size of ours, so that they take memory of the same slab.
     let full = memcached(&["-m", "2", "-M"]);
     let probed = Probed::new(&table(full.port, "write = true"));
     probed.pass();
@@ -132,7 +148,7 @@ fn a_server_without_a_free_slot_or_memory_says_so() {
 }
 
 #[test]
-fn a_server_that_wants_a_login_rejects() {
+fn a_server_that_requires_a_login_is_rejected() {
     let users = tempfile::NamedTempFile::new().expect("a file");
     fs::write(users.path(), "app:secret\n").expect("a file");
     fs::set_permissions(users.path(), PermissionsExt::from_mode(0o644)).expect("permissions");

@@ -1,10 +1,10 @@
-//! `memory`, on this machine. Control groups are read from files in the kind's own tests: these may not make one.
+//! `memory`, on this machine. These tests may not create a control group: the unit tests of the kind read files of some.
 
 use crate::probing::Probed;
 use std::fs;
 
 #[test]
-fn this_machine_or_its_group_is_told() {
+fn the_limit_is_that_of_the_machine_or_of_its_control_group() {
     let host = fs::read_to_string("/proc/meminfo").expect("proc");
     let total: u64 =
         host.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok()).expect("a number");
@@ -15,7 +15,7 @@ fn this_machine_or_its_group_is_told() {
 }
 
 #[test]
-fn both_thresholds_count() {
+fn less_available_memory_than_the_limit_warns_or_fails() {
     let warned = Probed::new("kind = \"memory\"\nwarn_available = \"100%\"").pass();
     assert!(warned.warning().is_some_and(|text| text.ends_with(" available, less than 100%")), "{warned:?}");
     let failure = Probed::new("kind = \"memory\"\nfail_available = \"1000TiB\"").fail();

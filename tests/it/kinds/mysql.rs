@@ -8,16 +8,45 @@ use crate::{
         hostile::{BlackHole, Hostile},
         mariadb_with, mariadb_with_tls,
         proxy::Proxy,
+        shared::SharedServer,
     },
 };
-use std::net::TcpStream;
+use std::{net::TcpStream, sync::LazyLock};
 
 const PASSWORD: &str = "correct-horse";
-const LEAST: &str = "CREATE USER probe@'127.0.0.1' IDENTIFIED BY 'probe-password'; GRANT SELECT ON orders.nothing TO probe@'127.0.0.1'";
+const MAX_CONNECTIONS: u32 = 50;
 
-/// A table for the user `probe`, who has the least rights, with more keys.
+/// A server for all tests that do not stop or reconfigure it and do not read its global counters. Each has its own user, except those that only
+/// need `probe` to be there.
+static SERVER: LazyLock<SharedServer> = LazyLock::new(|| SharedServer::new(server(&[&format!("--max-connections={MAX_CONNECTIONS}")])));
+
+/// A server with the user `probe`.
+fn server(options: &[&str]) -> Server {
+    let server = mariadb_with(PASSWORD, options);
+    server.mariadb("CREATE TABLE orders.nothing (x int)");
+    add_user(&server, "probe");
+    server
+}
+
+/// Creates a user with the least rights: it may read an empty table of the database `orders`.
+fn add_user(server: &Server, name: &str) {
+    server.mariadb(&format!(
+        "CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'probe-password'; GRANT SELECT ON orders.nothing TO {name}@'127.0.0.1'"
+    ));
+}
+
+/// A table for the user `probe`, with more keys.
 fn table(port: u16, more: &str) -> String {
-    format!("kind = \"mysql\"\nurl = \"mysql://probe:probe-password@127.0.0.1:{port}\"\n{more}")
+    table_of("probe", port, more)
+}
+
+/// A table for a user of the shared server, with more keys.
+fn table_for(user: &str, more: &str) -> String {
+    table_of(user, SERVER.port, more)
+}
+
+fn table_of(user: &str, port: u16, more: &str) -> String {
+    format!("kind = \"mysql\"\nurl = \"mysql://{user}:probe-password@127.0.0.1:{port}\"\n{more}")
 }
 
 fn url(url: &str) -> String {
@@ -25,32 +54,8 @@ fn url(url: &str) -> String {
 }
 
 #[test]
-fn everything_about_a_real_server() {
-    let mut server = mariadb_with(PASSWORD, &["--max-connections=12"]);
-    server.mariadb("CREATE TABLE orders.nothing (x int)");
-    server.mariadb(LEAST);
-    failures(&server);
-    connections(&server);
-    migrations(&server);
-    cost(&server);
-    dropped_probes_leave_nothing(&server);
-
-    server.mariadb("SET GLOBAL read_only = 1");
-    assert_failures(&[Case::new("read-only", table(server.port, "role = \"primary\""), "unhealthy", "this is a replica, not the primary")]);
-    assert_eq!(Probed::new(&table(server.port, "role = \"replica\"")).observed("read_only"), true);
-    // Who is connected and has not logged in takes a slot as well.
-    let crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
-    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
-    drop(crowd);
-    server.pause();
-    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
-    server.resume();
-    server.kill();
-    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
-}
-
-fn failures(server: &Server) {
-    let (hole, port) = (BlackHole::new(), server.port);
+fn each_failure_has_its_class_and_message() {
+    let (hole, port) = (BlackHole::new(), SERVER.port);
     let cut = Proxy::to(port);
     cut.cut_after(20_000);
     let with = |more: &str| url(&format!("mysql://probe:probe-password@127.0.0.1:{port}{more}"));
@@ -98,36 +103,52 @@ fn failures(server: &Server) {
             "the server does not tell this user how far it is behind",
         ),
     ]);
-    let seen = Probed::new(&table(port, "role = \"primary\"\nquery = \"SELECT 6 * 7\"\nexpect = \"42\"")).pass();
-    assert_eq!(seen.values()["read_only"], false);
-    assert!(seen.values()["server_version"].as_str().is_some_and(|version| version.contains("MariaDB")));
-    assert_eq!(seen.values()["max_connections"], 12);
-    Probed::new(&url(&format!("mysql://probe:probe-password@127.0.0.1:{port}/orders"))).pass();
 }
 
-fn connections(server: &Server) {
-    let failure = Probed::new(&table(server.port, "fail_connections = \"1%\"")).fail();
-    assert!(failure.message().ends_with(" of 12 connections are taken, more than 1%"), "{failure}");
-    let warned = Probed::new(&table(server.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
-    assert!(warned.warning().is_some_and(|warning| warning.ends_with(" of 12 connections are taken, more than 1%")), "{warned:?}");
+#[test]
+fn a_pass_observes_version_and_connections() {
+    let probed = Probed::new(&table(SERVER.port, "role = \"primary\"\nquery = \"SELECT 6 * 7\"\nexpect = \"42\"")).pass();
+    let values = probed.values();
+    assert_eq!(values["read_only"], false);
+    assert!(values["server_version"].as_str().is_some_and(|version| version.contains("MariaDB")));
+    assert_eq!(values["max_connections"], MAX_CONNECTIONS);
 }
 
-fn migrations(server: &Server) {
-    let table = |more: &str| format!("kind = \"mysql\"\nurl = \"mysql://probe:probe-password@127.0.0.1:{}/orders\"\n{more}", server.port);
+#[test]
+fn a_url_may_name_a_database() {
+    Probed::new(&url(&format!("mysql://probe:probe-password@127.0.0.1:{}/orders", SERVER.port))).pass();
+}
+
+#[test]
+fn more_connections_than_the_limit_warn_or_fail() {
+    let message = format!(" of {MAX_CONNECTIONS} connections are taken, more than 1%");
+    let failure = Probed::new(&table(SERVER.port, "fail_connections = \"1%\"")).fail();
+    assert!(failure.message().ends_with(&message), "{failure}");
+    let warned = Probed::new(&table(SERVER.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
+    assert!(warned.warning().is_some_and(|warning| warning.ends_with(&message)), "{warned:?}");
+}
+
+#[test]
+fn an_unfinished_migration_fails() {
+    add_user(&SERVER, "migrator");
+    let table =
+        |more: &str| format!("kind = \"mysql\"\nurl = \"mysql://migrator:probe-password@127.0.0.1:{}/orders\"\n{more}", SERVER.port);
     let sqlx = Probed::new(&table("pending_migrations = \"sqlx\"\nquery = \"SELECT 1\""));
-    // Without a right on it, nobody is told whether a table is there.
+    // Without a right on a table, a user cannot find out whether it exists.
     assert_eq!(sqlx.fail().to_string(), "rejected: the user may not do that");
-    server.mariadb("CREATE TABLE orders._sqlx_migrations (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL)");
-    server.mariadb("GRANT SELECT ON orders._sqlx_migrations TO probe@'127.0.0.1'");
+    SERVER.mariadb("CREATE TABLE orders._sqlx_migrations (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL)");
+    SERVER.mariadb("GRANT SELECT ON orders._sqlx_migrations TO migrator@'127.0.0.1'");
     assert_eq!(sqlx.fail().message(), "the database was never migrated");
-    server.mariadb("INSERT INTO orders._sqlx_migrations VALUES (1, true), (2, false)");
+    SERVER.mariadb("INSERT INTO orders._sqlx_migrations VALUES (1, true), (2, false)");
     assert_eq!(sqlx.fail().message(), "the migration 2 stopped half-way");
-    server.mariadb("UPDATE orders._sqlx_migrations SET success = true");
+    SERVER.mariadb("UPDATE orders._sqlx_migrations SET success = true");
     sqlx.pass();
     Probed::new(&table("pending_migrations = \"_sqlx_migrations\"")).pass();
 }
 
-fn cost(server: &Server) {
+#[test]
+fn a_probe_costs_one_round_trip_on_a_kept_connection() {
+    let server = server(&[]);
     let proxy = Proxy::to(server.port);
     let probed = Probed::new(&table(proxy.port, "query = \"SELECT 4711\"\nwarn_connections = \"90%\""));
     probed.pass();
@@ -139,68 +160,138 @@ fn cost(server: &Server) {
     probed.passes(100);
     assert_eq!(proxy.connections(), 1);
     assert_eq!(proxy.round_trips() - before.0, 100);
-    assert_eq!(count("Com_select") - before.1, 200, "what it tells of itself, and the query");
+    assert_eq!(count("Com_select") - before.1, 200, "each probe sends the status query and the configured one");
     assert_eq!(count("Aborted_clients"), before.2);
 }
 
-fn dropped_probes_leave_nothing(server: &Server) {
-    let probed = Probed::new(&table(server.port, ""));
-    probed.drop_at_every_await(false, 3);
-    probed.drop_at_every_await(true, 1);
-    probed.pass();
-    // Also that of the slow query is gone, long before the query would have ended.
-    let connections = "SELECT count(*) FROM information_schema.processlist WHERE user = 'probe'";
-    eventually("one connection is left", || (server.mariadb(connections) == "1").then_some(()));
-    let limited = Probed::new(&table(server.port, "query = \"SELECT @@max_statement_time\"\nexpect = \"30.000000\""));
-    limited.pass();
+/// Waits until a user of the shared server has this number of connections.
+fn await_connections(user: &str, number: usize) {
+    let connections = format!("SELECT count(*) FROM information_schema.processlist WHERE user = '{user}'");
+    eventually(&format!("{number} connections"), || (SERVER.mariadb(&connections) == number.to_string()).then_some(()));
 }
 
 #[test]
-fn a_replica_is_told_and_its_lag_judged() {
-    let mut source = mariadb_with(PASSWORD, &["--server-id=1", "--log-bin=bin"]);
-    let replica = mariadb_with(PASSWORD, &["--server-id=2", "--read-only"]);
+fn a_dropped_probe_leaves_no_connection_behind() {
+    add_user(&SERVER, "dropped");
+    let probed = Probed::new(&table_for("dropped", ""));
+    probed.drop_at_every_await(false, 3);
+    probed.drop_at_every_await(true, 1);
+    probed.pass();
+    await_connections("dropped", 1);
+}
+
+#[test]
+fn a_query_that_times_out_leaves_no_connection_behind() {
+    add_user(&SERVER, "slow");
+    let table = table_for("slow", "query = \"SELECT SLEEP(600)\"\ntimeout = \"1s\"");
+    assert_failures(&[Case::new("a slow query", table, "timeout", "no answer within 1s")]);
+    await_connections("slow", 0);
+}
+
+#[test]
+fn the_server_ends_a_query_after_30_seconds() {
+    Probed::new(&table(SERVER.port, "query = \"SELECT @@max_statement_time\"\nexpect = \"30.000000\"")).pass();
+}
+
+#[test]
+fn a_read_only_server_is_a_replica() {
+    let server = server(&["--read-only"]);
+    assert_failures(&[Case::new("read-only", table(server.port, "role = \"primary\""), "unhealthy", "this is a replica, not the primary")]);
+    assert_eq!(Probed::new(&table(server.port, "role = \"replica\"")).observed("read_only"), true);
+}
+
+#[test]
+fn a_server_without_free_connections_is_exhausted() {
+    let server = server(&["--max-connections=12"]);
+    // A client that has not logged in yet takes a connection, too.
+    let _crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
+    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
+}
+
+#[test]
+fn a_paused_server_is_a_timeout_and_a_killed_one_unreachable() {
+    let mut server = server(&[]);
+    server.pause();
+    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+}
+
+const NOT_REPLICATING: &str = "replication is not running";
+
+/// A source and a server that is configured to replicate it, but does not yet.
+fn source_and_replica() -> (Server, Server) {
+    let source = mariadb_with(PASSWORD, &["--server-id=1", "--log-bin=bin"]);
     source.mariadb("CREATE USER copy@'127.0.0.1' IDENTIFIED BY 'copy-password'; GRANT REPLICATION SLAVE ON *.* TO copy@'127.0.0.1'");
-    replica.mariadb("CREATE TABLE orders.nothing (x int)");
-    replica.mariadb(LEAST);
-    replica.mariadb("GRANT REPLICA MONITOR ON *.* TO probe@'127.0.0.1'");
-    let at = source.mariadb("SHOW MASTER STATUS");
-    let mut at = at.split('\t');
-    let (file, position) = (at.next().expect("a file"), at.next().expect("a position"));
-    let wanted = Probed::new(&table(replica.port, "role = \"replica\"\nfail_lag = \"2s\""));
-    assert_eq!(wanted.fail().message(), "replication is not running", "it follows nobody");
+    let replica = unconfigured_replica();
+    let status = source.mariadb("SHOW MASTER STATUS");
+    let mut status = status.split('\t');
+    let (file, position) = (status.next().expect("a file"), status.next().expect("a position"));
     replica.mariadb(&format!(
         "CHANGE MASTER 'named' TO MASTER_HOST='127.0.0.1', MASTER_PORT={}, MASTER_USER='copy', MASTER_PASSWORD='copy-password', \
          MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}",
         source.port
     ));
-    assert_eq!(wanted.fail().message(), "replication is not running");
-    replica.mariadb("START SLAVE 'named'");
-    eventually("it follows", || wanted.probe().ok().filter(|seen| seen.values()["lag_ms"] == 0.0));
-    assert_failures(&[Case::new(
-        "a primary is wanted",
-        table(replica.port, "role = \"primary\""),
-        "unhealthy",
-        "this is a replica, not the primary",
-    )]);
-    source.mariadb("CREATE TABLE orders.t (x int)");
-    eventually("the table is copied", || (replica.mariadb("SHOW TABLES FROM orders LIKE 't'") == "t").then_some(()));
-    replica.mariadb("STOP SLAVE 'named' SQL_THREAD");
-    source.mariadb("INSERT INTO orders.t VALUES (1)");
-    assert_eq!(wanted.fail().message(), "replication is not running");
-    replica.mariadb("START SLAVE 'named'");
-    eventually("it follows again", || wanted.probe().ok());
-    source.kill();
-    eventually("nobody is followed", || wanted.probe().err().filter(|failure| failure.message() == "replication is not running"));
+    (source, replica)
+}
+
+/// A read-only server without a source.
+fn unconfigured_replica() -> Server {
+    let replica = server(&["--server-id=2", "--read-only"]);
+    replica.mariadb("GRANT REPLICA MONITOR ON *.* TO probe@'127.0.0.1'");
+    replica
+}
+
+/// A check that accepts a lag of up to two seconds.
+fn check_of_lag(replica: &Server) -> Probed {
+    Probed::new(&table(replica.port, "role = \"replica\"\nfail_lag = \"2s\""))
 }
 
 #[test]
-fn certificates_are_verified() {
+fn a_replica_without_a_source_fails() {
+    assert_eq!(check_of_lag(&unconfigured_replica()).fail().message(), NOT_REPLICATING);
+}
+
+#[test]
+fn a_replica_passes_while_it_applies_what_its_source_writes() {
+    let (source, replica) = source_and_replica();
+    let probed = check_of_lag(&replica);
+    assert_eq!(probed.fail().message(), NOT_REPLICATING);
+    replica.mariadb("START SLAVE 'named'");
+    eventually("the replica follows its source", || probed.probe().ok().filter(|observed| observed.values()["lag_ms"] == 0.0));
+    source.mariadb("CREATE TABLE orders.t (x int)");
+    eventually("the table is replicated", || (replica.mariadb("SHOW TABLES FROM orders LIKE 't'") == "t").then_some(()));
+    replica.mariadb("STOP SLAVE 'named' SQL_THREAD");
+    source.mariadb("INSERT INTO orders.t VALUES (1)");
+    assert_eq!(probed.fail().message(), NOT_REPLICATING);
+    replica.mariadb("START SLAVE 'named'");
+    eventually("the replica follows its source again", || probed.probe().ok());
+}
+
+#[test]
+fn a_replica_that_has_lost_its_source_fails() {
+    let (mut source, replica) = source_and_replica();
+    let probed = check_of_lag(&replica);
+    replica.mariadb("START SLAVE 'named'");
+    eventually("the replica follows its source", || probed.probe().ok());
+    source.kill();
+    eventually("replication has stopped", || probed.probe().err().filter(|failure| failure.message() == NOT_REPLICATING));
+}
+
+/// A table for the user `app`, on a host, with parameters of the URL.
+fn at(host: &str, server: &Server, parameters: &str) -> String {
+    url(&format!("mysql://app:{PASSWORD}@{host}:{}/orders{parameters}", server.port))
+}
+
+fn trusting(certificates: &Certificates) -> String {
+    format!("tls.ca_file = \"{}\"\n", certificates.authority.display())
+}
+
+#[test]
+fn the_certificate_of_the_server_is_verified() {
     let (server, good) = mariadb_with_tls(PASSWORD, Certificates::new);
     let (old, expired) = mariadb_with_tls(PASSWORD, Certificates::expired);
-    let at = |host: &str, server: &Server, mode: &str| url(&format!("mysql://app:{PASSWORD}@{host}:{}/orders{mode}", server.port));
-    let trusting = |files: &Certificates| format!("tls.ca_file = \"{}\"\n", files.authority.display());
-    let ours =
-        format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
         Case::new("unknown CA", at("localhost", &server, "?ssl-mode=VERIFY_CA"), "tls", "the certificate's issuer is not trusted here"),
         Case::new("another name", at("127.0.0.1", &server, "") + &trusting(&good), "tls", "the certificate is for another name"),
@@ -214,7 +305,14 @@ fn certificates_are_verified() {
     ]);
     Probed::new(&(at("localhost", &server, "") + &trusting(&good))).pass();
     Probed::new(&(at("127.0.0.1", &server, "?ssl-mode=REQUIRED") + &trusting(&good))).pass();
+}
+
+#[test]
+fn a_server_that_requires_a_client_certificate_rejects_others() {
+    let (server, good) = mariadb_with_tls(PASSWORD, Certificates::new);
     server.mariadb("ALTER USER app@'127.0.0.1' REQUIRE X509");
+    let ours =
+        format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
         Case::new(
             "no certificate of ours",

@@ -8,18 +8,54 @@ use crate::{
         hostile::{BlackHole, Hostile},
         postgres_standby, postgres_with, postgres_with_tls,
         proxy::Proxy,
+        shared::SharedServer,
     },
 };
 use allswell::Failure;
-use std::fs;
+use std::{fs, sync::LazyLock};
 
 const PASSWORD: &str = "correct-horse";
-const LEAST: &str = "CREATE ROLE probe LOGIN PASSWORD 'probe-password'; REVOKE CONNECT ON DATABASE orders FROM PUBLIC; \
-                     GRANT CONNECT ON DATABASE orders TO probe";
+const MAX_CONNECTIONS: u32 = 50;
 
-/// A table for the user `probe`, who has the least rights, with more keys.
+/// A server for all tests that do not stop or reconfigure it. Each has its own role and database, except those that only need `probe` and
+/// `orders` to be there.
+static SERVER: LazyLock<SharedServer> = LazyLock::new(|| {
+    let max_connections = format!("max_connections={MAX_CONNECTIONS}");
+    let server = postgres_with(PASSWORD, &["log_statement=all", "log_line_prefix=%u ", &max_connections]);
+    add_role(&server, "probe", "orders");
+    SharedServer::new(server)
+});
+
+/// Creates a role with the least rights: it may connect to one database.
+fn add_role(server: &Server, role: &str, database: &str) {
+    server.psql(
+        PASSWORD,
+        "postgres",
+        &format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'probe-password'; REVOKE CONNECT ON DATABASE {database} FROM PUBLIC; \
+             GRANT CONNECT ON DATABASE {database} TO {role}"
+        ),
+    );
+}
+
+/// Creates a database on the shared server, and a role of the same name that may connect to it.
+fn add_database(name: &str) {
+    SERVER.psql(PASSWORD, "postgres", &format!("CREATE DATABASE {name}"));
+    add_role(&SERVER, name, name);
+}
+
+/// A table for the role `probe`, which has the least rights, with more keys.
 fn table(port: u16, more: &str) -> String {
-    format!("kind = \"postgres\"\nurl = \"postgres://probe:probe-password@127.0.0.1:{port}/orders\"\n{more}")
+    table_of("probe", port, "orders", more)
+}
+
+/// A table for a database of [`add_database`], with more keys.
+fn table_for(database: &str, more: &str) -> String {
+    table_of(database, SERVER.port, database, more)
+}
+
+fn table_of(role: &str, port: u16, database: &str, more: &str) -> String {
+    format!("kind = \"postgres\"\nurl = \"postgres://{role}:probe-password@127.0.0.1:{port}/{database}\"\n{more}")
 }
 
 fn url(url: &str) -> String {
@@ -27,44 +63,8 @@ fn url(url: &str) -> String {
 }
 
 #[test]
-fn everything_about_a_real_server() {
-    let mut server = postgres_with(PASSWORD, &["log_statement=all", "log_connections=on", "max_connections=20"]);
-    server.psql(PASSWORD, "orders", LEAST);
-    failures(&server);
-    passwords(&server);
-    connections(&server);
-    migrations(&server);
-    cost(&server);
-    dropped_probes_leave_nothing(&server);
-
-    server.psql(PASSWORD, "orders", "ALTER ROLE probe SET default_transaction_read_only = on");
-    let primary = table(server.port, "role = \"primary\"");
-    assert_failures(&[Case::new("read-only", primary, "unhealthy", "the server is read-only")]);
-    server.psql(PASSWORD, "orders", "ALTER ROLE probe CONNECTION LIMIT 0");
-    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
-    server.pause();
-    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
-    server.resume();
-    server.kill();
-    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
-}
-
-/// What `SASLprep` (RFC 4013) does not allow is taken as it is, by the server and by libpq.
-fn passwords(server: &Server) {
-    let role = |password: &str| {
-        format!("kind = \"postgres\"\nurl = \"postgres://odd@127.0.0.1:{}/postgres\"\npassword = \"{password}\"\n", server.port)
-    };
-    for (password, wrong) in [("pä🔑😀", "pä🔑🔒"), ("tab\\tand\\u0007bell", "tab and bell"), ("\u{5d0}a\u{627}1", "other")] {
-        let text: String = serde_json::from_str(&format!("\"{password}\"")).expect("text");
-        server.psql(PASSWORD, "postgres", &format!("DROP ROLE IF EXISTS odd; CREATE ROLE odd LOGIN PASSWORD '{text}'"));
-        Probed::new(&role(password)).pass();
-        let failure = Probed::new(&role(wrong)).fail();
-        assert_eq!((failure.class().as_str(), failure.message()), ("rejected", "the credentials are not accepted"), "{wrong}");
-    }
-}
-
-fn failures(server: &Server) {
-    let (hole, port) = (BlackHole::new(), server.port);
+fn each_failure_has_its_class_and_message() {
+    let (hole, port) = (BlackHole::new(), SERVER.port);
     let cut = Proxy::to(port);
     cut.cut_after(20_000);
     let with = |more: &str| url(&format!("postgres://probe:probe-password@127.0.0.1:{port}/orders{more}"));
@@ -130,127 +130,231 @@ fn failures(server: &Server) {
         Case::new("a slow query", table(port, "query = \"SELECT pg_sleep(60)\"\ntimeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("a replica is wanted", table(port, "role = \"replica\""), "unhealthy", "this is the primary, not a replica"),
     ]);
-    let seen = Probed::new(&table(port, "role = \"primary\"\nquery = \"SELECT 6 * 7\"\nexpect = \"42\"")).pass();
-    assert_eq!(seen.values()["role"], "primary");
-    assert!(seen.values()["server_version"].as_str().is_some_and(|version| version.contains('.') && !version.contains(' ')));
-    assert_eq!(seen.values()["max_connections"], 20);
-    assert!(seen.values()["connections"].as_u64().is_some_and(|connections| connections >= 1));
-    assert!(!seen.values().contains_key("lag_ms"));
 }
 
-fn connections(server: &Server) {
-    let failure = Probed::new(&table(server.port, "fail_connections = \"1%\"")).fail();
-    assert!(failure.message().ends_with(" of 20 connections are taken, more than 1%"), "{failure}");
-    assert_eq!(failure.values()["max_connections"], 20);
-    let warned = Probed::new(&table(server.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
-    assert!(warned.warning().is_some_and(|warning| warning.ends_with(" of 20 connections are taken, more than 1%")), "{warned:?}");
+#[test]
+fn a_pass_observes_role_version_and_connections() {
+    let probed = Probed::new(&table(SERVER.port, "role = \"primary\"\nquery = \"SELECT 6 * 7\"\nexpect = \"42\"")).pass();
+    let values = probed.values();
+    assert_eq!(values["role"], "primary");
+    assert!(values["server_version"].as_str().is_some_and(|version| version.contains('.') && !version.contains(' ')));
+    assert_eq!(values["max_connections"], MAX_CONNECTIONS);
+    assert!(values["connections"].as_u64().is_some_and(|connections| connections >= 1));
+    assert!(!values.contains_key("lag_ms"));
 }
 
-fn migrations(server: &Server) {
+/// The server and libpq take a password as it is if `SASLprep` (RFC 4013) forbids it.
+#[test]
+fn a_password_that_saslprep_forbids_is_used_as_it_is() {
+    let role = |password: &str| {
+        format!("kind = \"postgres\"\nurl = \"postgres://odd@127.0.0.1:{}/postgres\"\npassword = \"{password}\"\n", SERVER.port)
+    };
+    for (password, wrong) in [("pä🔑😀", "pä🔑🔒"), ("tab\\tand\\u0007bell", "tab and bell"), ("\u{5d0}a\u{627}1", "other")] {
+        let text: String = serde_json::from_str(&format!("\"{password}\"")).expect("text");
+        SERVER.psql(PASSWORD, "postgres", &format!("DROP ROLE IF EXISTS odd; CREATE ROLE odd LOGIN PASSWORD '{text}'"));
+        Probed::new(&role(password)).pass();
+        let failure = Probed::new(&role(wrong)).fail();
+        assert_eq!((failure.class().as_str(), failure.message()), ("rejected", "the credentials are not accepted"), "{wrong}");
+    }
+}
+
+#[test]
+fn more_connections_than_the_limit_warn_or_fail() {
+    let message = format!(" of {MAX_CONNECTIONS} connections are taken, more than 1%");
+    let failure = Probed::new(&table(SERVER.port, "fail_connections = \"1%\"")).fail();
+    assert!(failure.message().ends_with(&message), "{failure}");
+    assert_eq!(failure.values()["max_connections"], MAX_CONNECTIONS);
+    let warned = Probed::new(&table(SERVER.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
+    assert!(warned.warning().is_some_and(|warning| warning.ends_with(&message)), "{warned:?}");
+}
+
+#[test]
+fn a_pending_django_migration_fails() {
+    add_database("django");
     let folder = tempfile::tempdir().expect("a folder");
     let migrations = folder.path().join("billing/migrations");
     fs::create_dir_all(&migrations).expect("a folder");
     for name in ["__init__.py", "0001_initial.py", "0002_more.py"] {
         fs::write(migrations.join(name), "").expect("a file");
     }
-    let django = table(server.port, &format!("pending_migrations = \"django\"\nmigration_paths = [\"{}\"]", migrations.display()));
-    let probed = Probed::new(&django);
+    let keys = format!("pending_migrations = \"django\"\nmigration_paths = [\"{}\"]", migrations.display());
+    let probed = Probed::new(&table_for("django", &keys));
     assert_eq!(probed.fail().message(), "the database was never migrated");
-    let run = |statement: &str| server.psql(PASSWORD, "orders", statement);
-    // As Django makes it.
+    let run = |statement: &str| SERVER.psql(PASSWORD, "django", statement);
+    // The table that Django creates.
     run("CREATE TABLE django_migrations (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, app varchar(255) NOT NULL, \
          name varchar(255) NOT NULL, applied timestamptz NOT NULL)");
     assert_eq!(probed.fail().to_string(), "rejected: the user may not do that");
-    run("GRANT SELECT ON django_migrations TO probe");
-    // In front of ours there are more rows than are kept of other answers.
+    run("GRANT SELECT ON django_migrations TO django");
+    // More rows of other apps than the check keeps of the result of a query.
     run("INSERT INTO django_migrations (app, name, applied) SELECT 'other', n::text, now() FROM generate_series(1, 20000) n");
     run("INSERT INTO django_migrations (app, name, applied) VALUES ('billing', '0001_initial', now())");
     assert_eq!(probed.fail().message(), "1 migration is pending: billing.0002_more");
     run("INSERT INTO django_migrations (app, name, applied) VALUES ('billing', '0002_more', now())");
     probed.pass();
-    // As sqlx makes it.
-    run("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, success BOOLEAN NOT NULL); \
-         GRANT SELECT ON _sqlx_migrations TO probe; INSERT INTO _sqlx_migrations VALUES (1, 'a', true), (2, 'b', false)");
-    let sqlx = Probed::new(&table(server.port, "pending_migrations = \"sqlx\""));
-    assert_eq!(sqlx.fail().message(), "the migration 2 stopped half-way");
-    run("UPDATE _sqlx_migrations SET success = true");
-    sqlx.pass();
-    let table_name =
-        Probed::new(&table(server.port, "pending_migrations = \"public._sqlx_migrations\"\nquery = \"SELECT 1\"\nexpect = \"1\""));
-    table_name.pass();
-    assert_eq!(Probed::new(&table(server.port, "pending_migrations = \"none_such\"")).fail().message(), "the database was never migrated");
 }
 
-fn cost(server: &Server) {
-    let proxy = Proxy::to(server.port);
-    let probed = Probed::new(&table(proxy.port, "pending_migrations = \"sqlx\"\nquery = \"SELECT 4711\"\nwarn_connections = \"90%\""));
-    probed.pass();
-    let log = || fs::read_to_string(server.directory.path().join("log")).expect("a log");
-    let statements = || log().lines().filter(|line| line.contains("statement: ") && line.contains("SELECT 1, pg_is_in_recovery")).count();
-    let before = (proxy.round_trips(), statements());
-    probed.passes(100);
-    assert_eq!(proxy.connections(), 1);
-    assert_eq!(proxy.round_trips() - before.0, 100);
-    eventually("all is logged", || (statements() - before.1 == 100).then_some(()));
-}
-
-fn dropped_probes_leave_nothing(server: &Server) {
-    let probed = Probed::new(&table(server.port, ""));
-    probed.drop_at_every_await(false, 3);
-    probed.drop_at_every_await(true, 1);
-    probed.pass();
-    let connections = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'probe'";
-    // Also that of the slow query is gone, long before the query would have ended.
-    eventually("one connection is left", || (server.psql(PASSWORD, "postgres", connections) == "1").then_some(()));
+/// Creates the table of `sqlx`, with a migration that has failed.
+fn add_sqlx_migrations(database: &str) {
+    add_database(database);
+    SERVER.psql(
+        PASSWORD,
+        database,
+        &format!(
+            "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, success BOOLEAN NOT NULL); \
+             GRANT SELECT ON _sqlx_migrations TO {database}; INSERT INTO _sqlx_migrations VALUES (1, 'a', true), (2, 'b', false)"
+        ),
+    );
 }
 
 #[test]
-fn a_standby_is_told_and_its_lag_judged() {
-    let mut primary = postgres_with(PASSWORD, &[]);
-    primary.psql(PASSWORD, "orders", LEAST);
-    primary.psql(PASSWORD, "orders", "CREATE TABLE t (x int)");
-    let standby = postgres_standby(&primary, PASSWORD, &[]);
-    let wanted = |limits: &str| Probed::new(&table(standby.port, &format!("role = \"replica\"\n{limits}")));
-    let calm = wanted("fail_lag = \"1m\"");
-    let seen = calm.pass();
-    assert_eq!(seen.values()["role"], "replica");
-    assert!(seen.values()["lag_ms"].is_number());
+fn an_unfinished_sqlx_migration_fails() {
+    add_sqlx_migrations("sqlx");
+    let probed = Probed::new(&table_for("sqlx", "pending_migrations = \"sqlx\""));
+    assert_eq!(probed.fail().message(), "the migration 2 stopped half-way");
+    SERVER.psql(PASSWORD, "sqlx", "UPDATE _sqlx_migrations SET success = true");
+    probed.pass();
+}
+
+#[test]
+fn a_table_of_migrations_must_exist() {
+    add_sqlx_migrations("named");
+    let keys = "pending_migrations = \"public._sqlx_migrations\"\nquery = \"SELECT 1\"\nexpect = \"1\"";
+    Probed::new(&table_for("named", keys)).pass();
+    let missing = Probed::new(&table_for("named", "pending_migrations = \"none_such\""));
+    assert_eq!(missing.fail().message(), "the database was never migrated");
+}
+
+#[test]
+fn a_probe_costs_one_round_trip_on_a_kept_connection() {
+    add_sqlx_migrations("cost");
+    SERVER.psql(PASSWORD, "cost", "UPDATE _sqlx_migrations SET success = true");
+    let proxy = Proxy::to(SERVER.port);
+    let keys = "pending_migrations = \"sqlx\"\nquery = \"SELECT 4711\"\nwarn_connections = \"90%\"";
+    let probed = Probed::new(&table_of("cost", proxy.port, "cost", keys));
+    probed.pass();
+    let log = || fs::read_to_string(SERVER.directory.path().join("log")).expect("a log");
+    let is_ours = |line: &&str| line.starts_with("cost ") && line.contains("statement: ") && line.contains("SELECT 1, pg_is_in_recovery");
+    let statements = || log().lines().filter(is_ours).count();
+    let (round_trips, logged) = (proxy.round_trips(), statements());
+    probed.passes(100);
+    assert_eq!(proxy.connections(), 1);
+    assert_eq!(proxy.round_trips() - round_trips, 100);
+    eventually("all statements are logged", || (statements() - logged == 100).then_some(()));
+}
+
+/// Waits until a role of the shared server has this number of connections.
+fn await_connections(role: &str, number: usize) {
+    let connections = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'");
+    eventually(&format!("{number} connections"), || (SERVER.psql(PASSWORD, "postgres", &connections) == number.to_string()).then_some(()));
+}
+
+#[test]
+fn a_dropped_probe_leaves_no_connection_behind() {
+    add_database("dropped");
+    let probed = Probed::new(&table_for("dropped", ""));
+    probed.drop_at_every_await(false, 3);
+    probed.drop_at_every_await(true, 1);
+    probed.pass();
+    await_connections("dropped", 1);
+}
+
+#[test]
+fn a_query_that_times_out_leaves_no_connection_behind() {
+    add_database("slow");
+    let table = table_for("slow", "query = \"SELECT pg_sleep(600)\"\ntimeout = \"1s\"");
+    assert_failures(&[Case::new("a slow query", table, "timeout", "no answer within 1s")]);
+    await_connections("slow", 0);
+}
+
+#[test]
+fn a_read_only_role_sees_no_primary() {
+    add_database("read_only");
+    SERVER.psql(PASSWORD, "postgres", "ALTER ROLE read_only SET default_transaction_read_only = on");
+    let primary = table_for("read_only", "role = \"primary\"");
+    assert_failures(&[Case::new("read-only", primary, "unhealthy", "the server is read-only")]);
+}
+
+#[test]
+fn a_role_without_free_connections_is_exhausted() {
+    add_database("crowded");
+    SERVER.psql(PASSWORD, "postgres", "ALTER ROLE crowded CONNECTION LIMIT 0");
+    assert_failures(&[Case::new("no slots", table_for("crowded", ""), "exhausted", "no more connections are allowed there")]);
+}
+
+#[test]
+fn a_paused_server_is_a_timeout_and_a_killed_one_unreachable() {
+    let mut server = postgres_with(PASSWORD, &[]);
+    server.pause();
+    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+}
+
+#[test]
+fn a_standby_is_a_replica_that_takes_no_writes() {
+    let standby = postgres_standby(&SERVER, PASSWORD, &[]);
+    let replica = Probed::new(&table(standby.port, "role = \"replica\"\nfail_lag = \"1m\"")).pass();
+    assert_eq!(replica.values()["role"], "replica");
+    assert!(replica.values()["lag_ms"].is_number());
     assert_failures(&[
         Case::new("a primary is wanted", table(standby.port, "role = \"primary\""), "unhealthy", "this is a replica, not the primary"),
         Case::new("it takes no writes", table(standby.port, "query = \"CREATE TABLE u (x int)\""), "unhealthy", "the server is read-only"),
     ]);
-
-    // A replica that cannot replay falls behind, and one whose primary is gone has not caught up.
-    primary.psql(PASSWORD, "orders", "INSERT INTO t VALUES (1)");
-    eventually("it replays", || (standby.psql(PASSWORD, "orders", "SELECT count(*) FROM t") == "1").then_some(()));
-    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_pause()");
-    primary.psql(PASSWORD, "orders", "INSERT INTO t VALUES (2)");
-    let impatient = wanted("fail_lag = \"1ms\"");
-    // On a busy machine replication may stop for a moment, and go on by itself.
-    let falls_behind = |failure: &Failure| failure.message().ends_with("behind its primary, more than 1ms");
-    let failure = eventually("it falls behind", || impatient.probe().err().filter(falls_behind));
-    assert!(failure.values()["lag_ms"].as_f64().is_some_and(|lag| lag > 1.0));
-    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_resume()");
-    eventually("it catches up", || impatient.probe().ok());
-    primary.kill();
-    eventually("nobody is followed", || impatient.probe().err());
-
-    let refusing = postgres_standby_of_a_dead(&mut primary);
-    assert_failures(&[Case::new("in recovery", table(refusing.port, ""), "unhealthy", "the server is starting up or in recovery")]);
 }
 
-/// A server that is in recovery and lets nobody in.
-fn postgres_standby_of_a_dead(primary: &mut Server) -> Server {
-    primary.restart();
-    postgres_standby(primary, PASSWORD, &["hot_standby=off"])
+/// A check that accepts no lag of the replica on a port.
+fn impatient(port: u16) -> Probed {
+    Probed::new(&table(port, "role = \"replica\"\nfail_lag = \"1ms\""))
 }
 
 #[test]
-fn certificates_are_verified() {
+fn a_standby_that_stops_replaying_falls_behind() {
+    add_database("replayed");
+    SERVER.psql(PASSWORD, "replayed", "CREATE TABLE t (x int)");
+    let standby = postgres_standby(&SERVER, PASSWORD, &[]);
+    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_pause()");
+    SERVER.psql(PASSWORD, "replayed", "INSERT INTO t VALUES (1)");
+    let probed = impatient(standby.port);
+    // On a busy machine replication may stall for a moment and recover by itself.
+    let falls_behind = |failure: &Failure| failure.message().ends_with("behind its primary, more than 1ms");
+    let failure = eventually("the standby falls behind", || probed.probe().err().filter(falls_behind));
+    assert!(failure.values()["lag_ms"].as_f64().is_some_and(|lag| lag > 1.0));
+    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_resume()");
+    eventually("the standby catches up", || probed.probe().ok());
+}
+
+#[test]
+fn a_standby_that_has_lost_its_primary_has_not_caught_up() {
+    let mut primary = postgres_with(PASSWORD, &[]);
+    add_role(&primary, "probe", "orders");
+    let standby = postgres_standby(&primary, PASSWORD, &[]);
+    let probed = impatient(standby.port);
+    eventually("the standby follows its primary", || probed.probe().ok());
+    primary.kill();
+    eventually("the standby is behind", || probed.probe().err());
+}
+
+#[test]
+fn a_standby_that_accepts_no_connections_is_in_recovery() {
+    let standby = postgres_standby(&SERVER, PASSWORD, &["hot_standby=off"]);
+    assert_failures(&[Case::new("in recovery", table(standby.port, ""), "unhealthy", "the server is starting up or in recovery")]);
+}
+
+/// A table for the superuser, on a host, with parameters of the URL.
+fn at(host: &str, server: &Server, parameters: &str) -> String {
+    url(&format!("postgres://app:{PASSWORD}@{host}:{}/orders{parameters}", server.port))
+}
+
+fn trusting(certificates: &Certificates) -> String {
+    format!("tls.ca_file = \"{}\"\n", certificates.authority.display())
+}
+
+#[test]
+fn the_certificate_of_the_server_is_verified() {
     let (server, good) = postgres_with_tls(PASSWORD, Certificates::new);
     let (old, expired) = postgres_with_tls(PASSWORD, Certificates::expired);
-    let at = |host: &str, server: &Server, mode: &str| url(&format!("postgres://app:{PASSWORD}@{host}:{}/orders{mode}", server.port));
-    let trusting = |files: &Certificates| format!("tls.ca_file = \"{}\"\n", files.authority.display());
     assert_failures(&[
         Case::new("unknown CA", at("localhost", &server, "?sslmode=verify-full"), "tls", "the certificate's issuer is not trusted here"),
         Case::new("another name", at("127.0.0.1", &server, "") + &trusting(&good), "tls", "the certificate is for another name"),
@@ -265,14 +369,17 @@ fn certificates_are_verified() {
     ]);
     Probed::new(&(at("localhost", &server, "") + &trusting(&good))).pass();
     Probed::new(&(at("127.0.0.1", &server, "?sslmode=require") + &trusting(&good))).pass();
+}
 
-    // The server wants a certificate of the client's, and to be spoken to by TLS alone.
+#[test]
+fn a_server_that_requires_tls_and_a_client_certificate_rejects_others() {
+    let (server, good) = postgres_with_tls(PASSWORD, Certificates::new);
     let rules = server.directory.path().join("data/pg_hba.conf");
     fs::write(rules, "hostssl orders app all cert\nhostssl postgres app all scram-sha-256\n").expect("a file");
     server.psql(PASSWORD, "postgres", "SELECT pg_reload_conf()");
     let plain = at("localhost", &server, "?sslmode=disable");
     let message = "the server does not let this user in from here, or not without TLS";
-    eventually("the rules are read", || Probed::new(&plain).probe().err());
+    eventually("the server has reloaded its rules", || Probed::new(&plain).probe().err());
     assert_failures(&[
         Case::new("plain to TLS", plain, "rejected", message),
         Case::new("no certificate of ours", at("localhost", &server, "") + &trusting(&good), "rejected", message),

@@ -4,46 +4,30 @@ use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server,
+        Certificates, SHARED_BROKER as BROKER, SHARED_PASSWORD as PASSWORD,
         hostile::{BlackHole, Hostile},
         proxy::Proxy,
         rabbitmq, tls_front, tls_front_for_known_clients,
     },
 };
 
-const PASSWORD: &str = "correct-horse";
-
-/// A table for the user `app` on a port, with more keys.
+/// A table for the user `app` and the vhost `/` on a port, with more keys.
 fn table(port: u16, more: &str) -> String {
-    format!("kind = \"rabbitmq\"\nurl = \"amqp://app:{PASSWORD}@127.0.0.1:{port}/\"\n{more}")
+    on_vhost(port, "", more)
+}
+
+/// The same for a vhost.
+fn on_vhost(port: u16, vhost: &str, more: &str) -> String {
+    format!("kind = \"rabbitmq\"\nurl = \"amqp://app:{PASSWORD}@127.0.0.1:{port}/{vhost}\"\n{more}")
 }
 
 fn encrypted(host: &str, port: u16, more: &str) -> String {
     format!("kind = \"rabbitmq\"\nurl = \"amqps://app:{PASSWORD}@{host}:{port}/\"\n{more}")
 }
 
-/// A user with exactly the rights that the documentation asks for.
-fn least(broker: &Server) {
-    broker.rabbitmqctl(&["add_user", "probe", "probe-password"]);
-    broker.rabbitmqctl(&["set_permissions", "-p", "/", "probe", "^$", "^$", "^$"]);
-}
-
 #[test]
-fn everything_about_a_real_broker() {
+fn a_paused_broker_is_a_timeout_and_a_killed_one_unreachable() {
     let mut broker = rabbitmq(PASSWORD);
-    broker.rabbitmqctl(&[
-        "eval",
-        r#"rabbit_amqqueue:declare({resource, <<"/">>, queue, <<"invoices">>}, true, false, [], none, <<"app">>)."#,
-    ]);
-    failures(&broker);
-    certificates(&broker);
-    least_rights_and_observations(&broker);
-    cost(&broker);
-    dropped_probes_leave_nothing(&broker);
-
-    broker.rabbitmqctl(&["set_vhost_limits", "-p", "/", r#"{"max-connections": 0}"#]);
-    assert_failures(&[Case::new("no slots", table(broker.port, ""), "exhausted", "no more connections are allowed there")]);
-    broker.rabbitmqctl(&["clear_vhost_limits", "-p", "/"]);
     broker.pause();
     assert_failures(&[Case::new("paused", table(broker.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
     broker.resume();
@@ -51,8 +35,17 @@ fn everything_about_a_real_broker() {
     assert_failures(&[Case::new("killed", table(broker.port, ""), "unreachable", "connection refused")]);
 }
 
-fn failures(broker: &Server) {
-    let (hole, port) = (BlackHole::new(), broker.port);
+#[test]
+fn a_vhost_without_free_connections_is_exhausted() {
+    BROKER.add_vhost("full", &[]);
+    BROKER.rabbitmqctl(&["set_vhost_limits", "-p", "full", r#"{"max-connections": 0}"#]);
+    assert_failures(&[Case::new("no slots", on_vhost(BROKER.port, "full", ""), "exhausted", "no more connections are allowed there")]);
+}
+
+#[test]
+fn each_failure_has_its_class_and_message() {
+    BROKER.add_queue("invoices");
+    let (hole, port) = (BlackHole::new(), BROKER.port);
     let cut = Proxy::to(port);
     cut.cut_after(100);
     let url = |url: &str| format!("kind = \"rabbitmq\"\nurl = \"{url}\"");
@@ -82,12 +75,13 @@ fn failures(broker: &Server) {
     ]);
 }
 
-fn certificates(broker: &Server) {
+#[test]
+fn the_certificate_of_the_broker_is_verified() {
     let (folder, old) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (good, expired) = (Certificates::new(folder.path()), Certificates::expired(old.path()));
     let trusting = |certificates: &Certificates| format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
-    let (front, old_front) = (tls_front(broker.port, &good), tls_front(broker.port, &expired));
-    let known = tls_front_for_known_clients(broker.port, &good);
+    let (front, old_front) = (tls_front(BROKER.port, &good), tls_front(BROKER.port, &expired));
+    let known = tls_front_for_known_clients(BROKER.port, &good);
     let ours =
         format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
@@ -113,49 +107,60 @@ fn certificates(broker: &Server) {
     Probed::new(&encrypted("localhost", known, &(trusting(&good) + &ours))).pass();
 }
 
-fn least_rights_and_observations(broker: &Server) {
-    least(broker);
-    let port = broker.port;
-    let url = format!("kind = \"rabbitmq\"\nurl = \"amqp://probe:probe-password@127.0.0.1:{port}/\"\n");
-    let seen = Probed::new(&format!("{url}queues = [\"invoices\"]\nwarn_messages = 1")).pass();
-    assert_eq!(seen.values()["queues"]["invoices"], serde_json::json!({ "messages": 0, "consumers": 0 }));
-    assert!(seen.values()["server_version"].as_str().is_some_and(|version| version.starts_with("3.")), "{seen:?}");
-    for message in ["one", "two"] {
-        let publish = format!(r#"rabbit_basic:publish({{resource, <<"/">>, exchange, <<>>}}, <<"invoices">>, [], <<"{message}">>)."#);
-        broker.rabbitmqctl(&["eval", &publish]);
-    }
-    let limited = Probed::new(&format!("{url}queues = [\"invoices\"]\nwarn_messages = 1"));
+#[test]
+fn a_user_without_any_permission_suffices() {
+    BROKER.add_vhost("restricted", &["invoices"]);
+    BROKER.rabbitmqctl(&["add_user", "probe", "probe-password"]);
+    BROKER.rabbitmqctl(&["set_permissions", "-p", "restricted", "probe", "^$", "^$", "^$"]);
+    let url = format!("amqp://probe:probe-password@127.0.0.1:{}/restricted", BROKER.port);
+    let observed = Probed::new(&format!("kind = \"rabbitmq\"\nurl = \"{url}\"\nqueues = [\"invoices\"]\nwarn_messages = 1")).pass();
+    assert_eq!(observed.values()["queues"]["invoices"], serde_json::json!({ "messages": 0, "consumers": 0 }));
+    assert!(observed.values()["server_version"].as_str().is_some_and(|version| version.starts_with("3.")), "{observed:?}");
+}
+
+#[test]
+fn more_waiting_messages_than_the_limit_warn_or_fail() {
+    BROKER.add_vhost("waiting", &["invoices"]);
+    let limited = |limit: &str| Probed::new(&on_vhost(BROKER.port, "waiting", &format!("queues = [\"invoices\"]\n{limit}_messages = 1")));
+    let (warning, failing) = (limited("warn"), limited("fail"));
+    assert_eq!(warning.pass().warning(), None);
+    BROKER.publish("waiting", "invoices", &["one", "two"]);
     eventually("two messages wait", || {
-        (limited.pass().warning() == Some("2 messages wait in the queue invoices, more than 1")).then_some(())
+        (warning.pass().warning() == Some("2 messages wait in the queue invoices, more than 1")).then_some(())
     });
-    let failure = Probed::new(&format!("{url}queues = [\"invoices\"]\nfail_messages = 1")).fail();
+    let failure = failing.fail();
     assert_eq!(failure.message(), "2 messages wait in the queue invoices, more than 1");
     assert_eq!(failure.values()["queues"]["invoices"]["messages"], 2);
 }
 
-fn cost(broker: &Server) {
-    let proxy = Proxy::to(broker.port);
+#[test]
+fn a_probe_costs_one_round_trip_on_a_kept_connection() {
+    BROKER.add_vhost("cost", &["invoices"]);
+    let proxy = Proxy::to(BROKER.port);
     for queues in ["", "queues = [\"invoices\", \"invoices\"]"] {
-        let probed = Probed::new(&table(proxy.port, queues));
+        let probed = Probed::new(&on_vhost(proxy.port, "cost", queues));
         probed.pass();
         let (connections, before) = (proxy.connections(), proxy.round_trips());
         probed.passes(100);
-        assert_eq!(proxy.connections(), connections, "a kept connection");
-        // Two frames that leave one after the other may be counted as two, though nobody waited in between; and there are heartbeats.
-        let made = proxy.round_trips() - before;
-        assert!((100..180).contains(&made), "{made} round trips");
+        assert_eq!(proxy.connections(), connections, "the connection is kept");
+        // The proxy may count two frames that are sent in a row as two round trips, and it counts heartbeats.
+        let round_trips = proxy.round_trips() - before;
+        assert!((100..180).contains(&round_trips), "{round_trips} round trips");
     }
 }
 
-fn dropped_probes_leave_nothing(broker: &Server) {
-    let probed = Probed::new(&table(broker.port, "queues = [\"invoices\"]"));
+#[test]
+fn a_dropped_probe_leaves_no_connection_channel_or_queue_behind() {
+    BROKER.add_vhost("dropped", &["invoices"]);
+    let probed = Probed::new(&on_vhost(BROKER.port, "dropped", "queues = [\"invoices\"]"));
     probed.drop_at_every_await(false, 3);
     probed.drop_at_every_await(true, 1);
     probed.pass();
-    eventually("one connection, with one channel, is left", || {
-        let connections = broker.rabbitmqctl(&["list_connections", "--quiet", "--no-table-headers", "channels"]);
-        (connections.trim() == "1").then_some(())
+    eventually("only the kept connection, with one channel, is left", || {
+        let connections = BROKER.rabbitmqctl(&["list_connections", "--quiet", "--no-table-headers", "vhost", "channels"]);
+        let left: Vec<&str> = connections.lines().filter_map(|line| line.strip_prefix("dropped\t")).collect();
+        (left == ["1"]).then_some(())
     });
-    let queues = broker.rabbitmqctl(&["list_queues", "--quiet", "--no-table-headers", "name"]);
+    let queues = BROKER.rabbitmqctl(&["list_queues", "-p", "dropped", "--quiet", "--no-table-headers", "name"]);
     assert_eq!(queues.trim(), "invoices");
 }

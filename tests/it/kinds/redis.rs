@@ -27,36 +27,32 @@ fn encrypted(host: &str, port: u16, more: &str) -> String {
     format!("kind = \"redis\"\nurl = \"rediss://:{PASSWORD}@{host}:{port}/0\"\n{more}")
 }
 
-/// What a server tells of itself under a name.
-fn told(server: &Server, section: &str, name: &str) -> String {
+/// A field of a server's `INFO`.
+fn info(server: &Server, section: &str, field: &str) -> String {
     let info = server.redis_cli(PASSWORD, &["INFO", section]);
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim().to_owned()
+    info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default().trim().to_owned()
 }
 
-/// How often it has run a command.
+/// How often a server has run a command.
 fn calls(server: &Server, command: &str) -> usize {
-    let stat = told(server, "commandstats", &format!("cmdstat_{command}"));
+    let stat = info(server, "commandstats", &format!("cmdstat_{command}"));
     stat.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(0)
 }
 
-#[test]
-fn everything_about_one_server() {
-    let mut server = redis(PASSWORD);
-    failures(&server);
-    certificates(&server);
-    observations(&server);
-    least_rights(&server);
-    cost(&server);
-    dropped_probes_leave_nothing(&server);
-    limits(&server);
-    server.pause();
-    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
-    server.resume();
-    server.kill();
-    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+/// Changes a server's configuration.
+fn set(server: &Server, key: &str, value: &str) {
+    assert_eq!(server.redis_cli(PASSWORD, &["CONFIG", "SET", key, value]).trim(), "OK");
 }
 
-fn failures(server: &Server) {
+/// Creates a user with the password `probe-password`, or changes its rights.
+fn set_user(server: &Server, name: &str, rights: &[&str]) {
+    let answer = server.redis_cli(PASSWORD, &[&["ACL", "SETUSER", name, "on", ">probe-password"], rights].concat());
+    assert_eq!(answer.trim(), "OK");
+}
+
+#[test]
+fn each_failure_has_its_class_and_message() {
+    let server = redis(PASSWORD);
     let (hole, port) = (BlackHole::new(), server.port);
     let cut = Proxy::to(port);
     cut.cut_after(50);
@@ -127,7 +123,9 @@ fn failures(server: &Server) {
     ]);
 }
 
-fn certificates(server: &Server) {
+#[test]
+fn the_certificate_of_the_server_is_verified() {
+    let server = redis(PASSWORD);
     let (folder, old) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (good, expired) = (Certificates::new(folder.path()), Certificates::expired(old.path()));
     let trusting = |certificates: &Certificates| format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
@@ -152,99 +150,134 @@ fn certificates(server: &Server) {
     Probed::new(&encrypted("localhost", known, &(trusting(&good) + &ours))).pass();
 }
 
-fn observations(server: &Server) {
+#[test]
+fn a_pass_observes_role_version_and_memory() {
+    let server = redis(PASSWORD);
     let probed = Probed::new(&table(server.port, "role = \"primary\"\nrequire_replica_link = true"));
-    let seen = eventually("nobody else is there", || Some(probed.pass()).filter(|seen| seen.values()["connected_clients"] == 1));
-    assert_eq!(seen.values()["role"], "primary");
-    // Valkey tells of which Redis it is as good as, too.
-    let versions = ["valkey_version", "redis_version"].map(|name| told(server, "server", name));
+    let only_client = || Some(probed.pass()).filter(|observed| observed.values()["connected_clients"] == 1);
+    let observed = eventually("the probe is the only client", only_client);
+    assert_eq!(observed.values()["role"], "primary");
+    // Valkey also reports the version of Redis with which it is compatible.
+    let versions = ["valkey_version", "redis_version"].map(|name| info(&server, "server", name));
     assert_eq!(
-        seen.values().get("server_version").and_then(|version| version.as_str()),
+        observed.values().get("server_version").and_then(|version| version.as_str()),
         versions.iter().find(|version| !version.is_empty()).map(String::as_str)
     );
-    assert!(seen.values()["used_memory_bytes"].as_u64().is_some_and(|bytes| bytes > 10_000), "{seen:?}");
-    assert!(!seen.values().contains_key("maxmemory_bytes"), "there is no limit: {seen:?}");
-    let limits = "warn_memory = \"1%\"\nfail_memory = \"1%\"";
-    assert_eq!(Probed::new(&table(server.port, limits)).pass().warning(), None, "without a limit nothing is much");
+    assert!(observed.values()["used_memory_bytes"].as_u64().is_some_and(|bytes| bytes > 10_000), "{observed:?}");
+    assert!(!observed.values().contains_key("maxmemory_bytes"), "the server has no limit: {observed:?}");
 }
 
-/// Users with exactly the rights that the documentation asks for; the server's log of refusals stays empty.
-fn least_rights(server: &Server) {
-    let port = server.port;
-    let user = |name: &str, rights: &[&str]| {
-        server.redis_cli(PASSWORD, &[&["ACL", "SETUSER", name, "on", ">probe-password"], rights].concat());
-    };
-    let table = |name: &str, database: u8, more: &str| {
-        format!("kind = \"redis\"\nurl = \"redis://{name}:probe-password@127.0.0.1:{port}/{database}\"\n{more}")
-    };
-    server.redis_cli(PASSWORD, &["ACL", "LOG", "RESET"]);
-    user("probe", &["+ping", "+info"]);
-    let judging = "role = \"primary\"\nrequire_replica_link = true\nwarn_memory = \"90%\"\nfail_memory = \"95%\"";
-    assert_eq!(Probed::new(&table("probe", 0, judging)).observed("role"), "primary");
-    user("in_another", &["+ping", "+info", "+select"]);
-    Probed::new(&table("in_another", 1, "")).pass();
-    user("writer", &["+ping", "+info", "+set", "+get", "+del", "~allswell:*"]);
-    Probed::new(&table("writer", 0, "write = true")).passes(2);
-    assert_eq!(server.redis_cli(PASSWORD, &["ACL", "LOG"]).trim(), "", "nothing was refused");
+#[test]
+fn limits_of_memory_do_not_apply_to_a_server_without_a_maximum() {
+    let server = redis(PASSWORD);
+    let limits = "warn_memory = \"1%\"\nfail_memory = \"1%\"";
+    assert_eq!(Probed::new(&table(server.port, limits)).pass().warning(), None);
+}
 
-    user("mute", &["+ping"]);
-    assert!(!Probed::new(&table("mute", 0, "")).pass().values().contains_key("role"), "INFO is no need");
+/// A table for a user of [`set_user`], with more keys.
+fn table_of(user: &str, port: u16, database: u8, more: &str) -> String {
+    format!("kind = \"redis\"\nurl = \"redis://{user}:probe-password@127.0.0.1:{port}/{database}\"\n{more}")
+}
+
+/// The server's log of refusals stays empty.
+#[test]
+fn the_documented_rights_suffice() {
+    let server = redis(PASSWORD);
+    set_user(&server, "probe", &["+ping", "+info"]);
+    let limits = "role = \"primary\"\nrequire_replica_link = true\nwarn_memory = \"90%\"\nfail_memory = \"95%\"";
+    assert_eq!(Probed::new(&table_of("probe", server.port, 0, limits)).observed("role"), "primary");
+    set_user(&server, "in_another", &["+ping", "+info", "+select"]);
+    Probed::new(&table_of("in_another", server.port, 1, "")).pass();
+    set_user(&server, "writer", &["+ping", "+info", "+set", "+get", "+del", "~allswell:*"]);
+    Probed::new(&table_of("writer", server.port, 0, "write = true")).passes(2);
+    assert_eq!(server.redis_cli(PASSWORD, &["ACL", "LOG"]).trim(), "", "the server refused nothing");
+}
+
+#[test]
+fn a_user_without_info_suffices_unless_the_check_judges_what_it_reports() {
+    let server = redis(PASSWORD);
+    set_user(&server, "mute", &["+ping"]);
+    assert!(!Probed::new(&table_of("mute", server.port, 0, "")).pass().values().contains_key("role"));
     assert_failures(&[
         Case::new(
             "INFO",
-            table("mute", 0, "role = \"primary\""),
+            table_of("mute", server.port, 0, "role = \"primary\""),
             "rejected",
             "the user may not run INFO, which tells what is to be judged",
         ),
-        Case::new("writes", table("probe", 0, "write = true"), "rejected", "the user may not do that"),
+        Case::new("writes", table_of("mute", server.port, 0, "write = true"), "rejected", "the user may not do that"),
     ]);
 }
 
-fn cost(server: &Server) {
+#[test]
+fn a_probe_costs_one_round_trip_on_a_kept_connection() {
+    let server = redis(PASSWORD);
     let proxy = Proxy::to(server.port);
     let probed = Probed::new(&table(proxy.port, "write = true"));
     probed.pass();
     let commands = ["ping", "info", "set", "get", "del"];
-    let count = || commands.map(|command| calls(server, command));
+    let count = || commands.map(|command| calls(&server, command));
     let (connections, round_trips, before) = (proxy.connections(), proxy.round_trips(), count());
     probed.passes(100);
     assert_eq!((proxy.connections(), proxy.round_trips()), (connections, round_trips + 100));
-    let made: Vec<usize> = count().iter().zip(before).map(|(after, before)| after - before).collect();
-    // The last two INFO before the count of it are this test's own, and five of its count.
-    assert_eq!(made, [100, 105, 100, 100, 100]);
-    let fresh = Probed::new(&table(proxy.port, "connection = \"fresh\""));
-    fresh.passes(3);
-    assert_eq!(proxy.connections(), connections + 3);
+    let sent: Vec<usize> = count().iter().zip(before).map(|(after, before)| after - before).collect();
+    // Counting sends INFO itself: three times for the other commands before, twice for the first two now.
+    assert_eq!(sent, [100, 105, 100, 100, 100]);
 }
 
-fn dropped_probes_leave_nothing(server: &Server) {
+#[test]
+fn each_probe_opens_a_connection_if_it_is_to_be_fresh() {
+    let server = redis(PASSWORD);
+    let proxy = Proxy::to(server.port);
+    Probed::new(&table(proxy.port, "connection = \"fresh\"")).passes(3);
+    assert_eq!(proxy.connections(), 3);
+}
+
+#[test]
+fn a_dropped_probe_leaves_no_connection_or_key_behind() {
+    let server = redis(PASSWORD);
     let fresh = Probed::new(&table(server.port, "write = true\nconnection = \"fresh\""));
     let probed = Probed::new(&table(server.port, "write = true"));
     fresh.drop_at_every_await(false, 3);
     probed.drop_at_every_await(true, 1);
     probed.pass();
-    eventually("one connection is left beside the one that asks", || (told(server, "clients", "connected_clients") == "2").then_some(()));
+    eventually("only the kept connection and that of redis-cli are left", || {
+        (info(&server, "clients", "connected_clients") == "2").then_some(())
+    });
     assert_eq!(server.redis_cli(PASSWORD, &["DBSIZE"]).trim(), "0");
 }
 
-fn limits(server: &Server) {
-    let set = |key: &str, value: &str| assert_eq!(server.redis_cli(PASSWORD, &["CONFIG", "SET", key, value]).trim(), "OK");
-    let used: u64 = told(server, "memory", "used_memory").parse().expect("a number");
-    set("maxmemory", &used.to_string());
+/// The memory that a server uses now.
+fn used_memory(server: &Server) -> u64 {
+    info(server, "memory", "used_memory").parse().expect("a number")
+}
+
+#[test]
+fn a_server_out_of_memory_is_exhausted() {
+    let server = redis(PASSWORD);
+    set(&server, "maxmemory", &used_memory(&server).to_string());
     assert_failures(&[Case::new("memory", table(server.port, "write = true"), "exhausted", "the server is out of memory")]);
-    // It is half full, more or less.
-    set("maxmemory", &(used * 2).to_string());
+}
+
+#[test]
+fn more_memory_than_the_limit_warns_or_fails() {
+    let server = redis(PASSWORD);
+    // About a half is used.
+    let maximum = used_memory(&server) * 2;
+    set(&server, "maxmemory", &maximum.to_string());
     let failure = Probed::new(&table(server.port, "fail_memory = \"20%\"")).fail();
     assert!(failure.message().ends_with("% of the server's memory is used, more than 20%"), "{failure}");
-    assert_eq!((failure.class().as_str(), &failure.values()["maxmemory_bytes"]), ("unhealthy", &(used * 2).into()));
+    assert_eq!((failure.class().as_str(), &failure.values()["maxmemory_bytes"]), ("unhealthy", &maximum.into()));
     let warned = Probed::new(&table(server.port, "warn_memory = \"20%\"\nfail_memory = \"99%\"")).pass();
     assert!(warned.warning().is_some_and(|warning| warning.ends_with("more than 20%")), "{warned:?}");
     assert_eq!(Probed::new(&table(server.port, "warn_memory = \"99%\"")).pass().warning(), None);
-    set("maxmemory", "0");
+}
 
-    let many = told(server, "clients", "maxclients");
-    set("maxclients", "1");
-    let holder = eventually("the only slot is held", || {
+#[test]
+fn a_server_without_free_connections_is_exhausted() {
+    let server = redis(PASSWORD);
+    set(&server, "maxclients", "1");
+    let _holder = eventually("this test holds the only connection", || {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
         let _ = stream.write_all(b"PING\r\n");
         let mut answer = [0; 64];
@@ -256,59 +289,93 @@ fn limits(server: &Server) {
         Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there"),
         Case::new("no slots, and no password", url, "exhausted", "no more connections are allowed there"),
     ]);
-    drop(holder);
-    eventually("there is a slot", || (server.redis_cli(PASSWORD, &["CONFIG", "SET", "maxclients", &many]).trim() == "OK").then_some(()));
+}
 
-    // The data cannot be saved where a folder stands.
+#[test]
+fn a_server_that_cannot_save_is_unhealthy_if_it_is_configured_to_save() {
+    let server = redis(PASSWORD);
+    // A folder in the place of the file.
     fs::create_dir(server.directory.path().join("dump.rdb")).expect("a folder");
-    set("save", "3600 1");
+    set(&server, "save", "3600 1");
     server.redis_cli(PASSWORD, &["BGSAVE"]);
-    eventually("saving has failed", || (told(server, "persistence", "rdb_last_bgsave_status") == "err").then_some(()));
+    eventually("saving has failed", || (info(&server, "persistence", "rdb_last_bgsave_status") == "err").then_some(()));
     assert_failures(&[Case::new("cannot save", table(server.port, ""), "unhealthy", "the server cannot save its data")]);
-    set("save", "");
+    set(&server, "save", "");
     Probed::new(&table(server.port, "")).pass();
 }
 
 #[test]
-fn a_server_that_starts_up_is_loading() {
+fn a_paused_server_is_a_timeout_and_a_killed_one_unreachable() {
+    let mut server = redis(PASSWORD);
+    server.pause();
+    assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
+    server.resume();
+    server.kill();
+    assert_failures(&[Case::new("killed", table(server.port, ""), "unreachable", "connection refused")]);
+}
+
+#[test]
+fn a_server_that_loads_its_data_is_unhealthy() {
     let first = redis(PASSWORD);
     first.redis_cli(PASSWORD, &["EVAL", "for i = 1, 3000 do redis.call('SET', 'key' .. i, 'value') end", "0"]);
     assert_eq!(first.redis_cli(PASSWORD, &["SAVE"]).trim(), "OK");
     let directory = folder();
     fs::copy(first.directory.path().join("dump.rdb"), directory.path().join("dump.rdb")).expect("a copy");
-    // A microsecond is what a key takes; a hundredth of a second each makes half a minute.
+    // A delay of 10 ms per key: loading takes half a minute.
     let slow = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
     let loading = redis_with(directory, PASSWORD, &slow);
     assert_failures(&[Case::new("loading", table(loading.port, ""), "unhealthy", "the server is loading its data")]);
 }
 
 #[test]
-fn a_replica_and_its_link() {
+fn a_unix_socket_is_a_url_too() {
     let directory = folder();
     let socket = directory.path().join("redis.sock").display().to_string();
-    let mut primary = redis_with(directory, PASSWORD, &["--unixsocket", &socket]);
-    let by_socket = Probed::new(&format!("kind = \"redis\"\nurl = \"redis+unix://{socket}\"\npassword = \"{PASSWORD}\"\nwrite = true"));
-    assert_eq!(by_socket.observed("role"), "primary");
-    let (replica, strict) =
-        (redis_replica(&primary, PASSWORD, &[]), redis_replica(&primary, PASSWORD, &["--replica-serve-stale-data", "no"]));
+    let _server = redis_with(directory, PASSWORD, &["--unixsocket", &socket]);
+    let table = format!("kind = \"redis\"\nurl = \"redis+unix://{socket}\"\npassword = \"{PASSWORD}\"\nwrite = true");
+    assert_eq!(Probed::new(&table).observed("role"), "primary");
+}
+
+#[test]
+fn a_replica_is_no_primary_and_takes_no_writes() {
+    let primary = redis(PASSWORD);
+    let replica = redis_replica(&primary, PASSWORD, &[]);
     let linked = Probed::new(&table(replica.port, "role = \"replica\"\nrequire_replica_link = true"));
     assert_eq!(linked.observed("role"), "replica");
     assert_failures(&[
         Case::new("not a primary", table(replica.port, "role = \"primary\""), "unhealthy", "the server is a replica, not a primary"),
         Case::new("read-only", table(replica.port, "write = true"), "unhealthy", "the server is read-only"),
     ]);
+}
+
+/// Waits until a replica has noticed that its primary is gone.
+fn await_lost_link(replica: &Server) {
+    eventually("the link is down", || (info(replica, "replication", "master_link_status") == "down").then_some(()));
+}
+
+#[test]
+fn a_replica_without_its_primary_fails_only_if_the_link_is_required() {
+    let mut primary = redis(PASSWORD);
+    let replica = redis_replica(&primary, PASSWORD, &[]);
     primary.kill();
-    eventually("the link is down", || (told(&replica, "replication", "master_link_status") == "down").then_some(()));
-    let failure = linked.fail();
+    await_lost_link(&replica);
+    let failure = Probed::new(&table(replica.port, "role = \"replica\"\nrequire_replica_link = true")).fail();
     assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "the replica's link to its primary is down"));
     assert_eq!(failure.values()["role"], "replica");
     Probed::new(&table(replica.port, "role = \"replica\"")).pass();
-    eventually("the other link is down", || (told(&strict, "replication", "master_link_status") == "down").then_some(()));
+}
+
+#[test]
+fn a_replica_that_serves_no_stale_data_fails_without_its_primary() {
+    let mut primary = redis(PASSWORD);
+    let strict = redis_replica(&primary, PASSWORD, &["--replica-serve-stale-data", "no"]);
+    primary.kill();
+    await_lost_link(&strict);
     assert_failures(&[Case::new("without its primary", table(strict.port, ""), "unhealthy", "the replica has lost its primary")]);
 }
 
-/// A table of sentinels on ports.
-fn watched(ports: &[u16], more: &str) -> String {
+/// A table of the sentinels on these ports.
+fn sentinel_table(ports: &[u16], more: &str) -> String {
     let nodes: Vec<String> = ports[1..].iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let nodes = nodes.join(", ");
     table(
@@ -317,30 +384,67 @@ fn watched(ports: &[u16], more: &str) -> String {
     )
 }
 
+/// A primary and its replica, watched by sentinels under the name `orders`.
+struct Watched {
+    primary: Server,
+    replica: Server,
+    sentinels: Vec<Server>,
+}
+
+impl Watched {
+    /// Starts all, and waits until the sentinels know each other and the replica.
+    fn by(number: usize) -> Self {
+        let primary = redis(PASSWORD);
+        let replica = redis_replica(&primary, PASSWORD, &[]);
+        let sentinels: Vec<Server> = (0..number).map(|_| sentinel(primary.port, PASSWORD, PASSWORD)).collect();
+        let others = (number - 1).to_string();
+        for sentinel in &sentinels {
+            eventually("a sentinel knows the others and the replica", || {
+                let known = sentinel.redis_cli(PASSWORD, &["SENTINEL", "MASTER", "orders"]);
+                let replicas = sentinel.redis_cli(PASSWORD, &["SENTINEL", "REPLICAS", "orders"]);
+                let field = |text: &str, name: &str| text.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
+                let is_up = field(&replicas, "flags").as_deref() == Some("slave") && replicas.contains("master-link-status\nok\n");
+                (is_up && field(&known, "num-other-sentinels").as_ref() == Some(&others)).then_some(())
+            });
+        }
+        Self { primary, replica, sentinels }
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        self.sentinels.iter().map(|sentinel| sentinel.port).collect()
+    }
+
+    fn table(&self, more: &str) -> String {
+        sentinel_table(&self.ports(), more)
+    }
+}
+
 #[test]
-fn sentinels_lead_to_the_primary_wherever_it_is() {
-    let mut first = redis(PASSWORD);
-    let second = redis_replica(&first, PASSWORD, &[]);
-    let sentinels = [(); 3].map(|()| sentinel(first.port, PASSWORD, PASSWORD));
-    let ports = sentinels.each_ref().map(|sentinel| sentinel.port);
-    for sentinel in &sentinels {
-        eventually("the sentinels know each other and the replica", || {
-            let known = sentinel.redis_cli(PASSWORD, &["SENTINEL", "MASTER", "orders"]);
-            let field = |name: &str| known.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
-            (field("num-slaves").as_deref() == Some("1") && field("num-other-sentinels").as_deref() == Some("2")).then_some(())
-        });
+fn a_sentinel_leads_to_the_primary_or_a_replica() {
+    let watched = Watched::by(1);
+    assert_eq!(Probed::new(&watched.table("write = true")).observed("role"), "primary");
+    assert_eq!(Probed::new(&watched.table("role = \"replica\"\nrequire_replica_link = true")).observed("role"), "replica");
+}
+
+/// A sentinel that cannot log in to the server that it watches, and so learns nothing about it.
+fn ignorant_sentinel(watched: &Server) -> Server {
+    sentinel(watched.port, PASSWORD, "wrong")
+}
+
+#[test]
+fn the_next_sentinel_is_asked_if_one_does_not_help() {
+    let watched = Watched::by(1);
+    let (hole, ignorant) = (BlackHole::new(), ignorant_sentinel(&watched.replica));
+    for helpless in [free_port(), hole.port, ignorant.port, Hostile::hanging_up().port()] {
+        Probed::new(&sentinel_table(&[helpless, watched.sentinels[0].port], "")).pass();
     }
-    // One that cannot log in to what it watches, and so learns nothing.
-    let stale = sentinel(second.port, PASSWORD, "wrong");
-    let (hole, nobody) = (BlackHole::new(), free_port());
-    let probed = Probed::new(&watched(&ports, "write = true"));
-    assert_eq!(probed.observed("role"), "primary");
-    let replica = Probed::new(&watched(&ports, "role = \"replica\"\nrequire_replica_link = true"));
-    assert_eq!(replica.observed("role"), "replica");
-    for helpless in [nobody, hole.port, stale.port, Hostile::hanging_up().port()] {
-        Probed::new(&watched(&[helpless, ports[0]], "")).pass();
-    }
-    let with = |from: &str, to: &str| watched(&ports, "").replace(from, to);
+}
+
+#[test]
+fn each_failure_of_sentinels_has_its_class_and_message() {
+    let watched = Watched::by(1);
+    let (stale, closed, ports) = (ignorant_sentinel(&watched.replica), free_port(), watched.ports());
+    let with = |from: &str, to: &str| watched.table("").replace(from, to);
     let sentinels_password = format!("sentinel_password = \"{PASSWORD}\"");
     let sentence = "sentinel: the credentials are not accepted";
     assert_failures(&[
@@ -354,51 +458,20 @@ fn sentinels_lead_to_the_primary_wherever_it_is() {
         Case::new("sentinel's password", with(&sentinels_password, "sentinel_password = \"wrong\""), "rejected", sentence),
         Case::new("no password for sentinels", with(&sentinels_password, ""), "rejected", sentence),
         Case::new("password", with(&format!(":{PASSWORD}@"), ":wrong@"), "rejected", "the credentials are not accepted"),
-        Case::new("no sentinel is up", watched(&[nobody, nobody], ""), "unreachable", "sentinel: connection refused"),
-        Case::new("a sentinel that errs", watched(&[stale.port], ""), "unhealthy", "the server is a replica, not a primary"),
+        Case::new("no sentinel is up", sentinel_table(&[closed, closed], ""), "unreachable", "sentinel: connection refused"),
+        Case::new("a sentinel that errs", sentinel_table(&[stale.port], ""), "unhealthy", "the server is a replica, not a primary"),
         Case::new("a sentinel itself", table(ports[0], ""), "unhealthy", "the server is a sentinel: set `mode = \"sentinel\"`"),
     ]);
-    sentinels_least_rights(&sentinels[0], &first);
-    sentinels_cost(&sentinels[0], &first);
-    encrypted_sentinels(&first);
-    dropped_probes_leave_nothing_at_sentinels(&sentinels[0], &watched(&ports[..1], ""));
-
-    first.kill();
-    assert_failures(&[Case::new("before the failover", watched(&ports, ""), "unreachable", "connection refused")]);
-    eventually("the sentinels have made the replica the primary", || probed.probe().ok());
-    assert_eq!(told(&second, "replication", "role"), "master");
-    let no_replica = Probed::new(&watched(&ports, "role = \"replica\""));
-    eventually("all know that no replica is left", || {
-        (no_replica.fail().message() == "sentinel: no replica of orders is up").then_some(())
-    });
-
-    // Sentinels would tell who was the primary to follow, some ten seconds later.
-    let follow = |old: &Server, new: &Server| {
-        old.redis_cli(PASSWORD, &["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
-        eventually("it follows", || (told(old, "replication", "master_link_status") == "up").then_some(()));
-    };
-    first.restart();
-    follow(&first, &second);
-    let (before, kept) = (calls(&first, "ping"), calls(&second, "ping"));
-    probed.passes(3);
-    assert!(calls(&second, "ping") >= kept + 3 && calls(&first, "ping") < before + 3, "the connection to the new primary is kept");
-    eventually("they can be told to change again", || {
-        sentinels[0].redis_cli(PASSWORD, &["SENTINEL", "FAILOVER", "orders"]).contains("OK").then_some(())
-    });
-    eventually("the sentinel names the other", || {
-        let named = sentinels[0].redis_cli(PASSWORD, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "orders"]);
-        (named.contains(&first.port.to_string()) && told(&first, "replication", "role") == "master").then_some(())
-    });
-    follow(&second, &first);
-    // The kept connection is well, and leads to a replica now.
-    assert_eq!(probed.observed("role"), "primary");
 }
 
-fn sentinels_least_rights(sentinel: &Server, server: &Server) {
+#[test]
+fn the_documented_rights_on_a_sentinel_suffice() {
+    let watched = Watched::by(1);
+    let sentinel = &watched.sentinels[0];
     for (name, right) in [("primaries", "+sentinel|get-master-addr-by-name"), ("replicas", "+sentinel|replicas")] {
         sentinel.redis_cli(PASSWORD, &["ACL", "SETUSER", name, "on", ">sentinel-password", right]);
     }
-    server.redis_cli(PASSWORD, &["ACL", "SETUSER", "probe", "on", ">probe-password", "+ping", "+info"]);
+    set_user(&watched.primary, "probe", &["+ping", "+info"]);
     let table = |user: &str, more: &str| {
         format!(
             "kind = \"redis\"\nurl = \"redis://probe:probe-password@127.0.0.1:{}\"\nmode = \"sentinel\"\nmaster_name = \"orders\"\n\
@@ -407,134 +480,239 @@ fn sentinels_least_rights(sentinel: &Server, server: &Server) {
         )
     };
     Probed::new(&table("primaries", "")).pass();
-    // The other server has no such user, which shows that it was found.
+    // The replica has no such user: its refusal shows that the check has found it.
     assert_failures(&[
         Case::new("a replica", table("replicas", "role = \"replica\""), "rejected", "the credentials are not accepted"),
         Case::new("no right", table("primaries", "role = \"replica\""), "rejected", "sentinel: the user may not do that"),
     ]);
 }
 
-/// The connection to the server is kept, so that no sentinel is asked again.
-fn sentinels_cost(sentinel: &Server, server: &Server) {
-    let proxy = Proxy::to(sentinel.port);
-    let probed = Probed::new(&watched(&[proxy.port], "write = true"));
+#[test]
+fn sentinels_are_not_asked_while_the_connection_to_the_server_is_kept() {
+    let watched = Watched::by(1);
+    let proxy = Proxy::to(watched.sentinels[0].port);
+    let probed = Probed::new(&sentinel_table(&[proxy.port], "write = true"));
     probed.pass();
-    let before = (proxy.connections(), calls(server, "set"));
+    let before = (proxy.connections(), calls(&watched.primary, "set"));
     probed.passes(100);
-    assert_eq!((proxy.connections(), calls(server, "set")), (before.0, before.1 + 100));
+    assert_eq!((proxy.connections(), calls(&watched.primary, "set")), (before.0, before.1 + 100));
     eventually("the connection to the sentinel is not kept", || (proxy.open() == 0).then_some(()));
 }
 
-/// Who speaks TLS with a sentinel speaks it with the server that it names.
-fn encrypted_sentinels(server: &Server) {
-    let folder = tempfile::tempdir().expect("a folder");
+#[test]
+fn with_rediss_both_the_sentinel_and_the_server_must_speak_tls() {
+    let (server, folder) = (redis(PASSWORD), tempfile::tempdir().expect("a folder"));
     let certificates = Certificates::new(folder.path());
     let front = tls_front(server.port, &certificates);
-    // It cannot watch what it cannot talk to, and tells the address all the same.
+    // The sentinel cannot watch a server that expects TLS, but it reports its address all the same.
     let sentinel = sentinel(front, PASSWORD, PASSWORD);
     let front = tls_front(sentinel.port, &certificates);
     let trusting = format!("tls.ca_file = \"{}\"\n", certificates.authority.display());
-    let table = |more: &str| watched(&[front], &(trusting.clone() + more)).replace("redis://", "rediss://");
+    let table = |more: &str| sentinel_table(&[front], &(trusting.clone() + more)).replace("redis://", "rediss://");
     Probed::new(&table("tls.server_name = \"localhost\"")).pass();
     let sentence = "sentinel: the certificate is for another name";
     assert_failures(&[Case::new("another name", table(""), "tls", sentence)]);
 }
 
-fn dropped_probes_leave_nothing_at_sentinels(sentinel: &Server, table: &str) {
-    let clients = || sentinel.redis_cli(PASSWORD, &["CLIENT", "LIST"]).lines().filter(|line| line.contains("cmd=sentinel")).count();
-    let probed = Probed::new(&format!("{table}connection = \"fresh\""));
+#[test]
+fn a_dropped_probe_leaves_no_connection_to_a_sentinel_behind() {
+    let watched = Watched::by(1);
+    let list = || watched.sentinels[0].redis_cli(PASSWORD, &["CLIENT", "LIST"]);
+    let probed = Probed::new(&watched.table("connection = \"fresh\""));
     probed.drop_at_every_await(false, 5);
-    eventually("no connection to the sentinel is left", || (clients() == 0).then_some(()));
+    eventually("no connection to the sentinel is left", || (!list().contains("cmd=sentinel")).then_some(()));
+}
+
+/// Makes a server the replica of another one: sentinels would do so about ten seconds later.
+fn follow(old: &Server, new: &Server) {
+    old.redis_cli(PASSWORD, &["REPLICAOF", "127.0.0.1", &new.port.to_string()]);
+    eventually("the server follows the new primary", || (info(old, "replication", "master_link_status") == "up").then_some(()));
 }
 
 #[test]
-fn a_cluster_is_asked_as_a_whole() {
-    let mut nodes = redis_cluster(PASSWORD);
-    let ports: Vec<u16> = nodes.iter().map(|node| node.port).collect();
-    let table = |port: u16, more: &str| table(port, &format!("mode = \"cluster\"\n{more}"));
-    let (hole, nobody) = (BlackHole::new(), free_port());
-    let slot = nodes[0].redis_cli(PASSWORD, &["CLUSTER", "KEYSLOT", "allswell:{probe}:"]).trim().to_owned();
-    let missing = |node: &Server| node.redis_cli(PASSWORD, &["GET", "allswell:{probe}:"]).contains("MOVED");
-    let owner = nodes.iter().position(|node| !missing(node)).expect("one has the slot");
-    let other = (owner + 1) % 3;
+fn a_failover_is_followed_to_the_new_primary() {
+    let mut watched = Watched::by(3);
+    let table = watched.table("");
+    let probed = Probed::new(&watched.table("write = true"));
+    probed.pass();
+    watched.primary.kill();
+    assert_failures(&[Case::new("before the failover", table, "unreachable", "connection refused")]);
+    eventually("the sentinels have promoted the replica", || probed.probe().ok());
+    assert_eq!(info(&watched.replica, "replication", "role"), "master");
+    let no_replica = Probed::new(&watched.table("role = \"replica\""));
+    eventually("the sentinels know that no replica is left", || {
+        (no_replica.fail().message() == "sentinel: no replica of orders is up").then_some(())
+    });
+}
 
-    for port in &ports {
-        assert_eq!(Probed::new(&table(*port, "write = true")).observed("cluster_state"), "ok");
+#[test]
+fn a_kept_connection_to_a_former_primary_is_replaced() {
+    let watched = Watched::by(3);
+    let (first, second, sentinel) = (&watched.primary, &watched.replica, &watched.sentinels[0]);
+    let probed = Probed::new(&watched.table("write = true"));
+    probed.pass();
+    eventually("the sentinel accepts the order to fail over", || {
+        sentinel.redis_cli(PASSWORD, &["SENTINEL", "FAILOVER", "orders"]).contains("OK").then_some(())
+    });
+    eventually("the sentinel names the new primary", || {
+        let named = sentinel.redis_cli(PASSWORD, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "orders"]);
+        (named.contains(&second.port.to_string()) && info(second, "replication", "role") == "master").then_some(())
+    });
+    follow(first, second);
+    // The kept connection works, but leads to a replica now.
+    assert_eq!(probed.observed("role"), "primary");
+    let (before, kept) = (calls(first, "ping"), calls(second, "ping"));
+    probed.passes(3);
+    assert!(calls(second, "ping") >= kept + 3 && calls(first, "ping") < before + 3, "the connection to the new primary is kept");
+}
+
+/// A cluster of three nodes.
+struct Cluster {
+    nodes: Vec<Server>,
+    /// The node that has the keys of probes.
+    owner: usize,
+    /// Another node.
+    other: usize,
+    /// The slot of the keys of probes.
+    slot: String,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let nodes = redis_cluster(PASSWORD);
+        let slot = nodes[0].redis_cli(PASSWORD, &["CLUSTER", "KEYSLOT", "allswell:{probe}:"]).trim().to_owned();
+        let has_slot = |node: &Server| !node.redis_cli(PASSWORD, &["GET", "allswell:{probe}:"]).contains("MOVED");
+        let owner = nodes.iter().position(has_slot).expect("an owner of the slot");
+        Self { nodes, owner, other: (owner + 1) % 3, slot }
     }
-    for helpless in [nobody, hole.port, Hostile::hanging_up().port()] {
-        Probed::new(&table(helpless, &format!("nodes = [\"127.0.0.1:{}\"]", ports[0]))).pass();
+
+    fn owner(&self) -> &Server {
+        &self.nodes[self.owner]
     }
-    let alone = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}/0\"\nwrite = true", ports[other]);
-    let database = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{}/1\"\nmode = \"cluster\"", ports[0]);
-    let (unknown, refused) = (table(nobody, &format!("nodes = [\"127.0.0.1:{nobody}\"]")), "connection refused");
+
+    fn other(&self) -> &Server {
+        &self.nodes[self.other]
+    }
+}
+
+/// A table of a cluster that the check finds by the node on a port, with more keys.
+fn cluster_table(port: u16, more: &str) -> String {
+    table(port, &format!("mode = \"cluster\"\n{more}"))
+}
+
+/// A table that names two nodes.
+fn cluster_table_of_two(first: u16, second: u16) -> String {
+    cluster_table(first, &format!("nodes = [\"127.0.0.1:{second}\"]"))
+}
+
+#[test]
+fn every_node_leads_to_the_whole_cluster() {
+    let cluster = Cluster::new();
+    for node in &cluster.nodes {
+        assert_eq!(Probed::new(&cluster_table(node.port, "write = true")).observed("cluster_state"), "ok");
+    }
+}
+
+#[test]
+fn the_next_node_is_asked_if_one_does_not_answer() {
+    let cluster = Cluster::new();
+    let hole = BlackHole::new();
+    for helpless in [free_port(), hole.port, Hostile::hanging_up().port()] {
+        Probed::new(&cluster_table_of_two(helpless, cluster.owner().port)).pass();
+    }
+}
+
+#[test]
+fn each_failure_of_a_cluster_has_its_class_and_message() {
+    let cluster = Cluster::new();
+    let (closed, port, other) = (free_port(), cluster.owner().port, cluster.other().port);
+    let table = |port: u16, more: &str| cluster_table(port, more);
+    let alone = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{other}/0\"\nwrite = true");
+    let database = format!("kind = \"redis\"\nurl = \"redis://:{PASSWORD}@127.0.0.1:{port}/1\"\nmode = \"cluster\"");
+    let (unknown, refused) = (cluster_table_of_two(closed, closed), "connection refused");
     assert_failures(&[
         Case::new("not as one", alone, "unhealthy", "another node of the cluster has the keys"),
         Case::new("databases", database, "rejected", "there is no such database"),
         Case::new("no node", unknown, "unreachable", refused),
-        Case::new("password", table(ports[0], "").replace(PASSWORD, "wrong"), "rejected", "the credentials are not accepted"),
+        Case::new("password", table(port, "").replace(PASSWORD, "wrong"), "rejected", "the credentials are not accepted"),
     ]);
-    clusters_least_rights(&nodes, other);
-    clusters_cost(&nodes, owner, other);
-
-    let clients = || [owner, other].map(|node| told(&nodes[node], "clients", "connected_clients"));
-    let fresh = Probed::new(&table(ports[other], "write = true\nconnection = \"fresh\""));
-    fresh.drop_at_every_await(false, 5);
-    eventually("no connection is left but the one that asks", || (clients() == ["1", "1"]).then_some(()));
-
-    // While its slot is on its way, the key belongs to the node that is to get it.
-    let probed = Probed::new(&table(ports[owner], "write = true"));
-    probed.pass();
-    let id = |node: &Server| node.redis_cli(PASSWORD, &["CLUSTER", "MYID"]).trim().to_owned();
-    let (from, to) = (id(&nodes[owner]), id(&nodes[other]));
-    let set_slot = |node: &Server, what: &[&str]| {
-        assert_eq!(node.redis_cli(PASSWORD, &[&["CLUSTER", "SETSLOT", &slot], what].concat()).trim(), "OK");
-    };
-    set_slot(&nodes[other], &["IMPORTING", &from]);
-    set_slot(&nodes[owner], &["MIGRATING", &to]);
-    let before = calls(&nodes[other], "asking");
-    probed.passes(2);
-    assert!(calls(&nodes[other], "asking") > before, "it was asked with the word for it");
-    set_slot(&nodes[other], &["NODE", &to]);
-    set_slot(&nodes[owner], &["NODE", &to]);
-    probed.passes(2);
-    Probed::new(&table(ports[owner], "write = true")).pass();
-    for node in &nodes {
-        assert_eq!(node.redis_cli(PASSWORD, &["DBSIZE"]).trim(), "0");
-    }
-
-    let seen = &ports[(owner + 2) % 3];
-    let whole = Probed::new(&table(*seen, ""));
-    nodes[owner].kill();
-    eventually("the cluster is down", || whole.probe().err().filter(|failure| failure.message() == "the cluster is down"));
-    let failure = Probed::new(&table(*seen, &format!("nodes = [\"127.0.0.1:{nobody}\"]"))).fail();
-    assert_eq!((failure.class().as_str(), &failure.values()["cluster_state"]), ("unhealthy", &"fail".into()));
-    for node in nodes.iter().filter(|node| node.port != ports[owner]) {
-        node.redis_cli(PASSWORD, &["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
-    }
-    let warning = eventually("it goes on without some slots", || whole.probe().ok()).warning().map(str::to_owned);
-    assert!(warning.is_some_and(|warning| warning.ends_with("of the cluster's 16384 slots have no working node")));
 }
 
-fn clusters_least_rights(nodes: &[Server], other: usize) {
-    for node in nodes {
-        let rights = ["+ping", "+info", "+cluster|info", "+set", "+get", "+del", "+asking", "~allswell:*"];
-        node.redis_cli(PASSWORD, &[&["ACL", "SETUSER", "probe", "on", ">probe-password"], &rights[..]].concat());
-        node.redis_cli(PASSWORD, &["ACL", "LOG", "RESET"]);
+#[test]
+fn the_documented_rights_on_a_cluster_suffice() {
+    let cluster = Cluster::new();
+    for node in &cluster.nodes {
+        set_user(node, "probe", &["+ping", "+info", "+cluster|info", "+set", "+get", "+del", "+asking", "~allswell:*"]);
     }
-    let url = format!("redis://probe:probe-password@127.0.0.1:{}", nodes[other].port);
+    let url = format!("redis://probe:probe-password@127.0.0.1:{}", cluster.other().port);
     Probed::new(&format!("kind = \"redis\"\nurl = \"{url}\"\nmode = \"cluster\"\nwrite = true")).passes(2);
-    for node in nodes {
-        assert_eq!(node.redis_cli(PASSWORD, &["ACL", "LOG"]).trim(), "", "nothing was refused");
+    for node in &cluster.nodes {
+        assert_eq!(node.redis_cli(PASSWORD, &["ACL", "LOG"]).trim(), "", "the node refused nothing");
     }
 }
 
-/// By way of the other node to the owner of the slot, and from then on to that one alone.
-fn clusters_cost(nodes: &[Server], owner: usize, other: usize) {
-    let probed = Probed::new(&table(nodes[other].port, "mode = \"cluster\"\nwrite = true"));
+#[test]
+fn only_the_owner_of_the_slot_is_asked_while_the_connection_to_it_is_kept() {
+    let cluster = Cluster::new();
+    let (owner, other) = (cluster.owner(), cluster.other());
+    let probed = Probed::new(&cluster_table(other.port, "write = true"));
     probed.pass();
-    let asked = || (calls(&nodes[owner], "ping"), calls(&nodes[other], "ping"), calls(&nodes[owner], "auth"));
+    let asked = || (calls(owner, "ping"), calls(other, "ping"), calls(owner, "auth"));
     let before = asked();
     probed.passes(100);
-    // The test itself logs in to the owner to count.
+    // To count, the test itself logs in to the owner twice.
     assert_eq!(asked(), (before.0 + 100, before.1, before.2 + 2));
+}
+
+#[test]
+fn a_dropped_probe_leaves_no_connection_to_a_node_behind() {
+    let cluster = Cluster::new();
+    let probed = Probed::new(&cluster_table(cluster.other().port, "write = true\nconnection = \"fresh\""));
+    probed.drop_at_every_await(false, 5);
+    let clients = || [cluster.owner(), cluster.other()].map(|node| info(node, "clients", "connected_clients"));
+    eventually("only the connections of redis-cli are left", || (clients() == ["1", "1"]).then_some(()));
+}
+
+#[test]
+fn a_slot_that_moves_to_another_node_is_followed() {
+    let cluster = Cluster::new();
+    let (owner, other) = (cluster.owner(), cluster.other());
+    let probed = Probed::new(&cluster_table(owner.port, "write = true"));
+    probed.pass();
+    let id = |node: &Server| node.redis_cli(PASSWORD, &["CLUSTER", "MYID"]).trim().to_owned();
+    let (from, to) = (id(owner), id(other));
+    let set_slot = |node: &Server, state: &[&str]| {
+        assert_eq!(node.redis_cli(PASSWORD, &[&["CLUSTER", "SETSLOT", &cluster.slot], state].concat()).trim(), "OK");
+    };
+    set_slot(other, &["IMPORTING", &from]);
+    set_slot(owner, &["MIGRATING", &to]);
+    // While the slot moves, a new key belongs to the importing node, which accepts it after ASKING.
+    let before = calls(other, "asking");
+    probed.passes(2);
+    assert!(calls(other, "asking") > before);
+    set_slot(other, &["NODE", &to]);
+    set_slot(owner, &["NODE", &to]);
+    probed.passes(2);
+    Probed::new(&cluster_table(owner.port, "write = true")).pass();
+    for node in &cluster.nodes {
+        assert_eq!(node.redis_cli(PASSWORD, &["DBSIZE"]).trim(), "0");
+    }
+}
+
+#[test]
+fn a_cluster_that_has_lost_slots_is_down_or_warns_if_it_goes_on_without_them() {
+    let mut cluster = Cluster::new();
+    let (lost, port) = (cluster.owner, cluster.other().port);
+    let probed = Probed::new(&cluster_table(port, ""));
+    cluster.nodes[lost].kill();
+    eventually("the cluster is down", || probed.probe().err().filter(|failure| failure.message() == "the cluster is down"));
+    let failure = Probed::new(&cluster_table_of_two(port, free_port())).fail();
+    assert_eq!((failure.class().as_str(), &failure.values()["cluster_state"]), ("unhealthy", &"fail".into()));
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        if index != lost {
+            set(node, "cluster-require-full-coverage", "no");
+        }
+    }
+    let warning = eventually("the cluster goes on without some slots", || probed.probe().ok()).warning().map(str::to_owned);
+    assert!(warning.is_some_and(|warning| warning.ends_with("of the cluster's 16384 slots have no working node")));
 }

@@ -1,4 +1,4 @@
-//! `s3` against a server that verifies signatures, stores and keeps to policies; and against hand-made answers of AWS for what it never says.
+//! `s3`, against a server that verifies signatures, stores objects and obeys policies; and against responses of AWS that it never sends.
 
 use crate::{
     helpers::{command, eventually, no_such_name, run, write_private},
@@ -14,7 +14,7 @@ use crate::{
 use serde_json::Value;
 use std::fs;
 
-/// The documented rights of the user `probe`, and of others less.
+/// The user `probe` has the documented rights, the others fewer.
 fn policy(user: &str, action: &str, object: &str) -> bool {
     let ours = object.starts_with("media/allswell/") && ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"].contains(&action);
     match user {
@@ -55,11 +55,11 @@ fn an_object_is_written_read_and_deleted_by_the_documented_rights() {
     let actions: Vec<&str> = asked.iter().filter_map(|asked| asked.split(' ').next()).collect();
     assert_eq!(actions, ["PutObject", "GetObject", "DeleteObject"]);
     Probed::new(&table(server.port, "probe", "")).pass();
-    assert_ne!(server.asked()[0], asked[0], "no two checks share a name");
+    assert_ne!(server.asked()[0], asked[0], "each check has its own object name");
 }
 
 #[test]
-fn reading_needs_one_right_on_one_object() {
+fn reading_an_object_needs_one_right_on_it() {
     let server = server();
     server.put("logo.png", b"12345");
     server.put("empty", b"");
@@ -73,6 +73,11 @@ fn reading_needs_one_right_on_one_object() {
         Case::new("no object", read("lister", "none"), "unhealthy", "there is no object none"),
         Case::new("no right", read("reader", "none"), "rejected", "access denied: needs s3:GetObject on media/none"),
     ]);
+}
+
+#[test]
+fn a_bucket_that_does_not_report_missing_objects_warns() {
+    let server = server();
     let bucket = |user: &str| Probed::new(&table(server.port, user, "mode = \"bucket\""));
     assert_eq!(bucket("lister").pass().warning(), None);
     let warned = bucket("reader").pass();
@@ -80,7 +85,7 @@ fn reading_needs_one_right_on_one_object() {
 }
 
 #[test]
-fn what_cannot_be_reached_or_is_no_s3_has_its_class() {
+fn each_failure_of_the_connection_has_its_class_and_message() {
     let server = server();
     let (hole, cut) = (BlackHole::new(), Proxy::to(server.port));
     cut.cut_after(100);
@@ -107,7 +112,7 @@ fn what_cannot_be_reached_or_is_no_s3_has_its_class() {
 }
 
 #[test]
-fn credentials_and_rights_have_their_sentences() {
+fn each_refusal_has_its_class_and_message_and_leaves_no_object_behind() {
     let server = server();
     let of = |user: &str| table(server.port, user, "");
     let denied = |right: &str| -> &'static str { format!("access denied: needs {right} on media/allswell/*").leak() };
@@ -125,13 +130,19 @@ fn credentials_and_rights_have_their_sentences() {
         Case::new("no bucket", of("probe").replace("\"media\"", "\"none\""), "unhealthy", "there is no bucket none"),
         Case::new("tampered", of(TAMPERED), "unhealthy", "what was read is not what was written"),
     ]);
-    assert_eq!(server.objects(), Vec::<String>::new(), "what could not be read, or was read wrongly, is deleted all the same");
-    assert_failures(&[Case::new("no deleting", of("no_deleter"), "rejected", denied("s3:DeleteObject"))]);
+    assert_eq!(server.objects(), Vec::<String>::new(), "an object that could not be read, or was read wrongly, is deleted");
+}
+
+#[test]
+fn a_user_who_may_not_delete_is_rejected_and_one_object_stays() {
+    let server = server();
+    let denied = "access denied: needs s3:DeleteObject on media/allswell/*";
+    assert_failures(&[Case::new("no deleting", table(server.port, "no_deleter", ""), "rejected", denied)]);
     assert_eq!(server.objects().len(), 1);
 }
 
-/// What the program makes of an environment in which nothing is configured but `configuration`: the report of one round, and the class and
-/// sentence of the component `media`. A metadata service is not there, and is looked for on loopback alone.
+/// Runs `allswell check` with a configuration, variables and files, and returns the report of the component of the kind `s3`. There is no
+/// metadata service, and the program looks for it on loopback.
 fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
@@ -144,53 +155,71 @@ fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &s
     let ran = run(command.args(["check", "--format", "json", "--timeout", "20s"]));
     let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
     let components = report["components"].as_object().expect("components");
-    let bucket = components.values().find(|component| component["kind"] == "s3");
-    bucket.cloned().unwrap_or_else(|| panic!("no bucket: {}{}", ran.stdout, ran.stderr))
+    let component = components.values().find(|component| component["kind"] == "s3");
+    component.cloned().unwrap_or_else(|| panic!("no bucket: {}{}", ran.stdout, ran.stderr))
 }
 
-#[test]
-fn credentials_come_from_the_usual_chain() {
-    let server = server();
-    let endpoint = format!("http://127.0.0.1:{}", server.port);
-    let configuration = format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n");
-    let sentence = |component: &Value| component["failure"]["message"].as_str().unwrap_or("passed").to_owned();
+/// A configuration without credentials.
+fn without_credentials(server: &S3Server) -> String {
+    format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{}\"\n", server.port)
+}
 
+/// The message of a failure, or `passed`.
+fn message(component: &Value) -> String {
+    component["failure"]["message"].as_str().unwrap_or("passed").to_owned()
+}
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+
+#[test]
+fn credentials_come_from_the_environment() {
+    let server = server();
+    let configuration = without_credentials(&server);
     let nowhere = component(&configuration, &[], &[]);
     assert_eq!(nowhere["failure"]["class"], "rejected");
     assert_eq!(
-        sentence(&nowhere),
+        message(&nowhere),
         "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service"
     );
-    let keys = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
-    assert_eq!(sentence(&component(&configuration, &keys, &[])), "passed");
+    assert_eq!(message(&component(&configuration, &KEYS, &[])), "passed");
+}
 
+#[test]
+fn credentials_come_from_the_profile_that_is_named_or_the_environment_or_the_default_profile() {
+    let server = server();
+    let configuration = without_credentials(&server);
     let profiles = format!(
         "[default]\naws_access_key_id = nobody\naws_secret_access_key = x\n[ops]\naws_access_key_id = probe\naws_secret_access_key = {SECRET}\n"
     );
     let files = [(".aws/credentials", profiles.as_str()), ("elsewhere", &profiles)];
-    let accepted = |configuration: &str, variables: &[(&str, &str)]| sentence(&component(configuration, variables, &files));
+    let accepted = |configuration: &str, variables: &[(&str, &str)]| message(&component(configuration, variables, &files));
     assert_eq!(accepted(&configuration, &[]), "the credentials are not accepted", "the default profile");
-    assert_eq!(accepted(&configuration, &keys), "passed", "the environment goes first");
+    assert_eq!(accepted(&configuration, &KEYS), "passed", "the environment precedes the default profile");
     assert_eq!(
         accepted(&format!("{configuration}profile = \"ops\""), &[("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")]),
         "passed"
     );
     assert_eq!(accepted(&format!("{configuration}profile = \"ops\"\ncredentials_file = \"elsewhere\""), &[]), "passed");
     assert_eq!(accepted(&format!("{configuration}profile = \"none\""), &[]), "the credentials cannot be used");
+}
 
-    // As in a pod of EKS.
+/// As in a pod of EKS.
+#[test]
+fn credentials_come_from_a_container_agent() {
+    let server = server();
+    let configuration = without_credentials(&server);
     let role =
         format!("{{\"AccessKeyId\":\"probe\",\"SecretAccessKey\":\"{SECRET}\",\"Token\":\"t\",\"Expiration\":\"2099-01-01T00:00:00Z\"}}");
     let agent = format!("http://127.0.0.1:{}/v1/credentials", answer("200 OK", "", &role));
     let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
-    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
+    assert_eq!(message(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
     let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
     let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
-    assert_eq!(sentence(&component(&configuration, &variables, &[("token", "x")])), "who gives us credentials answered 403");
+    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "who gives us credentials answered 403");
 }
 
 #[test]
-fn a_discovered_bucket_is_asked_and_never_written_to() {
+fn a_discovered_bucket_is_read_and_never_written_to() {
     let server = server();
     let endpoint = format!("http://127.0.0.1:{}", server.port);
     let variables = [
@@ -209,7 +238,7 @@ fn a_discovered_bucket_is_asked_and_never_written_to() {
     assert_eq!(component("", &elsewhere, &[])["failure"]["message"], "there is no bucket none");
 }
 
-/// An answer of AWS, as it is on the wire.
+/// The port of a server that sends a response of AWS.
 fn answer(status: &str, headers: &str, body: &str) -> u16 {
     let text = format!("HTTP/1.1 {status}\r\n{headers}content-type: application/xml\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     Hostile::answering(text.leak()).port()
@@ -223,7 +252,7 @@ fn error(status: &str, code: &str, more: &str) -> u16 {
 }
 
 #[test]
-fn what_aws_and_others_say_has_its_sentence() {
+fn each_error_of_aws_and_others_has_its_class_and_message() {
     let elsewhere = "the bucket media is in another region: set `region` to eu-central-1";
     let case = |what, port, class, message| Case::new(what, table(port, "probe", ""), class, message);
     let endpoint = "<Endpoint>media.s3.eu-central-1.amazonaws.com</Endpoint><Bucket>media</Bucket>";
@@ -271,7 +300,7 @@ fn what_aws_and_others_say_has_its_sentence() {
 }
 
 #[test]
-fn certificates_are_verified() {
+fn the_certificate_of_the_server_is_verified() {
     let server = server();
     let (folder, old) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (good, expired) = (Certificates::new(folder.path()), Certificates::expired(old.path()));
@@ -311,14 +340,19 @@ fn a_probe_costs_three_round_trips_on_a_kept_connection() {
 }
 
 #[test]
-fn a_connection_is_renewed_when_it_broke_or_grew_old() {
+fn a_connection_that_broke_is_replaced() {
     let server = server();
     let proxy = Proxy::to(server.port);
-    // Enough for some answers, and then the connection ends in the middle of one.
+    // Some responses fit, and then the connection ends in the middle of one.
     proxy.cut_after(2000);
     let probed = Probed::new(&table(proxy.port, "probe", ""));
     probed.passes(20);
     assert!(proxy.connections() > 2, "{}", proxy.connections());
+}
+
+#[test]
+fn a_connection_that_is_older_than_its_maximum_age_is_replaced() {
+    let server = server();
     let proxy = Proxy::to(server.port);
     Probed::new(&table(proxy.port, "probe", "max_connection_age = \"0s\"")).passes(2);
     assert_eq!(proxy.connections(), 6);
@@ -326,7 +360,7 @@ fn a_connection_is_renewed_when_it_broke_or_grew_old() {
 }
 
 #[test]
-fn dropped_probes_leave_at_most_one_object_and_the_next_probe_none() {
+fn a_dropped_probe_leaves_at_most_one_object_and_the_next_probe_deletes_it() {
     let server = server();
     let probed = Probed::new(&table(server.port, "probe", ""));
     probed.drop_at_every_await(false, 3);
@@ -339,9 +373,9 @@ fn dropped_probes_leave_at_most_one_object_and_the_next_probe_none() {
     assert_eq!(server.objects(), Vec::<String>::new());
 }
 
-/// As the volume of a token hangs on a node whose kubelet is gone.
+/// Like the volume of a token on a node without a kubelet.
 #[test]
-fn a_token_file_that_does_not_answer_costs_no_other_check_its_probe() {
+fn a_token_file_on_a_hung_mount_delays_no_other_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = folder.path().join("token");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");

@@ -1,4 +1,4 @@
-//! `sqlite`, on real files made by Python's own module.
+//! `sqlite`, on files that Python's module has created.
 
 use crate::{
     helpers::eventually,
@@ -8,9 +8,10 @@ use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+use tempfile::TempDir;
 
 fn table(path: &Path, more: &str) -> String {
     format!("kind = \"sqlite\"\npath = \"{}\"\n{more}", path.display())
@@ -23,7 +24,7 @@ fn python(path: &Path, script: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A process that has a database to itself, until it is dropped.
+/// A process that locks a database until it is dropped.
 struct Locked(Child);
 
 impl Locked {
@@ -55,11 +56,36 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// A folder with the database `orders`, whose table `t` has the row 42.
+fn folder_with_orders() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let orders = folder.path().join("orders");
+    python(&orders, "d.execute('CREATE TABLE t (x)'); d.execute('INSERT INTO t VALUES (42)')");
+    (folder, orders)
+}
+
 #[test]
-fn a_database_is_read_and_what_is_wrong_is_told() {
+fn a_pass_observes_journal_mode_and_size() {
+    let (_folder, orders) = folder_with_orders();
+    let observed = Probed::new(&table(&orders, "query = \"SELECT x FROM t\"\nexpect = \"42\"\nquick_check = true")).pass();
+    assert_eq!(observed.values()["journal_mode"], "delete");
+    assert_eq!(observed.values()["size_bytes"], fs::metadata(orders).expect("a file").len());
+}
+
+#[test]
+fn a_locked_database_fails_also_on_a_kept_connection() {
+    let (_folder, orders) = folder_with_orders();
+    let kept = Probed::new(&table(&orders, ""));
+    kept.pass();
+    let _locked = Locked::new(&orders);
+    assert_eq!(kept.fail().message(), "the database is locked");
+    assert_failures(&[Case::new("locked", table(&orders, ""), "unhealthy", "the database is locked")]);
+}
+
+#[test]
+fn a_file_that_is_missing_or_damaged_or_no_database_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    python(&at("orders"), "d.execute('CREATE TABLE t (x)'); d.execute('INSERT INTO t VALUES (42)')");
     fs::write(at("junk"), "this is no database, however long one looks at it".repeat(50)).expect("a file");
     fs::create_dir(at("folder")).expect("a folder");
     python(&at("damaged"), "d.execute('CREATE TABLE t (x)'); d.execute('INSERT INTO t SELECT hex(randomblob(5000))')");
@@ -67,22 +93,23 @@ fn a_database_is_read_and_what_is_wrong_is_told() {
     let end = bytes.len();
     bytes[4096..end].fill(0xff);
     fs::write(at("damaged"), bytes).expect("a file");
-
-    let seen = Probed::new(&table(&at("orders"), "query = \"SELECT x FROM t\"\nexpect = \"42\"\nquick_check = true")).pass();
-    assert_eq!(seen.values()["journal_mode"], "delete");
-    assert_eq!(seen.values()["size_bytes"], fs::metadata(at("orders")).expect("a file").len());
-    let warm = Probed::new(&table(&at("orders"), ""));
-    warm.pass();
-    let locked = Locked::new(&at("orders"));
-    assert_eq!(warm.fail().message(), "the database is locked", "also on a kept connection");
     assert_failures(&[
         Case::new("missing", table(&at("none"), ""), "unhealthy", "there is no such file"),
         Case::new("junk", table(&at("junk"), ""), "protocol", "the file is not a database"),
         Case::new("a folder", table(&at("folder"), ""), "unhealthy", "the file cannot be opened"),
         Case::new("damaged", table(&at("damaged"), "quick_check = true"), "unhealthy", "the file is damaged"),
-        Case::new("locked", table(&at("orders"), ""), "unhealthy", "the database is locked"),
     ]);
-    drop(locked);
+    assert!(!at("none").exists());
+    if !rustix::process::getuid().is_root() {
+        fs::set_permissions(at("junk"), Permissions::from_mode(0o0)).expect("permissions");
+        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "we may not read the file")]);
+    }
+}
+
+#[test]
+fn a_query_must_read_and_return_the_expected_value() {
+    let (folder, _) = folder_with_orders();
+    let at = |name: &str| folder.path().join(name);
     assert_failures(&[
         Case::new("it writes", table(&at("orders"), "query = \"DELETE FROM t RETURNING x\""), "unhealthy", "the file is read-only"),
         Case::new(
@@ -93,43 +120,48 @@ fn a_database_is_read_and_what_is_wrong_is_told() {
         ),
         Case::new("no row", table(&at("orders"), "query = \"SELECT x FROM t WHERE x = 1\""), "unhealthy", "the query returned no row"),
     ]);
-    assert!(!at("none").exists());
-    Probed::new(&table(&at("made"), "create = true")).pass();
-    assert!(at("made").exists());
-    if !rustix::process::getuid().is_root() {
-        fs::set_permissions(at("junk"), Permissions::from_mode(0o0)).expect("permissions");
-        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "we may not read the file")]);
-    }
 }
 
 #[test]
-fn a_replaced_file_is_noticed_and_nothing_is_left_behind() {
+fn a_database_is_created_on_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("created");
+    Probed::new(&table(&path, "create = true")).pass();
+    assert!(path.exists());
+}
+
+/// Creates a database with a write-ahead log.
+fn create_with_wal(path: &Path) {
+    python(path, "d.execute('PRAGMA journal_mode=WAL'); d.execute('CREATE TABLE t (x)')");
+}
+
+#[test]
+fn a_file_that_was_replaced_is_opened_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, other) = (folder.path().join("orders"), folder.path().join("other"));
-    for path in [&path, &other] {
-        python(path, "d.execute('PRAGMA journal_mode=WAL'); d.execute('CREATE TABLE t (x)')");
-    }
+    create_with_wal(&path);
+    create_with_wal(&other);
     let probed = Probed::new(&table(&path, ""));
     assert_eq!(probed.observed("journal_mode"), "wal");
     let size = probed.observed("size_bytes");
-    // The kept connection's file is another one now; a new connection sees the new one.
     python(&other, "d.execute('INSERT INTO t SELECT hex(randomblob(50000))')");
     fs::rename(&other, &path).expect("a file");
     let replaced = probed.observed("size_bytes");
     assert!(replaced.as_u64() > size.as_u64(), "{size} and {replaced}");
     fs::remove_file(&path).expect("a file");
     assert_eq!(probed.fail().message(), "there is no such file");
-    drop(probed);
+}
 
-    let calm = folder.path().join("calm");
-    python(&calm, "d.execute('PRAGMA journal_mode=WAL'); d.execute('CREATE TABLE t (x)')");
-    let before: Vec<_> = names(folder.path()).into_iter().filter(|name| name.starts_with("calm")).collect();
-    let probed = Probed::new(&table(&calm, ""));
+#[test]
+fn a_check_leaves_no_files_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("orders");
+    create_with_wal(&path);
+    let before = names(folder.path());
+    let probed = Probed::new(&table(&path, ""));
     probed.drop_at_every_await(false, 0);
     probed.drop_at_every_await(true, 0);
     probed.pass();
     drop(probed);
-    eventually("the log is gone with the last connection", || {
-        (names(folder.path()).into_iter().filter(|name| name.starts_with("calm")).collect::<Vec<_>>() == before).then_some(())
-    });
+    eventually("the log is deleted with the last connection", || (names(folder.path()) == before).then_some(()));
 }

@@ -1,4 +1,4 @@
-//! `storage`, on directories of many sorts: full, read-only, forbidden, sabotaged, and hung.
+//! `storage`, on directories that are full, read-only, forbidden, sabotaged or on a hung mount.
 
 use crate::{
     helpers::{Allswell, eventually},
@@ -26,7 +26,7 @@ fn entries(path: &Path) -> usize {
 }
 
 #[test]
-fn what_an_application_does_is_done_and_undone() {
+fn a_pass_observes_the_times_of_writing_and_reading() {
     let directory = tempfile::tempdir().expect("a folder");
     let path = directory.path();
     for more in ["", "size = \"1MiB\"\nsync = true", "size = \"1\""] {
@@ -35,6 +35,12 @@ fn what_an_application_does_is_done_and_undone() {
     }
     let listed = Probed::new(&table(path, "write = false")).pass();
     assert!(listed.values()["read_ms"].is_number() && !listed.values().contains_key("write_ms"), "{listed:?}");
+}
+
+#[test]
+fn a_path_that_is_missing_or_no_directory_fails() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let path = directory.path();
     let file = path.join("file");
     fs::write(&file, "").expect("a file");
     assert_failures(&[
@@ -43,22 +49,26 @@ fn what_an_application_does_is_done_and_undone() {
         Case::new("a file", table(&file, ""), "unhealthy", "it is not a directory"),
         Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "it is not a directory"),
     ]);
-    fs::remove_file(&file).expect("a file");
+}
 
+#[test]
+fn a_dropped_probe_leaves_no_file_behind() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let path = directory.path();
     let probed = Probed::new(&table(path, "size = \"1MiB\"\nsync = true"));
     probed.drop_at_every_await(false, 1);
     eventually("nothing is left", || (entries(path) == 0).then_some(()));
 }
 
 #[test]
-fn what_comes_back_changed_is_told_and_deleted() {
+fn a_file_that_was_changed_before_it_was_read_fails_and_is_deleted() {
     let directory = tempfile::tempdir().expect("a folder");
     let (path, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
     let (watched, over) = (path.clone(), Arc::clone(&done));
     let saboteur = thread::spawn(move || {
         while !over.load(SeqCst) {
             for entry in fs::read_dir(&watched).expect("a folder").flatten() {
-                // It may be gone already.
+                // The file may be gone already.
                 let _ = fs::File::options().write(true).open(entry.path()).and_then(|file| file.set_len(0));
             }
         }
@@ -72,7 +82,7 @@ fn what_comes_back_changed_is_told_and_deleted() {
 }
 
 #[test]
-fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed() {
+fn a_pipe_in_place_of_the_file_does_not_block_and_a_link_is_not_followed() {
     let directory = tempfile::tempdir().expect("a folder");
     let (path, done) = (directory.path().to_owned(), Arc::new(AtomicBool::new(false)));
     let elsewhere = tempfile::tempdir().expect("a folder");
@@ -84,11 +94,11 @@ fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed(
         let mut replaced = 0_usize;
         while !over.load(SeqCst) {
             for entry in fs::read_dir(&watched).expect("a folder").flatten() {
-                // It may be gone already. A link is replaced by nothing, so that the check can delete it.
+                // The file may be gone already. Nothing replaces a link, so that the check can delete it.
                 let swap = watched.join("swap");
-                let made =
+                let created =
                     if replaced.is_multiple_of(2) { fs::hard_link(&pipe, &swap) } else { std::os::unix::fs::symlink(&linked, &swap) };
-                if entry.file_name().to_string_lossy().starts_with(".allswell-") && made.is_ok() && entry.path().exists() {
+                if entry.file_name().to_string_lossy().starts_with(".allswell-") && created.is_ok() && entry.path().exists() {
                     let _ = fs::rename(&swap, entry.path());
                     replaced += 1;
                 }
@@ -97,11 +107,11 @@ fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed(
         }
     });
     let probed = Probed::new(&table(&path, "size = \"1MiB\"\nsync = true"));
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     eventually("the saboteur was in time with both", || {
-        said.extend(probed.probe().err().map(|failure| failure.message().to_owned()));
+        messages.extend(probed.probe().err().map(|failure| failure.message().to_owned()));
         let both = ["what was read is not what was written", "the directory cannot be used"];
-        both.iter().all(|message| said.iter().any(|one| one == message)).then_some(())
+        both.iter().all(|message| messages.iter().any(|one| one == message)).then_some(())
     });
     done.store(true, SeqCst);
     saboteur.join().expect("no panic");
@@ -109,7 +119,7 @@ fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed(
 }
 
 #[test]
-fn a_full_or_read_only_file_system_is_told() {
+fn a_full_or_read_only_file_system_fails() {
     let Some(space) = Mounted::tmpfs("size=64k") else { return };
     let Some(inodes) = Mounted::tmpfs("nr_inodes=1") else { return };
     let Some(read_only) = Mounted::tmpfs("size=64k") else { return };
@@ -119,15 +129,15 @@ fn a_full_or_read_only_file_system_is_told() {
         Case::new("inodes", table(&inodes.path(), ""), "exhausted", "no space is left"),
         Case::new("read-only", table(&read_only.path(), ""), "unhealthy", "the file system is read-only"),
     ]);
-    assert_eq!(entries(&space.path()), 0, "what was begun is deleted");
+    assert_eq!(entries(&space.path()), 0, "the unfinished file is deleted");
     Probed::new(&table(&space.path(), "")).pass();
     for mounted in [&inodes, &read_only] {
         Probed::new(&table(&mounted.path(), "write = false")).pass();
     }
 }
 
-/// What the program says of a directory, run by a user who has no rights but those of its mode.
-fn as_nobody_with(mode: u32, keys: &str) -> String {
+/// The first line of `allswell check` of a directory with a mode, run by a user with no other rights.
+fn checked_as_nobody(mode: u32, keys: &str) -> String {
     let directory = tempfile::tempdir().expect("a folder");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
     let path = directory.path().join("media");
@@ -135,7 +145,7 @@ fn as_nobody_with(mode: u32, keys: &str) -> String {
     own("nobody", &path);
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
     let (program, file) = (directory.path().join("allswell"), directory.path().join("allswell.toml"));
-    // Where it was built, nobody may not look.
+    // The user `nobody` may not enter the folder in which the program was built.
     fs::hard_link(env!("CARGO_BIN_EXE_allswell"), &program)
         .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_allswell"), &program).map(drop))
         .expect("a program");
@@ -148,19 +158,19 @@ fn as_nobody_with(mode: u32, keys: &str) -> String {
 }
 
 #[test]
-fn the_documented_rights_are_enough_and_less_is_not() {
+fn the_documented_rights_suffice_and_fewer_do_not() {
     for (mode, more) in [(0o300, ""), (0o500, "write = false")] {
-        let said = as_nobody_with(mode, more);
-        assert!(said.starts_with("pass  media"), "{mode:o}: {said}");
+        let line = checked_as_nobody(mode, more);
+        assert!(line.starts_with("pass  media"), "{mode:o}: {line}");
     }
     for (mode, more) in [(0o500, ""), (0o200, ""), (0o100, "write = false"), (0o000, "write = false")] {
-        let said = as_nobody_with(mode, more);
-        assert!(said.starts_with("fail  media") && said.contains("rejected: we may not use the directory"), "{mode:o}: {said}");
+        let line = checked_as_nobody(mode, more);
+        assert!(line.starts_with("fail  media") && line.contains("rejected: we may not use the directory"), "{mode:o}: {line}");
     }
 }
 
 #[test]
-fn a_hung_mount_costs_one_thread_and_leaves_nothing() {
+fn a_hung_mount_blocks_one_thread_and_no_other_check() {
     let Some(mounted) = Mounted::ext4() else { return };
     let before = entries(&mounted.path());
     let service = Allswell::start(&format!(
@@ -171,18 +181,18 @@ fn a_hung_mount_costs_one_thread_and_leaves_nothing() {
     service.await_report("/health", "both pass", |response| response.status == 200);
     let threads = || fs::read_dir(format!("/proc/{}/task", service.pid())).expect("proc").count();
     let frozen = mounted.freeze();
-    let hung = |wanted: u64| {
-        service.await_report("/health", "probes time out, and nothing else does", |response| {
+    let await_timeouts = |count: u64| {
+        service.await_report("/health", "only the check of the hung mount times out", |response| {
             let json = response.json();
             let (hung, well) = (&json["components"]["hung"], &json["components"]["well"]);
-            hung["failure"]["class"] == "timeout" && hung["consecutive"].as_u64() > Some(wanted) && well["status"] == "pass"
+            hung["failure"]["class"] == "timeout" && hung["consecutive"].as_u64() > Some(count) && well["status"] == "pass"
         })
     };
-    hung(3);
+    await_timeouts(3);
     let early = threads();
-    hung(40);
+    await_timeouts(40);
     assert!(threads() <= early + 2, "{early} threads, then {}", threads());
     drop(frozen);
-    service.await_report("/health", "it is back", |response| response.status == 200);
-    eventually("nothing is left but what a probe that is under way has written", || (entries(&mounted.path()) == before).then_some(()));
+    service.await_report("/health", "both pass again", |response| response.status == 200);
+    eventually("only a running probe has a file there", || (entries(&mounted.path()) == before).then_some(()));
 }

@@ -1,4 +1,5 @@
-//! What breaks, what allswell says of it, and what both versions of django-health-check do: the table that `README.md` prints.
+//! The table of breakages that `docs/migration/README.md` prints: each with the failure of allswell and the behaviour of both versions of
+//! django-health-check.
 
 use super::{
     page,
@@ -6,187 +7,187 @@ use super::{
 };
 use std::fs;
 
-/// What the package makes of it, beside what we make of it.
+/// The behaviour of the package, compared with ours.
 #[derive(Clone, Copy)]
 pub(super) enum Original {
     /// The same components fail, and so does the whole.
     Same,
-    /// Others fail, or none.
+    /// Other components fail, or none.
     Fails(&'static [&'static str]),
-    /// The first fail, and the second may: Celery goes on with the connections that it has, as long as it needs no new one.
+    /// The first fail, and the second may: Celery continues with open connections until it needs a new one.
     May(&'static [&'static str], &'static str),
-    /// It does not answer.
+    /// The package does not respond.
     Hangs,
 }
 use Original::{Fails, Hangs, May, Same};
 
-/// A thing that breaks.
-pub(super) struct Row {
+/// A breakage.
+pub(super) struct Breakage {
     pub(super) what: &'static str,
     pub(super) breaks: fn(&mut Shop),
-    pub(super) mends: fn(&mut Shop),
-    /// Which of our components fail, and what each says.
+    pub(super) repairs: fn(&mut Shop),
+    /// The names of our components that fail, and the message of each.
     pub(super) fails: &'static [&'static str],
     pub(super) says: &'static str,
     pub(super) four: Original,
     pub(super) three: Original,
 }
 
-pub(super) const ROWS: &[Row] = &[
-    Row {
+pub(super) const ROWS: &[Breakage] = &[
+    Breakage {
         what: "PostgreSQL is killed",
         breaks: |shop| shop.postgres.kill(),
-        mends: |shop| shop.postgres.restart(),
+        repairs: |shop| shop.postgres.restart(),
         fails: &["database", "migrations"],
         says: "Unavailable: connection refused",
-        // It knows no migrations.
+        // The package does not check migrations.
         four: Fails(&["database"]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "PostgreSQL hangs (SIGSTOP)",
         breaks: |shop| shop.postgres.pause(),
-        mends: |shop| shop.postgres.resume(),
+        repairs: |shop| shop.postgres.resume(),
         fails: &["database", "migrations"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "PostgreSQL requires another password",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "ALTER ROLE app PASSWORD 'another'")),
-        mends: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
+        repairs: |shop| drop(shop.postgres.psql("another", "orders", &format!("ALTER ROLE app PASSWORD '{PASSWORD}'"))),
         fails: &["database", "migrations"],
         says: "Unavailable: the credentials are not accepted",
         four: Fails(&["database"]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "a migration is pending",
         breaks: |shop| drop(shop.postgres.psql(PASSWORD, "orders", "DELETE FROM django_migrations WHERE app = 'orders'")),
-        mends: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
+        repairs: |shop| drop(shop.manage(VERSIONS[1], &["migrate"], &[])),
         fails: &["migrations"],
         says: "Unavailable: 1 migration is pending: orders.0001_initial",
         four: Fails(&[]),
         three: Same,
     },
-    Row {
+    Breakage {
         what: "Redis is killed",
         breaks: |shop| shop.redis.kill(),
-        mends: |shop| shop.redis.restart(),
+        repairs: |shop| shop.redis.restart(),
         fails: &["cache", "redis"],
         says: "Unavailable: connection refused",
         four: Same,
-        // Its task's result is to come by Redis.
+        // The result of its task comes by Redis.
         three: Fails(&["cache", "celery", "redis"]),
     },
-    Row {
+    Breakage {
         what: "Redis hangs (SIGSTOP)",
         breaks: |shop| shop.redis.pause(),
-        mends: |shop| shop.redis.resume(),
+        repairs: |shop| shop.redis.resume(),
         fails: &["cache", "redis"],
         says: "Unavailable: no answer within 2s",
         // After five seconds, which redis-py 8 waits by default.
         four: Same,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "Redis requires another password",
         breaks: |shop| drop(shop.redis.redis_cli(PASSWORD, &["CONFIG", "SET", "requirepass", "another"])),
-        mends: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
+        repairs: |shop| drop(shop.redis.redis_cli("another", &["CONFIG", "SET", "requirepass", PASSWORD])),
         fails: &["cache", "redis"],
         says: "Unavailable: the credentials are not accepted",
         four: Same,
         three: Fails(&["cache", "celery", "redis"]),
     },
-    Row {
+    Breakage {
         what: "Memcached is killed",
         breaks: |shop| shop.memcached.kill(),
-        mends: |shop| shop.memcached.restart(),
+        repairs: |shop| shop.memcached.restart(),
         fails: &["sessions"],
         says: "Unavailable: connection refused",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "Memcached hangs (SIGSTOP)",
         breaks: |shop| shop.memcached.pause(),
-        mends: |shop| shop.memcached.resume(),
+        repairs: |shop| shop.memcached.resume(),
         fails: &["sessions"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ is killed",
         breaks: |shop| shop.rabbitmq.kill(),
-        mends: |shop| shop.rabbitmq.restart(),
+        repairs: |shop| shop.rabbitmq.restart(),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: connection refused",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ hangs (SIGSTOP)",
         breaks: |shop| shop.rabbitmq.pause(),
-        mends: |shop| shop.rabbitmq.resume(),
+        repairs: |shop| shop.rabbitmq.resume(),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: no answer within 2s",
         four: Hangs,
         three: Hangs,
     },
-    Row {
+    Breakage {
         what: "RabbitMQ requires another password",
         breaks: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", "another"])),
-        mends: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
+        repairs: |shop| drop(shop.rabbitmq.rabbitmqctl(&["change_password", "app", PASSWORD])),
         fails: &["celery", "rabbitmq"],
         says: "Unavailable: the credentials are not accepted",
         four: May(&["rabbitmq"], "celery"),
         three: May(&["rabbitmq"], "celery"),
     },
-    Row {
+    Breakage {
         what: "the worker is killed",
         breaks: |shop| shop.worker.kill(),
-        mends: |shop| shop.worker.restart(),
+        repairs: |shop| shop.worker.restart(),
         fails: &["celery"],
         says: "Unavailable: no worker answered: none is connected",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the worker hangs (SIGSTOP)",
         breaks: |shop| shop.worker.pause(),
-        mends: |shop| shop.worker.resume(),
+        repairs: |shop| shop.worker.resume(),
         fails: &["celery"],
         says: "Unavailable: no worker answered",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the mail server is killed",
         breaks: |shop| shop.mail.kill(),
-        mends: |shop| shop.mail.restart(),
+        repairs: |shop| shop.mail.restart(),
         fails: &["mail"],
         says: "Unavailable: connection refused",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the mail server hangs (SIGSTOP)",
         breaks: |shop| shop.mail.pause(),
-        mends: |shop| shop.mail.resume(),
+        repairs: |shop| shop.mail.resume(),
         fails: &["mail"],
         says: "Unavailable: no answer within 2s",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the upload folder is a file",
         breaks: |shop| {
             fs::remove_dir_all(&shop.media).expect("a folder");
             fs::write(&shop.media, "").expect("a file");
         },
-        mends: |shop| {
+        repairs: |shop| {
             fs::remove_file(&shop.media).expect("a file");
             fs::create_dir(&shop.media).expect("a folder");
         },
@@ -195,20 +196,20 @@ pub(super) const ROWS: &[Row] = &[
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the upload disk is read-only",
         breaks: |shop| shop.disk.as_ref().expect("a disk").make_read_only(),
-        mends: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
+        repairs: |shop| shop.disk.as_ref().expect("a disk").make_writable(),
         fails: &["storage"],
         says: "Unavailable: the file system is read-only",
         four: Same,
         three: Same,
     },
-    Row {
+    Breakage {
         what: "the upload folder is missing",
         breaks: |shop| fs::remove_dir_all(&shop.media).expect("a folder"),
-        // They have made it again: Django's storage makes what is missing.
-        mends: |shop| assert!(shop.media.exists()),
+        // The package has created the folder again: Django's storage creates missing folders.
+        repairs: |shop| assert!(shop.media.exists()),
         fails: &["storage"],
         says: "Unavailable: there is no such directory",
         four: Fails(&[]),
@@ -217,18 +218,18 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn the_page_tells_what_the_table_says() {
+fn the_migration_page_agrees_with_the_table_of_breakages() {
     let names = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let told = |original: Original| match original {
+    let render = |original: Original| match original {
         Same => "same".to_owned(),
         Fails([]) => "200, healthy".to_owned(),
         Fails(others) => format!("500: {}", names(others)),
         May(surely, perhaps) => format!("500: {}, and {} when it needs a new connection", names(surely), names(&[perhaps])),
         Hangs => "no response".to_owned(),
     };
-    let line = |row: &Row| {
+    let line = |row: &Breakage| {
         let says = row.says.trim_start_matches("Unavailable: ");
-        format!("| {} | {}: {says} | {} | {} |", row.what, names(row.fails), told(row.four), told(row.three))
+        format!("| {} | {}: {says} | {} | {} |", row.what, names(row.fails), render(row.four), render(row.three))
     };
     let page = page("README.md");
     let printed: Vec<&str> =

@@ -1,4 +1,4 @@
-//! What is done by hand or by scripts, on the package and on allswell: commands, subsets, limits, and readers of the JSON.
+//! Commands and scripts for the package and for allswell: subsets, limits, and readers of the JSON.
 
 use super::{
     block, page,
@@ -12,7 +12,7 @@ use crate::{
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, process::Command};
 
-/// What the scripts of the page make of the package's answer and of ours, as they stand there: how each ends, and which components it names.
+/// The scripts of the page, with the response of the package and with ours: the exit code, and the components that each prints.
 pub(super) fn scripts(shop: &Shop) -> Vec<(Option<i32>, BTreeSet<&'static str>)> {
     let page = page("urls-and-formats.md");
     let mut all = Vec::new();
@@ -35,13 +35,13 @@ fn by_script(script: &str, url: &str) -> (Option<i32>, BTreeSet<&'static str>) {
     (output.status.code(), String::from_utf8_lossy(&output.stdout).lines().map(ours).collect())
 }
 
-/// How the package's commands end, and ours.
+/// The exit codes of the commands of the package, and of ours.
 pub(super) fn commands(shop: &Shop) -> [Option<i32>; 3] {
     let four = shop.manage(VERSIONS[0], &["health_check", "health", "--no-http"], &[]);
     [four.code, shop.manage(VERSIONS[1], &["health_check"], &[]).code, shop.check(&[], &[]).code]
 }
 
-/// How `allswell check` ends that reads the report of a view in Django, as the page says it for checks that stay there.
+/// The exit code of `allswell check` that reads the report of a view in Django, for checks that stay there.
 pub(super) fn left_in_django(shop: &Shop) -> [Option<i32>; 2] {
     let page = block(&page("checks.md"), "what stays in Django");
     shop.originals.each_ref().map(|server| {
@@ -70,8 +70,7 @@ fn names(report: &Response) -> BTreeSet<&'static str> {
     report.json().as_object().expect("an object").keys().map(|name| ours(name)).collect()
 }
 
-/// What is over its limit is a warning there, and one that counts as an error unless version 3 is told otherwise; here it is what it was
-/// configured to be.
+/// In the package, an exceeded limit is a warning that counts as an error, unless version 3 is configured otherwise. Here the configuration decides.
 pub(super) fn thresholds(shop: &Shop) {
     let over: BTreeSet<_> = set(&["disk", "memory"]);
     let four = [("\"max_disk_usage_percent\": 95", "\"max_disk_usage_percent\": 0.001"), ("available\": 0.1", "available\": 1e6")];
@@ -94,10 +93,10 @@ pub(super) fn thresholds(shop: &Shop) {
         (&warns, &["--format", "django", "--warnings-as-errors"], 1, "Warning: "),
     ] {
         let ran = shop.check(words, differently);
-        let said: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-        let said = said.as_object().expect("an object").iter();
-        let told: BTreeSet<_> =
-            said.filter(|(_, said)| said.as_str().expect("text").starts_with(word)).map(|(name, _)| ours(name)).collect();
-        assert_eq!((ran.code, &told), (Some(code), &over), "{}{}", ran.stdout, ran.stderr);
+        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let checks = report.as_object().expect("an object").iter();
+        let failed: BTreeSet<_> =
+            checks.filter(|(_, status)| status.as_str().expect("text").starts_with(word)).map(|(name, _)| ours(name)).collect();
+        assert_eq!((ran.code, &failed), (Some(code), &over), "{}{}", ran.stdout, ran.stderr);
     }
 }

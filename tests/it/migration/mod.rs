@@ -1,4 +1,4 @@
-//! Coming from django-health-check: the pages name all that it has, and the same backends get the same verdicts.
+//! Migration from django-health-check: the pages name all its parts, and the same backends get the same verdicts.
 
 mod breakages;
 mod by_hand;

@@ -1,4 +1,4 @@
-//! The pages name whatever both installed packages have: what a new release adds, this test misses there.
+//! The migration pages name everything in both installed packages: this test fails if a new release adds something.
 
 use super::page;
 use crate::servers::reading;
@@ -7,7 +7,7 @@ use serde_json::Value;
 const PAGES: [&str; 4] = ["README.md", "checks.md", "settings.md", "urls-and-formats.md"];
 
 #[test]
-fn all_that_the_packages_have_is_on_the_pages() {
+fn every_name_of_the_packages_is_on_the_migration_pages() {
     let text: String = PAGES.map(page).join("\n");
     let mut missing = Vec::new();
     for (venv, least) in [("django", 100), ("django3", 50)] {
@@ -15,21 +15,21 @@ fn all_that_the_packages_have_is_on_the_pages() {
         let mut found = 0;
         for (sort, names) in has.as_object().expect("sorts") {
             for name in names.as_array().expect("names") {
-                // What belongs to a check has to stand on one line with it.
+                // The options of a check must be on the same line.
                 let words: Vec<&str> = name.as_array().expect("words").iter().filter_map(Value::as_str).collect();
-                let told = text.lines().any(|line| words.iter().all(|word| line.contains(&format!("`{word}`"))));
+                let is_listed = text.lines().any(|line| words.iter().all(|word| line.contains(&format!("`{word}`"))));
                 found += 1;
-                if !told {
+                if !is_listed {
                     missing.push(format!("{venv}, {sort}: {}", words.join(" with ")));
                 }
             }
         }
         assert!(found > least, "the source is read: {has:#}");
     }
-    assert!(missing.is_empty(), "not told in docs/migration:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "missing in docs/migration:\n{}", missing.join("\n"));
 }
 
-/// Reads the source instead of importing it, so that what the checks need (Kafka, feeds, a battery) need not be there.
+/// Parses the source instead of importing it, so that the dependencies of the checks (Kafka, feeds, a battery) are not needed.
 const READS_THE_SOURCE: &str = r#"
 import ast, collections, json, pathlib, re, sysconfig
 

@@ -20,14 +20,14 @@ pub(super) const PASSWORD: &str = "of-the-tests";
 /// A variable's name and value.
 type Variables = Vec<(&'static str, String)>;
 
-/// A version of django-health-check: its major number, and the virtual environment that has it.
+/// A version of django-health-check: its major number and its virtual environment.
 #[derive(Clone, Copy)]
 pub(super) struct Version {
     pub(super) number: u8,
     venv: &'static str,
-    /// What it says of what is well.
+    /// Its word for a passing check.
     pub(super) well: &'static str,
-    /// Our dialect for its readers.
+    /// Our dialect for its format.
     pub(super) dialect: &'static str,
 }
 
@@ -36,7 +36,7 @@ pub(super) const VERSIONS: [Version; 2] = [
     Version { number: 3, venv: "django3", well: "working", dialect: "django3" },
 ];
 
-/// The servers of the project, and who looks after them. Whoever looks comes first, so that it ends first.
+/// The servers of the project, and the programs that check them. The latter come first, so that they are dropped first.
 pub(super) struct Shop {
     pub(super) originals: [Server; 2],
     pub(super) ours: Allswell,
@@ -47,14 +47,14 @@ pub(super) struct Shop {
     pub(super) rabbitmq: Server,
     pub(super) mail: Server,
     pub(super) media: PathBuf,
-    /// What `media` lies on, where this user may mount.
+    /// The file system of `media`, if this user may mount one.
     pub(super) disk: Option<Mounted>,
     files: TempDir,
     variables: Variables,
 }
 
 impl Shop {
-    /// Opens it, with all well.
+    /// Starts everything.
     pub(super) fn open() -> Self {
         let (files, disk) = (folder(), Mounted::tmpfs("size=1m"));
         let media = disk.as_ref().map_or_else(|| files.path().to_owned(), Mounted::path).join("uploads");
@@ -81,11 +81,11 @@ impl Shop {
 
         let worker = worker(&three, &variables);
         let originals = [serve(VERSIONS[0], &four, &variables), serve(VERSIONS[1], &three, &variables)];
-        // Faster than anybody needs; and connections are renewed at once, so that other passwords are.
+        // Very short times; and connections are renewed at once, so that changed passwords are detected.
         let mut hasty: Vec<(String, String)> = vec![("ALLSWELL_DEFAULTS__INTERVAL".to_owned(), "500ms".to_owned())];
         hasty.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         for check in ["cache", "celery", "database", "migrations", "rabbitmq", "redis", "sessions"] {
-            // A worker is known by its heartbeats while the connection is kept.
+            // The check knows a worker by its heartbeats while the connection is kept.
             let age = if check == "celery" { "6s" } else { "1s" };
             hasty.push((format!("ALLSWELL_CHECKS__{}__MAX_CONNECTION_AGE", check.to_ascii_uppercase()), age.to_owned()));
         }
@@ -94,7 +94,7 @@ impl Shop {
         Self { originals, ours, worker, postgres, redis, memcached, rabbitmq, mail, media, disk, files, variables }
     }
 
-    /// A command of a version's, `python -m django …`, in a project whose files say some things differently.
+    /// `python -m django …` with a version, in a project with some texts replaced.
     pub(super) fn manage(&self, version: Version, arguments: &[&str], differently: &[(&str, &str)]) -> Ran {
         let files = folder();
         write(files.path(), version);
@@ -120,12 +120,12 @@ fn replaced(text: &str, differently: &[(&str, &str)]) -> String {
     differently.iter().fold(text.to_owned(), |text, (before, after)| text.replace(before, after))
 }
 
-/// The page's configuration for a project in a folder.
+/// The configuration of the page for a project in a folder.
 fn configuration(project: &Path) -> String {
     block(&page("project.md"), "allswell.toml").replace("/srv/shop", &project.display().to_string())
 }
 
-/// The page's files.
+/// The files of the page.
 fn write(project: &Path, version: Version) {
     let page = page("project.md");
     let orders = project.join("orders");
@@ -195,10 +195,10 @@ fn mail() -> Server {
     )
 }
 
-/// What Django answers within a time, to the only Host that it allows.
+/// Requests a path of Django with the only Host that it allows, within a timeout.
 pub(super) fn asked(server: &Server, path: &str, patience: Duration) -> Option<Response> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
-    stream.set_read_timeout(Some(patience)).expect("a time limit");
+    stream.set_read_timeout(Some(patience)).expect("a timeout");
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: www.example.com\r\n\r\n").as_bytes()).expect("a request");
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;

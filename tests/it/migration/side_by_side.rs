@@ -1,9 +1,10 @@
-//! Both versions of django-health-check and allswell look at the same servers, well and broken: where they differ, the table says how.
+//! Both versions of django-health-check and allswell check the same servers, working and broken. The table of breakages lists every difference.
 
 use super::{
     breakages::{
+        Breakage,
         Original::{Fails, Hangs, May, Same},
-        ROWS, Row,
+        ROWS,
     },
     by_hand::{commands, left_in_django, scripts, subsets, thresholds},
     project::{Shop, VERSIONS, Version, asked},
@@ -12,10 +13,10 @@ use crate::helpers::{PATIENCE, Response, eventually};
 use serde_json::Value;
 use std::{collections::BTreeSet, thread, time::Duration};
 
-/// Longer than the six seconds that version 4 gives a check.
+/// Longer than the timeout of a check in version 4, six seconds.
 const SILENCE: Duration = Duration::from_secs(8);
 
-/// Our components, and the beginnings of what the package calls them.
+/// Our components, and the beginnings of their names in the package.
 const NAMES: &[(&str, &[&str])] = &[
     ("cache", &["Cache(alias='default')", "Cache backend: default"]),
     ("celery", &["Ping(", "CeleryPingHealthCheck", "CeleryHealthCheckCelery"]),
@@ -31,7 +32,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn the_same_backends_get_the_same_verdicts() {
+fn django_health_check_and_allswell_agree_on_every_breakage() {
     let mut shop = Shop::open();
     await_all_well(&shop);
     subsets(&shop);
@@ -45,15 +46,15 @@ fn the_same_backends_get_the_same_verdicts() {
             continue;
         }
         (row.breaks)(&mut shop);
-        // What is about to die may say something else first: that it resets a connection, or that a worker is only silent.
+        // A dying server may cause another failure first, such as a reset connection or a silent worker.
         shop.ours.await_report("/health?format=django", row.what, |report| {
             failing(report, VERSIONS[0]) == set(row.fails) && report.status == 500 && says(report, row)
         });
-        // Before the package looks, which mends a missing folder.
+        // Before the package does, which creates a missing folder.
         for version in VERSIONS {
             let ours = shop.ours.get(&format!("/health?format={}", version.dialect));
             if (ours.status, failing(&ours, version)) != (500, set(row.fails)) || !says(&ours, row) {
-                wrong.push(format!("{}: we said {}", row.what, ours.text));
+                wrong.push(format!("{}: our report is {}", row.what, ours.text));
             }
         }
         let patience = [row.four, row.three].map(|original| if matches!(original, Hangs) { SILENCE } else { PATIENCE });
@@ -76,7 +77,7 @@ fn the_same_backends_get_the_same_verdicts() {
                 Hangs => None,
             };
             if found != expected {
-                wrong.push(format!("{}: version {} was expected to say {expected:?}, and said {found:?}", row.what, version.number));
+                wrong.push(format!("{}: version {} was expected to report {expected:?}, and reported {found:?}", row.what, version.number));
             }
         }
         if row.what == "the mail server is killed" {
@@ -84,7 +85,7 @@ fn the_same_backends_get_the_same_verdicts() {
             assert_eq!(left_in_django(&shop), [Some(1); 2]);
             assert!(scripts(&shop).iter().zip(&well).all(|(ill, well)| ill != well), "no script takes ill for well");
         }
-        (row.mends)(&mut shop);
+        (row.repairs)(&mut shop);
         await_all_well(&shop);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -103,21 +104,21 @@ pub(super) fn set(names: &[&'static str]) -> BTreeSet<&'static str> {
     names.iter().copied().collect()
 }
 
-/// Which of our names a name is, or belongs to.
+/// Our name for a name of the package.
 pub(super) fn ours(name: &str) -> &'static str {
     let is = |(ours, theirs): &&(&str, &[&str])| *ours == name || theirs.iter().any(|theirs| name.starts_with(theirs));
     NAMES.iter().find(is).unwrap_or_else(|| panic!("the table has no {name}")).0
 }
 
-/// What is not well, by our names.
+/// The failed components, by our names.
 fn failing(report: &Response, version: Version) -> BTreeSet<&'static str> {
-    let Value::Object(said) = report.json() else { panic!("no object: {}", report.text) };
-    assert!(said.len() >= 8, "{}", report.text);
-    said.iter().filter(|(_, said)| *said != version.well).map(|(name, _)| ours(name)).collect()
+    let Value::Object(checks) = report.json() else { panic!("no object: {}", report.text) };
+    assert!(checks.len() >= 8, "{}", report.text);
+    checks.iter().filter(|(_, status)| *status != version.well).map(|(name, _)| ours(name)).collect()
 }
 
-/// Whether each that fails says what it should.
-fn says(report: &Response, row: &Row) -> bool {
+/// Whether each failed component has the expected message.
+fn says(report: &Response, row: &Breakage) -> bool {
     let json = report.json();
-    row.fails.iter().all(|name| json[name].as_str().is_some_and(|said| said.to_lowercase().starts_with(&row.says.to_lowercase())))
+    row.fails.iter().all(|name| json[name].as_str().is_some_and(|message| message.to_lowercase().starts_with(&row.says.to_lowercase())))
 }

@@ -1,4 +1,4 @@
-//! `CloudFormation` and ECS by `cfn-lint`, their target groups by our own doctor, and the containers' health checks run.
+//! `CloudFormation` and ECS: validated by `cfn-lint`, the target groups by our doctor, and the health checks of the containers executed.
 
 use super::{Dependencies, ENVIRONMENT, accepted, advised, assert_valid, between, deploy, python, read, remarks, validator};
 use crate::{
@@ -8,13 +8,13 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::{fs, net::TcpListener, process::Command};
 
-/// What a template of `CloudFormation` says, as `cfn-lint` reads it.
+/// A template of `CloudFormation`, parsed by `cfn-lint`.
 fn template() -> Value {
     let script = "import json, sys\nfrom cfnlint.decode import cfn_yaml\nprint(json.dumps(cfn_yaml.loads(sys.stdin.read()), default=str))";
     python(script, &read("aws/cloudformation.yaml"))
 }
 
-/// The configuration that a machine's start writes.
+/// The configuration that the user data writes.
 pub(super) fn of_user_data(script: &str) -> &str {
     between(script, "<<'TOML'\n", "\nTOML\n")
 }
@@ -23,7 +23,7 @@ fn task_definition() -> Value {
     serde_json::from_str(&read("aws/ecs-task-definition.json")).expect("JSON")
 }
 
-/// As `CloudFormation` names it: the API's names with a capital; the options of a log driver are the driver's.
+/// Renames keys of the API for `CloudFormation`: with a capital, except the options of a log driver.
 fn capitals(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -40,7 +40,7 @@ fn capitals(value: &Value) -> Value {
 }
 
 #[test]
-fn cfn_lint_takes_the_template_and_what_ecs_is_given() {
+fn cfn_lint_accepts_the_template_and_the_task_definition() {
     let directory = tempfile::tempdir().expect("a folder");
     let wrapped = |name: &str, task: &Value, group: Value| {
         let template = json!({
@@ -58,7 +58,7 @@ fn cfn_lint_takes_the_template_and_what_ecs_is_given() {
     let good = wrapped("good.json", &task_definition(), group.clone());
     accepted(validator("cfn-lint").arg(deploy("aws/cloudformation.yaml")).arg(good));
 
-    // It would have told.
+    // A mistake must be found.
     let mut wrong = task_definition();
     wrong["containerDefinitions"][1]["dependsOn"][0]["condition"] = json!("WELL");
     wrong["containerDefinitions"][0]["healthCheck"]["startPeriod"] = json!(301);
@@ -66,15 +66,15 @@ fn cfn_lint_takes_the_template_and_what_ecs_is_given() {
     hasty["HealthCheckIntervalSeconds"] = json!("soon");
     let output =
         validator("cfn-lint").args(["--format", "parseable"]).arg(wrapped("wrong.json", &wrong, hasty)).output().expect("cfn-lint");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success(), "{told}");
+    let problems = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{problems}");
     for word in ["WELL", "301", "soon"] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(problems.contains(word), "{word}: {problems}");
     }
 }
 
 #[test]
-fn cloudformation_and_terraform_start_machines_by_the_same_words() {
+fn cloudformation_and_terraform_use_the_same_user_data() {
     let template = template();
     let words = template["Resources"]["Template"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Join"][1].clone();
     let script = words.as_array().and_then(|words| words.last()).and_then(Value::as_str).expect("a script");
@@ -91,25 +91,25 @@ fn the_doctor_finds_no_contradiction_in_the_target_group() {
     group["Attributes"] = group["TargetGroupAttributes"].take();
     let advice = advised(of_user_data(&read("aws/terraform/user-data.sh")), ENVIRONMENT, &group);
     assert_eq!(remarks(&advice), Vec::<&str>::new(), "{advice:#}");
-    // The reasons that stand in the recipe.
+    // The reasons are in the recipe.
     assert_eq!((&advice["detection_ms"], &advice["drain_ms"]), (&json!(25_000), &json!(20_800)));
     assert_eq!(advice["deregistration_delay_ms"], json!(30_000));
 }
 
-/// What a container of the task has in its environment; secrets are given.
+/// The environment of a container of the task, with these secrets.
 fn environment(container: &Value, secrets: &[(&str, &str)]) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let plain = container["environment"].as_array().expect("an environment").iter();
     let given = container["secrets"].as_array().expect("secrets").iter().map(|secret| {
         let (name, from) = (text(&secret["name"]), text(&secret["valueFrom"]));
-        let (_, value) = secrets.iter().find(|(parameter, _)| from.ends_with(parameter)).unwrap_or_else(|| panic!("who gives {from}?"));
+        let (_, value) = secrets.iter().find(|(parameter, _)| from.ends_with(parameter)).unwrap_or_else(|| panic!("no secret {from}"));
         (name, (*value).to_owned())
     });
     plain.map(|variable| (text(&variable["name"]), text(&variable["value"]))).chain(given).collect()
 }
 
 #[test]
-fn an_ecs_task_is_configured_by_its_environment_alone() {
+fn an_ecs_task_is_configured_by_environment_variables_only() {
     let secrets =
         [("DATABASE_URL", "postgres://orders:playground@db.internal/orders?sslmode=verify-full"), ("REDIS_URL", "rediss://cache.internal")];
     let task = task_definition();
@@ -120,7 +120,7 @@ fn an_ecs_task_is_configured_by_its_environment_alone() {
     group["TargetGroupName"] = group["Name"].take();
     group["Attributes"] = json!([{ "Key": "deregistration_delay.timeout_seconds", "Value": "30" }]);
     let advice = advised("", &environment, &group);
-    // ECS deregisters a task before it ends it, and ends allswell after the application: it need not drain.
+    // ECS deregisters a task before it stops it, and stops allswell after the application, so that allswell need not drain.
     assert_eq!(remarks(&advice), ["drain_too_short"], "{advice:#}");
     assert_eq!(advice["component_detection_ms"], json!(44_800), "{advice:#}");
 }
@@ -141,7 +141,7 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
     let environment: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     dependencies.database.pause();
     let service = Allswell::start_with("", &environment);
-    // The command of the container, where the image's entrypoint is found in PATH.
+    // The command of the container, with the entrypoint of the image in PATH.
     let healthy = || {
         let words: Vec<&str> =
             container["healthCheck"]["command"].as_array().expect("a command").iter().filter_map(Value::as_str).collect();
@@ -154,11 +154,11 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
     dependencies.database.resume();
     service.await_report("/startupz", "the database answers", |report| report.status == 200);
     let ran = healthy();
-    // ECS takes words on standard error for a failure.
+    // ECS takes output on standard error as a failure.
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     service.await_report("/health/app", "the application is not there yet", |report| report.status == 500);
     assert_eq!(service.get("/health").status, 200);
-    // What is no task's own fault ends no task.
+    // A fault outside of the task does not end the task.
     dependencies.database.pause();
     service.await_report("/health", "the database is gone", |report| report.status == 500);
     assert_eq!(healthy().code, Some(0));
@@ -166,7 +166,7 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
 }
 
 #[test]
-fn the_target_group_of_ecs_asks_for_the_application_alone() {
+fn the_target_group_of_ecs_polls_the_application_only() {
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").0;
     let task = task_definition();
     let mut owned = environment(
@@ -183,7 +183,7 @@ fn the_target_group_of_ecs_asks_for_the_application_alone() {
 }
 
 #[test]
-fn shellcheck_takes_every_script() {
+fn shellcheck_accepts_every_script() {
     for script in super::files(|path| path.extension().is_some_and(|extension| extension == "sh")) {
         accepted(Command::new("/usr/bin/shellcheck").arg(script));
     }

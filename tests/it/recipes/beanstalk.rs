@@ -1,11 +1,11 @@
-//! Elastic Beanstalk: its options by name, as its guide lists them, and what the two bundles share. The proxies are run in `proxies.rs`, the
-//! hooks in `machine.rs`.
+//! Elastic Beanstalk: the names of its options, as its guide lists them, and the common files of both bundles. `proxies.rs` runs the proxies,
+//! `machine.rs` the hooks.
 
 use super::{ENVIRONMENT, advised, deploy, python, read, remarks};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// What the guide "General options for all environments" lists of the namespaces that we use. No package has them: they are copied by hand.
+/// The options of the namespaces that we use, copied by hand from the guide "General options for all environments": no package has them.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("aws:elasticbeanstalk:environment:proxy", &["ProxyServer"]),
     (
@@ -27,7 +27,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The variables, whose names are ours.
+/// Our own variables.
 const VARIABLES: &str = "aws:elasticbeanstalk:application:environment";
 
 fn extension(proxy: &str) -> Value {
@@ -40,7 +40,7 @@ fn options(proxy: &str) -> Value {
 }
 
 #[test]
-fn beanstalk_fetches_the_authorities_that_verify_the_database() {
+fn beanstalk_downloads_the_authorities_that_verify_the_database() {
     let files = extension("nginx")["files"].clone();
     let configuration = read("elastic-beanstalk/nginx/.platform/allswell/allswell.toml");
     let authorities = configuration.lines().find_map(|line| line.strip_prefix("tls.ca_file = \"")?.split('"').next()).expect("a file");
@@ -49,7 +49,7 @@ fn beanstalk_fetches_the_authorities_that_verify_the_database() {
 }
 
 #[test]
-fn beanstalk_knows_every_option() {
+fn every_beanstalk_option_exists() {
     for proxy in ["nginx", "apache"] {
         let settings = options(proxy);
         for (namespace, options) in settings.as_object().expect("options") {
@@ -85,13 +85,13 @@ fn the_doctor_finds_no_contradiction_in_its_process() {
         "Attributes": [{ "Key": "deregistration_delay.timeout_seconds", "Value": process["DeregistrationDelay"].to_string() }],
     });
     let advice = advised(&configuration, ENVIRONMENT, &group);
-    // It asks the proxy, which hands it to us.
+    // The target group polls the proxy, which forwards the request to allswell.
     assert_eq!(remarks(&advice), ["other_port"], "{advice:#}");
     assert_eq!((&advice["drain_ms"], &advice["deregistration_delay_ms"]), (&json!(20_800), &json!(30_000)));
 }
 
 #[test]
-fn both_bundles_are_the_same_but_for_the_proxy() {
+fn both_bundles_differ_only_in_the_proxy() {
     let bundle = |proxy: &str| deploy("elastic-beanstalk").join(proxy);
     let same = |path: &Path| {
         let text = |proxy: &str| fs::read_to_string(bundle(proxy).join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

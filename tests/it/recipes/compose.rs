@@ -1,4 +1,4 @@
-//! Docker Compose: by the Compose Specification's schema; no engine is here, so that nothing was started.
+//! Docker Compose, validated with the schema of the Compose Specification. Nothing is started: there is no engine here.
 
 use super::{accepted, allswell, deploy, python, read, validator, with};
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ fn schema(file: PathBuf) -> Command {
 }
 
 #[test]
-fn the_specification_knows_every_key() {
+fn every_key_is_in_the_compose_specification() {
     accepted(&mut schema(deploy("compose/compose.yaml")));
-    // It would have told.
+    // A mistake must be found.
     let directory = tempfile::tempdir().expect("a folder");
     let file = directory.path().join("wrong.yaml");
     fs::write(&file, with(&read("compose/compose.yaml"), &[("start_interval: 1s", "start_intervall: 1s".to_owned())])).expect("a file");
@@ -26,7 +26,7 @@ fn its_configuration_is_valid_and_reads_the_variables_of_the_application() {
     let script = "import json, sys, yaml\nprint(json.dumps(yaml.safe_load(sys.stdin.read())))";
     let compose: Value = python(script, &read("compose/compose.yaml"));
     let content = compose["configs"]["allswell"]["content"].as_str().expect("a configuration");
-    // What Compose replaces: nothing is left of it but `$$`, which becomes `$`.
+    // Compose replaces every variable, and `$$` by `$`.
     assert_eq!(content.matches('$').count(), 2 * content.matches("$$").count(), "{content}");
     let services = &compose["services"];
     assert_eq!(services["allswell"]["environment"], services["app"]["environment"]);
@@ -34,7 +34,7 @@ fn its_configuration_is_valid_and_reads_the_variables_of_the_application() {
     for variable in environment.keys() {
         assert!(content.contains(&format!("$${{{variable}}}")), "{variable} is read");
     }
-    // The values that Compose would give; the database's password has a default.
+    // The values that Compose would set; the password of the database has a default.
     let password = "${DB_PASSWORD:-playground}";
     let value = |value: &Value| value.as_str().expect("a text").replace(password, "playground");
     let environment: Vec<(&str, String)> = environment.iter().map(|(name, given)| (name.as_str(), value(given))).collect();

@@ -1,4 +1,4 @@
-//! `HAProxy` with its recipe, before two machines of which one is not there, and allswell with its own on the other.
+//! `HAProxy` with its recipe, in front of two machines: one does not exist, and the other runs allswell with its recipe.
 
 use super::{Dependencies, accepted, read, with};
 use crate::{
@@ -13,8 +13,8 @@ fn launch(configuration: &str, port: u16) -> Server {
     let configuration = with(configuration, &[("\nglobal\n", format!("\nglobal\n    stats socket {} mode 600\n", socket.display()))]);
     let file = directory.path().join("haproxy.cfg");
     fs::write(&file, configuration).expect("a file");
-    let said = accepted(Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(&file));
-    assert!(!said.contains("WARNING"), "{said}");
+    let output = accepted(Command::new("/usr/sbin/haproxy").arg("-c").arg("-f").arg(&file));
+    assert!(!output.contains("WARNING"), "{output}");
     Server::launch(
         directory,
         port,
@@ -28,10 +28,10 @@ fn launch(configuration: &str, port: u16) -> Server {
 }
 
 #[test]
-fn it_follows_what_allswell_says() {
+fn haproxy_follows_the_verdict_of_allswell() {
     let dependencies = Dependencies::start();
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhome").0;
-    let (agent, port, nobody) = (free_port(), free_port(), free_port());
+    let (agent, port, closed) = (free_port(), free_port(), free_port());
     let directory = tempfile::tempdir().expect("a folder");
     let drain = directory.path().join("drain");
     let configuration = with(
@@ -51,8 +51,8 @@ fn it_follows_what_allswell_says() {
             &[
                 ("bind :80", format!("bind 127.0.0.1:{port}")),
                 ("10.0.0.7:8000", format!("127.0.0.1:{}", app.port())),
-                // Health checks of the other machine go to a port where nobody listens.
-                ("server b 10.0.0.8:8000", format!("server b 127.0.0.1:{} port {nobody} agent-port {nobody}", app.port())),
+                // Health checks of the other machine go to a port without a listener.
+                ("server b 10.0.0.8:8000", format!("server b 127.0.0.1:{} port {closed} agent-port {closed}", app.port())),
                 ("check port 8080", format!("check port {}", service.address.port())),
                 ("agent-port 8081", format!("agent-port {agent}")),
                 ("inter 2s", "inter 200ms".to_owned()),
@@ -72,15 +72,15 @@ fn it_follows_what_allswell_says() {
     eventually("the other is not there", || state("b").filter(|state| state.status == "DOWN"));
     for _ in 0..4 {
         let home = get(([127, 0, 0, 1], port).into(), "/");
-        assert_eq!((home.status, home.body.as_str()), (200, "home"), "only who is well is asked");
+        assert_eq!((home.status, home.body.as_str()), (200, "home"), "only the healthy machine gets requests");
     }
     dependencies.cache.pause();
     becomes("a warning halves the traffic", "UP", Some(50));
     dependencies.cache.resume();
     becomes("all is well again", "UP", Some(100));
     fs::write(&drain, "").expect("a file");
-    // `DRAIN (agent)` at first; beside it the health check sees 500, and after two of them it is `DOWN`.
-    eventually("it takes no more traffic", || state("a").filter(|state| state.status.starts_with('D')));
+    // `DRAIN (agent)` at first; the health check sees 500, and after two failures the state is `DOWN`.
+    eventually("the machine takes no more traffic", || state("a").filter(|state| state.status.starts_with('D')));
     fs::remove_file(&drain).expect("a file");
-    becomes("it takes traffic again", "UP", Some(100));
+    becomes("the service takes traffic again", "UP", Some(100));
 }

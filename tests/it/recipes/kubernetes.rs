@@ -1,4 +1,4 @@
-//! Kubernetes: by the API's own schemas, and what its probes would see of the real program, from the start of a pod to the loss of its database.
+//! Kubernetes: validated with the schemas of the API, and the probes tried on the real program, from the start of a pod to the loss of its database.
 
 use super::{Dependencies, ENVIRONMENT, accepted, assert_valid, deploy, python, read, validator, with};
 use crate::{
@@ -22,17 +22,17 @@ fn configuration() -> String {
 }
 
 #[test]
-fn the_api_knows_every_field() {
+fn every_field_is_in_the_kubernetes_api() {
     let validate = |version: &str| -> Command {
         let mut command = validator("kubernetes-validate");
         command.args(["--strict", "--kubernetes-version", version]);
         command
     };
-    // The oldest that the recipe is for, and a new one.
+    // The oldest version that the recipe supports, and a new one.
     for version in ["1.30", "1.37"] {
         accepted(validate(version).arg(deploy("kubernetes/sidecar.yaml")));
     }
-    // It would have told.
+    // A mistake must be found.
     let directory = tempfile::tempdir().expect("a folder");
     let file = directory.path().join("wrong.yaml");
     fs::write(&file, with(&read("kubernetes/sidecar.yaml"), &[("failureThreshold: 60", "failureTreshold: 60".to_owned())]))
@@ -42,14 +42,14 @@ fn the_api_knows_every_field() {
 }
 
 #[test]
-fn its_configuration_is_valid_and_its_numbers_go_together() {
+fn the_configuration_is_valid_and_its_times_fit_the_probes() {
     assert_valid("ConfigMap", &configuration(), ENVIRONMENT);
     let pod = kind("Deployment")["spec"]["template"]["spec"].clone();
     let (sidecar, app) = (&pod["initContainers"][0], &pod["containers"][0]);
     assert_eq!(sidecar["restartPolicy"], "Always", "it is a sidecar");
     let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value}"));
     let patience = |probe: &Value| number(&probe["periodSeconds"]) * number(&probe["failureThreshold"]);
-    // A sidecar that hangs is started anew before the application is held to hang.
+    // A hung sidecar is restarted before the application is considered hung.
     assert!(patience(&sidecar["livenessProbe"]) < patience(&app["livenessProbe"]));
     assert!(patience(&app["readinessProbe"]) < patience(&app["livenessProbe"]));
     let stop = number(&app["lifecycle"]["preStop"]["sleep"]["seconds"]);
@@ -61,7 +61,7 @@ fn its_configuration_is_valid_and_its_numbers_go_together() {
 }
 
 #[test]
-fn its_probes_start_a_pod_and_keep_it_when_the_database_is_lost() {
+fn the_probes_start_a_pod_and_keep_it_running_without_its_database() {
     let dependencies = Dependencies::start();
     let app = Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").0;
     let (database, cache) = (dependencies.database_url(), dependencies.redis_url());

@@ -1,5 +1,5 @@
-//! What installs allswell on a machine, run in a folder that it takes for the machine: user data and Beanstalk's hook, with a release that is
-//! what it should be, and with another one. And the units by `systemd-analyze`.
+//! Installers: the user data and the hook of Beanstalk, executed in a folder instead of a machine, with the expected release and with another one.
+//! And the units, verified by `systemd-analyze`.
 
 use super::{accepted, deploy, files, read};
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A machine as small as a folder, the release that it is to install, and what `systemctl` was told.
+/// A folder instead of a machine, with the release to install and a record of the calls of `systemctl`.
 struct Machine {
     root: TempDir,
     checksum: String,
@@ -28,7 +28,7 @@ impl Machine {
         let name = "allswell-0.1.0-x86_64-unknown-linux-musl";
         make(&format!("release/{name}/allswell"), "#!/bin/sh\necho I am a release\n");
         make(&format!("release/{name}/README.md"), "how\n");
-        make("bin/systemctl", &format!("#!/bin/sh\necho \"$@\" >> {}/told\n", root.path().display()));
+        make("bin/systemctl", &format!("#!/bin/sh\necho \"$@\" >> {}/systemctl-calls\n", root.path().display()));
         for folder in ["usr/local/bin", "usr/local/share", "etc/systemd/system"] {
             fs::create_dir_all(root.path().join(folder)).expect("a folder");
         }
@@ -46,7 +46,7 @@ impl Machine {
         fs::read_to_string(self.at(path)).ok()
     }
 
-    /// Runs a script that thinks that this folder is the machine; tells whether it was content, and what it said.
+    /// Runs a script with the paths of the machine replaced by this folder. Returns whether it succeeded, and its output.
     fn run(&self, script: &Path, folder: &Path, checksum: &str) -> (bool, String) {
         let root = self.root.path().display();
         let text = fs::read_to_string(script).expect("a script");
@@ -68,7 +68,7 @@ impl Machine {
     }
 }
 
-/// A unit, with a program that is there.
+/// A unit with the path of an existing program.
 fn assert_unit(unit: &str, more: &[(&str, &str)]) {
     let directory = tempfile::tempdir().expect("a folder");
     for (name, text) in [("allswell.service", unit)].iter().chain(more) {
@@ -80,17 +80,17 @@ fn assert_unit(unit: &str, more: &[(&str, &str)]) {
     }
     let mut command = Command::new("/usr/bin/systemd-analyze");
     command.args(["verify", "--man=no"]).arg(directory.path().join("allswell.service"));
-    let said = accepted(command.env("SYSTEMD_UNIT_PATH", format!("{}:", directory.path().display())));
-    assert_eq!(said, "", "systemd has something to say");
+    let output = accepted(command.env("SYSTEMD_UNIT_PATH", format!("{}:", directory.path().display())));
+    assert_eq!(output, "", "systemd reports a problem");
 }
 
 #[test]
-fn user_data_installs_the_release_that_was_meant_and_starts_it() {
+fn user_data_installs_and_starts_the_expected_release() {
     let machine = Machine::new();
-    let (content, said) = machine.run(&deploy("aws/terraform/user-data.sh"), machine.root.path(), &machine.checksum);
-    assert!(content, "{said}");
+    let (succeeded, output) = machine.run(&deploy("aws/terraform/user-data.sh"), machine.root.path(), &machine.checksum);
+    assert!(succeeded, "{output}");
     assert!(machine.file("usr/local/bin/allswell").is_some_and(|text| text.contains("I am a release")));
-    assert_eq!(machine.file("told").as_deref(), Some("daemon-reload\nenable --now allswell\n"));
+    assert_eq!(machine.file("systemctl-calls").as_deref(), Some("daemon-reload\nenable --now allswell\n"));
     let unit = machine.file("etc/systemd/system/allswell.service").expect("a unit");
     assert!(unit.contains("ExecReload=/bin/kill -HUP $MAINPID\n") && unit.contains("APP_HOST=www.example.com\n"), "{unit}");
     assert_unit(&unit, &[]);
@@ -99,50 +99,50 @@ fn user_data_installs_the_release_that_was_meant_and_starts_it() {
 }
 
 #[test]
-fn another_release_than_was_meant_is_not_installed() {
+fn a_release_with_another_checksum_is_not_installed() {
     let hook = deploy("elastic-beanstalk/nginx/.platform/hooks/postdeploy/10_allswell.sh");
     for script in [deploy("aws/terraform/user-data.sh"), hook] {
         let machine = Machine::new();
-        let (content, said) = machine.run(&script, &deploy("elastic-beanstalk/nginx"), &"0".repeat(64));
-        assert!(!content && said.contains("did NOT match"), "{said}");
-        assert_eq!((machine.file("usr/local/bin/allswell"), machine.file("told")), (None, None));
+        let (succeeded, output) = machine.run(&script, &deploy("elastic-beanstalk/nginx"), &"0".repeat(64));
+        assert!(!succeeded && output.contains("did NOT match"), "{output}");
+        assert_eq!((machine.file("usr/local/bin/allswell"), machine.file("systemctl-calls")), (None, None));
     }
 }
 
 #[test]
-fn beanstalks_hook_installs_once_and_starts_anew_each_time() {
+fn the_beanstalk_hook_installs_once_and_restarts_each_time() {
     for bundle in ["elastic-beanstalk/nginx", "elastic-beanstalk/apache"] {
         let bundle = deploy(bundle);
         let machine = Machine::new();
         let hook = bundle.join(".platform/hooks/postdeploy/10_allswell.sh");
         let deployed = || machine.run(&hook, &bundle, &machine.checksum);
-        let (content, said) = deployed();
-        assert!(content, "{said}");
-        let told = "daemon-reload\nenable --quiet allswell\nrestart allswell\n";
-        assert_eq!(machine.file("told").as_deref(), Some(told));
+        let (succeeded, output) = deployed();
+        assert!(succeeded, "{output}");
+        let calls = "daemon-reload\nenable --quiet allswell\nrestart allswell\n";
+        assert_eq!(machine.file("systemctl-calls").as_deref(), Some(calls));
         for (installed, from) in
             [("etc/allswell/allswell.toml", "allswell.toml"), ("etc/systemd/system/allswell.service", "allswell.service")]
         {
-            let meant = fs::read_to_string(bundle.join(".platform/allswell").join(from)).ok();
-            // Paths of the machine were changed in the script alone.
-            assert_eq!(machine.file(installed), meant);
+            let expected = fs::read_to_string(bundle.join(".platform/allswell").join(from)).ok();
+            // Only the paths in the script were changed.
+            assert_eq!(machine.file(installed), expected);
         }
         assert!(machine.at("usr/local/bin/allswell").exists());
-        // The next deployment does not depend on where the release lies.
+        // The next deployment does not need the release.
         fs::remove_file(machine.at("release.tar.gz")).expect("a file");
-        let (content, said) = deployed();
-        assert!(content, "{said}");
-        assert_eq!(machine.file("told"), Some(told.repeat(2)));
+        let (succeeded, output) = deployed();
+        assert!(succeeded, "{output}");
+        assert_eq!(machine.file("systemctl-calls"), Some(calls.repeat(2)));
     }
 }
 
 #[test]
-fn hooks_may_be_executed_and_the_other_one_does_the_same() {
+fn hooks_are_executable_and_the_configuration_hook_runs_the_other_one() {
     for script in files(|path| path.to_string_lossy().contains("hooks/")) {
         let mode = fs::metadata(&script).expect("a file").permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{}", script.display());
     }
-    // Beside the hook, it finds it.
+    // The script finds the hook in its own folder.
     let directory = tempfile::tempdir().expect("a folder");
     for (name, text) in [
         (
@@ -156,12 +156,12 @@ fn hooks_may_be_executed_and_the_other_one_does_the_same() {
         fs::write(&file, text).expect("a file");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("permissions");
     }
-    let said = accepted(Command::new("/bin/bash").arg(directory.path().join(".platform/confighooks/postdeploy/10_allswell.sh")));
-    assert_eq!(said, "deployed\n");
+    let output = accepted(Command::new("/bin/bash").arg(directory.path().join(".platform/confighooks/postdeploy/10_allswell.sh")));
+    assert_eq!(output, "deployed\n");
 }
 
 #[test]
-fn systemd_takes_every_unit() {
+fn systemd_accepts_every_unit() {
     for unit in files(|path| path.extension().is_some_and(|extension| extension == "service")) {
         assert_unit(&fs::read_to_string(&unit).expect("a unit"), &[]);
     }

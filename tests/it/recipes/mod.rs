@@ -1,5 +1,5 @@
-//! The recipes of `deploy/`, each seen by its platform's own validator, and run where what it needs can be had: the same files, with no
-//! more changed than ports and addresses, and times that somebody would have to wait for.
+//! The recipes of `deploy/`, each validated by its platform's own tool, and executed if its platform can be installed. The tests change only ports,
+//! addresses and long times in the files.
 
 mod aws;
 mod beanstalk;
@@ -22,7 +22,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What an application has in its environment on one platform or another.
+/// The environment of an application on some platform.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("APP_HOST", "www.example.com"),
     ("APP_NAME", "orders"),
@@ -46,7 +46,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(deploy(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
 }
 
-/// All files below `deploy/` of which `is` holds.
+/// All files below `deploy/` that `is` accepts.
 fn files(is: impl Fn(&Path) -> bool + Copy) -> Vec<PathBuf> {
     fn below(folder: &Path, is: impl Fn(&Path) -> bool + Copy, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
@@ -64,7 +64,7 @@ fn files(is: impl Fn(&Path) -> bool + Copy) -> Vec<PathBuf> {
     found
 }
 
-/// A recipe with addresses of this machine; every text must stand in it, or the recipe is not the one that is tried.
+/// A recipe with replaced texts, such as addresses. It must contain every text.
 fn with(text: &str, replacements: &[(&str, String)]) -> String {
     replacements.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "there is no `{from}` in\n{text}");
@@ -72,13 +72,13 @@ fn with(text: &str, replacements: &[(&str, String)]) -> String {
     })
 }
 
-/// What stands between two lines.
+/// The text between two lines.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("there is no `{before}`"));
     rest.split_once(after).unwrap_or_else(|| panic!("there is no `{after}` behind `{before}`")).0
 }
 
-/// What a validator prints that is content.
+/// Runs a validator, which must succeed, and returns its output.
 fn accepted(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}; run `cargo xtask servers`"));
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -86,7 +86,7 @@ fn accepted(command: &mut Command) -> String {
     text
 }
 
-/// What a script of Python's makes of a text, with the validators' packages.
+/// Runs a Python script with the packages of the validators and a text as its input, and returns the JSON that it prints.
 fn python(script: &str, text: &str) -> Value {
     reading("recipes", script, text)
 }
@@ -95,7 +95,7 @@ fn validator(name: &str) -> Command {
     Command::new(in_venv("recipes", name))
 }
 
-/// What allswell makes of a configuration, with an environment and by arguments.
+/// Runs allswell with arguments, a configuration and an environment.
 fn allswell(configuration: &str, environment: &[(&str, &str)], files: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().expect("a folder");
     for (name, text) in [("allswell.toml", configuration)].iter().chain(files) {
@@ -104,24 +104,24 @@ fn allswell(configuration: &str, environment: &[(&str, &str)], files: &[(&str, &
     run(command(&directory).args(arguments).envs(environment.iter().copied()))
 }
 
-/// allswell would run so, and has nothing to remark.
+/// `validate` must accept the configuration without a warning.
 fn assert_valid(what: &str, configuration: &str, environment: &[(&str, &str)]) {
     let ran = allswell(configuration, environment, &[], &["validate"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{what}: {}", ran.stdout);
 }
 
-/// What the doctor finds in a target group, named as AWS names it, beside a configuration: its times, and that nothing contradicts.
+/// The advice of the doctor for a target group in the format of AWS, with a configuration; there must be no contradiction.
 fn advised(configuration: &str, environment: &[(&str, &str)], group: &Value) -> Value {
     let groups = json!({ "TargetGroups": [group] }).to_string();
     let ran = allswell(configuration, environment, &[("group.json", &groups)], &["doctor", "--alb-json", "group.json", "--format", "json"]);
-    let told: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
-    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{told:#}");
-    let advice = told["target_groups"][0].clone();
-    assert!(advice["recovery_ms"].is_u64(), "allswell's own configuration counts: {told:#}");
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{report:#}");
+    let advice = report["target_groups"][0].clone();
+    assert!(advice["recovery_ms"].is_u64(), "allswell's own configuration counts: {report:#}");
     advice
 }
 
-/// The codes of what the doctor remarks.
+/// The codes of the doctor's findings.
 fn remarks(advice: &Value) -> Vec<&str> {
     advice["findings"].as_array().expect("findings").iter().filter_map(|finding| finding["code"].as_str()).collect()
 }

@@ -1,5 +1,5 @@
-//! Prometheus and Grafana: scrape, alerts and dashboard by `promtool` and Grafana's own library, every name held against a real `/metrics`, and
-//! all of it in a real Prometheus that scrapes the real program.
+//! Prometheus and Grafana: the scrape, alerts and dashboard are validated by `promtool` and Grafana's library, every name is compared with the real
+//! `/metrics`, and a real Prometheus scrapes the real program.
 
 use super::{accepted, deploy, python, read, with};
 use crate::{
@@ -18,7 +18,7 @@ fn promtool(arguments: &[&str]) -> String {
     accepted(Command::new("/usr/bin/promtool").args(arguments).current_dir(deploy("prometheus")))
 }
 
-/// Everything that a query of the dashboard asks, with the dashboard's own words replaced as Grafana does.
+/// The queries of the dashboard, with its variables replaced as by Grafana.
 fn queries() -> Vec<String> {
     let dashboard: Value = serde_json::from_str(&read("grafana/dashboard.json")).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
@@ -33,13 +33,13 @@ fn queries() -> Vec<String> {
         .collect()
 }
 
-/// One that passes and one that fails, polled by a load balancer.
+/// A service with a component that passes and one that fails, polled by a load balancer.
 fn service() -> Allswell {
     let service = Allswell::start(
         "[defaults]\ninterval = \"100ms\"\n[checks.memory]\nkind = \"memory\"\n\
          [checks.port]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
     );
-    service.await_report("/health", "all have answered", |report| !report.body.contains("pending"));
+    service.await_report("/health", "all components have a result", |report| !report.body.contains("pending"));
     for _ in 0..6 {
         get_with(service.address, "/health", "User-Agent: ELB-HealthChecker/2.0\r\n");
     }
@@ -47,7 +47,7 @@ fn service() -> Allswell {
     service
 }
 
-/// The metrics' names and each one's labels.
+/// The names of the metrics, each with its labels.
 fn metrics(service: &Allswell) -> BTreeMap<String, BTreeSet<String>> {
     let script = "import json, sys\nfrom prometheus_client.parser import text_string_to_metric_families as read\n\
                   print(json.dumps([[f.name, [[s.name, sorted(s.labels)] for s in f.samples]] for f in read(sys.stdin.read())]))";
@@ -73,7 +73,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn promtool_takes_the_scrape_and_the_alerts_and_each_alert_is_tried() {
+fn promtool_accepts_the_scrape_configuration_and_tests_each_alert() {
     promtool(&["check", "config", "scrape.yml"]);
     promtool(&["check", "rules", "--lint-fatal", "alerts.yml"]);
     promtool(&["test", "rules", "alerts_test.yml"]);
@@ -86,7 +86,7 @@ fn promtool_takes_the_scrape_and_the_alerts_and_each_alert_is_tried() {
 }
 
 #[test]
-fn promtool_takes_every_query_of_the_dashboard() {
+fn promtool_accepts_every_query_of_the_dashboard() {
     let rules: Vec<Value> =
         queries().iter().enumerate().map(|(at, query)| json!({ "record": format!("query:{at}"), "expr": query })).collect();
     let directory = tempfile::tempdir().expect("a folder");
@@ -97,7 +97,7 @@ fn promtool_takes_every_query_of_the_dashboard() {
 }
 
 #[test]
-fn grafanas_own_library_knows_every_key_of_the_dashboard() {
+fn grafanas_schema_has_every_key_of_the_dashboard() {
     let script = "\
 import json, sys
 from grafana_foundation_sdk.cog import plugins
@@ -122,14 +122,14 @@ written = json.loads(JSONEncoder().encode(Dashboard.from_json(read)))
 print(json.dumps(list(lost(read, written, ''))))";
     let dashboard = read("grafana/dashboard.json");
     assert_eq!(python(script, &dashboard), json!([]), "what is read is written again");
-    // It would have told.
+    // A mistake must be found.
     let wrong = with(&dashboard, &[("\"gridPos\"", "\"gridPosition\"".to_owned()), ("\"rowHeight\"", "\"rowHight\"".to_owned())]);
-    let told = python(script, &wrong).to_string();
-    assert!(told.contains(".gridPosition") && told.contains(".options.rowHight"), "{told}");
+    let problems = python(script, &wrong).to_string();
+    assert!(problems.contains(".gridPosition") && problems.contains(".options.rowHight"), "{problems}");
 }
 
 #[test]
-fn every_metric_that_is_asked_for_is_there_with_its_labels() {
+fn every_queried_metric_exists_with_its_labels() {
     let known = metrics(&service());
     let asked = [read("prometheus/alerts.yml"), queries().join("\n"), read("grafana/dashboard.json")].join("\n");
     let names = named(&asked);
@@ -137,16 +137,16 @@ fn every_metric_that_is_asked_for_is_there_with_its_labels() {
     for name in names {
         assert!(known.contains_key(&name), "there is no {name}: {:?}", known.keys());
     }
-    // The series of the alerts' tests look like ours.
+    // The series in the tests of the alerts look like ours.
     for line in read("prometheus/alerts_test.yml").lines().filter_map(|line| line.trim().strip_prefix("- series: allswell_")) {
         let (name, labels) = line.trim_end_matches('}').split_once('{').expect("labels");
         let labels: BTreeSet<String> = labels.split(", ").map(|label| label.split('=').next().expect("a name").to_owned()).collect();
         let mut ours = known.get(&format!("allswell_{name}")).unwrap_or_else(|| panic!("there is no allswell_{name}")).clone();
-        // Prometheus adds these.
+        // Prometheus adds these labels.
         ours.extend(["job".to_owned(), "instance".to_owned()]);
         assert_eq!(labels, ours, "allswell_{name}");
     }
-    assert!(get(service().address, "/metrics").body.contains("allswell_polls_total{path=\"/metrics\""), "the alert leaves it out");
+    assert!(get(service().address, "/metrics").body.contains("allswell_polls_total{path=\"/metrics\""), "the alert excludes it");
 }
 
 fn ask(prometheus: SocketAddr, path: &str) -> Value {
@@ -161,7 +161,7 @@ fn encoded(query: &str) -> String {
 }
 
 #[test]
-fn a_real_prometheus_scrapes_evaluates_and_answers_the_dashboard() {
+fn prometheus_scrapes_and_evaluates_the_queries_of_the_dashboard() {
     let service = service();
     let directory = folder();
     let scrape = with(
@@ -192,8 +192,8 @@ fn a_real_prometheus_scrapes_evaluates_and_answers_the_dashboard() {
     );
     let address = SocketAddr::from(([127, 0, 0, 1], prometheus.port));
     let query = |text: &str| ask(address, &format!("/api/v1/query?query={}", encoded(text)));
-    eventually("it has scraped", || (query("allswell_status")["data"]["result"][0]["value"][1] == "0.5").then_some(()));
-    // The one that fails and is not critical.
+    eventually("Prometheus has scraped", || (query("allswell_status")["data"]["result"][0]["value"][1] == "0.5").then_some(()));
+    // The component that fails and is not critical.
     eventually("an alert is pending", || {
         let alerts = ask(address, "/api/v1/alerts");
         let alert = alerts["data"]["alerts"].as_array()?.first()?.clone();
@@ -211,7 +211,7 @@ fn a_real_prometheus_scrapes_evaluates_and_answers_the_dashboard() {
                 assert_eq!(answer["status"], "success", "{text}: {answer}");
                 answer["data"]["result"].as_array().is_none_or(Vec::is_empty)
             })
-            // What nobody is and what no source concludes yet: a client is known by its interval only after it came again.
+            // Empty at first: a client is recognised by its interval only after its second poll.
             .filter(|text| !text.contains("allswell_prober_"))
             .collect();
         empty.is_empty().then_some(())

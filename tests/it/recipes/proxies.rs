@@ -1,5 +1,5 @@
-//! nginx and Apache with their recipes, alone and as Elastic Beanstalk has them: `/health` is allswell's, whoever asks however, and everything
-//! else that did not come by HTTPS is redirected.
+//! nginx and Apache with their recipes, alone and as in Elastic Beanstalk: they forward every request for `/health` to allswell, and redirect all
+//! others that did not come by HTTPS.
 
 use super::{accepted, read, with};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use rustix::process::Signal;
 use std::{fs, net::TcpStream, path::Path, process::Command};
 
-/// Whose `/health` passes while a folder is there.
+/// A service whose `/health` passes while a folder exists.
 fn service(media: &Path) -> Allswell {
     let checks = format!("[checks.media]\nkind = \"storage\"\npath = \"{}\"\n", media.display());
     Allswell::start(&format!("[server]\ndrain = \"0s\"\n[defaults]\ninterval = \"100ms\"\n{checks}"))
@@ -19,13 +19,13 @@ fn app() -> Hostile {
     Hostile::listening("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhome").0
 }
 
-/// Tries a proxy on a port that is made of the ports of allswell and of the application.
+/// Tests a proxy, which `start` creates from the ports of allswell and of the application.
 fn tried(what: &str, start: impl FnOnce(u16, u16) -> Server) -> Server {
     let directory = tempfile::tempdir().expect("a folder");
     let media = directory.path().join("media");
     fs::create_dir(&media).expect("a folder");
     let (mut allswell, app) = (service(&media), app());
-    allswell.await_report("/health", "it passes", |report| report.status == 200);
+    allswell.await_report("/health", "the component passes", |report| report.status == 200);
     let proxy = start(allswell.address.port(), app.port());
     let address = ([127, 0, 0, 1], proxy.port).into();
 
@@ -36,7 +36,7 @@ fn tried(what: &str, start: impl FnOnce(u16, u16) -> Server) -> Server {
     }
     let nameless = send(address, b"GET /health HTTP/1.0\r\n\r\n");
     assert_eq!(nameless.status, 200, "{what}: {}", nameless.text);
-    // Who came by HTTP, and who does not say how, is sent to HTTPS, with all that was asked for.
+    // Requests by HTTP, or without a statement, are redirected to HTTPS with the whole path and query.
     for headers in ["X-Forwarded-Proto: http\r\n", ""] {
         for path in ["/", "/orders/7?page=2", "/healthy", "/health/app"] {
             let moved = get_with(address, path, headers);
@@ -48,13 +48,13 @@ fn tried(what: &str, start: impl FnOnce(u16, u16) -> Server) -> Server {
     let home = get_with(address, "/orders", "X-Forwarded-Proto: https\r\n");
     assert_eq!((home.status, home.body.as_str()), (200, "home"), "{what}: {}", home.text);
 
-    // Everybody who polls as balancers do is content.
+    // All clients report healthy.
     let nowhere = tempfile::tempdir().expect("a folder");
     let ran = run(command(&nowhere).args(["doctor", &format!("http://127.0.0.1:{}/health", proxy.port)]));
     assert_eq!(ran.code, Some(0), "{what}: {}{}", ran.stdout, ran.stderr);
 
     fs::remove_dir(&media).expect("a folder");
-    eventually("it fails", || (get(address, "/health").status == 500).then_some(()));
+    eventually("the component fails", || (get(address, "/health").status == 500).then_some(()));
     allswell.signal(Signal::INT);
     allswell.wait();
     let gone = get(address, "/health");
@@ -82,7 +82,7 @@ fn nginx(configuration: impl Fn(&str, u16) -> String + Send + Sync + 'static) ->
     )
 }
 
-/// Around what a recipe has for `http`.
+/// A configuration of nginx around the part of a recipe for `http`.
 fn nginx_around(directory: &str, http: &str) -> String {
     let temporary: String =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("  {name}_temp_path {directory}/{name};\n")).concat();
@@ -92,7 +92,7 @@ fn nginx_around(directory: &str, http: &str) -> String {
 }
 
 #[test]
-fn nginx_spares_health() {
+fn nginx_does_not_redirect_health_checks() {
     tried("nginx", |allswell, app| {
         nginx(move |directory, port| {
             let recipe = with(
@@ -109,7 +109,7 @@ fn nginx_spares_health() {
 }
 
 #[test]
-fn nginx_of_beanstalk_spares_health_and_keeps_it_out_of_the_log() {
+fn nginx_of_beanstalk_neither_redirects_nor_logs_health_checks() {
     let proxy = tried("Beanstalk's nginx", |allswell, app| {
         nginx(move |directory, port| {
             let recipe = read("elastic-beanstalk/nginx/.platform/nginx/conf.d/elasticbeanstalk/allswell.conf");
@@ -117,7 +117,7 @@ fn nginx_of_beanstalk_spares_health_and_keeps_it_out_of_the_log() {
             fs::create_dir_all(&included).expect("a folder");
             let recipe = with(&recipe, &[("127.0.0.1:8080", format!("127.0.0.1:{allswell}"))]);
             fs::write(included.join("allswell.conf"), recipe).expect("a file");
-            // As it lies there beside it: the application's location, and the health agent's log.
+            // The files of Beanstalk in the same folder: the location of the application, and the log of the health agent.
             fs::write(included.join("00_application.conf"), format!("location / {{ proxy_pass http://127.0.0.1:{app}; }}\n"))
                 .expect("a file");
             fs::write(included.join("healthd.conf"), format!("access_log {directory}/healthd;\n")).expect("a file");
@@ -155,7 +155,7 @@ fn apache(configuration: impl Fn(&Path, u16) -> String + Send + Sync + 'static) 
 }
 
 #[test]
-fn apache_spares_health() {
+fn apache_does_not_redirect_health_checks() {
     tried("Apache", |allswell, app| {
         apache(move |_, port| {
             with(
@@ -171,13 +171,13 @@ fn apache_spares_health() {
 }
 
 #[test]
-fn apache_of_beanstalk_spares_health_whichever_comes_first() {
+fn apache_of_beanstalk_does_not_redirect_health_checks_in_either_order() {
     for first in [true, false] {
         tried("Beanstalk's Apache", move |allswell, app| {
             apache(move |_, port| {
                 let recipe = read("elastic-beanstalk/apache/.platform/httpd/conf.d/allswell.conf");
                 let recipe = with(&recipe, &[("127.0.0.1:8080", format!("127.0.0.1:{allswell}"))]);
-                // Beanstalk's own virtual host, as its guide shows it.
+                // The virtual host of Beanstalk, as its guide shows it.
                 let host = format!(
                     "<VirtualHost *:{port}>\n  <Proxy *>\n    Require all granted\n  </Proxy>\n  ProxyPass / http://localhost:{app}/ retry=0\n  \
                      ProxyPassReverse / http://localhost:{app}/\n  ProxyPreserveHost on\n</VirtualHost>\n"

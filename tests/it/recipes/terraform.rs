@@ -1,12 +1,12 @@
-//! Terraform: formatted as `terraform fmt` does where it is installed, read by `python-hcl2`, and every argument and attribute held against
-//! the AWS provider's own, as cdktf has written them down. What no more than the provider knows, which values it takes, is not looked at.
+//! Terraform: formatted by `terraform fmt`, if it is installed, parsed by `python-hcl2`, and every argument and attribute compared with those of the
+//! AWS provider, as cdktf lists them. The values are not validated: only the provider can do that.
 
 use super::{ENVIRONMENT, accepted, advised, aws::of_user_data, deploy, python, read, remarks};
 use crate::servers::in_venv;
 use serde_json::{Value, json};
 use std::{fs, io::Write, path::Path, process::Command};
 
-/// Reads a file of Terraform's. Strings come with their quotes, and comments as members.
+/// Parses a Terraform file. Strings keep their quotes, and comments are members.
 const READ: &str = r#"
 import hcl2, json, sys
 
@@ -22,7 +22,7 @@ def plain(value):
 print(json.dumps(plain(hcl2.loads(sys.stdin.read()))))
 "#;
 
-/// Tells every argument that the provider does not know, that is missing, and every reference to nothing.
+/// Returns unknown and missing arguments, and references to nothing.
 const HOLD_AGAINST_PROVIDER: &str = r#"
 import ast, json, pathlib, re, sys
 
@@ -80,7 +80,7 @@ wrong += [f"no variable {name}" for name in used - variables] + [f"variable {nam
 print(json.dumps({"wrong": wrong, "seen": seen}))
 "#;
 
-fn held_against_provider(terraform: &str) -> Value {
+fn compared_with_provider(terraform: &str) -> Value {
     let python = in_venv("terraform", "python");
     let site = accepted(Command::new(python).args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]));
     let provider = Path::new(site.trim()).join("cdktf_cdktf_provider_aws");
@@ -92,25 +92,25 @@ fn python_reads(terraform: &str) -> Value {
 }
 
 #[test]
-fn the_provider_knows_every_argument() {
+fn every_argument_is_in_the_providers_schema() {
     let main = read("aws/terraform/main.tf");
-    let told = held_against_provider(&main);
-    assert_eq!(told["wrong"], json!([]));
-    assert!(told["seen"].as_u64().is_some_and(|seen| seen > 90), "{told}");
-    // It would have told.
+    let problems = compared_with_provider(&main);
+    assert_eq!(problems["wrong"], json!([]));
+    assert!(problems["seen"].as_u64().is_some_and(|seen| seen > 90), "{problems}");
+    // A mistake must be found.
     let wrong = main.replace("unhealthy_threshold", "unhealthy_treshold").replace("path.module", "path.module}${aws_lb.app.dns");
-    let told = held_against_provider(&wrong);
+    let problems = compared_with_provider(&wrong);
     assert_eq!(
-        told["wrong"],
+        problems["wrong"],
         json!(["aws_lb_target_group.app.health_check: no argument unhealthy_treshold", "aws_lb.app: no attribute dns"])
     );
 }
 
 #[test]
-fn it_is_formatted_as_terraform_formats() {
+fn the_files_are_formatted_by_terraform_fmt() {
     let installed = ["/usr/local/bin/terraform", "/usr/bin/terraform"].into_iter().find(|path| Path::new(path).exists());
     let Some(terraform) = installed else {
-        // It is in no registry of packages that the tests install from.
+        // No package registry that the tests use has Terraform.
         let _ = std::io::stderr().write_all(b"skipped: there is no terraform here\n");
         return;
     };
@@ -118,9 +118,9 @@ fn it_is_formatted_as_terraform_formats() {
 }
 
 #[test]
-fn its_target_group_is_that_of_cloudformation_and_contradicts_nothing() {
-    let told = python_reads(&read("aws/terraform/main.tf"));
-    let resources = told["resource"].as_array().expect("resources");
+fn the_target_group_equals_that_of_cloudformation_and_has_no_contradiction() {
+    let problems = python_reads(&read("aws/terraform/main.tf"));
+    let resources = problems["resource"].as_array().expect("resources");
     let group =
         &resources.iter().find(|resource| !resource["aws_lb_target_group"].is_null()).expect("a group")["aws_lb_target_group"]["app"];
     let check = &group["health_check"][0];

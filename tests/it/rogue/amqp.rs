@@ -1,14 +1,14 @@
 //! A rogue AMQP broker: <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, section 2.2.4.
 
 use super::{
-    case::{Case, Left, Request, contains},
+    case::{LeakCase, Left, Request, contains},
     lab::{Lab, PASSWORD, USER},
     peer::{Encryption, Peer, Rogue},
 };
 use crate::probing::Probed;
 use std::io;
 
-/// What the broker says that it knows. `PLAIN` is what clients of ours know, and has no form that does not reveal the password.
+/// The login methods that the broker offers. Our client supports `PLAIN`, which always reveals the password.
 const ASKS: [(&str, Request); 4] = [
     ("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Request::leaves("PLAIN AMQPLAIN EXTERNAL RABBIT-CR-DEMO", Left::Password)),
     ("AMQPLAIN", Request::leaves("AMQPLAIN alone", Left::Nothing)),
@@ -16,20 +16,20 @@ const ASKS: [(&str, Request); 4] = [
     ("RABBIT-CR-DEMO", Request::leaves("RABBIT-CR-DEMO alone", Left::Nothing)),
 ];
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     let mut cases = Vec::new();
     for (mechanisms, request) in ASKS {
-        for way in lab.ways().iter().filter(|way| !way.is_local()) {
+        for transport in lab.transports().iter().filter(|transport| !transport.is_local()) {
             for (kind, key) in [("rabbitmq", "url"), ("celery", "broker")] {
-                let rogue = || lab.rogue(way, &lab.socket("amqp"), move |peer, _| speak(peer, mechanisms));
+                let rogue = || lab.rogue(transport, &lab.socket("amqp"), move |peer, _| speak(peer, mechanisms));
                 let server = rogue();
-                let url = format!("amqp{}://{USER}:{PASSWORD}@localhost:{}/orders", way.s(), server.port);
-                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", way.keys);
-                cases.push(Case::new(kind, key, request, way, table, server));
+                let url = format!("amqp{}://{USER}:{PASSWORD}@localhost:{}/orders", transport.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", transport.keys);
+                cases.push(LeakCase::new(kind, key, request, transport, table, server));
                 let server = rogue();
-                let url = format!("amqp{}://{USER}@localhost:{}/orders", way.s(), server.port);
-                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\npassword = \"{PASSWORD}\"\n{}", way.keys);
-                cases.push(Case::new(kind, "password", request, way, table, server));
+                let url = format!("amqp{}://{USER}@localhost:{}/orders", transport.s(), server.port);
+                let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\npassword = \"{PASSWORD}\"\n{}", transport.keys);
+                cases.push(LeakCase::new(kind, "password", request, transport, table, server));
             }
         }
     }
@@ -42,7 +42,7 @@ fn speak(peer: &mut Peer, mechanisms: &str) -> io::Result<()> {
     method(peer, &[b"\0\x0a\0\x0a\0\x09\0\0\0\0".to_vec(), long(mechanisms), long("en_US")].concat())?;
     let chosen = frame(peer)?;
     if contains(&chosen, b"\x0eRABBIT-CR-DEMO") {
-        // Connection.Secure: more is wanted.
+        // Connection.Secure: the broker requests more.
         method(peer, &[b"\0\x0a\0\x14".to_vec(), long("Please tell me your password")].concat())?;
         frame(peer)?;
     }
@@ -67,7 +67,7 @@ fn frame(peer: &mut Peer) -> io::Result<Vec<u8>> {
 }
 
 #[test]
-fn a_broker_that_offers_another_login_is_named() {
+fn a_broker_that_offers_only_another_login_method_is_named() {
     for mechanisms in ["EXTERNAL", ""] {
         let server = Rogue::new(Encryption::None, move |peer| speak(peer, mechanisms));
         let url = format!("amqp://{USER}:{PASSWORD}@localhost:{}/", server.port);

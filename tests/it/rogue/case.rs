@@ -1,4 +1,4 @@
-//! A check, a way to a rogue server, what that asks for, and what may leave.
+//! A test case: a check, the transport to a rogue server, the login that the server requests, and how much of the password may leave.
 
 use super::{
     lab::{PASSWORD, USER},
@@ -8,14 +8,14 @@ use crate::{probing, secrets::base64_of};
 use allswell::{Aggregator, engine::Builder};
 use std::fmt;
 
-/// What left of the password.
+/// How much of the password left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
-    /// Nothing of it.
+    /// Nothing.
     Nothing,
-    /// A proof that does not reveal it.
+    /// A proof that does not reveal the password.
     Scramble,
-    /// All of it: in clear, in an encoding, or encrypted with a key of the server's choice.
+    /// The password: in plaintext, encoded, or encrypted with a key that the server chose.
     Password,
 }
 
@@ -51,20 +51,20 @@ fn hex(text: &str) -> String {
     text.bytes().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// What the user's configuration trusts of the way to a server.
+/// How far the configuration trusts the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trust {
     Plain,
     Unverified,
     Verified,
-    /// TLS must be verified, and cannot be.
+    /// TLS must be verified, and the verification fails.
     Failed,
     Local,
 }
 
-/// A way to a server.
+/// A transport to a server, and its configuration.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(super) struct Transport {
     pub(super) name: &'static str,
     pub(super) trust: Trust,
     pub(super) encryption: Encryption,
@@ -75,7 +75,7 @@ pub(super) struct Way {
     pub(super) allowed: bool,
 }
 
-impl Way {
+impl Transport {
     pub(super) fn new(name: &'static str, trust: Trust, encryption: Encryption, keys: &str) -> Self {
         Self { name, trust, encryption, mode: None, keys: keys.to_owned(), allowed: false }
     }
@@ -88,12 +88,12 @@ impl Way {
         self.trust == Trust::Local
     }
 
-    /// What a URL's scheme ends with.
+    /// The end of the URL scheme: `s` with TLS.
     pub(super) const fn s(&self) -> &'static str {
         if matches!(self.encryption, Encryption::None) { "" } else { "s" }
     }
 
-    /// Its column in the table.
+    /// The column of the table.
     fn column(&self) -> &'static str {
         match (self.trust, self.allowed) {
             (Trust::Plain, false) => "plain TCP",
@@ -111,26 +111,26 @@ impl Way {
 pub(super) const COLUMNS: [&str; 7] =
     ["plain TCP", "plain TCP, allowed", "unverified TLS", "unverified TLS, allowed", "verified TLS", "failed verification", "Unix socket"];
 
-/// What a rogue server asks for.
+/// The login that a rogue server requests.
 #[derive(Clone, Copy)]
 pub(super) struct Request {
     pub(super) asked: &'static str,
-    /// What leaves where revealing the password is not permitted, or cannot be had by this request.
+    /// How much leaves if revealing the password is not permitted, or if this request cannot obtain it.
     left: Left,
-    /// Whether the answer reveals the password, though the protocol has methods that do not.
+    /// Whether the reply reveals the password, although the protocol has methods that do not.
     reveals: bool,
-    /// Whether the server is one that nobody may even connect to.
+    /// Whether a check must not even connect to the server.
     avoided: bool,
     probes: usize,
 }
 
 impl Request {
-    /// A request by which this much leaves whatever the way, unless TLS is not verified as it must be.
+    /// A request by which this much leaves over every transport, unless a required verification of TLS fails.
     pub(super) const fn leaves(asked: &'static str, left: Left) -> Self {
         Self { asked, left, reveals: false, avoided: false, probes: 1 }
     }
 
-    /// A request whose answer reveals the password where that is permitted; else this much leaves.
+    /// A request whose reply reveals the password if that is permitted; otherwise this much leaves.
     pub(super) const fn reveals(asked: &'static str, otherwise: Left) -> Self {
         Self { asked, left: otherwise, reveals: true, avoided: false, probes: 1 }
     }
@@ -144,54 +144,54 @@ impl Request {
         Self { probes: 2, ..self }
     }
 
-    /// The policy: what may leave by this way, and must.
-    fn expected(self, way: &Way) -> Left {
-        let is_permitted = match way.trust {
+    /// The policy: how much must leave over this transport.
+    fn expected(self, transport: &Transport) -> Left {
+        let is_permitted = match transport.trust {
             Trust::Failed => return Left::Nothing,
-            Trust::Plain | Trust::Unverified => way.allowed,
+            Trust::Plain | Trust::Unverified => transport.allowed,
             Trust::Verified | Trust::Local => true,
         };
         if self.reveals && is_permitted { Left::Password } else { self.left }
     }
 
     /// Whether the failure must name the key that would permit it.
-    fn is_refused(self, way: &Way) -> bool {
-        self.reveals && !way.allowed && matches!(way.trust, Trust::Plain | Trust::Unverified)
+    fn is_refused(self, transport: &Transport) -> bool {
+        self.reveals && !transport.allowed && matches!(transport.trust, Trust::Plain | Trust::Unverified)
     }
 }
 
 /// One cell of the table.
-pub(super) struct Case {
+pub(super) struct LeakCase {
     pub(super) kind: &'static str,
     /// The key that holds the secret.
     pub(super) key: &'static str,
     request: Request,
-    way: Way,
+    transport: Transport,
     table: String,
     secret: String,
     rogue: Rogue,
-    /// A server that leads there.
+    /// A server that redirects to it.
     leader: Option<Rogue>,
 }
 
-/// What a case came to.
+/// The result of a case.
 pub(super) struct Outcome {
     pub(super) kind: &'static str,
     pub(super) asked: &'static str,
     pub(super) column: &'static str,
     pub(super) left: Left,
-    /// What the policy says.
+    /// The amount by the policy.
     pub(super) expected: Left,
-    /// What is wrong with it.
+    /// The violations.
     pub(super) wrong: Option<String>,
 }
 
-impl Case {
-    pub(super) fn new(kind: &'static str, key: &'static str, request: Request, way: &Way, table: String, rogue: Rogue) -> Self {
-        Self { kind, key, request, way: way.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
+impl LeakCase {
+    pub(super) fn new(kind: &'static str, key: &'static str, request: Request, transport: &Transport, table: String, rogue: Rogue) -> Self {
+        Self { kind, key, request, transport: transport.clone(), table, secret: PASSWORD.to_owned(), rogue, leader: None }
     }
 
-    /// With a server that leads to the one that is looked at.
+    /// With a server that redirects to the examined one.
     pub(super) fn led_by(self, leader: Rogue) -> Self {
         Self { leader: Some(leader), ..self }
     }
@@ -201,9 +201,9 @@ impl Case {
         Self { secret, ..self }
     }
 
-    /// Probes, and compares what left with the policy.
+    /// Probes, and compares the amount that left with the policy.
     pub(super) fn run(self) -> Outcome {
-        let expected = self.request.expected(&self.way);
+        let expected = self.request.expected(&self.transport);
         let probed = probed(&self.table, self.request.probes);
         let led = self.leader.map(Rogue::finish).is_some();
         let heard = self.rogue.finish();
@@ -212,39 +212,40 @@ impl Case {
         match &probed {
             Err(refused) => wrong.push(format!("the configuration is refused: {}", refused.lines().next().unwrap_or_default())),
             Ok(failure) => {
-                let told = failure.as_ref().map_or_else(|| "it passes".to_owned(), |(class, message)| format!("{class}: {message}"));
+                let message =
+                    failure.as_ref().map_or_else(|| "the component passes".to_owned(), |(class, message)| format!("{class}: {message}"));
                 let class = failure.as_ref().map(|(class, _)| class.as_str());
                 if expected != left {
-                    wrong.push(format!("{left} left, and not {expected} ({told})"));
+                    wrong.push(format!("{left} left, and not {expected} ({message})"));
                 }
                 let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
-                // Who refuses a server's first words has said none to it.
-                let is_told = self.way.trust != Trust::Failed && !self.request.is_refused(&self.way);
+                // A client that rejects the greeting of a server sends nothing.
+                let is_told = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
                 if is_told && reached == self.request.avoided {
-                    wrong.push(format!("reached: {reached} ({told})"));
+                    wrong.push(format!("reached: {reached} ({message})"));
                 }
-                let named = matches!(class, Some("rejected" | "tls")) && told.contains("allow_cleartext_password");
-                if self.request.is_refused(&self.way) && !named {
-                    wrong.push(format!("the failure does not name the key that permits it: {told}"));
+                let named = matches!(class, Some("rejected" | "tls")) && message.contains("allow_cleartext_password");
+                if self.request.is_refused(&self.transport) && !named {
+                    wrong.push(format!("the failure does not name the key that permits it: {message}"));
                 }
-                if self.way.trust == Trust::Failed {
+                if self.transport.trust == Trust::Failed {
                     if !heard.encrypted.is_empty() || contains(&heard.plain, USER.as_bytes()) {
                         wrong.push(format!("something left before the server was verified: {heard:?}"));
                     }
                     if class != Some("tls") && !led {
-                        wrong.push(format!("the failure is not one of TLS: {told}"));
+                        wrong.push(format!("the failure is not one of TLS: {message}"));
                     }
                 }
             }
         }
-        let mode = self.way.mode.as_deref().unwrap_or("no mode");
-        let place = format!("{} ({}), {}, {}, {mode}", self.kind, self.key, self.request.asked, self.way.name);
+        let mode = self.transport.mode.as_deref().unwrap_or("no mode");
+        let place = format!("{} ({}), {}, {}, {mode}", self.kind, self.key, self.request.asked, self.transport.name);
         let wrong = (!wrong.is_empty()).then(|| format!("{place}: {}", wrong.join("; ")));
-        Outcome { kind: self.kind, asked: self.request.asked, column: self.way.column(), left, expected, wrong }
+        Outcome { kind: self.kind, asked: self.request.asked, column: self.transport.column(), left, expected, wrong }
     }
 }
 
-/// Class and message of the last of some probes, where it failed; or why the configuration is refused.
+/// Class and message of the failure of the last probe, or the problems of the configuration.
 fn probed(table: &str, probes: usize) -> Result<Option<(String, String)>, String> {
     let components = probing::loaded(&format!("timeout = \"5s\"\n{table}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,4 +1,4 @@
-//! Which certificates are trusted by which keys, for every kind that speaks TLS, and what a failure says.
+//! Which keys make a check trust which certificates, for every kind with TLS, and the messages of failures.
 
 use super::{
     identity::{Authority, Flaw, Identity},
@@ -10,26 +10,26 @@ use rcgen::{BasicConstraints, IsCa};
 use std::{collections::BTreeMap, fmt::Write, io};
 use tempfile::TempDir;
 
-/// What a configuration says about trust.
+/// The keys of a configuration about trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keys {
-    /// Nothing: the system's authorities count.
+    /// No key: the authorities of the system.
     Nothing,
-    /// `ca_file` holds the tests' authority.
+    /// `ca_file` has the authority of the tests.
     CaFile,
-    /// `ca_file` holds the server's own certificate.
+    /// `ca_file` has the certificate of the server.
     Itself,
-    /// The tests' authority, and no look at the name.
+    /// The authority of the tests, without a check of the name.
     CaFileAnyName,
-    /// The server's own certificate, and no look at the name.
+    /// The certificate of the server, without a check of the name.
     ItselfAnyName,
-    /// No look at all.
+    /// No verification.
     Unverified,
     /// The fingerprint, as OpenSSL prints it.
     Pinned,
     /// The fingerprint without colons and in lower case, as the second of two.
     PinnedPlainly,
-    /// Another certificate's fingerprint.
+    /// The fingerprint of another certificate.
     PinnedToAnother,
 }
 
@@ -67,7 +67,7 @@ impl Keys {
         }
     }
 
-    /// Whether they trust a server whose certificate has this flaw.
+    /// Whether the keys trust a server whose certificate has this flaw.
     fn trust(self, flaw: Flaw) -> bool {
         match self {
             Self::Nothing | Self::PinnedToAnother => false,
@@ -79,13 +79,13 @@ impl Keys {
         }
     }
 
-    /// The words of which one must stand in the failure's message.
+    /// Words, one of which must be in the message of the failure.
     const fn complaint(self, flaw: Flaw) -> &'static [&'static str] {
         match (self, flaw) {
             (Self::PinnedToAnother, _) => &["tls.pinned_sha256"],
             (_, Flaw::Authority) => &["self-signed", "CA"],
             (_, Flaw::Version1) => &["v1", "version 1"],
-            // Either is wrong with it.
+            // Both are wrong; the message may name either.
             (Self::Nothing, Flaw::Expired) => &["expired", "issuer", "not trusted"],
             (_, Flaw::Expired) => &["expired"],
             (Self::Nothing, Flaw::OtherName) | (_, Flaw::None | Flaw::SelfSigned) => &["self-signed", "issuer", "not trusted"],
@@ -94,12 +94,12 @@ impl Keys {
     }
 }
 
-/// Kinds that speak TLS, by their schemas.
+/// Kinds with TLS, by their schemas.
 fn kinds() -> Vec<&'static str> {
     Registry::builtin().kinds().filter(|kind| kind.schema["properties"]["tls"].is_object()).map(|kind| kind.name).collect()
 }
 
-/// A check without a password. The drivers of SQL verify nothing unless they are told to.
+/// A check without a password. SQL drivers do not verify certificates by default.
 fn table(kind: &str, port: u16, keys: Keys) -> String {
     let mode = |mode: &str| if keys == Keys::Nothing { format!("?{mode}") } else { String::new() };
     let bucket = |more: &str| format!("bucket = \"media\"\nendpoint = \"https://localhost:{port}\"\nanonymous = true\n{more}");
@@ -117,7 +117,7 @@ fn table(kind: &str, port: u16, keys: Keys) -> String {
     format!("kind = \"{kind}\"\n{own}")
 }
 
-/// Offers TLS as the protocol does, and answers nothing.
+/// Offers TLS as the protocol requires, and sends nothing afterwards.
 fn speak(peer: &mut Peer, protocol: &str) -> io::Result<()> {
     match protocol {
         "postgres" => {
@@ -143,10 +143,10 @@ fn rogue(kind: &'static str, identity: &Identity) -> Rogue {
     Rogue::new(if sql { Encryption::OnRequest(server) } else { Encryption::Immediate(server) }, move |peer| speak(peer, kind))
 }
 
-/// A check's name, and class, message and cause of its failure.
+/// The name of a check, and class, message and cause of its failure.
 type Failures = BTreeMap<String, (String, String, String)>;
 
-/// Probes some checks at once.
+/// Probes some checks at the same time.
 fn failures(configuration: &str) -> Result<Failures, String> {
     let components = probing::loaded_from(configuration)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -160,7 +160,7 @@ fn failures(configuration: &str) -> Result<Failures, String> {
 }
 
 #[test]
-fn each_certificate_is_trusted_by_the_keys_that_say_so_and_by_no_others() {
+fn each_certificate_is_trusted_only_with_the_keys_that_allow_it() {
     let folder = TempDir::new().expect("a folder");
     let authority = Authority::new(folder.path());
     let identities = Flaw::ALL.map(|flaw| (flaw, authority.issue(flaw)));
@@ -186,7 +186,7 @@ fn each_certificate_is_trusted_by_the_keys_that_say_so_and_by_no_others() {
                 let is_right = if is_trusted {
                     class != "tls" && class != "internal"
                 } else {
-                    // What OpenSSL takes is told with the key that lets it through here.
+                    // For a certificate that OpenSSL accepts, the message names the key that allows it.
                     let is_key_told = !matches!(flaw, Flaw::Authority | Flaw::Version1) || message.contains("tls.");
                     class == "tls" && complaint.iter().any(|word| message.contains(word)) && is_key_told
                 };
@@ -207,7 +207,7 @@ fn each_certificate_is_trusted_by_the_keys_that_say_so_and_by_no_others() {
 }
 
 #[test]
-fn who_may_not_sign_certificates_vouches_for_nobody_else() {
+fn a_certificate_that_is_no_authority_cannot_sign_another() {
     let folder = TempDir::new().expect("a folder");
     for (is_ca, year, word) in [
         (IsCa::NoCa, 2099, "issuer"),
@@ -230,7 +230,7 @@ fn who_may_not_sign_certificates_vouches_for_nobody_else() {
 }
 
 #[test]
-fn a_pin_beside_verify_is_refused_and_so_is_what_is_no_fingerprint() {
+fn a_pin_together_with_verify_and_an_invalid_fingerprint_are_refused() {
     let pin = "00".repeat(32);
     for kind in kinds() {
         for (keys, word) in [
@@ -247,7 +247,7 @@ fn a_pin_beside_verify_is_refused_and_so_is_what_is_no_fingerprint() {
 }
 
 #[test]
-fn what_is_not_verified_is_observed() {
+fn an_unverified_certificate_is_observed() {
     let folder = TempDir::new().expect("a folder");
     let identity = Authority::new(folder.path()).issue(Flaw::SelfSigned);
     let answer = |peer: &mut Peer| {
@@ -268,7 +268,7 @@ fn what_is_not_verified_is_observed() {
 }
 
 #[test]
-fn tls_that_is_not_spoken_here_is_named() {
+fn an_unsupported_tls_version_is_named() {
     // <https://www.rfc-editor.org/rfc/rfc5246#section-7.2>: fatal alerts, as OpenSSL sends them where only static RSA, or only TLS 1.1, is left.
     for (alert, words) in [(40, ["static RSA", "TLS 1.1"]), (70, ["TLS 1.2", "older"])] {
         let server = Rogue::new(Encryption::None, move |peer| {

@@ -1,4 +1,4 @@
-//! Passwords that come from elsewhere than the configuration: they are redacted and warned about all the same.
+//! Passwords that do not come from the configuration are redacted and warned about, too.
 
 use super::{
     lab::{PASSWORD, USER},
@@ -25,10 +25,10 @@ fn a_password_of_the_environment_or_a_password_file_is_redacted_and_warned_about
             let ran = run(command(&folder).arg(subcommand).env(variable.0, variable.1).env("RUST_LOG", "trace"));
             format!("{}{}", ran.stdout, ran.stderr)
         };
-        let told = run("check", &format!("localhost:{}", server.port));
-        assert!(told.contains("you said ***") && !told.contains(PASSWORD), "{variable:?}: {told}");
-        let told = run("validate", "192.0.2.1:4711");
-        assert!(told.contains("certificate is not verified") && !told.contains(PASSWORD), "{variable:?}: {told}");
+        let output = run("check", &format!("localhost:{}", server.port));
+        assert!(output.contains("you said ***") && !output.contains(PASSWORD), "{variable:?}: {output}");
+        let output = run("validate", "192.0.2.1:4711");
+        assert!(output.contains("certificate is not verified") && !output.contains(PASSWORD), "{variable:?}: {output}");
     }
     server.finish();
 }

@@ -1,7 +1,7 @@
 //! Rogue HTTP servers and object storages: they demand credentials, and redirect to another origin.
 
 use super::{
-    case::{Case, Left, Request, Way},
+    case::{LeakCase, Left, Request, Transport},
     lab::{Lab, PASSWORD, USER},
     peer::{Peer, Rogue},
 };
@@ -11,12 +11,12 @@ const UNAUTHORIZED: &str =
     "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"orders\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const PROXY: &str = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"orders\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
-    let ways = lab.ways().into_iter().filter(|way| !way.is_local()).collect::<Vec<_>>();
-    ways.iter().flat_map(|way| web(lab, way).into_iter().chain(objects(lab, way))).collect()
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
+    let transports = lab.transports().into_iter().filter(|transport| !transport.is_local()).collect::<Vec<_>>();
+    transports.iter().flat_map(|transport| web(lab, transport).into_iter().chain(objects(lab, transport))).collect()
 }
 
-fn web(lab: &Lab, way: &Way) -> Vec<Case> {
+fn web(lab: &Lab, transport: &Transport) -> Vec<LeakCase> {
     let mut cases = Vec::new();
     for (asked, answer) in [("401 with Basic", UNAUTHORIZED), ("407 with Basic", PROXY)] {
         for (key, user, keys) in [
@@ -24,38 +24,38 @@ fn web(lab: &Lab, way: &Way) -> Vec<Case> {
             ("password", String::new(), format!("username = \"{USER}\"\npassword = \"{PASSWORD}\"\n")),
             ("headers", String::new(), format!("headers = {{ Authorization = \"Bearer {PASSWORD}\" }}\n")),
         ] {
-            let server = lab.rogue(way, &lab.socket("http"), move |peer, _| speak(peer, answer));
-            let url = format!("http{}://{user}localhost:{}/", way.s(), server.port);
-            let table = format!("kind = \"http\"\nurl = \"{url}\"\n{keys}{}", way.keys);
-            cases.push(Case::new("http", key, Request::leaves(asked, Left::Password), way, table, server));
+            let server = lab.rogue(transport, &lab.socket("http"), move |peer, _| speak(peer, answer));
+            let url = format!("http{}://{user}localhost:{}/", transport.s(), server.port);
+            let table = format!("kind = \"http\"\nurl = \"{url}\"\n{keys}{}", transport.keys);
+            cases.push(LeakCase::new("http", key, Request::leaves(asked, Left::Password), transport, table, server));
         }
     }
-    let (here, there) = leading(lab, way);
+    let (here, there) = leading(lab, transport);
     let table = format!(
         "kind = \"http\"\nurl = \"http{}://{USER}:{PASSWORD}@localhost:{}/\"\nfollow_redirects = true\n\
          headers = {{ X-Key = \"{PASSWORD}\", Cookie = \"key={PASSWORD}\" }}\n{}",
-        way.s(),
+        transport.s(),
         here.port,
-        way.keys
+        transport.keys
     );
     let mut redirected = Request::leaves("redirect to another origin, which is followed", Left::Nothing);
-    if way.keys.contains("pinned") {
-        // A pin is about one server, and no authority knows the other one.
+    if transport.keys.contains("pinned") {
+        // A pin fits one server, and no authority has signed the certificate of the other.
         redirected = redirected.avoided();
     }
-    cases.push(Case::new("http", "headers", redirected, way, table, there).led_by(here));
+    cases.push(LeakCase::new("http", "headers", redirected, transport, table, there).led_by(here));
     cases
 }
 
-/// A server that redirects to another one; the first has a proper certificate, where it has one at all.
-fn leading(lab: &Lab, way: &Way) -> (Rogue, Rogue) {
-    let there = lab.rogue(way, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));
-    let location = format!("http{}://localhost:{}/", way.s(), there.port);
+/// A server that redirects to another one. The first has a proper certificate, if it has one.
+fn leading(lab: &Lab, transport: &Transport) -> (Rogue, Rogue) {
+    let there = lab.rogue(transport, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));
+    let location = format!("http{}://localhost:{}/", transport.s(), there.port);
     let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    (lab.rogue(&lab.properly(way), &lab.socket("http"), move |peer, _| speak(peer, &answer)), there)
+    (lab.rogue(&lab.properly(transport), &lab.socket("http"), move |peer, _| speak(peer, &answer)), there)
 }
 
-fn objects(lab: &Lab, way: &Way) -> Vec<Case> {
+fn objects(lab: &Lab, transport: &Transport) -> Vec<LeakCase> {
     let base64 = crate::secrets::base64_of(PASSWORD.as_bytes());
     let keys = |id: &str, secret: &str| format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n");
     let signs = |asked| Request::leaves(asked, Left::Scramble);
@@ -78,15 +78,15 @@ fn objects(lab: &Lab, way: &Way) -> Vec<Case> {
     for (kind, key, request, keys, secret) in rows {
         let table = |port: u16| {
             let account = if kind == "azure_blob" { "account = \"orders\"\n" } else { "" };
-            let endpoint = format!("http{}://localhost:{port}", way.s());
-            format!("kind = \"{kind}\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n{account}{keys}{}", way.keys)
+            let endpoint = format!("http{}://localhost:{port}", transport.s());
+            format!("kind = \"{kind}\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n{account}{keys}{}", transport.keys)
         };
-        let server = lab.rogue(way, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));
-        cases.push(Case::new(kind, key, request, way, table(server.port), server).hiding(secret.clone()));
-        let (here, there) = leading(lab, way);
+        let server = lab.rogue(transport, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));
+        cases.push(LeakCase::new(kind, key, request, transport, table(server.port), server).hiding(secret.clone()));
+        let (here, there) = leading(lab, transport);
         let table = table(here.port);
         let redirected = Request::leaves("redirect to another origin, which is not followed", Left::Nothing).avoided();
-        cases.push(Case::new(kind, key, redirected, way, table, there).led_by(here).hiding(secret));
+        cases.push(LeakCase::new(kind, key, redirected, transport, table, there).led_by(here).hiding(secret));
     }
     cases
 }

@@ -1,4 +1,4 @@
-//! Certificates of servers: proper ones, and those that OpenSSL accepts and rustls does not.
+//! Server certificates: proper ones, and some that OpenSSL accepts and rustls does not.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SigningKey, date_time_ymd};
 use rustls::{
@@ -13,16 +13,16 @@ use std::{
     sync::Arc,
 };
 
-/// What is wrong with a certificate, or right.
+/// The flaw of a certificate, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Flaw {
-    /// Issued by the tests' authority for `localhost`.
+    /// None: issued by the authority of the tests for `localhost`.
     None,
-    /// Issued by itself.
+    /// Self-signed.
     SelfSigned,
-    /// Issued by itself, with CA:TRUE, as `openssl req -x509` does it.
+    /// Self-signed with CA:TRUE, as by `openssl req -x509`.
     Authority,
-    /// X.509 version 1, issued by itself: without extensions, and so without alternative names.
+    /// X.509 version 1, self-signed: without extensions, and so without alternative names.
     Version1,
     /// Issued by the tests' authority, until the year 2001.
     Expired,
@@ -45,7 +45,7 @@ impl Flaw {
     }
 }
 
-/// The authority that checks trust, and whose key only the tests have.
+/// The authority of the tests, and its key.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: PathBuf,
@@ -62,12 +62,12 @@ pub(super) struct Identity {
 }
 
 impl Authority {
-    /// A new one, whose files are in a folder.
+    /// Creates an authority with its file in a folder.
     pub(super) fn new(folder: &Path) -> Self {
         Self::until(2099, IsCa::Ca(BasicConstraints::Unconstrained), folder)
     }
 
-    /// One that may sign or not, until a year.
+    /// Creates an authority that may or may not sign, and expires in a year.
     pub(super) fn until(year: i32, is_ca: IsCa, folder: &Path) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
@@ -80,7 +80,7 @@ impl Authority {
         Self { issuer: Issuer::new(parameters, key), folder: folder.to_owned(), file }
     }
 
-    /// A server with a certificate that has this flaw.
+    /// Issues a server certificate with a flaw.
     pub(super) fn issue(&self, flaw: Flaw) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let name = if flaw == Flaw::OtherName { "elsewhere.example" } else { "localhost" };
@@ -123,7 +123,7 @@ fn rcgen_digest(bytes: &[u8]) -> Vec<u8> {
 
 fn server(certificate: &CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    // The usual way compares key and certificate, for which it would have to understand version 1.
+    // The usual constructor compares key and certificate, but does not support version 1.
     let certified = CertifiedKey::new(vec![certificate.clone()], any_supported_type(&key).expect("a key"));
     let resolver = Arc::new(SingleCertAndKey::from(certified));
     Arc::new(ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver))
@@ -148,7 +148,7 @@ fn version_1(key: &KeyPair, common_name: &str) -> CertificateDer<'static> {
     CertificateDer::from(der(0x30, &[signed, algorithm, der(0x03, &signature)].concat()))
 }
 
-/// A value of DER, with its tag and length.
+/// A DER value with its tag and length.
 fn der(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len()).expect("a short value");
     let [high, low] = length.to_be_bytes();

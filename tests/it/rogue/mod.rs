@@ -1,5 +1,5 @@
-//! Rogue servers: each asks for the password by the most revealing method of its protocol, and records what clients send. They show, for every
-//! kind with a login and every way to its server, what leaves of the password.
+//! Rogue servers: each requests the password by the most revealing method of its protocol, and records what clients send. They show, for every
+//! kind with a login and every transport to its server, how much of the password leaves.
 
 mod amqp;
 mod case;
@@ -15,7 +15,7 @@ mod redis;
 mod warnings;
 
 use allswell::kinds::{Kind, Registry};
-use case::{COLUMNS, Case, Left, Outcome};
+use case::{COLUMNS, LeakCase, Left, Outcome};
 use lab::Lab;
 use serde_json::Value;
 use std::{
@@ -24,10 +24,10 @@ use std::{
     thread,
 };
 
-/// How many cases run at the same time: they mostly wait.
+/// The number of cases that run at the same time: they mostly wait.
 const WORKERS: usize = 4;
 
-fn cases(lab: &Lab) -> Vec<Case> {
+fn cases(lab: &Lab) -> Vec<LeakCase> {
     [mysql::cases(lab), postgres::cases(lab), redis::cases(lab), amqp::cases(lab), http::cases(lab)].into_iter().flatten().collect()
 }
 
@@ -51,7 +51,7 @@ fn holds_secret(schema: &Value) -> bool {
 }
 
 #[test]
-fn a_rogue_server_gets_no_more_of_a_password_than_the_way_to_it_permits() {
+fn a_rogue_server_gets_a_password_only_over_a_connection_that_permits_it() {
     let lab = Lab::new();
     let cases = cases(&lab);
     let tried: BTreeSet<_> = cases.iter().map(|case| (case.kind, case.key.to_owned())).collect();
@@ -84,7 +84,7 @@ fn a_rogue_server_gets_no_more_of_a_password_than_the_way_to_it_permits() {
     insta::assert_snapshot!("what_leaves", found);
 }
 
-/// What leaves, for people: a row for each request, a column for each sort of way. Allowed means by `allow_cleartext_password`.
+/// The table of `docs/security.md`: a row per request, a column per kind of transport. Allowed means by `allow_cleartext_password`.
 fn table(results: &[Outcome], left: impl Fn(&Outcome) -> Left) -> String {
     let mut rows: BTreeMap<_, BTreeMap<&str, BTreeSet<Left>>> = BTreeMap::new();
     for result in results {

@@ -1,7 +1,7 @@
 //! A rogue MySQL server: <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase.html>.
 
 use super::{
-    case::{Case, Left, Request, Way},
+    case::{LeakCase, Left, Request, Transport},
     lab::{Lab, PASSWORD, USER},
     peer::Peer,
 };
@@ -9,66 +9,73 @@ use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryp
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
 use std::{io, sync::LazyLock};
 
-/// How the password is asked for.
+/// The way in which the server requests the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+enum MysqlLogin {
     /// The greeting names a plugin.
     Greeting(&'static str),
     /// The greeting names `mysql_native_password`, and then the client is switched to another plugin.
     Switch(&'static str),
     /// The first greeting is harmless; that of every later connection names `mysql_clear_password`.
     LaterGreeting,
-    /// The client is logged in, and asked for a file of its machine at its first query.
+    /// The server accepts the login, and requests a local file at the first query.
     LocalInfile,
 }
 
-const ASKS: [(Ask, Request); 10] = [
-    (Ask::Greeting("mysql_native_password"), Request::leaves("mysql_native_password", Left::Scramble)),
-    (Ask::Greeting("mysql_clear_password"), Request::reveals("mysql_clear_password in the greeting", Left::Nothing)),
-    (Ask::Switch("mysql_clear_password"), Request::reveals("switch to mysql_clear_password", Left::Scramble)),
-    (Ask::LaterGreeting, Request::reveals("mysql_clear_password from the second connection on", Left::Scramble).on_second_probe()),
-    (Ask::Greeting("caching_sha2_password"), Request::reveals("caching_sha2_password, full authentication", Left::Scramble)),
-    (Ask::Greeting("sha256_password"), Request::reveals("sha256_password in the greeting", Left::Nothing)),
-    (Ask::Switch("caching_sha2_password"), Request::reveals("switch to caching_sha2_password, full authentication", Left::Scramble)),
-    (Ask::Switch("sha256_password"), Request::reveals("switch to sha256_password", Left::Scramble)),
-    (Ask::Switch("dialog"), Request::leaves("switch to dialog", Left::Scramble)),
-    (Ask::LocalInfile, Request::leaves("LOCAL INFILE after the login", Left::Scramble)),
+const ASKS: [(MysqlLogin, Request); 10] = [
+    (MysqlLogin::Greeting("mysql_native_password"), Request::leaves("mysql_native_password", Left::Scramble)),
+    (MysqlLogin::Greeting("mysql_clear_password"), Request::reveals("mysql_clear_password in the greeting", Left::Nothing)),
+    (MysqlLogin::Switch("mysql_clear_password"), Request::reveals("switch to mysql_clear_password", Left::Scramble)),
+    (MysqlLogin::LaterGreeting, Request::reveals("mysql_clear_password from the second connection on", Left::Scramble).on_second_probe()),
+    (MysqlLogin::Greeting("caching_sha2_password"), Request::reveals("caching_sha2_password, full authentication", Left::Scramble)),
+    (MysqlLogin::Greeting("sha256_password"), Request::reveals("sha256_password in the greeting", Left::Nothing)),
+    (MysqlLogin::Switch("caching_sha2_password"), Request::reveals("switch to caching_sha2_password, full authentication", Left::Scramble)),
+    (MysqlLogin::Switch("sha256_password"), Request::reveals("switch to sha256_password", Left::Scramble)),
+    (MysqlLogin::Switch("dialog"), Request::leaves("switch to dialog", Left::Scramble)),
+    (MysqlLogin::LocalInfile, Request::leaves("LOCAL INFILE after the login", Left::Scramble)),
 ];
 
-/// A key of the rogue server's own, for clients that encrypt the password with whatever key they are given.
+/// The key of the rogue server, for clients that encrypt the password with any key that they receive.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key"));
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
-    let ways = lab.sql_ways("ssl-mode", ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]);
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
+    let transports = lab.sql_transports("ssl-mode", ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]);
     let mut cases = Vec::new();
     for (ask, request) in ASKS {
-        for way in &ways {
-            let rogue = lab.rogue(way, &lab.socket("mysql"), move |peer, lab_file| speak(peer, ask, lab_file));
+        for transport in &transports {
+            let rogue = lab.rogue(transport, &lab.socket("mysql"), move |peer, lab_file| speak(peer, ask, lab_file));
             let address = rogue.socket().map_or_else(|| format!("localhost:{}", rogue.port), |_| "localhost".to_owned());
             let socket = rogue.socket().map(|path| format!("socket={}", path.display()));
-            let query = socket.into_iter().chain(way.mode.clone()).collect::<Vec<_>>().join("&");
-            cases.push(sql_case("mysql", request, way, &address, &query, rogue));
+            let query = socket.into_iter().chain(transport.mode.clone()).collect::<Vec<_>>().join("&");
+            cases.push(sql_case("mysql", request, transport, &address, &query, rogue));
         }
     }
     cases
 }
 
-/// A check of an SQL database, with its password in the URL over plain TCP and else beside it.
-pub(super) fn sql_case(kind: &'static str, request: Request, way: &Way, address: &str, query: &str, rogue: super::peer::Rogue) -> Case {
-    let (key, user, beside) = if way.is_plain() {
+/// A check of an SQL database, with its password in the URL over plain TCP, and otherwise in its own key.
+pub(super) fn sql_case(
+    kind: &'static str,
+    request: Request,
+    transport: &Transport,
+    address: &str,
+    query: &str,
+    rogue: super::peer::Rogue,
+) -> LeakCase {
+    let (key, user, separate) = if transport.is_plain() {
         ("url", format!("{USER}:{PASSWORD}"), String::new())
     } else {
         ("password", USER.to_owned(), format!("password = \"{PASSWORD}\"\n"))
     };
-    let table = format!("kind = \"{kind}\"\nurl = \"{kind}://{user}@{address}/orders?{query}\"\n{beside}{}", way.keys);
-    Case::new(kind, key, request, way, table, rogue)
+    let table = format!("kind = \"{kind}\"\nurl = \"{kind}://{user}@{address}/orders?{query}\"\n{separate}{}", transport.keys);
+    LeakCase::new(kind, key, request, transport, table, rogue)
 }
 
-fn speak(peer: &mut Peer, ask: Ask, file: &str) -> io::Result<()> {
+fn speak(peer: &mut Peer, ask: MysqlLogin, file: &str) -> io::Result<()> {
     let greeted = match ask {
-        Ask::Greeting(plugin) => plugin,
-        Ask::LaterGreeting if peer.number > 0 => "mysql_clear_password",
-        Ask::Switch(_) | Ask::LaterGreeting | Ask::LocalInfile => "mysql_native_password",
+        MysqlLogin::Greeting(plugin) => plugin,
+        MysqlLogin::LaterGreeting if peer.number > 0 => "mysql_clear_password",
+        MysqlLogin::Switch(_) | MysqlLogin::LaterGreeting | MysqlLogin::LocalInfile => "mysql_native_password",
     };
     let mut packets = Packets { peer, sequence: 0, nonce: NONCE };
     packets.send(&greeting(greeted, packets.peer.offers_tls()))?;
@@ -81,11 +88,11 @@ fn speak(peer: &mut Peer, ask: Ask, file: &str) -> io::Result<()> {
         packets.peer.has_proof();
     }
     match ask {
-        Ask::Greeting("caching_sha2_password") => {
+        MysqlLogin::Greeting("caching_sha2_password") => {
             packets.send(&[1, 4])?;
             packets.receive()?;
         }
-        Ask::Switch(plugin) => {
+        MysqlLogin::Switch(plugin) => {
             packets.nonce = LATER_NONCE;
             packets.send(&[b"\xfe", plugin.as_bytes(), b"\0", LATER_NONCE, b"\0"].concat())?;
             packets.receive()?;
@@ -100,7 +107,7 @@ fn speak(peer: &mut Peer, ask: Ask, file: &str) -> io::Result<()> {
     packets.send(&[0, 0, 0, 2, 0, 0, 0])?;
     packets.sequence = 0;
     packets.receive()?;
-    if ask == Ask::LocalInfile {
+    if ask == MysqlLogin::LocalInfile {
         packets.send(&[b"\xfb", file.as_bytes()].concat())?;
     }
     Ok(())
@@ -131,7 +138,7 @@ pub(super) fn greeting(plugin: &str, tls: bool) -> Vec<u8> {
     .concat()
 }
 
-/// Whether a handshake response has an answer to the plugin in it.
+/// Whether a handshake response contains a reply for the plugin.
 fn has_proof(response: &[u8]) -> bool {
     let user = response.get(32..).unwrap_or_default();
     let end = user.iter().position(|byte| *byte == 0).unwrap_or(user.len());
@@ -141,7 +148,7 @@ fn has_proof(response: &[u8]) -> bool {
 struct Packets<'a> {
     peer: &'a mut Peer,
     sequence: u8,
-    /// What the client was told last to scramble with.
+    /// The last nonce that the server sent.
     nonce: &'static [u8],
 }
 
@@ -151,7 +158,7 @@ impl Packets<'_> {
         self.peer.write(&[&length[..], &[self.sequence], payload].concat())
     }
 
-    /// The next packet; a client that asks for a key is given one, and then answers.
+    /// The next packet. A client that requests a key gets one, and then replies.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
         let payload = self.packet()?;
         if payload != [1] && payload != [2] {
@@ -173,7 +180,7 @@ impl Packets<'_> {
     }
 }
 
-/// What was encrypted with our key somewhere in a packet, as MySQL's server reads it.
+/// Decrypts the part of a packet that was encrypted with our key, as MySQL's server does.
 /// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html>
 fn unsealed(packet: &[u8], nonce: &[u8]) -> Option<Vec<u8>> {
     let key = PrivateDecryptingKey::from_pkcs8(KEY.serialized_der()).expect("a key");

@@ -1,4 +1,4 @@
-//! A rogue server: it speaks by a script, and records every byte that clients send, inside and outside of TLS.
+//! A rogue server that follows a script and records every byte that clients send, inside and outside of TLS.
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::{
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a silent client is waited for.
+/// The timeout for a silent client.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the server is encrypted.
@@ -26,11 +26,11 @@ pub(super) enum Encryption {
     None,
     /// From the first byte.
     Immediate(Arc<ServerConfig>),
-    /// When the script says so: [`Peer::encrypt`].
+    /// When the script calls [`Peer::encrypt`].
     OnRequest(Arc<ServerConfig>),
 }
 
-/// What clients sent.
+/// The bytes that clients sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     /// Outside of TLS.
@@ -43,10 +43,10 @@ pub(super) struct Heard {
     pub(super) sealed: bool,
 }
 
-/// What the server does with each connection.
+/// The script for each connection.
 type Script = Arc<dyn Fn(&mut Peer) -> io::Result<()> + Send + Sync>;
 
-/// A server that runs until it is asked what it heard.
+/// A server that runs until the test reads what clients sent.
 pub(super) struct Rogue {
     pub(super) port: u16,
     socket: Option<PathBuf>,
@@ -110,7 +110,7 @@ impl Rogue {
             loop {
                 let accepted = listener.accept();
                 if ends.load(Ordering::SeqCst) {
-                    // Connections that came earlier are still in the queue.
+                    // Earlier connections are still in the queue.
                     listener.set_nonblocking();
                 }
                 let Ok(wire) = accepted else { break };
@@ -125,15 +125,15 @@ impl Rogue {
         Self { port, socket, heard, closing, accepting }
     }
 
-    /// Its Unix socket, where it has one.
+    /// Its Unix socket, if it has one.
     pub(super) fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
     }
 
-    /// What its clients sent; they must have closed their connections.
+    /// The bytes that clients sent. They must have closed their connections.
     pub(super) fn finish(self) -> Heard {
         self.closing.store(true, Ordering::SeqCst);
-        // A connection of our own wakes the listener. It is the last one in the queue.
+        // This connection wakes the listener. It is the last one in the queue.
         match &self.socket {
             Some(socket) => drop(UnixStream::connect(socket).expect("a connection")),
             None => drop(TcpStream::connect(("127.0.0.1", self.port)).expect("a connection")),
@@ -143,7 +143,7 @@ impl Rogue {
     }
 }
 
-/// Follows the script, ends the answer, and records what the client still sends.
+/// Follows the script, ends the reply, and records what the client still sends.
 fn converse(mut peer: Peer, script: &Script) {
     let immediate = matches!(peer.tls, Encryption::Immediate(_));
     let begun = if immediate { peer.encrypt() } else { Ok(()) };
@@ -158,7 +158,7 @@ pub(super) struct Peer {
     wire: Wire,
     tls: Encryption,
     heard: Arc<Mutex<Heard>>,
-    /// How many connections there were before this one.
+    /// The number of earlier connections.
     pub(super) number: usize,
 }
 
@@ -188,9 +188,9 @@ impl Wire {
         }
     }
 
-    /// Says that no more will be sent.
+    /// Closes the sending side.
     fn end(&mut self) {
-        // A client that has left already needs no goodbye.
+        // The client may have left already.
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Local(stream) => stream.shutdown(Shutdown::Write),
@@ -209,7 +209,7 @@ impl Peer {
         matches!(self.tls, Encryption::OnRequest(_)) && matches!(self.wire, Wire::Tcp(_))
     }
 
-    /// Begins TLS, and comes back when the client has accepted the certificate or given up.
+    /// Starts TLS, and returns when the client has accepted the certificate or given up.
     pub(super) fn encrypt(&mut self) -> io::Result<()> {
         let (Encryption::OnRequest(config) | Encryption::Immediate(config)) = &self.tls else {
             return Err(io::ErrorKind::Unsupported.into());
@@ -226,7 +226,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Whatever comes next.
+    /// Reads the next bytes.
     pub(super) fn read_some(&mut self) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; 16 * 1024];
         let read = self.wire.read(&mut buffer)?;
@@ -235,7 +235,7 @@ impl Peer {
         if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(buffer) }
     }
 
-    /// So many bytes.
+    /// Reads a number of bytes.
     pub(super) fn read(&mut self, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
@@ -250,7 +250,7 @@ impl Peer {
         Ok(bytes)
     }
 
-    /// Up to and with these bytes.
+    /// Reads up to and including these bytes.
     pub(super) fn read_until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end) {
@@ -263,12 +263,12 @@ impl Peer {
         self.wire.write(bytes)
     }
 
-    /// Remembers that the client proved its password without revealing it.
+    /// Records that the client proved its password without revealing it.
     pub(super) fn has_proof(&self) {
         self.heard.lock().expect("a lock").proof = true;
     }
 
-    /// Remembers that the client encrypted its password with the rogue server's key.
+    /// Records that the client encrypted its password with the rogue server's key.
     pub(super) fn has_sealed(&self) {
         self.heard.lock().expect("a lock").sealed = true;
     }

@@ -1,53 +1,53 @@
 //! A rogue PostgreSQL server: <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-START-UP>.
 
 use super::{
-    case::{Case, Left, Request},
+    case::{LeakCase, Left, Request},
     lab::Lab,
     mysql::sql_case,
     peer::Peer,
 };
 use std::io;
 
-/// How the password is asked for.
+/// The way in which the server requests the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+enum PostgresLogin {
     Clear,
     Md5,
-    /// With so many iterations.
+    /// SCRAM with a number of iterations.
     Scram(u32),
-    /// In the middle of SCRAM the server changes its mind.
+    /// SCRAM, and another request in the middle of it.
     ClearWithinScram,
-    /// By a mechanism of SASL that is not SCRAM.
+    /// A SASL mechanism that is not SCRAM.
     Sasl(&'static str),
-    /// By GSSAPI, SSPI or Kerberos.
+    /// GSSAPI, SSPI or Kerberos.
     Number(u32),
 }
 
-const ASKS: [(Ask, Request); 10] = [
-    (Ask::Clear, Request::reveals("AuthenticationCleartextPassword", Left::Nothing)),
-    (Ask::ClearWithinScram, Request::leaves("AuthenticationCleartextPassword within SCRAM", Left::Nothing)),
-    (Ask::Md5, Request::leaves("AuthenticationMD5Password", Left::Scramble)),
-    (Ask::Scram(4096), Request::leaves("SCRAM-SHA-256", Left::Scramble)),
-    (Ask::Scram(1), Request::leaves("SCRAM-SHA-256, one iteration", Left::Scramble)),
-    (Ask::Sasl("PLAIN"), Request::leaves("SASL PLAIN", Left::Nothing)),
-    (Ask::Sasl("OAUTHBEARER"), Request::leaves("SASL OAUTHBEARER", Left::Nothing)),
-    (Ask::Number(2), Request::leaves("AuthenticationKerberosV5", Left::Nothing)),
-    (Ask::Number(7), Request::leaves("AuthenticationGSS", Left::Nothing)),
-    (Ask::Number(9), Request::leaves("AuthenticationSSPI", Left::Nothing)),
+const ASKS: [(PostgresLogin, Request); 10] = [
+    (PostgresLogin::Clear, Request::reveals("AuthenticationCleartextPassword", Left::Nothing)),
+    (PostgresLogin::ClearWithinScram, Request::leaves("AuthenticationCleartextPassword within SCRAM", Left::Nothing)),
+    (PostgresLogin::Md5, Request::leaves("AuthenticationMD5Password", Left::Scramble)),
+    (PostgresLogin::Scram(4096), Request::leaves("SCRAM-SHA-256", Left::Scramble)),
+    (PostgresLogin::Scram(1), Request::leaves("SCRAM-SHA-256, one iteration", Left::Scramble)),
+    (PostgresLogin::Sasl("PLAIN"), Request::leaves("SASL PLAIN", Left::Nothing)),
+    (PostgresLogin::Sasl("OAUTHBEARER"), Request::leaves("SASL OAUTHBEARER", Left::Nothing)),
+    (PostgresLogin::Number(2), Request::leaves("AuthenticationKerberosV5", Left::Nothing)),
+    (PostgresLogin::Number(7), Request::leaves("AuthenticationGSS", Left::Nothing)),
+    (PostgresLogin::Number(9), Request::leaves("AuthenticationSSPI", Left::Nothing)),
 ];
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
-    let ways = lab.sql_ways("sslmode", ["disable", "prefer", "require", "verify-ca", "verify-full"]);
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
+    let transports = lab.sql_transports("sslmode", ["disable", "prefer", "require", "verify-ca", "verify-full"]);
     let mut cases = Vec::new();
     for (ask, request) in ASKS {
-        for way in &ways {
+        for transport in &transports {
             // The driver names the file in the folder itself.
             let socket = lab.socket("postgres").with_file_name(".s.PGSQL.5432");
-            let rogue = lab.rogue(way, &socket, move |peer, _| speak(peer, ask));
+            let rogue = lab.rogue(transport, &socket, move |peer, _| speak(peer, ask));
             let folder = rogue.socket().and_then(|path| path.parent()).map(|folder| format!("host={}", folder.display()));
             let address = if folder.is_some() { "localhost:5432".to_owned() } else { format!("localhost:{}", rogue.port) };
-            let query = folder.into_iter().chain(way.mode.clone()).collect::<Vec<_>>().join("&");
-            cases.push(sql_case("postgres", request, way, &address, &query, rogue));
+            let query = folder.into_iter().chain(transport.mode.clone()).collect::<Vec<_>>().join("&");
+            cases.push(sql_case("postgres", request, transport, &address, &query, rogue));
         }
     }
     cases
@@ -57,7 +57,7 @@ pub(super) fn cases(lab: &Lab) -> Vec<Case> {
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
 
-/// Asks for the password, and refuses with it in the message.
+/// Requests the password, and rejects it with a message that contains it.
 pub(super) fn echo(peer: &mut Peer) -> io::Result<()> {
     begin(peer)?;
     authentication(peer, 3, b"")?;
@@ -66,7 +66,7 @@ pub(super) fn echo(peer: &mut Peer) -> io::Result<()> {
     peer.write(&[b"E", &u32::try_from(4 + fields.len()).expect("a short message").to_be_bytes()[..], &fields].concat())
 }
 
-fn speak(peer: &mut Peer, ask: Ask) -> io::Result<()> {
+fn speak(peer: &mut Peer, ask: PostgresLogin) -> io::Result<()> {
     begin(peer)?;
     answer(peer, ask)
 }
@@ -88,34 +88,34 @@ fn begin(peer: &mut Peer) -> io::Result<()> {
     }
 }
 
-fn answer(peer: &mut Peer, ask: Ask) -> io::Result<()> {
+fn answer(peer: &mut Peer, ask: PostgresLogin) -> io::Result<()> {
     match ask {
-        Ask::Clear => {
+        PostgresLogin::Clear => {
             authentication(peer, 3, b"")?;
             message(peer)?;
         }
-        Ask::Md5 => {
+        PostgresLogin::Md5 => {
             authentication(peer, 5, b"salt")?;
             message(peer)?;
             peer.has_proof();
         }
-        Ask::Scram(iterations) => {
+        PostgresLogin::Scram(iterations) => {
             let nonce = scram(peer)?;
             authentication(peer, 11, format!("r={nonce}rogue,s=c2FsdHNhbHRzYWx0c2FsdA==,i={iterations}").as_bytes())?;
             if message(peer)?.windows(3).any(|window| window == b",p=") {
                 peer.has_proof();
             }
         }
-        Ask::ClearWithinScram => {
+        PostgresLogin::ClearWithinScram => {
             scram(peer)?;
             authentication(peer, 3, b"")?;
             message(peer)?;
         }
-        Ask::Sasl(mechanism) => {
+        PostgresLogin::Sasl(mechanism) => {
             authentication(peer, 10, format!("{mechanism}\0\0").as_bytes())?;
             message(peer)?;
         }
-        Ask::Number(number) => {
+        PostgresLogin::Number(number) => {
             authentication(peer, number, b"")?;
             message(peer)?;
         }
@@ -123,7 +123,7 @@ fn answer(peer: &mut Peer, ask: Ask) -> io::Result<()> {
     Ok(())
 }
 
-/// Begins SCRAM; the client's nonce comes back.
+/// Starts SCRAM, and returns the nonce of the client.
 fn scram(peer: &mut Peer) -> io::Result<String> {
     authentication(peer, 10, b"SCRAM-SHA-256\0\0")?;
     let first = message(peer)?;

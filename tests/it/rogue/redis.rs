@@ -1,7 +1,7 @@
-//! Rogue Redis servers, sentinels and nodes of a cluster. `AUTH` has no form that does not reveal the password, so they need not ask for it.
+//! Rogue Redis servers, sentinels and nodes of a cluster. Every form of `AUTH` reveals the password, so they need not request it.
 
 use super::{
-    case::{Case, Left, Request},
+    case::{LeakCase, Left, Request},
     lab::{Lab, PASSWORD, USER},
     peer::Peer,
 };
@@ -13,33 +13,33 @@ const NAMED: Request = Request::leaves("AUTH at the address that a rogue sentine
 const SENTINEL: Request = Request::leaves("AUTH at the sentinel", Left::Password);
 const SERVERS: Request = Request::leaves("the servers' password at the sentinel", Left::Nothing);
 
-pub(super) fn cases(lab: &Lab) -> Vec<Case> {
+pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     let mut cases = Vec::new();
-    for way in lab.ways() {
-        let rogue = || lab.rogue(&way, &lab.socket("redis"), |peer, _| speak(peer, 0));
+    for transport in lab.transports() {
+        let rogue = || lab.rogue(&transport, &lab.socket("redis"), |peer, _| speak(peer, 0));
         let at = |rogue: &super::peer::Rogue| match rogue.socket() {
             Some(path) => format!("redis+unix://{}", path.display()),
-            None => format!("redis{}://localhost:{}/0", way.s(), rogue.port),
+            None => format!("redis{}://localhost:{}/0", transport.s(), rogue.port),
         };
         let login = format!("username = \"{USER}\"\npassword = \"{PASSWORD}\"\n");
         for kind in ["redis", "celery"] {
             let key = if kind == "redis" { "url" } else { "broker" };
             let server = rogue();
-            let table = format!("kind = \"{kind}\"\n{key} = \"{}\"\n{login}{}", at(&server), way.keys);
-            cases.push(Case::new(kind, "password", AUTH, &way, table, server));
-            if way.is_local() {
+            let table = format!("kind = \"{kind}\"\n{key} = \"{}\"\n{login}{}", at(&server), transport.keys);
+            cases.push(LeakCase::new(kind, "password", AUTH, &transport, table, server));
+            if transport.is_local() {
                 continue;
             }
             let server = rogue();
-            let url = format!("redis{}://{USER}:{PASSWORD}@localhost:{}/0", way.s(), server.port);
-            let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", way.keys);
-            cases.push(Case::new(kind, key, AUTH, &way, table, server));
+            let url = format!("redis{}://{USER}:{PASSWORD}@localhost:{}/0", transport.s(), server.port);
+            let table = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{}", transport.keys);
+            cases.push(LeakCase::new(kind, key, AUTH, &transport, table, server));
         }
-        if way.is_local() {
+        if transport.is_local() {
             continue;
         }
-        // What leads there has a proper certificate, where it has one at all.
-        let leads = lab.properly(&way);
+        // The server that redirects has a proper certificate, if it has one.
+        let leads = lab.properly(&transport);
         for (mode, request) in [("cluster", LED), ("sentinel", NAMED)] {
             let there = rogue();
             let port = there.port;
@@ -49,25 +49,25 @@ pub(super) fn cases(lab: &Lab) -> Vec<Case> {
                 at(&here),
                 mode == "cluster",
                 if mode == "sentinel" { "master_name = \"orders\"\n" } else { "" },
-                way.keys
+                transport.keys
             );
-            cases.push(Case::new("redis", "password", request, &way, table, there).led_by(here));
+            cases.push(LeakCase::new("redis", "password", request, &transport, table, there).led_by(here));
         }
         let sentinel = rogue();
         let table = |login: &str, port: u16| {
-            let url = format!("redis{}://localhost:{port}", way.s());
-            format!("kind = \"redis\"\nurl = \"{url}\"\nmode = \"sentinel\"\nmaster_name = \"orders\"\n{login}{}", way.keys)
+            let url = format!("redis{}://localhost:{port}", transport.s());
+            format!("kind = \"redis\"\nurl = \"{url}\"\nmode = \"sentinel\"\nmaster_name = \"orders\"\n{login}{}", transport.keys)
         };
         let own = table(&format!("sentinel_username = \"{USER}\"\nsentinel_password = \"{PASSWORD}\"\n"), sentinel.port);
-        cases.push(Case::new("redis", "sentinel_password", SENTINEL, &way, own, sentinel));
+        cases.push(LeakCase::new("redis", "sentinel_password", SENTINEL, &transport, own, sentinel));
         let sentinel = rogue();
         let others = table(&login, sentinel.port);
-        cases.push(Case::new("redis", "password", SERVERS, &way, others, sentinel));
+        cases.push(LeakCase::new("redis", "password", SERVERS, &transport, others, sentinel));
     }
     cases
 }
 
-/// Answers whatever is asked, and leads to a port where it can.
+/// Replies to every command, and redirects to a port where the protocol can.
 fn speak(peer: &mut Peer, port: u16) -> io::Result<()> {
     loop {
         let command = command(peer)?;

@@ -3,10 +3,10 @@
 use super::lab::{PASSWORD, USER};
 use crate::helpers::{command, run, write_private};
 
-/// An address of a network that is reserved for documentation; `validate` contacts nobody.
+/// An address of a network that is reserved for documentation: `validate` opens no connection.
 const NETWORKED: &str = "192.0.2.1";
 
-/// Warnings of `validate` that name the check.
+/// The warnings of `validate` for a check.
 fn warnings(table: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("allswell.toml");
@@ -39,8 +39,8 @@ fn a_password_that_would_travel_without_verified_tls_is_warned_about() {
     for (kind, key, plain, encrypted, unverified, _) in URLS {
         let found = warnings(&table(kind, key, plain, &login, NETWORKED, ""));
         assert!(!found.is_empty(), "{kind} by {plain}: no warning");
-        let beside = format!("{}password = \"{PASSWORD}\"\n", table(kind, key, plain, &format!("{USER}@"), NETWORKED, ""));
-        assert!(!warnings(&beside).is_empty(), "{kind} by {plain}, with the key `password`: no warning");
+        let separate = format!("{}password = \"{PASSWORD}\"\n", table(kind, key, plain, &format!("{USER}@"), NETWORKED, ""));
+        assert!(!warnings(&separate).is_empty(), "{kind} by {plain}, with the key `password`: no warning");
         if !unverified.is_empty() {
             let found = warnings(&table(kind, key, encrypted, &login, NETWORKED, unverified));
             assert!(!found.is_empty(), "{kind} with {unverified}: no warning");
@@ -49,7 +49,7 @@ fn a_password_that_would_travel_without_verified_tls_is_warned_about() {
 }
 
 #[test]
-fn an_explicit_end_of_verification_is_warned_about() {
+fn disabled_verification_is_warned_about() {
     let login = format!("{USER}:{PASSWORD}@");
     for (kind, key, _, encrypted, ..) in URLS {
         let unverified = format!("{}tls.verify = \"none\"\n", table(kind, key, encrypted, &login, NETWORKED, ""));
@@ -58,10 +58,10 @@ fn an_explicit_end_of_verification_is_warned_about() {
 }
 
 #[test]
-fn what_else_leaves_and_what_proves_little_is_warned_about() {
+fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
     let redis = "kind = \"redis\"\n";
     let sentinel = format!("{redis}mode = \"sentinel\"\nmaster_name = \"orders\"\n");
-    for (told, table) in [
+    for (warning, table) in [
         ("unencrypted", format!("{sentinel}url = \"redis://{NETWORKED}\"\nsentinel_password = \"{PASSWORD}\"\n")),
         (
             "unencrypted",
@@ -86,7 +86,7 @@ fn what_else_leaves_and_what_proves_little_is_warned_about() {
         ("`useSSL` has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?useSSL=true\"\n")),
     ] {
         let found = warnings(&table);
-        assert!(found.len() == 1 && found[0].contains(told), "{table}{found:?}");
+        assert!(found.len() == 1 && found[0].contains(warning), "{table}{found:?}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! A server of our own that stores objects in memory and speaks as much of Google Cloud Storage's and Azure Blob's protocols as a check does.
-//! It believes every signature; what it is asked for and what credentials come with it are for the test to see.
+//! A server that stores objects in memory and supports the requests of Google Cloud Storage and Azure Blob that a check sends. It accepts every
+//! signature, and records requests and credentials for the test.
 
 use crate::helpers::eventually;
 use bytes::Bytes;
@@ -27,9 +27,9 @@ pub(crate) struct Blobs {
 }
 
 struct Stored {
-    /// What stands before a name in a path: `/media/`.
+    /// The path before the name of an object: `/media/`.
     root: String,
-    /// The codes for a bucket that is not there, and an object.
+    /// The error codes of a missing bucket and a missing object.
     missing: [&'static str; 2],
     refuse: Refuse,
     objects: Mutex<BTreeMap<String, Bytes>>,
@@ -38,12 +38,12 @@ struct Stored {
     connections: AtomicUsize,
 }
 
-/// One like Google Cloud Storage.
+/// A server like Google Cloud Storage.
 pub(crate) fn gcs(refuse: Refuse) -> Blobs {
     start("/media/", ["NoSuchBucket", "NoSuchKey"], refuse)
 }
 
-/// One like Azurite, whose paths begin with the account `orders`.
+/// A server like Azurite, whose paths begin with the account `orders`.
 pub(crate) fn azure_blob(refuse: Refuse) -> Blobs {
     start("/orders/media/", ["ContainerNotFound", "BlobNotFound"], refuse)
 }
@@ -82,17 +82,17 @@ impl Blobs {
         self.stored.objects.lock().expect("objects").keys().cloned().collect()
     }
 
-    /// Puts an object, without asking anybody.
+    /// Stores an object, without a request.
     pub(crate) fn put(&self, name: &str, content: &'static [u8]) {
         self.stored.objects.lock().expect("objects").insert(name.to_owned(), Bytes::from_static(content));
     }
 
-    /// What was asked for since the last time: method, path with query, and `Authorization`.
+    /// The requests since the last call: method, path with query, and `Authorization`.
     pub(crate) fn asked(&self) -> Vec<[String; 3]> {
         std::mem::take(&mut self.stored.asked.lock().expect("a list"))
     }
 
-    /// Waits until so many connections are open: what is left of others is over then.
+    /// Waits until this number of connections is open, so that the requests of others have ended.
     pub(crate) fn await_connections(&self, open: usize) {
         eventually(&format!("{open} connections are open"), || (self.stored.connections.load(SeqCst) == open).then_some(()));
     }
@@ -101,12 +101,12 @@ impl Blobs {
 impl Stored {
     async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
-        // A request that breaks off stores nothing.
+        // A truncated request stores nothing.
         let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes) else { return Ok(error(400, "IncompleteBody")) };
         let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         self.asked.lock().expect("a list").push([head.method.to_string(), target, authorization.to_owned()]);
-        // All that is escaped in the names that tests use.
+        // The only escaped character in the names that tests use.
         let path = &head.uri.path().replace("%2E", ".");
         if head.uri.query().is_some_and(|query| query.contains("comp=batch")) {
             return Ok(self.batch(&String::from_utf8_lossy(&body)));
@@ -143,7 +143,7 @@ impl Stored {
         .expect("an answer")
     }
 
-    /// A batch of Azure's with one deletion in it. <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-batch>
+    /// A batch request of Azure with one deletion. <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-batch>
     fn batch(&self, body: &str) -> Response<Full<Bytes>> {
         let line = body.lines().find(|line| line.starts_with("DELETE ")).expect("a deletion");
         let path = line.split(' ').nth(1).and_then(|target| target.split('?').next()).expect("a path");

@@ -1,4 +1,4 @@
-//! A cable between a check and a server that can be cut in every way in which networks break, and mended again.
+//! A proxy between a check and a server that imitates every network fault, and can be repaired.
 
 use super::hostile::BlackHole;
 use crate::helpers::eventually;
@@ -14,40 +14,40 @@ use std::{
     time::Duration,
 };
 
-/// How a network is.
+/// The state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// As it should be.
+    /// The network works.
     None,
-    /// Nobody listens, and who was connected is told so.
+    /// Nothing listens, and open connections are closed.
     Refused,
-    /// Packets that open connections get lost, and those of open connections, too.
+    /// All packets are lost, those that open connections and those of open ones.
     BlackHole,
-    /// Connections are accepted, and nothing ever comes.
+    /// Connections are accepted, and no reply arrives.
     Silent,
-    /// What the server says comes a byte at a time.
+    /// Replies arrive byte by byte.
     Drip,
     /// Every connection is reset.
     Reset,
-    /// Open connections are dead and do not know it; new ones work.
+    /// Open connections are dead without notice; new ones work.
     HalfOpen,
 }
 
-/// How long anybody looks away.
+/// The interval at which threads look at the fault.
 const LOOK: Duration = Duration::from_millis(5);
 const DRIP: Duration = Duration::from_millis(100);
 
 pub(crate) struct Breaker {
     pub(crate) port: u16,
-    cable: Arc<Cable>,
+    network: Arc<Network>,
 }
 
-struct Cable {
+struct Network {
     server: AtomicUsize,
     fault: Mutex<Fault>,
-    /// Goes up with every change: what was connected before one that kills connections is dead.
+    /// Grows with every change. Connections from before a fault that kills connections are dead.
     age: AtomicU64,
-    /// Connections of this age and younger live.
+    /// Connections from before this age are dead.
     dead_before: AtomicU64,
     accepting: AtomicBool,
     listens: AtomicBool,
@@ -60,11 +60,11 @@ impl Breaker {
         Self::on("127.0.0.1", 0, server)
     }
 
-    /// The same at a place of its own; a port 0 is any.
+    /// The same on a host and port; port 0 is any.
     pub(crate) fn on(host: &'static str, port: u16, server: u16) -> Self {
         let listener = TcpListener::bind((host, port)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let cable = Arc::new(Cable {
+        let network = Arc::new(Network {
             server: usize::from(server).into(),
             fault: Fault::None.into(),
             age: 0.into(),
@@ -73,33 +73,33 @@ impl Breaker {
             listens: true.into(),
             hole: None.into(),
         });
-        let shared = Arc::clone(&cable);
+        let shared = Arc::clone(&network);
         thread::spawn(move || shared.accept(Some(listener), (host, port)));
-        Self { port, cable }
+        Self { port, network }
     }
 
-    /// Breaks it, or mends it.
+    /// Sets or removes a fault.
     pub(crate) fn set(&self, fault: Fault) {
-        let cable = &self.cable;
+        let network = &self.network;
         let accepts = !matches!(fault, Fault::Refused | Fault::BlackHole);
         if accepts {
-            cable.hole.lock().expect("a lock").take();
+            network.hole.lock().expect("a lock").take();
         }
-        let age = cable.age.fetch_add(1, SeqCst) + 1;
-        // Whoever was cut off once does not come to life again; who only waited does.
+        let age = network.age.fetch_add(1, SeqCst) + 1;
+        // A connection that was cut stays dead; one that only waited continues.
         if fault != Fault::Silent && fault != Fault::Drip && fault != Fault::None {
-            cable.dead_before.store(age, SeqCst);
+            network.dead_before.store(age, SeqCst);
         }
-        *cable.fault.lock().expect("a lock") = fault;
-        cable.accepting.store(accepts, SeqCst);
-        eventually("the listener follows", || (cable.listens.load(SeqCst) == accepts).then_some(()));
+        *network.fault.lock().expect("a lock") = fault;
+        network.accepting.store(accepts, SeqCst);
+        eventually("the listener follows", || (network.listens.load(SeqCst) == accepts).then_some(()));
         if fault == Fault::BlackHole {
-            *cable.hole.lock().expect("a lock") = Some(BlackHole::at(self.port));
+            *network.hole.lock().expect("a lock") = Some(BlackHole::at(self.port));
         }
     }
 }
 
-impl Cable {
+impl Network {
     fn fault(&self) -> Fault {
         *self.fault.lock().expect("a lock")
     }
@@ -121,8 +121,8 @@ impl Cable {
             match open.accept() {
                 Ok((client, _)) => {
                     client.set_nonblocking(false).expect("a stream");
-                    let (cable, born) = (Arc::clone(self), self.age.load(SeqCst));
-                    thread::spawn(move || cable.join(client, born));
+                    let (network, born) = (Arc::clone(self), self.age.load(SeqCst));
+                    thread::spawn(move || network.join(client, born));
                 }
                 Err(_) => thread::sleep(LOOK),
             }
@@ -133,12 +133,12 @@ impl Cable {
         let port = u16::try_from(self.server.load(SeqCst)).expect("a port");
         let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
         let (from, to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
-        let cable = Arc::clone(self);
-        thread::spawn(move || cable.carry(from, to, born, false));
+        let network = Arc::clone(self);
+        thread::spawn(move || network.carry(from, to, born, false));
         self.carry(server, client, born, true);
     }
 
-    /// Carries bytes one way until an end of the connection, or until the network ends it.
+    /// Carries bytes in one direction until either side or a fault ends the connection.
     fn carry(&self, mut from: TcpStream, mut to: TcpStream, born: u64, from_server: bool) {
         let _ = (from.set_nodelay(true), to.set_nodelay(true), from.set_read_timeout(Some(LOOK)));
         let mut buffer = [0; 16 * 1024];
@@ -147,7 +147,7 @@ impl Cable {
             match fault {
                 Fault::Reset if dead => return reset(from, to),
                 Fault::Reset => {
-                    // Reset as soon as something was said.
+                    // Reset on the first byte.
                     let _ = from.read(&mut buffer);
                     return reset(from, to);
                 }

@@ -21,7 +21,7 @@ impl Browser {
         Self::preferring(&json!({}))
     }
 
-    /// One that runs no script of a page.
+    /// A browser that runs no script of a page.
     pub(crate) fn without_scripts() -> Self {
         Self::preferring(&json!({ "profile.managed_default_content_settings.javascript": 2 }))
     }
@@ -40,9 +40,9 @@ impl Browser {
         let profile = format!("--user-data-dir={}", driver.directory.path().join("profile").display());
         let arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server", &profile];
         let options = json!({ "binary": "/usr/bin/chromium", "args": arguments, "prefs": preferences });
-        let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+        let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let mut browser = Self { driver, session: String::new() };
-        let answer = browser.order("POST", "", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        let answer = browser.order("POST", "", &json!({ "capabilities": { "alwaysMatch": capabilities } }));
         browser.session = format!("/{}", answer["sessionId"].as_str().expect("a session"));
         browser
     }
@@ -50,11 +50,11 @@ impl Browser {
     fn order(&self, method: &str, path: &str, body: &Value) -> Value {
         let (session, body) = (&self.session, body.to_string());
         let mut stream = TcpStream::connect(("127.0.0.1", self.driver.port)).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let length = body.len();
         let head = format!("{method} /session{session}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}");
         stream.write_all(format!("{head}\r\nContent-Type: application/json\r\n\r\n{body}").as_bytes()).expect("a request");
-        // The driver leaves its connections open.
+        // The driver keeps its connections open.
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -72,34 +72,34 @@ impl Browser {
         self.order("POST", "/url", &json!({ "url": url }));
     }
 
-    /// What a script in the page returns.
+    /// Runs a script in the page and returns its result.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.order("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// What stands in the page, as it is read.
+    /// The visible text of an element.
     pub(crate) fn text(&self, selector: &str) -> String {
         let script = format!("return document.querySelector('{selector}')?.innerText ?? ''");
         self.run(&script).as_str().expect("text").to_owned()
     }
 
-    /// Waits until something stands in the page.
+    /// Waits until an element has a text.
     pub(crate) fn await_text(&self, selector: &str, expected: &str) {
         eventually(&format!("`{expected}` at {selector}"), || self.text(selector).contains(expected).then_some(()));
     }
 
-    /// What a screen reader is told that something is, and is called.
+    /// The role and the label of an element for a screen reader.
     pub(crate) fn spoken(&self, selector: &str) -> (String, String) {
         let found = self.order("POST", "/element", &json!({ "using": "css selector", "value": selector }));
         let element = found.as_object().and_then(|object| object.values().next()?.as_str()).expect("an element").to_owned();
         let ask = |what: &str| {
-            let told = self.order("GET", &format!("/element/{element}/{what}"), &json!({}));
-            told.as_str().expect("text").to_owned()
+            let computed = self.order("GET", &format!("/element/{element}/{what}"), &json!({}));
+            computed.as_str().expect("text").to_owned()
         };
         (ask("computedrole"), ask("computedlabel"))
     }
 
-    /// What the browser complained of since it was asked last.
+    /// The messages of the browser's console since the last call.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.order("POST", "/se/log", &json!({ "type": "browser" }));
         let entries = log.as_array().expect("entries").iter();

@@ -1,4 +1,4 @@
-//! A Celery worker, with the tasks `nap`, which takes so many seconds, and `nothing`.
+//! A Celery worker with two tasks: `nap(seconds)` and `nothing()`.
 
 use super::process::{Server, folder, in_venv, set_up};
 use std::{fs, process::Command};
@@ -19,12 +19,12 @@ def nothing():
     pass
 "#;
 
-/// A worker on a broker: its name, as `a@test`, the queues that it consumes, and its pool, which has one process or thread.
+/// Starts a worker with a name such as `a@test`, the queues that it consumes, and a pool of one process or thread.
 pub(crate) fn celery(broker: &str, name: &str, queues: &str, pool: &str) -> Server {
     worker(broker, name, queues, pool, &[])
 }
 
-/// One that takes no commands.
+/// Starts a worker without remote control.
 pub(crate) fn celery_without_remote_control(broker: &str, name: &str, queues: &str) -> Server {
     worker(broker, name, queues, "solo", &[("NO_REMOTE_CONTROL", "1")])
 }
@@ -53,7 +53,7 @@ fn worker(broker: &str, name: &str, queues: &str, pool: &str, variables: &'stati
     )
 }
 
-/// Sends tasks to a queue, each as a call with its arguments: `nap(5)`.
+/// Sends tasks to a queue, each written as a call: `nap(5)`.
 pub(crate) fn send_tasks(broker: &str, queue: &str, calls: &[&str]) {
     let directory = folder();
     fs::write(directory.path().join("tasks.py"), TASKS).expect("a file");

@@ -1,4 +1,4 @@
-//! A certificate authority of the tests' own, and a server's certificate for `localhost`.
+//! A certificate authority of the tests, and a server certificate for `localhost`.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd};
 use std::{
@@ -18,22 +18,22 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// New ones, in a folder, until the end of the century.
+    /// Creates files in a folder; the certificate expires at the end of the century.
     pub(crate) fn new(directory: &Path) -> Self {
         Self::until(directory, end_of_century())
     }
 
-    /// Ones whose server's certificate expires soon.
+    /// The same with a server certificate that expires soon.
     pub(crate) fn for_a_while(directory: &Path, validity: Duration) -> Self {
         Self::until(directory, SystemTime::now() + validity)
     }
 
-    /// Ones whose server's certificate expired years ago.
+    /// The same with a server certificate that expired years ago.
     pub(crate) fn expired(directory: &Path) -> Self {
         Self::until(directory, UNIX_EPOCH + 11_000 * DAY)
     }
 
-    /// Ones whose server's key is RSA-4096.
+    /// The same with an RSA-4096 key.
     pub(crate) fn of_rsa(directory: &Path) -> Self {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096).expect("a key");
         Self::with_key(directory, &key, end_of_century())

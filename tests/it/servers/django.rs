@@ -4,9 +4,8 @@ use super::process::{Server, folder, in_venv};
 use crate::helpers::free_port;
 use std::{fs, process::Command};
 
-/// With `trust` it believes the header `X-Forwarded-Proto`; with `debug` it tells more than it should. With `localhost` it allows that
-/// Host, too, and with `any-host` every one; with `plain` it does not redirect to HTTPS; with `no-append` a missing slash is not redirected to; and
-/// with `any-path` there is no path that it does not know.
+/// Words that change the app: `trust` makes it trust the header `X-Forwarded-Proto`, `debug` sets DEBUG, `localhost` allows that Host, too,
+/// `any-host` every Host, `plain` removes the redirect to HTTPS, `no-append` the redirect to a missing slash, and with `any-path` every path exists.
 pub(crate) fn django(words: &'static [&'static str]) -> Server {
     let directory = folder();
     fs::write(directory.path().join("app.py"), APP).expect("a file");

@@ -1,4 +1,4 @@
-//! `HAProxy` with one backend that is probed by its default check beside an agent, and one that listens to the agent alone.
+//! `HAProxy` with one backend that uses its default check and the agent check, and one that uses only the agent check.
 
 use super::process::{Server, folder};
 use crate::helpers::free_port;
@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// Probes a server on loopback, and its agent.
+/// An `HAProxy` that polls a server on loopback and its agent.
 pub(crate) fn haproxy(port: u16, agent: u16) -> Server {
     let directory = folder();
     let configuration = format!(
@@ -37,25 +37,25 @@ pub(crate) fn haproxy(port: u16, agent: u16) -> Server {
     )
 }
 
-/// What `HAProxy` thinks of a server.
+/// The state of a server in `HAProxy`.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) status: String,
     pub(crate) weight: u32,
-    /// How its own probe ended.
+    /// The result of the default check.
     pub(crate) check: String,
-    /// What the agent said last.
+    /// The last line of the agent.
     pub(crate) agent: String,
 }
 
 impl Server {
-    /// In the backend `both` or `agent`.
+    /// The state in the backend `both` or `agent`.
     pub(crate) fn haproxy_state(&self, backend: &str) -> State {
         haproxy_state(self.directory.path(), backend, "one").expect("an answer of HAProxy's")
     }
 }
 
-/// What it thinks of a server of a backend, as its socket in a folder tells.
+/// Reads the state of the server of a backend from the socket of `HAProxy` in a folder.
 pub(crate) fn haproxy_state(directory: &Path, backend: &str, server: &str) -> Option<State> {
     let mut stream = UnixStream::connect(directory.join("socket")).ok()?;
     stream.write_all(b"show stat\n").ok()?;
@@ -66,7 +66,7 @@ pub(crate) fn haproxy_state(directory: &Path, backend: &str, server: &str) -> Op
     let row: Vec<&str> = lines.find(|line| line.starts_with(&format!("{backend},{server},")))?.split(',').collect();
     let column = |name: &str| names.iter().position(|other| *other == name).and_then(|at| row.get(at)).map_or("", |value| *value);
     Some(State {
-        // "UP 1/2" while it changes, "DOWN (agent)" for who said so.
+        // "UP 1/2" during a change, "DOWN (agent)" if the agent check decided.
         status: column("status").to_owned(),
         weight: column("weight").parse().ok()?,
         check: column("check_status").trim_start_matches("* ").to_owned(),

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// A listener on loopback that does with every connection what it was told to; it lives as long as the test process.
+/// A listener on loopback that treats every connection in the same way. It lives as long as the test process.
 pub(crate) struct Hostile {
     pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
@@ -43,17 +43,17 @@ impl Hostile {
         self.address.port()
     }
 
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// Waits until it has accepted so many: a client is connected before its server has accepted.
+    /// Waits for a number of accepted connections: a client is connected before its server accepts.
     pub(crate) fn await_accepted(&self, connections: usize) {
         eventually(&format!("{connections} connections"), || (self.accepted() >= connections).then_some(()));
     }
 
-    /// Accepts, reads, and never says a word.
+    /// Accepts and reads, but never sends anything.
     pub(crate) fn silent() -> Self {
         Self::new(|mut stream| {
             let mut buffer = [0; 4096];
@@ -66,7 +66,7 @@ impl Hostile {
         Self::new(close)
     }
 
-    /// Waits for a word and closes without an answer, in good order.
+    /// Reads the first bytes and closes without a reply, but also without a reset.
     pub(crate) fn hanging_up() -> Self {
         Self::new(|mut stream| {
             let mut buffer = [0; 4096];
@@ -76,12 +76,12 @@ impl Hostile {
         })
     }
 
-    /// The same as [`closing`](Self::closing) on the loopback address of IPv6, where this machine has one.
+    /// Like [`closing`](Self::closing), on the IPv6 loopback address, if this machine has one.
     pub(crate) fn closing_on_ipv6() -> Option<Self> {
         TcpListener::bind("[::1]:0").ok().map(|listener| Self::on(listener, close))
     }
 
-    /// Accepts and resets the connection as soon as something was said.
+    /// Resets the connection after the first byte.
     pub(crate) fn resetting() -> Self {
         Self::new(|mut stream| {
             let _ = stream.read(&mut [0; 1]);
@@ -89,7 +89,7 @@ impl Hostile {
         })
     }
 
-    /// Answers everything with something that is nobody's protocol.
+    /// Replies to everything in no known protocol.
     pub(crate) fn babbling() -> Self {
         Self::new(|mut stream| {
             let _ = stream.read(&mut [0; 4096]);
@@ -98,7 +98,7 @@ impl Hostile {
         })
     }
 
-    /// Speaks first, a byte after the other, and then waits.
+    /// Sends a greeting byte by byte, and then waits.
     pub(crate) fn greeting(words: &'static [u8]) -> Self {
         Self::new(move |mut stream| {
             for byte in words {
@@ -109,22 +109,22 @@ impl Hostile {
         })
     }
 
-    /// Speaks first, and resets the connection when that was heard.
+    /// Sends a greeting, and resets the connection after the client has read it.
     pub(crate) fn greeting_and_resetting(words: &'static str) -> Self {
         Self::new(move |mut stream| {
             let _ = stream.write_all(words.as_bytes());
-            // A reset takes with it what was not read yet, and nobody tells when it was.
+            // A reset discards bytes that the client has not read yet, and the server cannot know when it has.
             thread::sleep(Duration::from_millis(500));
             let _ = rustix::net::sockopt::set_socket_linger(OwnedFd::from(stream), Some(Duration::ZERO));
         })
     }
 
-    /// Speaks first, and for ever.
+    /// Sends an endless greeting.
     pub(crate) fn endlessly_greeting(words: &'static str) -> Self {
         Self::new(move |mut stream| while stream.write_all(words.as_bytes()).is_ok() {})
     }
 
-    /// Begins an answer and never ends it.
+    /// Sends an endless reply at full speed.
     pub(crate) fn endless(beginning: &'static [u8], rest: &'static [u8]) -> Self {
         let rest = rest.repeat(64 * 1024);
         Self::new(move |mut stream| {
@@ -134,7 +134,7 @@ impl Hostile {
         })
     }
 
-    /// Begins an answer and goes on slowly, for ever.
+    /// Sends an endless reply slowly.
     pub(crate) fn trickling(beginning: &'static [u8], rest: &'static [u8]) -> Self {
         Self::new(move |mut stream| {
             let _ = stream.read(&mut [0; 4096]);
@@ -145,19 +145,19 @@ impl Hostile {
         })
     }
 
-    /// Answers the first request, closes, and tells what was asked.
+    /// Replies to the first request, closes, and sends the request to the test.
     pub(crate) fn listening(answer: &'static str) -> (Self, mpsc::Receiver<String>) {
-        let (heard, requests) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         let server = Self::new(move |mut stream| {
             let mut buffer = [0; 4096];
             let read = stream.read(&mut buffer).unwrap_or(0);
-            let _ = heard.send(String::from_utf8_lossy(&buffer[..read]).into_owned());
+            let _ = sender.send(String::from_utf8_lossy(&buffer[..read]).into_owned());
             let _ = stream.write_all(answer.as_bytes());
         });
         (server, requests)
     }
 
-    /// Answers whatever it hears with what a function makes of it, and closes.
+    /// Replies with the result of a function of the request, and closes.
     pub(crate) fn replying(reply: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::new(move |mut stream| {
             let mut buffer = [0; 4096];
@@ -166,7 +166,7 @@ impl Hostile {
         })
     }
 
-    /// Sends every request on to the next of some ports, in turn, and keeps the connection.
+    /// Redirects every request to the next one of some ports, and keeps the connection.
     pub(crate) fn sending_on(ports: Vec<u16>) -> Self {
         let turn = AtomicUsize::new(0);
         Self::new(move |mut stream| {
@@ -178,7 +178,7 @@ impl Hostile {
         })
     }
 
-    /// Says everything that it hears back, as a server's error message may.
+    /// Echoes everything, as a server's error message may.
     pub(crate) fn echoing() -> Self {
         Self::new(|mut stream| {
             let mut buffer = [0; 4096];
@@ -188,7 +188,7 @@ impl Hostile {
         })
     }
 
-    /// Says what it is told to say as soon as anything is said to it, or a little later by itself, and closes.
+    /// Sends the bytes that the test has set on the first bytes of the client, or by itself a little later, and closes.
     pub(crate) fn reciting(words: Arc<Mutex<Vec<u8>>>) -> Self {
         Self::new(move |mut stream| {
             let _ = stream.set_read_timeout(Some(Duration::from_millis(5)));
@@ -202,7 +202,7 @@ impl Hostile {
         })
     }
 
-    /// Answers every request with the same bytes and keeps the connection.
+    /// Replies to every request with the same bytes and keeps the connection.
     pub(crate) fn answering(answer: &'static str) -> Self {
         Self::new(move |mut stream| {
             let mut buffer = [0; 4096];
@@ -213,7 +213,7 @@ impl Hostile {
     }
 }
 
-/// An HTTP server that answers every request with 200, after a time that can be changed.
+/// An HTTP server that responds 200 after a time that the test can change.
 pub(crate) struct Slow {
     pub(crate) server: Hostile,
     millis: Arc<AtomicUsize>,
@@ -237,7 +237,7 @@ impl Slow {
         self.millis.store(millis, Ordering::SeqCst);
     }
 
-    /// A table of kind `http`, without its header.
+    /// A table of the kind `http`, without its header.
     pub(crate) fn table(&self) -> String {
         format!("kind = \"http\"\nurl = \"http://{}/\"\n", self.server.address)
     }
@@ -248,7 +248,7 @@ fn close(stream: TcpStream) {
     drop(stream);
 }
 
-/// A port to which packets get lost: its backlog is full and nobody accepts.
+/// A port that drops packets: its backlog is full and nothing accepts.
 pub(crate) struct BlackHole {
     pub(crate) port: u16,
     _listener: OwnedFd,
@@ -260,18 +260,18 @@ impl BlackHole {
         Self::at(0)
     }
 
-    /// On a port that nobody listens on, or any.
+    /// On a given port without a listener, or on any port if it is 0.
     pub(crate) fn at(port: u16) -> Self {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with};
         let open =
             || socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).expect("a socket");
         let listener = open();
-        // Connections of the one who listened there before may linger.
+        // Connections of an earlier listener may linger.
         rustix::net::sockopt::set_socket_reuseaddr(&listener, true).expect("an option");
         bind(&listener, &SocketAddr::from(([127, 0, 0, 1], port))).expect("a port");
         listen(&listener, 0).expect("a listener");
         let address: SocketAddr = getsockname(&listener).expect("an address").try_into().expect("an address");
-        // The first ones fill the backlog; their packets are the last that get through.
+        // The first connections fill the backlog; packets of later ones are dropped.
         let backlog: Vec<OwnedFd> = std::iter::repeat_with(open).take(4).collect();
         for socket in &backlog {
             let _ = connect(socket, &address);

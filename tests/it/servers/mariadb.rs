@@ -2,11 +2,16 @@
 
 use super::{
     Certificates,
-    process::{Server, as_user, folder, own, set_up},
+    process::{Server, as_user, copy_initialised, folder, own, set_up},
 };
 use crate::helpers::free_port;
 use std::{path::Path, process::Command};
 use tempfile::TempDir;
+
+const SERVER: &str = "/usr/sbin/mariadbd";
+
+/// Without it, each server would first write 96 MiB.
+const SMALL_LOG: &str = "--innodb-log-file-size=10M";
 
 pub(crate) fn mariadb(password: &str) -> Server {
     mariadb_with(password, &[])
@@ -14,10 +19,10 @@ pub(crate) fn mariadb(password: &str) -> Server {
 
 /// The same with options, such as `--max-connections=10`.
 pub(crate) fn mariadb_with(password: &str, options: &[&str]) -> Server {
-    new(password, folder(), options.iter().map(|&option| option.to_owned()).collect())
+    start(password, folder(), options.iter().map(|&option| option.to_owned()).collect())
 }
 
-/// The same with TLS for who asks for it.
+/// The same with optional TLS.
 pub(crate) fn mariadb_with_tls(password: &str, make: fn(&Path) -> Certificates) -> (Server, Certificates) {
     let directory = folder();
     let certificates = make(directory.path());
@@ -27,31 +32,33 @@ pub(crate) fn mariadb_with_tls(password: &str, make: fn(&Path) -> Certificates) 
         format!("--ssl-key={}", certificates.key.display()),
         format!("--ssl-ca={}", certificates.authority.display()),
     ];
-    (new(password, directory, options), certificates)
+    (start(password, directory, options), certificates)
 }
 
-fn new(password: &str, directory: TempDir, options: Vec<String>) -> Server {
-    let data = directory.path().join("data");
-    set_up(
-        as_user("mysql", directory.path(), Path::new("/usr/bin/mariadb-install-db"))
-            .arg("--no-defaults")
-            .arg(format!("--datadir={}", data.display()))
-            // Temporary tables are named after process numbers, which are the same in other namespaces.
-            .arg(format!("--tmpdir={}", directory.path().display()))
-            .args(["--auth-root-authentication-method=normal", "--skip-test-db"]),
-    );
+fn start(password: &str, directory: TempDir, options: Vec<String>) -> Server {
+    // With the version: a newer server may not start with the data of an older one, or convert it at each start.
+    copy_initialised(&format!("mariadb-{}", version()), &directory.path().join("data"), |directory| {
+        set_up(
+            as_user("mysql", directory, Path::new("/usr/bin/mariadb-install-db"))
+                .arg("--no-defaults")
+                .arg(format!("--datadir={}", directory.join("data").display()))
+                // Temporary tables are named after process IDs, which are not unique across namespaces.
+                .arg(format!("--tmpdir={}", directory.display()))
+                .args([SMALL_LOG, "--auth-root-authentication-method=normal", "--skip-test-db"]),
+        );
+    });
     let server = Server::launch(
         directory,
         free_port(),
         move |directory, port| {
-            let mut command = as_user("mysql", directory, Path::new("/usr/sbin/mariadbd"));
+            let mut command = as_user("mysql", directory, Path::new(SERVER));
             command
                 .arg("--no-defaults")
                 .arg(format!("--datadir={}", directory.join("data").display()))
                 .arg(format!("--tmpdir={}", directory.display()))
                 .arg(format!("--socket={}", directory.join("s").display()))
                 .arg(format!("--port={port}"))
-                .args(["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
+                .args([SMALL_LOG, "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"])
                 .args(&options);
             command
         },
@@ -63,8 +70,15 @@ fn new(password: &str, directory: TempDir, options: Vec<String>) -> Server {
     server
 }
 
+/// The server's version, as `10.11.6-MariaDB`.
+fn version() -> String {
+    let output = Command::new(SERVER).arg("--version").output().expect("mariadbd");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().find(|word| word.contains("MariaDB")).expect("a version").to_owned()
+}
+
 impl Server {
-    /// What a statement of the superuser's answers, in plain lines; it must succeed.
+    /// Runs a statement as the superuser, which must succeed, and returns the rows as lines.
     pub(crate) fn mariadb(&self, statement: &str) -> String {
         let output = client(self.directory.path(), statement).output().expect("mariadb");
         assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// With more options.
+/// Starts Memcached with options.
 pub(crate) fn memcached(options: &[&str]) -> Server {
     let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
     Server::launch(
@@ -23,16 +23,16 @@ pub(crate) fn memcached(options: &[&str]) -> Server {
     )
 }
 
-/// All that a server says to some commands, of which the last is answered by this word.
+/// Sends commands and returns all replies; the reply to the last one ends with this word.
 pub(crate) fn memcached_says(port: u16, commands: &str, last: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(commands.as_bytes()).expect("commands");
-    let (mut said, mut chunk) = (String::new(), [0; 4096]);
-    while !said.ends_with(&format!("{last}\r\n")) {
+    let (mut replies, mut chunk) = (String::new(), [0; 4096]);
+    while !replies.ends_with(&format!("{last}\r\n")) {
         let read = stream.read(&mut chunk).expect("an answer");
-        assert!(read > 0, "the last word was {said}");
-        said += &String::from_utf8_lossy(&chunk[..read]);
+        assert!(read > 0, "the connection ended after {replies}");
+        replies += &String::from_utf8_lossy(&chunk[..read]);
     }
-    said
+    replies
 }

@@ -1,4 +1,4 @@
-//! Real servers, each in a temporary folder on a free port, that can be paused, killed and started again; and hostile ones.
+//! Real servers, each in a temporary folder on a free port, that tests can pause, kill and restart; and hostile servers.
 
 pub(crate) mod blobs;
 pub(crate) mod breaker;
@@ -20,6 +20,7 @@ mod rabbitmq;
 mod redirecting;
 mod redis;
 pub(crate) mod s3;
+pub(crate) mod shared;
 mod tls_front;
 
 pub(crate) use browser::Browser;
@@ -33,7 +34,7 @@ pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
 pub(crate) use process::{Server, as_nobody, folder, in_venv, own};
 pub(crate) use python::reading;
-pub(crate) use rabbitmq::rabbitmq;
+pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq};
 pub(crate) use redirecting::{Redirecting, redirecting_apache, redirecting_nginx};
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
 pub(crate) use tls_front::{tls_front, tls_front_by_tls13, tls_front_for_known_clients};

@@ -1,4 +1,4 @@
-//! File systems of the tests' own, small or frozen: where this user may mount one.
+//! File systems that tests mount, small or frozen, if this user may mount.
 
 use std::{
     io::Write,
@@ -7,7 +7,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Whether a process may have mounts of its own here; says so where it may not.
+/// Whether a process may have its own mounts here. If not, prints that the test is skipped.
 pub(crate) fn may_have_own_mounts() -> bool {
     let may = succeeds(Command::new("/usr/bin/unshare").args(["--mount", "--propagation", "private", "/bin/true"]));
     if !may {
@@ -22,12 +22,12 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// A file system in memory with options such as `size=64k,nr_inodes=10`. None: this user may not mount.
+    /// A tmpfs with options such as `size=64k,nr_inodes=10`. `None`: this user may not mount.
     pub(crate) fn tmpfs(options: &str) -> Option<Self> {
         Self::mount(&["-t", "tmpfs", "-o", &format!("mode=777,{options}"), "allswell"])
     }
 
-    /// A file system that can be frozen. None: this user may not mount, or this machine has no loop devices.
+    /// A file system that can be frozen. `None`: this user may not mount, or this machine has no loop devices.
     pub(crate) fn ext4() -> Option<Self> {
         let image = tempfile::NamedTempFile::new().expect("a file");
         image.as_file().set_len(8 << 20).expect("a size");
@@ -35,7 +35,7 @@ impl Mounted {
         if !succeeds(Command::new("/usr/sbin/mkfs.ext4").args(["-q", path])) {
             return None;
         }
-        // The kernel keeps the image as long as it is mounted.
+        // The kernel keeps the image while it is mounted.
         Self::mount(&["-t", "ext4", "-o", "loop", path])
     }
 
@@ -62,7 +62,7 @@ impl Mounted {
         assert!(succeeds(Command::new("mount").args(["-o", "remount,rw"]).arg(self.path())), "it is remounted");
     }
 
-    /// Blocks whoever writes, like a mount whose server is gone, until what is returned is dropped, or half a minute has passed.
+    /// Blocks all writes, like a mount without its server, until the result is dropped or 30 s have passed.
     pub(crate) fn freeze(&self) -> Frozen {
         Frozen::new(&self.path())
     }
@@ -74,7 +74,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A frozen file system. Whoever waits for it cannot be killed: so somebody else thaws it, even when the tests are.
+/// A frozen file system. A process that waits for it cannot be killed, so another process thaws it, even if the tests are killed.
 pub(crate) struct Frozen(Child);
 
 impl Frozen {
@@ -83,8 +83,8 @@ impl Frozen {
         let mut command = Command::new("bash");
         command.args(["-c", script]).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("bash");
-        let mut said = [0; 7];
-        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut said).expect("it is frozen");
+        let mut line = [0; 7];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("it is frozen");
         Self(child)
     }
 }

@@ -1,4 +1,4 @@
-//! nginx, without TLS on one port and with it on another, whose certificate is for `localhost`.
+//! nginx with a plaintext port and a TLS port, whose certificate is for `localhost`.
 
 use super::{
     Certificates,
@@ -33,7 +33,7 @@ pub(crate) fn nginx() -> (Server, u16, Certificates) {
 }
 
 impl Server {
-    /// nginx's own counters: connections that are open now, but for the one that asks; accepted connections and requests so far.
+    /// The counters of nginx: open connections without that of this request, accepted connections, and requests.
     pub(crate) fn nginx_counters(&self) -> [u64; 3] {
         let text = get(([127, 0, 0, 1], self.port).into(), "/counters").body;
         let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();

@@ -2,10 +2,14 @@
 
 use super::{
     Certificates,
-    process::{Server, as_user, folder, newest, own, set_up},
+    process::{Server, as_user, copy_initialised, folder, newest, own, set_up, set_up_by},
 };
 use crate::helpers::free_port;
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
 use tempfile::TempDir;
 
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -16,13 +20,13 @@ pub(crate) fn postgres(password: &str) -> Server {
 
 /// The same with settings, such as `max_connections=10`.
 pub(crate) fn postgres_with(password: &str, settings: &[&str]) -> Server {
-    new(password, folder(), settings.iter().map(|&setting| setting.to_owned()).collect())
+    start(password, folder(), settings.iter().map(|&setting| setting.to_owned()).collect())
 }
 
-/// The same with TLS for who asks for it.
+/// The same with optional TLS.
 pub(crate) fn postgres_with_tls(password: &str, make: fn(&Path) -> Certificates) -> (Server, Certificates) {
     let directory = folder();
-    // The key must belong to the server's user, whose home the data folder is going to be.
+    // The key must belong to the server's user.
     let certificates = make(directory.path());
     own("postgres", &certificates.key);
     let settings = vec![
@@ -31,10 +35,10 @@ pub(crate) fn postgres_with_tls(password: &str, make: fn(&Path) -> Certificates)
         format!("ssl_key_file={}", certificates.key.display()),
         format!("ssl_ca_file={}", certificates.authority.display()),
     ];
-    (new(password, directory, settings), certificates)
+    (start(password, directory, settings), certificates)
 }
 
-/// A server that follows another one; not ready before it accepts connections, or refuses them when it is told to with `hot_standby=off`.
+/// A standby of another server. It is ready when it accepts connections, or, with `hot_standby=off`, when it refuses them.
 pub(crate) fn postgres_standby(primary: &Server, password: &str, settings: &[&str]) -> Server {
     let directory = folder();
     let mut copy = as_user("postgres", directory.path(), &newest(VERSIONS, "bin/pg_basebackup"));
@@ -44,15 +48,22 @@ pub(crate) fn postgres_standby(primary: &Server, password: &str, settings: &[&st
     launch(password, directory, port, settings.iter().map(|&setting| setting.to_owned()).collect())
 }
 
-fn new(password: &str, directory: TempDir, settings: Vec<String>) -> Server {
-    let (data, secret) = (directory.path().join("data"), directory.path().join("secret"));
-    fs::write(&secret, password).expect("a file");
-    let initialise = newest(VERSIONS, "bin/initdb");
-    let options = ["--username=app", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
-    set_up(as_user("postgres", directory.path(), &initialise).arg("-D").arg(&data).arg("--pwfile").arg(&secret).args(options));
-    let server = launch(password, directory, free_port(), settings);
-    server.psql(password, "postgres", "CREATE DATABASE orders");
-    server
+fn start(password: &str, directory: TempDir, settings: Vec<String>) -> Server {
+    let data = directory.path().join("data");
+    let version = newest(VERSIONS, "bin").parent().and_then(Path::file_name).expect("a version").display().to_string();
+    copy_initialised(&format!("postgres-{version}"), &data, |directory| {
+        let options = ["--username=app", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
+        let secret = directory.join("secret");
+        fs::write(&secret, "replaced").expect("a file");
+        let mut initialise = as_user("postgres", directory, &newest(VERSIONS, "bin/initdb"));
+        set_up(initialise.arg("-D").arg(directory.join("data")).arg("--pwfile").arg(&secret).args(options));
+    });
+    let statements = directory.path().join("statements");
+    fs::write(&statements, format!("ALTER ROLE app PASSWORD '{password}';\nCREATE DATABASE orders;\n")).expect("a file");
+    let mut single = as_user("postgres", directory.path(), &newest(VERSIONS, "bin/postgres"));
+    single.args(["--single", "-c", "fsync=off", "-D"]).arg(data).arg("postgres");
+    set_up_by(&mut single, File::open(statements).expect("a file"));
+    launch(password, directory, free_port(), settings)
 }
 
 fn launch(password: &str, directory: TempDir, port: u16, settings: Vec<String>) -> Server {
@@ -78,7 +89,7 @@ fn launch(password: &str, directory: TempDir, port: u16, settings: Vec<String>) 
 }
 
 impl Server {
-    /// What a statement of the superuser's answers, in plain lines; it must succeed.
+    /// Runs a statement as the superuser, which must succeed, and returns the rows as lines.
     pub(crate) fn psql(&self, password: &str, database: &str, statement: &str) -> String {
         let output = psql(self.port, password, database, statement).output().expect("psql");
         assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! A proxy between a check and a server: it counts connections and round trips, and breaks off on demand.
+//! A proxy between a check and a server that counts connections and round trips, and closes connections on demand.
 
 use std::{
     io::{Read, Write},
@@ -10,17 +10,17 @@ use std::{
     thread,
 };
 
-/// It lives as long as the test process.
+/// A proxy. It lives as long as the test process.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    seen: Arc<Seen>,
+    seen: Arc<Counters>,
 }
 
-struct Seen {
+struct Counters {
     connections: AtomicUsize,
     open: AtomicUsize,
     turns: AtomicUsize,
-    /// How many bytes of the server's get through on one connection.
+    /// The number of bytes from the server that one connection may carry.
     limit: AtomicUsize,
 }
 
@@ -29,7 +29,7 @@ impl Proxy {
     pub(crate) fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
-        let seen = Arc::new(Seen { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
+        let seen = Arc::new(Counters { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
         let shared = Arc::clone(&seen);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -41,28 +41,28 @@ impl Proxy {
         Self { port: own, seen }
     }
 
-    /// How many connections were opened so far.
+    /// The number of connections that were opened.
     pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(SeqCst)
     }
 
-    /// How many of them are open.
+    /// The number of connections that are open.
     pub(crate) fn open(&self) -> usize {
         self.seen.open.load(SeqCst)
     }
 
-    /// How many round trips were made so far: how often the client spoke after the server had, or first.
+    /// The number of round trips: how often the client sent bytes first or after the server had.
     pub(crate) fn round_trips(&self) -> usize {
         self.seen.turns.load(SeqCst)
     }
 
-    /// From now on, closes each connection when the server has said so many bytes on it.
+    /// From now on, closes each connection after this number of bytes from the server.
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.seen.limit.store(bytes, SeqCst);
     }
 }
 
-fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
+fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let clients_turn = Arc::new(AtomicBool::new(true));
@@ -79,18 +79,18 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Seen>) {
     });
     let shared = Arc::clone(seen);
     thread::spawn(move || {
-        let mut said = 0;
+        let mut sent = 0;
         copy(server, client, |chunk| {
             clients_turn.store(true, SeqCst);
-            let room = shared.limit.load(SeqCst).saturating_sub(said).min(chunk);
-            said += chunk;
+            let room = shared.limit.load(SeqCst).saturating_sub(sent).min(chunk);
+            sent += chunk;
             room
         });
         shared.open.fetch_sub(1, SeqCst);
     });
 }
 
-/// Copies until either side ends, or less may pass than was read; then ends both.
+/// Copies until either side closes or the limit is reached; then closes both.
 fn copy(mut from: TcpStream, mut to: TcpStream, mut may_pass: impl FnMut(usize) -> usize) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {

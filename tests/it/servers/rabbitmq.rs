@@ -1,6 +1,9 @@
-//! `RabbitMQ`, with the user `app`, whose password is given, and the queue-less vhost `/`.
+//! `RabbitMQ`, with the user `app`, whose password is given, and the vhost `/` without queues.
 
-use super::process::{Server, folder};
+use super::{
+    process::{Server, folder},
+    shared::SharedServer,
+};
 use crate::helpers::free_port;
 use std::{
     fs,
@@ -8,8 +11,15 @@ use std::{
     net::TcpStream,
     path::Path,
     process::Command,
+    sync::LazyLock,
     time::Duration,
 };
+
+/// The password of the user `app` of the shared broker.
+pub(crate) const SHARED_PASSWORD: &str = "correct-horse";
+
+/// The broker of all tests that do not stop or reconfigure one. Each has its own vhost, except those that only need `/` to be there.
+pub(crate) static SHARED_BROKER: LazyLock<SharedServer> = LazyLock::new(|| SharedServer::new(rabbitmq(SHARED_PASSWORD)));
 
 pub(crate) fn rabbitmq(password: &str) -> Server {
     let directory = folder();
@@ -33,16 +43,46 @@ pub(crate) fn rabbitmq(password: &str) -> Server {
 }
 
 impl Server {
+    /// Adds a vhost with durable queues, in which `app` may do everything. All in one expression: each call of `rabbitmqctl` starts a virtual
+    /// machine, which takes a second.
+    pub(crate) fn add_vhost(&self, name: &str, queues: &[&str]) {
+        let add = format!("rabbit_vhost:add(<<\"{name}\">>, <<\"app\">>)");
+        let all = "<<\".*\">>";
+        let permit = format!("rabbit_auth_backend_internal:set_permissions(<<\"app\">>, <<\"{name}\">>, {all}, {all}, {all}, <<\"app\">>)");
+        let declare = queues.iter().map(|queue| declare_queue(name, queue));
+        let expressions: Vec<String> = [add, permit].into_iter().chain(declare).collect();
+        self.rabbitmqctl(&["eval", &(expressions.join(", ") + ".")]);
+    }
+
+    /// Adds a durable queue to the vhost `/`.
+    pub(crate) fn add_queue(&self, queue: &str) {
+        self.rabbitmqctl(&["eval", &(declare_queue("/", queue) + ".")]);
+    }
+
+    /// Publishes messages to a queue of a vhost.
+    pub(crate) fn publish(&self, vhost: &str, queue: &str, messages: &[&str]) {
+        let exchange = format!("{{resource, <<\"{vhost}\">>, exchange, <<>>}}");
+        let publish = |message: &&str| format!("rabbit_basic:publish({exchange}, <<\"{queue}\">>, [], <<\"{message}\">>)");
+        let expressions: Vec<String> = messages.iter().map(publish).collect();
+        self.rabbitmqctl(&["eval", &(expressions.join(", ") + ".")]);
+    }
+
     /// What `rabbitmqctl` prints; it must succeed.
     pub(crate) fn rabbitmqctl(&self, arguments: &[&str]) -> String {
         let output = program("rabbitmqctl", self.directory.path()).args(arguments).output().expect("rabbitmqctl");
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        assert!(output.status.success(), "{arguments:?}: {said:?}");
-        said[0].clone()
+        let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(output.status.success(), "{arguments:?}: {printed:?}");
+        printed[0].clone()
     }
 }
 
-/// A program of the broker's own, in its folder.
+/// The expression that declares a durable queue.
+fn declare_queue(vhost: &str, queue: &str) -> String {
+    let queue = format!("{{resource, <<\"{vhost}\">>, queue, <<\"{queue}\">>}}");
+    format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"app\">>)")
+}
+
+/// One of `RabbitMQ`'s programs, for the broker in a folder.
 fn program(name: &str, directory: &Path) -> Command {
     let port = |name: &str| fs::read_to_string(directory.join(name)).expect("a port");
     let mut command = Command::new(format!("/usr/lib/rabbitmq/bin/{name}"));
@@ -60,7 +100,7 @@ fn program(name: &str, directory: &Path) -> Command {
     command
 }
 
-/// Whether it answers the header of the protocol.
+/// Whether the broker answers the protocol header.
 fn speaks(port: u16) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;

@@ -1,10 +1,10 @@
-//! nginx and Apache httpd in front of an app, redirecting to HTTPS: as it is often done, and with `/health` spared.
+//! nginx and Apache httpd in front of an app that redirect to HTTPS, with and without an exemption for `/health`.
 
 use super::process::{Server, folder};
 use crate::helpers::free_port;
 use std::{fs, net::TcpStream, process::Command};
 
-/// A server, the port on which everything is redirected, and the one on which all but `/health` is.
+/// A server, the port on which everything is redirected, and the port on which everything except `/health` is.
 pub(crate) struct Redirecting {
     pub(crate) server: Server,
     pub(crate) strict: u16,
@@ -29,7 +29,7 @@ pub(crate) fn redirecting_nginx() -> Redirecting {
 }
 
 impl Server {
-    /// The port on which nginx hangs up on whoever asks for another Host than `localhost`.
+    /// The port on which nginx closes the connection unless the Host is `localhost`.
     pub(crate) fn nginx_for_friends(&self) -> u16 {
         let port = fs::read_to_string(self.directory.path().join("friends")).expect("a port");
         port.parse().expect("a port")

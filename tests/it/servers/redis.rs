@@ -1,4 +1,4 @@
-//! Redis, whose password is given: alone, as a replica, watched by sentinels, and as a cluster.
+//! Redis with a password: alone, as a replica, watched by sentinels, and as a cluster.
 
 use super::{
     Certificates,
@@ -12,7 +12,7 @@ pub(crate) fn redis(password: &str) -> Server {
     redis_with(folder(), password, &[])
 }
 
-/// The same in a folder, where its data may be already, and with more options. It is ready as soon as it answers, if only that it is loading.
+/// The same in a folder, which may have data, and with more options. It is ready as soon as it replies, even if only to say that it is loading.
 pub(crate) fn redis_with(directory: TempDir, password: &str, options: &[&str]) -> Server {
     let (secret, same) = (password.to_owned(), password.to_owned());
     let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
@@ -35,7 +35,7 @@ pub(crate) fn redis_with(directory: TempDir, password: &str, options: &[&str]) -
     )
 }
 
-/// A replica that has what its primary has.
+/// A replica that has caught up with its primary.
 pub(crate) fn redis_replica(primary: &Server, password: &str, options: &[&str]) -> Server {
     let replicaof = format!("127.0.0.1 {}", primary.port);
     let replica = redis_with(folder(), password, &[&["--replicaof", &replicaof, "--repl-diskless-sync-delay", "0"], options].concat());
@@ -45,11 +45,11 @@ pub(crate) fn redis_replica(primary: &Server, password: &str, options: &[&str]) 
     replica
 }
 
-/// A sentinel that watches a server under the name `orders`; two must agree that it is down.
+/// A sentinel that watches a server under the name `orders`. Two sentinels must agree that it is down.
 pub(crate) fn sentinel(watched: u16, password: &str, servers_password: &str) -> Server {
     let same = password.to_owned();
     let (directory, port) = (folder(), free_port());
-    // A sentinel writes to its file what it learns.
+    // A sentinel writes its findings to this file.
     let configuration = format!(
         "port {port}\nbind 127.0.0.1\ndir {}\nrequirepass {password}\nsentinel sentinel-pass {password}\n\
          sentinel monitor orders 127.0.0.1 {watched} 2\nsentinel auth-pass orders {servers_password}\n\
@@ -85,7 +85,7 @@ pub(crate) fn redis_cluster(password: &str) -> Vec<Server> {
     nodes
 }
 
-/// The same, for TLS alone.
+/// Redis with a TLS port only.
 pub(crate) fn redis_with_tls() -> (Server, Certificates) {
     let directory = folder();
     let certificates = Certificates::new(directory.path());
@@ -108,7 +108,7 @@ pub(crate) fn redis_with_tls() -> (Server, Certificates) {
 }
 
 impl Server {
-    /// What `redis-cli` prints.
+    /// The output of `redis-cli`.
     pub(crate) fn redis_cli(&self, password: &str, arguments: &[&str]) -> String {
         redis_cli(self.port, password, arguments)
     }

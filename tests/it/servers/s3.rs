@@ -1,4 +1,4 @@
-//! A server of S3 that verifies signatures, stores on disk and keeps to policies: the crates `s3s` and `s3s-fs`, within this process.
+//! An S3 server that verifies signatures, stores on disk and obeys policies: the crates `s3s` and `s3s-fs`, within this process.
 
 use crate::helpers::eventually;
 use hyper_util::rt::TokioIo;
@@ -24,31 +24,31 @@ use tokio::{net::TcpListener, runtime::Runtime};
 /// The secret of every user.
 pub(crate) const SECRET: &str = "a-secret-of-s3";
 
-/// A user whose objects are changed by somebody before they are read.
+/// A user whose objects the server changes before they are read.
 pub(crate) const TAMPERED: &str = "tampered";
 
-/// Whether a user may do something, as `s3:PutObject`, to an object, as `media/allswell/x`.
+/// Whether a user may do an action, such as `s3:PutObject`, on an object, such as `media/allswell/x`.
 type Policy = fn(user: &str, action: &str, object: &str) -> bool;
 
 /// A server with the bucket `media`.
 pub(crate) struct S3Server {
     pub(crate) port: u16,
     folder: TempDir,
-    seen: Arc<Seen>,
+    seen: Arc<Recorded>,
     _runtime: Runtime,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Recorded {
     asked: Mutex<Vec<String>>,
     connections: AtomicUsize,
 }
 
-/// Starts one for these users.
+/// Starts a server for these users.
 pub(crate) fn s3(users: &[&str], policy: Policy) -> S3Server {
     let folder = tempfile::tempdir().expect("a temporary directory");
     fs::create_dir(folder.path().join("media")).expect("a bucket");
-    let seen = Arc::<Seen>::default();
+    let seen = Arc::<Recorded>::default();
     let mut auth = SimpleAuth::new();
     for user in users {
         auth.register((*user).to_owned(), SECRET.into());
@@ -85,17 +85,17 @@ impl S3Server {
         found.iter().map(|path| path.strip_prefix(&bucket).expect("it is inside").display().to_string()).collect()
     }
 
-    /// Puts an object, without asking anybody.
+    /// Stores an object, without a request.
     pub(crate) fn put(&self, name: &str, content: &[u8]) {
         fs::write(self.folder.path().join("media").join(name), content).expect("an object");
     }
 
-    /// What was asked for since the last time, as `PutObject media/allswell/x`.
+    /// The requests since the last call, such as `PutObject media/allswell/x`.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.asked.lock().expect("a list"))
     }
 
-    /// Waits until so many connections are open: what is left of others is over then.
+    /// Waits until this number of connections is open, so that the requests of others have ended.
     pub(crate) fn await_connections(&self, open: usize) {
         eventually(&format!("{open} connections are open"), || (self.seen.connections.load(SeqCst) == open).then_some(()));
     }
@@ -114,7 +114,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 struct Access {
     policy: Policy,
     root: PathBuf,
-    seen: Arc<Seen>,
+    seen: Arc<Recorded>,
 }
 
 #[async_trait::async_trait]
@@ -127,7 +127,7 @@ impl S3Access for Access {
             S3Path::Object { bucket, key } => (bucket.to_string(), format!("{bucket}/{key}")),
         };
         self.seen.asked.lock().expect("a list").push(format!("{action} {object}"));
-        // As AWS does, for everybody.
+        // AWS reports this to every user.
         if !self.root.join(&bucket).is_dir() {
             return Err(S3Error::new(S3ErrorCode::NoSuchBucket));
         }

@@ -1,4 +1,4 @@
-//! TLS in front of a server that has none of its own: with any certificate, and on demand with a client's.
+//! A TLS proxy in front of a plaintext server, with any certificate, which can require a client certificate.
 
 use super::Certificates;
 use rustls::{
@@ -15,12 +15,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A port on which TLS is spoken, and behind which is a plain port; it lives as long as the test process.
+/// Returns the port of a TLS proxy in front of a plaintext port. It lives as long as the test process.
 pub(crate) fn tls_front(upstream: u16, certificates: &Certificates) -> u16 {
     serve(upstream, certificates, ServerConfig::builder().with_no_client_auth())
 }
 
-/// The same by TLS 1.3 alone.
+/// The same with TLS 1.3 only.
 pub(crate) fn tls_front_by_tls13(upstream: u16, certificates: &Certificates) -> u16 {
     let builder = ServerConfig::builder_with_protocol_versions(&[&TLS13]);
     serve(upstream, certificates, builder.with_no_client_auth())
@@ -51,7 +51,7 @@ fn serve(upstream: u16, certificates: &Certificates, builder: rustls::ConfigBuil
                     let mut client = match acceptor.accept(client).into_fallible().await {
                         Ok(client) => client,
                         Err((_, mut refused)) => {
-                            // Who closes while there is something to read resets the connection, and takes back what the alert said.
+                            // Closing with unread bytes would reset the connection and discard the alert.
                             let _ = refused.shutdown().await;
                             let _ = copy(&mut refused, &mut sink()).await;
                             return;
