@@ -44,13 +44,13 @@ impl Seen {
         match self.host() {
             Some(host) => {
                 let whose = match self.client.manner.host {
-                    Host::Balancer => " (as if a node's)",
-                    Host::Cluster => " (as if the cluster's)",
+                    Host::Balancer => " (a load balancer node's)",
+                    Host::Cluster => " (the cluster's name)",
                     Host::Absent | Host::Target | Host::Url => "",
                 };
                 format!("{method}, Host {host}{whose}")
             }
-            None => format!("{method}, HTTP/1.0 without a Host"),
+            None => format!("{method}, HTTP/1.0 without a Host header"),
         }
     }
 
@@ -85,7 +85,7 @@ impl Seen {
                 format!("{}, but {}", answered(answer.status), trouble.message())
             }
             (Some(trouble), _) => trouble.message().to_owned(),
-            (None, None) => "nothing".to_owned(),
+            (None, None) => "no response".to_owned(),
         };
         let hops: Vec<String> = self.followed().map(hop).collect();
         match &hops[..] {
@@ -187,11 +187,11 @@ fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: boo
         (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
         (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
         (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
-        (Prober::Envoy, Some(_), false) if envoy_fails(polled) => format!("/failed_active_hc, at once: {ENVOY_FAILS} is set"),
+        (Prober::Envoy, Some(_), false) if envoy_fails(polled) => format!("/failed_active_hc, immediately: {ENVOY_FAILS} is set"),
         (Prober::Envoy, Some(_), false) => {
-            "/failed_active_hc, at once: the threshold does not count for a status that is not expected".to_owned()
+            "/failed_active_hc, immediately: unhealthy_threshold does not apply to an unexpected status".to_owned()
         }
-        (Prober::Envoy, None, _) => "/failed_active_hc, once unhealthy_threshold polls in a row ended so".to_owned(),
+        (Prober::Envoy, None, _) => "/failed_active_hc, after unhealthy_threshold such polls in a row".to_owned(),
         (Prober::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
         (Prober::Consul, _, true) => "passing".to_owned(),
         (Prober::Consul, Some(status), false) => format!("critical: HTTP GET {}: {}", shown(poll.url.as_str()), answered(status)),

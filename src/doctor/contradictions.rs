@@ -32,7 +32,7 @@ impl TargetGroup {
             found.push(self.contradiction(
                 "timeout_above_interval",
                 "The health check's timeout is not below its interval".to_owned(),
-                format!("timeout {timeout}, interval {interval}: a poll begins before the last one is known"),
+                format!("timeout {timeout}, interval {interval}: a poll starts before the previous one has ended"),
                 format!("Set HealthCheckTimeoutSeconds below {}.", self.interval().as_secs()),
             ));
         }
@@ -40,7 +40,7 @@ impl TargetGroup {
         if codes.as_ref().is_some_and(|codes| !(200..=599).any(|code| codes.contain(code))) {
             found.push(self.contradiction(
                 "matcher_never_matches",
-                "No answer is ever good: the matcher has no status of HTTP".to_owned(),
+                "No response is ever healthy: the matcher contains no HTTP status code".to_owned(),
                 codes.map_or_else(String::new, |codes| format!("success codes {codes}")),
                 "Set the matcher's HttpCode to 200.".to_owned(),
             ));
@@ -48,37 +48,37 @@ impl TargetGroup {
         if self.is_grpc() && self.path() == "/grpc.health.v1.Health/Check" {
             found.push(self.contradiction(
                 "path_never_fails",
-                "The call succeeds also when its answer is NOT_SERVING, and a balancer looks at nothing but the call's status".to_owned(),
+                "The gRPC call succeeds even if its response is NOT_SERVING, and the load balancer only evaluates the call's status".to_owned(),
                 format!("HealthCheckPath {}, GrpcCode {}", self.path(), self.success().map_or_else(|error| error, |codes| codes.to_string())),
-                "Leave HealthCheckPath and GrpcCode at their defaults, /AWS.ALB/healthcheck and 12: allswell answers 12 there when all is well, and 14 when not.".to_owned(),
+                "Leave HealthCheckPath and GrpcCode at their defaults, /AWS.ALB/healthcheck and 12: there, allswell returns 12 if it is healthy, and 14 if not.".to_owned(),
             ));
         }
         let round = self.interval() * self.unhealthy().max(self.healthy());
         if round <= FLAPPING {
             found.push(self.contradiction(
                 "thresholds_flap",
-                "The thresholds let a target go out and come back with every hiccup".to_owned(),
+                "The thresholds are so low that a target flaps with every short failure".to_owned(),
                 format!(
-                    "out after {}, back after {}",
+                    "unhealthy after {}, healthy again after {}",
                     TimeSpan(self.interval() * self.unhealthy()),
                     TimeSpan(self.interval() * self.healthy())
                 ),
-                "Raise HealthyThresholdCount: to go out fast and come back slowly is stable.".to_owned(),
+                "Raise HealthyThresholdCount: becoming unhealthy fast and healthy slowly is stable.".to_owned(),
             ));
         }
         if self.health_check_enabled == Some(false) {
             found.push(self.caution(
                 "checks_disabled",
-                "Its health checks are switched off",
+                "The target group's health checks are disabled",
                 "HealthCheckEnabled is false",
-                "Switch them on.",
+                "Set HealthCheckEnabled to true.",
             ));
         } else if !self.is_http() {
             found.push(self.caution(
                 "port_only",
-                "Its health checks see no more than that somebody listens",
+                "The health checks only test whether the port accepts connections",
                 "HealthCheckProtocol is not HTTP",
-                "Set HealthCheckProtocol to HTTP and HealthCheckPath to /health: network load balancers take that, too.",
+                "Set HealthCheckProtocol to HTTP and HealthCheckPath to /health: Network Load Balancers support this, too.",
             ));
         }
         found
@@ -92,16 +92,16 @@ impl TargetGroup {
         {
             let (evidence, mend) = if self.asks_at_traffic_port() {
                 (
-                    format!("targets are registered at {asked} by default, allswell listens on {port}"),
-                    "Set HealthCheckPort to allswell's port, unless targets are registered at it or a port mapping lies between them.",
+                    format!("the targets' default port is {asked}, allswell listens on {port}"),
+                    "Set HealthCheckPort to allswell's port, unless the targets are registered with that port, or a port mapping or proxy leads to it.",
                 )
             } else {
                 (
-                    format!("they go to {asked}, allswell listens on {port}"),
-                    "Set HealthCheckPort to allswell's port, unless a port mapping lies between them.",
+                    format!("HealthCheckPort is {asked}, allswell listens on {port}"),
+                    "Set HealthCheckPort to allswell's port, unless a port mapping or proxy leads to it.",
                 )
             };
-            found.push(self.caution("other_port", "Its health checks may not go to the port on which allswell listens", &evidence, mend));
+            found.push(self.caution("other_port", "The health checks may not reach the port that allswell listens on", &evidence, mend));
             if !self.asks_at_traffic_port() {
                 // Whoever answers there has other settings.
                 return found;
@@ -112,7 +112,7 @@ impl TargetGroup {
             Meant::Never(why) => {
                 found.push(self.contradiction(
                     "path_never_fails",
-                    format!("`{}` is no verdict of what the app needs", shown(self.path())),
+                    format!("The path `{}` does not report whether the app's dependencies work", shown(self.path())),
                     why.to_owned(),
                     "Set HealthCheckPath to /health or /readyz.".to_owned(),
                 ));
@@ -122,7 +122,7 @@ impl TargetGroup {
                 found.push(self.contradiction(
                     "path_unknown",
                     format!("allswell has no path `{}`", shown(self.path())),
-                    "there is no such path, group or component, so it is answered with 404".to_owned(),
+                    "no path, group or component has this name, so allswell returns 404".to_owned(),
                     "Set HealthCheckPath to /health or /readyz.".to_owned(),
                 ));
                 (None, Vec::new())
@@ -131,7 +131,7 @@ impl TargetGroup {
         if self.timeout() <= own.deadline {
             found.push(self.contradiction(
                 "deadline_above_timeout",
-                "allswell may answer later than the balancer waits".to_owned(),
+                "allswell may respond after the load balancer's timeout".to_owned(),
                 format!("server.deadline is {}, the health check's timeout {}", TimeSpan(own.deadline), TimeSpan(self.timeout())),
                 "Raise HealthCheckTimeoutSeconds, or lower `server.deadline`.".to_owned(),
             ));
@@ -141,14 +141,14 @@ impl TargetGroup {
             if some && !codes.contain(200) {
                 found.push(self.contradiction(
                     "matcher_never_matches",
-                    "No answer of allswell's is ever good: it answers 200 when all is well".to_owned(),
+                    "No response of allswell's is ever healthy: it returns 200 when all checks pass".to_owned(),
                     format!("success codes {codes}"),
                     "Set the matcher's HttpCode to 200.".to_owned(),
                 ));
             } else if some && !codes.contain(own.warn_status) {
                 found.push(self.contradiction(
                     "matcher_misses_warnings",
-                    "A warning takes the machine out".to_owned(),
+                    "A warning makes the target unhealthy".to_owned(),
                     format!("server.warn_status is {}, success codes {codes}", own.warn_status),
                     format!("Add {} to the matcher, or leave `server.warn_status` at 200.", own.warn_status),
                 ));
@@ -156,8 +156,8 @@ impl TargetGroup {
             if let Some(status) = fail_status.filter(|status| codes.contain(*status)) {
                 found.push(self.contradiction(
                     "matcher_always_matches",
-                    "A failure is taken for good: no target is ever unhealthy".to_owned(),
-                    format!("allswell answers {status} then, success codes {codes}"),
+                    "A failure counts as healthy: no target ever becomes unhealthy".to_owned(),
+                    format!("allswell returns {status} on failure, success codes {codes}"),
                     "Set the matcher's HttpCode to 200.".to_owned(),
                 ));
             }
@@ -172,15 +172,15 @@ impl TargetGroup {
         if own.drain < drain {
             found.push(self.caution(
                 "drain_too_short",
-                "Unless the target is deregistered first, allswell ends before the balancer has noticed that it drains",
-                &format!("server.drain is {}; it is noticed within {}", TimeSpan(own.drain), TimeSpan(drain)),
-                &format!("Set `server.drain = \"{}s\"`, or deregister the target before it is told to end.", drain.as_secs_f64().ceil()),
+                "Unless the target is deregistered first, allswell exits before the load balancer notices the drain",
+                &format!("server.drain is {}; the load balancer notices within {}", TimeSpan(own.drain), TimeSpan(drain)),
+                &format!("Set `server.drain = \"{}s\"`, or deregister the target before you stop it.", drain.as_secs_f64().ceil()),
             ));
         }
         if let Some(delay) = self.deregistration_delay().filter(|delay| *delay < own.drain) {
             found.push(self.contradiction(
                 "deregistration_below_drain",
-                "The balancer cuts off requests while the target still drains".to_owned(),
+                "The load balancer cuts off requests while the target is still draining".to_owned(),
                 format!("deregistration delay {}, server.drain {}", TimeSpan(delay), TimeSpan(own.drain)),
                 format!("Set deregistration_delay.timeout_seconds to at least {}.", own.drain.as_secs_f64().ceil()),
             ));
@@ -192,9 +192,9 @@ impl TargetGroup {
         if let Some((name, policy)) = hasty.filter(|_| self.unhealthy() > 1) {
             found.push(self.contradiction(
                 "one_probe_takes_it_out",
-                format!("One failed probe of `{name}` takes the machine out, in spite of an unhealthy threshold of {}", self.unhealthy()),
+                format!("One failed probe of `{name}` makes the target unhealthy, despite an unhealthy threshold of {}", self.unhealthy()),
                 format!(
-                    "a result stands for {}, and it takes {} polls every {}",
+                    "a probe's result is reported for {}; the load balancer needs {} failed polls, one every {}",
                     TimeSpan(policy.interval),
                     self.unhealthy(),
                     TimeSpan(self.interval())

@@ -87,10 +87,10 @@ fn ends_in_a_loop(concerned: &[&Seen]) -> Finding {
         code: "forwarded_proto_ignored",
         failing: false,
         clients: labels(concerned.iter().copied()),
-        title: "Behind a balancer that ends TLS, users would be redirected for ever".to_owned(),
-        evidence: "a request with `X-Forwarded-Proto: https`, as a balancer forwards it, is redirected to HTTPS again".to_owned(),
+        title: "Behind a load balancer that terminates TLS, users would be redirected in a loop".to_owned(),
+        evidence: "a request with `X-Forwarded-Proto: https`, as a load balancer forwards it, is redirected to HTTPS again".to_owned(),
         mend: vec![
-            "Django: SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), where only the balancer can reach the app."
+            "Django: SECURE_PROXY_SSL_HEADER = (\"HTTP_X_FORWARDED_PROTO\", \"https\"), if clients cannot bypass the load balancer."
                 .to_owned(),
             "nginx: redirect `if ($http_x_forwarded_proto = http)`. Apache: `RewriteCond %{HTTP:X-Forwarded-Proto} =http`.".to_owned(),
         ],
@@ -117,17 +117,17 @@ fn taken_for_good(seen: &[Seen]) -> Vec<Finding> {
         Some(Finding { code, failing: false, clients: labels(concerned.iter().copied()), title: title.to_owned(), evidence, mend })
     };
     let login =
-        caution("login_taken_for_good", &logins, "A page for logging in is taken for a good answer: it says nothing of the app", |path| {
-            vec![format!("Let `{path}` be seen without logging in, and answer it with 200 or 500.")]
+        caution("login_taken_for_good", &logins, "A login page counts as healthy, but does not show whether the app works", |path| {
+            vec![format!("Allow anonymous access to `{path}`, and respond with 200 or 500.")]
         });
     let redirect = caution(
         "redirect_taken_for_good",
         &redirects,
-        "A redirect is taken for a good answer: it says nothing of what it leads to",
+        "A redirect counts as healthy, but does not show whether its target works",
         |path| {
             vec![
-                format!("Answer `{path}` itself with 200 or 500."),
-                "Narrow the success codes to 200, where the client has a list of them.".to_owned(),
+                format!("Respond to `{path}` itself with 200 or 500."),
+                "Narrow the success codes to 200, if the client has a list of them.".to_owned(),
             ]
         },
     );
@@ -139,11 +139,11 @@ fn any_path(seen: &[Seen]) -> Finding {
         code: "any_path",
         failing: false,
         clients: labels(seen.iter().filter(|one| one.content)),
-        title: "Every path is answered as if it were the right one: such an answer says nothing".to_owned(),
-        evidence: "a path that nobody has, /allswell-doctor-…, is answered as good".to_owned(),
+        title: "Every path counts as healthy: the response does not show whether the app works".to_owned(),
+        evidence: "a random path, /allswell-doctor-…, returns 200 as well".to_owned(),
         mend: vec![
-            "Poll a path that looks at what the app needs; single-page apps and default pages answer 200 to anything.".to_owned(),
-            "nginx: `try_files $uri /index.html` also answers health checks of an app that is gone: proxy the health path to the app."
+            "Poll a path that checks what the app needs; single-page apps and default pages return 200 for every path.".to_owned(),
+            "nginx: with `try_files $uri /index.html`, health checks pass even if the app is down: proxy the health check path to the app."
                 .to_owned(),
         ],
     }
@@ -154,9 +154,9 @@ fn head_refused(one: &Seen) -> Finding {
         code: "head_refused",
         failing: false,
         clients: Vec::new(),
-        title: "HEAD is refused, which other clients send: monitors, and HAProxy by `option httpchk HEAD`".to_owned(),
-        evidence: format!("asked as {} asks, but by HEAD, it answers 405 or 501", one.client.label),
-        mend: vec![format!("Answer HEAD at `{}` as GET, without the body.", one.path())],
+        title: "The server rejects HEAD, which some clients send: uptime monitors, and HAProxy with `option httpchk HEAD`".to_owned(),
+        evidence: format!("the poll of {}, sent with HEAD, returns 405 or 501", one.client.label),
+        mend: vec![format!("Respond to HEAD at `{}` as to GET, without the body.", one.path())],
     }
 }
 
@@ -169,9 +169,9 @@ fn says_fail_by_200(one: &Seen) -> Option<Finding> {
         code: "fails_by_200",
         failing: false,
         clients: Vec::new(),
-        title: "The body says that not all is well, and the status says that it is: no load balancer reads the body".to_owned(),
+        title: "The body reports a failure, but the status code reports success: load balancers do not read the body".to_owned(),
         evidence: one.told(),
-        mend: vec!["Answer with 500 or 503 when not all is well.".to_owned()],
+        mend: vec!["Respond with 500 or 503 if the app is unhealthy.".to_owned()],
     })
 }
 
@@ -183,14 +183,16 @@ fn nearly_slow(seen: &[Seen]) -> Option<Finding> {
         code: "nearly_slow",
         failing: false,
         evidence: format!(
-            "{} had its answer after {:.0} ms, and waits {}",
+            "{} got its response after {:.0} ms, and its timeout is {}",
             first.client.label,
             first.took_ms(),
             TimeSpan(first.poll.limit())
         ),
         clients: labels(near),
-        title: "The answer comes just in time: under load, or to several nodes at once, it will not".to_owned(),
-        mend: vec!["Answer from memory: look at databases and queues beside the request, not in it, as allswell does.".to_owned()],
+        title: "The response is close to the timeout: under load, or if several nodes poll at once, it will be too late".to_owned(),
+        mend: vec![
+            "Respond from memory: query databases and queues in the background, not during the request, as allswell does.".to_owned(),
+        ],
     })
 }
 
@@ -206,9 +208,9 @@ fn large_body(seen: &[Seen]) -> Option<Finding> {
         code: "large_body",
         failing: false,
         clients: labels(concerned),
-        title: "The body is larger than what the client reads: it closes the connection in the middle".to_owned(),
+        title: "The body is larger than the client reads: the client closes the connection before the body ends".to_owned(),
         evidence: format!("{} or more", ByteSize(window as u64)),
-        mend: vec!["Answer with a small body; the server's log shows resets and broken pipes otherwise.".to_owned()],
+        mend: vec!["Send a small body; otherwise the server's log shows connection resets and broken pipes.".to_owned()],
     })
 }
 
@@ -225,7 +227,7 @@ fn certificate(seen: &[Seen]) -> Option<Finding> {
         (Some((name, trouble)), _) => Some(finding(
             "certificate_unverified",
             labels(blind),
-            "The certificate would not be believed by who verifies it; these clients do not",
+            "The certificate fails verification, but these clients do not verify it",
             trouble.clone(),
             mend::certificate(&trouble, name),
         )),
@@ -234,7 +236,7 @@ fn certificate(seen: &[Seen]) -> Option<Finding> {
             labels(seen.iter().filter(|one| one.polled.certificate.is_some())),
             "The certificate expires soon",
             format!("in {days} days"),
-            vec!["Renew it.".to_owned()],
+            vec!["Renew the certificate.".to_owned()],
         )),
         (None, None) => None,
     }

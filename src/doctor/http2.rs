@@ -23,7 +23,7 @@ use url::{Position, Url};
 
 /// A message without a byte in it: not compressed, and its length.
 const EMPTY: Bytes = Bytes::from_static(&[0; 5]);
-pub(super) const NOT_GRPC: &str = "the answer is not gRPC";
+pub(super) const NOT_GRPC: &str = "the response is not gRPC";
 /// How large an answer may be.
 const ANSWER: usize = 64 * 1024;
 
@@ -86,5 +86,5 @@ pub(super) fn name(code: u16) -> &'static str {
         "DATA_LOSS",
         "UNAUTHENTICATED",
     ];
-    NAMES.get(usize::from(code)).copied().unwrap_or("a status that nobody knows")
+    NAMES.get(usize::from(code)).copied().unwrap_or("(an unknown status)")
 }

@@ -1,4 +1,4 @@
-//! What each cause is called, how it is known, and what to change.
+//! Per cause: its code, its title, the evidence for it, and what to change.
 
 use super::{
     Target,
@@ -10,7 +10,7 @@ use crate::prober::Prober;
 use allswell_checks::contract::TimeSpan;
 use hyper::header::ALLOW;
 
-/// A finding without those whom it concerns.
+/// A finding without the clients that it affects.
 pub(super) struct Parts {
     pub(super) code: &'static str,
     pub(super) title: String,
@@ -27,8 +27,8 @@ fn parts<M: Into<String>>(
     Parts { code, title: title.into(), evidence: evidence.into(), mend: mend.into_iter().map(Into::into).collect() }
 }
 
-/// What helps whatever the app does.
-const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port, where any Host is answered and nobody is redirected.";
+/// The fix that works whatever the app does.
+const ALLSWELL_ANSWERS: &str = "Or point the health check at allswell's own port, which accepts any Host header and never redirects.";
 
 pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen], all: &[Seen]) -> Parts {
     let first = concerned[0];
@@ -36,67 +36,72 @@ pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen
     match cause {
         Connection::Unreachable(why) => parts(
             "unreachable",
-            format!("Nobody takes a connection at {address}"),
+            format!("Cannot connect to {address}"),
             why,
             [
-                "Start the server. One that listens on 127.0.0.1 alone is not reached by a load balancer: let it listen on 0.0.0.0.",
-                "If it runs, ask it at the port on which it listens.",
+                "Start the server. If it listens on 127.0.0.1 only, a load balancer cannot reach it: let it listen on 0.0.0.0.",
+                "If the server is running, set the health check port to the port that it listens on.",
             ],
         ),
         Connection::Swallowed => parts(
             "packets_dropped",
-            format!("Nobody answers at {address}"),
+            format!("Connecting to {address} times out"),
             first.got(),
             if address.ip().is_loopback() {
-                ["Somebody listens and does not accept: the server hangs, or its queue is full (`ss -ltn`: Recv-Q above Send-Q)."]
+                vec!["The server listens but does not accept: it hangs, or its accept queue is full (`ss -ltn`: Recv-Q above Send-Q)."]
             } else {
-                [
-                    "Let the clients in: the targets' security group must allow the health check's port from the balancer's; then look at network \
-                  ACLs and the host's firewall. On the machine itself: does the server accept, or is its queue full?",
+                vec![
+                    "Open the firewall: the targets' security group must allow the health check port from the load balancer's security group. Then \
+                     check network ACLs and the host's firewall.",
+                    "On the server itself, check that the process accepts connections and that its accept queue is not full (`ss -ltn`: Recv-Q \
+                     above Send-Q).",
                 ]
             },
         ),
         Connection::HungUp => parts(
             "hangs_up",
-            "The server closes the connection and says nothing",
+            "The server closes the connection without a response",
             first.got(),
             [
-                "Look into its log for this moment. Servers that want the PROXY protocol, do not know the Host (nginx: `return 444`), or are out \
-              of workers, hang up like this.",
+                "Read the server's log for this moment. Common reasons: it expects the PROXY protocol, it rejects unknown Host headers (nginx: \
+                 `return 444`), or it has no free workers.",
             ],
         ),
         Connection::NotHttp => parts(
             "not_http",
-            "What answers is no HTTP server, or a broken one",
+            "The port does not speak valid HTTP",
             first.got(),
-            ["Is it the right port? Otherwise its log says what it sent."],
+            ["Check that this is the right port. If it is, the server's log shows what it sent."],
         ),
         Connection::NotGrpc => parts(
             "not_grpc",
-            "The server speaks HTTP/2, and its answer is none to a gRPC call",
+            "The server speaks HTTP/2, but its response is not gRPC",
             first.got(),
-            ["Is there a gRPC service at this path? allswell has one at the default path, /AWS.ALB/healthcheck."],
+            ["Check that a gRPC service is registered at this path. allswell has one at the default path, /AWS.ALB/healthcheck."],
         ),
         Connection::OtherVersion => {
-            let (asked, answers) = if first.client.manner.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 alone") };
+            let (asked, answers) = if first.client.manner.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 only") };
             parts(
                 "http_version",
                 format!("The server does not speak {asked}"),
-                format!("it answers by {answers}"),
-                [format!("Let it answer {asked} on this port, too; or, of a target group, set ProtocolVersion to what it speaks.")],
+                format!("it responds over {answers}"),
+                [format!("Enable {asked} on this port, or set the target group's ProtocolVersion to the version that the server speaks.")],
             )
         }
         Connection::EndlessBody => parts(
             "endless_body",
-            "The status comes in time, and the body does not end",
+            "The response headers arrive in time, but the body does not end",
             first.got(),
-            ["Send Content-Length, or the last chunk, or close the connection: who polls waits for the end of the body."],
+            ["Send Content-Length or the last chunk, or close the connection: the client waits for the end of the body."],
         ),
         Connection::BrokenBody => parts(
             "broken_body",
-            "The body ends before its end",
+            "The response body is truncated",
             first.got(),
-            ["Is Content-Length right, and does the app, or a proxy before it, die while it writes? Its log says."],
+            [
+                "Check that Content-Length is correct, and that neither the app nor a proxy in front of it crashes while it sends the body: read \
+                 their logs.",
+            ],
         ),
         Connection::Slow => slow(concerned, all),
     }
@@ -111,62 +116,70 @@ pub(super) fn tls(cause: &Tls, target: &Target, concerned: &[&Seen]) -> Parts {
             "The TLS handshake fails",
             why,
             [
-                "Offer TLS 1.2 with an ECDHE AES-GCM suite, want no certificate of the client's, and have a default certificate: most clients \
-              send no server name.",
-                "Where the server offers nothing but older suites (CBC, RSA key exchange), a balancer may speak them; the doctor does not.",
+                "Offer TLS 1.2 with an ECDHE AES-GCM cipher suite, do not require a client certificate, and configure a default certificate: most \
+                 clients send no server name (SNI).",
+                "If the server offers only older cipher suites (CBC, RSA key exchange), a load balancer may support them; the doctor does not.",
             ],
         ),
         Tls::ClientCertificate => parts(
             "client_certificate",
-            "The server wants a certificate of its client's, and no client of these has one",
+            "The server requires a client certificate, and none of these clients sends one",
             first.got(),
             [
-                "Answer the health check on a port without it (nginx: `ssl_verify_client optional`, and refuse by `$ssl_client_verify` elsewhere).",
+                "Serve the health check without client certificates (nginx: `ssl_verify_client optional`, and check `$ssl_client_verify` in every \
+                 other location), or on a port of its own.",
                 ALLSWELL_ANSWERS,
             ],
         ),
         Tls::ServerName => parts(
             "server_name",
-            "The server wants to be asked by name (SNI), and this client names none",
-            "with the URL's name in the TLS handshake it answers",
+            "The server requires a server name (SNI), and this client sends none",
+            "the server responds if the TLS handshake contains the URL's host name",
             [
-                "Have a default certificate for whoever names nobody (nginx: the `default_server` without `ssl_reject_handshake`).",
-                "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. Balancers of AWS cannot.",
+                "Configure a default certificate for clients without SNI (nginx: a `default_server` without `ssl_reject_handshake`).",
+                "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. AWS load balancers cannot send SNI in health checks.",
             ],
         ),
         Tls::OnlyTls13 => parts(
             "tls13_only",
-            "The server speaks TLS 1.3 alone, and the balancer's health checks speak 1.2",
-            "the handshake fails with TLS 1.2 and succeeds with 1.3",
-            ["Allow TLS 1.2 beside 1.3.", "ALB: give its HTTPS listener a security policy with TLS 1.3; its health checks speak it then."],
+            "The server accepts only TLS 1.3, but the load balancer's health checks use TLS 1.2",
+            "the handshake fails with TLS 1.2 and succeeds with TLS 1.3",
+            [
+                "Allow TLS 1.2 as well as TLS 1.3.",
+                "ALB: give the HTTPS listener a security policy with TLS 1.3; its health checks then use TLS 1.3.",
+            ],
         ),
-        Tls::Certificate(why) => parts("certificate", "Who verifies the certificate does not believe it", why, certificate(why, host)),
+        Tls::Certificate(why) => parts("certificate", "The server's certificate fails verification", why, certificate(why, host)),
         Tls::Unwanted => parts(
             "speaks_http",
-            "The port speaks plain HTTP, and was asked by HTTPS",
-            "it answers without TLS",
-            ["Set the health check's protocol to HTTP, or its port to the one with TLS."],
+            "The port speaks plain HTTP, but the health check uses HTTPS",
+            "the server responds without TLS",
+            ["Set the health check protocol to HTTP, or the health check port to one with TLS."],
         ),
         Tls::Wanted => parts(
             "speaks_https",
-            "The port speaks TLS, and was asked without",
+            "The port expects TLS, but the health check uses plain HTTP",
             first.got(),
-            ["Set the health check's protocol to HTTPS, or its port to the one without TLS."],
+            ["Set the health check protocol to HTTPS, or the health check port to one without TLS."],
         ),
     }
 }
 
-/// What is to be done about a certificate depends on what is wrong with it.
+/// The fix depends on why the certificate fails verification.
 pub(super) fn certificate(why: &str, name: &str) -> Vec<String> {
     if why.contains("expired") {
-        return vec!["Renew it.".to_owned()];
+        return vec!["Renew the certificate.".to_owned()];
     }
     if why.contains("another name") {
-        return vec![format!("Have one for `{name}`."), "Consul: set `tls_server_name` to the name that it has.".to_owned()];
+        return vec![
+            format!("Use a certificate for `{name}`."),
+            "Consul: set `tls_server_name` to a name that the certificate contains.".to_owned(),
+        ];
     }
     vec![
-        "Have one of an issuer whom the client trusts, or let the client trust this one (Consul: `ca_file`).".to_owned(),
-        "Or tell the client not to verify it (Consul: `tls_skip_verify = true`).".to_owned(),
+        "Use a certificate from an issuer that the client trusts, or add the issuer to the client's trusted CAs (Consul: `ca_file`)."
+            .to_owned(),
+        "Or turn off certificate verification in the client (Consul: `tls_skip_verify = true`).".to_owned(),
     ]
 }
 
@@ -175,13 +188,13 @@ fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
     let answered = all.iter().filter(|one| one.polled.status().is_some()).map(|one| one.polled.took).min();
     let longest = all.iter().map(|one| one.poll.limit()).max().unwrap_or_default();
     let evidence = match answered {
-        Some(took) => format!("{}; others had an answer after {}", first.got(), TimeSpan(took).whole_millis()),
-        None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
+        Some(took) => format!("{}; another client got a response after {}", first.got(), TimeSpan(took).whole_millis()),
+        None => format!("no response within {}, the longest timeout of these clients", TimeSpan(longest)),
     };
     let setting = |seen: &&Seen| match seen.client.prober {
         Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
         Prober::ClassicElb => "the health check's Timeout",
-        Prober::Route53 => "it waits 2 s, whatever is set",
+        Prober::Route53 => "fixed at 2 s",
         Prober::Kubelet => "timeoutSeconds",
         Prober::Haproxy => "`timeout check`",
         Prober::Envoy | Prober::Consul => "the health check's timeout",
@@ -189,12 +202,12 @@ fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
     let settings: Vec<_> = concerned.iter().map(|seen| format!("{}: {}", seen.client.label, setting(seen))).collect();
     parts(
         "slow",
-        "The answer comes too late",
+        "The response takes longer than the health check timeout",
         evidence,
         [
-            "Answer from memory: look at databases and queues beside the request, not in it, as allswell does.",
-            "Give the health check a worker of its own: a poll that waits behind users' requests fails when they are many.",
-            &*format!("Raise the time limit, and keep it below the interval ({}).", settings.join("; ")),
+            "Respond from memory: query databases and queues in the background, not during the request, as allswell does.",
+            "Reserve a worker for health checks: a poll that queues behind users' requests fails under load.",
+            &*format!("Raise the timeout, but keep it below the interval ({}).", settings.join("; ")),
         ],
     )
 }
@@ -204,54 +217,63 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
     match cause {
         Redirect::Https { believes_proxy } => {
             let trial = match believes_proxy {
-                Some(true) => "with `X-Forwarded-Proto: https` it does not, but no balancer sends that header with a health check",
-                Some(false) => "with `X-Forwarded-Proto: https` it does so as well",
-                None => "asked with `X-Forwarded-Proto: https` it does not answer",
+                Some(true) => {
+                    "with `X-Forwarded-Proto: https` it does not redirect, but no load balancer sends that header in a health check"
+                }
+                Some(false) => "with `X-Forwarded-Proto: https` it redirects as well",
+                None => "with `X-Forwarded-Proto: https` it does not respond",
             };
             let exempt = path.trim_start_matches('/');
             parts(
                 "https_redirect",
-                "Plain HTTP is redirected to HTTPS",
+                "The server redirects HTTP to HTTPS",
                 format!("{}; {trial}", first.got()),
                 [
                     &*format!("Django: SECURE_REDIRECT_EXEMPT = [r\"^{exempt}$\"]."),
-                    &*format!("nginx: put the `return 301` into `location /`, and `location = {path}` beside it."),
-                    &*format!("Apache: `RewriteCond %{{REQUEST_URI}} !^{path}$` before the RewriteRule that redirects."),
+                    &*format!("nginx: move the `return 301` into `location /`, and add a `location = {path}` without it."),
+                    &*format!("Apache: add `RewriteCond %{{REQUEST_URI}} !^{path}$` before the RewriteRule that redirects."),
                     ALLSWELL_ANSWERS,
                 ],
             )
         }
         Redirect::Loop => parts(
             "redirect_loop",
-            "Redirects lead round and round",
+            "The redirects form a loop",
             first.got(),
             [
-                "Let one place alone redirect: a balancer that ends TLS and a server that wants HTTPS send users back and forth.",
-                &*format!("Answer `{path}` before any redirect."),
+                "Redirect in one place only: a load balancer that terminates TLS and a server that requires HTTPS send users back and forth.",
+                &*format!("Respond to `{path}` before any redirect rule applies."),
             ],
         ),
-        Redirect::Slash(right) => {
-            parts("slash", format!("The right path is `{right}`"), first.got(), [format!("Set the health check's path to `{right}`.")])
-        }
+        Redirect::Slash(right) => parts(
+            "slash",
+            format!("Trailing slash: the correct path is `{right}`"),
+            first.got(),
+            [format!("Set the health check path to `{right}`.")],
+        ),
         Redirect::Login(to) => parts(
             "login",
-            "The path wants a user who is logged in",
+            "The path requires a login",
             format!("it redirects to {}", shown(to)),
             [
-                &*format!("Let `{path}` be seen without logging in (Django: `@login_not_required` on its view, or no `login_required`)."),
+                &*format!(
+                    "Allow anonymous access to `{path}` (Django: add `@login_not_required` to its view, or remove `@login_required` from it)."
+                ),
                 ALLSWELL_ANSWERS,
             ],
         ),
         Redirect::Elsewhere(to) => parts(
             "redirect",
-            "The path redirects",
+            "The health check path redirects",
             format!("it redirects to {}", shown(to)),
             [
-                &*format!("Answer `{path}` itself with 200: load balancers do not follow redirects, and who does got no further."),
+                &*format!(
+                    "Respond to `{path}` itself with 200: load balancers do not follow redirects, and clients that do got no healthy response."
+                ),
                 if to.contains("://") {
-                    "Where that is the redirect of whoever asks for an unknown Host, answer the path in the default server."
+                    "If the server redirects requests with an unknown Host header, respond to the path in its default server."
                 } else {
-                    "Or set the health check's path to where it leads."
+                    "Or set the health check path to the redirect's target."
                 },
             ],
         ),
@@ -265,77 +287,84 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
         Refusal::Host(accepted) => host(concerned, accepted.as_ref(), path),
         Refusal::Csrf => parts(
             "csrf",
-            "A protection against forged requests refuses the poll",
+            "CSRF protection rejects the health check",
             first.got(),
-            [format!("Exempt `{path}` (Django: `@csrf_exempt` on its view), and answer it to GET: who polls has no token.")],
+            [format!(
+                "Exempt `{path}` from CSRF protection (Django: `@csrf_exempt` on its view), and respond to GET: clients send no CSRF token."
+            )],
         ),
         Refusal::Credentials => parts(
             "credentials",
-            "The path wants credentials, and no client sends any",
+            "The path requires authentication, but health checks send no credentials",
             first.got(),
             [format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location).")],
         ),
         Refusal::Forbidden => parts(
             "forbidden",
-            "The server forbids the poll",
+            "The server forbids the health check",
             first.got(),
             [
                 &*format!(
-                    "Let everybody see `{path}`: lists of allowed addresses, permissions of the app, and folders without an index answer so."
+                    "Allow access to `{path}`: IP allow lists, permissions of the app, and directories without an index file return this status."
                 ),
-                "A web application firewall does as well: let the client's user agent pass.",
+                "A web application firewall returns it as well: allow the client's user agent.",
             ],
         ),
         Refusal::Method => method(first, path),
-        Refusal::NotFound => {
-            parts("not_found", format!("There is nothing at `{path}`"), first.got(), ["Set the health check's path to one that exists."])
-        }
+        Refusal::NotFound => parts(
+            "not_found",
+            format!("The path `{path}` does not exist"),
+            first.got(),
+            ["Set the health check path to a path that exists."],
+        ),
         Refusal::OldVersion => parts(
             "http_1_0",
-            "HTTP/1.0 without a Host is refused, and HTTP/1.1 with one is not",
+            "The server rejects HTTP/1.0 without a Host header, but accepts HTTP/1.1 with one",
             first.told(),
             [format!(
-                "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.",
+                "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.",
                 first.asked_for()
             )],
         ),
         Refusal::EnvoyTold => parts(
             "envoy_told_to_fail",
-            "A header tells Envoy to take the answer for a failure",
-            "x-envoy-immediate-health-check-fail is set",
-            ["End the drain behind it (Envoy: POST /healthcheck/ok to its admin port), or leave the header out."],
+            "A response header makes Envoy fail the health check",
+            "the response has the header x-envoy-immediate-health-check-fail",
+            [
+                "If an Envoy in front of the app is draining, end the drain (POST /healthcheck/ok to its admin port). Otherwise remove the header.",
+            ],
         ),
         Refusal::Unframed => parts(
             "no_content_length",
-            "The body has no length, and ends with the connection",
+            "The response body has no length: it ends only when the connection closes",
             "neither Content-Length nor Transfer-Encoding is set",
-            ["Set Content-Length, 0 for an empty body, or send it chunked."],
+            ["Set Content-Length (0 for an empty body), or use chunked encoding."],
         ),
         Refusal::Announced(status) => parts(
             "announced",
-            format!("{status} comes before the answer, and HAProxy takes it for the answer"),
+            format!("HAProxy takes the informational response {status} for the final response"),
             first.got(),
-            ["Send no 1xx to who asks by HTTP/1.0: it knows none (RFC 9110, section 15.2)."],
+            ["Send no 1xx response to an HTTP/1.0 client: HTTP/1.0 does not define them (RFC 9110, section 15.2)."],
         ),
         Refusal::Grpc(code) => parts(
             "grpc_status",
-            format!("The call ends with {code} {}, which is none of the codes that are good", http2::name(*code)),
-            format!("{} takes {}", first.client.label, first.client.manner.success),
+            format!("The gRPC call returns {code} {}, which is not a success code", http2::name(*code)),
+            format!("{} accepts {}", first.client.label, first.client.manner.success),
             [if *code == 12 {
-                "Is there such a method? Set HealthCheckPath to one that the server has, and GrpcCode to what that answers."
+                "Check that the method exists: set HealthCheckPath to one that the server implements, and GrpcCode to the status that it returns."
             } else {
-                "Look into the server's log. allswell answers 12 at the default path, /AWS.ALB/healthcheck, when all is well, and 14 when not."
+                "Read the server's log. allswell returns 12 at the default path, /AWS.ALB/healthcheck, if it is healthy, and 14 if not."
             }],
         ),
         Refusal::Unexpected(status) => {
-            // Nobody wants a refusal to be taken for good.
+            // An error must not become a success code.
             let also =
-                (200..300).contains(status).then(|| format!("Or add {status} to the client's success codes, where it has a list of them."));
+                (200..300).contains(status).then(|| format!("Or add {status} to the client's success codes, if they can be configured."));
             parts(
                 "unexpected_status",
-                format!("{status} is none of the codes that are good"),
-                format!("{}; {} takes {}", first.told(), first.client.label, first.client.manner.success),
-                ["Answer with 200; the server's log may say why it does not.".to_owned()].into_iter().chain(also),
+                format!("{status} is not a success code"),
+                format!("{}; {} accepts {}", first.told(), first.client.label, first.client.manner.success),
+                ["Respond with 200; the server's log may show why it does not.".to_owned()].into_iter().chain(also),
             )
         }
     }
@@ -347,47 +376,50 @@ pub(super) fn trouble(cause: &Trouble, concerned: &[&Seen]) -> Parts {
     match cause {
         Trouble::TooMany => parts(
             "rate_limited",
-            "The server limits how often it answers",
+            "The server rate-limits the health check",
             first.got(),
-            [format!("Exempt `{path}` from the limit: every node of a balancer polls by itself.")],
+            [format!("Exempt `{path}` from the rate limit: every node of a load balancer polls independently.")],
         ),
         Trouble::SaysFail => parts(
             "says_fail",
-            "The endpoint reports that not all is well",
+            "The endpoint reports that it is unhealthy",
             concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
-            ["Mend what it names; `curl -v` on it, or `allswell check` beside it, tells more."],
+            ["Fix the components it lists; `curl -v` on the endpoint, or `allswell check` on its machine, shows details."],
         ),
         Trouble::SaysWarn(status) => parts(
             "warning_status",
-            format!("The endpoint warns by {status}, which is none of the codes that are good"),
+            format!("The endpoint reports a warning with status {status}, which is not a success code"),
             concerned.iter().find_map(|seen| summary(seen)).unwrap_or_else(|| first.got()),
             [
-                &*format!("Add {status} to the client's success codes, where it has a list of them."),
+                &*format!("Add {status} to the client's success codes, if they can be configured."),
                 "Or leave allswell's `server.warn_status` at 200.",
             ],
         ),
         Trouble::Gateway(_) => parts(
             "bad_gateway",
-            "A proxy answers, and has no answer of the app's",
+            "A proxy responds, but gets no response from the app",
             first.told(),
-            ["Is the app running, and does the proxy ask it at the right place? The proxy's log says what it tried."],
+            ["Check that the app is running and that the proxy's upstream address is correct. The proxy's log shows what it tried."],
         ),
         Trouble::Flapping(_) => parts(
             "flapping",
-            "The same request is answered well a moment later",
+            "The same request succeeds a moment later",
             first.told(),
             [
-                "Behind a proxy, one of several servers may be ill; or the server limits how often it answers (nginx: `limit_req`). Poll again, \
-                 and look into its log.",
+                "Behind a proxy, one of several servers may be unhealthy; or the server limits the request rate (nginx: `limit_req`). Poll again, \
+                 and read the server's log.",
             ],
         ),
-        Trouble::ServerError(_) => {
-            parts("server_error", "The server fails", first.told(), ["Look into its log for this moment: however it is asked, it fails."])
-        }
+        Trouble::ServerError(_) => parts(
+            "server_error",
+            "The server returns a server error (5xx)",
+            first.told(),
+            ["Read the server's log for this moment: no other form of the request succeeded."],
+        ),
     }
 }
 
-/// The summary of a report of allswell's.
+/// The summary in a report of allswell's.
 fn summary(seen: &Seen) -> Option<String> {
     let report: serde_json::Value = serde_json::from_slice(&seen.polled.answer.as_ref()?.body).ok()?;
     report["summary"].as_str().map(shown)
@@ -395,19 +427,19 @@ fn summary(seen: &Seen) -> Option<String> {
 
 fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Parts {
     let first = concerned[0];
-    let sent = first.host().map_or_else(|| "no Host at all".to_owned(), |host| format!("`Host: {host}`"));
-    let mut evidence = format!("with {sent} it answers {}", first.got());
+    let sent = first.host().map_or_else(|| "without a Host header".to_owned(), |host| format!("with `Host: {host}`"));
+    let mut evidence = format!("{sent}: {}", first.got());
     if let Some((accepted, code)) = accepted {
-        evidence += &format!("; with `Host: {accepted}` {code}");
+        evidence += &format!("; with `Host: {accepted}`: {code}");
     }
     let mut mend = Vec::new();
     let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
     let are = |prober| concerned.iter().any(|seen| seen.client.prober == prober);
     for (prober, how) in [
-        (Prober::Kubelet, "kubelet: `httpHeaders: [{ name: Host, value: NAME }]` of the `httpGet`."),
-        (Prober::Envoy, "Envoy: `host: NAME` of the `http_health_check`."),
-        (Prober::Route53, "Route 53: specify the endpoint by its domain name."),
-        (Prober::Consul, "Consul: `header = { Host = [\"NAME\"] }` of the check."),
+        (Prober::Kubelet, "kubelet: add `httpHeaders: [{ name: Host, value: NAME }]` to the `httpGet`."),
+        (Prober::Envoy, "Envoy: set `host: NAME` in the `http_health_check`."),
+        (Prober::Route53, "Route 53: specify the endpoint by domain name."),
+        (Prober::Consul, "Consul: add `header = { Host = [\"NAME\"] }` to the check."),
     ] {
         if are(prober) {
             mend.push(how.replace("NAME", accepted));
@@ -415,31 +447,33 @@ fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Pa
     }
     if are(Prober::Haproxy) {
         mend.push(format!(
-            "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
+            "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
             first.asked_for()
         ));
     }
     mend.extend([
-        format!("Django: answer `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, before anybody asks for the Host."),
-        "Django: add the machine's own address to ALLOWED_HOSTS when it starts: a balancer sends the target's address, an NLB its own."
+        format!("Django: respond to `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, which validate the Host header."),
+        "Django: add the machine's own address to ALLOWED_HOSTS at startup: a load balancer sends the target's address, an NLB its own."
             .to_owned(),
-        format!("nginx: `location = {path}` in the server that has `listen … default_server`, with a `proxy_set_header Host` that the app allows."),
+        format!(
+            "nginx: add `location = {path}` to the server with `listen … default_server`, with a `proxy_set_header Host` that the app accepts."
+        ),
         ALLSWELL_ANSWERS.to_owned(),
     ]);
-    parts("host", "The server refuses the Host that the poll bears", evidence, mend)
+    parts("host", "The server rejects the health check's Host header", evidence, mend)
 }
 
 fn method(first: &Seen, path: &str) -> Parts {
     let method = first.client.manner.method;
     let allowed = first.polled.answer.as_ref().and_then(|answer| answer.header(ALLOW));
-    let allowed = allowed.map_or_else(String::new, |allowed| format!("; it allows {}", shown(allowed)));
+    let allowed = allowed.map_or_else(String::new, |allowed| format!("; Allow: {}", shown(allowed)));
     let mend = if method == "GET" {
-        vec![format!("Answer GET at `{path}`: who polls sends nothing else.")]
+        vec![format!("Respond to GET at `{path}`: the client sends no other method.")]
     } else {
         vec![
             format!("HAProxy: `option httpchk GET {}`.", first.asked_for()),
-            format!("Answer {method} at `{path}` as GET is answered, with 200."),
+            format!("Respond to {method} at `{path}` with 200, as to GET."),
         ]
     };
-    parts("method", format!("The path does not take {method}"), format!("{}{allowed}", first.got()), mend)
+    parts("method", format!("The path does not accept {method}"), format!("{}{allowed}", first.got()), mend)
 }

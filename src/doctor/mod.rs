@@ -60,7 +60,7 @@ impl Target {
             _ => timeout(FIRST_LOOK, Dialer::default().connect(&place)).await.ok().and_then(Result::ok),
         };
         let address = listens.and_then(|stream| stream.peer_addr().ok()).or(addresses.first().copied());
-        address.map(|address| Self { url, address }).ok_or_else(|| Failure::unreachable("no address"))
+        address.map(|address| Self { url, address }).ok_or_else(|| Failure::unreachable("the name resolves to no address"))
     }
 }
 

@@ -55,7 +55,7 @@ impl Own {
     pub(super) fn meant(&self, path: &str) -> Meant<'_> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         if ["format=openmetrics", "format=atom", "format=rss"].iter().any(|format| query.split('&').any(|pair| pair == *format)) {
-            return Meant::Never("in this format it is always answered with 200");
+            return Meant::Never("responses in this format always have status 200");
         }
         let name = match paths::endpoint(path).map(|(_, endpoint)| endpoint) {
             Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(Call::Check)) => {
@@ -64,7 +64,7 @@ impl Own {
             Some(Endpoint::Report(View::Ready)) => "ready",
             Some(Endpoint::Report(View::Live)) => "live",
             Some(Endpoint::Report(View::Startup)) => "startup",
-            Some(Endpoint::Metrics) => return Meant::Never("it is always answered with 200"),
+            Some(Endpoint::Metrics) => return Meant::Never("responses always have status 200"),
             _ => match paths::name(path) {
                 Some(name) => name,
                 None => return Meant::Unknown,
@@ -78,8 +78,8 @@ impl Own {
                 Meant::Verdict(status.unwrap_or(self.fail_status), self.critical(|name| members.contains(name.as_str())))
             }
             (None, None, "ready") => Meant::Verdict(self.fail_status, self.critical(|_| true)),
-            (None, None, "live") => Meant::Never("it fails only when allswell itself does, and is never drained"),
-            (None, None, "startup") => Meant::Never("it is well for ever once all was well, and is never drained"),
+            (None, None, "live") => Meant::Never("it only fails if allswell itself does, and ignores a drain"),
+            (None, None, "startup") => Meant::Never("it stays healthy once all checks have passed, and ignores a drain"),
             (None, None, _) => Meant::Unknown,
         }
     }

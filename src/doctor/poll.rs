@@ -280,5 +280,5 @@ pub(super) fn authority(url: &Url) -> &str {
 
 fn in_vain(limit: Duration) -> Failure {
     let error = io::Error::from(io::ErrorKind::TimedOut);
-    Failure::new(FailureClass::Timeout, format!("no answer within {}", TimeSpan(limit))).because(error)
+    Failure::new(FailureClass::Timeout, format!("no response within {}", TimeSpan(limit))).because(error)
 }

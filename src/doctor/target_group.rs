@@ -84,9 +84,11 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<TargetGroup>, String> {
         let wrong = |what: String| format!("{}: {what}", path.display());
         let text = fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let file: File = serde_json::from_str(&text)
-            .map_err(|error| wrong(format!("is not the JSON that `aws elbv2 describe-target-groups --output json` prints: {error}")))?;
+            .map_err(|error| wrong(format!("not the output of `aws elbv2 describe-target-groups --output json`: {error}")))?;
         if file.target_groups.is_none() && file.attributes.is_none() {
-            return Err(wrong("has no `TargetGroups`: write `aws elbv2 describe-target-groups --output json > FILE`".to_owned()));
+            return Err(wrong(
+                "contains no `TargetGroups`: create it with `aws elbv2 describe-target-groups --output json > FILE`".to_owned(),
+            ));
         }
         for mut group in file.target_groups.into_iter().flatten() {
             group.name = shown(&group.name);
@@ -96,10 +98,10 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<Vec<TargetGroup>, String> {
         attributes.extend(file.attributes.into_iter().flatten());
     }
     match (groups.as_mut_slice(), attributes.is_empty()) {
-        ([], _) => return Err("there is no target group in what was given".to_owned()),
+        ([], _) => return Err("the files contain no target group".to_owned()),
         ([group], false) => group.attributes.get_or_insert_default().extend(attributes),
         (_, false) => {
-            return Err("attributes do not say of which target group they are: give them beside a file with that group alone \
+            return Err("target group attributes do not name their group: pass them together with a file that contains only that group \
                         (`describe-target-groups --names NAME`)"
                 .to_owned());
         }
@@ -147,12 +149,12 @@ impl TargetGroup {
         self.success().map_err(|error| format!("Matcher: {error}"))?;
         for (key, seconds) in [("HealthCheckIntervalSeconds", self.interval), ("HealthCheckTimeoutSeconds", self.timeout)] {
             if seconds.is_some_and(|seconds| seconds == 0 || seconds > DAY) {
-                return Err(format!("{key}: {} is no number of seconds from 1 to {DAY}", seconds.unwrap_or_default()));
+                return Err(format!("{key}: {} is not between 1 and {DAY} seconds", seconds.unwrap_or_default()));
             }
         }
         for (key, polls) in [("HealthyThresholdCount", self.healthy), ("UnhealthyThresholdCount", self.unhealthy)] {
             if polls.is_some_and(|polls| polls == 0 || polls > POLLS) {
-                return Err(format!("{key}: {} is no number of polls from 1 to {POLLS}", polls.unwrap_or_default()));
+                return Err(format!("{key}: {} is not between 1 and {POLLS} polls", polls.unwrap_or_default()));
             }
         }
         Ok(())
@@ -245,14 +247,14 @@ impl TargetGroup {
     /// When its health checks are switched off, do no more than connect, or have no list of codes.
     pub fn client(&self) -> Result<Client, String> {
         if self.health_check_enabled == Some(false) {
-            return Err("its health checks are switched off".to_owned());
+            return Err("its health checks are disabled".to_owned());
         }
         if self.is_lambda() {
-            return Err("its targets are functions, which listen on no port".to_owned());
+            return Err("its targets are Lambda functions, which listen on no port".to_owned());
         }
         if !self.is_http() {
             let protocol = shown(self.health_protocol());
-            return Err(format!("its health checks are by {protocol}, which says no more than that somebody listens"));
+            return Err(format!("its health checks use {protocol}, which only tests whether the port accepts connections"));
         }
         let prober = self.prober();
         let mut manner = prober.manner();
@@ -289,12 +291,12 @@ impl TargetGroup {
         let protocol = shown(self.health_protocol());
         let asks = if self.is_http() { format!("{protocol} {}", shown(self.path())) } else { protocol };
         let success = if self.is_http() {
-            format!(", success {}", self.success().map_or_else(|error| error, |codes| codes.to_string()))
+            format!(", success codes {}", self.success().map_or_else(|error| error, |codes| codes.to_string()))
         } else {
             String::new()
         };
         format!(
-            "{}: {asks} every {}, within {}, healthy after {}, unhealthy after {}{success}",
+            "{}: {asks} every {}, timeout {}, healthy after {}, unhealthy after {}{success}",
             self.prober(),
             TimeSpan(self.interval()),
             TimeSpan(self.timeout()),

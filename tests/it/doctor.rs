@@ -90,14 +90,14 @@ fn a_django_app_that_redirects_and_refuses_hosts() {
     // Without a Host, Django takes its own, which is `localhost`.
     health.is("strict", &["route53", "haproxy"], &["host", "https_redirect", "redirect_taken_for_good"]);
     assert_eq!(health.findings()["host"], ["alb", "nlb", "classic-elb", "kubelet", "envoy"]);
-    let evidence = format!("with `Host: 127.0.0.1:{0}` it answers 400 Bad Request; with `Host: localhost:{0}` 301", server.port);
+    let evidence = format!("with `Host: 127.0.0.1:{0}`: 400 Bad Request; with `Host: localhost:{0}`: 301", server.port);
     assert_eq!(health.finding("host")["evidence"], evidence);
     assert_eq!(health.findings()["https_redirect"], ["consul"]);
     assert_eq!(health.client("alb")["says"], "unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [400]");
     assert_eq!(health.client("nlb")["host"], "192.0.2.1:80");
     let redirect = health.finding("https_redirect");
     assert!(
-        redirect["evidence"].as_str().is_some_and(|text| text.contains("with `X-Forwarded-Proto: https` it does not, but")),
+        redirect["evidence"].as_str().is_some_and(|text| text.contains("with `X-Forwarded-Proto: https` it does not redirect, but")),
         "{redirect}"
     );
     assert!(texts(&redirect["mend"]).contains(&"Django: SECURE_REDIRECT_EXEMPT = [r\"^health/$\"]."), "{redirect}");
@@ -107,7 +107,7 @@ fn a_django_app_that_redirects_and_refuses_hosts() {
     // The exempt path has no fault but the Host.
     let open = examine(&at("/open/"), &[]);
     open.is("exempt", &["route53", "haproxy", "consul"], &["host"]);
-    let evidence = format!("with `Host: 127.0.0.1:{0}` it answers 400 Bad Request; with `Host: localhost:{0}` 200", server.port);
+    let evidence = format!("with `Host: 127.0.0.1:{0}`: 400 Bad Request; with `Host: localhost:{0}`: 200", server.port);
     assert_eq!(open.finding("host")["evidence"], evidence);
 }
 
@@ -119,7 +119,7 @@ fn a_django_app_that_allows_no_host_that_we_know() {
         seen.is("nobody's Host", &[], &["host"]);
         assert_eq!(seen.findings()["host"], EVERYBODY);
         let haproxy = examine(&url(server.port, "/health/"), &["--as", "haproxy"]);
-        let mend = "HAProxy: `http-check send meth GET uri /health/ ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.";
+        let mend = "HAProxy: add `http-check send meth GET uri /health/ ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.";
         assert_eq!(haproxy.finding("host")["mend"][0], mend);
     }
 }
@@ -135,7 +135,7 @@ fn a_django_app_that_redirects_everybody_for_ever() {
         &["https_redirect", "forwarded_proto_ignored", "redirect_taken_for_good"],
     );
     let trial = seen.finding("https_redirect")["evidence"].as_str().expect("evidence");
-    assert!(trial.ends_with("with `X-Forwarded-Proto: https` it does so as well"), "{trial}");
+    assert!(trial.ends_with("with `X-Forwarded-Proto: https` it redirects as well"), "{trial}");
     // The kubelet follows within the host, to where no TLS is spoken.
     let kubelet = seen.client("kubelet");
     assert_eq!(kubelet["redirects"][0]["to"], format!("https://127.0.0.1:{}/health/", server.port), "{kubelet}");
@@ -150,12 +150,12 @@ fn each_fault_of_an_app_has_its_name() {
     let took_redirect = ["nlb", "route53", "kubelet", "haproxy", "consul"];
     let slash = at("/health");
     slash.is("slash", &took_redirect, &["slash", "redirect_taken_for_good"]);
-    assert_eq!(slash.finding("slash")["title"], "The right path is `/health/`");
+    assert_eq!(slash.finding("slash")["title"], "Trailing slash: the correct path is `/health/`");
     assert_eq!(slash.client("consul")["redirects"][0]["status"], 301);
     let method = at("/get/");
     method.is("method", &but(&["haproxy"]), &["method", "head_refused"]);
     let finding = method.finding("method");
-    assert_eq!(finding["evidence"], "405 Method Not Allowed; it allows GET");
+    assert_eq!(finding["evidence"], "405 Method Not Allowed; Allow: GET");
     assert_eq!(finding["mend"][0], "HAProxy: `option httpchk GET /get/`.");
     let login = at("/private/");
     login.is("login", &took_redirect, &["login", "login_taken_for_good"]);
@@ -177,7 +177,7 @@ fn each_fault_of_an_app_has_its_name() {
     slow.is("slow", &but(&["kubelet", "envoy"]), &["slow", "nearly_slow"]);
     assert_eq!(slow.findings()["nearly_slow"], ["haproxy"]);
     let evidence = slow.finding("slow")["evidence"].as_str().expect("evidence");
-    assert!(evidence.contains("no answer within 1s; others had an answer after 1s 5"), "{evidence}");
+    assert!(evidence.contains("no response within 1s; another client got a response after 1s 5"), "{evidence}");
     assert!(slow.client("kubelet")["says"].as_str().is_some_and(|says| says.contains("context deadline exceeded")));
 }
 
@@ -186,7 +186,7 @@ fn without_a_redirect_a_missing_slash_is_found_as_well() {
     let server = django(&["any-host", "plain", "no-append"]);
     let seen = examine(&url(server.port, "/health"), &["--as", "alb,haproxy"]);
     seen.is("404", &[], &["slash"]);
-    assert_eq!(seen.finding("slash")["title"], "The right path is `/health/`");
+    assert_eq!(seen.finding("slash")["title"], "Trailing slash: the correct path is `/health/`");
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn nginx_and_apache_redirect_with_and_without_an_exemption() {
         assert_eq!(seen.client("alb")["status"], 301);
         let mend = texts(&seen.finding("https_redirect")["mend"]).join("\n");
         assert!(
-            mend.contains("nginx: put the `return 301` into `location /`")
-                && mend.contains("Apache: `RewriteCond %{REQUEST_URI} !^/health$`"),
+            mend.contains("nginx: move the `return 301` into `location /`")
+                && mend.contains("Apache: add `RewriteCond %{REQUEST_URI} !^/health$`"),
             "{mend}"
         );
         examine(&url(sparing, "/health"), &[]).is(name, &EVERYBODY, &[]);
@@ -570,7 +570,7 @@ fn a_target_group_polls_as_it_is_set() {
     });
     hasty.is("its own time limit", &[], &["slow"]);
     let port = polled(|group| group["HealthCheckProtocol"] = json!("TCP"));
-    assert_eq!(port.json["not_polled"], json!(["orders: its health checks are by TCP, which says no more than that somebody listens"]));
+    assert_eq!(port.json["not_polled"], json!(["orders: its health checks use TCP, which only tests whether the port accepts connections"]));
     let grpc = polled(|group| group["ProtocolVersion"] = json!("GRPC"));
     grpc.is("gRPC to who knows none", &[], &["http_version"]);
 }
