@@ -1,5 +1,7 @@
 //! What can be wrong with an endpoint, as far as its clients can see it.
 
+use allswell_checks::contract::{Failure, FailureDetail};
+
 /// What is wrong; of several things the one that is met first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
@@ -49,12 +51,30 @@ pub(super) enum Tls {
     ServerName,
     /// It speaks TLS 1.3 alone.
     OnlyTls13,
-    /// Who verifies does not believe the certificate: why.
-    Certificate(String),
+    /// The certificate fails verification.
+    Certificate { why: String, problem: CertificateProblem },
     /// TLS was spoken, and it speaks none.
     Unwanted,
     /// No TLS was spoken, and it wants it.
     Wanted,
+}
+
+/// Why a certificate fails verification, as far as the fixes differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CertificateProblem {
+    Expired,
+    OtherName,
+    Untrusted,
+}
+
+impl From<&Failure> for CertificateProblem {
+    fn from(failure: &Failure) -> Self {
+        match failure.detail() {
+            Some(FailureDetail::CertificateExpired) => Self::Expired,
+            Some(FailureDetail::CertificateForOtherName) => Self::OtherName,
+            _ => Self::Untrusted,
+        }
+    }
 }
 
 /// It redirects.

@@ -7,7 +7,7 @@ use super::{
     poll::{Poll, Polled, Step},
 };
 use crate::prober::{Host, Prober, Redirects};
-use allswell_checks::contract::{FailureClass, printable};
+use allswell_checks::contract::{FailureClass, FailureDetail, printable};
 use hyper::{StatusCode, header::CONTENT_TYPE};
 use url::Position;
 
@@ -206,7 +206,9 @@ fn haproxy(polled: &Polled, timed_out: bool) -> &'static str {
         (Step::Connect, false) => "L4CON: Layer4 connection problem",
         (Step::Handshake, true) => "L6TOUT: Layer6 timeout",
         (Step::Handshake, false) => "L6RSP: Layer6 invalid response",
-        (_, false) if polled.trouble.as_ref().is_some_and(|trouble| trouble.message() == "connection reset") => "SOCKERR: Socket error",
+        (_, false) if polled.trouble.as_ref().is_some_and(|trouble| trouble.detail() == Some(FailureDetail::Reset)) => {
+            "SOCKERR: Socket error"
+        }
         (_, true) => "L7TOUT: Layer7 timeout",
         (_, false) => "L7RSP: Layer7 invalid response",
     }

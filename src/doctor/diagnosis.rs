@@ -4,14 +4,13 @@ use super::{
     answer::Answer,
     cause::{Cause, Connection, Redirect, Refusal, Tls, Trouble},
     conclude::{Seen, envoy_fails},
-    http2,
     poll::{Step, authority},
     trials::{Trials, Tried},
 };
 use crate::prober::Prober;
 use allswell_checks::{
-    contract::{Failure, FailureClass},
-    wire::http_symptoms::{names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
+    contract::{Failure, FailureClass, FailureDetail},
+    wire::http_symptoms::{names_allowed_hosts, protects_from_csrf, redirects_to_https, requires_client_certificate, wants_tls},
 };
 use hyper::{
     Method, StatusCode,
@@ -47,12 +46,12 @@ async fn no_answer(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
         (FailureClass::Timeout, Step::Connect) => Cause::Connection(Connection::Swallowed),
         (_, Step::Connect) => Cause::Connection(Connection::Unreachable(message)),
         (_, Step::Handshake) => handshake(seen, trouble, trials).await,
-        (FailureClass::Tls, _) if wants_certificate(&message) => Cause::Tls(Tls::ClientCertificate),
+        (FailureClass::Tls, _) if concerns_client_certificate(trouble) => Cause::Tls(Tls::ClientCertificate),
         (FailureClass::Timeout, Step::Body) => Cause::Connection(Connection::EndlessBody),
         (FailureClass::Timeout, _) => Cause::Connection(Connection::Slow),
         (_, Step::Body) => Cause::Connection(Connection::BrokenBody),
         _ if plain && speaks(seen, trials, "https").await.is_some() => Cause::Tls(Tls::Wanted),
-        (FailureClass::Protocol, _) if message == http2::NOT_GRPC => Cause::Connection(Connection::NotGrpc),
+        _ if trouble.detail() == Some(FailureDetail::NotGrpc) => Cause::Connection(Connection::NotGrpc),
         _ if speaks_other_version(seen, trials).await => Cause::Connection(Connection::OtherVersion),
         (FailureClass::Protocol, _) if !seen.client.manner.http_1_0 => Cause::Connection(Connection::NotHttp),
         // Some hang up on whoever asks for a Host that is not theirs.
@@ -73,13 +72,13 @@ async fn handshake(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
     if trouble.class() == FailureClass::Timeout {
         return Cause::Connection(Connection::Slow);
     }
-    if wants_certificate(&message) {
+    if concerns_client_certificate(trouble) {
         return Cause::Tls(Tls::ClientCertificate);
     }
     let mut lenient = seen.poll.clone();
     lenient.manner.verifies = false;
     if seen.client.manner.verifies && trials.status(&lenient).await.is_some() {
-        return Cause::Tls(Tls::Certificate(message));
+        return Cause::Tls(Tls::Certificate { why: message, problem: trouble.into() });
     }
     lenient.manner.server_name = true;
     if !seen.client.manner.server_name && trials.status(&lenient).await.is_some() {
@@ -92,11 +91,9 @@ async fn handshake(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
     Cause::Tls(Tls::Handshake(message))
 }
 
-/// As rustls says it, and as nginx does.
-fn wants_certificate(message: &str) -> bool {
-    ["wants a certificate of ours", "does not accept our certificate", "No required SSL certificate was sent"]
-        .iter()
-        .any(|words| message.contains(words))
+/// Whether the server requires a client certificate, or rejects the absence of one.
+fn concerns_client_certificate(trouble: &Failure) -> bool {
+    matches!(trouble.detail(), Some(FailureDetail::ClientCertificateRequired | FailureDetail::ClientCertificateRejected))
 }
 
 /// Whether the other version of HTTP is answered.
@@ -146,7 +143,7 @@ async fn answered(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Caus
     if status == StatusCode::BAD_REQUEST && wants_tls(&answer.body) {
         return Cause::Tls(Tls::Wanted);
     }
-    if status == StatusCode::BAD_REQUEST && wants_certificate(&String::from_utf8_lossy(&answer.body)) {
+    if status == StatusCode::BAD_REQUEST && requires_client_certificate(&answer.body) {
         return Cause::Tls(Tls::ClientCertificate);
     }
     if let Some(location) = answer.location() {

@@ -218,7 +218,7 @@ fn large_body(seen: &[Seen]) -> Option<Finding> {
 fn certificate(seen: &[Seen]) -> Option<Finding> {
     let blind: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some() && !one.client.manner.verifies).collect();
     let shown: Vec<_> = seen.iter().filter_map(|one| Some((&one.poll.name, one.polled.certificate.as_ref()?))).collect();
-    let doubted = shown.iter().find_map(|(name, certificate)| Some((name, certificate.trouble.clone()?)));
+    let doubted = shown.iter().find_map(|(name, certificate)| Some((name, certificate.trouble.as_ref()?)));
     let expires =
         shown.iter().find_map(|(name, certificate)| Some((name, certificate.days_left.filter(|days| (0..=SOON).contains(days))?)));
     let finding =
@@ -228,8 +228,8 @@ fn certificate(seen: &[Seen]) -> Option<Finding> {
             "certificate_unverified",
             labels(blind),
             "The certificate fails verification, but these clients do not verify it",
-            trouble.clone(),
-            mend::certificate(&trouble, name),
+            trouble.message().to_owned(),
+            mend::certificate(trouble.into(), name),
         )),
         (None, Some((_, days))) => Some(finding(
             "certificate_expires",

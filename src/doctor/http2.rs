@@ -23,7 +23,6 @@ use url::{Position, Url};
 
 /// A message without a byte in it: not compressed, and its length.
 const EMPTY: Bytes = Bytes::from_static(&[0; 5]);
-pub(super) const NOT_GRPC: &str = "the response is not gRPC";
 /// How large an answer may be.
 const ANSWER: usize = 64 * 1024;
 
@@ -37,7 +36,7 @@ pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, 
     // A call that fails at once says so in its head.
     let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
     if manner.grpc && grpc.is_none() {
-        return Err(Failure::new(FailureClass::Protocol, NOT_GRPC).detailed(FailureDetail::NotGrpc));
+        return Err(Failure::new(FailureClass::Protocol, "the response is not gRPC").detailed(FailureDetail::NotGrpc));
     }
     let body = body.to_bytes().into();
     Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| manner.grpc), framed: true })

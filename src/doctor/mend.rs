@@ -2,7 +2,7 @@
 
 use super::{
     Target,
-    cause::{Connection, Redirect, Refusal, Tls, Trouble},
+    cause::{CertificateProblem, Connection, Redirect, Refusal, Tls, Trouble},
     conclude::{Seen, shown},
     http2,
 };
@@ -149,7 +149,9 @@ pub(super) fn tls(cause: &Tls, target: &Target, concerned: &[&Seen]) -> Parts {
                 "ALB: give the HTTPS listener a security policy with TLS 1.3; its health checks then use TLS 1.3.",
             ],
         ),
-        Tls::Certificate(why) => parts("certificate", "The server's certificate fails verification", why, certificate(why, host)),
+        Tls::Certificate { why, problem } => {
+            parts("certificate", "The server's certificate fails verification", why, certificate(*problem, host))
+        }
         Tls::Unwanted => parts(
             "speaks_http",
             "The port speaks plain HTTP, but the health check uses HTTPS",
@@ -166,21 +168,19 @@ pub(super) fn tls(cause: &Tls, target: &Target, concerned: &[&Seen]) -> Parts {
 }
 
 /// The fix depends on why the certificate fails verification.
-pub(super) fn certificate(why: &str, name: &str) -> Vec<String> {
-    if why.contains("expired") {
-        return vec!["Renew the certificate.".to_owned()];
-    }
-    if why.contains("another name") {
-        return vec![
+pub(super) fn certificate(problem: CertificateProblem, name: &str) -> Vec<String> {
+    match problem {
+        CertificateProblem::Expired => vec!["Renew the certificate.".to_owned()],
+        CertificateProblem::OtherName => vec![
             format!("Use a certificate for `{name}`."),
             "Consul: set `tls_server_name` to a name that the certificate contains.".to_owned(),
-        ];
+        ],
+        CertificateProblem::Untrusted => vec![
+            "Use a certificate from an issuer that the client trusts, or add the issuer to the client's trusted CAs (Consul: `ca_file`)."
+                .to_owned(),
+            "Or turn off certificate verification in the client (Consul: `tls_skip_verify = true`).".to_owned(),
+        ],
     }
-    vec![
-        "Use a certificate from an issuer that the client trusts, or add the issuer to the client's trusted CAs (Consul: `ca_file`)."
-            .to_owned(),
-        "Or turn off certificate verification in the client (Consul: `tls_skip_verify = true`).".to_owned(),
-    ]
 }
 
 fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {

@@ -20,10 +20,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// What a server showed.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Certificate {
     /// What a client that verifies says against it.
-    pub(super) trouble: Option<String>,
+    pub(super) trouble: Option<Failure>,
     pub(super) days_left: Option<i64>,
 }
 
@@ -38,10 +38,7 @@ pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Res
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
     let trouble = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate = Certificate {
-        trouble: trouble.map(|error| tls::failure(error).message().to_owned()),
-        days_left: shown.and_then(Expiry::of).map(Expiry::days_left),
-    };
+    let certificate = Certificate { trouble: trouble.map(tls::failure), days_left: shown.and_then(Expiry::of).map(Expiry::days_left) };
     Ok((stream, certificate))
 }
 
