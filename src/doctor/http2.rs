@@ -1,8 +1,8 @@
-//! A poll by HTTP/2: a GET, or a gRPC call as a balancer's health check makes it: an empty message, of which the call's status alone counts.
+//! A poll over HTTP/2: a GET, or a gRPC call with an empty message, as the health checks of load balancers make it.
 //!
-//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+//! gRPC over HTTP/2: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
-use super::answer::Answer;
+use super::response::PollResponse;
 use crate::prober::Manner;
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
@@ -21,30 +21,36 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use url::{Position, Url};
 
-/// A message without a byte in it: not compressed, and its length.
-const EMPTY: Bytes = Bytes::from_static(&[0; 5]);
-/// How large an answer may be.
-const ANSWER: usize = 64 * 1024;
+/// A gRPC message of length zero: the flag for compression and four bytes of length.
+const EMPTY_MESSAGE: Bytes = Bytes::from_static(&[0; 5]);
+/// Bounds the body of a response.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Asks, and waits until the answer has ended.
-pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, stream: TokioIo<Metered>) -> Result<Answer, Failure> {
+/// Sends the request, and waits for the end of the response.
+pub(super) async fn request_response(
+    url: &Url,
+    host: Option<&HeaderValue>,
+    manner: &Manner,
+    stream: TokioIo<Metered>,
+) -> Result<PollResponse, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
-    let answer = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
-    let (head, body) = answer.into_parts();
-    let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, ANSWER).collect())).await.map_err(Failure::protocol)?;
-    // A call that fails at once says so in its head.
-    let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
-    if manner.grpc && grpc.is_none() {
+    let response = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
+    let (head, body) = response.into_parts();
+    let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, MAX_BODY_BYTES).collect())).await.map_err(Failure::protocol)?;
+    // A call that fails immediately has its status in the headers.
+    let grpc_status = body.trailers().and_then(parse_status).or_else(|| parse_status(&head.headers));
+    if manner.grpc && grpc_status.is_none() {
         return Err(Failure::new(FailureClass::Protocol, "the response is not gRPC").detailed(FailureDetail::NotGrpc));
     }
     let body = body.to_bytes().into();
-    Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| manner.grpc), framed: true })
+    let grpc_status = grpc_status.filter(|_| manner.grpc);
+    Ok(PollResponse { status: head.status, headers: head.headers, body, grpc_status, is_framed: true })
 }
 
 fn request(url: &Url, host: Option<&HeaderValue>, manner: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut request = Request::new(Full::new(if manner.grpc { EMPTY } else { Bytes::new() }));
+    let mut request = Request::new(Full::new(if manner.grpc { EMPTY_MESSAGE } else { Bytes::new() }));
     *request.method_mut() = if manner.grpc { Method::POST } else { Method::GET };
     *request.version_mut() = Version::HTTP_2;
     let path = &url[Position::BeforePath..Position::AfterQuery];
@@ -60,12 +66,12 @@ fn request(url: &Url, host: Option<&HeaderValue>, manner: &Manner) -> Result<Req
     Ok(request)
 }
 
-fn status(headers: &HeaderMap) -> Option<u16> {
+fn parse_status(headers: &HeaderMap) -> Option<u16> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// The name of a status: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
-pub(super) fn name(code: u16) -> &'static str {
+/// The name of a gRPC status: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
+pub(super) fn status_name(code: u16) -> &'static str {
     const NAMES: [&str; 17] = [
         "OK",
         "CANCELLED",

@@ -570,7 +570,10 @@ fn a_target_group_polls_as_it_is_set() {
     });
     hasty.is("its own time limit", &[], &["slow"]);
     let port = polled(|group| group["HealthCheckProtocol"] = json!("TCP"));
-    assert_eq!(port.json["not_polled"], json!(["orders: its health checks use TCP, which only tests whether the port accepts connections"]));
+    assert_eq!(
+        port.json["not_polled"],
+        json!(["orders: its health checks use TCP, which only tests whether the port accepts connections"])
+    );
     let grpc = polled(|group| group["ProtocolVersion"] = json!("GRPC"));
     grpc.is("gRPC to who knows none", &[], &["http_version"]);
 }

@@ -1,4 +1,4 @@
-//! TLS as a client speaks it, and what a strict one would say of the certificate.
+//! The TLS handshake as a client performs it, and whether the server's certificate would pass verification.
 
 use crate::{prober::Manner, tls::verifier::Verifier};
 use allswell_checks::{
@@ -19,52 +19,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// What a server showed.
+/// The server's certificate.
 #[derive(Debug)]
-pub(super) struct Certificate {
-    /// What a client that verifies says against it.
-    pub(super) trouble: Option<Failure>,
+pub(super) struct ServerCertificate {
+    /// Why it fails verification, also for clients that do not verify it.
+    pub(super) failure: Option<Failure>,
     pub(super) days_left: Option<i64>,
 }
 
-/// Shakes hands as a client does with whom users know as `host`. Most verify nothing; what they would have found is told all the same.
-pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Certificate), Failure> {
+/// Performs the handshake as the client does. `host` is the name under which users know the server.
+pub(super) async fn connect(manner: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
     let roots = system_roots().await?;
     let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
     let name = if manner.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
-    let found = Arc::new(Mutex::new(None));
-    let config = config(manner, roots, expected, &found)?;
+    let error = Arc::new(Mutex::new(None));
+    let config = config(manner, roots, expected, &error)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
-    let trouble = found.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate = Certificate { trouble: trouble.map(tls::failure), days_left: shown.and_then(Expiry::of).map(Expiry::days_left) };
+    let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate =
+        ServerCertificate { failure: error.map(tls::failure), days_left: presented.and_then(Expiry::of).map(Expiry::days_left) };
     Ok((stream, certificate))
 }
 
+/// The client's configuration. Verification errors that the client ignores are stored in `ignored`.
 fn config(
     manner: &Manner,
     roots: Arc<RootCertStore>,
     expected: ServerName<'static>,
-    found: &Arc<Mutex<Option<rustls::Error>>>,
+    ignored: &Arc<Mutex<Option<rustls::Error>>>,
 ) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(Failure::internal)?;
-    let (strictly, found) = (manner.verifies, Arc::clone(found));
-    let judge = move |shown: &CertificateDer<'_>, chain: &[CertificateDer<'_>]| {
-        let judged = strict.verify_server_cert(shown, chain, &expected, &[], UnixTime::now());
-        match judged {
-            Err(error) if strictly => Err(error),
-            Err(error) => {
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Ok(())
-            }
-            Ok(_) => Ok(()),
+    let (verifies, ignored) = (manner.verifies, Arc::clone(ignored));
+    let verify = move |certificate: &CertificateDer<'_>, chain: &[CertificateDer<'_>]| match strict.verify_server_cert(
+        certificate,
+        chain,
+        &expected,
+        &[],
+        UnixTime::now(),
+    ) {
+        Err(error) if verifies => Err(error),
+        Err(error) => {
+            *ignored.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            Ok(())
         }
+        Ok(_) => Ok(()),
     };
     let versions = if manner.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).map_err(Failure::internal)?;
-    let verifier = Verifier::new(provider, judge);
+    let verifier = Verifier::new(provider, verify);
     let verifier = if manner.verifies { verifier } else { verifier.without_key_proof() };
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
     if manner.http_2 {
