@@ -17,6 +17,5 @@ pub struct Finding {
     /// What the doctor observed.
     pub evidence: String,
     /// What to change. Each item is sufficient by itself; the best comes first.
-    #[serde(rename = "mend")]
     pub fix: Vec<String>,
 }

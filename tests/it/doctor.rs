@@ -100,7 +100,7 @@ fn a_django_app_that_redirects_and_refuses_hosts() {
         redirect["evidence"].as_str().is_some_and(|text| text.contains("with `X-Forwarded-Proto: https` it does not redirect, but")),
         "{redirect}"
     );
-    assert!(texts(&redirect["mend"]).contains(&"Django: SECURE_REDIRECT_EXEMPT = [r\"^health/$\"]."), "{redirect}");
+    assert!(texts(&redirect["fix"]).contains(&"Django: SECURE_REDIRECT_EXEMPT = [r\"^health/$\"]."), "{redirect}");
     // Another redirect behind it is another matter.
     let slash = examine(&at("/private"), &["--as", "consul"]);
     assert_eq!(slash.findings().into_keys().collect::<Vec<_>>(), ["https_redirect"], "{:#}", slash.json);
@@ -119,8 +119,8 @@ fn a_django_app_that_allows_no_host_that_we_know() {
         seen.is("nobody's Host", &[], &["host"]);
         assert_eq!(seen.findings()["host"], EVERYBODY);
         let haproxy = examine(&url(server.port, "/health/"), &["--as", "haproxy"]);
-        let mend = "HAProxy: add `http-check send meth GET uri /health/ ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.";
-        assert_eq!(haproxy.finding("host")["mend"][0], mend);
+        let fix = "HAProxy: add `http-check send meth GET uri /health/ ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.";
+        assert_eq!(haproxy.finding("host")["fix"][0], fix);
     }
 }
 
@@ -139,7 +139,7 @@ fn a_django_app_that_redirects_everybody_for_ever() {
     // The kubelet follows within the host, to where no TLS is spoken.
     let kubelet = seen.client("kubelet");
     assert_eq!(kubelet["redirects"][0]["to"], format!("https://127.0.0.1:{}/health/", server.port), "{kubelet}");
-    assert!(texts(&seen.finding("forwarded_proto_ignored")["mend"])[0].contains("SECURE_PROXY_SSL_HEADER"));
+    assert!(texts(&seen.finding("forwarded_proto_ignored")["fix"])[0].contains("SECURE_PROXY_SSL_HEADER"));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn each_fault_of_an_app_has_its_name() {
     method.is("method", &but(&["haproxy"]), &["method", "head_refused"]);
     let finding = method.finding("method");
     assert_eq!(finding["evidence"], "405 Method Not Allowed; Allow: GET");
-    assert_eq!(finding["mend"][0], "HAProxy: `option httpchk GET /get/`.");
+    assert_eq!(finding["fix"][0], "HAProxy: `option httpchk GET /get/`.");
     let login = at("/private/");
     login.is("login", &took_redirect, &["login", "login_taken_for_good"]);
     assert_eq!(login.findings()["login_taken_for_good"], took_redirect);
@@ -205,11 +205,11 @@ fn nginx_and_apache_redirect_with_and_without_an_exemption() {
         // The kubelet follows to port 443 of the same host, where nobody listens.
         seen.is(name, &["nlb", "route53", "haproxy"], &codes);
         assert_eq!(seen.client("alb")["status"], 301);
-        let mend = texts(&seen.finding("https_redirect")["mend"]).join("\n");
+        let fix = texts(&seen.finding("https_redirect")["fix"]).join("\n");
         assert!(
-            mend.contains("nginx: move the `return 301` into `location /`")
-                && mend.contains("Apache: add `RewriteCond %{REQUEST_URI} !^/health$`"),
-            "{mend}"
+            fix.contains("nginx: move the `return 301` into `location /`")
+                && fix.contains("Apache: add `RewriteCond %{REQUEST_URI} !^/health$`"),
+            "{fix}"
         );
         examine(&url(sparing, "/health"), &[]).is(name, &EVERYBODY, &[]);
         drop(server);
