@@ -73,7 +73,7 @@ impl From<&ClientResult> for ClientOutput {
         Self {
             client: result.client.label.clone(),
             is_healthy: result.is_healthy,
-            method: result.client.manner.method,
+            method: result.client.profile.method,
             path: result.path().to_owned(),
             host: result.host().map(str::to_owned),
             http_status: result.http_status(),

@@ -13,9 +13,9 @@ pub struct Client {
     /// Its name in the output: that of the client or of the target group.
     pub label: String,
     /// The kind of client.
-    pub prober: Prober,
+    pub poller: Prober,
     /// How it polls.
-    pub manner: Manner,
+    pub profile: Manner,
     /// The health check path, if the client has one of its own; otherwise that of the target's URL.
     pub path: Option<String>,
     /// The scheme, if the client has one of its own; otherwise that of the target's URL.
@@ -23,8 +23,8 @@ pub struct Client {
 }
 
 impl From<Prober> for Client {
-    fn from(prober: Prober) -> Self {
-        Self { label: prober.name().to_owned(), prober, manner: prober.manner(), path: None, scheme: None }
+    fn from(poller: Prober) -> Self {
+        Self { label: poller.name().to_owned(), poller, profile: poller.manner(), path: None, scheme: None }
     }
 }
 
@@ -47,7 +47,7 @@ impl Client {
         }
         let server_name = url.host_str().unwrap_or_default().to_owned();
         let encrypted = url.scheme() == "https";
-        let host = match self.manner.host {
+        let host = match self.profile.host {
             Host::Absent => None,
             Host::Target => {
                 // The client knows the target by its address only.
@@ -59,6 +59,6 @@ impl Client {
             Host::Cluster => Some("app".to_owned()),
         };
         let host = host.and_then(|host| HeaderValue::from_str(&host).ok());
-        PollRequest { manner: self.manner.clone(), url, peer: target.address, host, server_name, extra_headers: Vec::new() }
+        PollRequest { profile: self.profile.clone(), url, peer: target.address, host, server_name, extra_headers: Vec::new() }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn client_status(result: &ClientResult) -> String {
     let timed_out = outcome.failure.as_ref().is_some_and(|failure| failure.class() == FailureClass::Timeout);
     let message = outcome.failure.as_ref().map_or("", |failure| failure.message());
     let url = excerpt(request.url.as_str());
-    match (client.prober, status, *is_healthy) {
+    match (client.poller, status, *is_healthy) {
         (Prober::Alb | Prober::Nlb | Prober::Envoy, _, true) => "healthy".to_owned(),
         (Prober::Alb, Some(_), false) => {
             format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")
@@ -26,7 +26,7 @@ pub(super) fn client_status(result: &ClientResult) -> String {
         // An NLB has no other reason code.
         (Prober::Alb | Prober::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
         (Prober::ClassicElb, _, true) => "InService".to_owned(),
-        (Prober::ClassicElb, Some(status), _) if !result.has_required_length() && client.manner.success.contain(status.as_u16()) => {
+        (Prober::ClassicElb, Some(status), _) if !result.has_required_length() && client.profile.success.contain(status.as_u16()) => {
             "OutOfService: the body has no Content-Length and is not chunked".to_owned()
         }
         (Prober::ClassicElb, ..) => {
@@ -36,7 +36,7 @@ pub(super) fn client_status(result: &ClientResult) -> String {
             format!("{}: HTTP Status Code {}", if *is_healthy { "Success" } else { "Failure" }, status_line(status))
         }
         (Prober::Route53, None, _) => format!("Failure: {message}"),
-        (Prober::Kubelet, Some(status), true) if status.is_redirection() && client.manner.redirects == Redirects::WithinHost => {
+        (Prober::Kubelet, Some(status), true) if status.is_redirection() && client.profile.redirects == Redirects::WithinHost => {
             "success, with ProbeWarning: Probe terminated redirects".to_owned()
         }
         (Prober::Kubelet, _, true) => "success".to_owned(),
@@ -68,7 +68,7 @@ pub(super) fn client_status(result: &ClientResult) -> String {
     }
 }
 
-/// The field `check_status` of HAProxy's statistics page: <https://docs.haproxy.org/2.6/management.html#9.1>.
+/// The field `check_status` of `HAProxy`'s statistics page: <https://docs.haproxy.org/2.6/management.html#9.1>.
 fn haproxy_check_status(outcome: &PollOutcome, timed_out: bool) -> &'static str {
     let is_reset = outcome.failure.as_ref().is_some_and(|failure| failure.detail() == Some(FailureDetail::Reset));
     match (outcome.step, timed_out) {

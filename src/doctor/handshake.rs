@@ -28,13 +28,13 @@ pub(super) struct ServerCertificate {
 }
 
 /// Performs the handshake as the client does. `host` is the name under which users know the server.
-pub(super) async fn connect(manner: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
+pub(super) async fn connect(profile: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
     let roots = system_roots().await?;
     let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
-    let name = if manner.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
+    let name = if profile.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
     let error = Arc::new(Mutex::new(None));
-    let config = config(manner, roots, expected, &error)?;
+    let config = config(profile, roots, expected, &error)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -45,14 +45,14 @@ pub(super) async fn connect(manner: &Manner, host: &str, stream: TcpStream) -> R
 
 /// The client's configuration. Verification errors that the client ignores are stored in `ignored`.
 fn config(
-    manner: &Manner,
+    profile: &Manner,
     roots: Arc<RootCertStore>,
     expected: ServerName<'static>,
     ignored: &Arc<Mutex<Option<rustls::Error>>>,
 ) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(Failure::internal)?;
-    let (verifies, ignored) = (manner.verifies, Arc::clone(ignored));
+    let (must_verify, ignored) = (profile.verifies, Arc::clone(ignored));
     let verify = move |certificate: &CertificateDer<'_>, chain: &[CertificateDer<'_>]| match strict.verify_server_cert(
         certificate,
         chain,
@@ -60,19 +60,19 @@ fn config(
         &[],
         UnixTime::now(),
     ) {
-        Err(error) if verifies => Err(error),
+        Err(error) if must_verify => Err(error),
         Err(error) => {
             *ignored.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             Ok(())
         }
         Ok(_) => Ok(()),
     };
-    let versions = if manner.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
+    let versions = if profile.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).map_err(Failure::internal)?;
     let verifier = Verifier::new(provider, verify);
-    let verifier = if manner.verifies { verifier } else { verifier.without_key_proof() };
+    let verifier = if profile.verifies { verifier } else { verifier.without_key_proof() };
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    if manner.http_2 {
+    if profile.http_2 {
         config.alpn_protocols = vec![b"h2".to_vec()];
     }
     config.resumption = Resumption::disabled();

@@ -30,37 +30,37 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(super) async fn request_response(
     url: &Url,
     host: Option<&HeaderValue>,
-    manner: &Manner,
+    profile: &Manner,
     stream: TokioIo<Metered>,
 ) -> Result<PollResponse, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
-    let response = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
+    let response = alongside(&mut driver, sender.send_request(request(url, host, profile)?)).await.map_err(failure)?;
     let (head, body) = response.into_parts();
     let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, MAX_BODY_BYTES).collect())).await.map_err(Failure::protocol)?;
     // A call that fails immediately has its status in the headers.
     let grpc_status = body.trailers().and_then(parse_status).or_else(|| parse_status(&head.headers));
-    if manner.grpc && grpc_status.is_none() {
+    if profile.grpc && grpc_status.is_none() {
         return Err(Failure::new(FailureClass::Protocol, "the response is not gRPC").detailed(FailureDetail::NotGrpc));
     }
     let body = body.to_bytes().into();
-    let grpc_status = grpc_status.filter(|_| manner.grpc);
+    let grpc_status = grpc_status.filter(|_| profile.grpc);
     Ok(PollResponse { status: head.status, headers: head.headers, body, grpc_status, is_framed: true })
 }
 
-fn request(url: &Url, host: Option<&HeaderValue>, manner: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(url: &Url, host: Option<&HeaderValue>, profile: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut request = Request::new(Full::new(if manner.grpc { EMPTY_MESSAGE } else { Bytes::new() }));
-    *request.method_mut() = if manner.grpc { Method::POST } else { Method::GET };
+    let mut request = Request::new(Full::new(if profile.grpc { EMPTY_MESSAGE } else { Bytes::new() }));
+    *request.method_mut() = if profile.grpc { Method::POST } else { Method::GET };
     *request.version_mut() = Version::HTTP_2;
     let path = &url[Position::BeforePath..Position::AfterQuery];
     *request.uri_mut() = format!("{}://{authority}{path}", url.scheme()).parse().map_err(Failure::internal)?;
     let headers = request.headers_mut();
-    if manner.grpc {
+    if profile.grpc {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    for (name, value) in manner.headers.iter().filter(|(name, _)| *name == "User-Agent") {
+    for (name, value) in profile.headers.iter().filter(|(name, _)| *name == "User-Agent") {
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
     }
     Ok(request)

@@ -55,7 +55,7 @@ const MAX_BODY_WAIT: Duration = Duration::from_millis(250);
 /// The request of a poll.
 #[derive(Clone)]
 pub(super) struct PollRequest {
-    pub(super) manner: Manner,
+    pub(super) profile: Manner,
     pub(super) url: Url,
     /// The address to connect to. Redirects are resolved anew.
     pub(super) peer: SocketAddr,
@@ -120,20 +120,20 @@ impl PollOutcome {
     }
 
     /// Whether there is a complete response with one of the client's success codes.
-    pub(super) fn is_success(&self, manner: &Manner) -> bool {
-        self.code().is_some_and(|code| manner.success.contain(code))
+    pub(super) fn is_success(&self, profile: &Manner) -> bool {
+        self.code().is_some_and(|code| profile.success.contain(code))
     }
 }
 
 impl PollRequest {
     /// The timeout of the whole poll.
     pub(super) fn timeout(&self) -> Duration {
-        self.response_timeout() + self.manner.connect.unwrap_or_default()
+        self.response_timeout() + self.profile.connect.unwrap_or_default()
     }
 
     /// The timeout without the part that is reserved for connecting.
     fn response_timeout(&self) -> Duration {
-        if self.url.scheme() == "https" { self.manner.timeout_tls } else { self.manner.timeout }
+        if self.url.scheme() == "https" { self.profile.timeout_tls } else { self.profile.timeout }
     }
 
     /// Sends the request, and follows redirects as the client does.
@@ -169,7 +169,7 @@ impl PollRequest {
     /// The target of a redirect, if this client follows it.
     fn next(&self, url: &Url, response: &PollResponse) -> Option<Url> {
         let next = url.join(response.location()?).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
-        match self.manner.redirects {
+        match self.profile.redirects {
             Redirects::Judged => None,
             Redirects::WithinHost => Some(next).filter(|next| next.host() == url.host()),
             Redirects::Followed => Some(next),
@@ -179,7 +179,7 @@ impl PollRequest {
     async fn exchange(&self, url: &Url, peers: &[SocketAddr], host: Option<HeaderValue>, outcome: &mut PollOutcome) -> Result<(), Failure> {
         outcome.step = Step::Connect;
         let connecting = async { TcpStream::connect(peers).await.map_err(Failure::network) };
-        let stream = match self.manner.connect {
+        let stream = match self.profile.connect {
             Some(limit) => timeout(limit, connecting).await.map_err(|_| timed_out(limit))??,
             None => connecting.await?,
         };
@@ -190,7 +190,7 @@ impl PollRequest {
             self.request_response(url, host, stream, outcome).await
         };
         // If connecting has a timeout of its own, the rest has one, too.
-        match self.manner.connect {
+        match self.profile.connect {
             Some(_) => timeout(self.response_timeout(), rest).await.map_err(|_| timed_out(self.response_timeout()))?,
             None => rest.await,
         }
@@ -202,7 +202,7 @@ impl PollRequest {
             return Ok(Box::new(stream));
         }
         outcome.step = Step::Handshake;
-        let (stream, certificate) = handshake::connect(&self.manner, server_name, stream).await?;
+        let (stream, certificate) = handshake::connect(&self.profile, server_name, stream).await?;
         outcome.certificate = Some(certificate);
         Ok(Box::new(stream))
     }
@@ -216,8 +216,8 @@ impl PollRequest {
     ) -> Result<(), Failure> {
         let meter = Meter::new(MAX_EXCHANGE_BYTES);
         let stream = TokioIo::new(Metered::new(stream, meter.clone()));
-        if self.manner.http_2 {
-            let response = http2::request_response(url, host.as_ref(), &self.manner, stream).await;
+        if self.profile.http_2 {
+            let response = http2::request_response(url, host.as_ref(), &self.profile, stream).await;
             outcome.response = Some(response.map_err(|failure| meter.explain(failure))?);
             outcome.step = Step::Done;
             return Ok(());
@@ -240,7 +240,7 @@ impl PollRequest {
         let response = PollResponse { status: head.status, headers: head.headers, body: Vec::new(), grpc_status: None, is_framed };
         let response = outcome.response.insert(response);
         outcome.step = Step::Body;
-        let required = match self.manner.wanted {
+        let required = match self.profile.wanted {
             // The client ignores the body, but its beginning helps the diagnosis if it arrives at once.
             Wanted::Head => {
                 let _ = timeout(MAX_BODY_WAIT, read(&mut body, &mut driver, MAX_KEPT_BYTES, &mut response.body)).await;
@@ -257,12 +257,12 @@ impl PollRequest {
 
     fn http1_request(&self, url: &Url, host: Option<HeaderValue>) -> Result<Request<Empty<Bytes>>, Failure> {
         let mut request = Request::new(Empty::new());
-        *request.method_mut() = Method::from_bytes(self.manner.method.as_bytes()).map_err(Failure::internal)?;
+        *request.method_mut() = Method::from_bytes(self.profile.method.as_bytes()).map_err(Failure::internal)?;
         *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse().map_err(Failure::internal)?;
-        *request.version_mut() = if self.manner.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        *request.version_mut() = if self.profile.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
         let headers = request.headers_mut();
         headers.extend(host.map(|host| (HOST, host)));
-        for (name, value) in self.manner.headers {
+        for (name, value) in self.profile.headers {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
         }
         headers.extend(self.extra_headers.iter().cloned());

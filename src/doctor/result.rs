@@ -39,7 +39,7 @@ pub async fn poll_as(client: Client, target: &Target) -> ClientResult {
 impl ClientResult {
     fn new(client: Client, request: PollRequest, outcome: PollOutcome) -> Self {
         let mut result = Self { client, request, outcome, is_healthy: false, status: String::new() };
-        result.is_healthy = result.outcome.is_success(&result.client.manner)
+        result.is_healthy = result.outcome.is_success(&result.client.profile)
             && result.has_required_length()
             && !result.envoy_must_fail()
             && result.unexpected_informational().is_none();
@@ -50,10 +50,10 @@ impl ClientResult {
     /// What was sent, in a few words.
     #[must_use]
     pub fn sent(&self) -> String {
-        let method = if self.client.manner.grpc { "gRPC" } else { self.client.manner.method };
+        let method = if self.client.profile.grpc { "gRPC" } else { self.client.profile.method };
         match self.host() {
             Some(host) => {
-                let origin = match self.client.manner.host {
+                let origin = match self.client.profile.host {
                     Host::Balancer => " (a load balancer node's)",
                     Host::Cluster => " (the cluster's name)",
                     Host::Absent | Host::Target | Host::Url => "",
@@ -134,18 +134,18 @@ impl ClientResult {
 
     /// Whether the body has a length, or the client requires none.
     pub(super) fn has_required_length(&self) -> bool {
-        !self.client.manner.framed || self.outcome.response.as_ref().is_none_or(|response| response.is_framed)
+        !self.client.profile.framed || self.outcome.response.as_ref().is_none_or(|response| response.is_framed)
     }
 
     /// Whether the response makes Envoy fail the health check, and the client is Envoy.
     pub(super) fn envoy_must_fail(&self) -> bool {
-        self.client.prober == Prober::Envoy
+        self.client.poller == Prober::Envoy
             && self.outcome.response.as_ref().is_some_and(|response| response.headers.contains_key(ENVOY_FAIL_HEADER))
     }
 
-    /// The status of an informational response (1xx), if the client is HAProxy: it takes the first response for the final one.
+    /// The status of an informational response (1xx), if the client is `HAProxy`: it takes the first response for the final one.
     pub(super) fn unexpected_informational(&self) -> Option<u16> {
-        self.outcome.informational.filter(|_| self.client.prober == Prober::Haproxy)
+        self.outcome.informational.filter(|_| self.client.poller == Prober::Haproxy)
     }
 }
 

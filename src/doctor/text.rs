@@ -3,7 +3,7 @@
 use allswell_checks::contract::printable;
 use hyper::StatusCode;
 
-/// Text that somebody else wrote, on one line, without control characters, at most 120 characters.
+/// Text from a server or a file, on one line, without control characters, at most 120 characters.
 pub(super) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 120;
     let text = printable(text);

@@ -36,7 +36,7 @@ impl<'a> TrialPolls<'a> {
 
     /// The response to a request, or `None` without a complete response.
     pub(super) async fn send(&mut self, request: &PollRequest) -> Option<TrialResponse> {
-        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.manner;
+        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.profile;
         let path = &request.url[Position::BeforePath..Position::AfterQuery];
         let protocol = (http_1_0, http_2, grpc, tls13, server_name);
         let key = format!("{method} {} {path} {:?} {:?} {protocol:?}", request.url.scheme(), request.host, request.extra_headers);
@@ -66,21 +66,21 @@ impl<'a> TrialPolls<'a> {
     /// Whether the same poll succeeds with GET.
     pub(super) async fn succeeds_with_get(&mut self, result: &ClientResult) -> bool {
         let mut get = result.request.clone();
-        get.manner.method = "GET";
+        get.profile.method = "GET";
         self.succeeds(result, &get).await
     }
 
     /// Whether the same poll succeeds with GET, HTTP/1.1 and a Host header.
     pub(super) async fn succeeds_with_http_1_1(&mut self, result: &ClientResult) -> bool {
         let mut newer = result.request.clone();
-        (newer.manner.http_1_0, newer.manner.method) = (false, "GET");
+        (newer.profile.http_1_0, newer.profile.method) = (false, "GET");
         newer.host = HeaderValue::from_str(self.host_of_url()).ok();
         self.succeeds(result, &newer).await
     }
 
     /// Whether a request gets a success code of the client.
     pub(super) async fn succeeds(&mut self, result: &ClientResult, request: &PollRequest) -> bool {
-        self.status(request).await.is_some_and(|status| result.client.manner.success.contain(status.as_u16()))
+        self.status(request).await.is_some_and(|status| result.client.profile.success.contain(status.as_u16()))
     }
 
     /// The response of the same port to the other scheme.
@@ -91,7 +91,7 @@ impl<'a> TrialPolls<'a> {
         if other.url.set_scheme(scheme).is_err() || other.url.set_port(port).is_err() {
             return None;
         }
-        (other.manner.tls13, other.manner.http_2, other.manner.grpc) = (true, false, false);
+        (other.profile.tls13, other.profile.http_2, other.profile.grpc) = (true, false, false);
         self.send(&other).await
     }
 }
@@ -99,9 +99,9 @@ impl<'a> TrialPolls<'a> {
 /// Sends a trial poll without following redirects. The headers of the response are sufficient.
 async fn send_once(request: &PollRequest) -> PollOutcome {
     let mut request = request.clone();
-    request.manner.redirects = Redirects::Judged;
-    request.manner.wanted = Wanted::Head;
-    request.manner.verifies = false;
-    (request.manner.timeout, request.manner.timeout_tls) = (MAX_TRIAL, MAX_TRIAL);
+    request.profile.redirects = Redirects::Judged;
+    request.profile.wanted = Wanted::Head;
+    request.profile.verifies = false;
+    (request.profile.timeout, request.profile.timeout_tls) = (MAX_TRIAL, MAX_TRIAL);
     request.send().await
 }

@@ -117,7 +117,7 @@ async fn any_path(result: &ClientResult, results: &[ClientResult], trials: &mut 
 /// A server that accepts GET and rejects HEAD.
 async fn head_refused(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Finding> {
     let mut head = result.request.clone();
-    head.manner.method = "HEAD";
+    head.profile.method = "HEAD";
     if !matches!(trials.status(&head).await, Some(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)) {
         return None;
     }
@@ -165,12 +165,12 @@ fn nearly_slow(results: &[ClientResult]) -> Option<Finding> {
 
 /// A body that is larger than the client reads.
 fn large_body(results: &[ClientResult]) -> Option<Finding> {
-    let is_cut_off = |result: &&ClientResult| match (result.client.manner.wanted, &result.outcome.response) {
+    let is_cut_off = |result: &&ClientResult| match (result.client.profile.wanted, &result.outcome.response) {
         (Wanted::Bytes(window), Some(response)) => response.body.len() >= window,
         _ => false,
     };
     let affected: Vec<&ClientResult> = results.iter().filter(|result| result.is_healthy).filter(is_cut_off).collect();
-    let Wanted::Bytes(window) = affected.first()?.client.manner.wanted else { return None };
+    let Wanted::Bytes(window) = affected.first()?.client.profile.wanted else { return None };
     Some(warning(
         "large_body",
         labels(affected),
@@ -184,7 +184,7 @@ fn large_body(results: &[ClientResult]) -> Option<Finding> {
 fn certificate(results: &[ClientResult]) -> Option<Finding> {
     let with_certificate = || results.iter().filter_map(|result| Some((result, result.outcome.certificate.as_ref()?)));
     if let Some((result, failure)) = with_certificate().find_map(|(result, certificate)| Some((result, certificate.failure.as_ref()?))) {
-        let clients = labels(with_certificate().map(|(result, _)| result).filter(|result| !result.client.manner.verifies));
+        let clients = labels(with_certificate().map(|(result, _)| result).filter(|result| !result.client.profile.verifies));
         return Some(warning(
             "certificate_unverified",
             clients,

@@ -4,7 +4,7 @@ use super::{
     client_rule::ClientRule,
     connection::Connection,
     explanation::{Context, Explanation},
-    host_header::HostHeader,
+    host::HostRejection,
     redirect::Redirect,
     refusal::Refusal,
     self_reported::SelfReported,
@@ -19,7 +19,7 @@ pub(in crate::doctor) enum Cause {
     Connection(Connection),
     Tls(Tls),
     Redirect(Redirect),
-    HostHeader(HostHeader),
+    Host(HostRejection),
     Refusal(Refusal),
     ClientRule(ClientRule),
     SelfReported(SelfReported),
@@ -33,8 +33,8 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
     }
     if let Some(redirect) = Redirect::diagnose(result, trials).await {
         // Some servers redirect every request with an unknown Host header.
-        return match HostHeader::diagnose_redirect(&redirect, result, trials).await {
-            Some(cause) => Cause::HostHeader(cause),
+        return match HostRejection::diagnose_redirect(&redirect, result, trials).await {
+            Some(cause) => Cause::Host(cause),
             None => Cause::Redirect(redirect),
         };
     }
@@ -47,8 +47,8 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
     if let Some(cause) = SelfReported::diagnose(result) {
         return Cause::SelfReported(cause);
     }
-    if let Some(cause) = HostHeader::diagnose(result, trials).await {
-        return Cause::HostHeader(cause);
+    if let Some(cause) = HostRejection::diagnose(result, trials).await {
+        return Cause::Host(cause);
     }
     if let Some(cause) = Refusal::diagnose(result, trials).await {
         return Cause::Refusal(cause);
@@ -71,7 +71,7 @@ impl Cause {
             Self::Connection(cause) => cause.explain(context),
             Self::Tls(cause) => cause.explain(context),
             Self::Redirect(cause) => cause.explain(context),
-            Self::HostHeader(cause) => cause.explain(context),
+            Self::Host(cause) => cause.explain(context),
             Self::Refusal(cause) => cause.explain(context),
             Self::ClientRule(cause) => cause.explain(context),
             Self::SelfReported(cause) => cause.explain(context),

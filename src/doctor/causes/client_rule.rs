@@ -14,7 +14,7 @@ pub(in crate::doctor) enum ClientRule {
     NoContentLength,
     /// The status of a gRPC call is not a success code.
     GrpcStatus(u16),
-    /// An informational response (1xx) precedes the final one, and HAProxy takes it for the final one.
+    /// An informational response (1xx) precedes the final one, and `HAProxy` takes it for the final one.
     Informational(u16),
 }
 
@@ -31,7 +31,7 @@ impl ClientRule {
             return Some(Self::Informational(status));
         }
         // The status is a success code, and yet the client is unhealthy.
-        result.client.manner.success.contain(response.status.as_u16()).then_some(Self::NoContentLength)
+        result.client.profile.success.contain(response.status.as_u16()).then_some(Self::NoContentLength)
     }
 
     pub(super) fn explain(&self, context: &Context<'_>) -> Explanation {
@@ -60,7 +60,7 @@ impl ClientRule {
             Self::GrpcStatus(code) => explanation(
                 "grpc_status",
                 format!("The gRPC call returns {code} {}, which is not a success code", http2::status_name(*code)),
-                format!("{} accepts {}", first.client.label, first.client.manner.success),
+                format!("{} accepts {}", first.client.label, first.client.profile.success),
                 [if *code == 12 {
                     "Check that the method exists: set HealthCheckPath to one that the server implements, and GrpcCode to the status that it returns."
                 } else {

@@ -42,7 +42,7 @@ impl Connection {
             _ if failure.detail() == Some(FailureDetail::NotGrpc) => Some(Self::NotGrpc),
             _ if speaks_other_version(result, trials).await => Some(Self::HttpVersion),
             // A server may reject HTTP/1.0 by a response that is not HTTP/1.0.
-            (FailureClass::Protocol, _) if !result.client.manner.http_1_0 => Some(Self::NotHttp),
+            (FailureClass::Protocol, _) if !result.client.profile.http_1_0 => Some(Self::NotHttp),
             _ => None,
         }
     }
@@ -105,13 +105,13 @@ impl Connection {
                 ["Check that a gRPC service is registered at this path. allswell has one at the default path, /AWS.ALB/healthcheck."],
             ),
             Self::HttpVersion => {
-                let (asked, answers) = if first.client.manner.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 only") };
+                let (required, spoken) = if first.client.profile.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 only") };
                 explanation(
                     "http_version",
-                    format!("The server does not speak {asked}"),
-                    format!("it responds over {answers}"),
+                    format!("The server does not speak {required}"),
+                    format!("it responds over {spoken}"),
                     [format!(
-                        "Enable {asked} on this port, or set the target group's ProtocolVersion to the version that the server speaks."
+                        "Enable {required} on this port, or set the target group's ProtocolVersion to the version that the server speaks."
                     )],
                 )
             }
@@ -138,20 +138,20 @@ impl Connection {
 /// Whether the server responds to the other version of HTTP.
 async fn speaks_other_version(result: &ClientResult, trials: &mut TrialPolls<'_>) -> bool {
     let mut other = result.request.clone();
-    (other.manner.http_2, other.manner.http_1_0, other.manner.grpc) = (!result.client.manner.http_2, false, false);
+    (other.profile.http_2, other.profile.http_1_0, other.profile.grpc) = (!result.client.profile.http_2, false, false);
     other.host.get_or_insert(HeaderValue::from_static("localhost"));
     trials.status(&other).await.is_some_and(|status| status != StatusCode::BAD_REQUEST)
 }
 
 fn slow(context: &Context<'_>) -> Explanation {
     let first = context.first();
-    let answered = context.all.iter().filter(|result| result.outcome.status().is_some()).map(|result| result.outcome.took).min();
+    let fastest = context.all.iter().filter(|result| result.outcome.status().is_some()).map(|result| result.outcome.took).min();
     let longest = context.all.iter().map(|result| result.request.timeout()).max().unwrap_or_default();
-    let evidence = match answered {
+    let evidence = match fastest {
         Some(took) => format!("{}; another client got a response after {}", first.received(), TimeSpan(took).whole_millis()),
         None => format!("no response within {}, the longest timeout of these clients", TimeSpan(longest)),
     };
-    let setting = |result: &&ClientResult| match result.client.prober {
+    let setting = |result: &&ClientResult| match result.client.poller {
         Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
         Prober::ClassicElb => "the health check's Timeout",
         Prober::Route53 => "fixed at 2 s",

@@ -10,7 +10,7 @@ mod cause;
 mod client_rule;
 mod connection;
 mod explanation;
-mod host_header;
+mod host;
 mod redirect;
 mod refusal;
 mod self_reported;

@@ -26,11 +26,11 @@ pub(in crate::doctor) enum Refusal {
 impl Refusal {
     /// The refusals that a trial with another method or version of HTTP recognises.
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
-        let manner = &result.client.manner;
-        if result.outcome.failure.is_none() && manner.method != Method::GET && trials.succeeds_with_get(result).await {
+        let profile = &result.client.profile;
+        if result.outcome.failure.is_none() && profile.method != Method::GET && trials.succeeds_with_get(result).await {
             return Some(Self::Method);
         }
-        if manner.http_1_0 && trials.succeeds_with_http_1_1(result).await {
+        if profile.http_1_0 && trials.succeeds_with_http_1_1(result).await {
             return Some(Self::Http10);
         }
         None
@@ -101,7 +101,7 @@ impl Refusal {
                 explanation(
                     "unexpected_status",
                     format!("{status} is not a success code"),
-                    format!("{}; {} accepts {}", first.received_with_body(), first.client.label, first.client.manner.success),
+                    format!("{}; {} accepts {}", first.received_with_body(), first.client.label, first.client.profile.success),
                     ["Respond with 200; the server's log may show why it does not.".to_owned()].into_iter().chain(also),
                 )
             }
@@ -111,7 +111,7 @@ impl Refusal {
 
 fn method(context: &Context<'_>) -> Explanation {
     let (first, path) = (context.first(), context.path());
-    let method = first.client.manner.method;
+    let method = first.client.profile.method;
     let allowed = first.outcome.response.as_ref().and_then(|response| response.header(ALLOW));
     let allowed = allowed.map_or_else(String::new, |allowed| format!("; Allow: {}", excerpt(allowed)));
     let fix = if method == "GET" {

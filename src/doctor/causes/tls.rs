@@ -21,9 +21,9 @@ pub(in crate::doctor) enum Tls {
     /// The server's certificate fails verification.
     Certificate { why: String, problem: CertificateProblem },
     /// The client speaks TLS, the server does not.
-    ExpectsPlaintext,
+    SpeaksHttp,
     /// The server speaks TLS, the client does not.
-    ExpectsTls,
+    SpeaksHttps,
 }
 
 /// Why a certificate fails verification, as far as the fixes differ.
@@ -56,7 +56,7 @@ impl Tls {
 
     async fn diagnose_handshake(result: &ClientResult, failure: &Failure, trials: &mut TrialPolls<'_>) -> Option<Self> {
         if trials.with_scheme(result, "http").await.is_some_and(|response| !response.expects_tls) {
-            return Some(Self::ExpectsPlaintext);
+            return Some(Self::SpeaksHttp);
         }
         if failure.class() == FailureClass::Timeout {
             return None;
@@ -65,18 +65,18 @@ impl Tls {
             return Some(Self::ClientCertificate);
         }
         // The trials become more and more lenient: the first that succeeds names the requirement that the client does not meet.
-        let manner = &result.client.manner;
+        let profile = &result.client.profile;
         let mut lenient = result.request.clone();
-        lenient.manner.verifies = false;
-        if manner.verifies && trials.status(&lenient).await.is_some() {
+        lenient.profile.verifies = false;
+        if profile.verifies && trials.status(&lenient).await.is_some() {
             return Some(Self::Certificate { why: failure.message().to_owned(), problem: failure.into() });
         }
-        lenient.manner.server_name = true;
-        if !manner.server_name && trials.status(&lenient).await.is_some() {
+        lenient.profile.server_name = true;
+        if !profile.server_name && trials.status(&lenient).await.is_some() {
             return Some(Self::ServerName);
         }
-        lenient.manner.tls13 = true;
-        if !manner.tls13 && trials.status(&lenient).await.is_some() {
+        lenient.profile.tls13 = true;
+        if !profile.tls13 && trials.status(&lenient).await.is_some() {
             return Some(Self::OnlyTls13);
         }
         Some(Self::Handshake(failure.message().to_owned()))
@@ -89,12 +89,12 @@ impl Tls {
         }
         let no_headers = result.outcome.step == Step::Headers && failure.class() != FailureClass::Timeout;
         let expects_tls = no_headers && result.request.url.scheme() == "http" && trials.with_scheme(result, "https").await.is_some();
-        expects_tls.then_some(Self::ExpectsTls)
+        expects_tls.then_some(Self::SpeaksHttps)
     }
 
     fn diagnose_response(response: &PollResponse) -> Option<Self> {
         match response.status {
-            StatusCode::BAD_REQUEST if wants_tls(&response.body) => Some(Self::ExpectsTls),
+            StatusCode::BAD_REQUEST if wants_tls(&response.body) => Some(Self::SpeaksHttps),
             StatusCode::BAD_REQUEST if requires_client_certificate(&response.body) => Some(Self::ClientCertificate),
             _ => None,
         }
@@ -145,13 +145,13 @@ impl Tls {
             Self::Certificate { why, problem } => {
                 explanation("certificate", "The server's certificate fails verification", why, certificate_fix(*problem, host))
             }
-            Self::ExpectsPlaintext => explanation(
+            Self::SpeaksHttp => explanation(
                 "speaks_http",
                 "The port speaks plain HTTP, but the health check uses HTTPS",
                 "the server responds without TLS",
                 ["Set the health check protocol to HTTP, or the health check port to one with TLS."],
             ),
-            Self::ExpectsTls => explanation(
+            Self::SpeaksHttps => explanation(
                 "speaks_https",
                 "The port expects TLS, but the health check uses plain HTTP",
                 first.received(),

@@ -65,7 +65,7 @@ impl TargetGroup {
         };
         format!(
             "{}: {poll} every {}, timeout {}, healthy after {}, unhealthy after {}{success}",
-            self.prober(),
+            self.poller(),
             TimeSpan(self.interval()),
             TimeSpan(self.timeout()),
             self.healthy(),

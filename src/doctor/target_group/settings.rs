@@ -85,7 +85,7 @@ impl TargetGroup {
     }
 
     /// The kind of client that its health checks are.
-    pub(super) fn prober(&self) -> Prober {
+    pub(super) fn poller(&self) -> Prober {
         let http = matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"));
         let application = self.load_balancer_arns.iter().flatten().any(|arn| arn.contains(":loadbalancer/app/"));
         if http || application || self.is_lambda() { Prober::Alb } else { Prober::Nlb }
@@ -111,26 +111,26 @@ impl TargetGroup {
         match &self.matcher {
             Some(Matcher { http_code: Some(codes), .. } | Matcher { grpc_code: Some(codes), .. }) => codes.parse(),
             _ if self.is_grpc() => "12".parse(),
-            _ => Ok(self.prober().manner().success),
+            _ => Ok(self.poller().manner().success),
         }
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.interval.map_or(self.prober().manner().interval, Duration::from_secs)
+        self.interval.map_or(self.poller().manner().interval, Duration::from_secs)
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let manner = self.prober().manner();
-        let default = if self.is_http() && self.health_protocol() == "HTTP" { manner.timeout } else { manner.timeout_tls };
+        let profile = self.poller().manner();
+        let default = if self.is_http() && self.health_protocol() == "HTTP" { profile.timeout } else { profile.timeout_tls };
         self.timeout.map_or(default, Duration::from_secs)
     }
 
     pub(super) fn healthy(&self) -> u32 {
-        self.healthy.unwrap_or(self.prober().manner().healthy)
+        self.healthy.unwrap_or(self.poller().manner().healthy)
     }
 
     pub(super) fn unhealthy(&self) -> u32 {
-        self.unhealthy.unwrap_or(self.prober().manner().unhealthy)
+        self.unhealthy.unwrap_or(self.poller().manner().unhealthy)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -152,7 +152,7 @@ impl TargetGroup {
 
     /// Whether it belongs to a Network Load Balancer.
     pub(super) fn is_network(&self) -> bool {
-        self.prober() == Prober::Nlb
+        self.poller() == Prober::Nlb
     }
 
     /// Whether each target is polled at the port that it is registered with. The group's port is only the default for it.
@@ -184,13 +184,13 @@ impl TargetGroup {
             let protocol = excerpt(self.health_protocol());
             return Err(format!("its health checks use {protocol}, which only tests whether the port accepts connections"));
         }
-        let prober = self.prober();
-        let mut manner = prober.manner();
-        (manner.interval, manner.healthy, manner.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
-        (manner.timeout, manner.timeout_tls) = (self.timeout(), self.timeout());
-        (manner.success, manner.grpc) = (self.success_codes()?, self.is_grpc());
-        manner.http_2 = matches!(self.protocol_version.as_deref(), Some("HTTP2" | "GRPC"));
+        let poller = self.poller();
+        let mut profile = poller.manner();
+        (profile.interval, profile.healthy, profile.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
+        (profile.timeout, profile.timeout_tls) = (self.timeout(), self.timeout());
+        (profile.success, profile.grpc) = (self.success_codes()?, self.is_grpc());
+        profile.http_2 = matches!(self.protocol_version.as_deref(), Some("HTTP2" | "GRPC"));
         let scheme = if self.health_protocol() == "HTTPS" { "https" } else { "http" };
-        Ok(Client { label: self.name.clone(), prober, manner, path: Some(self.path().to_owned()), scheme: Some(scheme) })
+        Ok(Client { label: self.name.clone(), poller, profile, path: Some(self.path().to_owned()), scheme: Some(scheme) })
     }
 }

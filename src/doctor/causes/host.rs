@@ -12,17 +12,17 @@ use allswell_checks::wire::http_symptoms::names_allowed_hosts;
 use hyper::{StatusCode, header::HeaderValue};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::doctor) enum HostHeader {
+pub(in crate::doctor) enum HostRejection {
     /// The server accepts the URL's host: the header, and the status that it gets.
     UrlHostAccepted { host: String, status: u16 },
     /// The server rejects the header, and no accepted one is known.
-    Rejected,
+    NoAcceptedHost,
 }
 
 /// Django's page for a request that it finds suspicious. With DEBUG, the page names the setting instead.
 const DJANGO_BAD_REQUEST: &[u8] = b"<h1>Bad Request (400)</h1>";
 
-impl HostHeader {
+impl HostRejection {
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
         match (&result.outcome.failure, &result.outcome.response) {
             // Some servers close the connection if the Host header is not theirs.
@@ -37,7 +37,7 @@ impl HostHeader {
         if !matches!(redirect, Redirect::Elsewhere(_)) {
             return None;
         }
-        let is_success = |status: u16| result.client.manner.success.contain(status) && !(300..400).contains(&status);
+        let is_success = |status: u16| result.client.profile.success.contain(status) && !(300..400).contains(&status);
         with_url_host(result, trials).await.filter(|(_, status)| is_success(*status)).map(accepted)
     }
 
@@ -56,7 +56,7 @@ impl HostHeader {
             StatusCode::BAD_REQUEST => contains_django_page || names_allowed_hosts(&response.body),
             _ => false,
         };
-        is_rejected.then_some(Self::Rejected)
+        is_rejected.then_some(Self::NoAcceptedHost)
     }
 
     pub(super) fn explain(&self, context: &Context<'_>) -> Explanation {
@@ -70,18 +70,18 @@ impl HostHeader {
             accepted = host;
         }
         let mut fix = Vec::new();
-        let are = |prober| context.affected.iter().any(|result| result.client.prober == prober);
-        for (prober, how) in [
+        let affects = |poller| context.affected.iter().any(|result| result.client.poller == poller);
+        for (poller, how) in [
             (Prober::Kubelet, "kubelet: add `httpHeaders: [{ name: Host, value: NAME }]` to the `httpGet`."),
             (Prober::Envoy, "Envoy: set `host: NAME` in the `http_health_check`."),
             (Prober::Route53, "Route 53: specify the endpoint by domain name."),
             (Prober::Consul, "Consul: add `header = { Host = [\"NAME\"] }` to the check."),
         ] {
-            if are(prober) {
+            if affects(poller) {
                 fix.push(how.replace("NAME", accepted));
             }
         }
-        if are(Prober::Haproxy) {
+        if affects(Prober::Haproxy) {
             fix.push(format!(
                 "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
                 first.path_and_query()
@@ -100,8 +100,8 @@ impl HostHeader {
     }
 }
 
-fn accepted((host, status): (String, u16)) -> HostHeader {
-    HostHeader::UrlHostAccepted { host, status }
+fn accepted((host, status): (String, u16)) -> HostRejection {
+    HostRejection::UrlHostAccepted { host, status }
 }
 
 /// The Host header of the URL, unless the client sent it, and the status that it gets.
