@@ -1,10 +1,11 @@
 //! The doctor polls any endpoint as each known client does, and reports what the client would conclude, why, and what to change.
 //!
-//! [`Target::resolve`] finds the address behind a URL, [`poll_as`] sends one client's poll, and [`examine`] turns the results of all polls into
-//! [`Finding`]s. [`read_target_groups`] reads target groups of AWS, and [`TargetGroup::advise`] checks their settings without a poll.
+//! [`Target::resolve`] finds the address behind a URL, [`poll_as`] sends one client's poll, and [`examine`] turns the results of all polls
+//! into [`Finding`]s. [`read_target_groups`] reads target groups of AWS, and [`TargetGroup::advise`] checks their settings without a poll.
 //!
-//! Polls are sent one after the other: a server with a single worker would answer simultaneous polls late. The doctor sends safe requests only:
-//! one per client, about as many again if something is wrong, and those that redirects lead to, for clients that follow them.
+//! Polls are sent one after the other: a server with a single worker would respond late to simultaneous polls. The doctor sends safe
+//! requests only: one per client, about as many again if something is wrong, and those that redirects lead to, for clients that follow
+//! redirects.
 //!
 //! To add a cause of an unhealthy poll, see `causes`.
 

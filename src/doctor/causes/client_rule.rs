@@ -41,9 +41,8 @@ impl ClientRule {
                 "envoy_told_to_fail",
                 "A response header makes Envoy fail the health check",
                 format!("the response has the header {ENVOY_FAIL_HEADER}"),
-                [
-                    "If an Envoy in front of the app is draining, end the drain (POST /healthcheck/ok to its admin port). Otherwise remove the header.",
-                ],
+                ["If an Envoy in front of the app is draining, end the drain (POST /healthcheck/ok to its admin port). Otherwise \
+                  remove the header."],
             ),
             Self::NoContentLength => explanation(
                 "no_content_length",
@@ -62,7 +61,8 @@ impl ClientRule {
                 format!("The gRPC call returns {code} {}, which is not a success code", http2::status_name(*code)),
                 format!("{} accepts {}", first.client.label, first.client.profile.success),
                 [if *code == 12 {
-                    "Check that the method exists: set HealthCheckPath to one that the server implements, and GrpcCode to the status that it returns."
+                    "Check that the method exists: set HealthCheckPath to one that the server implements, and GrpcCode to the status \
+                     that it returns."
                 } else {
                     "Read the server's log. allswell returns 12 at the default path, /AWS.ALB/healthcheck, if it is healthy, and 14 if not."
                 }],

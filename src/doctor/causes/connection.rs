@@ -76,10 +76,10 @@ impl Connection {
                     vec!["The server listens but does not accept: it hangs, or its accept queue is full (`ss -ltn`: Recv-Q above Send-Q)."]
                 } else {
                     vec![
-                        "Open the firewall: the targets' security group must allow the health check port from the load balancer's security group. Then \
-                         check network ACLs and the host's firewall.",
-                        "On the server itself, check that the process accepts connections and that its accept queue is not full (`ss -ltn`: Recv-Q \
-                         above Send-Q).",
+                        "Open the firewall: the targets' security group must allow the health check port from the load balancer's \
+                         security group. Then check network ACLs and the host's firewall.",
+                        "On the server itself, check that the process accepts connections and that its accept queue is not full (`ss \
+                         -ltn`: Recv-Q above Send-Q).",
                     ]
                 },
             ),
@@ -87,10 +87,8 @@ impl Connection {
                 "hangs_up",
                 "The server closes the connection without a response",
                 first.received(),
-                [
-                    "Read the server's log for this moment. Common reasons: it expects the PROXY protocol, it rejects unknown Host headers (nginx: \
-                     `return 444`), or it has no free workers.",
-                ],
+                ["Read the server's log for this moment. Common reasons: it expects the PROXY protocol, it rejects unknown Host \
+                  headers (nginx: `return 444`), or it has no free workers."],
             ),
             Self::NotHttp => explanation(
                 "not_http",
@@ -125,10 +123,8 @@ impl Connection {
                 "broken_body",
                 "The response body is truncated",
                 first.received(),
-                [
-                    "Check that Content-Length is correct, and that neither the app nor a proxy in front of it crashes while it sends the body: read \
-                     their logs.",
-                ],
+                ["Check that Content-Length is correct, and that neither the app nor a proxy in front of it crashes while it sends \
+                  the body: read their logs."],
             ),
             Self::Slow => slow(context),
         }

@@ -88,11 +88,13 @@ impl HostRejection {
             ));
         }
         fix.extend([
-            format!("Django: respond to `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, which validate the Host header."),
+            format!("Django: respond to `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, which validate the Host \
+                     header."),
             "Django: add the machine's own address to ALLOWED_HOSTS at startup: a load balancer sends the target's address, an NLB its own."
                 .to_owned(),
             format!(
-                "nginx: add `location = {path}` to the server with `listen … default_server`, with a `proxy_set_header Host` that the app accepts."
+                "nginx: add `location = {path}` to the server with `listen … default_server`, with a `proxy_set_header Host` that the \
+                 app accepts."
             ),
             USE_ALLSWELL_PORT.to_owned(),
         ]);

@@ -135,7 +135,8 @@ impl Redirect {
                 "The redirects form a loop",
                 first.received(),
                 [
-                    "Redirect in one place only: a load balancer that terminates TLS and a server that requires HTTPS send users back and forth.",
+                    "Redirect in one place only: a load balancer that terminates TLS and a server that requires HTTPS send users back \
+                     and forth.",
                     &*format!("Respond to `{path}` before any redirect rule applies."),
                 ],
             ),
@@ -151,7 +152,8 @@ impl Redirect {
                 format!("it redirects to {}", excerpt(to)),
                 [
                     &*format!(
-                        "Allow anonymous access to `{path}` (Django: add `@login_not_required` to its view, or remove `@login_required` from it)."
+                        "Allow anonymous access to `{path}` (Django: add `@login_not_required` to its view, or remove `@login_required` \
+                         from it)."
                     ),
                     USE_ALLSWELL_PORT,
                 ],
@@ -162,7 +164,8 @@ impl Redirect {
                 format!("it redirects to {}", excerpt(to)),
                 [
                     &*format!(
-                        "Respond to `{path}` itself with 200: load balancers do not follow redirects, and clients that do got no healthy response."
+                        "Respond to `{path}` itself with 200: load balancers do not follow redirects, and clients that do got no healthy \
+                         response."
                     ),
                     if to.contains("://") {
                         "If the server redirects requests with an unknown Host header, respond to the path in its default server."

@@ -57,7 +57,8 @@ impl Refusal {
                 "CSRF protection rejects the health check",
                 first.received(),
                 [format!(
-                    "Exempt `{path}` from CSRF protection (Django: `@csrf_exempt` on its view), and respond to GET: clients send no CSRF token."
+                    "Exempt `{path}` from CSRF protection (Django: `@csrf_exempt` on its view), and respond to GET: clients send no CSRF \
+                     token."
                 )],
             ),
             Self::Credentials => explanation(
@@ -72,7 +73,8 @@ impl Refusal {
                 first.received(),
                 [
                     &*format!(
-                        "Allow access to `{path}`: IP allow lists, permissions of the app, and directories without an index file return this status."
+                        "Allow access to `{path}`: IP allow lists, permissions of the app, and directories without an index file return \
+                         this status."
                     ),
                     "A web application firewall returns it as well: allow the client's user agent.",
                 ],

@@ -41,10 +41,8 @@ impl ServerError {
                 "flapping",
                 "The same request succeeds a moment later",
                 first.received_with_body(),
-                [
-                    "Behind a proxy, one of several servers may be unhealthy; or the server limits the request rate (nginx: `limit_req`). Poll again, \
-                     and read the server's log.",
-                ],
+                ["Behind a proxy, one of several servers may be unhealthy; or the server limits the request rate (nginx: \
+                  `limit_req`). Poll again, and read the server's log."],
             ),
             Self::Other(_) => explanation(
                 "server_error",

@@ -109,9 +109,10 @@ impl Tls {
                 "The TLS handshake fails",
                 why,
                 [
-                    "Offer TLS 1.2 with an ECDHE AES-GCM cipher suite, do not require a client certificate, and configure a default certificate: most \
-                     clients send no server name (SNI).",
-                    "If the server offers only older cipher suites (CBC, RSA key exchange), a load balancer may support them; the doctor does not.",
+                    "Offer TLS 1.2 with an ECDHE AES-GCM cipher suite, do not require a client certificate, and configure a default \
+                     certificate: most clients send no server name (SNI).",
+                    "If the server offers only older cipher suites (CBC, RSA key exchange), a load balancer may support them; the doctor \
+                     does not.",
                 ],
             ),
             Self::ClientCertificate => explanation(
@@ -119,8 +120,8 @@ impl Tls {
                 "The server requires a client certificate, and none of these clients sends one",
                 first.received(),
                 [
-                    "Serve the health check without client certificates (nginx: `ssl_verify_client optional`, and check `$ssl_client_verify` in every \
-                     other location), or on a port of its own.",
+                    "Serve the health check without client certificates (nginx: `ssl_verify_client optional`, and check \
+                     `$ssl_client_verify` in every other location), or on a port of its own.",
                     USE_ALLSWELL_PORT,
                 ],
             ),
@@ -130,7 +131,8 @@ impl Tls {
                 "the server responds if the TLS handshake contains the URL's host name",
                 [
                     "Configure a default certificate for clients without SNI (nginx: a `default_server` without `ssl_reject_handshake`).",
-                    "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. AWS load balancers cannot send SNI in health checks.",
+                    "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. AWS load balancers cannot send SNI in health \
+                     checks.",
                 ],
             ),
             Self::OnlyTls13 => explanation(

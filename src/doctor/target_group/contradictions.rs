@@ -48,11 +48,14 @@ impl TargetGroup {
             ));
         }
         if self.is_grpc() && self.path() == "/grpc.health.v1.Health/Check" {
+            let grpc_codes = self.success_codes().map_or_else(|error| error, |codes| codes.to_string());
             found.push(self.contradiction(
                 "path_never_fails",
-                "The gRPC call succeeds even if its response is NOT_SERVING, and the load balancer only evaluates the call's status".to_owned(),
-                format!("HealthCheckPath {}, GrpcCode {}", self.path(), self.success_codes().map_or_else(|error| error, |codes| codes.to_string())),
-                "Leave HealthCheckPath and GrpcCode at their defaults, /AWS.ALB/healthcheck and 12: there, allswell returns 12 if it is healthy, and 14 if not.".to_owned(),
+                "The gRPC call succeeds even if its response is NOT_SERVING, and the load balancer only evaluates the call's \
+                 status".to_owned(),
+                format!("HealthCheckPath {}, GrpcCode {grpc_codes}", self.path()),
+                "Leave HealthCheckPath and GrpcCode at their defaults, /AWS.ALB/healthcheck and 12: there, allswell returns 12 if it is \
+                 healthy, and 14 if not.".to_owned(),
             ));
         }
         let round = self.interval() * self.unhealthy().max(self.healthy());
@@ -95,7 +98,8 @@ impl TargetGroup {
             let (evidence, fix) = if self.uses_traffic_port() {
                 (
                     format!("the targets' default port is {polled}, allswell listens on {port}"),
-                    "Set HealthCheckPort to allswell's port, unless the targets are registered with that port, or a port mapping or proxy leads to it.",
+                    "Set HealthCheckPort to allswell's port, unless the targets are registered with that port, or a port mapping or \
+                     proxy leads to it.",
                 )
             } else {
                 (

@@ -1,5 +1,5 @@
-//! `allswell doctor`: it polls as real clients do, and names the cause of every failure. The servers are real where a real one has the fault,
-//! and hostile servers where none has it on demand.
+//! `allswell doctor`: it polls as real clients do, and names the cause of every failure. The servers are real if a real one has the fault,
+//! and hostile otherwise.
 
 mod causes;
 mod clients;
