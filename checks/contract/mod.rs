@@ -14,7 +14,7 @@ mod values;
 
 pub use blocking::Blocking;
 pub use check::{Backend, Category, Check, ConfigWarning, InvalidConfig, Register};
-pub use failure::{BoxError, Failure, FailureClass};
+pub use failure::{BoxError, Failure, FailureClass, FailureDetail};
 pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};
 pub use printable::printable;

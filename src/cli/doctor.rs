@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{Configured, Sources, load},
-    doctor::{Client, Own, Target, TargetGroup, find, read_target_groups},
+    doctor::{AllswellSettings, Client, Target, TargetGroup, examine, poll_as, read_target_groups},
     kinds::Registry,
     prober::Prober,
 };
@@ -49,8 +49,9 @@ impl Doctor {
         };
         let groups = if self.alb_json.is_empty() { Vec::new() } else { read_target_groups(&self.alb_json).map_err(CommandError::Usage)? };
         let (clients, not_polled) = self.clients(&groups);
-        let own = configured.as_ref().filter(|configured| configured.asked || !configured.files.is_empty()).map(own);
-        let advice = groups.iter().map(|group| group.advise(own.as_ref())).collect();
+        let is_configured = |configured: &&Configured| configured.asked || !configured.files.is_empty();
+        let allswell = configured.as_ref().filter(is_configured).map(allswell_settings);
+        let advice = groups.iter().map(|group| group.advise(allswell.as_ref())).collect();
         let mut output = Output::new(self.format, uses_colour(&sources.environment), advice, not_polled);
         // Target groups alone can be judged without polling anything.
         if groups.is_empty() || self.url.is_some() || !self.clients.is_empty() {
@@ -76,7 +77,7 @@ impl Doctor {
         for group in groups {
             match group.client() {
                 Ok(client) => clients.push(client),
-                Err(why) => not_polled.push(format!("{}: {why}", group.name)),
+                Err(reason) => not_polled.push(format!("{}: {reason}", group.name)),
             }
         }
         (clients, not_polled)
@@ -85,16 +86,16 @@ impl Doctor {
 
 /// Polls the URL as each client, and looks for the causes of what they conclude.
 async fn poll_all(url: Url, clients: Vec<Client>, output: &mut Output) -> Result<(), CommandError> {
-    let target = Target::find(url).await.map_err(|failure| CommandError::NotWell(failure.message().to_owned()))?;
+    let target = Target::resolve(url).await.map_err(|failure| CommandError::NotWell(failure.message().to_owned()))?;
     let width = clients.iter().map(|client| client.label.chars().count()).max().unwrap_or_default();
     output.begin(&target, width);
-    let mut seen = Vec::new();
+    let mut results = Vec::new();
     for client in clients {
-        let one = client.poll(&target).await;
-        output.client(&one);
-        seen.push(one);
+        let result = poll_as(client, &target).await;
+        output.client(&result);
+        results.push(result);
     }
-    output.findings(find(&target, &seen).await);
+    output.findings(examine(&target, &results).await);
     Ok(())
 }
 
@@ -108,9 +109,9 @@ fn parse_url(text: &str) -> Result<Url, CommandError> {
 }
 
 /// What the doctor needs to know about this allswell to compare it with target groups.
-fn own(configured: &Configured) -> Own {
+fn allswell_settings(configured: &Configured) -> AllswellSettings {
     let server = &configured.settings.server;
-    Own {
+    AllswellSettings {
         port: server.listen.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
         deadline: server.deadline.0,
         drain: server.drain.0,

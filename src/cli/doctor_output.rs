@@ -2,7 +2,7 @@
 
 use super::terminal::print;
 use crate::{
-    doctor::{Advice, Finding, Seen, Target},
+    doctor::{Advice, ClientResult, Finding, Target},
     report::Status,
 };
 use allswell_checks::contract::TimeSpan;
@@ -33,8 +33,9 @@ pub(super) struct Output {
     url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    content: bool,
-    clients: Vec<ClientResult>,
+    #[serde(rename = "content")]
+    all_healthy: bool,
+    clients: Vec<ClientOutput>,
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     target_groups: Vec<Advice>,
@@ -44,38 +45,42 @@ pub(super) struct Output {
 
 /// The request of one client, the response to it, and what the client concludes.
 #[derive(Serialize)]
-struct ClientResult {
+struct ClientOutput {
     client: String,
-    content: bool,
+    #[serde(rename = "content")]
+    is_healthy: bool,
     method: &'static str,
     path: String,
     host: Option<String>,
-    status: Option<u16>,
+    #[serde(rename = "status")]
+    http_status: Option<u16>,
     took_ms: f64,
-    redirects: Vec<Redirect>,
-    got: String,
-    says: String,
+    redirects: Vec<RedirectOutput>,
+    #[serde(rename = "got")]
+    received: String,
+    #[serde(rename = "says")]
+    client_status: String,
 }
 
 #[derive(Serialize)]
-struct Redirect {
+struct RedirectOutput {
     status: u16,
     to: String,
 }
 
-impl From<&Seen> for ClientResult {
-    fn from(seen: &Seen) -> Self {
+impl From<&ClientResult> for ClientOutput {
+    fn from(result: &ClientResult) -> Self {
         Self {
-            client: seen.client.label.clone(),
-            content: seen.content,
-            method: seen.client.manner.method,
-            path: seen.path().to_owned(),
-            host: seen.host().map(str::to_owned),
-            status: seen.status(),
-            took_ms: seen.took_ms(),
-            redirects: seen.followed().map(|(status, to)| Redirect { status, to }).collect(),
-            got: seen.got(),
-            says: seen.says.clone(),
+            client: result.client.label.clone(),
+            is_healthy: result.is_healthy,
+            method: result.client.profile.method,
+            path: result.path().to_owned(),
+            host: result.host().map(str::to_owned),
+            http_status: result.http_status(),
+            took_ms: result.took_ms(),
+            redirects: result.redirects().map(|(status, to)| RedirectOutput { status, to }).collect(),
+            received: result.received(),
+            client_status: result.status.clone(),
         }
     }
 }
@@ -88,7 +93,7 @@ impl Output {
             width: 0,
             url: None,
             address: None,
-            content: true,
+            all_healthy: true,
             clients: Vec::new(),
             findings: Vec::new(),
             target_groups,
@@ -105,19 +110,19 @@ impl Output {
     }
 
     /// Prints the result of one client.
-    pub(super) fn client(&mut self, seen: &Seen) {
-        let (result, width) = (ClientResult::from(seen), self.width);
+    pub(super) fn client(&mut self, result: &ClientResult) {
+        let (output, width) = (ClientOutput::from(result), self.width);
         self.say(&format!(
             "{}  {:<width$}  {}: {} in {:.1} ms\n      {:<width$}  {}\n",
-            self.word(if seen.content { Status::Pass } else { Status::Fail }),
-            result.client,
-            seen.asked(),
-            result.got,
-            result.took_ms,
+            self.word(if result.is_healthy { Status::Pass } else { Status::Fail }),
+            output.client,
+            result.sent(),
+            output.received,
+            output.took_ms,
             "",
-            result.says
+            output.client_status
         ));
-        self.clients.push(result);
+        self.clients.push(output);
     }
 
     /// Keeps the findings for the end.
@@ -145,9 +150,9 @@ impl Output {
 
     /// Prints what is not printed yet. Returns whether all clients report healthy, and the settings are consistent.
     pub(super) fn finish(&mut self) -> bool {
-        self.content = self.clients.iter().all(|client| client.content) && self.contradictions() == 0;
+        self.all_healthy = self.clients.iter().all(|client| client.is_healthy) && self.contradictions() == 0;
         self.print_rest();
-        self.content
+        self.all_healthy
     }
 
     fn print_rest(&self) {
@@ -178,15 +183,15 @@ impl Output {
 
     /// The result in a sentence.
     fn conclusion(&self) -> String {
-        let (all, wrong) = (self.clients.len(), self.clients.iter().filter(|client| !client.content).count());
-        let clients = match wrong {
+        let (all, unhealthy) = (self.clients.len(), self.clients.iter().filter(|client| !client.is_healthy).count());
+        let clients = match unhealthy {
             _ if all == 0 => None,
             0 if all == 1 => Some(format!("{} reports healthy", self.clients[0].client)),
             0 => Some(format!("all {all} clients report healthy")),
             _ if all == 1 => Some(format!("{} reports unhealthy", self.clients[0].client)),
-            _ if wrong == all => Some(format!("all {all} clients report unhealthy")),
+            _ if unhealthy == all => Some(format!("all {all} clients report unhealthy")),
             1 => Some(format!("1 of {all} clients reports unhealthy")),
-            wrong => Some(format!("{wrong} of {all} clients report unhealthy")),
+            more => Some(format!("{more} of {all} clients report unhealthy")),
         };
         let settings = match self.contradictions() {
             _ if self.target_groups.is_empty() => None,
@@ -206,9 +211,9 @@ impl Output {
             if finding.clients.is_empty() { "" } else { ": " },
             finding.evidence
         );
-        for mend in &finding.mend {
+        for fix in &finding.fix {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "      - {mend}");
+            let _ = writeln!(text, "      - {fix}");
         }
         text
     }

@@ -1,9 +1,9 @@
-//! One poll: a request as a client sends it, and what came of it.
+//! One poll: the request as a client sends it, and its outcome.
 
 use super::{
-    answer::Answer,
+    handshake::{self, ServerCertificate},
     http2,
-    trust::{self, Certificate},
+    response::PollResponse,
 };
 use crate::prober::{Manner, Redirects, Wanted};
 use allswell_checks::{
@@ -39,37 +39,41 @@ use tokio::{
 };
 use url::{Position, Url};
 
-/// How much may be read of one answer in all, and how large its head may be.
-const EXCHANGE: usize = 8 << 20;
-const HEAD: usize = 64 * 1024;
-/// More of a body is not waited for, whoever would.
-const LONG: usize = EXCHANGE / 2;
-/// How much of a body is kept to be looked at.
-const BODY: usize = 64 * 1024;
-/// How many redirects are followed, by all who follow: Go's net/http stops at the tenth.
-const HOPS: usize = 9;
+/// Bounds what is read from one connection.
+const MAX_EXCHANGE_BYTES: usize = 8 << 20;
+/// Bounds the headers of a response.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Bounds what is read of a body, also for clients that wait for its end.
+const MAX_BODY_BYTES: usize = MAX_EXCHANGE_BYTES / 2;
+/// Bounds what is kept of a body for the diagnosis.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
+/// Bounds the redirects that are followed. The clients that follow redirects use Go's net/http, which stops at the tenth.
+const MAX_REDIRECTS: usize = 9;
+/// Bounds the wait for a body that the client itself does not wait for.
+const MAX_BODY_WAIT: Duration = Duration::from_millis(250);
 
-/// A request to be sent.
+/// The request of a poll.
 #[derive(Clone)]
-pub(super) struct Poll {
-    pub(super) manner: Manner,
+pub(super) struct PollRequest {
+    pub(super) profile: Manner,
     pub(super) url: Url,
-    /// Where the URL leads; redirects are looked up.
+    /// The address to connect to. Redirects are resolved anew.
     pub(super) peer: SocketAddr,
+    /// The Host header.
     pub(super) host: Option<HeaderValue>,
-    /// By which name users know the server.
-    pub(super) name: String,
-    /// What no client sends, to find out what it would change.
-    pub(super) more: Vec<(HeaderName, HeaderValue)>,
+    /// The name under which users know the server, and for which its certificate must be valid.
+    pub(super) server_name: String,
+    /// Headers that the client does not send: trial polls add them.
+    pub(super) extra_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// How far a poll came.
+/// How far a poll got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Step {
     #[default]
     Connect,
     Handshake,
-    Head,
+    Headers,
     Body,
     Done,
 }
@@ -81,204 +85,216 @@ pub(super) struct Hop {
     pub(super) to: Url,
 }
 
-/// What came of a poll.
+/// The outcome of a poll.
 #[derive(Debug, Default)]
-pub(super) struct Polled {
+pub(super) struct PollOutcome {
+    /// The redirects that were followed.
     pub(super) hops: Vec<Hop>,
-    /// The last answer, also where its body did not come in time.
-    pub(super) answer: Option<Answer>,
-    /// How far the last request came, and why not further.
+    /// The last response, even if its body is incomplete.
+    pub(super) response: Option<PollResponse>,
+    /// How far the last request got.
     pub(super) step: Step,
-    pub(super) trouble: Option<Failure>,
-    pub(super) certificate: Option<Certificate>,
-    /// The first answer of the sort that announces another: 100 to 199.
+    /// Why it got no further.
+    pub(super) failure: Option<Failure>,
+    pub(super) certificate: Option<ServerCertificate>,
+    /// The status of the first informational response (1xx).
     pub(super) informational: Option<u16>,
     pub(super) took: Duration,
 }
 
-impl Polled {
-    /// The status of an answer that came as far as it was waited for.
+impl PollOutcome {
+    /// The response, if it is as complete as the client requires.
+    pub(super) fn complete_response(&self) -> Option<&PollResponse> {
+        self.response.as_ref().filter(|_| self.failure.is_none())
+    }
+
+    /// The HTTP status of a complete response.
     pub(super) fn status(&self) -> Option<StatusCode> {
-        self.answer.as_ref().filter(|_| self.trouble.is_none()).map(|answer| answer.status)
+        self.complete_response().map(|response| response.status)
     }
 
-    /// What a client looks at: the status of HTTP, or that of the gRPC call.
+    /// The code that the client evaluates: the status of the gRPC call, or the HTTP status.
     pub(super) fn code(&self) -> Option<u16> {
-        let answer = self.answer.as_ref().filter(|_| self.trouble.is_none())?;
-        Some(answer.grpc.unwrap_or(answer.status.as_u16()))
+        let response = self.complete_response()?;
+        Some(response.grpc_status.unwrap_or(response.status.as_u16()))
     }
 
-    /// Whether there is an answer, and it is one of the good ones.
-    pub(super) fn is_good(&self, manner: &Manner) -> bool {
-        self.code().is_some_and(|code| manner.success.contain(code))
+    /// Whether there is a complete response with one of the client's success codes.
+    pub(super) fn is_success(&self, profile: &Manner) -> bool {
+        self.code().is_some_and(|code| profile.success.contain(code))
     }
 }
 
-impl Poll {
-    /// How long it may take in all.
-    pub(super) fn limit(&self) -> Duration {
-        self.own_limit() + self.manner.connect.unwrap_or_default()
+impl PollRequest {
+    /// The timeout of the whole poll.
+    pub(super) fn timeout(&self) -> Duration {
+        self.response_timeout() + self.profile.connect.unwrap_or_default()
     }
 
-    /// The same without a limit for connecting alone.
-    fn own_limit(&self) -> Duration {
-        if self.url.scheme() == "https" { self.manner.timeout_tls } else { self.manner.timeout }
+    /// The timeout without the part that is reserved for connecting.
+    fn response_timeout(&self) -> Duration {
+        if self.url.scheme() == "https" { self.profile.timeout_tls } else { self.profile.timeout }
     }
 
-    /// Sends the request and all that redirects ask for.
-    pub(super) async fn run(&self) -> Polled {
-        let began = Instant::now();
-        let mut polled = Polled::default();
-        let ended = timeout(self.limit(), self.follow(&mut polled)).await;
-        polled.trouble = match ended {
-            Ok(done) => done.err(),
-            Err(_) => Some(in_vain(self.limit())),
+    /// Sends the request, and follows redirects as the client does.
+    pub(super) async fn send(&self) -> PollOutcome {
+        let started = Instant::now();
+        let mut outcome = PollOutcome::default();
+        outcome.failure = match timeout(self.timeout(), self.follow(&mut outcome)).await {
+            Ok(followed) => followed.err(),
+            Err(_) => Some(timed_out(self.timeout())),
         };
-        polled.took = began.elapsed();
-        polled
+        outcome.took = started.elapsed();
+        outcome
     }
 
-    async fn follow(&self, polled: &mut Polled) -> Result<(), Failure> {
+    async fn follow(&self, outcome: &mut PollOutcome) -> Result<(), Failure> {
         let (mut url, mut peers, mut host) = (self.url.clone(), vec![self.peer], self.host.clone());
         loop {
-            self.exchange(&url, &peers, host, polled).await?;
-            let Some(next) = polled.answer.as_ref().and_then(|answer| self.next(&url, answer)) else { return Ok(()) };
-            if polled.hops.len() == HOPS {
+            self.exchange(&url, &peers, host, outcome).await?;
+            let Some(next) = outcome.response.as_ref().and_then(|response| self.next(&url, response)) else { return Ok(()) };
+            if outcome.hops.len() == MAX_REDIRECTS {
                 return Err(Failure::unhealthy("stopped after 10 redirects"));
             }
-            let status = polled.answer.take().map_or(StatusCode::FOUND, |answer| answer.status);
-            polled.hops.push(Hop { status, to: next.clone() });
-            polled.step = Step::Connect;
-            let place = Address::new(next.host_str().unwrap_or_default(), next.port_or_known_default().unwrap_or(80));
-            peers = Dialer::default().resolve(&place).await?;
+            let status = outcome.response.take().map_or(StatusCode::FOUND, |response| response.status);
+            outcome.hops.push(Hop { status, to: next.clone() });
+            outcome.step = Step::Connect;
+            let address = Address::new(next.host_str().unwrap_or_default(), next.port_or_known_default().unwrap_or(80));
+            peers = Dialer::default().resolve(&address).await?;
             host = HeaderValue::from_str(authority(&next)).ok();
             url = next;
         }
     }
 
-    /// Where a redirect leads, if this client goes there.
-    fn next(&self, url: &Url, answer: &Answer) -> Option<Url> {
-        let next = url.join(answer.location()?).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
-        match self.manner.redirects {
+    /// The target of a redirect, if this client follows it.
+    fn next(&self, url: &Url, response: &PollResponse) -> Option<Url> {
+        let next = url.join(response.location()?).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
+        match self.profile.redirects {
             Redirects::Judged => None,
             Redirects::WithinHost => Some(next).filter(|next| next.host() == url.host()),
             Redirects::Followed => Some(next),
         }
     }
 
-    async fn exchange(&self, url: &Url, peers: &[SocketAddr], host: Option<HeaderValue>, polled: &mut Polled) -> Result<(), Failure> {
-        polled.step = Step::Connect;
+    async fn exchange(&self, url: &Url, peers: &[SocketAddr], host: Option<HeaderValue>, outcome: &mut PollOutcome) -> Result<(), Failure> {
+        outcome.step = Step::Connect;
         let connecting = async { TcpStream::connect(peers).await.map_err(Failure::network) };
-        let stream = match self.manner.connect {
-            Some(limit) => timeout(limit, connecting).await.map_err(|_| in_vain(limit))??,
+        let stream = match self.profile.connect {
+            Some(limit) => timeout(limit, connecting).await.map_err(|_| timed_out(limit))??,
             None => connecting.await?,
         };
         let rest = async {
-            let name = if polled.hops.is_empty() { &self.name } else { url.host_str().unwrap_or_default() };
-            let stream = self.opened(url, name, stream, polled).await?;
-            polled.step = Step::Head;
-            self.ask(url, host, stream, polled).await
+            let server_name = if outcome.hops.is_empty() { &self.server_name } else { url.host_str().unwrap_or_default() };
+            let stream = self.secure(url, server_name, stream, outcome).await?;
+            outcome.step = Step::Headers;
+            self.request_response(url, host, stream, outcome).await
         };
-        // Where connecting has a limit of its own, so has what comes after it.
-        match self.manner.connect {
-            Some(_) => timeout(self.own_limit(), rest).await.map_err(|_| in_vain(self.own_limit()))?,
+        // If connecting has a timeout of its own, the rest has one, too.
+        match self.profile.connect {
+            Some(_) => timeout(self.response_timeout(), rest).await.map_err(|_| timed_out(self.response_timeout()))?,
             None => rest.await,
         }
     }
 
-    async fn opened(&self, url: &Url, name: &str, stream: TcpStream, polled: &mut Polled) -> Result<Stream, Failure> {
+    /// Starts TLS if the URL's scheme requires it.
+    async fn secure(&self, url: &Url, server_name: &str, stream: TcpStream, outcome: &mut PollOutcome) -> Result<Stream, Failure> {
         if url.scheme() != "https" {
             return Ok(Box::new(stream));
         }
-        polled.step = Step::Handshake;
-        let (stream, certificate) = trust::shake(&self.manner, name, stream).await?;
-        polled.certificate = Some(certificate);
+        outcome.step = Step::Handshake;
+        let (stream, certificate) = handshake::connect(&self.profile, server_name, stream).await?;
+        outcome.certificate = Some(certificate);
         Ok(Box::new(stream))
     }
 
-    async fn ask(&self, url: &Url, host: Option<HeaderValue>, stream: Stream, polled: &mut Polled) -> Result<(), Failure> {
-        let meter = Meter::new(EXCHANGE);
+    async fn request_response(
+        &self,
+        url: &Url,
+        host: Option<HeaderValue>,
+        stream: Stream,
+        outcome: &mut PollOutcome,
+    ) -> Result<(), Failure> {
+        let meter = Meter::new(MAX_EXCHANGE_BYTES);
         let stream = TokioIo::new(Metered::new(stream, meter.clone()));
-        if self.manner.http_2 {
-            polled.answer = Some(http2::ask(url, host.as_ref(), &self.manner, stream).await.map_err(|failure| meter.explain(failure))?);
-            polled.step = Step::Done;
+        if self.profile.http_2 {
+            let response = http2::request_response(url, host.as_ref(), &self.profile, stream).await;
+            outcome.response = Some(response.map_err(|failure| meter.explain(failure))?);
+            outcome.step = Step::Done;
             return Ok(());
         }
-        let handshake = Builder::new().title_case_headers(true).max_buf_size(HEAD).handshake(stream).await;
+        let handshake = Builder::new().title_case_headers(true).max_buf_size(MAX_HEADER_BYTES).handshake(stream).await;
         let (mut sender, driver) = handshake.map_err(failure)?;
         let mut driver = Some(driver);
-        let mut request = self.request(url, host)?;
-        let announced = Arc::new(AtomicU16::new(0));
-        let first = Arc::clone(&announced);
-        on_informational(&mut request, move |answer| {
-            let _ = first.compare_exchange(0, answer.status().as_u16(), Relaxed, Relaxed);
+        let mut request = self.http1_request(url, host)?;
+        let informational = Arc::new(AtomicU16::new(0));
+        let first = Arc::clone(&informational);
+        on_informational(&mut request, move |response| {
+            let _ = first.compare_exchange(0, response.status().as_u16(), Relaxed, Relaxed);
         });
-        let answer = alongside(&mut driver, sender.send_request(request)).await;
-        let (head, mut body) = answer.map_err(|error| meter.explain(failure(error)))?.into_parts();
-        polled.informational = Some(announced.load(Relaxed)).filter(|status| *status > 0);
-        let framed = head.headers.contains_key(CONTENT_LENGTH)
+        let response = alongside(&mut driver, sender.send_request(request)).await;
+        let (head, mut body) = response.map_err(|error| meter.explain(failure(error)))?.into_parts();
+        outcome.informational = Some(informational.load(Relaxed)).filter(|status| *status > 0);
+        let is_framed = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING)
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let answer = polled.answer.insert(Answer { status: head.status, headers: head.headers, body: Vec::new(), grpc: None, framed });
-        polled.step = Step::Body;
-        let wanted = match self.manner.wanted {
-            // What the client does not wait for tells the doctor something, where it is there at once.
+        let response = PollResponse { status: head.status, headers: head.headers, body: Vec::new(), grpc_status: None, is_framed };
+        let response = outcome.response.insert(response);
+        outcome.step = Step::Body;
+        let required = match self.profile.wanted {
+            // The client ignores the body, but its beginning helps the diagnosis if it arrives at once.
             Wanted::Head => {
-                let _ = timeout(GLANCE, read(&mut body, &mut driver, HEAD, &mut answer.body)).await;
-                polled.step = Step::Done;
+                let _ = timeout(MAX_BODY_WAIT, read(&mut body, &mut driver, MAX_KEPT_BYTES, &mut response.body)).await;
+                outcome.step = Step::Done;
                 return Ok(());
             }
             Wanted::Bytes(bytes) => bytes,
             Wanted::Whole => usize::MAX,
         };
-        read(&mut body, &mut driver, wanted, &mut answer.body).await?;
-        polled.step = Step::Done;
+        read(&mut body, &mut driver, required, &mut response.body).await?;
+        outcome.step = Step::Done;
         Ok(())
     }
 
-    fn request(&self, url: &Url, host: Option<HeaderValue>) -> Result<Request<Empty<Bytes>>, Failure> {
+    fn http1_request(&self, url: &Url, host: Option<HeaderValue>) -> Result<Request<Empty<Bytes>>, Failure> {
         let mut request = Request::new(Empty::new());
-        *request.method_mut() = Method::from_bytes(self.manner.method.as_bytes()).map_err(Failure::internal)?;
+        *request.method_mut() = Method::from_bytes(self.profile.method.as_bytes()).map_err(Failure::internal)?;
         *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse().map_err(Failure::internal)?;
-        *request.version_mut() = if self.manner.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        *request.version_mut() = if self.profile.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
         let headers = request.headers_mut();
         headers.extend(host.map(|host| (HOST, host)));
-        for (name, value) in self.manner.headers {
+        for (name, value) in self.profile.headers {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
         }
-        headers.extend(self.more.iter().cloned());
+        headers.extend(self.extra_headers.iter().cloned());
         Ok(request)
     }
 }
 
-/// How long a body is looked at that the client does not wait for.
-const GLANCE: Duration = Duration::from_millis(250);
-
-/// Reads until the end or so many bytes, and keeps the beginning.
-async fn read<D>(body: &mut Incoming, driver: &mut Option<D>, wanted: usize, kept: &mut Vec<u8>) -> Result<(), Failure>
+/// Reads the body until its end, but at most the required number of bytes, and keeps the beginning.
+async fn read<D>(body: &mut Incoming, driver: &mut Option<D>, required: usize, kept: &mut Vec<u8>) -> Result<(), Failure>
 where
     D: Future + Unpin,
 {
-    let mut seen = 0;
+    let mut received = 0;
     while let Some(frame) = alongside(driver, body.frame()).await {
         let frame = frame.map_err(|error| failure(error).midway())?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
-        kept.extend_from_slice(&data[..data.len().min(BODY - kept.len())]);
-        seen += data.len();
-        // Nobody has to wait for the end of a body that has none.
-        if seen >= wanted.min(LONG) {
+        kept.extend_from_slice(&data[..data.len().min(MAX_KEPT_BYTES - kept.len())]);
+        received += data.len();
+        // A body may have no end.
+        if received >= required.min(MAX_BODY_BYTES) {
             break;
         }
     }
     Ok(())
 }
 
-/// Host and port, as they stand in the header `Host`.
+/// Host and port of a URL, as in the Host header.
 pub(super) fn authority(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-fn in_vain(limit: Duration) -> Failure {
+fn timed_out(limit: Duration) -> Failure {
     let error = io::Error::from(io::ErrorKind::TimedOut);
-    Failure::new(FailureClass::Timeout, format!("no answer within {}", TimeSpan(limit))).because(error)
+    Failure::new(FailureClass::Timeout, format!("no response within {}", TimeSpan(limit))).because(error)
 }

@@ -1,67 +1,107 @@
-//! Polls that nobody sends: each changes one thing, to find out whether that is the reason.
+//! Trial polls: a client's poll with one property changed, to find out whether that property is the cause.
 
 use super::{
-    Target,
-    poll::{Poll, Polled},
+    poll::{PollOutcome, PollRequest, authority},
+    result::ClientResult,
+    target::Target,
 };
 use crate::prober::{Manner, Redirects, Wanted};
 use allswell_checks::wire::http_symptoms::wants_tls;
-use hyper::StatusCode;
+use hyper::{StatusCode, header::HeaderValue};
 use std::time::Duration;
 use url::Position;
 
-/// Polls that change one thing. Each is sent once, and all of them are safe.
-pub(super) struct Trials<'a> {
-    pub(super) target: &'a Target,
-    sent: Vec<(String, Option<Tried>)>,
+/// Sends trial polls, each distinct one once. All of them are safe requests.
+pub(super) struct TrialPolls<'a> {
+    target: &'a Target,
+    sent: Vec<(String, Option<TrialResponse>)>,
 }
 
-/// What came of a trial.
+/// The response to a trial poll.
 #[derive(Clone, Debug)]
-pub(super) struct Tried {
+pub(super) struct TrialResponse {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
-    pub(super) wants_tls: bool,
+    /// Whether the server replies, without TLS, that it requires TLS.
+    pub(super) expects_tls: bool,
 }
 
-/// How long a trial may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Bounds a trial poll.
+const MAX_TRIAL: Duration = Duration::from_secs(3);
 
-impl<'a> Trials<'a> {
+impl<'a> TrialPolls<'a> {
     pub(super) const fn new(target: &'a Target) -> Self {
         Self { target, sent: Vec::new() }
     }
 
-    /// What a poll brings that nobody sends.
-    pub(super) async fn send(&mut self, poll: &Poll) -> Option<Tried> {
-        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = poll.manner;
-        let asked = &poll.url[Position::BeforePath..Position::AfterQuery];
-        let version = (http_1_0, http_2, grpc, tls13, server_name);
-        let key = format!("{method} {} {asked} {:?} {:?} {version:?}", poll.url.scheme(), poll.host, poll.more);
-        if let Some((_, tried)) = self.sent.iter().find(|(sent, _)| *sent == key) {
-            return tried.clone();
+    /// The response to a request, or `None` without a complete response.
+    pub(super) async fn send(&mut self, request: &PollRequest) -> Option<TrialResponse> {
+        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.profile;
+        let path = &request.url[Position::BeforePath..Position::AfterQuery];
+        let protocol = (http_1_0, http_2, grpc, tls13, server_name);
+        let key = format!("{method} {} {path} {:?} {:?} {protocol:?}", request.url.scheme(), request.host, request.extra_headers);
+        if let Some((_, response)) = self.sent.iter().find(|(sent, _)| *sent == key) {
+            return response.clone();
         }
-        let polled = run(poll).await;
-        let tried = polled.status().zip(polled.answer).map(|(status, answer)| Tried {
-            status,
-            location: answer.location().map(str::to_owned),
-            wants_tls: wants_tls(&answer.body),
+        let outcome = send_once(request).await;
+        let response = outcome.complete_response().map(|response| TrialResponse {
+            status: response.status,
+            location: response.location().map(str::to_owned),
+            expects_tls: wants_tls(&response.body),
         });
-        self.sent.push((key, tried.clone()));
-        tried
+        self.sent.push((key, response.clone()));
+        response
     }
 
-    pub(super) async fn status(&mut self, poll: &Poll) -> Option<StatusCode> {
-        self.send(poll).await.map(|tried| tried.status)
+    /// The status of the response to a request.
+    pub(super) async fn status(&mut self, request: &PollRequest) -> Option<StatusCode> {
+        self.send(request).await.map(|response| response.status)
+    }
+
+    /// The Host header that a browser would send to the target.
+    pub(super) fn host_of_url(&self) -> &str {
+        authority(&self.target.url)
+    }
+
+    /// Whether the same poll succeeds with GET.
+    pub(super) async fn succeeds_with_get(&mut self, result: &ClientResult) -> bool {
+        let mut get = result.request.clone();
+        get.profile.method = "GET";
+        self.succeeds(result, &get).await
+    }
+
+    /// Whether the same poll succeeds with GET, HTTP/1.1 and a Host header.
+    pub(super) async fn succeeds_with_http_1_1(&mut self, result: &ClientResult) -> bool {
+        let mut newer = result.request.clone();
+        (newer.profile.http_1_0, newer.profile.method) = (false, "GET");
+        newer.host = HeaderValue::from_str(self.host_of_url()).ok();
+        self.succeeds(result, &newer).await
+    }
+
+    /// Whether a request gets a success code of the client.
+    pub(super) async fn succeeds(&mut self, result: &ClientResult, request: &PollRequest) -> bool {
+        self.status(request).await.is_some_and(|status| result.client.profile.success.contain(status.as_u16()))
+    }
+
+    /// The response of the same port to the other scheme.
+    pub(super) async fn with_scheme(&mut self, result: &ClientResult, scheme: &str) -> Option<TrialResponse> {
+        let mut other = result.request.clone();
+        let port = other.url.port_or_known_default();
+        // The port stays, even if it was only implied by the former scheme.
+        if other.url.set_scheme(scheme).is_err() || other.url.set_port(port).is_err() {
+            return None;
+        }
+        (other.profile.tls13, other.profile.http_2, other.profile.grpc) = (true, false, false);
+        self.send(&other).await
     }
 }
 
-/// Sends a trial: no redirect is followed, and the head is enough.
-async fn run(poll: &Poll) -> Polled {
-    let mut poll = poll.clone();
-    poll.manner.redirects = Redirects::Judged;
-    poll.manner.wanted = Wanted::Head;
-    poll.manner.verifies = false;
-    (poll.manner.timeout, poll.manner.timeout_tls) = (PATIENCE, PATIENCE);
-    poll.run().await
+/// Sends a trial poll without following redirects. The headers of the response are sufficient.
+async fn send_once(request: &PollRequest) -> PollOutcome {
+    let mut request = request.clone();
+    request.profile.redirects = Redirects::Judged;
+    request.profile.wanted = Wanted::Head;
+    request.profile.verifies = false;
+    (request.profile.timeout, request.profile.timeout_tls) = (MAX_TRIAL, MAX_TRIAL);
+    request.send().await
 }

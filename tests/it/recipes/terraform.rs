@@ -145,7 +145,7 @@ fn the_target_group_equals_that_of_cloudformation_and_has_no_contradiction() {
         }),
     );
     assert_eq!(remarks(&advice), Vec::<&str>::new(), "{advice:#}");
-    assert_eq!(advice["settings"], "alb: HTTP /health every 10s, within 5s, healthy after 3, unhealthy after 2, success 200");
+    assert_eq!(advice["settings"], "alb: HTTP /health every 10s, timeout 5s, healthy after 3, unhealthy after 2, success codes 200");
     assert_eq!(advice["deregistration_delay_ms"], json!(30_000));
     let template = fs::read_to_string(deploy("aws/cloudformation.yaml")).expect("a file");
     for line in [

@@ -3,8 +3,10 @@
 use super::Certificates;
 use rustls::{
     RootCertStore, ServerConfig,
+    crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    server::{ResolvesServerCertUsingSni, WebPkiClientVerifier},
+    sign::CertifiedKey,
     version::TLS13,
 };
 use std::{net::TcpListener, sync::Arc, thread};
@@ -26,6 +28,14 @@ pub(crate) fn tls_front_by_tls13(upstream: u16, certificates: &Certificates) -> 
     serve(upstream, certificates, builder.with_no_client_auth())
 }
 
+/// The same for clients that send a server name (SNI).
+pub(crate) fn tls_front_with_server_name(upstream: u16, certificates: &Certificates, name: &str) -> u16 {
+    let (chain, key) = load(certificates);
+    let mut resolver = ResolvesServerCertUsingSni::new();
+    resolver.add(name, CertifiedKey::new(chain, any_supported_type(&key).expect("a key"))).expect("a certificate for the name");
+    accept(upstream, ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(resolver)))
+}
+
 /// The same for clients who prove by a certificate of the same authority who they are.
 pub(crate) fn tls_front_for_known_clients(upstream: u16, certificates: &Certificates) -> u16 {
     let mut roots = RootCertStore::empty();
@@ -35,9 +45,17 @@ pub(crate) fn tls_front_for_known_clients(upstream: u16, certificates: &Certific
 }
 
 fn serve(upstream: u16, certificates: &Certificates, builder: rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>) -> u16 {
+    let (chain, key) = load(certificates);
+    accept(upstream, builder.with_single_cert(chain, key).expect("a configuration"))
+}
+
+fn load(certificates: &Certificates) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = vec![CertificateDer::from_pem_file(&certificates.certificate).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_file(&certificates.key).expect("a key");
-    let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).expect("a configuration")));
+    (chain, PrivateKeyDer::from_pem_file(&certificates.key).expect("a key"))
+}
+
+fn accept(upstream: u16, config: ServerConfig) -> u16 {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a listener");
     let port = listener.local_addr().expect("an address").port();

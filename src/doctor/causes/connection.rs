@@ -1,0 +1,169 @@
+//! The client gets no connection, no HTTP, or no complete response in time.
+
+use super::explanation::{Context, Explanation, explanation};
+use crate::{
+    doctor::{poll::Step, result::ClientResult, trials::TrialPolls},
+    prober::Prober,
+};
+use allswell_checks::contract::{FailureClass, FailureDetail, TimeSpan};
+use hyper::{StatusCode, header::HeaderValue};
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::doctor) enum Connection {
+    /// The connection fails: why.
+    Unreachable(String),
+    /// The packets that open a connection get no reply.
+    PacketsDropped,
+    /// The server closes the connection without a response.
+    HangsUp,
+    /// The response is not HTTP.
+    NotHttp,
+    /// The response to a gRPC call is not gRPC.
+    NotGrpc,
+    /// The server speaks only HTTP/2, or not HTTP/2 if the client requires it.
+    HttpVersion,
+    /// The headers arrive in time, the end of the body does not.
+    EndlessBody,
+    /// The connection closes before the end of the body.
+    BrokenBody,
+    /// No response within the client's timeout.
+    Slow,
+}
+
+impl Connection {
+    pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
+        let failure = result.outcome.failure.as_ref()?;
+        match (failure.class(), result.outcome.step) {
+            (FailureClass::Timeout, Step::Connect) => Some(Self::PacketsDropped),
+            (_, Step::Connect) => Some(Self::Unreachable(failure.message().to_owned())),
+            (FailureClass::Timeout, Step::Body) => Some(Self::EndlessBody),
+            (FailureClass::Timeout, _) => Some(Self::Slow),
+            (_, Step::Body) => Some(Self::BrokenBody),
+            _ if failure.detail() == Some(FailureDetail::NotGrpc) => Some(Self::NotGrpc),
+            _ if speaks_other_version(result, trials).await => Some(Self::HttpVersion),
+            // A server may reject HTTP/1.0 by a response that is not HTTP/1.0.
+            (FailureClass::Protocol, _) if !result.client.profile.http_1_0 => Some(Self::NotHttp),
+            _ => None,
+        }
+    }
+
+    /// The cause if there is no response, and no other family explains why.
+    pub(super) fn without_response(result: &ClientResult) -> Self {
+        match &result.outcome.failure {
+            Some(failure) if failure.class() == FailureClass::Protocol => Self::NotHttp,
+            _ => Self::HangsUp,
+        }
+    }
+
+    pub(super) fn explain(&self, context: &Context<'_>) -> Explanation {
+        let first = context.first();
+        let address = context.target.address;
+        match self {
+            Self::Unreachable(why) => explanation(
+                "unreachable",
+                format!("Cannot connect to {address}"),
+                why,
+                [
+                    "Start the server. If it listens on 127.0.0.1 only, a load balancer cannot reach it: let it listen on 0.0.0.0.",
+                    "If the server is running, set the health check port to the port that it listens on.",
+                ],
+            ),
+            Self::PacketsDropped => explanation(
+                "packets_dropped",
+                format!("Connecting to {address} times out"),
+                first.received(),
+                if address.ip().is_loopback() {
+                    vec!["The server listens but does not accept: it hangs, or its accept queue is full (`ss -ltn`: Recv-Q above Send-Q)."]
+                } else {
+                    vec![
+                        "Open the firewall: the targets' security group must allow the health check port from the load balancer's \
+                         security group. Then check network ACLs and the host's firewall.",
+                        "On the server itself, check that the process accepts connections and that its accept queue is not full (`ss \
+                         -ltn`: Recv-Q above Send-Q).",
+                    ]
+                },
+            ),
+            Self::HangsUp => explanation(
+                "hangs_up",
+                "The server closes the connection without a response",
+                first.received(),
+                ["Read the server's log for this moment. Common reasons: it expects the PROXY protocol, it rejects unknown Host \
+                  headers (nginx: `return 444`), or it has no free workers."],
+            ),
+            Self::NotHttp => explanation(
+                "not_http",
+                "The port does not speak valid HTTP",
+                first.received(),
+                ["Check that this is the right port. If it is, the server's log shows what it sent."],
+            ),
+            Self::NotGrpc => explanation(
+                "not_grpc",
+                "The server speaks HTTP/2, but its response is not gRPC",
+                first.received(),
+                ["Check that a gRPC service is registered at this path. allswell has one at the default path, /AWS.ALB/healthcheck."],
+            ),
+            Self::HttpVersion => {
+                let (required, spoken) = if first.client.profile.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 only") };
+                explanation(
+                    "http_version",
+                    format!("The server does not speak {required}"),
+                    format!("it responds over {spoken}"),
+                    [format!(
+                        "Enable {required} on this port, or set the target group's ProtocolVersion to the version that the server speaks."
+                    )],
+                )
+            }
+            Self::EndlessBody => explanation(
+                "endless_body",
+                "The response headers arrive in time, but the body does not end",
+                first.received(),
+                ["Send Content-Length or the last chunk, or close the connection: the client waits for the end of the body."],
+            ),
+            Self::BrokenBody => explanation(
+                "broken_body",
+                "The response body is truncated",
+                first.received(),
+                ["Check that Content-Length is correct, and that neither the app nor a proxy in front of it crashes while it sends \
+                  the body: read their logs."],
+            ),
+            Self::Slow => slow(context),
+        }
+    }
+}
+
+/// Whether the server responds to the other version of HTTP.
+async fn speaks_other_version(result: &ClientResult, trials: &mut TrialPolls<'_>) -> bool {
+    let mut other = result.request.clone();
+    (other.profile.http_2, other.profile.http_1_0, other.profile.grpc) = (!result.client.profile.http_2, false, false);
+    other.host.get_or_insert(HeaderValue::from_static("localhost"));
+    trials.status(&other).await.is_some_and(|status| status != StatusCode::BAD_REQUEST)
+}
+
+fn slow(context: &Context<'_>) -> Explanation {
+    let first = context.first();
+    let fastest = context.all.iter().filter(|result| result.outcome.status().is_some()).map(|result| result.outcome.took).min();
+    let longest = context.all.iter().map(|result| result.request.timeout()).max().unwrap_or_default();
+    let evidence = match fastest {
+        Some(took) => format!("{}; another client got a response after {}", first.received(), TimeSpan(took).whole_millis()),
+        None => format!("no response within {}, the longest timeout of these clients", TimeSpan(longest)),
+    };
+    let setting = |result: &&ClientResult| match result.client.poller {
+        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
+        Prober::ClassicElb => "the health check's Timeout",
+        Prober::Route53 => "fixed at 2 s",
+        Prober::Kubelet => "timeoutSeconds",
+        Prober::Haproxy => "`timeout check`",
+        Prober::Envoy | Prober::Consul => "the health check's timeout",
+    };
+    let settings: Vec<_> = context.affected.iter().map(|result| format!("{}: {}", result.client.label, setting(result))).collect();
+    explanation(
+        "slow",
+        "The response takes longer than the health check timeout",
+        evidence,
+        [
+            "Respond from memory: query databases and queues in the background, not during the request, as allswell does.",
+            "Reserve a worker for health checks: a poll that queues behind users' requests fails under load.",
+            &*format!("Raise the timeout, but keep it below the interval ({}).", settings.join("; ")),
+        ],
+    )
+}
