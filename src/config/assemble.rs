@@ -1,11 +1,15 @@
 //! Makes settings, components and groups of one merged table, and finds everything that is wrong with it.
 
+#[cfg(feature = "cli")]
+use super::certificate;
 use super::{
     configured::Configured,
-    discover::{self, Discovered},
+    discover,
+    discovered::Discovered,
     error::Problem,
     interpolate::Interpolated,
-    locate::{Place, Places},
+    locate::Places,
+    place::Place,
     prepare::{Secrets, prepare},
     settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
 };
@@ -186,6 +190,10 @@ impl<'a> Assembler<'a> {
                     .collect::<Vec<_>>()
             };
             findings.extend(within("server", settings.server.findings()));
+            #[cfg(feature = "cli")]
+            if let Some(Err(unusable)) = settings.server.tls.as_ref().map(certificate::read) {
+                findings.push(Finding::new(["server", "tls", unusable.key], unusable.message));
+            }
             let warnings = within("server", settings.server.warnings());
             self.warnings.extend(warnings.into_iter().map(|warning| self.locate(&[], warning)).collect::<Vec<_>>());
             findings.extend(within("defaults", settings.defaults.findings()));

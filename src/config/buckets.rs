@@ -1,6 +1,6 @@
 //! The buckets that an application's environment names.
 
-use super::{discover::Discovered, environment::Environment};
+use super::{discovered::Discovered, environment::Environment};
 use crate::kinds::Kind;
 use figment::value::{Dict, Value};
 use std::collections::BTreeMap;

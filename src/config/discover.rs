@@ -2,9 +2,10 @@
 
 use super::{
     buckets::{self, buckets},
+    discovered::Discovered,
     environment::Environment,
     error::Problem,
-    locate::Place,
+    place::Place,
     settings::BUILT_IN,
 };
 use crate::{
@@ -18,20 +19,6 @@ use std::{
     env::temp_dir,
     path::PathBuf,
 };
-
-/// A check that nobody asked for by name.
-pub(crate) struct Discovered {
-    pub(crate) name: CheckName,
-    pub(crate) kind: &'static str,
-    /// The kind's own keys.
-    pub(crate) table: Dict,
-    /// Which variable each of them comes from, of those that are as they stand there.
-    pub(crate) variables: BTreeMap<&'static str, String>,
-    /// The variable, or `this host`.
-    pub(crate) origin: String,
-    /// It says something about this machine alone, and is never critical.
-    pub(crate) host: bool,
-}
 
 /// Variables that every application gives a meaning: they come first when two hold the same URL, and are told of when they cannot be used.
 const KNOWN: &[&str] = &[

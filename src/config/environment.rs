@@ -1,8 +1,8 @@
 //! The environment as a value: read once, by `main`, and handed down.
 
-use super::error::file_trouble;
+use super::files::read_text;
 use figment::value::{Dict, Value};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// Environment variables.
 #[derive(Clone, Default)]
@@ -30,7 +30,7 @@ impl Environment {
     ///
     /// When the file cannot be read, or a line of it is not `NAME=value`; the line is told by its number and not quoted.
     pub fn add_file(&mut self, path: &Path) -> Result<(), String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("{}: {}", path.display(), file_trouble(&error)))?;
+        let text = read_text(path).map_err(|message| format!("{}: {message}", path.display()))?;
         for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -124,6 +124,7 @@ pub(crate) fn insert(table: &mut Dict, key: &[String], value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_names_with_levels_are_ours() {

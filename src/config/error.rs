@@ -1,8 +1,8 @@
 //! What is wrong with a configuration, in words for the person who has to mend it.
 
-use super::locate::Place;
+use super::place::Place;
 use allswell_checks::contract::Redactor;
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +66,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Why a file cannot be read, in words.
-pub(crate) fn file_trouble(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
-        io::ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        _ => format!("the file cannot be read: {error}"),
-    }
-}

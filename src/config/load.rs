@@ -4,11 +4,13 @@ use super::{
     assemble::{Assembled, assemble},
     configured::Configured,
     environment::{Environment, insert},
-    error::{ConfigError, Problem, file_trouble},
+    error::{ConfigError, Problem},
     explain::{Explained, explain},
     exposure,
+    files::read_text,
     interpolate::Interpolated,
-    locate::{Document, Override, Place, Places},
+    locate::{Document, Override, Places},
+    place::Place,
 };
 use crate::kinds::Registry;
 use figment::{
@@ -109,7 +111,7 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
         return Err(vec![Problem { place, path: Vec::new(), message, hint }]);
     }
     for path in files {
-        match fs::read_to_string(path).map_err(|error| file_trouble(&error)) {
+        match read_text(path) {
             Ok(text) => match Document::parse(path, &text) {
                 Ok(document) => documents.push(document),
                 Err((place, message)) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),

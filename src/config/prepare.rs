@@ -1,6 +1,6 @@
 //! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
 
-use super::{error::file_trouble, interpolate::Interpolated, locate::Places};
+use super::{files::read_secret, interpolate::Interpolated, locate::Places};
 use crate::kinds::read::{Finding, is_secret, schema_at, takes};
 use allswell_checks::contract::Secret;
 use figment::{
@@ -11,8 +11,6 @@ use figment::{
 use serde_json::Value as Json;
 use std::{
     cmp::Ordering,
-    fs,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -107,31 +105,6 @@ fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut 
         Value::Array(_, items) => items.iter().enumerate().for_each(|(index, item)| within(index.to_string(), item)),
         Value::String(_, text) if is_secret(schema_at(schema, path)) => secrets.push(Secret::new(text.as_str())),
         _ => {}
-    }
-}
-
-/// A secret's file: its text without line breaks at the end.
-///
-/// # Errors
-///
-/// Why it cannot be read, without its text.
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    const LIMIT: u64 = 64 * 1024;
-    let mut text = String::new();
-    let kind = fs::metadata(path).map_err(|error| file_trouble(&error))?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        // Reading it may never end.
-        return Err("this is a pipe or a device, not a regular file".to_owned());
-    }
-    let file = fs::File::open(path).map_err(|error| file_trouble(&error))?;
-    file.take(LIMIT + 1).read_to_string(&mut text).map_err(|error| file_trouble(&error))?;
-    if text.len() as u64 > LIMIT {
-        return Err("the file is longer than 64 KiB: that is no secret".to_owned());
-    }
-    match text.trim_end_matches(['\r', '\n']) {
-        // As it is for a moment while it is written in place.
-        "" => Err("the file is empty: that is no secret".to_owned()),
-        text => Ok(Secret::new(text)),
     }
 }
 

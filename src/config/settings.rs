@@ -129,10 +129,6 @@ impl ServerSettings {
             findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
         }
         findings.push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| Finding::new(["token"], message)));
-        #[cfg(feature = "cli")]
-        if let Some(Err(unusable)) = self.tls.as_ref().map(super::certificate::read) {
-            findings.push(Some(Finding::new(["tls", unusable.key], unusable.message)));
-        }
         findings.into_iter().flatten().collect()
     }
 }

@@ -401,7 +401,7 @@ fn a_secret_that_is_no_file_or_empty_is_refused_at_once() {
         assert!(refused.status == 422 && refused.body.contains(what), "{}", refused.body);
     };
     fs::write(&token, "").expect("an empty file");
-    refused("the file is empty: that is no secret");
+    refused("the file is empty: write the secret into it");
     fs::remove_file(&token).expect("a file");
     symlink("/dev/zero", &token).expect("a link");
     refused("this is a pipe or a device, not a regular file");
