@@ -11,15 +11,15 @@ use super::{
     locate::Places,
     place::Place,
     prepare::{Secrets, prepare},
-    settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, PolicySettings, Settings, status},
+    settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, Settings, policy_findings, status},
 };
 use crate::{
-    component::{CheckName, Component},
+    component::{CheckName, Component, Policy},
     kinds::read::{Finding, read, suggestion, suggestion_or_all},
     kinds::{Kind, Registry},
     report::Status,
 };
-use allswell_checks::contract::{Category, FailureClass, Redactor, Secret};
+use allswell_checks::contract::{Category, FailureClass, Redactor, Secret, TimeSpan};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
@@ -41,7 +41,7 @@ pub(crate) fn assemble(
     registry: &Registry,
 ) -> Assembled {
     let gone = interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect();
-    let policy_schema = schema_for!(PolicySettings).to_value();
+    let policy_schema = schema_for!(Policy).to_value();
     let mut assembler = Assembler {
         interpolated,
         places,
@@ -54,8 +54,7 @@ pub(crate) fn assemble(
     };
     let checks = assembler.take_tables(&mut merged, "checks");
     let groups = assembler.take_tables(&mut merged, "groups");
-    let settings = assembler.settings(merged);
-    let defaults = settings.as_ref().map(|settings| settings.defaults.clone()).unwrap_or_default();
+    let (settings, defaults) = assembler.settings(merged);
 
     let mut made = Vec::new();
     let mut names: Vec<String> = Vec::new();
@@ -66,7 +65,8 @@ pub(crate) fn assemble(
             made.extend(checks.into_iter().filter_map(|(name, check)| assembler.check(&name, check, &defaults)));
         }
         _ => {
-            made.extend(assembler.discovered(&defaults));
+            let policy = settings.as_ref().map(|settings| settings.defaults.clone());
+            made.extend(assembler.discovered(&policy.unwrap_or_default()));
             names.extend(made.iter().map(|made| made.component.name.to_string()));
         }
     }
@@ -109,6 +109,11 @@ struct Made {
     origin: String,
     /// It says something about this machine alone.
     host: bool,
+}
+
+/// The keys of a table, by its schema.
+fn keys_of(schema: &Json) -> impl Iterator<Item = &String> {
+    schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys())
 }
 
 struct Assembler<'a> {
@@ -171,7 +176,8 @@ impl<'a> Assembler<'a> {
         self.report(path, findings);
     }
 
-    fn settings(&mut self, mut table: Dict) -> Option<Settings> {
+    /// Everything but the checks and the groups, and the usable keys of `[defaults]` as a table.
+    fn settings(&mut self, mut table: Dict) -> (Option<Settings>, Dict) {
         let schema = schema_for!(Settings).to_value();
         self.prepare(&mut table, &schema, &[]);
         let mut findings = Vec::new();
@@ -196,16 +202,21 @@ impl<'a> Assembler<'a> {
             }
             let warnings = within("server", settings.server.warnings());
             self.warnings.extend(warnings.into_iter().map(|warning| self.locate(&[], warning)).collect::<Vec<_>>());
-            findings.extend(within("defaults", settings.defaults.findings()));
+            findings.extend(within("defaults", policy_findings(&settings.defaults)));
         }
+        let mut defaults = table.remove("defaults").and_then(Value::into_dict).unwrap_or_default();
+        // A mistake in `[defaults]` is reported there, and not once more for each check.
+        defaults.retain(|key, _| !findings.iter().any(|finding| finding.path.starts_with(&["defaults".to_owned(), key.clone()])));
         self.report(&[], findings);
-        let mut settings = settings?;
-        settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
-        Some(settings)
+        let settings = settings.map(|mut settings: Settings| {
+            settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+            settings
+        });
+        (settings, defaults)
     }
 
     /// One `[checks.NAME]`: policy keys and the kind's own keys, each read by itself.
-    fn check(&mut self, name: &str, mut table: Dict, defaults: &PolicySettings) -> Option<Made> {
+    fn check(&mut self, name: &str, mut table: Dict, defaults: &Dict) -> Option<Made> {
         let path = ["checks".to_owned(), name.to_owned()];
         let valid: Option<CheckName> = match name.parse() {
             Ok(valid) => Some(valid),
@@ -229,7 +240,7 @@ impl<'a> Assembler<'a> {
         name: Option<CheckName>,
         kind: &Kind,
         mut table: Dict,
-        policy: Option<PolicySettings>,
+        policy: Option<Policy>,
         path: &[String],
     ) -> Option<Component> {
         self.prepare(&mut table, &kind.schema, path);
@@ -237,8 +248,7 @@ impl<'a> Assembler<'a> {
         let check = kind.make(&table, &mut findings);
         for finding in &mut findings {
             if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
-                let policy_keys = self.policy_schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys());
-                finding.hint = suggestion(&finding.path[0], policy_keys.map(String::as_str).chain(["kind"]));
+                finding.hint = suggestion(&finding.path[0], keys_of(self.policy_schema).map(String::as_str).chain(["kind"]));
             }
         }
         self.report(path, findings);
@@ -249,36 +259,25 @@ impl<'a> Assembler<'a> {
         }
         // Should it ever not serialise, a reload restarts the check, which is no harm.
         let identity = serde_json::to_string(&table).ok().map(Secret::new);
-        Some(Component { identity, ..Component::new(name?, kind.name, policy?.policy(), check?) })
+        Some(Component { identity, ..Component::new(name?, kind.name, policy?, check?) })
     }
 
-    /// Takes the policy keys out of a check's table, over the defaults.
-    fn policy(&mut self, table: &mut Dict, defaults: &PolicySettings, path: &[String]) -> Option<PolicySettings> {
+    /// Takes the policy keys out of a check's table and reads them together with the keys of `[defaults]`, which they override.
+    fn policy(&mut self, table: &mut Dict, defaults: &Dict, path: &[String]) -> Option<Policy> {
         let schema = self.policy_schema;
-        let keys: Vec<String> = schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys()).cloned().collect();
-        let mut own: Dict = keys.iter().filter_map(|key| table.remove_entry(key)).collect();
+        let mut own: Dict = keys_of(schema).filter_map(|key| table.remove_entry(key)).collect();
         self.prepare(&mut own, schema, path);
+        let mut policy_table = defaults.clone();
+        policy_table.extend(own);
         let mut findings = Vec::new();
-        let read: Option<PolicySettings> = read(&own, schema, &mut findings);
-        let policy = read.map(|read| {
-            let set = |key: &str| own.contains_key(key);
-            PolicySettings {
-                interval: if set("interval") { read.interval } else { defaults.interval },
-                timeout: if set("timeout") { read.timeout } else { defaults.timeout },
-                jitter: if set("jitter") { read.jitter } else { defaults.jitter },
-                critical: if set("critical") { read.critical } else { defaults.critical },
-                fall: if set("fall") { read.fall } else { defaults.fall },
-                rise: if set("rise") { read.rise } else { defaults.rise },
-                hold: if set("hold") { read.hold } else { defaults.hold },
-                enabled: if set("enabled") { read.enabled } else { defaults.enabled },
-            }
-        });
+        let policy: Option<Policy> = read(&policy_table, schema, &mut findings);
         if let Some(policy) = &policy {
-            findings.extend(policy.findings().into_iter().filter(|finding| own.contains_key(&finding.path[0])));
-            if policy.timeout >= policy.interval && !policy.interval.0.is_zero() {
+            findings.extend(policy_findings(policy));
+            if policy.timeout >= policy.interval && !policy.interval.is_zero() {
                 let message = format!(
                     "{} is not below the interval of {}: a slow backend is probed less often than you ask for",
-                    policy.timeout, policy.interval
+                    TimeSpan(policy.timeout),
+                    TimeSpan(policy.interval)
                 );
                 let warning = self.locate(path, Finding::new(["timeout"], message));
                 self.warnings.push(warning);
@@ -342,13 +341,13 @@ impl<'a> Assembler<'a> {
     }
 
     /// What the environment and the machine offer, when no check is configured. Nothing here stops the start.
-    fn discovered(&mut self, defaults: &PolicySettings) -> Vec<Made> {
+    fn discovered(&mut self, defaults: &Policy) -> Vec<Made> {
         let (found, warnings) = discover::discover(self.places.environment, self.registry);
         self.warnings.extend(warnings);
         let mut made = Vec::new();
         for Discovered { name, kind, table, origin, host, .. } in found {
             let Some(kind) = self.registry.get(kind) else { continue };
-            let policy = PolicySettings { critical: defaults.critical && !host, ..defaults.clone() };
+            let policy = defaults.clone().with_critical(defaults.critical && !host);
             let (before, warned_before) = (self.problems.len(), self.warnings.len());
             let component = self.component(Some(name), kind, table, Some(policy), &[]);
             let variable = Place::Variable(origin.clone());

@@ -1,12 +1,12 @@
 //! Where every value of a configuration comes from.
 
-use super::{
-    locate::Places,
-    settings::{PolicySettings, Settings},
-};
-use crate::kinds::{
-    Registry,
-    read::{is_secret, is_table_of_secrets, schema_at},
+use super::{locate::Places, settings::Settings};
+use crate::{
+    component::Policy,
+    kinds::{
+        Registry,
+        read::{is_secret, is_table_of_secrets, schema_at},
+    },
 };
 use figment::value::{Dict, Value};
 use schemars::schema_for;
@@ -32,7 +32,7 @@ pub(crate) fn explain(merged: &Dict, places: &Places<'_>, registry: &Registry) -
         let table = merged.get(section).and_then(Value::as_dict);
         explained.extend(keys(schema, table, &[section], places, |_| None));
     }
-    let policy = schema_for!(PolicySettings).to_value();
+    let policy = schema_for!(Policy).to_value();
     for (name, check) in merged.get("checks").and_then(Value::as_dict).into_iter().flatten() {
         let table = check.as_dict();
         let defaults = merged.get("defaults").and_then(Value::as_dict);

@@ -29,6 +29,4 @@ pub use init::init;
 pub use load::{Sources, load};
 pub use locate::Override;
 pub use schema::schema;
-pub use settings::{
-    AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, PolicySettings, ServerSettings, Settings, TlsSettings,
-};
+pub use settings::{AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, ServerSettings, Settings, TlsSettings};

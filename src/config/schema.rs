@@ -1,7 +1,10 @@
 //! The JSON Schema of a configuration, for editors that complete and check it.
 
-use super::settings::{GroupSettings, PolicySettings, Settings};
-use crate::kinds::{Kind, Registry, read::is_secret};
+use super::settings::{GroupSettings, Settings};
+use crate::{
+    component::Policy,
+    kinds::{Kind, Registry, read::is_secret},
+};
 use schemars::schema_for;
 use serde_json::{Map, Value as Json, json};
 
@@ -39,7 +42,7 @@ fn check(kind: &Kind, definitions: &mut Map<String, Json>) -> Json {
     let mut table = own(kind.schema.clone(), definitions);
     allow_files(&mut table);
     table["title"] = kind.name.into();
-    let policy = schema_for!(PolicySettings).to_value();
+    let policy = schema_for!(Policy).to_value();
     if table["properties"].is_null() {
         table["properties"] = json!({});
     }

@@ -4,7 +4,7 @@ use crate::{component::Policy, kinds::read::Finding, report::Service};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::Ipv6Addr, ops::RangeInclusive, path::PathBuf};
+use std::{collections::BTreeMap, net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// Everything but the checks and the groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub struct Settings {
     /// What we log.
     pub log: LogSettings,
     /// The policy of every check that does not say otherwise.
-    pub defaults: PolicySettings,
+    pub defaults: Policy,
 }
 
 /// Who we are; in every report.
@@ -112,9 +112,9 @@ impl ServerSettings {
         let mut findings = vec![
             status("fail_status", self.fail_status, FAIL_STATUS),
             status("warn_status", self.warn_status, 200..=499),
-            positive("deadline", self.deadline),
-            positive("header_timeout", self.header_timeout),
-            positive("idle_timeout", self.idle_timeout),
+            positive("deadline", self.deadline.0),
+            positive("header_timeout", self.header_timeout.0),
+            positive("idle_timeout", self.idle_timeout.0),
         ];
         if matches!(self.warn_status, 204 | 205 | 304) {
             let message = format!("{} is a status without a body, and the report has one", self.warn_status);
@@ -200,8 +200,8 @@ fn address(key: &[&str], listen: &str) -> Option<Finding> {
     port.is_none().then(|| Finding::new(key.iter().copied(), message))
 }
 
-fn positive(key: &str, span: TimeSpan) -> Option<Finding> {
-    span.0.is_zero().then(|| Finding::new([key], "must be longer than nothing"))
+fn positive(key: &str, duration: Duration) -> Option<Finding> {
+    duration.is_zero().then(|| Finding::new([key], "must be greater than zero"))
 }
 
 /// What is told without the token.
@@ -268,56 +268,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// When a check is probed and what its results count for.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicySettings {
-    /// Between the beginnings of two probes.
-    pub interval: TimeSpan,
-    /// A probe is dropped after this time.
-    pub timeout: TimeSpan,
-    /// How much each interval varies, as a share of it: 0 to 0.5.
-    pub jitter: f64,
-    /// Whether its failure fails the report; if not, it only warns.
-    pub critical: bool,
-    /// Consecutive failures before the component fails.
-    pub fall: u32,
-    /// Consecutive passes before it passes again.
-    pub rise: u32,
-    /// Keep the last good verdict, as a warning, at most this long after it starts to fail.
-    pub hold: TimeSpan,
-    /// Whether it is probed at all; if not, it is listed as muted.
-    pub enabled: bool,
-}
-
-impl Default for PolicySettings {
-    fn default() -> Self {
-        let Policy { interval, timeout, jitter, critical, fall, rise, hold, enabled } = Policy::default();
-        Self { interval: TimeSpan(interval), timeout: TimeSpan(timeout), jitter, critical, fall, rise, hold: TimeSpan(hold), enabled }
+/// What the types of a policy do not say.
+pub(crate) fn policy_findings(policy: &Policy) -> Vec<Finding> {
+    let mut findings = vec![positive("interval", policy.interval), positive("timeout", policy.timeout)];
+    if !(0.0..=0.5).contains(&policy.jitter) {
+        findings.push(Some(Finding::new(["jitter"], format!("expected a share from 0 to 0.5, found {}", policy.jitter))));
     }
-}
-
-impl PolicySettings {
-    /// The policy.
-    #[must_use]
-    pub fn policy(&self) -> Policy {
-        let Self { interval, timeout, jitter, critical, fall, rise, hold, enabled } = self.clone();
-        Policy { interval: interval.0, timeout: timeout.0, jitter, critical, fall, rise, hold: hold.0, enabled }
-    }
-
-    /// What the types do not say.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = vec![positive("interval", self.interval), positive("timeout", self.timeout)];
-        if !(0.0..=0.5).contains(&self.jitter) {
-            findings.push(Some(Finding::new(["jitter"], format!("expected a share from 0 to 0.5, found {}", self.jitter))));
+    for (key, count) in [("fall", policy.fall), ("rise", policy.rise)] {
+        if count == 0 {
+            findings.push(Some(Finding::new([key], "must be at least 1")));
         }
-        for (key, count) in [("fall", self.fall), ("rise", self.rise)] {
-            if count == 0 {
-                findings.push(Some(Finding::new([key], "must be at least 1")));
-            }
-        }
-        findings.into_iter().flatten().collect()
     }
+    findings.into_iter().flatten().collect()
 }
 
 /// Components that are judged together, under a name of their own.

@@ -1,6 +1,8 @@
 //! The reference of kinds, made of the registry: for the terminal and for `checks/README.md`.
 
 use super::{Kind, Registry};
+use crate::component::Policy;
+use schemars::schema_for;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 
@@ -34,8 +36,7 @@ pub fn kind(kind: &Kind) -> String {
         let meaning = wrapped(&format!("{}{default}{required}", key.description), width + 4);
         let _ = writeln!(text, "  {:<width$}  {meaning}", key.name);
     }
-    let _ =
-        write!(text, "\nand the keys of every check: interval, timeout, jitter, critical, fall, rise, hold, enabled.\n\n{}", example(kind));
+    let _ = write!(text, "\nand the keys of every check: {}.\n\n{}", policy_keys().join(", "), example(kind));
     text
 }
 
@@ -52,9 +53,10 @@ pub fn markdown(registry: &Registry) -> String {
         let _ =
             writeln!(text, "| [`{0}`](#{0}) | {1} | {2} |", kind.name, kind.category.as_str(), first_sentence(description(&kind.schema)));
     }
-    text.push_str(
-        "\nEvery check also takes the keys of `[defaults]`: `interval`, `timeout`, `jitter`, `critical`, `fall`, `rise`, `hold`, `enabled`. \
-         A secret key `x` can be given as `x_file`, the path of a file that holds it.\n",
+    let _ = writeln!(
+        text,
+        "\nEvery check also takes the keys of `[defaults]`: `{}`. A secret key `x` can be given as `x_file`, the path of a file that holds it.",
+        policy_keys().join("`, `")
     );
     for kind in registry.kinds() {
         let _ = write!(
@@ -74,6 +76,12 @@ pub fn markdown(registry: &Registry) -> String {
         let _ = write!(text, "\n```toml\n{}```\n", example(kind));
     }
     text
+}
+
+/// The keys that every check takes.
+fn policy_keys() -> Vec<String> {
+    let schema = schema_for!(Policy).to_value();
+    schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys().cloned()).collect()
 }
 
 /// A complete table of a configuration.

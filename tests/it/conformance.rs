@@ -5,7 +5,7 @@ use crate::{
     probing::on_demand,
     servers::hostile::{BlackHole, Hostile},
 };
-use allswell::{config::PolicySettings, kinds::Registry};
+use allswell::{component::Policy, kinds::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -52,7 +52,7 @@ fn every_example_builds() {
 
 #[test]
 fn every_kind_is_documented_and_takes_no_key_of_the_policy() {
-    let policy = schemars::schema_for!(PolicySettings).to_value();
+    let policy = schemars::schema_for!(Policy).to_value();
     let policy: BTreeSet<&String> = policy["properties"].as_object().expect("keys").keys().collect();
     for kind in Registry::builtin().kinds() {
         assert!(kind.schema["description"].as_str().is_some_and(|text| text.len() > 20), "{} says what it verifies", kind.name);

@@ -210,7 +210,7 @@ async fn a_panic_is_that_components_affair() {
 fn checks_that_block_the_engine_make_it_dead_but_not_mute() {
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let answering = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let policy = Policy { interval: Duration::from_millis(100), timeout: Duration::from_millis(100), ..Policy::default() };
+    let policy = Policy::default().with_interval(Duration::from_millis(100)).with_timeout(Duration::from_millis(100));
     let health = Aggregator::builder().policy(policy).check("well", Well).check("blocks", Blocks).start_on(engine.handle());
     let app = allswell::router(health);
     answering.block_on(async {
@@ -267,7 +267,7 @@ async fn with_the_same_seed_everything_happens_at_the_same_times() {
 fn diaries(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
     let start = tokio::time::Instant::now();
     let mut pages = Vec::new();
-    let policy = Policy { interval: Duration::from_secs(3600), ..Policy::default() };
+    let policy = Policy::default().with_interval(Duration::from_secs(3600));
     let builder = names.fold(Aggregator::builder().policy(policy), |builder, name| {
         let page = Arc::new(Mutex::new(Vec::new()));
         pages.push(Arc::clone(&page));
