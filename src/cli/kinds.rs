@@ -25,9 +25,9 @@ impl Kinds {
                 print(&reference::kind(kind));
                 DONE
             }
-            Err(finding) => {
-                let hint = finding.hint.map_or_else(String::new, |hint| format!("; {hint}"));
-                complain(&format!("error: {}{hint}", finding.message));
+            Err(found) => {
+                let hint = found.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+                complain(&format!("error: {}{hint}", found.issue));
                 USAGE
             }
         }

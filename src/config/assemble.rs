@@ -11,19 +11,22 @@ use super::{
     locate::Places,
     place::Place,
     prepare::{Secrets, prepare},
-    settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, Settings, policy_findings, status},
+    settings::{BUILT_IN, FAIL_STATUS, GroupSettings, Groups, Settings, policy_issues, status},
 };
 use crate::{
     component::{CheckName, Component, Policy},
-    kinds::read::{Finding, read, suggestion, suggestion_or_all},
-    kinds::{Kind, Registry},
+    kinds::{
+        Kind, Registry,
+        issue::{ConfigIssue, Issue},
+        read::{read, suggestion, suggestion_or_all},
+    },
     report::Status,
 };
 use allswell_checks::contract::{Category, FailureClass, Redactor, Secret, TimeSpan};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, slice};
 
 /// A configuration, if the problems left one.
 pub(crate) struct Assembled {
@@ -130,23 +133,21 @@ struct Assembler<'a> {
 }
 
 impl<'a> Assembler<'a> {
-    fn locate(&self, path: &[String], finding: Finding) -> Problem {
-        let path: Vec<String> = path.iter().cloned().chain(finding.path).collect();
-        Problem { place: self.places.of(&path), path, message: finding.message, hint: finding.hint }
+    fn locate(&self, path: &[String], found: ConfigIssue) -> Problem {
+        let path: Vec<String> = path.iter().cloned().chain(found.path).collect();
+        Problem { place: self.places.of(&path), path, message: found.issue.to_string(), hint: found.hint }
     }
 
-    /// Adds findings about the table at `path`; that a key is missing whose value could not be had is not said as well.
-    fn report(&mut self, path: &[String], findings: Vec<Finding>) {
-        for finding in findings {
-            let gone = |key: &Vec<String>| {
-                key.len() == path.len() + 1
-                    && key.starts_with(path)
-                    && finding.message == format!("the key `{}` is missing", key[path.len()])
-            };
-            if !self.gone.iter().any(gone) {
-                let problem = self.locate(path, finding);
-                self.problems.push(problem);
+    /// Adds issues of the table at `path`. A key whose value could not be had is not reported as missing as well.
+    fn report(&mut self, path: &[String], issues: Vec<ConfigIssue>) {
+        for found in issues {
+            if let Issue::MissingKey { key, .. } = &found.issue
+                && self.gone.contains(&[path, &found.path, slice::from_ref(key)].concat())
+            {
+                continue;
             }
+            let problem = self.locate(path, found);
+            self.problems.push(problem);
         }
     }
 
@@ -154,7 +155,7 @@ impl<'a> Assembler<'a> {
     fn take_tables(&mut self, merged: &mut Dict, key: &str) -> Option<BTreeMap<String, Dict>> {
         let value = merged.remove(key)?;
         let Value::Dict(_, tables) = value else {
-            self.report(&[], vec![Finding::new([key], format!("expected tables, such as [{key}.orders]"))]);
+            self.report(&[], vec![ConfigIssue::new([key], format!("expected tables, such as [{key}.orders]"))]);
             return Some(BTreeMap::new());
         };
         let mut taken = BTreeMap::new();
@@ -163,51 +164,46 @@ impl<'a> Assembler<'a> {
                 Value::Dict(_, table) => {
                     taken.insert(name, table);
                 }
-                _ => self.report(&[], vec![Finding::new([key, &name], format!("expected a table: [{key}.NAME]"))]),
+                _ => self.report(&[], vec![ConfigIssue::new([key, &name], format!("expected a table: [{key}.NAME]"))]),
             }
         }
         Some(taken)
     }
 
     fn prepare(&mut self, table: &mut Dict, schema: &Json, path: &[String]) {
-        let findings = prepare(table, schema, path, self.interpolated, self.places, &mut self.secrets);
-        let keys = findings.iter().filter_map(|finding| finding.path.last()?.strip_suffix("_file"));
+        let issues = prepare(table, schema, path, self.interpolated, self.places, &mut self.secrets);
+        let keys = issues.iter().filter_map(|found| found.path.last()?.strip_suffix("_file"));
         self.gone.extend(keys.map(|key| [path, &[key.to_owned()]].concat()));
-        self.report(path, findings);
+        self.report(path, issues);
     }
 
     /// Everything but the checks and the groups, and the usable keys of `[defaults]` as a table.
     fn settings(&mut self, mut table: Dict) -> (Option<Settings>, Dict) {
         let schema = schema_for!(Settings).to_value();
         self.prepare(&mut table, &schema, &[]);
-        let mut findings = Vec::new();
-        let settings: Option<Settings> = read(&table, &schema, &mut findings);
-        for finding in &mut findings {
+        let mut issues = Vec::new();
+        let settings: Option<Settings> = read(&table, &schema, &mut issues);
+        for found in &mut issues {
             // Keys that belong elsewhere are a common slip.
-            if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
-                finding.hint = suggestion(&finding.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
+            if found.path.len() == 1 && found.hint.is_none() && found.issue == Issue::UnknownKey {
+                found.hint = suggestion(&found.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
             }
         }
         if let Some(settings) = &settings {
-            let within = |section: &str, inner: Vec<Finding>| {
-                inner
-                    .into_iter()
-                    .map(|finding| Finding { path: [vec![section.to_owned()], finding.path].concat(), ..finding })
-                    .collect::<Vec<_>>()
-            };
-            findings.extend(within("server", settings.server.findings()));
+            issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
             #[cfg(feature = "cli")]
             if let Some(Err(unusable)) = settings.server.tls.as_ref().map(certificate::read) {
-                findings.push(Finding::new(["server", "tls", unusable.key], unusable.message));
+                issues.push(ConfigIssue::new(["server", "tls", unusable.key], unusable.message));
             }
-            let warnings = within("server", settings.server.warnings());
-            self.warnings.extend(warnings.into_iter().map(|warning| self.locate(&[], warning)).collect::<Vec<_>>());
-            findings.extend(within("defaults", policy_findings(&settings.defaults)));
+            let warnings = settings.server.warnings().into_iter().map(|found| self.locate(&[], found.within("server")));
+            let warnings: Vec<Problem> = warnings.collect();
+            self.warnings.extend(warnings);
+            issues.extend(policy_issues(&settings.defaults).into_iter().map(|found| found.within("defaults")));
         }
         let mut defaults = table.remove("defaults").and_then(Value::into_dict).unwrap_or_default();
         // A mistake in `[defaults]` is reported there, and not once more for each check.
-        defaults.retain(|key, _| !findings.iter().any(|finding| finding.path.starts_with(&["defaults".to_owned(), key.clone()])));
-        self.report(&[], findings);
+        defaults.retain(|key, _| !issues.iter().any(|found| found.path.starts_with(&["defaults".to_owned(), key.clone()])));
+        self.report(&[], issues);
         let settings = settings.map(|mut settings: Settings| {
             settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
             settings
@@ -221,12 +217,12 @@ impl<'a> Assembler<'a> {
         let valid: Option<CheckName> = match name.parse() {
             Ok(valid) => Some(valid),
             Err(error) => {
-                self.report(&path, vec![Finding::new(Vec::<String>::new(), format!("{error}"))]);
+                self.report(&path, vec![ConfigIssue::of_table(format!("{error}"))]);
                 None
             }
         };
         if BUILT_IN.contains(&name) {
-            self.report(&path, vec![Finding::new(Vec::<String>::new(), "this is the name of a group that is built in; choose another")]);
+            self.report(&path, vec![ConfigIssue::of_table("this is the name of a group that is built in; choose another")]);
         }
         let policy = self.policy(&mut table, defaults, &path);
         let kind = self.kind(&mut table, &path)?;
@@ -244,17 +240,17 @@ impl<'a> Assembler<'a> {
         path: &[String],
     ) -> Option<Component> {
         self.prepare(&mut table, &kind.schema, path);
-        let mut findings = Vec::new();
-        let check = kind.make(&table, &mut findings);
-        for finding in &mut findings {
-            if finding.path.len() == 1 && finding.hint.is_none() && finding.message == "there is no such key" {
-                finding.hint = suggestion(&finding.path[0], keys_of(self.policy_schema).map(String::as_str).chain(["kind"]));
+        let mut issues = Vec::new();
+        let check = kind.make(&table, &mut issues);
+        for found in &mut issues {
+            if found.path.len() == 1 && found.hint.is_none() && found.issue == Issue::UnknownKey {
+                found.hint = suggestion(&found.path[0], keys_of(self.policy_schema).map(String::as_str).chain(["kind"]));
             }
         }
-        self.report(path, findings);
+        self.report(path, issues);
         self.secrets.values.extend(check.iter().flat_map(|check| check.secrets()));
         for warning in check.iter().flat_map(|check| check.warnings()) {
-            let warning = self.locate(path, Finding::new(warning.key.split('.'), warning.message));
+            let warning = self.locate(path, ConfigIssue::new(warning.key.split('.'), warning.message));
             self.warnings.push(warning);
         }
         // Should it ever not serialise, a reload restarts the check, which is no harm.
@@ -269,38 +265,39 @@ impl<'a> Assembler<'a> {
         self.prepare(&mut own, schema, path);
         let mut policy_table = defaults.clone();
         policy_table.extend(own);
-        let mut findings = Vec::new();
-        let policy: Option<Policy> = read(&policy_table, schema, &mut findings);
+        let mut issues = Vec::new();
+        let policy: Option<Policy> = read(&policy_table, schema, &mut issues);
         if let Some(policy) = &policy {
-            findings.extend(policy_findings(policy));
+            issues.extend(policy_issues(policy));
             if policy.timeout >= policy.interval && !policy.interval.is_zero() {
                 let message = format!(
                     "{} is not below the interval of {}: a slow backend is probed less often than you ask for",
                     TimeSpan(policy.timeout),
                     TimeSpan(policy.interval)
                 );
-                let warning = self.locate(path, Finding::new(["timeout"], message));
+                let warning = self.locate(path, ConfigIssue::new(["timeout"], message));
                 self.warnings.push(warning);
             }
         }
-        self.report(path, findings);
+        self.report(path, issues);
         policy
     }
 
     fn kind(&mut self, table: &mut Dict, path: &[String]) -> Option<&'a Kind> {
         let registry = self.registry;
-        let finding = match table.remove("kind") {
+        let found = match table.remove("kind") {
             None => {
                 let kinds = registry.kinds().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-                Finding::new(Vec::<String>::new(), "the key `kind` is missing").hint(Some(format!("kinds are {kinds}")))
+                ConfigIssue::of_table(Issue::MissingKey { key: "kind".to_owned(), meaning: None })
+                    .with_hint(Some(format!("kinds are {kinds}")))
             }
             Some(Value::String(_, name)) => match registry.find(&name) {
                 Ok(kind) => return Some(kind),
-                Err(finding) => finding,
+                Err(found) => found,
             },
-            Some(_) => Finding::new(["kind"], "expected text in quotes, such as \"postgres\""),
+            Some(_) => ConfigIssue::new(["kind"], "expected text in quotes, such as \"postgres\""),
         };
-        self.report(path, vec![finding]);
+        self.report(path, vec![found]);
         None
     }
 
@@ -310,22 +307,22 @@ impl<'a> Assembler<'a> {
         for (name, mut table) in tables {
             let path = ["groups".to_owned(), name.clone()];
             self.prepare(&mut table, &schema, &path);
-            let mut findings = Vec::new();
-            let group: Option<GroupSettings> = read(&table, &schema, &mut findings);
+            let mut issues = Vec::new();
+            let group: Option<GroupSettings> = read(&table, &schema, &mut issues);
             if let Some(group) = &group {
-                findings.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
+                issues.extend(group.fail_status.and_then(|code| status("fail_status", code, FAIL_STATUS)));
                 for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {
                     let hint = Some(suggestion_or_all(check, "checks", checks.iter().map(String::as_str)));
-                    findings.push(Finding::new(["checks".to_owned(), index.to_string()], "there is no such check").hint(hint));
+                    issues.push(ConfigIssue::new(["checks".to_owned(), index.to_string()], Issue::UnknownCheck).with_hint(hint));
                 }
             }
             if checks.contains(&name) {
-                findings.push(Finding::new(Vec::<String>::new(), "a check has this name, too; a name in a URL must mean one thing"));
+                issues.push(ConfigIssue::of_table("a check has this name, too; a name in a URL must mean one thing"));
             }
             if matches!(name.as_str(), "live" | "startup") {
-                findings.push(Finding::new(Vec::<String>::new(), "this group is built in and cannot be changed"));
+                issues.push(ConfigIssue::of_table("this group is built in and cannot be changed"));
             }
-            self.report(&path, findings);
+            self.report(&path, issues);
             groups.extend(group.map(|group| (name, group)));
         }
         let mut named = BTreeMap::new();
@@ -334,7 +331,7 @@ impl<'a> Assembler<'a> {
                 Ok(name) => {
                     named.insert(name, group);
                 }
-                Err(error) => self.report(&["groups".to_owned(), name], vec![Finding::new(Vec::<String>::new(), error.to_string())]),
+                Err(error) => self.report(&["groups".to_owned(), name], vec![ConfigIssue::of_table(error.to_string())]),
             }
         }
         named

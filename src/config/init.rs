@@ -20,9 +20,9 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
     let (mut found, warnings) = discover(environment, registry);
     let mut unusable = Vec::new();
     found.retain(|check| {
-        let mut findings = Vec::new();
-        let is_usable = registry.get(check.kind).is_some_and(|kind| kind.make(&check.table, &mut findings).is_some());
-        unusable.extend(findings.into_iter().map(|finding| format!("{}: not checked: {}", check.origin, finding.message)));
+        let mut issues = Vec::new();
+        let is_usable = registry.get(check.kind).is_some_and(|kind| kind.make(&check.table, &mut issues).is_some());
+        unusable.extend(issues.into_iter().map(|found| format!("{}: not checked: {}", check.origin, found.issue)));
         is_usable
     });
     for check in found.iter().filter(|check| !check.host) {

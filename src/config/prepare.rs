@@ -1,7 +1,10 @@
 //! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
 
 use super::{files::read_secret, interpolate::Interpolated, locate::Places};
-use crate::kinds::read::{Finding, is_secret, schema_at, takes};
+use crate::kinds::{
+    issue::ConfigIssue,
+    read::{is_secret, schema_at, takes, value_at},
+};
 use allswell_checks::contract::Secret;
 use figment::{
     Figment,
@@ -29,20 +32,20 @@ pub(crate) fn prepare(
     interpolated: &Interpolated,
     places: &Places<'_>,
     secrets: &mut Secrets,
-) -> Vec<Finding> {
+) -> Vec<ConfigIssue> {
     for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
         let inner = &key[path.len()..];
-        if let Some(value) = find(table, inner) {
+        if let Some(value) = value_at(table, inner) {
             coerce(value, schema_at(schema, inner));
         }
     }
-    let mut findings = Vec::new();
+    let mut issues = Vec::new();
     let layer = |inner: &[String]| places.layer_of(&[path, inner].concat());
-    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut findings);
+    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut issues);
     for (key, value) in table.iter() {
         remember(value, schema, &mut vec![key.clone()], &mut secrets.values);
     }
-    findings
+    issues
 }
 
 /// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
@@ -52,7 +55,7 @@ fn read_files(
     layer: &dyn Fn(&[String]) -> usize,
     path: &mut Vec<String>,
     files: &mut Vec<PathBuf>,
-    findings: &mut Vec<Finding>,
+    issues: &mut Vec<ConfigIssue>,
 ) {
     let within = |path: &[String], key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
     let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
@@ -69,7 +72,7 @@ fn read_files(
             table.remove(&key);
         }
         if strength == Some(Ordering::Equal) {
-            findings.push(Finding::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
+            issues.push(ConfigIssue::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
         }
         match table.remove(&file_key) {
             Some(Value::String(_, file)) => {
@@ -77,17 +80,17 @@ fn read_files(
                     Ok(secret) => {
                         table.entry(key).or_insert_with(|| Value::from(secret.expose()));
                     }
-                    Err(message) => findings.push(Finding::new(place, message)),
+                    Err(message) => issues.push(ConfigIssue::new(place, message)),
                 }
                 files.push(file.into());
             }
-            _ => findings.push(Finding::new(place, "expected the path of a file, in quotes")),
+            _ => issues.push(ConfigIssue::new(place, "expected the path of a file, in quotes")),
         }
     }
     for (key, value) in table.iter_mut() {
         if let Value::Dict(_, inner) = value {
             path.push(key.clone());
-            read_files(inner, schema, layer, path, files, findings);
+            read_files(inner, schema, layer, path, files, issues);
             path.pop();
         }
     }
@@ -105,16 +108,6 @@ fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut 
         Value::Array(_, items) => items.iter().enumerate().for_each(|(index, item)| within(index.to_string(), item)),
         Value::String(_, text) if is_secret(schema_at(schema, path)) => secrets.push(Secret::new(text.as_str())),
         _ => {}
-    }
-}
-
-fn find<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
-    let (key, rest) = path.split_first()?;
-    let value = table.get_mut(key)?;
-    match value {
-        value if rest.is_empty() => Some(value),
-        Value::Dict(_, inner) => find(inner, rest),
-        _ => None,
     }
 }
 

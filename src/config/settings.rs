@@ -1,6 +1,10 @@
 //! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
 
-use crate::{component::Policy, kinds::read::Finding, report::Service};
+use crate::{
+    component::Policy,
+    kinds::issue::{ConfigIssue, Issue},
+    report::Service,
+};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,16 +104,16 @@ impl Default for ServerSettings {
 
 impl ServerSettings {
     /// Warnings about values that are valid.
-    pub(crate) fn warnings(&self) -> Vec<Finding> {
+    pub(crate) fn warnings(&self) -> Vec<ConfigIssue> {
         let is_short = self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH);
         let message =
             format!("has fewer than {MIN_TOKEN_LENGTH} characters, which can be guessed: use the output of `openssl rand -hex 16`");
-        is_short.then(|| Finding::new(["token"], message)).into_iter().collect()
+        is_short.then(|| ConfigIssue::new(["token"], message)).into_iter().collect()
     }
 
     /// What the types do not say.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = vec![
+    pub(crate) fn issues(&self) -> Vec<ConfigIssue> {
+        let mut issues = vec![
             status("fail_status", self.fail_status, FAIL_STATUS),
             status("warn_status", self.warn_status, 200..=499),
             positive("deadline", self.deadline.0),
@@ -118,18 +122,20 @@ impl ServerSettings {
         ];
         if matches!(self.warn_status, 204 | 205 | 304) {
             let message = format!("{} is a status without a body, and the report has one", self.warn_status);
-            findings.push(Some(Finding::new(["warn_status"], message)));
+            issues.push(Some(ConfigIssue::new(["warn_status"], message)));
         }
-        findings.push(address(&["listen"], &self.listen));
-        findings.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
+        issues.push(address(&["listen"], &self.listen));
+        issues.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
         if self.max_connections == 0 {
-            findings.push(Some(Finding::new(["max_connections"], "must be at least 1")));
+            issues.push(Some(ConfigIssue::new(["max_connections"], "must be at least 1")));
         }
         if !RESPONSE_MEMORY.contains(&self.response_memory.0) {
-            findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
+            let found = self.response_memory.to_string().into();
+            issues.push(Some(ConfigIssue::new(["response_memory"], Issue::Range { expected: "1MiB to 1GiB".to_owned(), found })));
         }
-        findings.push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| Finding::new(["token"], message)));
-        findings.into_iter().flatten().collect()
+        issues
+            .push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| ConfigIssue::new(["token"], message)));
+        issues.into_iter().flatten().collect()
     }
 }
 
@@ -178,9 +184,9 @@ impl TlsSettings {
 pub(crate) const FAIL_STATUS: RangeInclusive<u16> = 500..=599;
 
 /// A status that must be in a range.
-pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<Finding> {
-    let message = format!("expected a status from {} to {}, found {status}", range.start(), range.end());
-    (!range.contains(&status)).then(|| Finding::new([key], message))
+pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<ConfigIssue> {
+    let expected = || format!("a status from {} to {}", range.start(), range.end());
+    (!range.contains(&status)).then(|| ConfigIssue::new([key], Issue::Range { expected: expected(), found: status.to_string().into() }))
 }
 
 /// Room for a few answers at least, and no more than fits into any machine.
@@ -190,18 +196,18 @@ const RESPONSE_MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 30;
 const MIN_TOKEN_LENGTH: usize = 16;
 
 /// An address to listen on. It is not quoted: it may be a URL with a password.
-fn address(key: &[&str], listen: &str) -> Option<Finding> {
+fn address(key: &[&str], listen: &str) -> Option<ConfigIssue> {
     let is_host = |host: &str| match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
     };
     let port = listen.rsplit_once(':').filter(|(host, _)| is_host(host)).and_then(|(_, port)| port.parse::<u16>().ok());
     let message = "not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"";
-    port.is_none().then(|| Finding::new(key.iter().copied(), message))
+    port.is_none().then(|| ConfigIssue::new(key.iter().copied(), message))
 }
 
-fn positive(key: &str, duration: Duration) -> Option<Finding> {
-    duration.is_zero().then(|| Finding::new([key], "must be greater than zero"))
+fn positive(key: &str, duration: Duration) -> Option<ConfigIssue> {
+    duration.is_zero().then(|| ConfigIssue::new([key], "must be greater than zero"))
 }
 
 /// What is told without the token.
@@ -269,17 +275,18 @@ pub enum LogFormat {
 }
 
 /// What the types of a policy do not say.
-pub(crate) fn policy_findings(policy: &Policy) -> Vec<Finding> {
-    let mut findings = vec![positive("interval", policy.interval), positive("timeout", policy.timeout)];
+pub(crate) fn policy_issues(policy: &Policy) -> Vec<ConfigIssue> {
+    let mut issues = vec![positive("interval", policy.interval), positive("timeout", policy.timeout)];
     if !(0.0..=0.5).contains(&policy.jitter) {
-        findings.push(Some(Finding::new(["jitter"], format!("expected a share from 0 to 0.5, found {}", policy.jitter))));
+        let found = policy.jitter.to_string().into();
+        issues.push(Some(ConfigIssue::new(["jitter"], Issue::Range { expected: "a share from 0 to 0.5".to_owned(), found })));
     }
     for (key, count) in [("fall", policy.fall), ("rise", policy.rise)] {
         if count == 0 {
-            findings.push(Some(Finding::new([key], "must be at least 1")));
+            issues.push(Some(ConfigIssue::new([key], "must be at least 1")));
         }
     }
-    findings.into_iter().flatten().collect()
+    issues.into_iter().flatten().collect()
 }
 
 /// Components that are judged together, under a name of their own.

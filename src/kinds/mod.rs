@@ -2,6 +2,7 @@
 //!
 //! [`Registry::builtin`] has every kind of this build; [`Registry::with`] adds one of your own.
 
+pub(crate) mod issue;
 pub(crate) mod read;
 pub mod reference;
 mod registry;

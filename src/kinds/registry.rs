@@ -1,6 +1,9 @@
 //! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
 
-use super::read::{Finding, read, suggestion_or_all};
+use super::{
+    issue::{ConfigIssue, Issue},
+    read::{read, suggestion_or_all},
+};
 use allswell_checks::contract::{Backend, Category, Check, ComposeService, EnvironmentCheck, HostCheck, Register};
 use figment::value::Dict;
 use serde_json::Value as Json;
@@ -37,8 +40,8 @@ pub struct Kind {
     make: Make,
 }
 
-/// Makes a check of a table with a schema, or finds everything that is wrong with it.
-type Make = fn(&Dict, &Json, &mut Vec<Finding>) -> Option<Arc<dyn Check>>;
+/// Builds a check from a table with a schema, or adds everything that is wrong with it to the issues.
+type Make = fn(&Dict, &Json, &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>>;
 
 impl Registry {
     /// Every kind that allswell ships and this build has.
@@ -62,14 +65,18 @@ impl Registry {
         self.kinds.get(name)
     }
 
-    /// The kind of that name, or what to say about there being none.
-    pub(crate) fn find(&self, name: &str) -> Result<&Kind, Finding> {
+    /// The kind of that name.
+    ///
+    /// # Errors
+    ///
+    /// An issue of the key `kind`: no kind has this name, or this build lacks it.
+    pub(crate) fn find(&self, name: &str) -> Result<&Kind, ConfigIssue> {
         let unknown = || {
             if allswell_checks::KINDS.contains(&name) {
-                return Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"));
+                return ConfigIssue::new(["kind"], Issue::KindNotBuilt(name.to_owned()));
             }
             let hint = suggestion_or_all(name, "kinds", self.kinds.keys().copied());
-            Finding::new(["kind"], "there is no such kind").hint(Some(hint))
+            ConfigIssue::new(["kind"], Issue::UnknownKind).with_hint(Some(hint))
         };
         self.get(name).ok_or_else(unknown)
     }
@@ -101,21 +108,21 @@ impl Register for Registry {
 }
 
 impl Kind {
-    /// Makes a check of the kind's own keys, or finds everything that is wrong with them.
-    pub(crate) fn make(&self, table: &Dict, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-        (self.make)(table, &self.schema, findings)
+    /// Builds a check from the kind's own keys, or adds everything that is wrong with them to `issues`.
+    pub(crate) fn make(&self, table: &Dict, issues: &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>> {
+        (self.make)(table, &self.schema, issues)
     }
 }
 
-fn make<B: Backend>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-    let config = read(table, schema, findings)?;
-    if !findings.is_empty() {
+fn make<B: Backend>(table: &Dict, schema: &Json, issues: &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>> {
+    let config = read(table, schema, issues)?;
+    if !issues.is_empty() {
         return None;
     }
     match B::build(config) {
         Ok(check) => Some(Arc::new(check)),
         Err(invalid) => {
-            findings.push(Finding::new(invalid.key.split('.'), invalid.message));
+            issues.push(ConfigIssue::new(invalid.key.split('.'), invalid.message));
             None
         }
     }

@@ -173,7 +173,7 @@ fn a_kind_that_this_build_lacks_is_told_apart_from_one_that_does_not_exist() {
     assert_eq!(
         told,
         "error: allswell.toml:2:1: checks.a.kind: the kind `redis` exists, but this binary was built without it\n\
-         error: allswell.toml:4:1: checks.b.kind: there is no such kind; kinds are tcp\n\
+         error: allswell.toml:4:1: checks.b.kind: unknown kind; kinds are tcp\n\
          2 problems in the configuration; nothing was started"
     );
 }
@@ -488,5 +488,5 @@ fn kinds_are_the_reference() {
     assert!(list.lines().all(|line| line.chars().count() <= 100), "the list fits a terminal: {list}");
     insta::assert_snapshot!(kinds(&["storage"]).stdout);
     let unknown = kinds(&["storge"]);
-    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no such kind; did you mean `storage`?\n"));
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: unknown kind; did you mean `storage`?\n"));
 }
