@@ -71,7 +71,7 @@ impl Doctor {
         };
         let groups = if self.alb_json.is_empty() { Vec::new() } else { read_target_groups(&self.alb_json).map_err(usage)? };
         let (clients, not_polled) = self.clients(&groups);
-        let own = configured.as_ref().filter(|configured| configured.asked || !configured.files.is_empty()).map(own);
+        let own = configured.as_ref().filter(|configured| configured.has_configured_checks || !configured.files.is_empty()).map(own);
         let mut told = Told {
             style: style(sources),
             format: self.format,

@@ -72,7 +72,7 @@ impl Reloader {
         running.aggregator.tell_configuration(reported.clone());
         let bound = running.settings.load_full();
         let contents = watch::Sender::new(Contents::read(configured.files.clone()));
-        Self { sources, registry, running, bound, reported, asked: configured.asked, contents, readers: JoinSet::new() }
+        Self { sources, registry, running, bound, reported, asked: configured.has_configured_checks, contents, readers: JoinSet::new() }
     }
 
     /// Reloads whenever that is requested; never ends.
@@ -109,7 +109,7 @@ impl Reloader {
     async fn reload(&mut self) -> Reload {
         let reload = match self.load().await {
             Err(hangs) => self.refused(vec![hangs]),
-            Ok(Loaded { configured: Ok(configured), .. }) if self.asked && !configured.asked => {
+            Ok(Loaded { configured: Ok(configured), .. }) if self.asked && !configured.has_configured_checks => {
                 self.refused(vec!["there were checks, and there are none any more; restart to run without".to_owned()])
             }
             Ok(Loaded { configured: Ok(configured), certificate, .. }) => self.apply(configured, certificate).await,
@@ -180,7 +180,7 @@ impl Reloader {
         running.server.set_limits(limits(&configured));
         running.memory.set_limit(response_memory(&settings.server));
         running.settings.store(Arc::new(settings.clone()));
-        self.asked = configured.asked;
+        self.asked = configured.has_configured_checks;
         self.reported = ConfigReport { revision: self.reported.revision + 1, loaded_at: Timestamp::now(), last_reload: None };
         for warning in &configured.warnings {
             tracing::warn!("{warning}");

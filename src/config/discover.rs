@@ -4,9 +4,9 @@ use super::{
     buckets::{self, buckets},
     discovered::Discovered,
     environment::Environment,
-    error::Problem,
     place::Place,
-    settings::BUILT_IN,
+    problem::Problem,
+    settings::BUILT_IN_GROUPS,
 };
 use crate::{
     component::CheckName,
@@ -73,7 +73,8 @@ pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<D
         };
         // `X_URL` and `X_URI` cannot both be `x`.
         let names = [stem, variable].into_iter().filter_map(|name| name.to_ascii_lowercase().parse().ok());
-        let free = |name: &CheckName| !BUILT_IN.contains(&name.as_str()) && found.iter().all(|other: &Discovered| other.name != *name);
+        let free =
+            |name: &CheckName| !BUILT_IN_GROUPS.contains(&name.as_str()) && found.iter().all(|other: &Discovered| other.name != *name);
         match names.into_iter().find(free) {
             Some(name) => {
                 urls.insert(url);

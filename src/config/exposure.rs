@@ -2,8 +2,8 @@
 
 use super::{
     environment::Environment,
-    error::Problem,
     locate::{Document, Places},
+    problem::Problem,
     settings::Settings,
 };
 use crate::kinds::{
@@ -35,7 +35,7 @@ pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_
         let environment = Environment::default();
         let within = Places { documents: slice::from_ref(document), environment: &environment, overrides: &[] };
         warnings.push(Problem {
-            place: within.of(first),
+            place: within.place_of(first),
             path: first.clone(),
             message: format!("this secret stands in a file that every user of this machine can read{others}"),
             hint: Some(format!(
@@ -48,7 +48,7 @@ pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_
     secret_files(merged, &mut Vec::new(), &is_secret_key, &mut files);
     for (key, file) in files.into_iter().filter(|(_, file)| can_be_read_by_all(Path::new(file))) {
         warnings.push(Problem {
-            place: places.of(&key),
+            place: places.place_of(&key),
             path: key,
             message: "every user of this machine can read this file, which holds a secret".to_owned(),
             hint: Some(format!("run `chmod o-r {file}`")),

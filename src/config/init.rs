@@ -1,6 +1,6 @@
 //! A first configuration, made of what the environment and a compose file tell.
 
-use super::{discover::discover, environment::Environment, settings::BUILT_IN};
+use super::{discover::discover, environment::Environment, settings::BUILT_IN_GROUPS};
 use crate::{component::CheckName, kinds::Registry};
 use serde_json::Value as Json;
 use std::{collections::BTreeSet, fmt::Write as _};
@@ -36,7 +36,7 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
         }
     }
     let mut taken: BTreeSet<String> = found.iter().map(|check| check.name.to_string()).collect();
-    taken.extend(BUILT_IN.map(str::to_owned));
+    taken.extend(BUILT_IN_GROUPS.map(str::to_owned));
     for service in compose.map(services).transpose()?.unwrap_or_default() {
         if registry.get(service.kind).is_none() {
             continue;

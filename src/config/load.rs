@@ -4,13 +4,13 @@ use super::{
     assemble::{Assembled, assemble},
     configured::Configured,
     environment::{Environment, insert},
-    error::{ConfigError, Problem},
     explain::{Explained, explain},
     exposure,
     files::read_text,
     interpolate::Interpolated,
     locate::{Document, Override, Places},
     place::Place,
+    problem::{ConfigError, Problem},
 };
 use crate::kinds::Registry;
 use figment::{
@@ -53,16 +53,9 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let places = Places { documents: &documents, environment: &sources.environment, overrides: &sources.overrides };
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
-    let problems = interpolated.mistakes.iter().map(|(path, message)| Problem {
-        place: places.of(path),
-        path: path.clone(),
-        message: message.clone(),
-        hint: None,
-    });
-    let problems = problems.collect();
     let exposed = exposure::warnings(&documents, &merged, &places, registry);
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
-    let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, problems, &places, registry);
+    let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
     // As they stand in the files, so that they can be mended from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     match configured {

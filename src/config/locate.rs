@@ -98,7 +98,7 @@ pub(crate) struct Places<'a> {
 
 impl Places<'_> {
     /// Where the value of a key comes from. For a key that is nowhere: where the table around it is.
-    pub(crate) fn of(&self, key: &[String]) -> Place {
+    pub(crate) fn place_of(&self, key: &[String]) -> Place {
         if let Some(given) = self.overrides.iter().find(|given| given.key == key) {
             return Place::Flag(given.flag);
         }
@@ -128,7 +128,7 @@ impl Places<'_> {
     /// Where a key itself was written, if it was.
     pub(crate) fn exactly(&self, key: &[String]) -> Option<Place> {
         let given = self.overrides.iter().any(|given| given.key == key) || self.layer_of(key) > 0;
-        given.then(|| self.of(key))
+        given.then(|| self.place_of(key))
     }
 
     /// How strong the layer is that gives a key.
@@ -156,7 +156,7 @@ mod tests {
         let documents = [Document::parse(Path::new("a.toml"), text).expect("it is TOML")];
         let environment = Environment::new([("ALLSWELL_CHECKS__CACHE__URL".to_owned(), "x".to_owned())]);
         let key: Vec<String> = key.split('.').map(str::to_owned).collect();
-        Places { documents: &documents, environment: &environment, overrides: &[] }.of(&key).to_string()
+        Places { documents: &documents, environment: &environment, overrides: &[] }.place_of(&key).to_string()
     }
 
     #[test]

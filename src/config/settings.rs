@@ -8,7 +8,7 @@ use crate::{
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// Everything but the checks and the groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -114,8 +114,8 @@ impl ServerSettings {
     /// What the types do not say.
     pub(crate) fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = vec![
-            status("fail_status", self.fail_status, FAIL_STATUS),
-            status("warn_status", self.warn_status, 200..=499),
+            status_issue("fail_status", self.fail_status, FAIL_STATUS),
+            status_issue("warn_status", self.warn_status, 200..=499),
             positive("deadline", self.deadline.0),
             positive("header_timeout", self.header_timeout.0),
             positive("idle_timeout", self.idle_timeout.0),
@@ -184,7 +184,7 @@ impl TlsSettings {
 pub(crate) const FAIL_STATUS: RangeInclusive<u16> = 500..=599;
 
 /// A status that must be in a range.
-pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<ConfigIssue> {
+pub(crate) fn status_issue(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<ConfigIssue> {
     let expected = || format!("a status from {} to {}", range.start(), range.end());
     (!range.contains(&status)).then(|| ConfigIssue::new([key], Issue::Range { expected: expected(), found: status.to_string().into() }))
 }
@@ -300,7 +300,4 @@ pub struct GroupSettings {
 }
 
 /// Groups that are always there: no check may have such a name.
-pub(crate) const BUILT_IN: [&str; 3] = ["live", "ready", "startup"];
-
-/// Groups by name, as they are written.
-pub(crate) type Groups = BTreeMap<String, GroupSettings>;
+pub(crate) const BUILT_IN_GROUPS: [&str; 3] = ["live", "ready", "startup"];
