@@ -2,11 +2,11 @@
 
 use super::{DONE, USAGE, complain, print};
 use crate::{
-    config::{Sources, init},
+    config::{Sources, init, read_text},
     kinds::Registry,
 };
 use clap::Args;
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 /// The arguments of `init`.
 #[derive(Debug, Args)]
@@ -21,11 +21,11 @@ impl Init {
         let usual = ["docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"].map(PathBuf::from);
         let named = self.compose.is_some();
         let path = self.compose.or_else(|| usual.into_iter().find(|path| path.is_file()));
-        let compose = match path.as_ref().map(fs::read_to_string).transpose() {
+        let compose = match path.as_ref().map(|path| read_text(path)).transpose() {
             Ok(compose) => compose,
             Err(_) if !named => None,
             Err(error) => {
-                complain(&format!("error: the compose file cannot be read: {error}"));
+                complain(&format!("error: --compose: {error}"));
                 return USAGE;
             }
         };

@@ -1,10 +1,10 @@
 //! Configuration: files and the environment on one side, settings and components on the other, and every mistake told with its place.
 
 mod assemble;
-mod buckets;
 #[cfg(feature = "cli")]
 pub(crate) mod certificate;
 mod checks;
+mod compose;
 mod configured;
 mod diagnostics;
 mod discover;
@@ -27,6 +27,8 @@ mod settings;
 pub use configured::Configured;
 pub use environment::Environment;
 pub use explain::Explained;
+#[cfg(feature = "cli")]
+pub(crate) use files::read_text;
 pub use init::init;
 pub use load::{Sources, load};
 pub use locate::Override;
