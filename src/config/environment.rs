@@ -54,7 +54,7 @@ impl Environment {
     }
 
     /// Whether it is set at all, if only to nothing.
-    pub(crate) fn get_even_empty(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get_or_empty(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -78,13 +78,13 @@ impl Environment {
         table
     }
 
-    pub(crate) fn variable_of(&self, key: &[String]) -> Option<String> {
+    pub(crate) fn variable_for(&self, key: &[String]) -> Option<String> {
         let name = format!("ALLSWELL_{}", key.join("__").to_ascii_uppercase());
         (key.len() > 1).then(|| self.0.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned()).flatten()
     }
 
     /// A variable that sets something below a key.
-    pub(crate) fn variable_under(&self, key: &[String]) -> Option<String> {
+    pub(crate) fn variable_below(&self, key: &[String]) -> Option<String> {
         let below = format!("ALLSWELL_{}__", key.join("__").to_ascii_uppercase());
         self.0.keys().find(|name| name.to_ascii_uppercase().starts_with(&below)).cloned()
     }
@@ -144,7 +144,7 @@ mod tests {
         fs::write(&path, "# comment\n\nexport A=1\nB='two words'\nC = pa$ecret#1\nD=\"\"\n").expect("a file");
         let mut environment = Environment::new([("A".to_owned(), "0".to_owned())]);
         environment.add_file(&path).expect("it reads");
-        let values = ["A", "B", "C", "D"].map(|name| environment.get_even_empty(name).expect("it is set"));
+        let values = ["A", "B", "C", "D"].map(|name| environment.get_or_empty(name).expect("it is set"));
         assert_eq!(values, ["0", "two words", "pa$ecret#1", ""]);
         fs::write(&path, "A=1\nhunter2 = x y z\nnothing hunter2\n").expect("a file");
         let error = environment.add_file(&path).expect_err("it is wrong");

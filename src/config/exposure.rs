@@ -2,7 +2,7 @@
 
 use super::{
     environment::Environment,
-    locate::{Document, Places},
+    locate::{ConfigFile, Places},
     problem::Problem,
     settings::Settings,
 };
@@ -23,7 +23,7 @@ use std::{
 
 /// A warning for every file of the configuration in which a secret stands as it is, and for every file behind a key of `merged` that holds a
 /// secret, when every user of the machine can read it.
-pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
+pub(crate) fn warnings(documents: &[ConfigFile], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
     let settings = schema_for!(Settings).to_value();
     let is_secret_key = |path: &[String]| is_secret(schema_of(path, &settings, merged, registry));
     let mut warnings = Vec::new();

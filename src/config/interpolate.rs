@@ -32,7 +32,7 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
         // As in a shell, an empty variable takes the default, and without a default is what it is.
         let value = match default {
             Some(default) => environment.get(name).unwrap_or(default),
-            None => environment.get_even_empty(name).ok_or_else(|| missing(name))?,
+            None => environment.get_or_empty(name).ok_or_else(|| missing(name))?,
         };
         done.push_str(value);
         rest = &inside[end + 1..];
@@ -85,7 +85,7 @@ impl Interpolated {
                 }
             }
             // A variable's own value is taken as it is: a password may hold anything.
-            Value::String(..) if environment.variable_of(path).is_some() => self.texts.push(path.clone()),
+            Value::String(..) if environment.variable_for(path).is_some() => self.texts.push(path.clone()),
             Value::String(_, text) if text.contains("${") => match interpolate(text, environment) {
                 Ok(replaced) => {
                     *text = replaced;

@@ -8,7 +8,7 @@ use super::{
     exposure,
     files::read_text,
     interpolate::Interpolated,
-    locate::{Document, Override, Places},
+    locate::{ConfigFile, Override, Places},
     place::Place,
     problem::{ConfigError, Problem},
 };
@@ -71,7 +71,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
 
 /// Layer over layer, as one table. The layers themselves are gone before anything is made of it, which then lies where they lay: a service
 /// with very many checks keeps their memory for ever.
-fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, ConfigError> {
+fn merge(documents: &[ConfigFile], environment: &Environment) -> Result<Dict, ConfigError> {
     let mut layers = Figment::new().merge(Toml::string(DEFAULT));
     for document in documents {
         layers = layers.merge(Toml::string(document.text()));
@@ -90,7 +90,7 @@ fn unmergeable(error: &figment::Error) -> ConfigError {
     }
 }
 
-fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
+fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
     let default = [PathBuf::from(DEFAULT_FILE)];
     // Only a file that is not there counts as absent: a link that leads nowhere or a directory is a mistake.
     let is_found = files.is_empty() && fs::symlink_metadata(&default[0]).is_ok();
@@ -105,7 +105,7 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
     }
     for path in files {
         match read_text(path) {
-            Ok(text) => match Document::parse(path, &text) {
+            Ok(text) => match ConfigFile::parse(path, &text) {
                 Ok(document) => documents.push(document),
                 Err((place, message)) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),
             },

@@ -386,6 +386,18 @@ fn validate_tells_what_it_would_do_and_where_every_value_comes_from() {
 }
 
 #[test]
+fn explain_shows_each_key_of_a_nested_table_even_if_only_variables_set_it() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "[checks.db]\nkind = \"postgres\"\nurl = \"postgres://app@db/x?sslmode=verify-full\"\n")
+        .expect("a configuration");
+    let environment = Environment::new([("ALLSWELL_CHECKS__DB__TLS__SERVER_NAME".to_owned(), "db.internal".to_owned())]);
+    let sources = Sources { files: vec![file.path().to_owned()], environment, explain: true, ..Sources::default() };
+    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
+    let explained = configured.explained.iter().find(|explained| explained.key == "checks.db.tls.server_name").expect("the key");
+    assert_eq!((explained.value.as_str(), explained.origin.as_str()), ("\"db.internal\"", "ALLSWELL_CHECKS__DB__TLS__SERVER_NAME"));
+}
+
+#[test]
 fn init_prints_a_configuration_that_is_valid_where_it_was_made() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| directory.path().join(name);
