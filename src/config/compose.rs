@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn users_databases_and_ports_are_those_of_the_image() {
         let compose = "services:\n  db:\n    image: docker.io/library/postgres:17\n    environment: { POSTGRES_USER: app }\n\
-                       \x20 reports:\n    image: mariadb@sha256:00\n    environment: [ MYSQL_USER=${USER}, MARIADB_DATABASE=reports ]\n\
+                       \x20 reports:\n    image: mariadb@sha256:00\n    environment: [ \"MYSQL_USER=${USER}\", MARIADB_DATABASE=reports ]\n\
                        \x20 cache:\n    image: valkey/valkey\n  web:\n    image: nginx\n";
         let found = checks_of_services(compose, &Registry::builtin()).expect("it is YAML");
         let tables: Vec<_> = found.iter().map(|check| format!("{}\n{}", check.name, check.table)).collect();

@@ -62,18 +62,19 @@ impl RemovedItems {
         removed.into_iter().fold(index, |index, removed| if removed <= index { index + 1 } else { index })
     }
 
-    /// Removes the value at a path, or the item of a list around it.
+    /// Removes the value at a path. An item of a list goes as a whole, unless it is a table that can lose a key.
     fn remove(&mut self, rest: &mut Dict, path: &[String]) -> bool {
         let Some((depth, index)) = first_item(rest, path) else { return remove(rest, path) };
         let original = self.original_index(&path[..depth], index);
-        self.0.push((path[..depth].to_vec(), original));
-        match value_at(rest, &path[..depth]) {
-            Some(Value::Array(_, items)) => {
-                items.remove(index);
-                true
-            }
-            _ => false,
+        let Some(Value::Array(_, items)) = value_at(rest, &path[..depth]) else { return false };
+        if let Value::Dict(_, item) = &mut items[index]
+            && remove(item, &path[depth + 1..])
+        {
+            return true;
         }
+        items.remove(index);
+        self.0.push((path[..depth].to_vec(), original));
+        true
     }
 }
 
@@ -168,12 +169,12 @@ pub(crate) fn is_secret(schema: &Json) -> bool {
     schema["format"] == "password"
 }
 
-/// Whether a value of this schema is a table of secrets, such as headers: its keys are the user's, and may be mistaken for values.
+/// Whether a value of this schema is a table of secrets, such as headers. Its keys are not quoted, since users may write a value in their place.
 pub(crate) fn is_table_of_secrets(schema: &Json) -> bool {
     is_secret(&schema["additionalProperties"])
 }
 
-/// Whether this schema takes values of a JSON type.
+/// Whether this schema accepts values of a JSON type.
 pub(crate) fn takes(schema: &Json, json_type: &str) -> bool {
     match &schema["type"] {
         Json::String(only) => only == json_type,
