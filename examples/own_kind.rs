@@ -67,5 +67,5 @@ fn whole_seconds(age: Duration) -> TimeSpan {
 fn main() -> ExitCode {
     // The one TLS provider of the process, for the kinds that need it. A second installation, of which there is none here, would be refused.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin().with::<Heartbeat>())
+    cli::run(cli::Arguments::parse(), Environment::from_process(), Registry::builtin().with::<Heartbeat>())
 }

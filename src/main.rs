@@ -12,5 +12,5 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // One provider for every driver; a second installation, of which there is none here, would be refused.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin())
+    cli::run(cli::Arguments::parse(), Environment::from_process(), Registry::builtin())
 }

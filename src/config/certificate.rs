@@ -1,4 +1,4 @@
-//! The listener's certificate, read from PEM files.
+//! Reads the listener's certificate and key from PEM files.
 
 use super::settings::TlsSettings;
 use rustls::{
@@ -9,7 +9,7 @@ use rustls::{
 };
 use std::{fmt::Display, path::Path, sync::Arc};
 
-/// A key of `[server.tls]` whose file cannot be used, and why.
+/// The error for a key of `[server.tls]` whose file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     pub(crate) key: &'static str,
@@ -22,7 +22,7 @@ impl Unusable {
     }
 }
 
-/// Reads the files.
+/// Reads the files of `[server.tls]`. This blocks.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'st
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Unusable { key, message: "no certificate is in the file".to_owned() }),
+        Ok(_) => Err(Unusable { key, message: "the file contains no certificate".to_owned() }),
         Err(error) => Err(Unusable::new(key, error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Reads files and the environment, layer over layer. The only file that reads configuration files.
+//! Loads a configuration: merges its layers and reports all problems of the result.
 
 use super::{
     assemble::{Assembled, assemble},
@@ -20,30 +20,30 @@ use figment::{
 };
 use std::{fs, path::PathBuf};
 
-/// The weakest layer, and the reference that people read.
+/// The weakest layer, which is also the commented reference.
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
 
-/// The file that is read when none is named, if it is there.
+/// The file that is read if it exists and no file is named.
 const DEFAULT_FILE: &str = "allswell.toml";
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Files; later ones win. None: `allswell.toml` in the working directory, if it is there.
+    /// Files; later ones win. Empty: `allswell.toml` in the working directory, if it exists.
     pub files: Vec<PathBuf>,
-    /// Variables: for overrides, for references, for discovery.
+    /// Variables for overrides (`ALLSWELL_SERVER__LISTEN`), references (`${NAME}`) and discovery (`DATABASE_URL`).
     pub environment: Environment,
-    /// Keys given on the command line.
+    /// Keys that flags of the command line set; they win over everything else.
     pub overrides: Vec<Override>,
-    /// Whether to tell where every value comes from: only a person wants to know.
+    /// Whether to list where every value comes from, in [`Configured::explained`].
     pub explain: bool,
 }
 
-/// Reads a configuration, or finds everything that is wrong with it. Starts nothing.
+/// Loads a configuration. Reads files, but opens no connection and starts nothing.
 ///
 /// # Errors
 ///
-/// All problems at once, each with its place.
+/// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
     let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems, files: sources.files.clone() })?;
     let mut merged = merge(&documents, &sources.environment)?;
@@ -56,7 +56,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let exposed = exposure::warnings(&documents, &merged, &places, registry);
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
-    // As they stand in the files, so that they can be mended from top to bottom.
+    // In the order of the files, so that they can be fixed from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     match configured {
         Some(mut configured) if problems.is_empty() => {
@@ -69,8 +69,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     }
 }
 
-/// Layer over layer, as one table. The layers themselves are gone before anything is made of it, which then lies where they lay: a service
-/// with very many checks keeps their memory for ever.
+/// Merges all layers into one table. The layers are dropped on return, before anything that lives long is allocated: otherwise a service
+/// with thousands of checks could never return their memory.
 fn merge(documents: &[ConfigFile], environment: &Environment) -> Result<Dict, ConfigError> {
     let mut layers = Figment::new().merge(Toml::string(DEFAULT));
     for document in documents {
@@ -83,7 +83,7 @@ fn merge(documents: &[ConfigFile], environment: &Environment) -> Result<Dict, Co
 }
 
 fn unmergeable(error: &figment::Error) -> ConfigError {
-    let message = "the layers of the configuration do not fit together".to_owned();
+    let message = "the layers of the configuration cannot be merged".to_owned();
     ConfigError {
         problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }],
         files: Vec::new(),
@@ -92,15 +92,15 @@ fn unmergeable(error: &figment::Error) -> ConfigError {
 
 fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
     let default = [PathBuf::from(DEFAULT_FILE)];
-    // Only a file that is not there counts as absent: a link that leads nowhere or a directory is a mistake.
+    // A dangling link or a directory does not count as absent: it is a mistake.
     let is_found = files.is_empty() && fs::symlink_metadata(&default[0]).is_ok();
     let files = if is_found { &default[..] } else { files };
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     if is_found && exposure::may_be_planted(&default[0]) {
         let place = Place::File { path: default[0].clone(), at: None };
-        let message = "this file was found in a folder that everybody can write to, and belongs to another user".to_owned();
-        let hint = Some(format!("name it by `--config {DEFAULT_FILE}` if it is meant"));
+        let message = "this file is in a directory that every user can write to, and belongs to another user".to_owned();
+        let hint = Some(format!("to use it, pass `--config {DEFAULT_FILE}`"));
         return Err(vec![Problem { place, path: Vec::new(), message, hint }]);
     }
     for path in files {

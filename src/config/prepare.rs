@@ -1,4 +1,4 @@
-//! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
+//! Prepares a table for reading: converts texts from the environment to the types of their keys, and reads the files of secrets.
 
 use super::{files::read_secret, interpolate::Interpolated, locate::Places};
 use crate::kinds::{
@@ -17,14 +17,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The secrets of a configuration, and the files that they were read from, or should have been.
+/// The secrets of a configuration, and the files that hold them, readable or not.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     pub(crate) values: Vec<Secret>,
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Prepares the table at `path`, remembers the secrets in it, and finds what is wrong with their files.
+/// Prepares the table at `path`, adds its secrets to `secrets`, and returns what is wrong with their files.
 pub(crate) fn prepare(
     table: &mut Dict,
     schema: &Json,
@@ -48,7 +48,7 @@ pub(crate) fn prepare(
     issues
 }
 
-/// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
+/// Replaces `x_file = "PATH"` by `x` for every secret key `x`, in this table and the tables in it.
 fn read_files(
     table: &mut Dict,
     schema: &Json,
@@ -62,7 +62,7 @@ fn read_files(
     for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, &within(path, key)))) {
         let file_key = format!("{key}_file");
         let place = within(path, &file_key);
-        // In two layers, the stronger one is meant; in one, nobody knows which.
+        // Of two layers the stronger one wins; within one layer it is a mistake to set both.
         let strength = table.contains_key(&key).then(|| layer(&within(path, &key)).cmp(&layer(&place)));
         if strength == Some(Ordering::Greater) {
             table.remove(&file_key);
@@ -72,7 +72,7 @@ fn read_files(
             table.remove(&key);
         }
         if strength == Some(Ordering::Equal) {
-            issues.push(ConfigIssue::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
+            issues.push(ConfigIssue::new(place.clone(), format!("`{key}` is set as well: keep one of the two")));
         }
         match table.remove(&file_key) {
             Some(Value::String(_, file)) => {
@@ -84,7 +84,7 @@ fn read_files(
                 }
                 files.push(file.into());
             }
-            _ => issues.push(ConfigIssue::new(place, "expected the path of a file, in quotes")),
+            _ => issues.push(ConfigIssue::new(place, "expected the path of a file in quotes")),
         }
     }
     for (key, value) in table.iter_mut() {
@@ -96,7 +96,7 @@ fn read_files(
     }
 }
 
-/// Remembers the secrets in a value, also those in lists.
+/// Adds the secrets in a value to `secrets`, also those in lists.
 fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut Vec<Secret>) {
     let mut within = |key: String, value: &Value| {
         path.push(key);
@@ -111,7 +111,7 @@ fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut 
     }
 }
 
-/// Text from the environment, read as the key's own type. What does not fit stays text, and is told as such.
+/// Converts a text from the environment to the type of its key. A text that does not fit stays, and is reported as a text later.
 fn coerce(value: &mut Value, schema: &Json) {
     let Value::String(_, text) = &*value else { return };
     let text = text.trim();
@@ -128,7 +128,7 @@ fn coerce(value: &mut Value, schema: &Json) {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
         Some(Value::from(items.collect::<Vec<_>>()))
     } else {
-        // A list or a table, as TOML writes it.
+        // A list or a table in TOML.
         Figment::from(Toml::string(&format!("value = {text}"))).extract::<Dict>().ok().and_then(|mut table| table.remove("value"))
     };
     if let Some(read) = read {

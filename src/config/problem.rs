@@ -1,13 +1,13 @@
-//! What is wrong with a configuration, in words for the person who has to mend it.
+//! The problems of a configuration, as users read them: place, key, what is wrong and what to do.
 
 use super::place::Place;
 use allswell_checks::contract::Redactor;
 use std::{fmt, path::PathBuf};
 
-/// One thing that is wrong, and where.
+/// One problem of a configuration, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file and line, or the environment variable.
+    /// Where the key is set, or should be.
     pub(crate) place: Place,
     /// The whole key.
     pub(crate) path: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Takes secrets out of what is said. A hint is made of our own words alone.
+    /// Removes secrets from the message. A hint never contains values.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         self.message = redactor.redact(&self.message).into_owned();
     }
@@ -39,17 +39,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Whether a key looks like one. Others are not quoted: `"X-Key: hunter2" = ""` has a value in its key.
+/// Whether a key looks like a key and can be quoted: `"X-Key: hunter2" = ""` has a value in place of one.
 fn is_plain(key: &str) -> bool {
     key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Everything that is wrong with a configuration; a line each.
+/// All problems of a configuration. `Display` prints a line for each.
 #[derive(Debug)]
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
-    /// The files that were read, or should have been, as far as they are known.
+    /// The files that were read, or should have been, as far as they are known. A service watches them for a fix.
     pub files: Vec<PathBuf>,
 }
 

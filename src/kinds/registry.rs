@@ -1,4 +1,4 @@
-//! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
+//! The registry: maps the name of a kind to its typed constructor, schema and example. A value, not a global.
 
 use super::{
     issue::{ConfigIssue, Issue},
@@ -15,27 +15,27 @@ pub struct Registry {
     kinds: BTreeMap<&'static str, Kind>,
 }
 
-/// One kind of backend, without its type.
+/// One kind of backend, with its type erased.
 pub struct Kind {
-    /// Its name.
+    /// The name, as in `kind = "postgres"`.
     pub name: &'static str,
-    /// What it is for.
+    /// What the kind is for an application.
     pub category: Category,
-    /// A complete table in TOML, without its header.
+    /// A complete table of a check in TOML, without its header and `kind`.
     pub example: &'static str,
-    /// URL schemes by which discovery recognises it.
+    /// The URL schemes by which discovery recognises this kind.
     pub schemes: &'static [&'static str],
     /// The server's TCP port when an address or URL leaves it out.
     pub default_port: Option<u16>,
     /// Whether the server sends the first bytes of a connection.
     pub speaks_first: bool,
-    /// How `allswell init` finds it in a compose file.
+    /// How `allswell init` finds this kind in a compose file.
     pub compose: Option<ComposeService>,
     /// The check of the host itself that runs when nothing is configured.
     pub host_check: Option<HostCheck>,
     /// The checks that environment variables describe, apart from URLs: [`Backend::discover`].
     pub discover: fn(&dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck>,
-    /// The JSON Schema of its own keys; the doc comments are in it.
+    /// The JSON Schema of the kind's own keys; their doc comments are its descriptions.
     pub schema: Json,
     make: Make,
 }
@@ -44,7 +44,7 @@ pub struct Kind {
 type Make = fn(&Dict, &Json, &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>>;
 
 impl Registry {
-    /// Every kind that allswell ships and this build has.
+    /// Every kind that is compiled into this build.
     #[must_use]
     pub fn builtin() -> Self {
         let mut registry = Self::default();
@@ -52,7 +52,7 @@ impl Registry {
         registry
     }
 
-    /// Registers one more kind, as in `Registry::builtin().with::<Fleet>()`.
+    /// Adds a kind, as in `Registry::builtin().with::<Fleet>()`. It replaces a kind of the same name.
     #[must_use]
     pub fn with<B: Backend>(mut self) -> Self {
         self.register::<B>();

@@ -113,7 +113,7 @@ fn the_configuration_of_another_user_is_refused_unless_it_is_named() {
     own("nobody", &path);
     let refused = validated(&[]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("belongs to another user; name it by `--config allswell.toml` if it is meant"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("belongs to another user; to use it, pass `--config allswell.toml`"), "{}", refused.stderr);
     assert_eq!(validated(&["--config", "allswell.toml"]).code, Some(0));
     mode(folder.path(), 0o755);
     assert_eq!(validated(&[]).code, Some(0), "nobody but us can put a file there");
@@ -144,8 +144,8 @@ fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
 #[test]
 fn a_configuration_that_everybody_can_read_and_that_holds_secrets_is_warned_about() {
     let told = validated(LITERAL, 0o644, 0o755).stderr;
-    let warning = "allswell.toml:2:1: server.token: this secret stands in a file that every user of this machine can read, and 1 more in it; \
-                   run `chmod o-r allswell.toml`, or give secrets by `${NAME}` or by keys that end in `_file`";
+    let warning = "allswell.toml:2:1: server.token: every user of this machine can read this file, which contains this secret and 1 more; \
+                   run `chmod o-r allswell.toml`, or move secrets to environment variables (`${NAME}`) or files (keys that end in `_file`)";
     assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{told}");
     for (what, file_mode, folder_mode) in [("its group may read it", 0o640, 0o755), ("nobody else reaches it", 0o644, 0o750)] {
         assert!(!validated(LITERAL, file_mode, folder_mode).stderr.contains(READABLE), "{what}");
@@ -164,7 +164,7 @@ fn a_secret_file_that_everybody_can_read_is_warned_about() {
     mode(&secret, 0o644);
     let told = validated(&configuration, 0o644, 0o755).stderr;
     let warning = format!(
-        "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which holds a secret; run `chmod o-r {}`",
+        "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which contains a secret; run `chmod o-r {}`",
         secret.display()
     );
     assert_eq!(told.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{told}");
