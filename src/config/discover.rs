@@ -5,7 +5,7 @@
 use super::{discovered::Discovered, environment::Environment, place::Place, problem::Problem, settings::BUILT_IN_GROUPS};
 use crate::{
     component::CheckName,
-    kinds::{Kind, Registry, read::takes},
+    kinds::{Kind, Registry, schema::takes},
 };
 use allswell_checks::contract::{Category, EnvironmentCheck, HostCheck};
 use figment::value::{Dict, Value};

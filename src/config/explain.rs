@@ -5,7 +5,7 @@ use crate::{
     component::Policy,
     kinds::{
         Registry,
-        read::{is_secret, is_table_of_secrets, schema_at},
+        schema::{is_secret, is_table_of_secrets, schema_at},
     },
 };
 use figment::value::{Dict, Value};

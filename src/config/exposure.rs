@@ -8,7 +8,7 @@ use super::{
 };
 use crate::kinds::{
     Registry,
-    read::{is_secret, schema_at},
+    schema::{is_secret, schema_at},
 };
 use allswell_checks::contract::is_secret_name;
 use figment::value::{Dict, Value};

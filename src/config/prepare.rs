@@ -3,7 +3,8 @@
 use super::{files::read_secret, interpolate::Interpolated, locate::Places};
 use crate::kinds::{
     issue::ConfigIssue,
-    read::{is_secret, schema_at, takes, value_at},
+    read::value_at,
+    schema::{is_secret, schema_at, takes},
 };
 use allswell_checks::contract::Secret;
 use figment::{

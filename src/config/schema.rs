@@ -3,7 +3,7 @@
 use super::settings::{GroupSettings, Settings};
 use crate::{
     component::Policy,
-    kinds::{Kind, Registry, read::is_secret},
+    kinds::{Kind, Registry, schema::is_secret},
 };
 use schemars::schema_for;
 use serde_json::{Map, Value as Json, json};

@@ -12,11 +12,12 @@
 //! }
 //! ```
 //!
-//! `read` deserialises a table by its schema and reports every mistake as an `issue`; `reference` renders the documentation of the kinds.
+//! `read` deserialises a table by its `schema` and reports every mistake as an `issue`; `reference` renders the documentation of the kinds.
 
 pub(crate) mod issue;
 pub(crate) mod read;
 pub mod reference;
 mod registry;
+pub(crate) mod schema;
 
 pub use registry::{Kind, Registry};
