@@ -67,6 +67,7 @@ impl Serialize for CheckName {
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(description = "When a check is probed, and what its results count for.")]
 #[non_exhaustive]
 pub struct Policy {
     /// Time from the start of one probe to the start of the next.
@@ -85,7 +86,7 @@ pub struct Policy {
     pub fall: u32,
     /// Consecutive passes before a failed component passes again.
     pub rise: u32,
-    /// How long the component stays `warn` instead of `fail` after it starts to fail.
+    /// After the component starts to fail, it keeps its last good verdict, shown as `warn`, for at most this long.
     #[serde(with = "span")]
     #[schemars(with = "TimeSpan")]
     pub hold: Duration,

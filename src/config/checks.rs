@@ -140,8 +140,7 @@ impl<'a, 'd> Checks<'a, 'd> {
         let found = match table.remove("kind") {
             None => {
                 let kinds = registry.kinds().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-                let missing = Issue::MissingKey { key: "kind".to_owned(), meaning: None };
-                ConfigIssue::of_table(missing).with_hint(Some(format!("kinds are {kinds}")))
+                ConfigIssue::of_table(Issue::MissingKey("kind".to_owned())).with_hint(Some(format!("kinds are {kinds}")))
             }
             Some(Value::String(_, name)) => match registry.find(&name) {
                 Ok(kind) => return Some(kind),

@@ -40,7 +40,7 @@ impl<'a> Diagnostics<'a> {
     /// Adds problems of the table at `path`. A key whose value could not be read is not reported as missing as well.
     pub(super) fn report(&mut self, path: &[String], issues: impl IntoIterator<Item = ConfigIssue>) {
         for found in issues {
-            if let Issue::MissingKey { key, .. } = &found.issue
+            if let Issue::MissingKey(key) = &found.issue
                 && self.unreadable.contains(&[path, &found.path, slice::from_ref(key)].concat())
             {
                 continue;

@@ -39,9 +39,7 @@ pub(super) fn read_groups(
             }
         }
         if checks.contains(&name) {
-            issues.push(ConfigIssue::of_table(format!(
-                "a check has the same name, and /health/{name} can show only one: rename one of them"
-            )));
+            issues.push(ConfigIssue::of_table("a check has the same name, and /health/NAME can show only one of them: rename one"));
         }
         if UNCHANGEABLE.contains(&name.as_str()) {
             issues.push(ConfigIssue::of_table("this group is built in and cannot be changed: choose another name"));

@@ -52,7 +52,7 @@ pub struct ServerSettings {
     pub fail_status: u16,
     /// The HTTP status for `warn`: 200 to 499.
     pub warn_status: u16,
-    /// The time after which a response is sent at the latest, with the results known by then.
+    /// Every response is sent by this deadline, with the results known by then.
     pub deadline: TimeSpan,
     /// How long readiness fails after SIGTERM, while the server keeps serving, before the process exits.
     pub drain: TimeSpan,

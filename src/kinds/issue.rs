@@ -40,8 +40,8 @@ impl ConfigIssue {
 pub(crate) enum Issue {
     #[error("unknown key")]
     UnknownKey,
-    #[error("the required key `{key}` is missing{}", meaning.as_ref().map_or_else(String::new, |meaning| format!(": {meaning}")))]
-    MissingKey { key: String, meaning: Option<String> },
+    #[error("the required key `{0}` is missing")]
+    MissingKey(String),
     #[error("unknown kind")]
     UnknownKind,
     #[error("the kind `{0}` exists, but this binary was built without it")]

@@ -32,7 +32,8 @@ pub(crate) fn read<T: DeserializeOwned>(table: &Dict, schema: &Json, issues: &mu
         }
         let mut path = removed_items.original_path(&rest, &place);
         if let Kind::MissingField(field) = &error.kind {
-            issues.extend(missing(at(table, &path), field, schema_at(schema, &path)).map(|issue| ConfigIssue::new(path.clone(), issue)));
+            let missing = missing(at(table, &path), field, schema_at(schema, &path));
+            issues.extend(missing.into_iter().map(|found| ConfigIssue { path: path.clone(), ..found }));
         } else {
             let (issue, hint) = describe(&error.kind, schema_at(schema, &path));
             let table_of_secrets = (1..path.len()).find(|depth| is_table_of_secrets(schema_at(schema, &path[..*depth])));
@@ -95,21 +96,19 @@ fn first_item(table: &Dict, path: &[String]) -> Option<(usize, usize)> {
 }
 
 /// The required keys that a table lacks; at least `field`, which the deserialiser missed, unless it was removed as a mistake.
-fn missing(table: Option<&Dict>, field: &str, schema: &Json) -> impl Iterator<Item = Issue> {
+fn missing(table: Option<&Dict>, field: &str, schema: &Json) -> Vec<ConfigIssue> {
     let is_given = |key: &str| table.is_some_and(|table| table.contains_key(key) || table.contains_key(&format!("{key}_file")));
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
     let mut keys: Vec<&str> = required.filter(|key| !is_given(key)).collect();
     if keys.is_empty() && !is_given(field) {
         keys.push(field);
     }
-    let issues: Vec<Issue> = keys.into_iter().map(|key| missing_key(key, schema)).collect();
-    issues.into_iter()
-}
-
-fn missing_key(key: &str, schema: &Json) -> Issue {
-    let description = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next());
-    let meaning = description.map(|text| text.trim_end_matches('.').to_owned()).filter(|text| !text.is_empty());
-    Issue::MissingKey { key: key.to_owned(), meaning }
+    let issue = |key: &str| {
+        let description = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next());
+        let meaning = description.map(|text| text.trim_end_matches('.')).filter(|text| !text.is_empty());
+        ConfigIssue::of_table(Issue::MissingKey(key.to_owned())).with_hint(meaning.map(|meaning| format!("expected: {meaning}")))
+    };
+    keys.into_iter().map(issue).collect()
 }
 
 /// The table at a path.
@@ -310,7 +309,7 @@ mod tests {
         assert_eq!(
             issues(""),
             [
-                ": the required key `url` is missing: Where it is",
+                ": the required key `url` is missing (expected: Where it is)",
                 ": the required key `count` is missing",
                 ": the required key `names` is missing"
             ]
