@@ -41,17 +41,14 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
 
     let mut reader = Checks::new(registry, &mut diagnostics);
     let has_configured_checks = checks.is_some();
-    let (found, names): (Vec<Found>, Vec<String>) = match checks {
-        Some(checks) => {
-            let names = checks.keys().cloned().collect();
-            (checks.into_iter().filter_map(|(name, table)| reader.configured(&name, table, &defaults)).collect(), names)
-        }
-        None => {
-            let policy = settings.as_ref().map(|settings| settings.defaults.clone());
-            let found = reader.discovered(&policy.unwrap_or_default());
-            let names = found.iter().map(|found| found.component.name.to_string()).collect();
-            (found, names)
-        }
+    let (found, names): (Vec<Found>, Vec<String>) = if let Some(checks) = checks {
+        let names = checks.keys().cloned().collect();
+        (checks.into_iter().filter_map(|(name, table)| reader.configured(&name, table, &defaults)).collect(), names)
+    } else {
+        let policy = settings.as_ref().map(|settings| settings.defaults.clone());
+        let found = reader.discovered(&policy.unwrap_or_default());
+        let names = found.iter().map(|found| found.component.name.to_string()).collect();
+        (found, names)
     };
     let groups = read_groups(groups, &names, &mut diagnostics);
 

@@ -11,6 +11,7 @@ use crate::{
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
+use std::slice;
 
 /// A key, its value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Table<'_> {
     fn explain(&self, table: Option<&Dict>, inherited: &dyn Fn(&str) -> Option<(String, String)>) -> Vec<Explained> {
         let mut explained = Vec::new();
         for (key, property) in schema_at(self.root, &self.inner)["properties"].as_object().into_iter().flatten() {
-            let inner = [&self.inner[..], &[key.clone()]].concat();
+            let inner = [&self.inner[..], slice::from_ref(key)].concat();
             if let Some(Value::Dict(_, values)) = table.and_then(|table| table.get(key))
                 && schema_at(self.root, &inner)["properties"].is_object()
             {

@@ -20,4 +20,4 @@ pub mod reference;
 mod registry;
 pub(crate) mod schema;
 
-pub use registry::{Kind, Registry};
+pub use registry::{Discover, Kind, Registry};

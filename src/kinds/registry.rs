@@ -34,11 +34,14 @@ pub struct Kind {
     /// The check of the host itself that runs when nothing is configured.
     pub host_check: Option<HostCheck>,
     /// The checks that environment variables describe, apart from URLs: [`Backend::discover`].
-    pub discover: fn(&dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck>,
+    pub discover: Discover,
     /// The JSON Schema of the kind's own keys; their doc comments are its descriptions.
     pub schema: Json,
     make: Make,
 }
+
+/// The checks that environment variables describe; the argument returns the value of a variable.
+pub type Discover = fn(&dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck>;
 
 /// Builds a check from a table with a schema, or adds everything that is wrong with it to the issues.
 type Make = fn(&Dict, &Json, &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>>;
