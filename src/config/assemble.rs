@@ -15,7 +15,7 @@ use super::{
 use crate::{
     kinds::{
         Registry,
-        issue::{ConfigIssue, Issue},
+        issue::Issue,
         read::{read, suggestion},
     },
     report::Status,
@@ -92,7 +92,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>) -> (Option<
         issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
         #[cfg(feature = "cli")]
         if let Some(Err(unusable)) = settings.server.tls.as_ref().map(certificate::read) {
-            issues.push(ConfigIssue::new(["server", "tls", unusable.key], unusable.message));
+            issues.push(unusable.into_issue().within("server"));
         }
         diagnostics.warn(&[], settings.server.warnings().into_iter().map(|found| found.within("server")));
         issues.extend(policy_issues(&settings.defaults).into_iter().map(|found| found.within("defaults")));

@@ -1,6 +1,7 @@
 //! Reads the listener's certificate and key from PEM files.
 
 use super::settings::TlsSettings;
+use crate::kinds::issue::ConfigIssue;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -19,6 +20,11 @@ pub(crate) struct Unusable {
 impl Unusable {
     fn new(key: &'static str, error: impl Display) -> Self {
         Self { key, message: format!("the file cannot be used: {error}") }
+    }
+
+    /// The error as an issue of the table around `[server.tls]`.
+    pub(super) fn into_issue(self) -> ConfigIssue {
+        ConfigIssue::new(["tls", self.key], self.message)
     }
 }
 
