@@ -3,7 +3,7 @@
 #[cfg(feature = "cli")]
 use super::certificate;
 use super::{
-    checks::{Checks, Found},
+    checks::{CheckReader, LocatedComponent},
     configured::Configured,
     diagnostics::Diagnostics,
     groups::read_groups,
@@ -39,9 +39,9 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
     let groups = diagnostics.take_tables(&mut merged, "groups").unwrap_or_default();
     let (settings, defaults) = read_settings(merged, &mut diagnostics);
 
-    let mut reader = Checks::new(registry, &mut diagnostics);
+    let mut reader = CheckReader::new(registry, &mut diagnostics);
     let has_configured_checks = checks.is_some();
-    let (found, names): (Vec<Found>, Vec<String>) = if let Some(checks) = checks {
+    let (found, names): (Vec<LocatedComponent>, Vec<String>) = if let Some(checks) = checks {
         let names = checks.keys().cloned().collect();
         (checks.into_iter().filter_map(|(name, table)| reader.configured(&name, table, &defaults)).collect(), names)
     } else {

@@ -21,8 +21,8 @@ use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
 
-/// A component and its origin.
-pub(super) struct Found {
+/// A component, and where it comes from.
+pub(super) struct LocatedComponent {
     pub(super) component: Component,
     /// The place of the configuration, the variable, or `this host`.
     pub(super) origin: String,
@@ -31,20 +31,20 @@ pub(super) struct Found {
 }
 
 /// Reads checks.
-pub(super) struct Checks<'a, 'd> {
+pub(super) struct CheckReader<'a, 'd> {
     registry: &'a Registry,
     diagnostics: &'a mut Diagnostics<'d>,
     /// Made once for all checks.
     policy_schema: Json,
 }
 
-impl<'a, 'd> Checks<'a, 'd> {
+impl<'a, 'd> CheckReader<'a, 'd> {
     pub(super) fn new(registry: &'a Registry, diagnostics: &'a mut Diagnostics<'d>) -> Self {
         Self { registry, diagnostics, policy_schema: schema_for!(Policy).to_value() }
     }
 
     /// One `[checks.NAME]`: the policy's keys and the kind's own keys, each read on their own so that all mistakes are found.
-    pub(super) fn configured(&mut self, name: &str, mut table: Dict, defaults: &Dict) -> Option<Found> {
+    pub(super) fn configured(&mut self, name: &str, mut table: Dict, defaults: &Dict) -> Option<LocatedComponent> {
         let path = ["checks".to_owned(), name.to_owned()];
         let valid_name: Result<CheckName, _> = name.parse();
         if let Err(invalid) = &valid_name {
@@ -57,17 +57,17 @@ impl<'a, 'd> Checks<'a, 'd> {
         let kind = self.kind(&mut table, &path)?;
         let component = self.component(valid_name.ok(), kind, table, policy, &path)?;
         let origin = self.diagnostics.places.place_of(&path).to_string();
-        Some(Found { component, origin, is_host: kind.category == Category::Host })
+        Some(LocatedComponent { component, origin, is_host: kind.category == Category::Host })
     }
 
     /// The checks of what the environment and the host offer. A mistake becomes a warning: discovery never stops the start.
-    pub(super) fn discovered(&mut self, defaults: &Policy) -> Vec<Found> {
+    pub(super) fn discovered(&mut self, defaults: &Policy) -> Vec<LocatedComponent> {
         let (discovered, warnings) = discover(self.diagnostics.places.environment, self.registry);
         self.diagnostics.warnings.extend(warnings);
         let mut found = Vec::new();
-        for Discovered { name, kind, table, origin, host, .. } in discovered {
+        for Discovered { name, kind, table, origin, is_host, .. } in discovered {
             let Some(kind) = self.registry.get(kind) else { continue };
-            let policy = defaults.clone().with_critical(defaults.critical && !host);
+            let policy = defaults.clone().with_critical(defaults.critical && !is_host);
             let (problems_before, warnings_before) = (self.diagnostics.problems.len(), self.diagnostics.warnings.len());
             let component = self.component(Some(name), kind, table, Some(policy), &[]);
             let variable = Place::Variable(origin.clone());
@@ -81,7 +81,7 @@ impl<'a, 'd> Checks<'a, 'd> {
                 ..problem
             });
             self.diagnostics.warnings.extend(unusable);
-            found.extend(component.map(|component| Found { component, origin, is_host: host }));
+            found.extend(component.map(|component| LocatedComponent { component, origin, is_host }));
         }
         found
     }

@@ -77,7 +77,7 @@ fn from_urls(environment: &Environment, registry: &Registry) -> (Vec<Discovered>
             Some(name) => {
                 urls.insert(url);
                 let variables = table.keys().filter(|key| *key == "url").map(|_| ("url", variable.to_owned())).collect();
-                found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), host: false });
+                found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), is_host: false });
             }
             None => warnings.push(not_checked(variable, "the variable's name cannot be used as the name of a check")),
         }
@@ -93,7 +93,7 @@ fn from_other_variables(environment: &Environment, registry: &Registry) -> Vec<D
             let Ok(name) = variable.to_ascii_lowercase().parse() else { continue };
             let variables = keys.iter().filter_map(|key| Some((key.key, key.variable?.to_owned()))).collect();
             let table = keys.into_iter().map(|key| (key.key.to_owned(), Value::from(key.value))).collect();
-            found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), host: false });
+            found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), is_host: false });
         }
     }
     found
@@ -171,7 +171,7 @@ fn on_host(environment: &Environment, registry: &Registry) -> Vec<Discovered> {
         };
         let Ok(name) = kind.name.parse() else { continue };
         let table = path.map(|path| ("path".to_owned(), Value::from(path))).into_iter().collect();
-        found.push(Discovered { name, kind: kind.name, table, variables: BTreeMap::new(), origin: "this host".to_owned(), host: true });
+        found.push(Discovered { name, kind: kind.name, table, variables: BTreeMap::new(), origin: "this host".to_owned(), is_host: true });
     }
     found
 }
@@ -183,7 +183,7 @@ mod tests {
     fn discovered(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (found, warnings) = discover(&environment, &Registry::builtin());
-        let found = found.iter().filter(|one| !one.host).map(|one| format!("{}: {} from {}", one.name, one.kind, one.origin)).collect();
+        let found = found.iter().filter(|one| !one.is_host).map(|one| format!("{}: {} from {}", one.name, one.kind, one.origin)).collect();
         (found, warnings.iter().map(ToString::to_string).collect())
     }
 
@@ -281,7 +281,7 @@ mod tests {
         let (found, _) = discover(&Environment::default(), &Registry::builtin());
         let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["disk", "memory", "sqlite", "storage"]);
-        assert!(found.iter().all(|one| one.host));
+        assert!(found.iter().all(|one| one.is_host));
     }
 
     #[test]

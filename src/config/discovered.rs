@@ -16,5 +16,5 @@ pub(crate) struct Discovered {
     /// The variable, or `this host`.
     pub(crate) origin: String,
     /// The check examines only this machine and is never critical.
-    pub(crate) host: bool,
+    pub(crate) is_host: bool,
 }

@@ -30,7 +30,7 @@ pub(super) fn explain(merged: &Dict, places: &Places<'_>, registry: &Registry) -
     let settings = schema_for!(Settings).to_value();
     for section in ["service", "server", "log", "defaults"] {
         let table = merged.get(section).and_then(Value::as_dict);
-        let own = Table { root: &settings, inner: vec![section.to_owned()], path: vec![section.to_owned()], places };
+        let own = ExplainedTable { root: &settings, inner: vec![section.to_owned()], path: vec![section.to_owned()], places };
         explained.extend(own.explain(table, &|_| None));
     }
     let policy = schema_for!(Policy).to_value();
@@ -42,7 +42,7 @@ pub(super) fn explain(merged: &Dict, places: &Places<'_>, registry: &Registry) -
             let place = places.where_set(&["defaults".to_owned(), key.to_owned()])?;
             Some((shown(value, &Json::Null), format!("[defaults] at {place}")))
         };
-        let of_check = |root| Table { root, inner: Vec::new(), path: vec!["checks".to_owned(), name.clone()], places };
+        let of_check = |root| ExplainedTable { root, inner: Vec::new(), path: vec!["checks".to_owned(), name.clone()], places };
         explained.extend(of_check(&policy).explain(table, &inherited));
         let kind = table.and_then(|table| table.get("kind")?.as_str()).and_then(|kind| registry.get(kind));
         if let Some(kind) = kind {
@@ -53,7 +53,7 @@ pub(super) fn explain(merged: &Dict, places: &Places<'_>, registry: &Registry) -
 }
 
 /// A table of the configuration, with its schema.
-struct Table<'a> {
+struct ExplainedTable<'a> {
     /// The schema that describes the table or a table around it.
     root: &'a Json,
     /// The table's path in that schema.
@@ -63,7 +63,7 @@ struct Table<'a> {
     places: &'a Places<'a>,
 }
 
-impl Table<'_> {
+impl ExplainedTable<'_> {
     /// The keys of the schema, in its order, with their values or defaults. A key that has neither is left out.
     fn explain(&self, table: Option<&Dict>, inherited: &dyn Fn(&str) -> Option<(String, String)>) -> Vec<Explained> {
         let mut explained = Vec::new();
@@ -72,7 +72,7 @@ impl Table<'_> {
             if let Some(Value::Dict(_, values)) = table.and_then(|table| table.get(key))
                 && schema_at(self.root, &inner)["properties"].is_object()
             {
-                let nested = Table { root: self.root, inner, path: self.full(key), places: self.places };
+                let nested = ExplainedTable { root: self.root, inner, path: self.full(key), places: self.places };
                 explained.extend(nested.explain(Some(values), &|_| None));
                 continue;
             }

@@ -36,7 +36,7 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
         not_checked.extend(issues.into_iter().map(|found| format!("{}: not checked: {}", check.origin, found.issue)));
         is_usable
     });
-    let (host, variables): (Vec<_>, Vec<_>) = found.iter().partition(|check| check.host);
+    let (host, variables): (Vec<_>, Vec<_>) = found.iter().partition(|check| check.is_host);
 
     let mut text = String::from(HEADER);
     // Writing to a String cannot fail, here and below.

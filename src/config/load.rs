@@ -58,6 +58,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
     // In the order of the files, so that they can be fixed from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
+    // Keys of a table of secrets are not quoted, so mistakes in several of them look the same.
+    problems.dedup();
     match configured {
         Some(mut configured) if problems.is_empty() => {
             let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };

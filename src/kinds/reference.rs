@@ -89,14 +89,14 @@ fn example(kind: &Kind) -> String {
     format!("[checks.my_{}]\nkind = \"{}\"\n{}\n", kind.name, kind.name, kind.example.trim())
 }
 
-struct Key {
+struct DocumentedKey {
     name: String,
     description: String,
     default: Option<String>,
     required: bool,
 }
 
-fn keys(schema: &Json) -> Vec<Key> {
+fn keys(schema: &Json) -> Vec<DocumentedKey> {
     let mut keys = keys_below(schema, "");
     // Required keys first.
     keys.sort_by_key(|key| !key.required);
@@ -104,7 +104,7 @@ fn keys(schema: &Json) -> Vec<Key> {
 }
 
 /// The keys of a table. A key of a nested table is prefixed with its name, as in `tls.ca_file`.
-fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
+fn keys_below(schema: &Json, before: &str) -> Vec<DocumentedKey> {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let mut keys = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -113,7 +113,7 @@ fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
             keys.extend(keys_below(property, &format!("{key}.")));
             continue;
         }
-        keys.push(Key {
+        keys.push(DocumentedKey {
             name: key,
             description: unwrapped(description(property)),
             default: property.get("default").filter(|default| !default.is_null()).map(toml),

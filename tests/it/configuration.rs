@@ -190,6 +190,15 @@ fn a_secret_in_the_wrong_place_is_not_quoted() {
 }
 
 #[test]
+fn mistakes_that_read_the_same_are_reported_once() {
+    let (ran, _directory) = validate("[checks.web]\nkind = \"http\"\nurl = \"http://web\"\nheaders = { a = 1, b = 2 }\n", &[]);
+    assert_eq!(
+        ran.stderr,
+        "error: allswell.toml:4:1: checks.web.headers: expected text in quotes, found a number\n1 problem in the configuration; nothing was started\n"
+    );
+}
+
+#[test]
 fn a_secret_and_its_file_are_one_key_in_two_forms() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("secret");
