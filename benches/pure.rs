@@ -57,7 +57,7 @@ fn new_report(engine: &Aggregator) -> Arc<Report> {
 }
 
 fn states(criterion: &mut Criterion) {
-    let policy = Policy { rise: 2, fall: 3, hold: Duration::from_secs(15), ..Policy::default() };
+    let policy = Policy::default().with_rise(2).with_fall(3).with_hold(Duration::from_secs(15));
     let start = Moment::now();
     let mut track = Track::default();
     track.record(&policy, Status::Pass, start);

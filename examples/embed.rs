@@ -29,7 +29,7 @@ impl Check for Fleet {
 async fn main() -> std::io::Result<()> {
     let online = Arc::new(AtomicU32::new(3));
     let health = Aggregator::builder()
-        .policy(Policy { interval: Duration::from_secs(5), ..Policy::default() })
+        .policy(Policy::default().with_interval(Duration::from_secs(5)))
         .check("fleet", Fleet(Arc::clone(&online)))
         // Served at /health/dispatch, and by gRPC as a service of that name.
         .group("dispatch", ["fleet"])

@@ -71,5 +71,5 @@ fn whole_seconds(age: Duration) -> TimeSpan {
 fn main() -> Exit {
     // Installs the TLS provider of the process, for the kinds that need it. This fails only if one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin().with::<Heartbeat>())
+    cli::run(cli::Arguments::parse(), Environment::from_process(), Registry::builtin().with::<Heartbeat>())
 }

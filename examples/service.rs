@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // One TLS provider for every kind. It fails only if there is one already, which is not the case here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let files = env::args_os().skip(1).map(Into::into).collect();
-    let sources = Sources { files, environment: Environment::of_process(), ..Sources::default() };
+    let sources = Sources { files, environment: Environment::from_process(), ..Sources::default() };
     let registry = Arc::new(Registry::builtin());
     let configured = load(&sources, &registry)?;
     let service = Service::bind(configured).await?.reload_from(sources, registry);

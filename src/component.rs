@@ -1,10 +1,12 @@
 //! A component: a check with a name and a policy.
 
 use allswell_checks::contract::{Check, Secret, TimeSpan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
-/// A component's or group's name: `[a-z][a-z0-9_]*` without `__`, so that it can be a TOML key, a part of an environment variable's name and
-/// a segment of a URL alike. At most 64 characters.
+/// The name of a component or group: `[a-z][a-z0-9_]*` without `__`, at most 64 characters. Such a name can be a TOML key, a part of an
+/// environment variable's name and a path segment of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckName(String);
 
@@ -16,9 +18,9 @@ impl CheckName {
     }
 }
 
-/// A text that cannot be a name.
+/// The error for a text that is not a valid name.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot be a name: use lower-case letters, digits and single underscores, beginning with a letter, at most 64")]
+#[error("invalid name: use at most 64 lower-case letters, digits and single underscores, and begin with a letter")]
 pub struct InvalidName;
 
 impl FromStr for CheckName {
@@ -45,31 +47,64 @@ impl fmt::Display for CheckName {
     }
 }
 
-impl serde::Serialize for CheckName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for CheckName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-/// When and how a component is probed, and what its results count for.
-#[derive(Clone, Debug, PartialEq)]
+/// When a component is probed, and what its results count for.
+///
+/// The fields are the keys of `[defaults]` and of every check in a configuration, and their comments are the reference of these keys. In code,
+/// start from the defaults:
+///
+/// ```
+/// use allswell::component::Policy;
+/// use std::time::Duration;
+///
+/// let policy = Policy::default().with_interval(Duration::from_secs(5)).with_critical(false);
+/// assert_eq!(policy.timeout, Duration::from_secs(2));
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(description = "When a check is probed, and what its results count for.")]
+#[non_exhaustive]
 pub struct Policy {
-    /// Between the beginnings of two probes.
+    /// Time from the start of one probe to the start of the next.
+    #[serde(with = "span")]
+    #[schemars(with = "TimeSpan")]
     pub interval: Duration,
-    /// A probe is dropped after this time.
+    /// A probe that takes longer is cancelled and counts as a failure.
+    #[serde(with = "span")]
+    #[schemars(with = "TimeSpan")]
     pub timeout: Duration,
-    /// How much each interval varies, as a share of it, so that many instances do not probe in step: 0 to 0.5.
+    /// Random variation of each interval, as a share of it, so that many instances do not probe at the same moment: 0 to 0.5.
     pub jitter: f64,
-    /// Whether its failure fails the report; if not, it only warns.
+    /// Whether a failure of this component makes the report `fail`; otherwise it makes it `warn`.
     pub critical: bool,
     /// Consecutive failures before the component fails.
     pub fall: u32,
     /// Consecutive passes before a failed component passes again.
     pub rise: u32,
-    /// How long the last good verdict is kept, as a warning, after the component starts to fail.
+    /// After the component starts to fail, it keeps its last good verdict, shown as `warn`, for at most this long.
+    #[serde(with = "span")]
+    #[schemars(with = "TimeSpan")]
     pub hold: Duration,
-    /// Whether it is probed at all; if not, it is listed as muted.
+    /// Whether the component is probed at all; otherwise it is listed as muted.
     pub enabled: bool,
+}
+
+/// Durations as configurations write them: `"500ms"`.
+mod span {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, TimeSpan};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        TimeSpan::deserialize(deserializer).map(|span| span.0)
+    }
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        TimeSpan(*duration).serialize(serializer)
+    }
 }
 
 impl Default for Policy {
@@ -88,8 +123,64 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a backend may be broken at worst until the component fails: the intervals until the last of `fall` failures at their longest,
-    /// its time limit, and what is held beyond that.
+    /// The same policy with another [`interval`](Self::interval).
+    #[must_use]
+    pub const fn with_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The same policy with another [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The same policy with another [`jitter`](Self::jitter).
+    #[must_use]
+    pub const fn with_jitter(mut self, jitter: f64) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// The same policy, [`critical`](Self::critical) or not.
+    #[must_use]
+    pub const fn with_critical(mut self, critical: bool) -> Self {
+        self.critical = critical;
+        self
+    }
+
+    /// The same policy with another [`fall`](Self::fall).
+    #[must_use]
+    pub const fn with_fall(mut self, fall: u32) -> Self {
+        self.fall = fall;
+        self
+    }
+
+    /// The same policy with another [`rise`](Self::rise).
+    #[must_use]
+    pub const fn with_rise(mut self, rise: u32) -> Self {
+        self.rise = rise;
+        self
+    }
+
+    /// The same policy with another [`hold`](Self::hold).
+    #[must_use]
+    pub const fn with_hold(mut self, hold: Duration) -> Self {
+        self.hold = hold;
+        self
+    }
+
+    /// The same policy, [`enabled`](Self::enabled) or not.
+    #[must_use]
+    pub const fn with_enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Worst-case time from the moment a backend breaks to the moment its component fails: `fall` of the longest intervals and the timeout, or
+    /// the longest interval, the timeout and `hold`, whichever is longer.
     #[must_use]
     pub fn worst_detection(&self) -> Duration {
         let interval = self.longest_interval();
@@ -98,12 +189,12 @@ impl Policy {
         fallen.max(held)
     }
 
-    /// The interval at its longest.
+    /// The interval plus the most jitter.
     pub(crate) fn longest_interval(&self) -> Duration {
         self.interval.mul_f64(1.0 + self.jitter.clamp(0.0, 1.0))
     }
 
-    /// The age from which a result is not believed any more: two intervals and the timeout, at least 2 s.
+    /// The age from which a result counts as stale: two intervals plus the timeout, at least 2 s.
     #[must_use]
     pub fn max_age(&self) -> Duration {
         self.interval.saturating_mul(2).saturating_add(self.timeout).clamp(Duration::from_secs(2), TimeSpan::LONGEST)
@@ -113,26 +204,26 @@ impl Policy {
 /// A check with a name and a policy.
 #[derive(Clone)]
 pub struct Component {
-    /// Its name in reports, URLs and logs.
+    /// The name in reports, URLs and logs.
     pub name: CheckName,
-    /// The kind of its check; `custom` for a check without one.
+    /// The kind of the check; `custom` for a check of the application's own.
     pub kind: &'static str,
-    /// When it is probed and what its results count for.
+    /// When the check probes, and what its results count for.
     pub policy: Policy,
-    /// Who looks.
+    /// The check that probes the backend.
     pub check: Arc<dyn Check>,
-    /// All that the check was made of, secrets included: by it a reload knows whether the check changed. `None`: it always has.
+    /// The check's own keys and values, secrets included. A reload compares them to find out whether the check changed; `None` counts as changed.
     pub(crate) identity: Option<Secret>,
 }
 
 impl Component {
-    /// A check with a name and a policy.
+    /// A component that every reload replaces; the configuration adds the keys by which a reload recognises it.
     #[must_use]
     pub fn new(name: CheckName, kind: &'static str, policy: Policy, check: Arc<dyn Check>) -> Self {
         Self { name, kind, policy, check, identity: None }
     }
 
-    /// Whether another one has the same check under the same name, whatever its policy is.
+    /// Whether `other` has the same name, kind and keys of the check; the policies may differ.
     pub(crate) fn has_same_check(&self, other: &Self) -> bool {
         let identities = (self.identity.as_ref().map(Secret::expose), other.identity.as_ref().map(Secret::expose));
         let same = matches!(identities, (Some(own), Some(others)) if own == others);
@@ -156,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_time_to_detection_counts_jitter_fall_and_hold() {
+    fn the_worst_detection_time_counts_jitter_fall_and_hold() {
         let policy = Policy::default();
         assert_eq!(policy.worst_detection(), Duration::from_secs(13));
         assert_eq!(Policy { fall: 3, ..policy.clone() }.worst_detection(), Duration::from_secs(35));
@@ -164,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn names_fit_files_environment_and_urls() {
+    fn names_are_valid_in_files_variables_and_urls() {
         for name in ["a", "orders_db", "s3", "x1_y2"] {
             assert_eq!(name.parse::<CheckName>().map(|name| name.to_string()).ok().as_deref(), Some(name));
         }

@@ -15,5 +15,5 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> Exit {
     // One TLS provider for every driver. It fails only if there is one already, which is not the case here.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    cli::run(cli::Arguments::parse(), Environment::of_process(), Registry::builtin())
+    cli::run(cli::Arguments::parse(), Environment::from_process(), Registry::builtin())
 }

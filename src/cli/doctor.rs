@@ -49,7 +49,7 @@ impl Doctor {
         };
         let groups = if self.alb_json.is_empty() { Vec::new() } else { read_target_groups(&self.alb_json).map_err(CommandError::Usage)? };
         let (clients, not_polled) = self.clients(&groups);
-        let is_configured = |configured: &&Configured| configured.asked || !configured.files.is_empty();
+        let is_configured = |configured: &&Configured| configured.has_configured_checks || !configured.files.is_empty();
         let allswell = configured.as_ref().filter(is_configured).map(allswell_settings);
         let advice = groups.iter().map(|group| group.advise(allswell.as_ref())).collect();
         let mut output = Output::new(self.format, uses_colour(&sources.environment), advice, not_polled);

@@ -2,11 +2,11 @@
 
 use super::{error::CommandError, exit::Exit, terminal::print};
 use crate::{
-    config::{Sources, init},
+    config::{Sources, init, read_text},
     kinds::Registry,
 };
 use clap::Args;
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 /// The arguments of `init`.
 #[derive(Debug, Args)]
@@ -23,10 +23,10 @@ impl Init {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
         let is_named = self.compose.is_some();
         let path = self.compose.or_else(|| COMPOSE_FILES.into_iter().map(PathBuf::from).find(|path| path.is_file()));
-        let compose = match path.as_ref().map(fs::read_to_string).transpose() {
+        let compose = match path.as_ref().map(|path| read_text(path)).transpose() {
             Ok(compose) => compose,
             Err(_) if !is_named => None,
-            Err(error) => return Err(CommandError::Usage(format!("cannot read the compose file: {error}"))),
+            Err(error) => return Err(CommandError::Usage(format!("--compose: {error}"))),
         };
         let configuration = init(&sources.environment, compose.as_deref(), registry).map_err(CommandError::Usage)?;
         print(&configuration);

@@ -19,7 +19,7 @@ impl Kinds {
         let text = match self.kind {
             Some(name) => reference::kind(registry.find(&name).map_err(|unknown| {
                 let hint = unknown.hint.map_or_else(String::new, |hint| format!("; {hint}"));
-                CommandError::Usage(format!("{}{hint}", unknown.message))
+                CommandError::Usage(format!("{}{hint}", unknown.issue))
             })?),
             None if self.markdown => reference::markdown(registry),
             None => reference::list(registry),

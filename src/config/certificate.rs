@@ -1,6 +1,7 @@
-//! The listener's certificate, read from PEM files.
+//! Reads the listener's certificate and key from PEM files.
 
 use super::settings::TlsSettings;
+use crate::kinds::issue::ConfigIssue;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -9,7 +10,7 @@ use rustls::{
 };
 use std::{fmt::Display, path::Path, sync::Arc};
 
-/// A key of `[server.tls]` whose file cannot be used, and why.
+/// The error for a key of `[server.tls]` whose file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     pub(crate) key: &'static str,
@@ -20,9 +21,14 @@ impl Unusable {
     fn new(key: &'static str, error: impl Display) -> Self {
         Self { key, message: format!("the file cannot be used: {error}") }
     }
+
+    /// The error as an issue of the table around `[server.tls]`.
+    pub(super) fn into_issue(self) -> ConfigIssue {
+        ConfigIssue::new(["tls", self.key], self.message)
+    }
 }
 
-/// Reads the files.
+/// Reads the files of `[server.tls]`. This blocks.
 ///
 /// # Errors
 ///
@@ -54,7 +60,7 @@ fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'st
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Unusable { key, message: "no certificate is in the file".to_owned() }),
+        Ok(_) => Err(Unusable { key, message: "the file contains no certificate".to_owned() }),
         Err(error) => Err(Unusable::new(key, error)),
     }
 }

@@ -1,35 +1,35 @@
-//! A configuration that can be run.
+//! The result of loading: a configuration without problems.
 
 use super::{
-    error::Problem,
     explain::Explained,
+    problem::Problem,
     settings::{GroupSettings, Settings},
 };
 use crate::component::{CheckName, Component};
 use allswell_checks::contract::Redactor;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// A configuration that can be run.
+/// A configuration without problems.
 #[derive(Debug)]
 pub struct Configured {
-    /// Everything but the checks and the groups.
+    /// Everything except checks and groups.
     pub settings: Settings,
     /// The components, by name.
     pub components: Vec<Component>,
-    /// Where each component was asked for.
+    /// The place, the variable or `this host` that each component comes from.
     pub origins: BTreeMap<CheckName, String>,
     /// The groups.
     pub groups: BTreeMap<CheckName, GroupSettings>,
-    /// The checks were asked for, and not discovered.
-    pub asked: bool,
-    /// The files that were read: of the configuration, and of the secrets that it names.
+    /// Whether the configuration has checks; otherwise they were discovered.
+    pub has_configured_checks: bool,
+    /// The files that were read: configuration files and the files of secrets.
     pub files: Vec<PathBuf>,
-    /// Nothing but the host is checked.
+    /// Whether all checks examine only the host.
     pub only_host: bool,
-    /// Where every value comes from.
+    /// Every value and its place; empty unless [`Sources::explain`](super::Sources::explain) is set.
     pub explained: Vec<Explained>,
-    /// What deserves a look and stops nothing.
+    /// Problems that do not prevent the start.
     pub warnings: Vec<Problem>,
-    /// Knows every secret in it.
+    /// Removes every secret of this configuration from a text.
     pub redactor: Redactor,
 }

@@ -1,40 +1,19 @@
-//! What an application's environment already tells, for when no check is configured.
+//! Finds checks in the environment that an application already has, and on the host, for when no check is configured.
+//!
+//! Each kind declares what belongs to it: URL schemes, other variables, the default port and the check of the host.
 
-use super::{
-    buckets::{self, buckets},
-    environment::Environment,
-    error::Problem,
-    locate::Place,
-    settings::BUILT_IN,
-};
+use super::{discovered::Discovered, environment::Environment, place::Place, problem::Problem, settings::BUILT_IN_GROUPS};
 use crate::{
     component::CheckName,
-    kinds::{Kind, Registry, read::takes},
+    kinds::{Kind, Registry, schema::takes},
 };
-use allswell_checks::contract::Category;
+use allswell_checks::contract::{Category, EnvironmentCheck, HostCheck};
 use figment::value::{Dict, Value};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    env::temp_dir,
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A check that nobody asked for by name.
-pub(crate) struct Discovered {
-    pub(crate) name: CheckName,
-    pub(crate) kind: &'static str,
-    /// The kind's own keys.
-    pub(crate) table: Dict,
-    /// Which variable each of them comes from, of those that are as they stand there.
-    pub(crate) variables: BTreeMap<&'static str, String>,
-    /// The variable, or `this host`.
-    pub(crate) origin: String,
-    /// It says something about this machine alone, and is never critical.
-    pub(crate) host: bool,
-}
-
-/// Variables that every application gives a meaning: they come first when two hold the same URL, and are told of when they cannot be used.
-const KNOWN: &[&str] = &[
+/// Variables of URLs with a conventional meaning. They are examined first, so that the check is named after them when another variable holds
+/// the same URL, and a warning is given when they cannot be used.
+const CONVENTIONAL_URLS: &[&str] = &[
     "DATABASE_URL",
     "REDIS_URL",
     "CACHE_URL",
@@ -50,128 +29,149 @@ const KNOWN: &[&str] = &[
     "OPENSEARCH_URL",
 ];
 
-/// Variables that name something else than a URL of a database, cache or queue, and something that an application needs all the same.
-const KNOWN_OTHERS: &[&str] = &["EMAIL_URL", "SMTP_URL"];
+/// Other variables that name a backend which the application needs. A warning is given when this build has no kind for them.
+const OTHER_CONVENTIONAL: &[&str] = &["EMAIL_URL", "SMTP_URL", "AWS_STORAGE_BUCKET_NAME", "S3_BUCKET"];
 
-/// Looks through the environment and at the machine.
-pub(crate) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
-    let mut found = Vec::new();
-    let mut warnings = Vec::new();
+/// The directory for temporary files where `TMPDIR` is not set.
+const DEFAULT_TEMP_DIR: &str = "/tmp";
+
+/// Finds checks in the environment and on the host, and warns of variables that cannot be used.
+pub(super) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
+    let (mut found, mut warnings) = from_urls(environment, registry);
+    found.extend(from_other_variables(environment, registry));
+    let unsupported = OTHER_CONVENTIONAL.iter().filter(|variable| is_unsupported(variable, environment, registry));
+    warnings.extend(unsupported.map(|variable| not_checked(variable, "this build has no kind for this variable")));
+    let host = on_host(environment, registry).into_iter().filter(|check| is_free(&check.name, &found)).collect::<Vec<_>>();
+    found.extend(host);
+    (found, warnings)
+}
+
+/// Checks for variables that hold the URL of a database, cache or queue.
+fn from_urls(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
+    let (mut found, mut warnings) = (Vec::new(), Vec::new());
     let mut urls = BTreeSet::new();
-    let others = environment.iter().map(|(variable, _)| variable).filter(|variable| !KNOWN.contains(variable));
-    for variable in KNOWN.iter().copied().chain(others) {
+    let others = environment.iter().map(|(variable, _)| variable).filter(|variable| !CONVENTIONAL_URLS.contains(variable));
+    for variable in CONVENTIONAL_URLS.iter().copied().chain(others) {
         let Some(stem) = variable.strip_suffix("_URL").or_else(|| variable.strip_suffix("_URI")) else { continue };
         let Some(url) = environment.get(variable).filter(|_| !variable.starts_with("ALLSWELL_")) else { continue };
-        let warning = |message: String| Problem { place: Place::Variable(variable.to_owned()), path: Vec::new(), message, hint: None };
-        let Some(kind) = kind_of(url, registry) else {
-            if KNOWN.contains(&variable) {
-                warnings.push(warning("not checked: this build has no kind for the scheme of this URL".to_owned()));
+        let Some(kind) = kind_for(url, registry) else {
+            if CONVENTIONAL_URLS.contains(&variable) {
+                warnings.push(not_checked(variable, "this build has no kind for the scheme of this URL"));
             }
             continue;
         };
         if urls.contains(url) {
             continue;
         }
-        if url.split_once("://").is_some_and(|(_, rest)| rest.contains("://")) {
-            warnings.push(warning("not checked: a list of several URLs; configure a check for each".to_owned()));
-            continue;
-        }
         let table = match own_keys(kind, url) {
             Ok(Some(table)) => table,
             Ok(None) => continue,
             Err(message) => {
-                warnings.push(warning(format!("not checked: {message}")));
+                warnings.push(not_checked(variable, message));
                 continue;
             }
         };
         // `X_URL` and `X_URI` cannot both be `x`.
         let names = [stem, variable].into_iter().filter_map(|name| name.to_ascii_lowercase().parse().ok());
-        let free = |name: &CheckName| !BUILT_IN.contains(&name.as_str()) && found.iter().all(|other: &Discovered| other.name != *name);
-        match names.into_iter().find(free) {
+        match names.into_iter().find(|name| is_free(name, &found)) {
             Some(name) => {
                 urls.insert(url);
                 let variables = table.keys().filter(|key| *key == "url").map(|_| ("url", variable.to_owned())).collect();
-                found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), host: false });
+                found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), is_host: false });
             }
-            None => warnings.push(warning("not checked: the variable's name makes no name for a check".to_owned())),
+            None => warnings.push(not_checked(variable, "the variable's name cannot be used as the name of a check")),
         }
     }
-    let buckets = match registry.get("s3") {
-        Some(kind) => {
-            found.extend(buckets(environment, kind));
-            &[]
-        }
-        None => buckets::VARIABLES,
-    };
-    for variable in KNOWN_OTHERS.iter().chain(buckets).filter(|variable| environment.get(variable).is_some()) {
-        let message = "not checked: this build has no kind for it".to_owned();
-        warnings.push(Problem { place: Place::Variable((*variable).to_owned()), path: Vec::new(), message, hint: None });
-    }
-    let host = host(registry).into_iter().filter(|check| found.iter().all(|other| other.name != check.name)).collect::<Vec<_>>();
-    found.extend(host);
     (found, warnings)
 }
 
-/// The kind that a URL's scheme belongs to: only of those that hold data or carry jobs, so that nothing is contacted that might be
-/// somebody's webhook.
-fn kind_of<'a>(url: &str, registry: &'a Registry) -> Option<&'a Kind> {
+/// Checks that a kind finds in variables which are not URLs.
+fn from_other_variables(environment: &Environment, registry: &Registry) -> Vec<Discovered> {
+    let mut found = Vec::new();
+    for kind in registry.kinds() {
+        for EnvironmentCheck { variable, keys } in (kind.discover)(&|name| environment.get(name).map(str::to_owned)) {
+            let Ok(name) = variable.to_ascii_lowercase().parse() else { continue };
+            let variables = keys.iter().filter_map(|key| Some((key.key, key.variable?.to_owned()))).collect();
+            let table = keys.into_iter().map(|key| (key.key.to_owned(), Value::from(key.value))).collect();
+            found.push(Discovered { name, kind: kind.name, table, variables, origin: variable.to_owned(), is_host: false });
+        }
+    }
+    found
+}
+
+/// Whether a variable is set and no kind of this build makes a check of it.
+fn is_unsupported(variable: &str, environment: &Environment, registry: &Registry) -> bool {
+    let only_this = |name: &str| environment.get(name).filter(|_| name == variable).map(str::to_owned);
+    environment.get(variable).is_some() && registry.kinds().all(|kind| (kind.discover)(&only_this).is_empty())
+}
+
+fn not_checked(variable: &str, why: &str) -> Problem {
+    Problem { place: Place::Variable(variable.to_owned()), path: Vec::new(), message: format!("not checked: {why}"), hint: None }
+}
+
+fn is_free(name: &CheckName, found: &[Discovered]) -> bool {
+    !BUILT_IN_GROUPS.contains(&name.as_str()) && found.iter().all(|other| other.name != *name)
+}
+
+/// The kind that a URL's scheme belongs to: only databases, caches and queues, so that nothing is contacted that might be a webhook.
+fn kind_for<'a>(url: &str, registry: &'a Registry) -> Option<&'a Kind> {
     let (scheme, _) = url.split_once(':')?;
     let scheme = scheme.split('+').next()?.to_ascii_lowercase();
     let eligible = |kind: &&Kind| matches!(kind.category, Category::Database | Category::Cache | Category::Queue);
     registry.kinds().filter(eligible).find(|kind| kind.schemes.contains(&scheme.as_str()))
 }
 
-/// The ports of kinds that want an address, where a URL leaves it out.
-const PORTS: &[(&str, u16)] = &[("memcached", 11_211)];
-
-/// The URL as the kind's own keys; `None` where there is nothing to look at, and a text where it says what the keys cannot.
+/// The URL as the kind's own keys: `url`, `path` or `address`. `None`: the URL names nothing that could be checked.
+///
+/// # Errors
+///
+/// What in the URL the keys cannot express.
 fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static str> {
     let key = |key: &str, value: &str| Ok(Some(Dict::from([(key.to_owned(), Value::from(value))])));
     let takes = |key: &str| takes(&kind.schema["properties"][key], "string");
     let Some((_, rest)) = url.split_once(':') else { return Ok(None) };
+    if rest.strip_prefix("//").is_some_and(|rest| rest.contains("://")) {
+        return Err("this is a list of URLs: configure a check for each");
+    }
     if takes("path") {
         // SQLCipher's URLs have a passphrase there.
         if rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).is_some_and(|authority| authority.contains('@')) {
-            return Err("this kind cannot log in");
+            return Err("this kind does not support a login");
         }
         // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
         let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
         let path = path.split('?').next().unwrap_or(path);
-        let named = !path.is_empty() && !path.contains(":memory:");
-        return if named { key("path", path) } else { Ok(None) };
+        let is_file = !path.is_empty() && !path.contains(":memory:");
+        return if is_file { key("path", path) } else { Ok(None) };
     }
     if takes("address") {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let address = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        return match PORTS.iter().find(|(name, _)| *name == kind.name) {
-            _ if address.contains(',') => Err("a list of several servers; configure a check for each"),
-            _ if rest.contains('@') => Err("this kind cannot log in"),
-            _ if address.is_empty() => Err("this kind needs a host"),
-            // What stands in brackets is an address of IPv6, which is full of colons.
-            Some((_, port)) if address.ends_with(']') || !address.contains(':') => key("address", &format!("{address}:{port}")),
+        return match kind.default_port {
+            _ if address.contains(',') => Err("this is a list of servers: configure a check for each"),
+            _ if rest.contains('@') => Err("this kind does not support a login"),
+            _ if address.is_empty() => Err("the URL has no host, which this kind needs"),
+            // In brackets is an IPv6 address, which has colons of its own.
+            Some(port) if address.ends_with(']') || !address.contains(':') => key("address", &format!("{address}:{port}")),
             _ => key("address", address),
         };
     }
     key("url", url)
 }
 
-/// The machine itself.
-fn host(registry: &Registry) -> Vec<Discovered> {
-    let temporary = temp_dir();
-    let path = |path: PathBuf| ("path".to_owned(), Value::from(path.to_string_lossy().into_owned()));
-    let checks = [
-        ("disk", Dict::new()),
-        ("memory", Dict::new()),
-        // In memory: in a folder for everybody, a file of a known name may be another user's. That files can be written is shown by `storage`.
-        ("sqlite", Dict::from([path(":memory:".into())])),
-        ("storage", Dict::from([path(temporary)])),
-    ];
+/// The checks of the host itself.
+fn on_host(environment: &Environment, registry: &Registry) -> Vec<Discovered> {
     let mut found = Vec::new();
-    for (kind, table) in checks {
-        // This build may lack a kind.
-        if let (Some(kind), Ok(name)) = (registry.get(kind), kind.parse()) {
-            found.push(Discovered { name, kind: kind.name, table, variables: BTreeMap::new(), origin: "this host".to_owned(), host: true });
-        }
+    for kind in registry.kinds() {
+        let path = match kind.host_check {
+            None => continue,
+            Some(HostCheck::Defaults) => None,
+            Some(HostCheck::Path(path)) => Some(path),
+            Some(HostCheck::TempDir) => Some(environment.get("TMPDIR").unwrap_or(DEFAULT_TEMP_DIR)),
+        };
+        let Ok(name) = kind.name.parse() else { continue };
+        let table = path.map(|path| ("path".to_owned(), Value::from(path))).into_iter().collect();
+        found.push(Discovered { name, kind: kind.name, table, variables: BTreeMap::new(), origin: "this host".to_owned(), is_host: true });
     }
     found
 }
@@ -183,12 +183,12 @@ mod tests {
     fn discovered(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (found, warnings) = discover(&environment, &Registry::builtin());
-        let found = found.iter().filter(|one| !one.host).map(|one| format!("{}: {} from {}", one.name, one.kind, one.origin)).collect();
+        let found = found.iter().filter(|one| !one.is_host).map(|one| format!("{}: {} from {}", one.name, one.kind, one.origin)).collect();
         (found, warnings.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn urls_of_databases_caches_and_queues_are_found() {
+    fn urls_of_databases_caches_and_queues_become_checks() {
         let (found, warnings) = discovered(&[
             ("DATABASE_URL", "postgresql+asyncpg://db/orders"),
             ("REDIS_URL", "redis://cache"),
@@ -215,11 +215,11 @@ mod tests {
                 "reports_url: mysql from REPORTS_URL",
             ]
         );
-        assert_eq!(warnings, ["APP__DB_URL: not checked: the variable's name makes no name for a check"]);
+        assert_eq!(warnings, ["APP__DB_URL: not checked: the variable's name cannot be used as the name of a check"]);
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_where_everybody_expects_it_to_work() {
+    fn a_conventional_variable_that_cannot_be_used_is_a_warning() {
         let (found, warnings) = discovered(&[
             ("NATS_URL", "nats://mq"),
             ("OTHER_URL", "foo://bar"),
@@ -231,16 +231,16 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "CELERY_BROKER_URL: not checked: a list of several URLs; configure a check for each",
+                "CELERY_BROKER_URL: not checked: this is a list of URLs: configure a check for each",
                 "NATS_URL: not checked: this build has no kind for the scheme of this URL",
-                "X__Y_URL: not checked: the variable's name makes no name for a check",
-                "EMAIL_URL: not checked: this build has no kind for it",
+                "X__Y_URL: not checked: the variable's name cannot be used as the name of a check",
+                "EMAIL_URL: not checked: this build has no kind for this variable",
             ]
         );
     }
 
     #[test]
-    fn a_file_database_is_found_by_its_path() {
+    fn a_url_of_a_file_database_becomes_a_path() {
         let registry = Registry::builtin();
         let kind = registry.get("sqlite").expect("it is built in");
         let path = |url| own_keys(kind, url).expect("it can be said").and_then(|table| table["path"].as_str().map(str::to_owned));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_is_found_by_its_address() {
+    fn a_url_becomes_an_address_with_the_default_port() {
         let registry = Registry::builtin();
         let kind = registry.get("memcached").expect("it is built in");
         let address = |url| own_keys(kind, url).map(|table| table.and_then(|table| table["address"].as_str().map(str::to_owned)));
@@ -264,23 +264,40 @@ mod tests {
         ] {
             assert_eq!(address(url), Ok(Some(expected.to_owned())), "{url}");
         }
-        assert_eq!(address("memcache://a:1,b:2"), Err("a list of several servers; configure a check for each"));
-        assert_eq!(address("memcached://app:hunter/2@cache"), Err("this kind cannot log in"));
-        assert_eq!(address("memcache:///run/memcached.sock"), Err("this kind needs a host"));
+        assert_eq!(address("memcache://a:1,b:2"), Err("this is a list of servers: configure a check for each"));
+        assert_eq!(address("memcached://app:hunter/2@cache"), Err("this kind does not support a login"));
+        assert_eq!(address("memcache:///run/memcached.sock"), Err("the URL has no host, which this kind needs"));
         let (found, warnings) = discovered(&[
             ("CACHE_URL", "memcache://cache"),
             ("MEMCACHED_URL", "memcached://other:1"),
             ("SESSIONS_URL", "memcached://a:1,b:1"),
         ]);
         assert_eq!(found, ["cache: memcached from CACHE_URL", "memcached: memcached from MEMCACHED_URL"]);
-        assert_eq!(warnings, ["SESSIONS_URL: not checked: a list of several servers; configure a check for each"]);
+        assert_eq!(warnings, ["SESSIONS_URL: not checked: this is a list of servers: configure a check for each"]);
     }
 
     #[test]
-    fn the_host_is_always_there() {
+    fn the_host_is_always_checked() {
         let (found, _) = discover(&Environment::default(), &Registry::builtin());
         let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["disk", "memory", "sqlite", "storage"]);
-        assert!(found.iter().all(|one| one.host));
+        assert!(found.iter().all(|one| one.is_host));
+    }
+
+    #[test]
+    fn buckets_are_found_by_their_kind_and_a_build_without_it_warns() {
+        let variables = [("AWS_STORAGE_BUCKET_NAME", "media"), ("S3_BUCKET", "media")];
+        let (found, warnings) = discovered(&variables);
+        assert_eq!(found, ["aws_storage_bucket_name: s3 from AWS_STORAGE_BUCKET_NAME"]);
+        assert_eq!(warnings, Vec::<String>::new());
+        let environment = Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (_, warnings) = discover(&environment, &Registry::default());
+        assert_eq!(
+            warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "AWS_STORAGE_BUCKET_NAME: not checked: this build has no kind for this variable",
+                "S3_BUCKET: not checked: this build has no kind for this variable"
+            ]
+        );
     }
 }

@@ -1,36 +1,36 @@
-//! The environment as a value: read once, by `main`, and handed down.
+//! Environment variables as a value: `main` reads them once and passes them on.
 
-use super::error::file_trouble;
+use super::files::read_text;
 use figment::value::{Dict, Value};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// Environment variables.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// These variables.
+    /// An environment of these variables.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(variables.into_iter().collect())
     }
 
-    /// This process's variables; those that are not UTF-8 are left out.
+    /// The variables of this process. Variables that are not UTF-8 are left out.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn of_process() -> Self {
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
+    pub fn from_process() -> Self {
         Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect())
     }
 
-    /// Adds the variables of a file of `NAME=value` lines; those that are set already win, as they do for the application.
+    /// Adds the variables of a file of `NAME=value` lines. Variables that are already set win, as they do for the application.
     ///
-    /// Values are taken literally, as Docker and systemd do, so that a password may hold a `$`; one pair of quotes around a value is
-    /// taken off. Empty lines and lines that begin with `#` are passed over, and so is `export` before a name.
+    /// Values are literal, as for Docker and systemd, so that a password may contain `$`. One pair of quotes around a value is removed. Empty
+    /// lines, lines that begin with `#`, and `export` before a name are skipped.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or a line of it is not `NAME=value`; the line is told by its number and not quoted.
+    /// The file cannot be read, or a line is not `NAME=value`. The message has the line's number and does not quote it.
     pub fn add_file(&mut self, path: &Path) -> Result<(), String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("{}: {}", path.display(), file_trouble(&error)))?;
+        let text = read_text(path).map_err(|message| format!("{}: {message}", path.display()))?;
         for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -48,13 +48,13 @@ impl Environment {
         Ok(())
     }
 
-    /// The value of a variable; an empty one counts as missing, as in most applications.
+    /// The value of a variable. An empty variable counts as not set, as in most applications.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Whether it is set at all, if only to nothing.
-    pub(crate) fn get_even_empty(&self, name: &str) -> Option<&str> {
+    /// The value of a variable, even if it is empty.
+    pub(crate) fn get_or_empty(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -63,8 +63,8 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The variables that are ours, with the key that each sets: `ALLSWELL_CHECKS__DB__URL` sets `checks.db.url`. Those without `__` are not,
-    /// such as the `ALLSWELL_PORT` that Kubernetes makes for a service of that name.
+    /// The variables that set a key, with that key: `ALLSWELL_CHECKS__DB__URL` sets `checks.db.url`. Variables without `__` set none, such as
+    /// the `ALLSWELL_PORT` that Kubernetes injects for a service of that name.
     pub(crate) fn overrides(&self) -> impl Iterator<Item = (Vec<String>, &str)> {
         self.iter().filter_map(|(name, value)| Some((key_of(name)?, value)))
     }
@@ -78,19 +78,20 @@ impl Environment {
         table
     }
 
-    pub(crate) fn variable_of(&self, key: &[String]) -> Option<String> {
+    /// The variable that sets exactly this key.
+    pub(crate) fn variable_for(&self, key: &[String]) -> Option<String> {
         let name = format!("ALLSWELL_{}", key.join("__").to_ascii_uppercase());
         (key.len() > 1).then(|| self.0.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned()).flatten()
     }
 
-    /// A variable that sets something below a key.
-    pub(crate) fn variable_under(&self, key: &[String]) -> Option<String> {
+    /// A variable that sets a key of the table at `key`.
+    pub(crate) fn variable_below(&self, key: &[String]) -> Option<String> {
         let below = format!("ALLSWELL_{}__", key.join("__").to_ascii_uppercase());
         self.0.keys().find(|name| name.to_ascii_uppercase().starts_with(&below)).cloned()
     }
 }
 
-/// Shows names, not values.
+/// Shows the names but not the values.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()
@@ -102,7 +103,7 @@ fn key_of(name: &str) -> Option<Vec<String>> {
     Some(rest.split("__").map(str::to_ascii_lowercase).collect())
 }
 
-/// Puts a value into a table at a key, with tables around it; what is in the way is replaced.
+/// Sets a key of a table, and creates the tables around it. A value in place of such a table is replaced.
 pub(crate) fn insert(table: &mut Dict, key: &[String], value: Value) {
     match key {
         [] => {}
@@ -124,9 +125,10 @@ pub(crate) fn insert(table: &mut Dict, key: &[String], value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
-    fn only_names_with_levels_are_ours() {
+    fn only_a_name_with_levels_sets_a_key() {
         let environment = Environment::new(
             [("ALLSWELL_PORT", "tcp://10.0.0.1:80"), ("ALLSWELL_SERVER__LISTEN", "x"), ("OTHER__X", "y")]
                 .map(|(k, v)| (k.to_owned(), v.to_owned())),
@@ -137,16 +139,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_adds_what_is_not_set_and_never_quotes_a_line() {
+    fn an_env_file_adds_only_variables_that_are_not_set() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join(".env");
         fs::write(&path, "# comment\n\nexport A=1\nB='two words'\nC = pa$ecret#1\nD=\"\"\n").expect("a file");
         let mut environment = Environment::new([("A".to_owned(), "0".to_owned())]);
         environment.add_file(&path).expect("it reads");
-        let values = ["A", "B", "C", "D"].map(|name| environment.get_even_empty(name).expect("it is set"));
+        let values = ["A", "B", "C", "D"].map(|name| environment.get_or_empty(name).expect("it is set"));
         assert_eq!(values, ["0", "two words", "pa$ecret#1", ""]);
+    }
+
+    #[test]
+    fn an_error_in_an_env_file_does_not_quote_the_line() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join(".env");
         fs::write(&path, "A=1\nhunter2 = x y z\nnothing hunter2\n").expect("a file");
-        let error = environment.add_file(&path).expect_err("it is wrong");
+        let error = Environment::default().add_file(&path).expect_err("it is wrong");
         assert!(error.ends_with(".env:3: expected NAME=value"), "{error}");
     }
 }

@@ -1,14 +1,14 @@
-//! Files that hold secrets and that every user of the machine can read, and files that another user may have placed.
+//! Warns of files with secrets that every user of the machine can read, and detects files that another user may have planted.
 
 use super::{
     environment::Environment,
-    error::Problem,
-    locate::{Document, Places},
+    locate::{ConfigFile, Places},
+    problem::Problem,
     settings::Settings,
 };
 use crate::kinds::{
     Registry,
-    read::{is_secret, schema_at},
+    schema::{is_secret, schema_at},
 };
 use allswell_checks::contract::is_secret_name;
 use figment::value::{Dict, Value};
@@ -21,9 +21,9 @@ use std::{
     slice,
 };
 
-/// A warning for every file of the configuration in which a secret stands as it is, and for every file behind a key of `merged` that holds a
-/// secret, when every user of the machine can read it.
-pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
+/// Warns of each file that every user of the machine can read, if it is a configuration file with a literal secret, or a file with a secret
+/// that a key of `merged` names.
+pub(crate) fn warnings(documents: &[ConfigFile], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
     let settings = schema_for!(Settings).to_value();
     let is_secret_key = |path: &[String]| is_secret(schema_of(path, &settings, merged, registry));
     let mut warnings = Vec::new();
@@ -31,15 +31,15 @@ pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_
         let literal = |(key, text): &(Vec<String>, &str)| is_secret_key(key) && is_literal(key, text);
         let keys: Vec<Vec<String>> = document.texts().into_iter().filter(literal).map(|(key, _)| key).collect();
         let Some(first) = keys.first() else { continue };
-        let others = if keys.len() > 1 { format!(", and {} more in it", keys.len() - 1) } else { String::new() };
+        let others = if keys.len() > 1 { format!(" and {} more", keys.len() - 1) } else { String::new() };
         let environment = Environment::default();
         let within = Places { documents: slice::from_ref(document), environment: &environment, overrides: &[] };
         warnings.push(Problem {
-            place: within.of(first),
+            place: within.place_of(first),
             path: first.clone(),
-            message: format!("this secret stands in a file that every user of this machine can read{others}"),
+            message: format!("every user of this machine can read this file, which contains this secret{others}"),
             hint: Some(format!(
-                "run `chmod o-r {}`, or give secrets by `${{NAME}}` or by keys that end in `_file`",
+                "run `chmod o-r {}`, or move secrets to environment variables (`${{NAME}}`) or files (keys that end in `_file`)",
                 document.path.display()
             )),
         });
@@ -48,16 +48,16 @@ pub(crate) fn warnings(documents: &[Document], merged: &Dict, places: &Places<'_
     secret_files(merged, &mut Vec::new(), &is_secret_key, &mut files);
     for (key, file) in files.into_iter().filter(|(_, file)| can_be_read_by_all(Path::new(file))) {
         warnings.push(Problem {
-            place: places.of(&key),
+            place: places.place_of(&key),
             path: key,
-            message: "every user of this machine can read this file, which holds a secret".to_owned(),
+            message: "every user of this machine can read this file, which contains a secret".to_owned(),
             hint: Some(format!("run `chmod o-r {file}`")),
         });
     }
     warnings
 }
 
-/// The schema of a key of the settings or of a check.
+/// The schema of a key of the settings or a check.
 fn schema_of<'a>(path: &[String], settings: &'a Json, merged: &Dict, registry: &'a Registry) -> &'a Json {
     match path {
         [section, name, key @ ..] if section == "checks" => {
@@ -68,10 +68,10 @@ fn schema_of<'a>(path: &[String], settings: &'a Json, merged: &Dict, registry: &
     }
 }
 
-/// Keys of private keys and credentials that are always in a file.
+/// Keys whose file holds a private key or credentials.
 const SECRET_FILES: &[&str] = &["key_file", "client_key_file", "credentials_file"];
 
-/// The files that a table names for its secrets.
+/// The files with secrets that a table names.
 fn secret_files<'a>(
     table: &'a Dict,
     path: &mut Vec<String>,
@@ -94,8 +94,8 @@ fn secret_files<'a>(
     }
 }
 
-/// Whether the value of a secret key, as it is written in a file, gives the secret away: it does not when it refers to the environment, when
-/// it is a URL without a password, and when it is a header that is no credential by its name.
+/// Whether the value of a secret key, as written in a file, contains a secret. A reference to the environment, a URL without a password, and a
+/// header whose name is not that of a credential contain none.
 fn is_literal(key: &[String], text: &str) -> bool {
     let (text, refers) = without_references(text);
     if let Some((_, rest)) = text.split_once("://") {
@@ -109,7 +109,7 @@ fn is_literal(key: &[String], text: &str) -> bool {
     !refers && !is_identifier && !text.trim().is_empty()
 }
 
-/// The text with what references leave in it: their defaults; and whether a reference had none.
+/// The text with references replaced by their defaults, and whether a reference had no default.
 fn without_references(text: &str) -> (String, bool) {
     let (mut left, mut rest, mut refers) = (String::new(), text, false);
     while let Some(at) = rest.find("${") {
@@ -125,37 +125,38 @@ fn without_references(text: &str) -> (String, bool) {
     (left, refers)
 }
 
-/// Whether a URL, given without its scheme, holds a password or a query parameter that is a secret by its name.
+/// Whether a URL, without its scheme, has a password or a query parameter with the name of a secret.
 fn url_holds_secret(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map_or("", |(_, password)| password);
     let query = rest.split_once('?').map_or("", |(_, query)| query);
     let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
-    // `sslkey` names a file.
+    // The value of `sslkey` is a path.
     let is_secret = |name: &str| is_secret_name(name) && name != "sslkey" && name != "ssl-key";
     !password.is_empty() || parameters.any(|(name, value)| !value.is_empty() && is_secret(name))
 }
 
-/// Whether every user of the machine can read a file: its mode permits them to, and so does that of each folder above it. Its group does not
-/// count: a group is how a file is given to a service.
+/// Whether the mode of a file and the modes of all directories above it let every user read it. The group does not count: it is the usual way to
+/// give a service access to a file.
 fn can_be_read_by_all(path: &Path) -> bool {
-    // What cannot be examined is not warned about: a pipe of the shell, for example.
+    // No warning about a path that cannot be examined, such as a pipe of the shell.
     let Ok(path) = fs::canonicalize(path) else { return false };
     let permits = |path: &Path, bit: u32| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bit != 0);
     !is_mounted_secret(&path) && permits(&path, 0o004) && path.ancestors().skip(1).all(|folder| permits(folder, 0o001))
 }
 
-/// Whether an orchestrator put the file there, with a mode that is usual and where there are no other users: Docker and Podman mount secrets
-/// below `/run/secrets`, and Kubernetes keeps each version of a volume in a folder such as `..2026_11_27_10_00_00.123`.
+/// Whether an orchestrator mounted the file. Such files are often readable by all, in a container without other users: Docker and Podman mount
+/// secrets below `/run/secrets`, and Kubernetes keeps each version of a volume in a directory such as `..2026_11_27_10_00_00.123`.
 fn is_mounted_secret(path: &Path) -> bool {
     let is_version = |component: Component<'_>| matches!(component, Component::Normal(name) if name.as_bytes().starts_with(b".."));
     ["/run/secrets", "/var/run/secrets"].iter().any(|folder| path.starts_with(folder)) || path.components().any(is_version)
 }
 
-/// Whether another user may have placed a file of the working directory: everybody can write there, and the file is neither ours nor root's.
+/// Whether another user may have planted a file in the working directory: every user can write there, and the file's owner is neither this user
+/// nor root.
 pub(crate) fn may_be_planted(file: &Path) -> bool {
     let is_open = fs::metadata(".").is_ok_and(|folder| folder.mode() & 0o002 != 0);
-    // Of a link, the one who made it.
+    // Of a link, its own owner counts.
     let owner = fs::symlink_metadata(file).map(|file| file.uid());
     is_open && owner.is_ok_and(|owner| owner != 0 && owner != rustix::process::geteuid().as_raw())
 }
@@ -166,7 +167,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_secret_is_literal_unless_it_refers_to_the_environment_or_is_none() {
+    fn a_secret_is_literal_unless_it_is_a_reference_or_contains_none() {
         for (key, text, expected) in [
             ("password", "hunter2", true),
             ("password", "", false),
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_can_be_read_by_all_when_its_folders_let_them_in() {
+    fn every_user_can_read_a_file_if_its_mode_and_its_directories_allow_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("secret");
         fs::write(&file, "hunter2").expect("a file");
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn mounted_secrets_are_known_by_their_place() {
+    fn mounted_secrets_are_recognised_by_their_path() {
         for (path, expected) in [
             ("/run/secrets/db_password", true),
             ("/etc/orders/..2026_11_27_10_00_00.123/password", true),

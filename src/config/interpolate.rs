@@ -1,14 +1,14 @@
-//! `${NAME}` and `${NAME:-default}` in a text, from the environment.
+//! Replaces `${NAME}` and `${NAME:-default}` in values by environment variables.
 
 use super::environment::Environment;
 use figment::value::{Dict, Value};
 
-/// The text with every reference replaced. `$${` is a literal `${`.
+/// Replaces every reference in a text. `$${` becomes a literal `${`.
 ///
 /// # Errors
 ///
 /// What is wrong with a reference, and what to do.
-pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
+fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -20,19 +20,19 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
         }
         done.push_str(&rest[..at]);
         let inside = &rest[at + 2..];
-        let end = inside.find('}').ok_or("`${` without its `}`; a literal `${` is written `$${`")?;
+        let end = inside.find('}').ok_or("`${` has no closing `}`: add it, or write `$${` for a literal `${`")?;
         let (name, default) = match inside[..end].split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (&inside[..end], None),
         };
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            // It is not quoted: it may be half of a password.
-            return Err("what stands in `${…}` is not a variable's name; a literal `${` is written `$${`".to_owned());
+            // Not quoted: it may be half of a password.
+            return Err("the text in `${…}` is not the name of a variable: correct it, or write `$${` for a literal `${`".to_owned());
         }
-        // As in a shell, an empty variable takes the default, and without a default is what it is.
+        // As in a shell: the default replaces an empty variable, too, and without a default an empty variable stays empty.
         let value = match default {
             Some(default) => environment.get(name).unwrap_or(default),
-            None => environment.get_even_empty(name).ok_or_else(|| missing(name))?,
+            None => environment.get_or_empty(name).ok_or_else(|| missing(name))?,
         };
         done.push_str(value);
         rest = &inside[end + 1..];
@@ -41,21 +41,21 @@ pub(crate) fn interpolate(text: &str, environment: &Environment) -> Result<Strin
     Ok(done)
 }
 
-/// A name that is not in capitals, as those of variables are, is not quoted: it may be part of a password such as `pa${word`.
+/// Only a name in capitals, as is usual for variables, is quoted: any other may be part of a password such as `pa${word}`.
 fn missing(name: &str) -> String {
     if name.chars().any(|c| c.is_ascii_lowercase()) || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return "the environment has no variable of the name in `${…}`; set it, write `${NAME:-default}`, or `$${` for a literal `${`"
+        return "the environment variable in `${…}` is not set: set it, write `${NAME:-default}`, or write `$${` for a literal `${`"
             .to_owned();
     }
-    format!("the environment has no variable {name}; set it, or write `${{{name}:-default}}`")
+    format!("the environment variable {name} is not set: set it, or write `${{{name}:-default}}`")
 }
 
-/// What became of the references in the values.
+/// The result of replacing all references of a configuration.
 #[derive(Default)]
 pub(crate) struct Interpolated {
-    /// Keys whose values came from the environment, in whole or in part: they are text, whatever the key's type.
+    /// Keys whose values came from the environment, at least in part: text, whatever the type of the key.
     pub(crate) texts: Vec<Vec<String>>,
-    /// Keys whose references do not resolve. Their values are gone.
+    /// Keys whose references do not resolve, with the problem. Their values were removed.
     pub(crate) mistakes: Vec<(Vec<String>, String)>,
 }
 
@@ -84,8 +84,8 @@ impl Interpolated {
                     path.pop();
                 }
             }
-            // A variable's own value is taken as it is: a password may hold anything.
-            Value::String(..) if environment.variable_of(path).is_some() => self.texts.push(path.clone()),
+            // The value of a variable is literal: a password may contain `${`.
+            Value::String(..) if environment.variable_for(path).is_some() => self.texts.push(path.clone()),
             Value::String(_, text) if text.contains("${") => match interpolate(text, environment) {
                 Ok(replaced) => {
                     *text = replaced;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_replaced_once() {
+    fn references_are_replaced_but_not_those_in_a_replacement() {
         for (text, expected) in [
             ("no reference, $5, $ {A}", "no reference, $5, $ {A}"),
             ("<${A}${A}>", "<11>"),
@@ -122,10 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
-        assert_eq!(with("${NONE}"), Err("the environment has no variable NONE; set it, or write `${NONE:-default}`".to_owned()));
-        assert!(with("pa${hunter2}").is_err_and(|message| message.contains("no variable") && !message.contains("hunter2")));
-        assert!(with("${A").is_err_and(|message| message.contains("without its")));
-        assert!(with("${a b}").is_err_and(|message| message.contains("not a variable's name")));
+    fn a_reference_that_does_not_resolve_is_an_error_that_says_what_to_do() {
+        assert_eq!(with("${NONE}"), Err("the environment variable NONE is not set: set it, or write `${NONE:-default}`".to_owned()));
+        assert!(with("pa${hunter2}").is_err_and(|message| message.contains("is not set") && !message.contains("hunter2")));
+        assert!(with("${A").is_err_and(|message| message.contains("no closing")));
+        assert!(with("${a b}").is_err_and(|message| message.contains("not the name of a variable")));
     }
 }

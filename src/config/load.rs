@@ -1,14 +1,16 @@
-//! Reads files and the environment, layer over layer. The only file that reads configuration files.
+//! Loads a configuration: merges its layers and reports all problems of the result.
 
 use super::{
     assemble::{Assembled, assemble},
     configured::Configured,
     environment::{Environment, insert},
-    error::{ConfigError, Problem, file_trouble},
     explain::{Explained, explain},
     exposure,
+    files::read_text,
     interpolate::Interpolated,
-    locate::{Document, Override, Place, Places},
+    locate::{ConfigFile, Override, Places},
+    place::Place,
+    problem::{ConfigError, Problem},
 };
 use crate::kinds::Registry;
 use figment::{
@@ -18,30 +20,30 @@ use figment::{
 };
 use std::{fs, path::PathBuf};
 
-/// The weakest layer, and the reference that people read.
+/// The weakest layer, which is also the commented reference.
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
 
-/// The file that is read when none is named, if it is there.
+/// The file that is read if it exists and no file is named.
 const DEFAULT_FILE: &str = "allswell.toml";
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Files; later ones win. None: `allswell.toml` in the working directory, if it is there.
+    /// Files; later ones win. Empty: `allswell.toml` in the working directory, if it exists.
     pub files: Vec<PathBuf>,
-    /// Variables: for overrides, for references, for discovery.
+    /// Variables for overrides (`ALLSWELL_SERVER__LISTEN`), references (`${NAME}`) and discovery (`DATABASE_URL`).
     pub environment: Environment,
-    /// Keys given on the command line.
+    /// Keys that flags of the command line set; they win over everything else.
     pub overrides: Vec<Override>,
-    /// Whether to tell where every value comes from: only a person wants to know.
+    /// Whether to list where every value comes from, in [`Configured::explained`].
     pub explain: bool,
 }
 
-/// Reads a configuration, or finds everything that is wrong with it. Starts nothing.
+/// Loads a configuration. Reads files, but opens no connection and starts nothing.
 ///
 /// # Errors
 ///
-/// All problems at once, each with its place.
+/// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
     let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems, files: sources.files.clone() })?;
     let mut merged = merge(&documents, &sources.environment)?;
@@ -51,18 +53,13 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let places = Places { documents: &documents, environment: &sources.environment, overrides: &sources.overrides };
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
-    let problems = interpolated.mistakes.iter().map(|(path, message)| Problem {
-        place: places.of(path),
-        path: path.clone(),
-        message: message.clone(),
-        hint: None,
-    });
-    let problems = problems.collect();
     let exposed = exposure::warnings(&documents, &merged, &places, registry);
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
-    let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, problems, &places, registry);
-    // As they stand in the files, so that they can be mended from top to bottom.
+    let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
+    // In the order of the files, so that they can be fixed from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
+    // Keys of a table of secrets are not quoted, so mistakes in several of them look the same.
+    problems.dedup();
     match configured {
         Some(mut configured) if problems.is_empty() => {
             let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };
@@ -74,9 +71,9 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     }
 }
 
-/// Layer over layer, as one table. The layers themselves are gone before anything is made of it, which then lies where they lay: a service
-/// with very many checks keeps their memory for ever.
-fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, ConfigError> {
+/// Merges all layers into one table. The layers are dropped on return, before anything that lives long is allocated: otherwise a service
+/// with thousands of checks could never return their memory.
+fn merge(documents: &[ConfigFile], environment: &Environment) -> Result<Dict, ConfigError> {
     let mut layers = Figment::new().merge(Toml::string(DEFAULT));
     for document in documents {
         layers = layers.merge(Toml::string(document.text()));
@@ -88,29 +85,29 @@ fn merge(documents: &[Document], environment: &Environment) -> Result<Dict, Conf
 }
 
 fn unmergeable(error: &figment::Error) -> ConfigError {
-    let message = "the layers of the configuration do not fit together".to_owned();
+    let message = "the layers of the configuration cannot be merged".to_owned();
     ConfigError {
         problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }],
         files: Vec::new(),
     }
 }
 
-fn read_documents(files: &[PathBuf]) -> Result<Vec<Document>, Vec<Problem>> {
+fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
     let default = [PathBuf::from(DEFAULT_FILE)];
-    // Only a file that is not there counts as absent: a link that leads nowhere or a directory is a mistake.
+    // A dangling link or a directory does not count as absent: it is a mistake.
     let is_found = files.is_empty() && fs::symlink_metadata(&default[0]).is_ok();
     let files = if is_found { &default[..] } else { files };
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     if is_found && exposure::may_be_planted(&default[0]) {
         let place = Place::File { path: default[0].clone(), at: None };
-        let message = "this file was found in a folder that everybody can write to, and belongs to another user".to_owned();
-        let hint = Some(format!("name it by `--config {DEFAULT_FILE}` if it is meant"));
+        let message = "this file is in a directory that every user can write to, and belongs to another user".to_owned();
+        let hint = Some(format!("to use it, pass `--config {DEFAULT_FILE}`"));
         return Err(vec![Problem { place, path: Vec::new(), message, hint }]);
     }
     for path in files {
-        match fs::read_to_string(path).map_err(|error| file_trouble(&error)) {
-            Ok(text) => match Document::parse(path, &text) {
+        match read_text(path) {
+            Ok(text) => match ConfigFile::parse(path, &text) {
                 Ok(document) => documents.push(document),
                 Err((place, message)) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),
             },

@@ -1,47 +1,16 @@
-//! Where a key was written: file, line and column, or an environment variable.
+//! Finds the place of a key: file, line and column, an environment variable or a flag.
 
-use super::environment::Environment;
+use super::{environment::Environment, place::Place};
 use std::{
-    fmt,
     ops::Range,
     path::{Path, PathBuf},
 };
 use toml_edit::{ImDocument, Item};
 
-/// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    /// A file; line and column count from 1.
-    File {
-        /// As it was named.
-        path: PathBuf,
-        /// Line and column, where they are known.
-        at: Option<(usize, usize)>,
-    },
-    /// An environment variable.
-    Variable(String),
-    /// A flag of the command line.
-    Flag(&'static str),
-    /// Nowhere in particular.
-    Configuration,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, at: Some((line, column)) } => write!(formatter, "{}:{line}:{column}", path.display()),
-            Self::File { path, at: None } => write!(formatter, "{}", path.display()),
-            Self::Variable(name) => formatter.write_str(name),
-            Self::Flag(name) => formatter.write_str(name),
-            Self::Configuration => formatter.write_str("configuration"),
-        }
-    }
-}
-
-/// A key that was given on the command line, the strongest layer.
+/// A key that a flag of the command line sets: the strongest layer.
 #[derive(Clone, Debug)]
 pub struct Override {
-    /// The flag, as in `--listen`.
+    /// The flag, such as `--listen`.
     pub flag: &'static str,
     /// The key that it sets.
     pub key: Vec<String>,
@@ -49,24 +18,24 @@ pub struct Override {
     pub value: String,
 }
 
-/// A file that was read, with the places of its keys.
-pub(crate) struct Document {
+/// A configuration file, with the places of its keys.
+pub(crate) struct ConfigFile {
     pub(crate) path: PathBuf,
     toml: ImDocument<String>,
 }
 
-impl Document {
+impl ConfigFile {
     /// Parses a file's text.
     ///
     /// # Errors
     ///
-    /// Where it is not TOML, and why.
+    /// The place of the syntax error, and a message that quotes nothing of the file.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, (Place, String)> {
         match ImDocument::parse(text.to_owned()) {
             Ok(toml) => Ok(Self { path: path.to_owned(), toml }),
             Err(error) => {
                 let at = error.span().map(|span| line_and_column(text, span.start));
-                // The message's first line; the others quote the file, which may hold a secret. It may quote a key, and a key may hold one, too.
+                // Only the first line: the others quote the file, which may hold a secret. The first may quote a key, which may hold one, too.
                 let message = error.message().lines().next().unwrap_or("not TOML");
                 let message = match (message.find('`'), message.rfind('`')) {
                     (Some(first), Some(last)) if first < last => format!("{}`…`{}", &message[..first], &message[last + 1..]),
@@ -81,14 +50,14 @@ impl Document {
         self.toml.raw()
     }
 
-    /// Every text that is the value of a key, as it is written.
+    /// Every key whose value is a text, with the text as written.
     pub(crate) fn texts(&self) -> Vec<(Vec<String>, &str)> {
         let mut found = Vec::new();
         texts(self.toml.as_item(), &mut Vec::new(), &mut found);
         found
     }
 
-    /// Where a key, or what of it is there, was written; and how many of its segments are there.
+    /// How many leading segments of a key the file has, and where the last of them is.
     fn find(&self, key: &[String]) -> (usize, Option<Range<usize>>) {
         let mut item: &Item = self.toml.as_item();
         let mut place = None;
@@ -101,7 +70,7 @@ impl Document {
                 _ => item.as_table_like().and_then(|table| table.get_key_value(segment)),
             };
             let Some((name, value)) = inner else { return (depth, place) };
-            // The key itself says best where to look; a table that is only implied has no key of its own.
+            // A table that is only implied has no key of its own.
             place = name.span().or_else(|| value.span()).or(place);
             item = value;
         }
@@ -120,20 +89,21 @@ fn texts<'a>(item: &'a Item, path: &mut Vec<String>, found: &mut Vec<(Vec<String
     }
 }
 
-/// All places where keys were written, from the weakest layer to the strongest.
+/// All layers that set keys, each from the weakest to the strongest.
 pub(crate) struct Places<'a> {
-    pub(crate) documents: &'a [Document],
+    pub(crate) documents: &'a [ConfigFile],
     pub(crate) environment: &'a Environment,
     pub(crate) overrides: &'a [Override],
 }
 
 impl Places<'_> {
-    /// Where the value of a key comes from. For a key that is nowhere: where the table around it is.
-    pub(crate) fn of(&self, key: &[String]) -> Place {
+    /// Where the value of a key comes from; for a key that is not set, where the table around it comes from.
+    pub(crate) fn place_of(&self, key: &[String]) -> Place {
         if let Some(given) = self.overrides.iter().find(|given| given.key == key) {
             return Place::Flag(given.flag);
         }
-        if let Some(variable) = self.environment.variable_of(key) {
+        // A variable may hold a whole list or table, and the key may be in it.
+        if let Some(variable) = (2..=key.len()).rev().find_map(|depth| self.environment.variable_for(&key[..depth])) {
             return Place::Variable(variable);
         }
         let mut best: Option<(usize, Place)> = None;
@@ -145,26 +115,25 @@ impl Places<'_> {
                 best = Some((depth, Place::File { path: document.path.clone(), at }));
             }
         }
-        if let Some((_, place)) = best.filter(|(depth, _)| *depth == key.len() || key.len() == 1 || *depth > 1) {
-            return place;
-        }
-        match self.environment.variable_under(key) {
-            Some(variable) => Place::Variable(variable),
-            None => Place::Configuration,
+        let (depth, place) = best.map_or((0, None), |(depth, place)| (depth, Some(place)));
+        // A table that only variables set, in a table that a file has.
+        let variable = (depth + 1..=key.len()).rev().find_map(|depth| self.environment.variable_below(&key[..depth]));
+        match (variable, place) {
+            (Some(variable), _) => Place::Variable(variable),
+            (None, Some(place)) if depth == key.len() || depth > 1 => place,
+            (None, _) => Place::Configuration,
         }
     }
-}
 
-impl Places<'_> {
-    /// Where a key itself was written, if it was.
-    pub(crate) fn exactly(&self, key: &[String]) -> Option<Place> {
-        let given = self.overrides.iter().any(|given| given.key == key) || self.layer_of(key) > 0;
-        given.then(|| self.of(key))
+    /// Where a key itself is set, if it is.
+    pub(crate) fn where_set(&self, key: &[String]) -> Option<Place> {
+        let is_set = self.overrides.iter().any(|given| given.key == key) || self.layer_of(key) > 0;
+        is_set.then(|| self.place_of(key))
     }
 
-    /// How strong the layer is that gives a key.
+    /// The number of the strongest layer that sets a key; 0 if none does.
     pub(crate) fn layer_of(&self, key: &[String]) -> usize {
-        if self.environment.variable_of(key).is_some() {
+        if self.environment.variable_for(key).is_some() {
             return usize::MAX;
         }
         self.documents.iter().rposition(|document| document.find(key).0 == key.len()).map_or(0, |index| index + 1)
@@ -184,14 +153,15 @@ mod tests {
 
     fn place(key: &str) -> String {
         let text = "[server]\nlisten = \"x\"\n\n[checks.db]\n  url = \"u\"\n  queues = [\"a\",\n    7]\n";
-        let documents = [Document::parse(Path::new("a.toml"), text).expect("it is TOML")];
-        let environment = Environment::new([("ALLSWELL_CHECKS__CACHE__URL".to_owned(), "x".to_owned())]);
+        let documents = [ConfigFile::parse(Path::new("a.toml"), text).expect("it is TOML")];
+        let variables = ["ALLSWELL_CHECKS__CACHE__URL", "ALLSWELL_CHECKS__DB__TLS__CA_FILE", "ALLSWELL_CHECKS__DB__STATUSES"];
+        let environment = Environment::new(variables.map(|name| (name.to_owned(), "x".to_owned())));
         let key: Vec<String> = key.split('.').map(str::to_owned).collect();
-        Places { documents: &documents, environment: &environment, overrides: &[] }.of(&key).to_string()
+        Places { documents: &documents, environment: &environment, overrides: &[] }.place_of(&key).to_string()
     }
 
     #[test]
-    fn keys_list_items_and_tables_have_their_places() {
+    fn keys_list_items_and_tables_of_a_file_have_a_line_and_a_column() {
         assert_eq!(place("server.listen"), "a.toml:2:1");
         assert_eq!(place("checks.db.url"), "a.toml:5:3");
         assert_eq!(place("checks.db.queues.1"), "a.toml:7:5");
@@ -200,18 +170,28 @@ mod tests {
     }
 
     #[test]
-    fn variables_have_theirs() {
+    fn a_key_that_a_variable_sets_has_its_name_as_place() {
         assert_eq!(place("checks.cache.url"), "ALLSWELL_CHECKS__CACHE__URL");
         assert_eq!(place("checks.cache"), "ALLSWELL_CHECKS__CACHE__URL");
         assert_eq!(place("log"), "configuration");
     }
 
     #[test]
-    fn a_syntax_error_has_its_place_and_quotes_nothing() {
-        let Err((place, message)) = Document::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n") else { panic!("it is not TOML") };
+    fn a_table_or_list_that_only_variables_set_has_their_place_in_a_table_of_a_file() {
+        assert_eq!(place("checks.db.tls"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE");
+        assert_eq!(place("checks.db.tls.ca_file"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE");
+        assert_eq!(place("checks.db.statuses.1"), "ALLSWELL_CHECKS__DB__STATUSES");
+        assert_eq!(place("checks.db.tls.verify"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE", "a missing key is where its table is");
+    }
+
+    #[test]
+    fn a_syntax_error_has_a_place_and_quotes_nothing() {
+        let Err((place, message)) = ConfigFile::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n") else {
+            panic!("it is not TOML")
+        };
         assert_eq!(place.to_string(), "a.toml:2:20");
         assert!(!message.contains("hunter2"), "{message}");
-        let Err((_, message)) = Document::parse(Path::new("a.toml"), "\"X: hunter2\" = 1\n\"X: hunter2\" = 2") else {
+        let Err((_, message)) = ConfigFile::parse(Path::new("a.toml"), "\"X: hunter2\" = 1\n\"X: hunter2\" = 2") else {
             panic!("it is there twice")
         };
         assert_eq!(message, "duplicate key `…` in document root");

@@ -1,31 +1,56 @@
-//! Configuration: files and the environment on one side, settings and components on the other, and every mistake told with its place.
+//! Configuration: turns files, environment variables and flags into settings and components, and reports every mistake with its place.
+//!
+//! [`load`] does all of it. Its steps, each in a file of its own:
+//!
+//! 1. `files` and `environment` read; `locate` remembers the [place](Problem) of every key.
+//! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
+//! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
+//!    check in the configuration, `discover` finds some in the environment and on the host.
+//! 4. `exposure` warns of secrets that other users can read; `explain` lists where every value comes from.
+//!
+//! ```
+//! use allswell::{Registry, config::{Environment, Sources, load}};
+//!
+//! let environment = Environment::new([("REDIS_URL".to_owned(), "redis://cache".to_owned())]);
+//! let configured = load(&Sources { environment, ..Sources::default() }, &Registry::builtin()).expect("a valid configuration");
+//! assert_eq!(configured.settings.server.listen, "0.0.0.0:8080");
+//! ```
+//!
+//! This is the only module that reads configuration, environment variables and the files that a configuration names. Kinds get their keys as
+//! values; a few drivers and providers read files and variables of their own, as the vendor's client does.
 
 mod assemble;
-mod buckets;
 #[cfg(feature = "server")]
 pub(crate) mod certificate;
+mod checks;
+mod compose;
 mod configured;
+mod diagnostics;
 mod discover;
+mod discovered;
 mod environment;
-mod error;
 mod explain;
 mod exposure;
+mod files;
+mod groups;
 mod init;
 mod interpolate;
 mod load;
 mod locate;
+mod place;
 mod prepare;
+mod problem;
 mod schema;
 mod settings;
 
 pub use configured::Configured;
 pub use environment::Environment;
-pub use error::{ConfigError, Problem};
 pub use explain::Explained;
+#[cfg(feature = "server")]
+pub(crate) use files::read_text;
 pub use init::init;
 pub use load::{Sources, load};
 pub use locate::Override;
+pub use problem::{ConfigError, Problem};
 pub use schema::schema;
-pub use settings::{
-    AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, PolicySettings, ServerSettings, Settings, TlsSettings,
-};
+pub use settings::{AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, ServerSettings, Settings, TlsSettings};

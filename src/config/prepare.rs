@@ -1,7 +1,11 @@
-//! Makes a raw table ready to be read: texts from the environment become what the keys want, secrets come out of their files.
+//! Prepares a table for reading: converts texts from the environment to the types of their keys, and reads the files of secrets.
 
-use super::{error::file_trouble, interpolate::Interpolated, locate::Places};
-use crate::kinds::read::{Finding, is_secret, schema_at, takes};
+use super::{files::read_secret, interpolate::Interpolated, locate::Places};
+use crate::kinds::{
+    issue::ConfigIssue,
+    read::value_at,
+    schema::{is_secret, schema_at, takes},
+};
 use allswell_checks::contract::Secret;
 use figment::{
     Figment,
@@ -11,19 +15,17 @@ use figment::{
 use serde_json::Value as Json;
 use std::{
     cmp::Ordering,
-    fs,
-    io::Read,
     path::{Path, PathBuf},
 };
 
-/// The secrets of a configuration, and the files that they were read from, or should have been.
+/// The secrets of a configuration, and the files that hold them, readable or not.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     pub(crate) values: Vec<Secret>,
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Prepares the table at `path`, remembers the secrets in it, and finds what is wrong with their files.
+/// Prepares the table at `path`, adds its secrets to `secrets`, and returns what is wrong with their files.
 pub(crate) fn prepare(
     table: &mut Dict,
     schema: &Json,
@@ -31,37 +33,37 @@ pub(crate) fn prepare(
     interpolated: &Interpolated,
     places: &Places<'_>,
     secrets: &mut Secrets,
-) -> Vec<Finding> {
+) -> Vec<ConfigIssue> {
     for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
         let inner = &key[path.len()..];
-        if let Some(value) = find(table, inner) {
+        if let Some(value) = value_at(table, inner) {
             coerce(value, schema_at(schema, inner));
         }
     }
-    let mut findings = Vec::new();
+    let mut issues = Vec::new();
     let layer = |inner: &[String]| places.layer_of(&[path, inner].concat());
-    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut findings);
+    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut issues);
     for (key, value) in table.iter() {
         remember(value, schema, &mut vec![key.clone()], &mut secrets.values);
     }
-    findings
+    issues
 }
 
-/// `x_file = "PATH"` for every secret key `x`, in this table and the tables in it.
+/// Replaces `x_file = "PATH"` by `x` for every secret key `x`, in this table and the tables in it.
 fn read_files(
     table: &mut Dict,
     schema: &Json,
     layer: &dyn Fn(&[String]) -> usize,
     path: &mut Vec<String>,
     files: &mut Vec<PathBuf>,
-    findings: &mut Vec<Finding>,
+    issues: &mut Vec<ConfigIssue>,
 ) {
     let within = |path: &[String], key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
     let keys: Vec<String> = table.keys().filter_map(|key| key.strip_suffix("_file").map(str::to_owned)).collect();
     for key in keys.into_iter().filter(|key| is_secret(schema_at(schema, &within(path, key)))) {
         let file_key = format!("{key}_file");
         let place = within(path, &file_key);
-        // In two layers, the stronger one is meant; in one, nobody knows which.
+        // Of two layers the stronger one wins; within one layer it is a mistake to set both.
         let strength = table.contains_key(&key).then(|| layer(&within(path, &key)).cmp(&layer(&place)));
         if strength == Some(Ordering::Greater) {
             table.remove(&file_key);
@@ -71,7 +73,7 @@ fn read_files(
             table.remove(&key);
         }
         if strength == Some(Ordering::Equal) {
-            findings.push(Finding::new(place.clone(), format!("`{key}` is given, too; keep one of the two")));
+            issues.push(ConfigIssue::new(place.clone(), format!("`{key}` is set as well: keep one of the two")));
         }
         match table.remove(&file_key) {
             Some(Value::String(_, file)) => {
@@ -79,23 +81,23 @@ fn read_files(
                     Ok(secret) => {
                         table.entry(key).or_insert_with(|| Value::from(secret.expose()));
                     }
-                    Err(message) => findings.push(Finding::new(place, message)),
+                    Err(message) => issues.push(ConfigIssue::new(place, message)),
                 }
                 files.push(file.into());
             }
-            _ => findings.push(Finding::new(place, "expected the path of a file, in quotes")),
+            _ => issues.push(ConfigIssue::new(place, "expected the path of a file in quotes")),
         }
     }
     for (key, value) in table.iter_mut() {
         if let Value::Dict(_, inner) = value {
             path.push(key.clone());
-            read_files(inner, schema, layer, path, files, findings);
+            read_files(inner, schema, layer, path, files, issues);
             path.pop();
         }
     }
 }
 
-/// Remembers the secrets in a value, also those in lists.
+/// Adds the secrets in a value to `secrets`, also those in lists.
 fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut Vec<Secret>) {
     let mut within = |key: String, value: &Value| {
         path.push(key);
@@ -110,42 +112,7 @@ fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut 
     }
 }
 
-/// A secret's file: its text without line breaks at the end.
-///
-/// # Errors
-///
-/// Why it cannot be read, without its text.
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    const LIMIT: u64 = 64 * 1024;
-    let mut text = String::new();
-    let kind = fs::metadata(path).map_err(|error| file_trouble(&error))?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        // Reading it may never end.
-        return Err("this is a pipe or a device, not a regular file".to_owned());
-    }
-    let file = fs::File::open(path).map_err(|error| file_trouble(&error))?;
-    file.take(LIMIT + 1).read_to_string(&mut text).map_err(|error| file_trouble(&error))?;
-    if text.len() as u64 > LIMIT {
-        return Err("the file is longer than 64 KiB: that is no secret".to_owned());
-    }
-    match text.trim_end_matches(['\r', '\n']) {
-        // As it is for a moment while it is written in place.
-        "" => Err("the file is empty: that is no secret".to_owned()),
-        text => Ok(Secret::new(text)),
-    }
-}
-
-fn find<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
-    let (key, rest) = path.split_first()?;
-    let value = table.get_mut(key)?;
-    match value {
-        value if rest.is_empty() => Some(value),
-        Value::Dict(_, inner) => find(inner, rest),
-        _ => None,
-    }
-}
-
-/// Text from the environment, read as the key's own type. What does not fit stays text, and is told as such.
+/// Converts a text from the environment to the type of its key. A text that does not fit stays, and is reported as a text later.
 fn coerce(value: &mut Value, schema: &Json) {
     let Value::String(_, text) = &*value else { return };
     let text = text.trim();
@@ -162,7 +129,7 @@ fn coerce(value: &mut Value, schema: &Json) {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
         Some(Value::from(items.collect::<Vec<_>>()))
     } else {
-        // A list or a table, as TOML writes it.
+        // A list or a table in TOML.
         Figment::from(Toml::string(&format!("value = {text}"))).extract::<Dict>().ok().and_then(|mut table| table.remove("value"))
     };
     if let Some(read) = read {

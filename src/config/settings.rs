@@ -1,26 +1,30 @@
-//! The settings of allswell itself. Doc comments are the reference; defaults are here, and `config/allswell.toml` is tested against them.
+//! The settings of allswell itself. Doc comments are the reference in the JSON Schema; a test compares the defaults with `config/allswell.toml`.
 
-use crate::{component::Policy, kinds::read::Finding, report::ServiceIdentity};
+use crate::{
+    component::Policy,
+    kinds::issue::{ConfigIssue, Issue},
+    report::ServiceIdentity,
+};
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::Ipv6Addr, ops::RangeInclusive, path::PathBuf};
+use std::{net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-/// Everything but the checks and the groups.
+/// All settings except checks and groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Who we are; in every report.
+    /// The application that this instance reports on; in every report.
     pub service: ServiceSettings,
-    /// How we answer.
+    /// The HTTP server.
     pub server: ServerSettings,
-    /// What we log.
+    /// The log.
     pub log: LogSettings,
-    /// The policy of every check that does not say otherwise.
-    pub defaults: PolicySettings,
+    /// The policy of every check that does not override it.
+    pub defaults: Policy,
 }
 
-/// Who we are; in every report.
+/// The application that this instance reports on; in every report.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServiceSettings {
@@ -28,7 +32,7 @@ pub struct ServiceSettings {
     pub name: Option<String>,
     /// The application's version.
     pub version: Option<String>,
-    /// This machine, container or process; the host name when it is not given.
+    /// The machine, container or process. Default: the host name.
     pub instance: Option<String>,
 }
 
@@ -38,41 +42,43 @@ impl From<&ServiceSettings> for ServiceIdentity {
     }
 }
 
-/// How we answer.
+/// The HTTP server.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
-    /// Address and port; port 0 takes a free one.
+    /// Address and port to listen on. With port 0 the system chooses a free one.
     pub listen: String,
-    /// The HTTP status of `fail`: 500 to 599.
+    /// The HTTP status for `fail`: 500 to 599.
     pub fail_status: u16,
-    /// The HTTP status of `warn`: 200 to 499.
+    /// The HTTP status for `warn`: 200 to 499.
     pub warn_status: u16,
-    /// Every answer leaves by then, with what is known.
+    /// Every response is sent by this deadline, with the results known by then.
     pub deadline: TimeSpan,
-    /// After SIGTERM: fail readiness this long, keep serving, then exit.
+    /// How long readiness fails after SIGTERM, while the server keeps serving, before the process exits.
     pub drain: TimeSpan,
-    /// While this file exists: drain.
+    /// The instance drains while this file exists.
     pub drain_file: Option<PathBuf>,
-    /// Reload when a file's content changes; SIGHUP always does.
+    /// Whether to reload the configuration when the content of a file changes. SIGHUP always reloads it.
     pub watch_config: bool,
-    /// `Authorization: Bearer …` unlocks causes, fresh probes and reloads. ASCII without blanks at the ends; below 16 characters there is a warning.
+    /// The token that clients send as `Authorization: Bearer …` to see causes, request fresh probes, drain and reload. ASCII without whitespace at
+    /// its ends; a token of fewer than 16 characters is a warning.
     pub token: Option<Secret>,
-    /// What is told without the token. With `"status"`, feeds also say when a status changed, and nothing shows classes or messages.
+    /// What a response contains without the token. With `"status"`, no response has failure classes or messages; feeds still have the time of each
+    /// change.
     pub details: Details,
     /// HTTPS on the same listener.
     pub tls: Option<TlsSettings>,
-    /// `HAProxy`'s agent-check: one line per connect.
+    /// `HAProxy`'s agent-check: one line per connection.
     pub haproxy_agent: Option<AgentSettings>,
-    /// The most connections at a time; lowered at start to what the limit of open files allows beside the probes. A new connection is always
-    /// accepted, and another one is closed for it.
+    /// The maximum number of connections. At the start it is lowered to what the limit of open files allows after a reserve for the probes. A new
+    /// connection is always accepted: at the maximum, another one is closed for it.
     pub max_connections: usize,
-    /// The most memory that rendered answers may take until clients have read them; 1MiB to 1GiB. Beyond it, the slowest readers are closed. Reports
-    /// in JSON always have room.
+    /// The maximum memory for responses that clients have not read yet: 1MiB to 1GiB. Beyond it the connections of the slowest readers are closed.
+    /// There is always room for reports in JSON.
     pub response_memory: ByteSize,
-    /// A request's head must be complete by then.
+    /// The timeout for the header of a request.
     pub header_timeout: TimeSpan,
-    /// Between requests of one connection.
+    /// The timeout between two requests on a connection.
     pub idle_timeout: TimeSpan,
 }
 
@@ -99,132 +105,130 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
-    /// Warnings about values that are valid.
-    pub(crate) fn warnings(&self) -> Vec<Finding> {
+    /// Warnings about valid values.
+    pub(crate) fn warnings(&self) -> Vec<ConfigIssue> {
         let is_short = self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH);
-        let message =
-            format!("has fewer than {MIN_TOKEN_LENGTH} characters, which can be guessed: use the output of `openssl rand -hex 16`");
-        is_short.then(|| Finding::new(["token"], message)).into_iter().collect()
+        let message = format!("has fewer than {MIN_TOKEN_LENGTH} characters and can be guessed: use the output of `openssl rand -hex 16`");
+        is_short.then(|| ConfigIssue::new(["token"], message)).into_iter().collect()
     }
 
-    /// What the types do not say.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = vec![
-            status("fail_status", self.fail_status, FAIL_STATUS),
-            status("warn_status", self.warn_status, 200..=499),
-            positive("deadline", self.deadline),
-            positive("header_timeout", self.header_timeout),
-            positive("idle_timeout", self.idle_timeout),
+    /// What is wrong with values that have the right type.
+    pub(crate) fn issues(&self) -> Vec<ConfigIssue> {
+        let mut issues = vec![
+            status_issue("fail_status", self.fail_status, FAIL_STATUS),
+            status_issue("warn_status", self.warn_status, 200..=499),
+            positive("deadline", self.deadline.0),
+            positive("header_timeout", self.header_timeout.0),
+            positive("idle_timeout", self.idle_timeout.0),
         ];
         if matches!(self.warn_status, 204 | 205 | 304) {
-            let message = format!("{} is a status without a body, and the report has one", self.warn_status);
-            findings.push(Some(Finding::new(["warn_status"], message)));
+            let message = format!("a response with status {} has no body, so clients would get no report: use 200", self.warn_status);
+            issues.push(Some(ConfigIssue::new(["warn_status"], message)));
         }
-        findings.push(address(&["listen"], &self.listen));
-        findings.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
+        issues.push(address(&["listen"], &self.listen));
+        issues.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
         if self.max_connections == 0 {
-            findings.push(Some(Finding::new(["max_connections"], "must be at least 1")));
+            issues.push(Some(ConfigIssue::new(["max_connections"], "must be at least 1")));
         }
         if !RESPONSE_MEMORY.contains(&self.response_memory.0) {
-            findings.push(Some(Finding::new(["response_memory"], "must be 1MiB to 1GiB")));
+            let found = self.response_memory.to_string().into();
+            issues.push(Some(ConfigIssue::new(["response_memory"], Issue::Range { expected: "1MiB to 1GiB".to_owned(), found })));
         }
-        findings.push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| Finding::new(["token"], message)));
-        #[cfg(feature = "server")]
-        if let Some(Err(unusable)) = self.tls.as_ref().map(super::certificate::read) {
-            findings.push(Some(Finding::new(["tls", unusable.key], unusable.message)));
-        }
-        findings.into_iter().flatten().collect()
+        issues
+            .push(self.token.as_ref().and_then(|token| unusable_token(token.expose())).map(|message| ConfigIssue::new(["token"], message)));
+        issues.into_iter().flatten().collect()
     }
 }
 
-/// Why no client could send a token in `Authorization: Bearer …`: RFC 9110, section 5.5.
+/// The reason why no client could send a token in `Authorization: Bearer …`, by RFC 9110, section 5.5.
 fn unusable_token(token: &str) -> Option<&'static str> {
     if token.trim().is_empty() {
-        return Some("is empty: leave it out, or give it a value that nobody guesses");
+        return Some("is empty: remove it, or use the output of `openssl rand -hex 16`");
     }
     if token.trim() != token {
-        return Some("has blanks or line breaks at its ends, which no header can carry: remove them");
+        return Some("begins or ends with whitespace, which an HTTP header cannot carry: remove the whitespace");
     }
     let is_sendable = |c: char| c == ' ' || c.is_ascii_graphic();
-    (!token.chars().all(is_sendable)).then_some("has characters that no header can carry: use letters, digits and punctuation of ASCII")
+    (!token.chars().all(is_sendable))
+        .then_some("has characters that an HTTP header cannot carry: use ASCII letters, digits and punctuation")
 }
 
-/// `HAProxy`'s agent-check: whoever connects is told in one line how all is, and the connection is closed.
+/// `HAProxy`'s agent-check: each connection gets the verdict in one line and is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSettings {
-    /// Address and port.
+    /// Address and port to listen on.
     pub listen: String,
 }
 
-/// HTTPS on the same listener, by TLS 1.2 and 1.3. The files are PEM, and read again when they change.
+/// HTTPS on the same listener, with TLS 1.2 and 1.3. The files are PEM and are reloaded when they change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "they are keys that users write")]
 pub struct TlsSettings {
-    /// Our certificate, and those between it and its root.
+    /// The server's certificate and the intermediate certificates of its chain.
     pub certificate_file: PathBuf,
-    /// The key of our certificate.
+    /// The private key of the certificate.
     pub key_file: PathBuf,
-    /// Only clients with a certificate of these authorities are answered; `allswell get` has none.
+    /// The certificates of the authorities that sign clients' certificates. Clients without such a certificate are rejected; `allswell get` has none.
     pub client_ca_file: Option<PathBuf>,
 }
 
 #[cfg(feature = "server")]
 impl TlsSettings {
-    /// All files.
+    /// The paths of all files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.certificate_file, &self.key_file].into_iter().chain(&self.client_ca_file)
     }
 }
 
-/// The statuses that may mean `fail`.
+/// The HTTP statuses that can stand for `fail`.
 pub(crate) const FAIL_STATUS: RangeInclusive<u16> = 500..=599;
 
-/// A status that must be in a range.
-pub(crate) fn status(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<Finding> {
-    let message = format!("expected a status from {} to {}, found {status}", range.start(), range.end());
-    (!range.contains(&status)).then(|| Finding::new([key], message))
+/// The issue of a status outside of its range.
+pub(crate) fn status_issue(key: &str, status: u16, range: RangeInclusive<u16>) -> Option<ConfigIssue> {
+    let expected = || format!("a status from {} to {}", range.start(), range.end());
+    (!range.contains(&status)).then(|| ConfigIssue::new([key], Issue::Range { expected: expected(), found: status.to_string().into() }))
 }
 
-/// Room for a few answers at least, and no more than fits into any machine.
+/// From room for a few responses to what fits into any machine.
 const RESPONSE_MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
-/// From this length on, nobody guesses a random token.
+/// A random token of this length cannot be guessed.
 const MIN_TOKEN_LENGTH: usize = 16;
 
-/// An address to listen on. It is not quoted: it may be a URL with a password.
-fn address(key: &[&str], listen: &str) -> Option<Finding> {
+/// The issue of a text that is not an address to listen on. The text is not quoted: it may be a URL with a password.
+fn address(key: &[&str], listen: &str) -> Option<ConfigIssue> {
     let is_host = |host: &str| match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
     };
     let port = listen.rsplit_once(':').filter(|(host, _)| is_host(host)).and_then(|(_, port)| port.parse::<u16>().ok());
     let message = "not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"";
-    port.is_none().then(|| Finding::new(key.iter().copied(), message))
+    port.is_none().then(|| ConfigIssue::new(key.iter().copied(), message))
 }
 
-fn positive(key: &str, span: TimeSpan) -> Option<Finding> {
-    span.0.is_zero().then(|| Finding::new([key], "must be longer than nothing"))
+fn positive(key: &str, duration: Duration) -> Option<ConfigIssue> {
+    duration.is_zero().then(|| ConfigIssue::new([key], "must be greater than zero"))
 }
 
-/// What is told without the token.
+/// What a response contains without the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Details {
-    /// Everything but the drivers' words.
+    /// Everything except causes, which are the drivers' own words.
     Full,
-    /// Names and statuses alone.
+    /// Only names and statuses.
     Status,
 }
 
-/// What we log, to standard error.
+/// The log on standard error.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
-    /// The least important level that is logged. `RUST_LOG`, where set, wins.
+    /// The least severe level that is logged. `RUST_LOG`, if set, wins.
     pub level: LogLevel,
-    /// For people, or for programs.
+    /// Text for people or JSON for programs.
     pub format: LogFormat,
 }
 
@@ -234,10 +238,10 @@ impl Default for LogSettings {
     }
 }
 
-/// A level of the log.
+/// The severity of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the words say it")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
     Off,
     Error,
@@ -248,7 +252,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level as `RUST_LOG` writes it.
+    /// The level in the syntax of `RUST_LOG`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -262,80 +266,40 @@ impl LogLevel {
     }
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// A line for people.
     Text,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
-/// When a check is probed and what its results count for.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PolicySettings {
-    /// Between the beginnings of two probes.
-    pub interval: TimeSpan,
-    /// A probe is dropped after this time.
-    pub timeout: TimeSpan,
-    /// How much each interval varies, as a share of it: 0 to 0.5.
-    pub jitter: f64,
-    /// Whether its failure fails the report; if not, it only warns.
-    pub critical: bool,
-    /// Consecutive failures before the component fails.
-    pub fall: u32,
-    /// Consecutive passes before it passes again.
-    pub rise: u32,
-    /// Keep the last good verdict, as a warning, at most this long after it starts to fail.
-    pub hold: TimeSpan,
-    /// Whether it is probed at all; if not, it is listed as muted.
-    pub enabled: bool,
-}
-
-impl Default for PolicySettings {
-    fn default() -> Self {
-        let Policy { interval, timeout, jitter, critical, fall, rise, hold, enabled } = Policy::default();
-        Self { interval: TimeSpan(interval), timeout: TimeSpan(timeout), jitter, critical, fall, rise, hold: TimeSpan(hold), enabled }
+/// What is wrong with a policy whose values have the right type.
+pub(crate) fn policy_issues(policy: &Policy) -> Vec<ConfigIssue> {
+    let mut issues = vec![positive("interval", policy.interval), positive("timeout", policy.timeout)];
+    if !(0.0..=0.5).contains(&policy.jitter) {
+        let found = policy.jitter.to_string().into();
+        issues.push(Some(ConfigIssue::new(["jitter"], Issue::Range { expected: "a share from 0 to 0.5".to_owned(), found })));
     }
-}
-
-impl PolicySettings {
-    /// The policy.
-    #[must_use]
-    pub fn policy(&self) -> Policy {
-        let Self { interval, timeout, jitter, critical, fall, rise, hold, enabled } = self.clone();
-        Policy { interval: interval.0, timeout: timeout.0, jitter, critical, fall, rise, hold: hold.0, enabled }
-    }
-
-    /// What the types do not say.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = vec![positive("interval", self.interval), positive("timeout", self.timeout)];
-        if !(0.0..=0.5).contains(&self.jitter) {
-            findings.push(Some(Finding::new(["jitter"], format!("expected a share from 0 to 0.5, found {}", self.jitter))));
+    for (key, count) in [("fall", policy.fall), ("rise", policy.rise)] {
+        if count == 0 {
+            issues.push(Some(ConfigIssue::new([key], "must be at least 1")));
         }
-        for (key, count) in [("fall", self.fall), ("rise", self.rise)] {
-            if count == 0 {
-                findings.push(Some(Finding::new([key], "must be at least 1")));
-            }
-        }
-        findings.into_iter().flatten().collect()
     }
+    issues.into_iter().flatten().collect()
 }
 
-/// Components that are judged together, under a name of their own.
+/// Components that are judged together.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupSettings {
-    /// The names of its checks.
+    /// The names of the checks.
     pub checks: Vec<String>,
-    /// The HTTP status of `fail` for this group; the server's when it is not given.
+    /// The HTTP status for `fail` of this group: 500 to 599. Default: `server.fail_status`.
     pub fail_status: Option<u16>,
 }
 
-/// Groups that are always there: no check may have such a name.
-pub(crate) const BUILT_IN: [&str; 3] = ["live", "ready", "startup"];
-
-/// Groups by name, as they are written.
-pub(crate) type Groups = BTreeMap<String, GroupSettings>;
+/// Groups that always exist: no check may have one of these names.
+pub(crate) const BUILT_IN_GROUPS: [&str; 3] = ["live", "ready", "startup"];

@@ -184,7 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn policy(rise: u32, fall: u32, hold: u64) -> Policy {
-        Policy { rise, fall, hold: Duration::from_secs(hold), ..Policy::default() }
+        Policy::default().with_rise(rise).with_fall(fall).with_hold(Duration::from_secs(hold))
     }
 
     /// Records results at the given seconds, and judges at second `now`.

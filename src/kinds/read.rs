@@ -1,5 +1,9 @@
-//! Reads a table of a configuration as a type, and finds everything that is wrong with it, not only the first thing.
+//! Reads a table of a configuration as a type, by its JSON Schema, and finds every mistake in it, not only the first.
 
+use super::{
+    issue::{ConfigIssue, Issue},
+    schema::{is_table_of_secrets, schema_at},
+};
 use figment::{
     error::{Actual, Kind},
     value::{Dict, Value},
@@ -7,169 +11,171 @@ use figment::{
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-/// One thing that is wrong with a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// The key, from the table on.
-    pub(crate) path: Vec<String>,
-    /// What is wrong: never a secret's value.
-    pub(crate) message: String,
-    /// What to do.
-    pub(crate) hint: Option<String>,
-}
-
-impl Finding {
-    pub(crate) fn new<S: Into<String>>(path: impl IntoIterator<Item = S>, message: impl Into<String>) -> Self {
-        Self { path: path.into_iter().map(Into::into).collect(), message: message.into(), hint: None }
-    }
-
-    pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint;
-        self
-    }
-}
-
 /// Reads `table` as a `T`, whose JSON Schema is `schema`.
 ///
-/// The deserialiser stops at the first mistake; so what is mistaken is taken out and the rest is read again, until nothing is left to find.
-/// What could be read without the mistakes comes back, so that it can be looked at further: it is to be used only without findings.
-pub(crate) fn read<T: DeserializeOwned>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<T> {
+/// The deserialiser stops at the first mistake. So the mistaken key is removed and the rest is read again, until no mistake is left. The
+/// returned value lacks the removed keys: examine it to find more mistakes, but use it only when `issues` stays empty.
+pub(crate) fn read<T: DeserializeOwned>(table: &Dict, schema: &Json, issues: &mut Vec<ConfigIssue>) -> Option<T> {
     let mut rest = table.clone();
-    // Every round takes something out, or is the last.
+    let mut removed_items = RemovedItems::default();
+    // Every round removes something or is the last.
     loop {
         let error = match T::deserialize(&Value::from(rest.clone())) {
             Ok(read) => return Some(read),
             Err(error) => error,
         };
-        let mut path = error.path.clone();
-        let (message, hint) = match &error.kind {
-            Kind::MissingField(_) => {
-                let around = at(table, &path)?;
-                let absent = missing(around, schema_at(schema, &path));
-                findings.extend(absent.into_iter().map(|finding| Finding { path: path.clone(), ..finding }));
-                // In an inner table: the outer ones may lack something, too.
-                if !remove(&mut rest, &path.iter().map(String::as_str).collect::<Vec<_>>()) {
-                    return None;
-                }
-                continue;
-            }
-            Kind::UnknownField(name, known) => {
-                if path.last() != Some(name) {
-                    path.push(name.clone());
-                }
-                ("there is no such key".to_owned(), suggestion(name, known.iter().copied()))
-            }
-            kind => describe(kind, schema_at(schema, &path)),
-        };
-        // In a list, what is taken out is the list.
-        let keys = path.iter().take_while(|key| key.parse::<usize>().is_err()).map(String::as_str).collect::<Vec<_>>();
-        let removed = remove(&mut rest, &keys);
-        let table_of_secrets = (1..path.len()).find(|depth| is_table_of_secrets(schema_at(schema, &path[..*depth])));
-        path.truncate(table_of_secrets.unwrap_or(path.len()));
-        findings.push(Finding { path, message, hint });
-        if !removed {
+        let mut place = error.path.clone();
+        if let Kind::UnknownField(name, _) = &error.kind
+            && place.last() != Some(name)
+        {
+            place.push(name.clone());
+        }
+        let mut path = removed_items.original_path(&rest, &place);
+        if let Kind::MissingField(field) = &error.kind {
+            let missing = missing(at(table, &path), field, schema_at(schema, &path));
+            issues.extend(missing.into_iter().map(|found| ConfigIssue { path: path.clone(), ..found }));
+        } else {
+            let (issue, hint) = describe(&error.kind, schema_at(schema, &path));
+            let table_of_secrets = (1..path.len()).find(|depth| is_table_of_secrets(schema_at(schema, &path[..*depth])));
+            path.truncate(table_of_secrets.unwrap_or(path.len()));
+            issues.push(ConfigIssue { path, issue, hint });
+        }
+        if !removed_items.remove(&mut rest, &place) {
             return None;
         }
     }
 }
 
-/// Every required key that is not in the table.
-fn missing(table: &Dict, schema: &Json) -> Vec<Finding> {
+/// The items that were removed from lists while a table was read: the index of every later item is smaller since.
+#[derive(Default)]
+struct RemovedItems(Vec<(Vec<String>, usize)>);
+
+impl RemovedItems {
+    /// The path of a value before anything was removed.
+    fn original_path(&self, rest: &Dict, path: &[String]) -> Vec<String> {
+        let mut original = path.to_vec();
+        if let Some((depth, index)) = first_item(rest, path) {
+            original[depth] = self.original_index(&path[..depth], index).to_string();
+        }
+        original
+    }
+
+    fn original_index(&self, list: &[String], index: usize) -> usize {
+        let mut removed: Vec<usize> = self.0.iter().filter(|(of, _)| of == list).map(|(_, index)| *index).collect();
+        removed.sort_unstable();
+        removed.into_iter().fold(index, |index, removed| if removed <= index { index + 1 } else { index })
+    }
+
+    /// Removes the value at a path. An item of a list goes as a whole, unless it is a table that can lose a key.
+    fn remove(&mut self, rest: &mut Dict, path: &[String]) -> bool {
+        let Some((depth, index)) = first_item(rest, path) else { return remove(rest, path) };
+        let original = self.original_index(&path[..depth], index);
+        let Some(Value::Array(_, items)) = value_at(rest, &path[..depth]) else { return false };
+        if let Value::Dict(_, item) = &mut items[index]
+            && remove(item, &path[depth + 1..])
+        {
+            return true;
+        }
+        items.remove(index);
+        self.0.push((path[..depth].to_vec(), original));
+        true
+    }
+}
+
+/// The depth and the index of the outermost list item on a path.
+fn first_item(table: &Dict, path: &[String]) -> Option<(usize, usize)> {
+    let mut value = table.get(path.first()?)?;
+    for (depth, key) in path.iter().enumerate().skip(1) {
+        value = match value {
+            Value::Dict(_, inner) => inner.get(key)?,
+            Value::Array(_, items) => return key.parse().ok().filter(|index| *index < items.len()).map(|index| (depth, index)),
+            _ => return None,
+        };
+    }
+    None
+}
+
+/// The required keys that a table lacks; at least `field`, which the deserialiser missed, unless it was removed as a mistake.
+fn missing(table: Option<&Dict>, field: &str, schema: &Json) -> Vec<ConfigIssue> {
+    let is_given = |key: &str| table.is_some_and(|table| table.contains_key(key) || table.contains_key(&format!("{key}_file")));
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-    required
-        .filter(|key| !table.contains_key(*key) && !table.contains_key(&format!("{key}_file")))
-        .map(|key| {
-            let meaning = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
-            let hint = Some(meaning.trim_end_matches('.').to_owned()).filter(|text| !text.is_empty());
-            Finding::new(Vec::<String>::new(), format!("the key `{key}` is missing")).hint(hint)
-        })
-        .collect()
+    let mut keys: Vec<&str> = required.filter(|key| !is_given(key)).collect();
+    if keys.is_empty() && !is_given(field) {
+        keys.push(field);
+    }
+    let issue = |key: &str| {
+        let description = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next());
+        let meaning = description.map(|text| text.trim_end_matches('.')).filter(|text| !text.is_empty());
+        ConfigIssue::of_table(Issue::MissingKey(key.to_owned())).with_hint(meaning.map(|meaning| format!("expected: {meaning}")))
+    };
+    keys.into_iter().map(issue).collect()
 }
 
 /// The table at a path.
 fn at<'a>(table: &'a Dict, path: &[String]) -> Option<&'a Dict> {
-    path.iter().try_fold(table, |table, key| table.get(key)?.as_dict())
+    let Some((key, rest)) = path.split_first() else { return Some(table) };
+    let value = rest.iter().try_fold(table.get(key)?, |value, key| match value {
+        Value::Dict(_, inner) => inner.get(key),
+        Value::Array(_, items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    });
+    value?.as_dict()
 }
 
-fn remove(table: &mut Dict, path: &[&str]) -> bool {
+/// The value at a path through tables.
+pub(crate) fn value_at<'a>(table: &'a mut Dict, path: &[String]) -> Option<&'a mut Value> {
+    let (key, rest) = path.split_first()?;
+    match table.get_mut(key)? {
+        value if rest.is_empty() => Some(value),
+        Value::Dict(_, inner) => value_at(inner, rest),
+        _ => None,
+    }
+}
+
+fn remove(table: &mut Dict, path: &[String]) -> bool {
     match path {
         [] => false,
-        [key] => table.remove(*key).is_some(),
-        [key, rest @ ..] => match table.get_mut(*key) {
+        [key] => table.remove(key).is_some(),
+        [key, rest @ ..] => match table.get_mut(key) {
             Some(Value::Dict(_, inner)) => remove(inner, rest),
-            // The place is inside of something that is no table: that goes as a whole.
-            Some(_) => table.remove(*key).is_some(),
+            // The path leads into a value that is not a table: the whole value is removed.
+            Some(_) => table.remove(key).is_some(),
             None => false,
         },
     }
 }
 
-/// The schema of the value at a path; `Null` where it says nothing.
-pub(crate) fn schema_at<'a>(schema: &'a Json, path: &[String]) -> &'a Json {
-    path.iter().fold(schema, |at, key| {
-        let at = resolve(schema, at);
-        let inner = if key.parse::<usize>().is_ok() && at["items"].is_object() { &at["items"] } else { &at["properties"][key.as_str()] };
-        if inner.is_null() { resolve(schema, &at["additionalProperties"]) } else { resolve(schema, inner) }
-    })
-}
-
-/// Follows a reference, and out of an optional value into the value.
-fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
-    let schema = match schema["anyOf"].as_array() {
-        Some(choices) => choices.iter().find(|choice| choice["type"] != "null").unwrap_or(schema),
-        None => schema,
-    };
-    match schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
-        Some(pointer) => root.pointer(pointer).unwrap_or(schema),
-        None => schema,
-    }
-}
-
-/// Whether a value of this schema is a secret.
-pub(crate) fn is_secret(schema: &Json) -> bool {
-    schema["format"] == "password"
-}
-
-/// Whether a value of this schema is a table of secrets, such as headers: its keys are the user's, and may be mistaken for values.
-pub(crate) fn is_table_of_secrets(schema: &Json) -> bool {
-    is_secret(&schema["additionalProperties"])
-}
-
-/// Whether this schema takes values of a JSON type.
-pub(crate) fn takes(schema: &Json, json_type: &str) -> bool {
-    match &schema["type"] {
-        Json::String(only) => only == json_type,
-        Json::Array(several) => several.iter().any(|one| one == json_type),
-        _ => false,
-    }
-}
-
-/// What is wrong with a value, which is never quoted: a secret may stand where it does not belong.
-fn describe(kind: &Kind, schema: &Json) -> (String, Option<String>) {
+/// What is wrong with a value, and what to write instead. The value is not quoted: a secret may stand where it does not belong.
+fn describe(kind: &Kind, schema: &Json) -> (Issue, Option<String>) {
     let expected = |by_type: &str| match (schema["title"].as_str(), schema["examples"][0].as_str()) {
         (Some(title), Some(example)) => format!("a {title}, such as \"{example}\""),
-        _ => plain(by_type),
+        _ => plain(by_type).to_owned(),
     };
-    match kind {
-        Kind::InvalidType(actual, by_type) => (format!("expected {}, found {}", expected(by_type), found(actual)), None),
-        Kind::InvalidValue(Actual::Signed(_) | Actual::Unsigned(_), by_type) => {
-            (format!("out of range: expected {}", plain(by_type)), None)
-        }
-        Kind::InvalidValue(actual, by_type) => (format!("expected {}, found {}", plain(by_type), found(actual)), None),
-        Kind::InvalidLength(length, by_type) => (format!("expected {}, found {length} items", plain(by_type)), None),
+    let mistyped = |expected: String, found: &'static str| Issue::Type { expected, found: found.into() };
+    let issue = match kind {
+        Kind::UnknownField(name, known) => return (Issue::UnknownKey, suggestion(name, known.iter().copied())),
         Kind::UnknownVariant(name, known) => {
-            let hint = suggestion(name, known.iter().copied()).or_else(|| Some(format!("write one of {}", known.join(", "))));
-            ("not one of the known words".to_owned(), hint)
+            let hint = suggestion(name, known.iter().copied()).unwrap_or_else(|| format!("write one of {}", known.join(", ")));
+            return (Issue::UnknownValue, Some(hint));
         }
-        Kind::Message(message) => (message.clone(), None),
-        Kind::DuplicateField(_) => ("given twice".to_owned(), None),
-        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => ("the number is out of range".to_owned(), None),
-        _ => ("not usable here".to_owned(), None),
-    }
+        Kind::InvalidType(actual, by_type) => mistyped(expected(by_type), found(actual)),
+        Kind::InvalidValue(Actual::Signed(_) | Actual::Unsigned(_), by_type) => {
+            Issue::Range { expected: range(by_type).to_owned(), found: "another number".into() }
+        }
+        Kind::InvalidValue(actual, by_type) => mistyped(plain(by_type).to_owned(), found(actual)),
+        Kind::InvalidLength(length, by_type) => {
+            Issue::Type { expected: plain(by_type).to_owned(), found: format!("{length} items").into() }
+        }
+        Kind::Message(message) => Issue::from(message.clone()),
+        Kind::DuplicateField(_) => Issue::from("the key is given twice"),
+        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => Issue::from("the number is out of range"),
+        _ => Issue::from("this value cannot be used here"),
+    };
+    (issue, None)
 }
 
-/// A type in plain words.
-fn plain(by_type: &str) -> String {
+/// The name of a Rust type in words of TOML.
+fn plain(by_type: &str) -> &str {
     match by_type {
         "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
@@ -180,7 +186,17 @@ fn plain(by_type: &str) -> String {
         _ if by_type.starts_with("struct ") => "a table",
         _ => by_type,
     }
-    .to_owned()
+}
+
+/// The numbers that a Rust type holds.
+fn range(by_type: &str) -> &str {
+    match by_type {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0",
+        other => plain(other),
+    }
 }
 
 const fn found(actual: &Actual) -> &'static str {
@@ -194,14 +210,14 @@ const fn found(actual: &Actual) -> &'static str {
     }
 }
 
-/// "did you mean …?", when a known word is close enough: one slip in four letters.
+/// "did you mean …?", if a known word differs in at most one of every four letters.
 pub(crate) fn suggestion<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let closest = known.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate)).min()?;
     let slips = word.chars().count().div_ceil(4);
     (closest.0 <= slips).then(|| format!("did you mean `{}`?", closest.1))
 }
 
-/// "did you mean …?", or else all that is known: `plural` says what they are.
+/// "did you mean …?", or the list of all known words if none is close; `plural` names what they are.
 pub(crate) fn suggestion_or_all<'a>(word: &str, plural: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
     suggestion(word, known.iter().copied()).unwrap_or_else(|| format!("{plural} are {}", known.join(", ")))
@@ -231,6 +247,8 @@ mod tests {
         names: Vec<String>,
         inner: Option<Inner>,
         #[serde(default)]
+        inners: Vec<Inner>,
+        #[serde(default)]
         headers: BTreeMap<String, Secret>,
     }
 
@@ -241,27 +259,20 @@ mod tests {
         flag: bool,
     }
 
-    fn findings(toml: &str) -> Vec<String> {
+    fn issues(toml: &str) -> Vec<String> {
         let table: Dict = Figment::from(Toml::string(toml)).extract().expect("it is TOML");
         let schema = schemars::schema_for!(Sample).to_value();
-        let mut findings = Vec::new();
-        let read: Option<Sample> = read(&table, &schema, &mut findings);
-        assert!(read.is_some() || !findings.is_empty());
-        findings
-            .into_iter()
-            .map(|finding| {
-                format!(
-                    "{}: {}{}",
-                    finding.path.join("."),
-                    finding.message,
-                    finding.hint.map_or_else(String::new, |hint| format!(" ({hint})"))
-                )
-            })
-            .collect()
+        let mut issues = Vec::new();
+        let read: Option<Sample> = read(&table, &schema, &mut issues);
+        assert!(read.is_some() || !issues.is_empty());
+        let line = |found: ConfigIssue| {
+            format!("{}: {}{}", found.path.join("."), found.issue, found.hint.map_or_else(String::new, |hint| format!(" ({hint})")))
+        };
+        issues.into_iter().map(line).collect()
     }
 
     #[test]
-    fn all_mistakes_are_found_at_once() {
+    fn every_mistake_is_found_in_one_pass() {
         let toml = r#"
             url = 123456
             limit = 10
@@ -272,15 +283,15 @@ mod tests {
             flga = true
         "#;
         assert_eq!(
-            findings(toml),
+            issues(toml),
             [
-                "count: out of range: expected a whole number",
+                "count: expected a whole number from 0 to 65535, found another number",
                 "inner.flag: expected true or false, found text",
-                "inner.flga: there is no such key (did you mean `flag`?)",
+                "inner.flga: unknown key (did you mean `flag`?)",
                 "limit: expected a duration, such as \"500ms\", found a number",
-                "nams: there is no such key (did you mean `names`?)",
+                "nams: unknown key (did you mean `names`?)",
                 "url: expected text in quotes, found a number",
-                ": the key `names` is missing",
+                ": the required key `names` is missing",
             ]
         );
     }
@@ -288,24 +299,41 @@ mod tests {
     #[test]
     fn neither_a_value_nor_a_key_in_a_table_of_secrets_is_quoted() {
         let rest = "url = \"u\"\ncount = 1\nnames = []\n";
-        assert_eq!(findings(&format!("{rest}headers = \"X-Key: hunter2\"")), ["headers: expected a table, found text"]);
+        assert_eq!(issues(&format!("{rest}headers = \"X-Key: hunter2\"")), ["headers: expected a table, found text"]);
+        assert_eq!(issues(&format!("{rest}headers = {{ \"X-Key: hunter2\" = 7 }}")), ["headers: expected text in quotes, found a number"]);
+    }
+
+    #[test]
+    fn every_missing_key_is_reported_with_its_description() {
+        assert_eq!(issues("url = \"u\"\ncount = 1\nnames = []\n[inner]"), ["inner: the required key `flag` is missing"]);
         assert_eq!(
-            findings(&format!("{rest}headers = {{ \"X-Key: hunter2\" = 7 }}")),
-            ["headers: expected text in quotes, found a number"]
+            issues(""),
+            [
+                ": the required key `url` is missing (expected: Where it is)",
+                ": the required key `count` is missing",
+                ": the required key `names` is missing"
+            ]
         );
     }
 
     #[test]
-    fn every_missing_key_is_found_with_what_it_is_for() {
-        assert_eq!(findings("url = \"u\"\ncount = 1\nnames = []\n[inner]"), ["inner: the key `flag` is missing"]);
+    fn every_mistake_in_a_list_is_reported_with_its_index() {
         assert_eq!(
-            findings(""),
-            [": the key `url` is missing (Where it is)", ": the key `count` is missing", ": the key `names` is missing"]
+            issues("url = \"u\"\ncount = 1\nnames = [1, \"a\", 2, 3]"),
+            [0, 2, 3].map(|index| format!("names.{index}: expected text in quotes, found a number"))
         );
     }
 
     #[test]
-    fn what_is_wrong_inside_a_list_is_found() {
-        assert_eq!(findings("url = \"u\"\ncount = 1\nnames = [\"a\", 2]"), ["names.1: expected text in quotes, found a number"]);
+    fn a_key_that_is_missing_in_a_list_of_tables_is_reported() {
+        let rest = "url = \"u\"\ncount = 1\nnames = []\n";
+        assert_eq!(
+            issues(&format!("{rest}[[inners]]\nflga = true\n[[inners]]\nflag = true\n[[inners]]\n")),
+            [
+                "inners.0.flga: unknown key (did you mean `flag`?)",
+                "inners.0: the required key `flag` is missing",
+                "inners.2: the required key `flag` is missing"
+            ]
+        );
     }
 }

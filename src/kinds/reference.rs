@@ -1,10 +1,12 @@
-//! The reference of kinds, made of the registry: for the terminal and for `checks/README.md`.
+//! The reference of the kinds, generated from the registry: for the terminal and for `checks/README.md`.
 
 use super::{Kind, Registry};
+use crate::component::Policy;
+use schemars::schema_for;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 
-/// All kinds, a line each.
+/// A line for each kind.
 #[must_use]
 pub fn list(registry: &Registry) -> String {
     let width = registry.kinds().map(|kind| kind.name.len()).max().unwrap_or_default();
@@ -14,11 +16,11 @@ pub fn list(registry: &Registry) -> String {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "{:<width$}  {category:<8}  {}", kind.name, first_sentence(description(&kind.schema)));
     }
-    text.push_str("\n`allswell kinds KIND` tells the keys of one.\n");
+    text.push_str("\n`allswell kinds KIND` lists the keys of a kind.\n");
     text
 }
 
-/// One kind: what it verifies, its keys, an example.
+/// One kind: what it verifies, its keys and an example.
 #[must_use]
 pub fn kind(kind: &Kind) -> String {
     let mut text = format!("{} ({})\n", kind.name, kind.category.as_str());
@@ -34,8 +36,7 @@ pub fn kind(kind: &Kind) -> String {
         let meaning = wrapped(&format!("{}{default}{required}", key.description), width + 4);
         let _ = writeln!(text, "  {:<width$}  {meaning}", key.name);
     }
-    let _ =
-        write!(text, "\nand the keys of every check: interval, timeout, jitter, critical, fall, rise, hold, enabled.\n\n{}", example(kind));
+    let _ = write!(text, "\nand the keys of every check: {}.\n\n{}", policy_keys().join(", "), example(kind));
     text
 }
 
@@ -45,16 +46,17 @@ pub fn markdown(registry: &Registry) -> String {
     let mut text = String::from(
         "<!-- Generated from the doc comments by `cargo xtask generate`; edit those. -->\n\n\
          # The kinds of checks\n\n\
-         Every kind of backend that allswell probes is one file in `checks/kinds/`; what a check is stands in `checks/contract/`.\n\n\
+         Every kind of backend that allswell probes is one file in `checks/kinds/`; `checks/contract/` defines what a check is.\n\n\
          | kind | category | verifies |\n| --- | --- | --- |\n",
     );
     for kind in registry.kinds() {
         let _ =
             writeln!(text, "| [`{0}`](#{0}) | {1} | {2} |", kind.name, kind.category.as_str(), first_sentence(description(&kind.schema)));
     }
-    text.push_str(
-        "\nEvery check also takes the keys of `[defaults]`: `interval`, `timeout`, `jitter`, `critical`, `fall`, `rise`, `hold`, `enabled`. \
-         A secret key `x` can be given as `x_file`, the path of a file that holds it.\n",
+    let _ = writeln!(
+        text,
+        "\nEvery check also takes the keys of `[defaults]`: `{}`. A secret key `x` can be given as `x_file`, the path of a file that contains it.",
+        policy_keys().join("`, `")
     );
     for kind in registry.kinds() {
         let _ = write!(
@@ -76,27 +78,33 @@ pub fn markdown(registry: &Registry) -> String {
     text
 }
 
-/// A complete table of a configuration.
+/// The keys that every check takes.
+fn policy_keys() -> Vec<String> {
+    let schema = schema_for!(Policy).to_value();
+    schema["properties"].as_object().into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+}
+
+/// A complete table of the configuration, with its header.
 fn example(kind: &Kind) -> String {
     format!("[checks.my_{}]\nkind = \"{}\"\n{}\n", kind.name, kind.name, kind.example.trim())
 }
 
-struct Key {
+struct DocumentedKey {
     name: String,
     description: String,
     default: Option<String>,
     required: bool,
 }
 
-fn keys(schema: &Json) -> Vec<Key> {
+fn keys(schema: &Json) -> Vec<DocumentedKey> {
     let mut keys = keys_below(schema, "");
-    // What must be given comes first.
+    // Required keys first.
     keys.sort_by_key(|key| !key.required);
     keys
 }
 
-/// The keys of a table; those of a table within it with its name and a dot before theirs.
-fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
+/// The keys of a table. A key of a nested table is prefixed with its name, as in `tls.ca_file`.
+fn keys_below(schema: &Json, before: &str) -> Vec<DocumentedKey> {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let mut keys = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -105,7 +113,7 @@ fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
             keys.extend(keys_below(property, &format!("{key}.")));
             continue;
         }
-        keys.push(Key {
+        keys.push(DocumentedKey {
             name: key,
             description: unwrapped(description(property)),
             default: property.get("default").filter(|default| !default.is_null()).map(toml),
@@ -115,7 +123,7 @@ fn keys_below(schema: &Json, before: &str) -> Vec<Key> {
     keys
 }
 
-/// A default as it would be written in a file.
+/// A default in TOML.
 fn toml(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
@@ -127,21 +135,21 @@ fn description(schema: &Json) -> &str {
     schema["description"].as_str().unwrap_or_default()
 }
 
-/// The paragraphs of a text, each in one line.
+/// The paragraphs of a text, each as one line.
 fn paragraphs(text: &str) -> impl Iterator<Item = String> {
     text.split("\n\n").map(unwrapped)
 }
 
-/// How wide a terminal is at least.
-const WIDTH: usize = 100;
+/// The assumed width of a terminal.
+const TERMINAL_WIDTH: usize = 100;
 
-/// A text in lines that fit a terminal; all but the first begin with so many blanks.
+/// Wraps a text to the width of a terminal; every line but the first is indented.
 fn wrapped(text: &str, indent: usize) -> String {
     let mut lines = String::new();
     let mut column = indent;
     for word in text.split(' ') {
         let length = word.chars().count();
-        if column > indent && column + 1 + length > WIDTH {
+        if column > indent && column + 1 + length > TERMINAL_WIDTH {
             lines.push('\n');
             lines.extend(std::iter::repeat_n(' ', indent));
             column = indent;
@@ -155,7 +163,7 @@ fn wrapped(text: &str, indent: usize) -> String {
     lines
 }
 
-/// A paragraph in one line.
+/// Joins the lines of a paragraph.
 fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,10 @@
-//! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
+//! The registry: maps the name of a kind to its typed constructor, schema and example. A value, not a global.
 
-use super::read::{Finding, read, suggestion_or_all};
-use allswell_checks::contract::{Backend, Category, Check, Register};
+use super::{
+    issue::{ConfigIssue, Issue},
+    read::{read, suggestion_or_all},
+};
+use allswell_checks::contract::{Backend, Category, Check, ComposeService, EnvironmentCheck, HostCheck, Register};
 use figment::value::Dict;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -12,26 +15,39 @@ pub struct Registry {
     kinds: BTreeMap<&'static str, Kind>,
 }
 
-/// One kind of backend, without its type.
+/// One kind of backend, with its type erased.
 pub struct Kind {
-    /// Its name.
+    /// The name, as in `kind = "postgres"`.
     pub name: &'static str,
-    /// What it is for.
+    /// What the kind is for an application.
     pub category: Category,
-    /// A complete table in TOML, without its header.
+    /// A complete table of a check in TOML, without its header and `kind`.
     pub example: &'static str,
-    /// URL schemes by which discovery recognises it.
+    /// The URL schemes by which discovery recognises this kind.
     pub schemes: &'static [&'static str],
-    /// The JSON Schema of its own keys; the doc comments are in it.
+    /// The server's TCP port when an address or URL leaves it out.
+    pub default_port: Option<u16>,
+    /// Whether the server sends the first bytes of a connection.
+    pub speaks_first: bool,
+    /// How `allswell init` finds this kind in a compose file.
+    pub compose: Option<ComposeService>,
+    /// The check of the host itself that runs when nothing is configured.
+    pub host_check: Option<HostCheck>,
+    /// The checks that environment variables describe, apart from URLs: [`Backend::discover`].
+    pub discover: Discover,
+    /// The JSON Schema of the kind's own keys; their doc comments are its descriptions.
     pub schema: Json,
     make: Make,
 }
 
-/// Makes a check of a table with a schema, or finds everything that is wrong with it.
-type Make = fn(&Dict, &Json, &mut Vec<Finding>) -> Option<Arc<dyn Check>>;
+/// The checks that environment variables describe; the argument returns the value of a variable.
+pub type Discover = fn(&dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck>;
+
+/// Builds a check from a table with a schema, or adds everything that is wrong with it to the issues.
+type Make = fn(&Dict, &Json, &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>>;
 
 impl Registry {
-    /// Every kind that allswell ships and this build has.
+    /// Every kind that is compiled into this build.
     #[must_use]
     pub fn builtin() -> Self {
         let mut registry = Self::default();
@@ -39,7 +55,7 @@ impl Registry {
         registry
     }
 
-    /// Registers one more kind, as in `Registry::builtin().with::<Fleet>()`.
+    /// Adds a kind, as in `Registry::builtin().with::<Fleet>()`. It replaces a kind of the same name.
     #[must_use]
     pub fn with<B: Backend>(mut self) -> Self {
         self.register::<B>();
@@ -52,14 +68,18 @@ impl Registry {
         self.kinds.get(name)
     }
 
-    /// The kind of that name, or what to say about there being none.
-    pub(crate) fn find(&self, name: &str) -> Result<&Kind, Finding> {
+    /// The kind of that name.
+    ///
+    /// # Errors
+    ///
+    /// An issue of the key `kind`: no kind has this name, or this build lacks it.
+    pub(crate) fn find(&self, name: &str) -> Result<&Kind, ConfigIssue> {
         let unknown = || {
             if allswell_checks::KINDS.contains(&name) {
-                return Finding::new(["kind"], format!("the kind `{name}` exists, but this binary was built without it"));
+                return ConfigIssue::new(["kind"], Issue::KindNotBuilt(name.to_owned()));
             }
             let hint = suggestion_or_all(name, "kinds", self.kinds.keys().copied());
-            Finding::new(["kind"], "there is no such kind").hint(Some(hint))
+            ConfigIssue::new(["kind"], Issue::UnknownKind).with_hint(Some(hint))
         };
         self.get(name).ok_or_else(unknown)
     }
@@ -77,6 +97,11 @@ impl Register for Registry {
             category: B::CATEGORY,
             example: B::EXAMPLE,
             schemes: B::SCHEMES,
+            default_port: B::DEFAULT_PORT,
+            speaks_first: B::SPEAKS_FIRST,
+            compose: B::COMPOSE,
+            host_check: B::HOST_CHECK,
+            discover: B::discover,
             schema: schemars::schema_for!(B::Config).to_value(),
             make: make::<B>,
         };
@@ -86,21 +111,21 @@ impl Register for Registry {
 }
 
 impl Kind {
-    /// Makes a check of the kind's own keys, or finds everything that is wrong with them.
-    pub(crate) fn make(&self, table: &Dict, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-        (self.make)(table, &self.schema, findings)
+    /// Builds a check from the kind's own keys, or adds everything that is wrong with them to `issues`.
+    pub(crate) fn make(&self, table: &Dict, issues: &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>> {
+        (self.make)(table, &self.schema, issues)
     }
 }
 
-fn make<B: Backend>(table: &Dict, schema: &Json, findings: &mut Vec<Finding>) -> Option<Arc<dyn Check>> {
-    let config = read(table, schema, findings)?;
-    if !findings.is_empty() {
+fn make<B: Backend>(table: &Dict, schema: &Json, issues: &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>> {
+    let config = read(table, schema, issues)?;
+    if !issues.is_empty() {
         return None;
     }
     match B::build(config) {
         Ok(check) => Some(Arc::new(check)),
         Err(invalid) => {
-            findings.push(Finding::new(invalid.key.split('.'), invalid.message));
+            issues.push(ConfigIssue::new(invalid.key.split('.'), invalid.message));
             None
         }
     }

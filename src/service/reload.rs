@@ -104,7 +104,7 @@ impl Reloader {
             bound: running.settings.load_full(),
             running,
             reported,
-            has_configured_checks: configured.asked,
+            has_configured_checks: configured.has_configured_checks,
             fingerprints: watch::Sender::new(FileFingerprints::read(configured.files.clone())),
             readers: JoinSet::new(),
         }
@@ -147,7 +147,7 @@ impl Reloader {
     async fn reload(&mut self) -> Reload {
         let reload = match self.load().await {
             Err(refusal) => self.refuse(vec![refusal.to_string()]),
-            Ok(Loaded { configured: Ok(configured), .. }) if self.has_configured_checks && !configured.asked => {
+            Ok(Loaded { configured: Ok(configured), .. }) if self.has_configured_checks && !configured.has_configured_checks => {
                 self.refuse(vec![Refusal::NoChecks.to_string()])
             }
             Ok(Loaded { configured: Ok(configured), certificate, .. }) => self.apply(configured, certificate).await,
@@ -215,7 +215,7 @@ impl Reloader {
         running.server.set_limits(limits(&configured));
         running.memory.set_limit(response_memory(&settings.server));
         running.settings.store(Arc::new(settings.clone()));
-        self.has_configured_checks = configured.asked;
+        self.has_configured_checks = configured.has_configured_checks;
         self.reported = ConfigReport { revision: self.reported.revision + 1, loaded_at: Timestamp::now(), last_reload: None };
         for warning in &configured.warnings {
             tracing::warn!("{warning}");

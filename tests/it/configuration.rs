@@ -6,7 +6,7 @@ use crate::{
 };
 use allswell::{
     component::Policy,
-    config::{Environment, Override, PolicySettings, ServerSettings, Settings, Sources, load},
+    config::{Environment, Override, ServerSettings, Settings, Sources, load},
     kinds::Registry,
 };
 use figment::{
@@ -176,7 +176,7 @@ fn a_kind_that_is_not_built_in_has_another_message_than_an_unknown_kind() {
     assert_eq!(
         message,
         "error: allswell.toml:2:1: checks.a.kind: the kind `redis` exists, but this binary was built without it\n\
-         error: allswell.toml:4:1: checks.b.kind: there is no such kind; kinds are tcp\n\
+         error: allswell.toml:4:1: checks.b.kind: unknown kind; kinds are tcp\n\
          2 problems in the configuration; nothing was started"
     );
 }
@@ -190,6 +190,15 @@ fn a_secret_in_a_wrong_key_is_not_quoted() {
     assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("hunt er2"), "{}", ran.stderr);
     let (ran, _directory) = validate("", &[("DATABASE_URL", "postgres://app:hunter2@db:99999/x")]);
     assert!(ran.stderr.contains("DATABASE_URL") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_that_read_the_same_are_reported_once() {
+    let (ran, _directory) = validate("[checks.web]\nkind = \"http\"\nurl = \"http://web\"\nheaders = { a = 1, b = 2 }\n", &[]);
+    assert_eq!(
+        ran.stderr,
+        "error: allswell.toml:4:1: checks.web.headers: expected text in quotes, found a number\n1 problem in the configuration; nothing was started\n"
+    );
 }
 
 #[test]
@@ -287,12 +296,13 @@ fn the_default_file_equals_the_built_in_defaults() {
     let Settings { server, log, defaults, service } = &configured.settings;
     assert_eq!(format!("{server:?}"), format!("{:?}", ServerSettings::default()));
     assert_eq!(format!("{log:?}"), format!("{:?}", Settings::default().log));
-    assert_eq!(format!("{defaults:?}"), format!("{:?}", PolicySettings::default()));
-    assert_eq!(defaults.policy(), Policy::default());
+    assert_eq!(*defaults, Policy::default());
     assert_eq!((&service.name, &service.version), (&None, &None));
     // The file has every key, if only in a comment.
     let schema = schemars::schema_for!(Settings).to_value();
-    for (section, table) in schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings")) {
+    for (section, table) in
+        schema["$defs"].as_object().expect("sections").iter().filter(|(name, _)| name.ends_with("Settings") || *name == "Policy")
+    {
         for key in table["properties"].as_object().into_iter().flat_map(|keys| keys.keys()) {
             let written = text.lines().any(|line| {
                 let line = line.trim_start_matches("# ");
@@ -390,6 +400,18 @@ fn validate_prints_the_checks_and_explain_the_source_of_each_value() {
     let explained = run(command(&directory).args(["validate", "--explain"]).envs(variables));
     assert!(!explained.stdout.contains("hunter2"), "{}", explained.stdout);
     insta::assert_snapshot!(explained.stdout);
+}
+
+#[test]
+fn explain_shows_each_key_of_a_nested_table_even_if_only_variables_set_it() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "[checks.db]\nkind = \"postgres\"\nurl = \"postgres://app@db/x?sslmode=verify-full\"\n")
+        .expect("a configuration");
+    let environment = Environment::new([("ALLSWELL_CHECKS__DB__TLS__SERVER_NAME".to_owned(), "db.internal".to_owned())]);
+    let sources = Sources { files: vec![file.path().to_owned()], environment, explain: true, ..Sources::default() };
+    let configured = load(&sources, &Registry::builtin()).unwrap_or_else(|error| panic!("{error}"));
+    let explained = configured.explained.iter().find(|explained| explained.key == "checks.db.tls.server_name").expect("the key");
+    assert_eq!((explained.value.as_str(), explained.origin.as_str()), ("\"db.internal\"", "ALLSWELL_CHECKS__DB__TLS__SERVER_NAME"));
 }
 
 #[test]
@@ -495,5 +517,5 @@ fn kinds_prints_the_reference() {
     assert!(list.lines().all(|line| line.chars().count() <= 100), "the list fits a terminal: {list}");
     insta::assert_snapshot!(kinds(&["storage"]).stdout);
     let unknown = kinds(&["storge"]);
-    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no such kind; did you mean `storage`?\n"));
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: unknown kind; did you mean `storage`?\n"));
 }

@@ -6,7 +6,7 @@ use crate::{
     registered::{has_key, speaks_first},
     servers::hostile::{BlackHole, Hostile},
 };
-use allswell::{config::PolicySettings, kinds::Registry};
+use allswell::{component::Policy, kinds::Registry};
 use allswell_checks::contract::Category;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -52,7 +52,7 @@ fn every_example_builds() {
 
 #[test]
 fn every_key_of_a_kind_is_documented_and_none_is_a_policy_key() {
-    let policy = schemars::schema_for!(PolicySettings).to_value();
+    let policy = schemars::schema_for!(Policy).to_value();
     let policy: BTreeSet<&String> = policy["properties"].as_object().expect("keys").keys().collect();
     for kind in Registry::builtin().kinds() {
         assert!(kind.schema["description"].as_str().is_some_and(|text| text.len() > 20), "{} says what it verifies", kind.name);

@@ -219,7 +219,7 @@ async fn a_panicking_check_fails_alone() {
 fn checks_that_block_the_engine_fail_livez_without_blocking_responses() {
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let answering = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let policy = Policy { interval: Duration::from_millis(100), timeout: Duration::from_millis(100), ..Policy::default() };
+    let policy = Policy::default().with_interval(Duration::from_millis(100)).with_timeout(Duration::from_millis(100));
     let health = Aggregator::builder().policy(policy).check("well", Passing).check("blocks", Blocks).start_on(engine.handle());
     let app = allswell::router(health);
     answering.block_on(async {
@@ -276,7 +276,7 @@ async fn the_same_seed_gives_the_same_schedule() {
 fn recorders(names: impl Iterator<Item = String>) -> (Aggregator, Vec<Arc<Mutex<Vec<Duration>>>>) {
     let start = tokio::time::Instant::now();
     let mut pages = Vec::new();
-    let policy = Policy { interval: Duration::from_secs(3600), ..Policy::default() };
+    let policy = Policy::default().with_interval(Duration::from_secs(3600));
     let builder = names.fold(Aggregator::builder().policy(policy), |builder, name| {
         let page = Arc::new(Mutex::new(Vec::new()));
         pages.push(Arc::clone(&page));

@@ -114,7 +114,7 @@ fn the_configuration_of_another_user_is_refused_unless_it_is_named() {
     own("nobody", &path);
     let refused = validated(&[]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("belongs to another user; name it by `--config allswell.toml` if it is meant"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("belongs to another user; to use it, pass `--config allswell.toml`"), "{}", refused.stderr);
     assert_eq!(validated(&["--config", "allswell.toml"]).code, Some(0));
     mode(folder.path(), 0o755);
     assert_eq!(validated(&[]).code, Some(0), "only this user can put a file there");
@@ -145,8 +145,8 @@ fn validated(configuration: &str, file_mode: u32, folder_mode: u32) -> Ran {
 #[test]
 fn a_world_readable_configuration_with_secrets_is_warned_about() {
     let stderr = validated(LITERAL, 0o644, 0o755).stderr;
-    let warning = "allswell.toml:2:1: server.token: this secret stands in a file that every user of this machine can read, and 1 more in it; \
-                   run `chmod o-r allswell.toml`, or give secrets by `${NAME}` or by keys that end in `_file`";
+    let warning = "allswell.toml:2:1: server.token: every user of this machine can read this file, which contains this secret and 1 more; \
+                   run `chmod o-r allswell.toml`, or move secrets to environment variables (`${NAME}`) or files (keys that end in `_file`)";
     assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [format!("warning: {warning}")], "{stderr}");
     for (what, file_mode, folder_mode) in [("the group may read it", 0o640, 0o755), ("other users cannot enter the folder", 0o644, 0o750)] {
         assert!(!validated(LITERAL, file_mode, folder_mode).stderr.contains(READABLE), "{what}");
@@ -165,7 +165,7 @@ fn a_world_readable_secret_file_is_warned_about() {
     mode(&secret, 0o644);
     let stderr = validated(&configuration, 0o644, 0o755).stderr;
     let warning = format!(
-        "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which holds a secret; run `chmod o-r {}`",
+        "warning: allswell.toml:4:1: checks.cache.password_file: every user of this machine can read this file, which contains a secret; run `chmod o-r {}`",
         secret.display()
     );
     assert_eq!(stderr.lines().filter(|line| line.contains(READABLE)).collect::<Vec<_>>(), [warning], "{stderr}");

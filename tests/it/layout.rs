@@ -187,3 +187,46 @@ fn compose_has_a_service_for_every_networked_kind() {
         assert!(compose.contains(&format!("\n  {kind}:\n")), "the service {kind}");
     }
 }
+
+/// The lines of every file in `src`, with their places, without comments and unit tests.
+fn code_lines() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let mut lines = Vec::new();
+    for file in files.iter().filter(|file| file.file_name().is_some_and(|name| name != "tests.rs")) {
+        let path = file.strip_prefix(root()).expect("below the root").display().to_string();
+        let text = fs::read_to_string(file).expect("a file");
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let numbered = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        lines.extend(numbered.map(|(index, line)| (format!("{path}:{}", index + 1), line.to_owned())));
+    }
+    lines
+}
+
+#[test]
+fn no_kind_is_named_in_src() {
+    // `http` is also the scheme of a URL that is polled.
+    let kinds = allswell_checks::KINDS.iter().filter(|kind| **kind != "http");
+    let literals: Vec<String> = kinds.map(|kind| format!("\"{kind}\"")).collect();
+    for (place, line) in code_lines() {
+        assert!(
+            !literals.iter().any(|literal| line.contains(literal)),
+            "{place} names a kind; let the kind declare what is needed: {line}"
+        );
+    }
+}
+
+#[test]
+fn only_config_reads_files_and_the_environment() {
+    // What reads other files than the configuration's, and why.
+    let exceptions = [
+        "contents.rs",  // hashes files to notice that they changed
+        "pinned.rs",    // `get` trusts the certificate of its own listener
+        "target_group", // the file of `doctor --alb-json`
+    ];
+    let readers = ["std::env", "env::var", "env::temp_dir", "fs::", "File::open", "read_dir(", "pem_file"];
+    for (place, line) in code_lines().into_iter().filter(|(place, _)| !place.starts_with("src/config/")) {
+        let is_exception = exceptions.iter().any(|exception| place.contains(exception));
+        assert!(is_exception || !readers.iter().any(|reader| line.contains(reader)), "{place} reads files or the environment: {line}");
+    }
+}

@@ -1,13 +1,13 @@
-//! What is wrong with a configuration, in words for the person who has to mend it.
+//! The problems of a configuration, as users read them: place, key, what is wrong and what to do.
 
-use super::locate::Place;
+use super::place::Place;
 use allswell_checks::contract::Redactor;
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
-/// One thing that is wrong, and where.
+/// One problem of a configuration, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file and line, or the environment variable.
+    /// Where the key is set, or should be.
     pub(crate) place: Place,
     /// The whole key.
     pub(crate) path: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Takes secrets out of what is said. A hint is made of our own words alone.
+    /// Removes secrets from the message. A hint never contains values.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         self.message = redactor.redact(&self.message).into_owned();
     }
@@ -39,17 +39,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Whether a key looks like one. Others are not quoted: `"X-Key: hunter2" = ""` has a value in its key.
+/// Whether a key looks like a key and can be quoted: `"X-Key: hunter2" = ""` has a value in place of one.
 fn is_plain(key: &str) -> bool {
     key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Everything that is wrong with a configuration; a line each.
+/// All problems of a configuration. `Display` prints a line for each.
 #[derive(Debug)]
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
-    /// The files that were read, or should have been, as far as they are known.
+    /// The files that were read, or should have been, as far as they are known. A service watches them for a fix.
     pub files: Vec<PathBuf>,
 }
 
@@ -66,14 +66,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Why a file cannot be read, in words.
-pub(crate) fn file_trouble(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
-        io::ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        _ => format!("the file cannot be read: {error}"),
-    }
-}

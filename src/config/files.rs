@@ -1,0 +1,54 @@
+//! Reads the text of configuration files, env files, compose files and secret files, and explains why a file cannot be read.
+
+use allswell_checks::contract::Secret;
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+/// The largest file that can hold a secret.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// Reads a text file.
+///
+/// # Errors
+///
+/// Why the file cannot be read, without its path and without its text.
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| explain(&error))
+}
+
+/// Reads the file behind an `x_file` key: its text without line breaks at the end.
+///
+/// # Errors
+///
+/// Why the file cannot be used, without its path and without its text.
+pub(crate) fn read_secret(path: &Path) -> Result<Secret, String> {
+    let kind = fs::metadata(path).map_err(|error| explain(&error))?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // Reading it may never end.
+        return Err("this is a pipe or a device, not a regular file".to_owned());
+    }
+    let file = fs::File::open(path).map_err(|error| explain(&error))?;
+    let mut text = String::new();
+    file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|error| explain(&error))?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err("the file is larger than 64 KiB, too large for a secret".to_owned());
+    }
+    match text.trim_end_matches(['\r', '\n']) {
+        // As it is for a moment while a program writes it in place.
+        "" => Err("the file is empty: write the secret into it".to_owned()),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied: this user cannot read the file".to_owned(),
+        io::ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    }
+}
