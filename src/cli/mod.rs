@@ -1,9 +1,9 @@
 //! The command line: one file per command, with its arguments, its output and its exit codes.
 //!
 //! `main` calls [`run`] with the parsed [`Arguments`] and returns the [`Exit`]. A command returns `Err(CommandError)` for what it cannot do;
-//! [`dispatch`] prints that in one place. [`terminal`] writes to standard output and standard error, and nothing else does.
+//! `dispatch` prints that in one place. `terminal` writes to standard output and standard error, and nothing else does.
 //!
-//! A new command is a file with a `clap::Args` struct and a `run` method, a variant of `Command` in [`arguments`], and an arm in [`dispatch`].
+//! A new command is a file with a `clap::Args` struct and a `run` method, a variant of `Command` in `arguments`, and an arm in `dispatch`.
 
 mod arguments;
 mod check;

@@ -23,10 +23,10 @@
 //! # }
 //! ```
 //!
-//! * [`bind`]: opens the sockets; [`run`]: the life of the service; [`handle`]: what others may do with it.
-//! * [`assemble`]: the parts of the engine and the HTTP server, made from a configuration.
-//! * [`reload`], [`certificate`], [`drain_file`]: follow files while the service runs; [`file_fingerprints`] detects changes.
-//! * [`systemd`]: readiness, status and watchdog.
+//! * `bind`: opens the sockets; `run`: the life of the service; `handle`: what others may do with it.
+//! * `assemble`: the parts of the engine and the HTTP server, made from a configuration.
+//! * `reload`, `certificate`, `drain_file`: follow files while the service runs; `file_fingerprints` detects changes.
+//! * `systemd`: readiness, status and watchdog.
 
 mod assemble;
 mod bind;
