@@ -44,7 +44,7 @@ fn remedy(key: &str, error: &io::Error) -> String {
     let flag = if key == "server.listen" { " or --listen" } else { "" };
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(": another program uses this port: stop it, or choose another address with {key}{flag}"),
-        io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}"),
+        io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}{flag}"),
         io::ErrorKind::PermissionDenied => ": ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher port".to_owned(),
         _ => String::new(),
     }
