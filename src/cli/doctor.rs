@@ -5,7 +5,7 @@ use crate::{
     config::{Configured, Sources, load},
     doctor::{Advice, Client, Finding, Own, Seen, Target, TargetGroup, find, read_target_groups},
     kinds::Registry,
-    prober::Prober,
+    pollers::PollerKind,
 };
 use allswell_checks::contract::TimeSpan;
 use clap::{
@@ -30,7 +30,7 @@ pub(super) struct Doctor {
     url: Option<String>,
     /// Poll as these clients alone: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul
     #[arg(long = "as", value_name = "CLIENT", value_delimiter = ',')]
-    clients: Vec<Prober>,
+    clients: Vec<PollerKind>,
     /// Use and judge the settings that `aws elbv2 describe-target-groups` prints; repeat it for `describe-target-group-attributes`
     #[arg(long, value_name = "FILE")]
     alb_json: Vec<PathBuf>,
@@ -103,7 +103,7 @@ impl Doctor {
             return (self.clients.iter().copied().map(Client::from).collect(), Vec::new());
         }
         if groups.is_empty() {
-            return (Prober::ALL.map(Client::from).into(), Vec::new());
+            return (PollerKind::ALL.map(Client::from).into(), Vec::new());
         }
         let (mut clients, mut not_polled) = (Vec::new(), Vec::new());
         for group in groups {
@@ -193,7 +193,7 @@ impl From<&Seen> for Polled {
         Self {
             client: seen.client.label.clone(),
             content: seen.content,
-            method: seen.client.manner.method,
+            method: seen.client.profile.method,
             path: seen.path().to_owned(),
             host: seen.host().map(str::to_owned),
             status: seen.status(),

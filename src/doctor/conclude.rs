@@ -6,7 +6,7 @@ use super::{
     http2,
     poll::{Poll, Polled, Step},
 };
-use crate::prober::{Host, Prober, Redirects};
+use crate::pollers::{HostHeader, PollerKind, RedirectRule};
 use allswell_checks::contract::{FailureClass, printable};
 use hyper::{StatusCode, header::CONTENT_TYPE};
 use url::Position;
@@ -28,25 +28,25 @@ const ENVOY_FAILS: &str = "x-envoy-immediate-health-check-fail";
 
 impl Seen {
     pub(super) fn new(client: Client, poll: Poll, polled: Polled) -> Self {
-        let framed = !client.manner.framed || polled.answer.as_ref().is_none_or(|answer| answer.framed);
-        let told_to_fail = client.prober == Prober::Envoy && envoy_fails(&polled);
+        let framed = !client.profile.framed || polled.answer.as_ref().is_none_or(|answer| answer.framed);
+        let told_to_fail = client.poller == PollerKind::Envoy && envoy_fails(&polled);
         // It takes the first status that it reads for the last.
-        let announced = polled.informational.filter(|_| client.prober == Prober::Haproxy);
-        let content = polled.is_good(&client.manner) && framed && !told_to_fail && announced.is_none();
-        let says = says(client.prober, &poll, &polled, content, framed);
+        let announced = polled.informational.filter(|_| client.poller == PollerKind::Haproxy);
+        let content = polled.is_good(&client.profile) && framed && !told_to_fail && announced.is_none();
+        let says = says(client.poller, &poll, &polled, content, framed);
         Self { client, poll, polled, content, says }
     }
 
     /// What was sent, in a few words.
     #[must_use]
     pub fn asked(&self) -> String {
-        let method = if self.client.manner.grpc { "gRPC" } else { self.client.manner.method };
+        let method = if self.client.profile.grpc { "gRPC" } else { self.client.profile.method };
         match self.host() {
             Some(host) => {
-                let whose = match self.client.manner.host {
-                    Host::Balancer => " (as if a node's)",
-                    Host::Cluster => " (as if the cluster's)",
-                    Host::Absent | Host::Target | Host::Url => "",
+                let whose = match self.client.profile.host {
+                    HostHeader::Balancer => " (as if a node's)",
+                    HostHeader::Cluster => " (as if the cluster's)",
+                    HostHeader::Absent | HostHeader::Target | HostHeader::Url => "",
                 };
                 format!("{method}, Host {host}{whose}")
             }
@@ -142,60 +142,60 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-fn says(prober: Prober, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
+fn says(poller: PollerKind, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
     let status = polled.status();
     let code = polled.code().unwrap_or_default();
     let timed_out = polled.trouble.as_ref().is_some_and(|trouble| trouble.class() == FailureClass::Timeout);
     let trouble = polled.trouble.as_ref().map_or("", |trouble| trouble.message());
-    match (prober, status, content) {
-        (Prober::Alb | Prober::Nlb | Prober::Envoy, _, true) => "healthy".to_owned(),
-        (Prober::Alb, Some(_), false) => {
+    match (poller, status, content) {
+        (PollerKind::Alb | PollerKind::Nlb | PollerKind::Envoy, _, true) => "healthy".to_owned(),
+        (PollerKind::Alb, Some(_), false) => {
             format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")
         }
-        (Prober::Alb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
+        (PollerKind::Alb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
         // An NLB knows no other reason.
-        (Prober::Alb | Prober::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
-        (Prober::ClassicElb, _, true) => "InService".to_owned(),
-        (Prober::ClassicElb, Some(status), _) if !framed && poll.manner.success.contain(status.as_u16()) => {
+        (PollerKind::Alb | PollerKind::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
+        (PollerKind::ClassicElb, _, true) => "InService".to_owned(),
+        (PollerKind::ClassicElb, Some(status), _) if !framed && poll.profile.success.contains(status.as_u16()) => {
             "OutOfService: the body has no Content-Length and is not chunked".to_owned()
         }
-        (Prober::ClassicElb, ..) => {
+        (PollerKind::ClassicElb, ..) => {
             "OutOfService: Instance has failed at least the UnhealthyThreshold number of health checks consecutively.".to_owned()
         }
-        (Prober::Route53, Some(status), _) => {
+        (PollerKind::Route53, Some(status), _) => {
             format!("{}: HTTP Status Code {}", if content { "Success" } else { "Failure" }, answered(status))
         }
-        (Prober::Route53, None, _) => format!("Failure: {trouble}"),
-        (Prober::Kubelet, Some(status), true) if status.is_redirection() && poll.manner.redirects == Redirects::WithinHost => {
+        (PollerKind::Route53, None, _) => format!("Failure: {trouble}"),
+        (PollerKind::Kubelet, Some(status), true) if status.is_redirection() && poll.profile.redirects == RedirectRule::WithinHost => {
             "success, with ProbeWarning: Probe terminated redirects".to_owned()
         }
-        (Prober::Kubelet, _, true) => "success".to_owned(),
-        (Prober::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
-        (Prober::Kubelet, None, _) if timed_out && polled.step == Step::Body => {
+        (PollerKind::Kubelet, _, true) => "success".to_owned(),
+        (PollerKind::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
+        (PollerKind::Kubelet, None, _) if timed_out && polled.step == Step::Body => {
             format!(
                 "Get \"{}\": context deadline exceeded (Client.Timeout or context cancellation while reading body)",
                 shown(poll.url.as_str())
             )
         }
-        (Prober::Kubelet, None, _) if timed_out => {
+        (PollerKind::Kubelet, None, _) if timed_out => {
             format!("Get \"{}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)", shown(poll.url.as_str()))
         }
-        (Prober::Kubelet, None, _) => format!("Get \"{}\": {trouble}", shown(poll.url.as_str())),
-        (Prober::Haproxy, Some(_), false) if polled.informational.is_some() => {
+        (PollerKind::Kubelet, None, _) => format!("Get \"{}\": {trouble}", shown(poll.url.as_str())),
+        (PollerKind::Haproxy, Some(_), false) if polled.informational.is_some() => {
             format!("DOWN, L7STS/{}: Layer7 wrong status", polled.informational.unwrap_or_default())
         }
-        (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
-        (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
-        (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
-        (Prober::Envoy, Some(_), false) if envoy_fails(polled) => format!("/failed_active_hc, at once: {ENVOY_FAILS} is set"),
-        (Prober::Envoy, Some(_), false) => {
+        (PollerKind::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
+        (PollerKind::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
+        (PollerKind::Haproxy, None, _) => format!("DOWN, {}", haproxy(polled, timed_out)),
+        (PollerKind::Envoy, Some(_), false) if envoy_fails(polled) => format!("/failed_active_hc, at once: {ENVOY_FAILS} is set"),
+        (PollerKind::Envoy, Some(_), false) => {
             "/failed_active_hc, at once: the threshold does not count for a status that is not expected".to_owned()
         }
-        (Prober::Envoy, None, _) => "/failed_active_hc, once unhealthy_threshold polls in a row ended so".to_owned(),
-        (Prober::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
-        (Prober::Consul, _, true) => "passing".to_owned(),
-        (Prober::Consul, Some(status), false) => format!("critical: HTTP GET {}: {}", shown(poll.url.as_str()), answered(status)),
-        (Prober::Consul, None, _) => format!("critical: Get \"{}\": {trouble}", shown(poll.url.as_str())),
+        (PollerKind::Envoy, None, _) => "/failed_active_hc, once unhealthy_threshold polls in a row ended so".to_owned(),
+        (PollerKind::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
+        (PollerKind::Consul, _, true) => "passing".to_owned(),
+        (PollerKind::Consul, Some(status), false) => format!("critical: HTTP GET {}: {}", shown(poll.url.as_str()), answered(status)),
+        (PollerKind::Consul, None, _) => format!("critical: Get \"{}\": {trouble}", shown(poll.url.as_str())),
     }
 }
 

@@ -37,7 +37,7 @@ impl TargetGroup {
             ));
         }
         let codes = self.success().ok().filter(|_| self.is_http() && !self.is_grpc());
-        if codes.as_ref().is_some_and(|codes| !(200..=599).any(|code| codes.contain(code))) {
+        if codes.as_ref().is_some_and(|codes| !(200..=599).any(|code| codes.contains(code))) {
             found.push(self.contradiction(
                 "matcher_never_matches",
                 "No answer is ever good: the matcher has no status of HTTP".to_owned(),
@@ -137,15 +137,15 @@ impl TargetGroup {
             ));
         }
         if let (Ok(codes), false) = (self.success(), self.is_grpc()) {
-            let some = (200..=599).any(|code| codes.contain(code));
-            if some && !codes.contain(200) {
+            let some = (200..=599).any(|code| codes.contains(code));
+            if some && !codes.contains(200) {
                 found.push(self.contradiction(
                     "matcher_never_matches",
                     "No answer of allswell's is ever good: it answers 200 when all is well".to_owned(),
                     format!("success codes {codes}"),
                     "Set the matcher's HttpCode to 200.".to_owned(),
                 ));
-            } else if some && !codes.contain(own.warn_status) {
+            } else if some && !codes.contains(own.warn_status) {
                 found.push(self.contradiction(
                     "matcher_misses_warnings",
                     "A warning takes the machine out".to_owned(),
@@ -153,7 +153,7 @@ impl TargetGroup {
                     format!("Add {} to the matcher, or leave `server.warn_status` at 200.", own.warn_status),
                 ));
             }
-            if let Some(status) = fail_status.filter(|status| codes.contain(*status)) {
+            if let Some(status) = fail_status.filter(|status| codes.contains(*status)) {
                 found.push(self.contradiction(
                     "matcher_always_matches",
                     "A failure is taken for good: no target is ever unhealthy".to_owned(),

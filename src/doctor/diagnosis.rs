@@ -8,7 +8,7 @@ use super::{
     poll::{Step, authority},
     trials::{Trials, Tried},
 };
-use crate::prober::Prober;
+use crate::pollers::PollerKind;
 use allswell_checks::{
     contract::{Failure, FailureClass},
     wire::http_symptoms::{names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
@@ -54,11 +54,11 @@ async fn no_answer(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
         _ if plain && speaks(seen, trials, "https").await.is_some() => Cause::Tls(Tls::Wanted),
         (FailureClass::Protocol, _) if message == http2::NOT_GRPC => Cause::Connection(Connection::NotGrpc),
         _ if speaks_other_version(seen, trials).await => Cause::Connection(Connection::OtherVersion),
-        (FailureClass::Protocol, _) if !seen.client.manner.http_1_0 => Cause::Connection(Connection::NotHttp),
+        (FailureClass::Protocol, _) if !seen.client.profile.http_1_0 => Cause::Connection(Connection::NotHttp),
         // Some hang up on whoever asks for a Host that is not theirs.
         _ => match host_of_url(seen, trials).await.filter(|(_, code)| *code < 400) {
             Some(accepted) => Cause::Refusal(Refusal::Host(Some(accepted))),
-            None if seen.client.manner.http_1_0 && is_good_by_1_1(seen, trials).await => Cause::Refusal(Refusal::OldVersion),
+            None if seen.client.profile.http_1_0 && is_good_by_1_1(seen, trials).await => Cause::Refusal(Refusal::OldVersion),
             None if trouble.class() == FailureClass::Protocol => Cause::Connection(Connection::NotHttp),
             None => Cause::Connection(Connection::HungUp),
         },
@@ -77,16 +77,16 @@ async fn handshake(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
         return Cause::Tls(Tls::ClientCertificate);
     }
     let mut lenient = seen.poll.clone();
-    lenient.manner.verifies = false;
-    if seen.client.manner.verifies && trials.status(&lenient).await.is_some() {
+    lenient.profile.verifies = false;
+    if seen.client.profile.verifies && trials.status(&lenient).await.is_some() {
         return Cause::Tls(Tls::Certificate(message));
     }
-    lenient.manner.server_name = true;
-    if !seen.client.manner.server_name && trials.status(&lenient).await.is_some() {
+    lenient.profile.server_name = true;
+    if !seen.client.profile.server_name && trials.status(&lenient).await.is_some() {
         return Cause::Tls(Tls::ServerName);
     }
-    lenient.manner.tls13 = true;
-    if !seen.client.manner.tls13 && trials.status(&lenient).await.is_some() {
+    lenient.profile.tls13 = true;
+    if !seen.client.profile.tls13 && trials.status(&lenient).await.is_some() {
         return Cause::Tls(Tls::OnlyTls13);
     }
     Cause::Tls(Tls::Handshake(message))
@@ -102,7 +102,7 @@ fn wants_certificate(message: &str) -> bool {
 /// Whether the other version of HTTP is answered.
 async fn speaks_other_version(seen: &Seen, trials: &mut Trials<'_>) -> bool {
     let mut other = seen.poll.clone();
-    (other.manner.http_2, other.manner.http_1_0, other.manner.grpc) = (!seen.client.manner.http_2, false, false);
+    (other.profile.http_2, other.profile.http_1_0, other.profile.grpc) = (!seen.client.profile.http_2, false, false);
     other.host.get_or_insert(HeaderValue::from_static("localhost"));
     trials.status(&other).await.is_some_and(|status| status != StatusCode::BAD_REQUEST)
 }
@@ -110,9 +110,9 @@ async fn speaks_other_version(seen: &Seen, trials: &mut Trials<'_>) -> bool {
 /// Whether the same is well by GET, HTTP/1.1 and a Host.
 async fn is_good_by_1_1(seen: &Seen, trials: &mut Trials<'_>) -> bool {
     let mut newer = seen.poll.clone();
-    (newer.manner.http_1_0, newer.manner.method) = (false, "GET");
+    (newer.profile.http_1_0, newer.profile.method) = (false, "GET");
     newer.host = HeaderValue::from_str(authority(&trials.target.url)).ok();
-    trials.status(&newer).await.is_some_and(|status| seen.client.manner.success.contain(status.as_u16()))
+    trials.status(&newer).await.is_some_and(|status| seen.client.profile.success.contains(status.as_u16()))
 }
 
 /// What the same port answers with the other scheme.
@@ -123,24 +123,24 @@ async fn speaks(seen: &Seen, trials: &mut Trials<'_>, scheme: &str) -> Option<Tr
     if other.url.set_scheme(scheme).is_err() || other.url.set_port(port).is_err() {
         return None;
     }
-    (other.manner.tls13, other.manner.http_2, other.manner.grpc) = (true, false, false);
+    (other.profile.tls13, other.profile.http_2, other.profile.grpc) = (true, false, false);
     trials.send(&other).await
 }
 
 async fn answered(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Cause {
-    let manner = &seen.client.manner;
+    let profile = &seen.client.profile;
     let status = answer.status;
     let told = answer.headers.get("x-health-status");
-    if seen.client.prober == Prober::Envoy && envoy_fails(&seen.polled) {
+    if seen.client.poller == PollerKind::Envoy && envoy_fails(&seen.polled) {
         return Cause::Refusal(Refusal::EnvoyTold);
     }
     if let Some(code) = answer.grpc {
         return Cause::Refusal(Refusal::Grpc(code));
     }
-    if let Some(announced) = seen.polled.informational.filter(|_| seen.client.prober == Prober::Haproxy) {
+    if let Some(announced) = seen.polled.informational.filter(|_| seen.client.poller == PollerKind::Haproxy) {
         return Cause::Refusal(Refusal::Announced(announced));
     }
-    if manner.success.contain(status.as_u16()) {
+    if profile.success.contains(status.as_u16()) {
         return Cause::Refusal(Refusal::Unframed);
     }
     if status == StatusCode::BAD_REQUEST && wants_tls(&answer.body) {
@@ -161,14 +161,14 @@ async fn answered(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Caus
     if let Some(host) = host(seen, answer, trials).await {
         return Cause::Refusal(Refusal::Host(host));
     }
-    if manner.method != Method::GET && is_good_by_get(seen, trials).await {
+    if profile.method != Method::GET && is_good_by_get(seen, trials).await {
         return Cause::Refusal(Refusal::Method);
     }
-    if manner.http_1_0 && is_good_by_1_1(seen, trials).await {
+    if profile.http_1_0 && is_good_by_1_1(seen, trials).await {
         return Cause::Refusal(Refusal::OldVersion);
     }
     // Once more, exactly as it was.
-    if status.is_server_error() && trials.status(&seen.poll).await.is_some_and(|again| manner.success.contain(again.as_u16())) {
+    if status.is_server_error() && trials.status(&seen.poll).await.is_some_and(|again| profile.success.contains(again.as_u16())) {
         return Cause::Trouble(Trouble::Flapping(status.as_u16()));
     }
     Cause::Refusal(match status {
@@ -215,7 +215,7 @@ async fn redirected(seen: &Seen, location: &str, trials: &mut Trials<'_>) -> Cau
         return Cause::Redirect(Redirect::Slash(path));
     }
     match host_of_url(seen, trials).await {
-        Some((host, code)) if seen.client.manner.success.contain(code) && !(300..400).contains(&code) => {
+        Some((host, code)) if seen.client.profile.success.contains(code) && !(300..400).contains(&code) => {
             Cause::Refusal(Refusal::Host(Some((host, code))))
         }
         _ => Cause::Redirect(Redirect::Elsewhere(shown)),
@@ -264,8 +264,8 @@ async fn host_of_url(seen: &Seen, trials: &mut Trials<'_>) -> Option<(String, u1
 
 async fn is_good_by_get(seen: &Seen, trials: &mut Trials<'_>) -> bool {
     let mut get = seen.poll.clone();
-    get.manner.method = "GET";
-    trials.status(&get).await.is_some_and(|status| seen.client.manner.success.contain(status.as_u16()))
+    get.profile.method = "GET";
+    trials.status(&get).await.is_some_and(|status| seen.client.profile.success.contains(status.as_u16()))
 }
 
 /// The path with the other end, if that is good.
@@ -276,7 +276,7 @@ async fn slashed(seen: &Seen, trials: &mut Trials<'_>) -> Option<String> {
     }
     other.url.set_path(&other_slash(seen.poll.url.path()));
     let status = trials.status(&other).await?;
-    (status.is_success() && seen.client.manner.success.contain(status.as_u16())).then(|| other.url.path().to_owned())
+    (status.is_success() && seen.client.profile.success.contains(status.as_u16())).then(|| other.url.path().to_owned())
 }
 
 fn other_slash(path: &str) -> String {
@@ -303,7 +303,7 @@ pub(super) async fn answers_any_path(seen: &Seen, trials: &mut Trials<'_>) -> bo
 /// Whether it takes GET and refuses HEAD.
 pub(super) async fn refuses_head(seen: &Seen, trials: &mut Trials<'_>) -> bool {
     let mut head = seen.poll.clone();
-    head.manner.method = "HEAD";
+    head.profile.method = "HEAD";
     matches!(trials.status(&head).await, Some(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED))
 }
 

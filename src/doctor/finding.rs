@@ -8,7 +8,7 @@ use super::{
     mend::{self, Parts, connection, redirect, refusal, tls, trouble},
     trials::Trials,
 };
-use crate::prober::Wanted;
+use crate::pollers::ResponsePart;
 use allswell_checks::contract::{ByteSize, TimeSpan};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -196,12 +196,12 @@ fn nearly_slow(seen: &[Seen]) -> Option<Finding> {
 
 /// A body of which a client reads only the beginning, and then closes the connection.
 fn large_body(seen: &[Seen]) -> Option<Finding> {
-    let cut_off = |one: &Seen| match (one.client.manner.wanted, &one.polled.answer) {
-        (Wanted::Bytes(window), Some(answer)) => answer.body.len() >= window,
+    let cut_off = |one: &Seen| match (one.client.profile.awaited, &one.polled.answer) {
+        (ResponsePart::Bytes(window), Some(answer)) => answer.body.len() >= window,
         _ => false,
     };
     let concerned: Vec<&Seen> = seen.iter().filter(|one| one.content && cut_off(one)).collect();
-    let Wanted::Bytes(window) = concerned.first()?.client.manner.wanted else { return None };
+    let ResponsePart::Bytes(window) = concerned.first()?.client.profile.awaited else { return None };
     Some(Finding {
         code: "large_body",
         failing: false,
@@ -214,7 +214,7 @@ fn large_body(seen: &[Seen]) -> Option<Finding> {
 
 /// What most clients do not look at, and those who look will not believe, now or soon.
 fn certificate(seen: &[Seen]) -> Option<Finding> {
-    let blind: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some() && !one.client.manner.verifies).collect();
+    let blind: Vec<&Seen> = seen.iter().filter(|one| one.polled.certificate.is_some() && !one.client.profile.verifies).collect();
     let shown: Vec<_> = seen.iter().filter_map(|one| Some((&one.poll.name, one.polled.certificate.as_ref()?))).collect();
     let doubted = shown.iter().find_map(|(name, certificate)| Some((name, certificate.trouble.clone()?)));
     let expires =

@@ -3,7 +3,7 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
 use super::answer::Answer;
-use crate::prober::Manner;
+use crate::pollers::PollerProfile;
 use allswell_checks::{
     contract::{Failure, FailureClass},
     wire::{
@@ -28,34 +28,39 @@ pub(super) const NOT_GRPC: &str = "the answer is not gRPC";
 const ANSWER: usize = 64 * 1024;
 
 /// Asks, and waits until the answer has ended.
-pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, stream: TokioIo<Metered>) -> Result<Answer, Failure> {
+pub(super) async fn ask(
+    url: &Url,
+    host: Option<&HeaderValue>,
+    profile: &PollerProfile,
+    stream: TokioIo<Metered>,
+) -> Result<Answer, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
-    let answer = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
+    let answer = alongside(&mut driver, sender.send_request(request(url, host, profile)?)).await.map_err(failure)?;
     let (head, body) = answer.into_parts();
     let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, ANSWER).collect())).await.map_err(Failure::protocol)?;
     // A call that fails at once says so in its head.
     let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
-    if manner.grpc && grpc.is_none() {
+    if profile.grpc && grpc.is_none() {
         return Err(Failure::new(FailureClass::Protocol, NOT_GRPC));
     }
     let body = body.to_bytes().into();
-    Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| manner.grpc), framed: true })
+    Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| profile.grpc), framed: true })
 }
 
-fn request(url: &Url, host: Option<&HeaderValue>, manner: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(url: &Url, host: Option<&HeaderValue>, profile: &PollerProfile) -> Result<Request<Full<Bytes>>, Failure> {
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let mut request = Request::new(Full::new(if manner.grpc { EMPTY } else { Bytes::new() }));
-    *request.method_mut() = if manner.grpc { Method::POST } else { Method::GET };
+    let mut request = Request::new(Full::new(if profile.grpc { EMPTY } else { Bytes::new() }));
+    *request.method_mut() = if profile.grpc { Method::POST } else { Method::GET };
     *request.version_mut() = Version::HTTP_2;
     let path = &url[Position::BeforePath..Position::AfterQuery];
     *request.uri_mut() = format!("{}://{authority}{path}", url.scheme()).parse().map_err(Failure::internal)?;
     let headers = request.headers_mut();
-    if manner.grpc {
+    if profile.grpc {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    for (name, value) in manner.headers.iter().filter(|(name, _)| *name == "User-Agent") {
+    for (name, value) in profile.headers.iter().filter(|(name, _)| *name == "User-Agent") {
         headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
     }
     Ok(request)

@@ -6,7 +6,7 @@ use super::{
     conclude::{Seen, shown},
     http2,
 };
-use crate::prober::Prober;
+use crate::pollers::PollerKind;
 use allswell_checks::contract::TimeSpan;
 use hyper::header::ALLOW;
 
@@ -78,7 +78,7 @@ pub(super) fn connection(cause: &Connection, target: &Target, concerned: &[&Seen
             ["Is there a gRPC service at this path? allswell has one at the default path, /AWS.ALB/healthcheck."],
         ),
         Connection::OtherVersion => {
-            let (asked, answers) = if first.client.manner.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 alone") };
+            let (asked, answers) = if first.client.profile.http_2 { ("HTTP/2", "HTTP/1.1") } else { ("HTTP/1", "HTTP/2 alone") };
             parts(
                 "http_version",
                 format!("The server does not speak {asked}"),
@@ -178,13 +178,13 @@ fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
         Some(took) => format!("{}; others had an answer after {}", first.got(), TimeSpan(took).whole_millis()),
         None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
     };
-    let setting = |seen: &&Seen| match seen.client.prober {
-        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
-        Prober::ClassicElb => "the health check's Timeout",
-        Prober::Route53 => "it waits 2 s, whatever is set",
-        Prober::Kubelet => "timeoutSeconds",
-        Prober::Haproxy => "`timeout check`",
-        Prober::Envoy | Prober::Consul => "the health check's timeout",
+    let setting = |seen: &&Seen| match seen.client.poller {
+        PollerKind::Alb | PollerKind::Nlb => "HealthCheckTimeoutSeconds",
+        PollerKind::ClassicElb => "the health check's Timeout",
+        PollerKind::Route53 => "it waits 2 s, whatever is set",
+        PollerKind::Kubelet => "timeoutSeconds",
+        PollerKind::Haproxy => "`timeout check`",
+        PollerKind::Envoy | PollerKind::Consul => "the health check's timeout",
     };
     let settings: Vec<_> = concerned.iter().map(|seen| format!("{}: {}", seen.client.label, setting(seen))).collect();
     parts(
@@ -223,7 +223,7 @@ pub(super) fn redirect(cause: &Redirect, first: &Seen) -> Parts {
         }
         Redirect::Loop => parts(
             "redirect_loop",
-            "Redirects lead round and round",
+            "RedirectRule lead round and round",
             first.got(),
             [
                 "Let one place alone redirect: a balancer that ends TLS and a server that wants HTTPS send users back and forth.",
@@ -320,7 +320,7 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
         Refusal::Grpc(code) => parts(
             "grpc_status",
             format!("The call ends with {code} {}, which is none of the codes that are good", http2::name(*code)),
-            format!("{} takes {}", first.client.label, first.client.manner.success),
+            format!("{} takes {}", first.client.label, first.client.profile.success),
             [if *code == 12 {
                 "Is there such a method? Set HealthCheckPath to one that the server has, and GrpcCode to what that answers."
             } else {
@@ -334,7 +334,7 @@ pub(super) fn refusal(cause: &Refusal, concerned: &[&Seen]) -> Parts {
             parts(
                 "unexpected_status",
                 format!("{status} is none of the codes that are good"),
-                format!("{}; {} takes {}", first.told(), first.client.label, first.client.manner.success),
+                format!("{}; {} takes {}", first.told(), first.client.label, first.client.profile.success),
                 ["Answer with 200; the server's log may say why it does not.".to_owned()].into_iter().chain(also),
             )
         }
@@ -402,18 +402,18 @@ fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Pa
     }
     let mut mend = Vec::new();
     let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
-    let are = |prober| concerned.iter().any(|seen| seen.client.prober == prober);
-    for (prober, how) in [
-        (Prober::Kubelet, "kubelet: `httpHeaders: [{ name: Host, value: NAME }]` of the `httpGet`."),
-        (Prober::Envoy, "Envoy: `host: NAME` of the `http_health_check`."),
-        (Prober::Route53, "Route 53: specify the endpoint by its domain name."),
-        (Prober::Consul, "Consul: `header = { Host = [\"NAME\"] }` of the check."),
+    let are = |poller| concerned.iter().any(|seen| seen.client.poller == poller);
+    for (poller, how) in [
+        (PollerKind::Kubelet, "kubelet: `httpHeaders: [{ name: Host, value: NAME }]` of the `httpGet`."),
+        (PollerKind::Envoy, "Envoy: `host: NAME` of the `http_health_check`."),
+        (PollerKind::Route53, "Route 53: specify the endpoint by its domain name."),
+        (PollerKind::Consul, "Consul: `header = { Host = [\"NAME\"] }` of the check."),
     ] {
-        if are(prober) {
+        if are(poller) {
             mend.push(how.replace("NAME", accepted));
         }
     }
-    if are(Prober::Haproxy) {
+    if are(PollerKind::Haproxy) {
         mend.push(format!(
             "HAProxy: `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
             first.asked_for()
@@ -430,7 +430,7 @@ fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Pa
 }
 
 fn method(first: &Seen, path: &str) -> Parts {
-    let method = first.client.manner.method;
+    let method = first.client.profile.method;
     let allowed = first.polled.answer.as_ref().and_then(|answer| answer.header(ALLOW));
     let allowed = allowed.map_or_else(String::new, |allowed| format!("; it allows {}", shown(allowed)));
     let mend = if method == "GET" {

@@ -18,7 +18,7 @@ mod target_group;
 mod trials;
 mod trust;
 
-use crate::prober::{Host, Manner, Prober};
+use crate::pollers::{HostHeader, PollerKind, PollerProfile};
 use allswell_checks::{
     contract::Failure,
     wire::address::{Address, Dialer},
@@ -70,18 +70,18 @@ pub struct Client {
     /// Under which name it is told.
     pub label: String,
     /// Whose manner it is.
-    pub prober: Prober,
+    pub poller: PollerKind,
     /// How it polls.
-    pub manner: Manner,
+    pub profile: PollerProfile,
     /// The path, where the client has one of its own.
     pub path: Option<String>,
     /// The scheme, where the client has one of its own.
     pub scheme: Option<&'static str>,
 }
 
-impl From<Prober> for Client {
-    fn from(prober: Prober) -> Self {
-        Self { label: prober.name().to_owned(), prober, manner: prober.manner(), path: None, scheme: None }
+impl From<PollerKind> for Client {
+    fn from(poller: PollerKind) -> Self {
+        Self { label: poller.name().to_owned(), poller, profile: poller.profile(), path: None, scheme: None }
     }
 }
 
@@ -110,18 +110,18 @@ impl Client {
         }
         let name = url.host_str().unwrap_or_default().to_owned();
         let encrypted = url.scheme() == "https";
-        let host = match self.manner.host {
-            Host::Absent => None,
-            Host::Target => {
+        let host = match self.profile.host {
+            HostHeader::Absent => None,
+            HostHeader::Target => {
                 // Whoever is told an address asks for it.
                 let _ = url.set_ip_host(target.address.ip());
                 Some(target.address.to_string())
             }
-            Host::Balancer => Some(format!("{NODE}:{}", if encrypted { 443 } else { 80 })),
-            Host::Url => Some(authority(&url).to_owned()),
-            Host::Cluster => Some("app".to_owned()),
+            HostHeader::Balancer => Some(format!("{NODE}:{}", if encrypted { 443 } else { 80 })),
+            HostHeader::Url => Some(authority(&url).to_owned()),
+            HostHeader::Cluster => Some("app".to_owned()),
         };
         let host = host.and_then(|host| HeaderValue::from_str(&host).ok());
-        Poll { manner: self.manner.clone(), url, peer: target.address, host, name, more: Vec::new() }
+        Poll { profile: self.profile.clone(), url, peer: target.address, host, name, more: Vec::new() }
     }
 }

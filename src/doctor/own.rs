@@ -2,7 +2,7 @@
 
 use crate::{
     component::{CheckName, Policy},
-    http::paths::{self, Call, Endpoint},
+    http::paths::{self, Endpoint, HealthCall},
     report::View,
 };
 use std::{
@@ -58,7 +58,7 @@ impl Own {
             return Meant::Never("in this format it is always answered with 200");
         }
         let name = match paths::endpoint(path).map(|(_, endpoint)| endpoint) {
-            Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(Call::Check)) => {
+            Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(HealthCall::Check)) => {
                 return Meant::Verdict(self.fail_status, self.critical(|_| true));
             }
             Some(Endpoint::Report(View::Ready)) => "ready",

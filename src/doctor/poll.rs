@@ -5,7 +5,7 @@ use super::{
     http2,
     trust::{self, Certificate},
 };
-use crate::prober::{Manner, Redirects, Wanted};
+use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
 use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
     wire::{
@@ -52,7 +52,7 @@ const HOPS: usize = 9;
 /// A request to be sent.
 #[derive(Clone)]
 pub(super) struct Poll {
-    pub(super) manner: Manner,
+    pub(super) profile: PollerProfile,
     pub(super) url: Url,
     /// Where the URL leads; redirects are looked up.
     pub(super) peer: SocketAddr,
@@ -109,20 +109,20 @@ impl Polled {
     }
 
     /// Whether there is an answer, and it is one of the good ones.
-    pub(super) fn is_good(&self, manner: &Manner) -> bool {
-        self.code().is_some_and(|code| manner.success.contain(code))
+    pub(super) fn is_good(&self, profile: &PollerProfile) -> bool {
+        self.code().is_some_and(|code| profile.success.contains(code))
     }
 }
 
 impl Poll {
     /// How long it may take in all.
     pub(super) fn limit(&self) -> Duration {
-        self.own_limit() + self.manner.connect.unwrap_or_default()
+        self.own_limit() + self.profile.connect.unwrap_or_default()
     }
 
     /// The same without a limit for connecting alone.
     fn own_limit(&self) -> Duration {
-        if self.url.scheme() == "https" { self.manner.timeout_tls } else { self.manner.timeout }
+        if self.url.scheme() == "https" { self.profile.timeout_tls } else { self.profile.timeout }
     }
 
     /// Sends the request and all that redirects ask for.
@@ -159,17 +159,17 @@ impl Poll {
     /// Where a redirect leads, if this client goes there.
     fn next(&self, url: &Url, answer: &Answer) -> Option<Url> {
         let next = url.join(answer.location()?).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
-        match self.manner.redirects {
-            Redirects::Judged => None,
-            Redirects::WithinHost => Some(next).filter(|next| next.host() == url.host()),
-            Redirects::Followed => Some(next),
+        match self.profile.redirects {
+            RedirectRule::Judged => None,
+            RedirectRule::WithinHost => Some(next).filter(|next| next.host() == url.host()),
+            RedirectRule::Followed => Some(next),
         }
     }
 
     async fn exchange(&self, url: &Url, peers: &[SocketAddr], host: Option<HeaderValue>, polled: &mut Polled) -> Result<(), Failure> {
         polled.step = Step::Connect;
         let connecting = async { TcpStream::connect(peers).await.map_err(Failure::network) };
-        let stream = match self.manner.connect {
+        let stream = match self.profile.connect {
             Some(limit) => timeout(limit, connecting).await.map_err(|_| in_vain(limit))??,
             None => connecting.await?,
         };
@@ -180,7 +180,7 @@ impl Poll {
             self.ask(url, host, stream, polled).await
         };
         // Where connecting has a limit of its own, so has what comes after it.
-        match self.manner.connect {
+        match self.profile.connect {
             Some(_) => timeout(self.own_limit(), rest).await.map_err(|_| in_vain(self.own_limit()))?,
             None => rest.await,
         }
@@ -191,7 +191,7 @@ impl Poll {
             return Ok(Box::new(stream));
         }
         polled.step = Step::Handshake;
-        let (stream, certificate) = trust::shake(&self.manner, name, stream).await?;
+        let (stream, certificate) = trust::shake(&self.profile, name, stream).await?;
         polled.certificate = Some(certificate);
         Ok(Box::new(stream))
     }
@@ -199,8 +199,8 @@ impl Poll {
     async fn ask(&self, url: &Url, host: Option<HeaderValue>, stream: Stream, polled: &mut Polled) -> Result<(), Failure> {
         let meter = Meter::new(EXCHANGE);
         let stream = TokioIo::new(Metered::new(stream, meter.clone()));
-        if self.manner.http_2 {
-            polled.answer = Some(http2::ask(url, host.as_ref(), &self.manner, stream).await.map_err(|failure| meter.explain(failure))?);
+        if self.profile.http_2 {
+            polled.answer = Some(http2::ask(url, host.as_ref(), &self.profile, stream).await.map_err(|failure| meter.explain(failure))?);
             polled.step = Step::Done;
             return Ok(());
         }
@@ -221,15 +221,15 @@ impl Poll {
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let answer = polled.answer.insert(Answer { status: head.status, headers: head.headers, body: Vec::new(), grpc: None, framed });
         polled.step = Step::Body;
-        let wanted = match self.manner.wanted {
+        let wanted = match self.profile.awaited {
             // What the client does not wait for tells the doctor something, where it is there at once.
-            Wanted::Head => {
+            ResponsePart::Head => {
                 let _ = timeout(GLANCE, read(&mut body, &mut driver, HEAD, &mut answer.body)).await;
                 polled.step = Step::Done;
                 return Ok(());
             }
-            Wanted::Bytes(bytes) => bytes,
-            Wanted::Whole => usize::MAX,
+            ResponsePart::Bytes(bytes) => bytes,
+            ResponsePart::Whole => usize::MAX,
         };
         read(&mut body, &mut driver, wanted, &mut answer.body).await?;
         polled.step = Step::Done;
@@ -238,12 +238,12 @@ impl Poll {
 
     fn request(&self, url: &Url, host: Option<HeaderValue>) -> Result<Request<Empty<Bytes>>, Failure> {
         let mut request = Request::new(Empty::new());
-        *request.method_mut() = Method::from_bytes(self.manner.method.as_bytes()).map_err(Failure::internal)?;
+        *request.method_mut() = Method::from_bytes(self.profile.method.as_bytes()).map_err(Failure::internal)?;
         *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse().map_err(Failure::internal)?;
-        *request.version_mut() = if self.manner.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        *request.version_mut() = if self.profile.http_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
         let headers = request.headers_mut();
         headers.extend(host.map(|host| (HOST, host)));
-        for (name, value) in self.manner.headers {
+        for (name, value) in self.profile.headers {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(Failure::internal)?, HeaderValue::from_static(value));
         }
         headers.extend(self.more.iter().cloned());

@@ -4,7 +4,7 @@ use super::{
     Target,
     poll::{Poll, Polled},
 };
-use crate::prober::{Manner, Redirects, Wanted};
+use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
 use allswell_checks::wire::http_symptoms::wants_tls;
 use hyper::StatusCode;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl<'a> Trials<'a> {
 
     /// What a poll brings that nobody sends.
     pub(super) async fn send(&mut self, poll: &Poll) -> Option<Tried> {
-        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = poll.manner;
+        let PollerProfile { method, http_1_0, http_2, grpc, tls13, server_name, .. } = poll.profile;
         let asked = &poll.url[Position::BeforePath..Position::AfterQuery];
         let version = (http_1_0, http_2, grpc, tls13, server_name);
         let key = format!("{method} {} {asked} {:?} {:?} {version:?}", poll.url.scheme(), poll.host, poll.more);
@@ -59,9 +59,9 @@ impl<'a> Trials<'a> {
 /// Sends a trial: no redirect is followed, and the head is enough.
 async fn run(poll: &Poll) -> Polled {
     let mut poll = poll.clone();
-    poll.manner.redirects = Redirects::Judged;
-    poll.manner.wanted = Wanted::Head;
-    poll.manner.verifies = false;
-    (poll.manner.timeout, poll.manner.timeout_tls) = (PATIENCE, PATIENCE);
+    poll.profile.redirects = RedirectRule::Judged;
+    poll.profile.awaited = ResponsePart::Head;
+    poll.profile.verifies = false;
+    (poll.profile.timeout, poll.profile.timeout_tls) = (PATIENCE, PATIENCE);
     poll.run().await
 }

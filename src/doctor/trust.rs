@@ -1,6 +1,6 @@
 //! TLS as a client speaks it, and what a strict one would say of the certificate.
 
-use crate::{prober::Manner, tls::verifier::Verifier};
+use crate::{pollers::PollerProfile, tls::verifier::Verifier};
 use allswell_checks::{
     contract::Failure,
     wire::{
@@ -28,13 +28,13 @@ pub(super) struct Certificate {
 }
 
 /// Shakes hands as a client does with whom users know as `host`. Most verify nothing; what they would have found is told all the same.
-pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Certificate), Failure> {
+pub(super) async fn shake(profile: &PollerProfile, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Certificate), Failure> {
     let roots = system_roots().await?;
     let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
-    let name = if manner.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
+    let name = if profile.server_name { expected.clone() } else { ServerName::IpAddress(peer.ip().into()) };
     let found = Arc::new(Mutex::new(None));
-    let config = config(manner, roots, expected, &found)?;
+    let config = config(profile, roots, expected, &found)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
     let trouble = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -46,14 +46,14 @@ pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Res
 }
 
 fn config(
-    manner: &Manner,
+    profile: &PollerProfile,
     roots: Arc<RootCertStore>,
     expected: ServerName<'static>,
     found: &Arc<Mutex<Option<rustls::Error>>>,
 ) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let strict = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().map_err(Failure::internal)?;
-    let (strictly, found) = (manner.verifies, Arc::clone(found));
+    let (strictly, found) = (profile.verifies, Arc::clone(found));
     let judge = move |shown: &CertificateDer<'_>, chain: &[CertificateDer<'_>]| {
         let judged = strict.verify_server_cert(shown, chain, &expected, &[], UnixTime::now());
         match judged {
@@ -65,12 +65,12 @@ fn config(
             Ok(_) => Ok(()),
         }
     };
-    let versions = if manner.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
+    let versions = if profile.tls13 { &[&TLS13, &TLS12][..] } else { &[&TLS12][..] };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).map_err(Failure::internal)?;
     let verifier = Verifier::new(provider, judge);
-    let verifier = if manner.verifies { verifier } else { verifier.without_proof() };
+    let verifier = if profile.verifies { verifier } else { verifier.without_proof() };
     let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
-    if manner.http_2 {
+    if profile.http_2 {
         config.alpn_protocols = vec![b"h2".to_vec()];
     }
     config.resumption = Resumption::disabled();

@@ -8,10 +8,10 @@ use super::{
     paths::ROOT,
 };
 use super::{
-    answer::Answers,
+    answers::Answers,
+    counted::counted,
     grpc, page,
     paths::{Endpoint, PATHS},
-    polls::counted,
     state::HttpState,
 };
 use crate::{engine::Aggregator, report::View};
@@ -28,32 +28,32 @@ use std::sync::Arc;
 
 type Shared = Arc<HttpState>;
 
-/// The health paths and `/metrics`, to merge into an application of one's own: all of them but `/`, and answered as by the binary with its
-/// defaults. An application that has such paths already can have these below another one: `Router::nest`. Served by
-/// `into_make_service_with_connect_info::<SocketAddr>()`, it also knows from where it is polled.
+/// The health paths and `/metrics`, to merge into your own application. It has every path of the binary but `/` and `/admin`, and responds as
+/// the binary does with its default configuration. If your application has such a path already, put these below another one with
+/// `Router::nest`. Serve the application with `into_make_service_with_connect_info::<SocketAddr>()` to make the addresses of pollers known.
 pub fn router(aggregator: Aggregator) -> Router {
     router_with(aggregator, Answers::default())
 }
 
-/// The health paths, with other answers than the defaults.
+/// The health paths and `/metrics`, with settings of your own.
 pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
     let state = HttpState::new(aggregator, Arc::new(ArcSwap::from_pointee(answers)), None);
     let counted = from_fn_with_state(Arc::clone(&state), counted);
-    // What else the application answers is not ours to count.
+    // The application's own paths are not counted.
     health(state).route_layer(counted)
 }
 
-/// Everything that the binary answers: the health paths, `/`, and what the token unlocks.
+/// Everything that the binary serves: the health paths, `/`, and the paths that need the token.
 #[cfg(feature = "cli")]
 pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, memory: ResponseMemory, control: &Control) -> FastPath {
     let state = HttpState::new(aggregator.clone(), answers, Some(memory));
-    let unknown = |State(state): State<Shared>| async move { state.unknown("there is nothing at this path; the report is at /health") };
+    let unknown = |State(state): State<Shared>| async move { state.not_found("unknown path: the report is at /health") };
     let mut routes = with_slash(Router::new().fallback(unknown), ROOT, report(View::Whole));
     for (path, endpoint) in PATHS {
         let Endpoint::Admin(order) = endpoint else { continue };
         let control = control.clone();
         let handler = any(move |State(state): State<Shared>, request: Request<Body>| async move {
-            admin::obey(*order, &state, &control, &request.into_parts().0).await
+            admin::execute(*order, &state, &control, &request.into_parts().0).await
         });
         routes = with_slash(routes, path, handler);
     }
@@ -62,7 +62,7 @@ pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, m
     FastPath::new(state, routes)
 }
 
-/// The paths that applications embed.
+/// The paths that applications can embed.
 fn health(state: Shared) -> Router {
     let mut routes = Router::new();
     for (path, endpoint) in PATHS {

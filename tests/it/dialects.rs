@@ -300,7 +300,10 @@ impl Check for Nasty {
 
 #[test]
 fn whatever_a_check_says_its_readers_can_read_the_report() {
-    let service = Service { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
+    let mut service = Service::default();
+    for field in [&mut service.name, &mut service.version, &mut service.instance] {
+        *field = Some(NASTY.to_owned());
+    }
     let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
     let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
     for detail in [Detail::Full, Detail::Causes] {
