@@ -22,16 +22,17 @@ mod json;
 mod metrics;
 mod microprofile;
 mod nagios;
+mod options;
 mod rss;
 mod spring;
 mod table;
 mod text;
 mod words;
 
-pub(crate) use html::PagePlace;
 pub(crate) use metrics::{MetricsFormat, metrics_text};
-pub(crate) use table::RenderOptions;
-pub use table::{Detail, Dialect};
+pub use options::Detail;
+pub(crate) use options::{PagePlace, RenderOptions};
+pub use table::Dialect;
 #[cfg(feature = "cli")]
 pub(crate) use text::line;
 

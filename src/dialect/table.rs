@@ -1,10 +1,9 @@
 //! The table of dialects: everything that is known about each wire format besides how it is rendered.
 
-use super::{PagePlace, aspnet, atom, django, health_json, html, json, metrics, microprofile, nagios, rss, spring, text};
-use crate::{
-    pollers::PollerOverview,
-    report::{Report, View},
+use super::{
+    Detail, PagePlace, RenderOptions, aspnet, atom, django, health_json, html, json, metrics, microprofile, nagios, rss, spring, text,
 };
+use crate::report::{Report, View};
 use Audience::{Collectors, Verdict, VerdictAndPollers};
 
 /// A wire format of a report.
@@ -37,26 +36,6 @@ pub enum Dialect {
     Nagios,
     /// The status page.
     Html,
-}
-
-/// How much of a report a client sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Detail {
-    /// Names and statuses.
-    Status,
-    /// Everything but causes, which are the drivers' own words.
-    Full,
-    /// Everything. Causes are redacted nevertheless.
-    Causes,
-}
-
-/// What a rendering depends on besides the report.
-pub(crate) struct RenderOptions<'a> {
-    pub(crate) detail: Detail,
-    /// The pollers, for the dialects that show them.
-    pub(crate) pollers: Option<&'a PollerOverview>,
-    /// Where the status page is read.
-    pub(crate) place: PagePlace<'a>,
 }
 
 /// A row of the table.

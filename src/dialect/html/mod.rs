@@ -18,6 +18,6 @@ mod times;
 mod view_names;
 
 pub(super) use page::render;
-pub(crate) use page::{PagePlace, SCRIPT, STYLE};
+pub(crate) use page::{SCRIPT, STYLE};
 pub(crate) use parts::PageParts;
 pub(crate) use view_names::view_by_name;

@@ -8,23 +8,15 @@ use super::{
     view_names::view_name,
 };
 use crate::{
-    dialect::{Detail, RenderOptions},
+    dialect::{Detail, PagePlace, RenderOptions},
     report::{Report, View},
 };
 use maud::{DOCTYPE, html};
 
 /// The page's style, at `_assets/allswell.css` below `/health`.
 pub(crate) const STYLE: &str = include_str!("allswell.css");
-/// The page's script, beside it.
+/// The page's script, in the same folder.
 pub(crate) const SCRIPT: &str = include_str!("allswell.js");
-
-/// Where a page is read, and what it is about.
-pub(crate) struct PagePlace<'a> {
-    /// The relative URL of the folder that contains `health`: empty, or some `../`.
-    pub(crate) root: &'a str,
-    /// The view that the page shows.
-    pub(crate) view: &'a View,
-}
 
 /// The page of a report.
 pub(in crate::dialect) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
@@ -49,7 +41,7 @@ pub(in crate::dialect) fn render(report: &Report, options: &RenderOptions<'_>) -
             }
             body {
                 div id="link" {
-                    p id="news" role="status" { "As it was" @if loaded_at.is_none() { " when loaded" } }
+                    p id="news" role="status" { "Loaded" }
                     p id="clock" { @if let Some(at) = loaded_at { "at " (clock(at, at)) } }
                 }
                 (layout(report, *detail, &mut |part| part.markup(report, *pollers, now, *detail)))

@@ -3,7 +3,7 @@
 use super::{parts::layout, times::Clock, *};
 use crate::{
     component::CheckName,
-    dialect::{Detail, RenderOptions},
+    dialect::{Detail, PagePlace, RenderOptions},
     pollers::{PollerOverview, PollerReport, TargetHealth},
     report::{Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, Reload, Report, Service, Status, View},
 };
@@ -227,9 +227,15 @@ fn pollers(status: Status) -> PollerOverview {
 #[test]
 fn pollers_are_shown_and_their_addresses_only_with_the_token() {
     let full = whole(&failing(), Detail::Full);
-    for shown in
-        ["Polled by", "alb", "2 sources, every 10.0 s, answered", "unhealthy", "kubelet", "/livez", "considers this target unhealthy since"]
-    {
+    for shown in [
+        "Polled by",
+        "alb",
+        "2 sources, every 10.0 s, last response",
+        "unhealthy",
+        "kubelet",
+        "/livez",
+        "considers this target unhealthy since",
+    ] {
         assert!(full.contains(shown), "{shown}: {full}");
     }
     for hidden in ["10.0.0.1", "ELB-HealthChecker"] {
