@@ -179,8 +179,7 @@ fn write_probes(text: &mut MetricsText, known: &[(&CheckName, &ComponentReport)]
     }
 }
 
-/// Writes the metrics of the polls. Pollers have a label for each client, of which there are few, and not for each address, of which there may be any
-/// number.
+/// Writes the metrics of the polls. Pollers are labelled by client and not by address: there are few clients, but any number of addresses.
 fn write_polls(text: &mut MetricsText, polls: &Polls) {
     text.family("allswell_polls", MetricType::Counter, "Number of responses by path and status code.");
     for ((path, code), count) in polls.counts.all() {

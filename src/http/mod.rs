@@ -1,6 +1,6 @@
 //! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
 //!
-//! An application merges [`router`] into its own; the binary runs `service` on its listener. All of them answer from memory.
+//! An application merges [`router`] into its own; the binary runs `service` on its listener. Neither waits for a backend: responses come from memory.
 //!
 //! # The way of a `GET /health`
 //!

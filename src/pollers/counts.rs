@@ -1,4 +1,4 @@
-//! How often each path was answered with which status code.
+//! The number of responses by path and status code.
 
 use arc_swap::ArcSwap;
 use std::{

@@ -1,6 +1,6 @@
 //! The ledger: which pollers have polled this process, from where and how often, and what each concluded from the responses.
 //!
-//! It is written by each poll and read by whoever shows the pollers, never by the probe engine.
+//! Each poll writes to it. Dialects and metrics read it; the probe engine never does.
 
 use super::{PollerKind, PollerOverview, PollerProfile, PollerReport, report::TargetHealth};
 use crate::age::rounded;

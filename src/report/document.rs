@@ -59,7 +59,7 @@ pub(crate) struct Circumstances<'a> {
 
 #[cfg(test)]
 impl Circumstances<'_> {
-    /// A live engine, and nothing else.
+    /// A live engine; all other values are defaults.
     pub(crate) fn alive() -> Self {
         Self {
             service: Arc::default(),

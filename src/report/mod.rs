@@ -5,7 +5,8 @@
 //! * `document`: [`Report`], and what it is made from. `view`: what it can be about.
 //! * `component`: [`ComponentReport`], one component's result. `status`: pass, warn, fail.
 //! * `verdict`: the only place that decides which status several components have together. `summary`: the verdict as a sentence.
-//! * `change`: the changes of statuses. `tally`: the counts of probes. `service`, `configuration`: who reports, and with which configuration.
+//! * `change`: the changes of statuses. `tally`: the counts of probes. `service`, `configuration`: which service it is about, and
+//!   with which configuration.
 
 mod change;
 mod component;

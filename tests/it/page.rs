@@ -254,7 +254,7 @@ fn whoever_watches_keeps_nobody_from_an_answer() {
 }
 
 #[test]
-fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news() {
+fn chromium_shows_every_change_without_a_reload_and_shows_when_there_are_no_updates() {
     let (service, media, folder) = service("");
     let browser = Browser::open();
     browser.visit(&format!("http://{}/", service.address));
@@ -289,7 +289,7 @@ fn chromium_shows_every_change_without_a_reload_and_says_when_there_is_no_news()
     }
     assert_eq!(browser.run("return window.mark"), "here", "it was loaded once");
     drop(service);
-    browser.await_text("#news", "No news since");
+    browser.await_text("#news", "No updates since");
     assert_eq!(browser.run("return document.documentElement.className"), "lost");
     let complaints = browser.complaints();
     let bad = |complaint: &&String| ["Content Security Policy", "Uncaught", "SyntaxError"].iter().any(|word| complaint.contains(word));
@@ -306,13 +306,13 @@ fn without_scripts_the_page_is_whole_and_comes_anew_by_itself() {
     let browser = Browser::without_scripts();
     browser.visit(&format!("http://{}/", service.address));
     browser.await_text("h1", "Mostly well");
-    browser.await_text("#news", "As it was");
+    browser.await_text("#news", "Loaded");
     browser.await_text("#c-port .reason", "connection refused");
     assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style is there");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
     browser.await_text("#c-media .reason", "unhealthy");
-    assert_eq!(browser.text("#news"), "As it was", "no script has said that it is live");
+    assert_eq!(browser.text("#news"), "Loaded", "no script has said that it is live");
 }
 
 #[test]

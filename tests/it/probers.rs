@@ -43,7 +43,9 @@ fn a_balancer_is_known_by_how_it_asks_and_what_it_concludes_is_told() {
     assert_eq!((&alb["polls"], &alb["last_code"], &alb["consecutive"], &alb["good"]), (&3.into(), &200.into(), &3.into(), &true.into()));
     assert!(alb["interval_ms"].as_f64().is_some_and(|interval| interval >= 0.0), "{alb}");
     assert!(
-        alb["concludes"].as_str().is_some_and(|words| words.starts_with("an ALB with its default thresholds considers this target healthy since 20")),
+        alb["concludes"]
+            .as_str()
+            .is_some_and(|words| words.starts_with("an ALB with its default thresholds considers this target healthy since 20")),
         "{alb}"
     );
 

@@ -5,7 +5,7 @@ use allswell_checks::contract::FailureClass;
 use maud::{Markup, html};
 use std::{collections::BTreeSet, fmt::Write as _};
 
-/// The height of the chart. Each minute is 4 wide, of which 1 is empty.
+/// The height of the chart. Each minute is 4 wide, with a gap of 1.
 const CHART_HEIGHT: u32 = 24;
 
 /// A bar for every minute, if there is a result in any. A pass is low, and higher the longer its slowest probe took; a warning is higher, and a

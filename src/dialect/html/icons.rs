@@ -3,7 +3,7 @@
 use crate::report::Status;
 use maud::{Markup, html};
 
-/// The icon of a status on the page. The status as a word is beside it.
+/// The icon of a status on the page. The page shows the status as a word, too.
 pub(super) fn icon(status: Status) -> Markup {
     html! {
         svg.icon.(status) viewBox="0 0 16 16" aria-hidden="true" {

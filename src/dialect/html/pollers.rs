@@ -40,7 +40,7 @@ pub(super) fn section(pollers: &PollerOverview, clock: Clock, detail: Detail) ->
 fn polls(poller: &PollerReport, clock: Clock) -> Markup {
     html! {
         @if let Some(interval) = poller.interval { "every " (three_digits(interval)) ", " } @else { "once, " }
-        "answered " b { (poller.last_code) } " "
+        "last response " b { (poller.last_code) } " "
         (clock.age(poller.last_polled_at)) " ago"
         @if poller.consecutive > 1 { ", " (poller.consecutive) " times in a row" }
         @if let Some(health) = poller.health {

@@ -44,7 +44,7 @@ pub(super) struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
     None,
-    /// Only the pollers, who poll all the time.
+    /// Only the pollers differ, which poll all the time.
     PollersOnly,
     /// The number of new bytes of HTML.
     Bytes(usize),

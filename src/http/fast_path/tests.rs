@@ -90,7 +90,11 @@ async fn the_fast_path_responds_as_the_routes_do() {
         }
     }
     answers.store(Arc::new(Answers { fail_status: 503, ..Answers::default() }));
-    assert_eq!(fast_path.plain_response(&request("/health", &[]), PEER).expect("a response").status(), 503, "a reload takes effect at once");
+    assert_eq!(
+        fast_path.plain_response(&request("/health", &[]), PEER).expect("a response").status(),
+        503,
+        "a reload takes effect at once"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ pub(super) enum Phase {
     /// A request is complete and in progress.
     Busy,
     /// The response is known and being sent.
-    Answered,
+    Responding,
 }
 
 /// Why a connection is kept when there are too many. The first is closed first.
@@ -158,7 +158,7 @@ impl Activity {
     pub(super) fn flushed(&self) {
         self.with(|state| {
             state.blocked = None;
-            if state.phase == Phase::Answered {
+            if state.phase == Phase::Responding {
                 state.enter(Phase::Idle);
             }
         });
@@ -186,7 +186,7 @@ impl Activity {
     /// Since when the client has been reading a response that is not complete.
     pub(super) fn reading_since(&self) -> Option<Instant> {
         self.with(|state| {
-            let answered = (state.phase == Phase::Answered).then_some(state.since);
+            let answered = (state.phase == Phase::Responding).then_some(state.since);
             state.unread.iter().copied().chain(state.blocked).chain(answered).min()
         })
     }
@@ -199,7 +199,9 @@ impl Activity {
             let oldest = |list: &[Instant]| list.iter().min().is_some_and(|since| is_old(*since));
             if (state.phase == Phase::Head && is_old(state.since)) || (state.uploads > 0 && oldest(&state.requests)) {
                 KeepReason::HalfSent
-            } else if (state.phase == Phase::Answered && is_old(state.since)) || oldest(&state.unread) || state.blocked.is_some_and(is_old)
+            } else if (state.phase == Phase::Responding && is_old(state.since))
+                || oldest(&state.unread)
+                || state.blocked.is_some_and(is_old)
             {
                 KeepReason::HalfRead
             } else if state.subscriptions > 0 {
@@ -243,7 +245,7 @@ impl Drop for InProgress {
             remove(&mut state.requests, self.began);
             state.uploads -= usize::from(self.is_upload);
             if state.requests.is_empty() {
-                state.enter(Phase::Answered);
+                state.enter(Phase::Responding);
             }
         });
     }
@@ -304,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_answered_when_its_last_request_is() {
+    fn a_connection_is_responding_when_its_last_request_is_answered() {
         let activity = activity();
         let (first, second) = (InProgress::begin(&activity, false), InProgress::begin(&activity, false));
         drop(first);
         assert_eq!(activity.phase().0, Phase::Busy);
         drop(second);
-        assert_eq!(activity.phase().0, Phase::Answered);
+        assert_eq!(activity.phase().0, Phase::Responding);
     }
 
     #[test]
@@ -324,7 +326,7 @@ mod tests {
             });
             assert_eq!(activity.phase().0, Phase::Busy);
             drop(second);
-            assert_eq!(activity.phase().0, Phase::Answered);
+            assert_eq!(activity.phase().0, Phase::Responding);
         }
     }
 

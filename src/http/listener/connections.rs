@@ -83,7 +83,7 @@ impl Connections {
         AdmittedConnection { connections: Arc::clone(self), number, activity }
     }
 
-    /// Whether so many connections are closing that a new one has to wait until their sockets and memory are released.
+    /// Whether too many connections are closing: then a new one has to wait until their sockets and memory are released.
     pub(super) fn is_crowded(&self, limit: usize) -> bool {
         let closing = self.open.load(Ordering::Relaxed).saturating_sub(self.table().entries.len());
         closing >= spare(limit).min(MAX_CLOSING)

@@ -43,7 +43,7 @@ impl Limits {
     }
 }
 
-/// Descriptors for everything else: about twenty are open from the start, and files, sockets and pipes are opened for a short time.
+/// Descriptors for all other files: about twenty are open from the start, and files, sockets and pipes are opened for a short time.
 const RESERVED_DESCRIPTORS: usize = 32;
 
 /// Descriptors for the probes of a component: its connection, and one more while that is replaced.

@@ -60,8 +60,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// The time that the client has to acknowledge a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The most connections that are accepted before open ones are served. The request of a new connection must be read before so many newer ones
-/// arrive that it is closed for them.
+/// The most connections that are accepted before open ones are served. The first request of a connection must be read before it is closed for
+/// newer ones.
 const MAX_BATCH: usize = 32;
 
 /// How long the listener waits for a connection to end when there is no descriptor for a new one.
@@ -286,7 +286,7 @@ impl Server {
                 Phase::Head => limits.header_timeout,
                 _ if activity.has_subscription() => NO_TIMEOUT,
                 Phase::Idle => limits.idle_timeout,
-                Phase::Busy | Phase::Answered => reading,
+                Phase::Busy | Phase::Responding => reading,
             };
         activity.unread_since().map_or(phase, |since| phase.min(since + reading))
     }

@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!(error.to_string(), "too many frames");
         let mut goaway = [0; 17];
-        client.read_exact(&mut goaway).await.expect("an answer");
+        client.read_exact(&mut goaway).await.expect("a response");
         assert_eq!((goaway[3], goaway[16]), (7, 0xb));
     }
 }
