@@ -7,7 +7,7 @@
 //! * `json`, `text`, `html`: our own formats, for programs and people. `html` is a folder: the status page.
 //! * `health_json`: the Internet-Draft. `atom`, `rss`: feeds of the changes, with `feed` in common. `metrics`: OpenMetrics and Prometheus.
 //! * `django`, `spring`, `microprofile`, `aspnet`, `nagios`: the formats of other products, as their consumers parse them.
-//! * `haproxy_agent`: a line for HAProxy, which is not sent over HTTP and so is not in the table.
+//! * `haproxy_agent`: a line for `HAProxy`, which is not sent over HTTP and so is not in the table.
 //! * `words`: sentences and texts that several dialects share.
 
 mod aspnet;

@@ -29,11 +29,11 @@ const ENVOY_FAILS: &str = "x-envoy-immediate-health-check-fail";
 impl Seen {
     pub(super) fn new(client: Client, poll: Poll, polled: Polled) -> Self {
         let framed = !client.profile.framed || polled.answer.as_ref().is_none_or(|answer| answer.framed);
-        let told_to_fail = client.poller == PollerKind::Envoy && envoy_fails(&polled);
+        let told_to_fail = client.kind == PollerKind::Envoy && envoy_fails(&polled);
         // It takes the first status that it reads for the last.
-        let announced = polled.informational.filter(|_| client.poller == PollerKind::Haproxy);
+        let announced = polled.informational.filter(|_| client.kind == PollerKind::Haproxy);
         let content = polled.is_good(&client.profile) && framed && !told_to_fail && announced.is_none();
-        let says = says(client.poller, &poll, &polled, content, framed);
+        let says = says(client.kind, &poll, &polled, content, framed);
         Self { client, poll, polled, content, says }
     }
 
@@ -142,12 +142,12 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-fn says(poller: PollerKind, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
+fn says(kind: PollerKind, poll: &Poll, polled: &Polled, content: bool, framed: bool) -> String {
     let status = polled.status();
     let code = polled.code().unwrap_or_default();
     let timed_out = polled.trouble.as_ref().is_some_and(|trouble| trouble.class() == FailureClass::Timeout);
     let trouble = polled.trouble.as_ref().map_or("", |trouble| trouble.message());
-    match (poller, status, content) {
+    match (kind, status, content) {
         (PollerKind::Alb | PollerKind::Nlb | PollerKind::Envoy, _, true) => "healthy".to_owned(),
         (PollerKind::Alb, Some(_), false) => {
             format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")

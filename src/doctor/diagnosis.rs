@@ -131,13 +131,13 @@ async fn answered(seen: &Seen, answer: &Answer, trials: &mut Trials<'_>) -> Caus
     let profile = &seen.client.profile;
     let status = answer.status;
     let told = answer.headers.get("x-health-status");
-    if seen.client.poller == PollerKind::Envoy && envoy_fails(&seen.polled) {
+    if seen.client.kind == PollerKind::Envoy && envoy_fails(&seen.polled) {
         return Cause::Refusal(Refusal::EnvoyTold);
     }
     if let Some(code) = answer.grpc {
         return Cause::Refusal(Refusal::Grpc(code));
     }
-    if let Some(announced) = seen.polled.informational.filter(|_| seen.client.poller == PollerKind::Haproxy) {
+    if let Some(announced) = seen.polled.informational.filter(|_| seen.client.kind == PollerKind::Haproxy) {
         return Cause::Refusal(Refusal::Announced(announced));
     }
     if profile.success.contains(status.as_u16()) {

@@ -178,7 +178,7 @@ fn slow(concerned: &[&Seen], all: &[Seen]) -> Parts {
         Some(took) => format!("{}; others had an answer after {}", first.got(), TimeSpan(took).whole_millis()),
         None => format!("no answer within {}, the longest that was waited", TimeSpan(longest)),
     };
-    let setting = |seen: &&Seen| match seen.client.poller {
+    let setting = |seen: &&Seen| match seen.client.kind {
         PollerKind::Alb | PollerKind::Nlb => "HealthCheckTimeoutSeconds",
         PollerKind::ClassicElb => "the health check's Timeout",
         PollerKind::Route53 => "it waits 2 s, whatever is set",
@@ -402,14 +402,14 @@ fn host(concerned: &[&Seen], accepted: Option<&(String, u16)>, path: &str) -> Pa
     }
     let mut mend = Vec::new();
     let accepted = accepted.map_or("www.example.com", |(accepted, _)| accepted);
-    let are = |poller| concerned.iter().any(|seen| seen.client.poller == poller);
-    for (poller, how) in [
+    let are = |kind| concerned.iter().any(|seen| seen.client.kind == kind);
+    for (kind, how) in [
         (PollerKind::Kubelet, "kubelet: `httpHeaders: [{ name: Host, value: NAME }]` of the `httpGet`."),
         (PollerKind::Envoy, "Envoy: `host: NAME` of the `http_health_check`."),
         (PollerKind::Route53, "Route 53: specify the endpoint by its domain name."),
         (PollerKind::Consul, "Consul: `header = { Host = [\"NAME\"] }` of the check."),
     ] {
-        if are(poller) {
+        if are(kind) {
             mend.push(how.replace("NAME", accepted));
         }
     }

@@ -70,7 +70,7 @@ pub struct Client {
     /// Under which name it is told.
     pub label: String,
     /// Whose manner it is.
-    pub poller: PollerKind,
+    pub kind: PollerKind,
     /// How it polls.
     pub profile: PollerProfile,
     /// The path, where the client has one of its own.
@@ -80,8 +80,8 @@ pub struct Client {
 }
 
 impl From<PollerKind> for Client {
-    fn from(poller: PollerKind) -> Self {
-        Self { label: poller.name().to_owned(), poller, profile: poller.profile(), path: None, scheme: None }
+    fn from(kind: PollerKind) -> Self {
+        Self { label: kind.name().to_owned(), kind, profile: kind.profile(), path: None, scheme: None }
     }
 }
 

@@ -159,7 +159,7 @@ impl TargetGroup {
     }
 
     /// Whose manner its health checks have.
-    fn poller(&self) -> PollerKind {
+    fn kind(&self) -> PollerKind {
         let http = matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"));
         let application = self.load_balancer_arns.iter().flatten().any(|arn| arn.contains(":loadbalancer/app/"));
         if http || application || self.is_lambda() { PollerKind::Alb } else { PollerKind::Nlb }
@@ -185,26 +185,26 @@ impl TargetGroup {
         match &self.matcher {
             Some(Matcher { http_code: Some(codes), .. } | Matcher { grpc_code: Some(codes), .. }) => codes.parse(),
             _ if self.is_grpc() => "12".parse(),
-            _ => Ok(self.poller().profile().success),
+            _ => Ok(self.kind().profile().success),
         }
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.interval.map_or(self.poller().profile().interval, Duration::from_secs)
+        self.interval.map_or(self.kind().profile().interval, Duration::from_secs)
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let profile = self.poller().profile();
+        let profile = self.kind().profile();
         let default = if self.is_http() && self.health_protocol() == "HTTP" { profile.timeout } else { profile.timeout_tls };
         self.timeout.map_or(default, Duration::from_secs)
     }
 
     pub(super) fn healthy(&self) -> u32 {
-        self.healthy.unwrap_or(self.poller().profile().healthy)
+        self.healthy.unwrap_or(self.kind().profile().healthy)
     }
 
     pub(super) fn unhealthy(&self) -> u32 {
-        self.unhealthy.unwrap_or(self.poller().profile().unhealthy)
+        self.unhealthy.unwrap_or(self.kind().profile().unhealthy)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -222,7 +222,7 @@ impl TargetGroup {
 
     /// Whether it is an NLB's, whose timeout may be its interval.
     pub(super) fn is_network(&self) -> bool {
-        self.poller() == PollerKind::Nlb
+        self.kind() == PollerKind::Nlb
     }
 
     /// Whether each target is asked at the port at which it is registered, of which the group's own is only the default.
@@ -254,14 +254,14 @@ impl TargetGroup {
             let protocol = shown(self.health_protocol());
             return Err(format!("its health checks are by {protocol}, which says no more than that somebody listens"));
         }
-        let poller = self.poller();
-        let mut profile = poller.profile();
+        let kind = self.kind();
+        let mut profile = kind.profile();
         (profile.interval, profile.healthy, profile.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
         (profile.timeout, profile.timeout_tls) = (self.timeout(), self.timeout());
         (profile.success, profile.grpc) = (self.success()?, self.is_grpc());
         profile.http_2 = matches!(self.protocol_version.as_deref(), Some("HTTP2" | "GRPC"));
         let scheme = if self.health_protocol() == "HTTPS" { "https" } else { "http" };
-        Ok(Client { label: self.name.clone(), poller, profile, path: Some(self.path().to_owned()), scheme: Some(scheme) })
+        Ok(Client { label: self.name.clone(), kind, profile, path: Some(self.path().to_owned()), scheme: Some(scheme) })
     }
 
     /// What its settings come to.
@@ -295,7 +295,7 @@ impl TargetGroup {
         };
         format!(
             "{}: {asks} every {}, within {}, healthy after {}, unhealthy after {}{success}",
-            self.poller(),
+            self.kind(),
             TimeSpan(self.interval()),
             TimeSpan(self.timeout()),
             self.healthy(),

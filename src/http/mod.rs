@@ -1,12 +1,13 @@
 //! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
 //!
-//! An application merges [`router`] into its own; the binary runs `service` on its listener. Neither waits for a backend: responses come from memory.
+//! An application merges [`router`] into its own; the binary runs `service` on its listener. Responses come from memory, so no request waits for
+//! a backend.
 //!
 //! # The way of a `GET /health`
 //!
 //! In the binary, a request with nothing but a path, as load balancers send it, is a *plain poll*, and takes the first three steps:
 //!
-//! 1. `listener::server` accepts the connection, reads the request and calls [`FastPath::respond`](fast_path::FastPath::respond).
+//! 1. `listener::server` accepts the connection, reads the request and calls `FastPath::respond`.
 //! 2. `fast_path` recognises the plain poll, and looks its path up in `paths`, the one list of paths: `/health` is the report on
 //!    [`View::Whole`](crate::report::View::Whole).
 //! 3. `renderings`, the one cache, returns the last response if it is current. Most polls end here: one look-up, no rendering. `pollers` counts
@@ -16,7 +17,7 @@
 //!    of more than 64 components on another thread.
 //!
 //! Every other request takes the long way: `fast_path` → `routes`, an axum router made from `paths` → `counted`, the middleware that counts →
-//! [`HttpState::report`](state::HttpState::report), which reads the query and `Accept` (`negotiate`), decides by the token how much to show,
+//! `HttpState::report`, which reads the query and `Accept` (`negotiate`), decides by the token how much to show,
 //! waits for missing results until the deadline, and then also asks `renderings`.
 //!
 //! # The rest
@@ -50,6 +51,8 @@ mod respond;
 mod routes;
 mod state;
 mod subscriptions;
+#[cfg(test)]
+mod test_check;
 mod tokens;
 
 #[cfg(feature = "cli")]

@@ -69,7 +69,7 @@ pub(crate) const PATHS: &[(&str, Endpoint)] = &[
 pub(crate) const ROOT: &str = "/";
 
 /// The prefix of the paths of components and groups.
-const NAMED: &str = "/health/";
+const NAMED_PREFIX: &str = "/health/";
 
 /// The label of a counter for all components and groups. Like [`OTHER_LABEL`] it is fixed, so that clients cannot add labels.
 pub(super) const NAMED_LABEL: &str = "/health/NAME";
@@ -85,14 +85,14 @@ pub(crate) fn endpoint(path: &str) -> Option<(&'static str, &'static Endpoint)> 
 /// The name of a component or group in a path.
 #[cfg(feature = "cli")]
 pub(crate) fn name(path: &str) -> Option<&str> {
-    path.strip_prefix(NAMED).map(|name| name.strip_suffix('/').unwrap_or(name))
+    path.strip_prefix(NAMED_PREFIX).map(|name| name.strip_suffix('/').unwrap_or(name))
 }
 
 /// The label under which responses at a path are counted.
 pub(super) fn label(path: &str) -> &'static str {
     match endpoint(path) {
         Some((listed, endpoint)) if !endpoint.is_part_of_page() => listed,
-        _ if path.starts_with(NAMED) => NAMED_LABEL,
+        _ if path.starts_with(NAMED_PREFIX) => NAMED_LABEL,
         _ => OTHER_LABEL,
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn label(path: &str) -> &'static str {
 pub(super) fn is_verdict(path: &str) -> bool {
     match endpoint(path) {
         Some((_, endpoint)) => matches!(endpoint, Endpoint::Report(_) | Endpoint::Grpc(_) | Endpoint::Alb),
-        None => path.starts_with(NAMED) && !path.starts_with("/health/_"),
+        None => path.starts_with(NAMED_PREFIX) && !path.starts_with("/health/_"),
     }
 }
 

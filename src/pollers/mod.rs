@@ -6,8 +6,8 @@
 //! * `counts`: the number of responses by path and status code.
 //! * `report`: the ledger's contents at one moment, for the dialects that show them.
 //!
-//! To record a poll, call [`Ledger::record`] and [`PollCounts::count`] once its response is known; to show the pollers, hand
-//! [`Ledger::report`] to a dialect together with the report.
+//! To record a poll, call `Ledger::record` and `PollCounts::count` once its response is known; to show the pollers, hand
+//! `Ledger::report` to a dialect together with the report.
 
 mod counts;
 mod ledger;

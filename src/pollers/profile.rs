@@ -165,8 +165,8 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-const OK: SuccessCodes = SuccessCodes::fixed(&[200..=200]);
-const UP_TO_399: SuccessCodes = SuccessCodes::fixed(&[200..=399]);
+const ONLY_200: SuccessCodes = SuccessCodes::fixed(&[200..=200]);
+const FROM_200_TO_399: SuccessCodes = SuccessCodes::fixed(&[200..=399]);
 
 /// What most kinds have in common.
 const COMMON: PollerProfile = PollerProfile {
@@ -183,7 +183,7 @@ const COMMON: PollerProfile = PollerProfile {
     timeout_tls: seconds(5),
     awaited: ResponsePart::Whole,
     framed: false,
-    success: OK,
+    success: ONLY_200,
     redirects: RedirectRule::Judged,
     tls13: true,
     server_name: false,
@@ -249,7 +249,7 @@ impl PollerKind {
                 headers: &[("Connection", "close"), ("User-Agent", "ELB-HealthChecker/2.0")],
                 timeout: seconds(6),
                 timeout_tls: seconds(10),
-                success: UP_TO_399,
+                success: FROM_200_TO_399,
                 tls13: false,
                 ..COMMON
             },
@@ -279,7 +279,7 @@ impl PollerKind {
                 timeout: seconds(2),
                 timeout_tls: seconds(2),
                 awaited: ResponsePart::Head,
-                success: UP_TO_399,
+                success: FROM_200_TO_399,
                 // From the reference of its API; another page of the vendor names no upper end.
                 tls13: false,
                 server_name: true,
@@ -294,7 +294,7 @@ impl PollerKind {
                 timeout: seconds(1),
                 timeout_tls: seconds(1),
                 awaited: ResponsePart::Bytes(10 * 1024),
-                success: UP_TO_399,
+                success: FROM_200_TO_399,
                 redirects: RedirectRule::WithinHost,
                 interval: seconds(10),
                 healthy: 1,
@@ -311,7 +311,7 @@ impl PollerKind {
                 timeout: seconds(2),
                 timeout_tls: seconds(2),
                 awaited: ResponsePart::Head,
-                success: UP_TO_399,
+                success: FROM_200_TO_399,
                 interval: seconds(2),
                 healthy: 2,
                 unhealthy: 3,

@@ -153,7 +153,7 @@ fn verdict(report: &Report, clock: Clock, detail: Detail) -> Markup {
             (icon(report.status))
             div role="status" {
                 h1 id="heading" { (headline) " " span.status { (report.status) } }
-                @if full { p.summary { (report.summary.strip_prefix("draining; ").unwrap_or(&report.summary)) } }
+                @if full { p.summary { (report.components_summary()) } }
             }
             @if full {
                 @if let Some(at) = report.since { p.since { (clock.since(at)) } }

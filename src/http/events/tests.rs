@@ -1,17 +1,8 @@
-//! Events with a clock that is moved by the test.
+//! Events by a clock that the tests move.
 
 use super::*;
-use crate::{Check, Failure, Observation, async_trait, engine::OnDemand};
+use crate::{engine::OnDemand, http::test_check::PassingCheck};
 use std::pin::{Pin, pin};
-
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
 
 fn source(aggregator: &Aggregator, view: View, detail: Detail) -> EventSource {
     EventSource { aggregator: aggregator.clone(), polls: Arc::default(), view, detail }
@@ -20,7 +11,7 @@ fn source(aggregator: &Aggregator, view: View, detail: Detail) -> EventSource {
 /// Many components, whose page takes several events.
 fn many(count: usize) -> OnDemand {
     let names = (0..count).map(|number| format!("c{number}"));
-    names.fold(Aggregator::builder(), |builder, name| builder.check(&name, Well)).build()
+    names.fold(Aggregator::builder(), |builder, name| builder.check(&name, PassingCheck)).build()
 }
 
 async fn next(events: &mut Pin<&mut impl Stream<Item = [Bytes; 2]>>) -> String {
@@ -29,7 +20,7 @@ async fn next(events: &mut Pin<&mut impl Stream<Item = [Bytes; 2]>>) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn changes_are_sent_at_most_once_a_second_and_a_beat_after_a_silence() {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let events = Events::default();
     let mut stream = pin!(events.subscribe(source(checks.aggregator(), View::Whole, Detail::Status), None));
     let start = Instant::now();
@@ -61,7 +52,7 @@ fn after_many_bytes_the_rest_is_longer_but_no_silence() {
 
 #[tokio::test(start_paused = true)]
 async fn the_events_of_a_component_end_with_it() {
-    let checks = Aggregator::builder().check("fleet", Well).build();
+    let checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let (aggregator, events) = (checks.aggregator(), Events::default());
     let fleet = || source(aggregator, View::Component("fleet".parse().expect("a name")), Detail::Full);
     let mut stream = pin!(events.subscribe(fleet(), None));
@@ -69,7 +60,7 @@ async fn the_events_of_a_component_end_with_it() {
     aggregator.replace(Aggregator::builder());
     assert!(stream.next().await.is_none());
     // When it is back, so are its events, though a client of the ended feed is still there.
-    aggregator.replace(Aggregator::builder().check("fleet", Well));
+    aggregator.replace(Aggregator::builder().check("fleet", PassingCheck));
     assert!(pin!(events.subscribe(fleet(), None)).next().await.is_some());
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    Aggregator, Check, Failure, Observation, async_trait,
+    Aggregator,
     engine::OnDemand,
-    http::{Answers, Control, ResponseMemory, service},
+    http::{Answers, Control, ResponseMemory, service, test_check::PassingCheck},
 };
 use allocation_counter::measure;
 use arc_swap::ArcSwap;
@@ -12,19 +12,10 @@ use axum::{http::HeaderValue, http::header::USER_AGENT, routing::get};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
-
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 async fn fast_path() -> (FastPath, OnDemand, Arc<ArcSwap<Answers>>) {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     checks.probe_all(|_, _| {}).await;
     let answers = Arc::new(ArcSwap::from_pointee(Answers::default()));
     (serve(&checks, Arc::clone(&answers)), checks, answers)
@@ -99,7 +90,7 @@ async fn the_fast_path_responds_as_the_routes_do() {
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_waits_for_a_result_goes_through_the_routes() {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let fast_path = serve(&checks, Arc::default());
     for _ in 0..3 {
         assert!(fast_path.plain_response(&request("/health", &[]), PEER).is_none());

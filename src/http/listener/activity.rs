@@ -22,9 +22,9 @@ pub(super) enum Phase {
     Responding,
 }
 
-/// Why a connection is kept when there are too many. The first is closed first.
+/// The order in which connections are closed when there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum KeepReason {
+pub(super) enum CloseOrder {
     /// The client has sent a part of a request, and not the rest.
     HalfSent,
     /// The client does not read its response.
@@ -191,25 +191,25 @@ impl Activity {
         })
     }
 
-    /// Why the connection is kept.
-    pub(super) fn keep_reason(&self, now: Instant) -> KeepReason {
+    /// Its place in the order of closing.
+    pub(super) fn close_order(&self, now: Instant) -> CloseOrder {
         let lasts = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
         let is_old = |since: Instant| lasts(since, STALL_THRESHOLD);
         self.with(|state| {
             let oldest = |list: &[Instant]| list.iter().min().is_some_and(|since| is_old(*since));
             if (state.phase == Phase::Head && is_old(state.since)) || (state.uploads > 0 && oldest(&state.requests)) {
-                KeepReason::HalfSent
+                CloseOrder::HalfSent
             } else if (state.phase == Phase::Responding && is_old(state.since))
                 || oldest(&state.unread)
                 || state.blocked.is_some_and(is_old)
             {
-                KeepReason::HalfRead
+                CloseOrder::HalfRead
             } else if state.subscriptions > 0 {
-                KeepReason::Subscriber
+                CloseOrder::Subscriber
             } else if state.phase == Phase::Idle && (state.answered > 0 || lasts(self.opened, IDLE_THRESHOLD)) {
-                KeepReason::Idle
+                CloseOrder::Idle
             } else {
-                KeepReason::InService
+                CloseOrder::InService
             }
         })
     }
@@ -331,34 +331,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_clients_have_a_weaker_reason_to_be_kept() {
+    async fn connections_of_slow_clients_are_closed_earlier() {
         let activity = activity();
-        let keep_reason = || activity.keep_reason(Instant::now());
-        assert_eq!(keep_reason(), KeepReason::InService, "its request may be on the way");
+        let close_order = || activity.close_order(Instant::now());
+        assert_eq!(close_order(), CloseOrder::InService, "its request may be on the way");
         advance(IDLE_THRESHOLD).await;
-        assert_eq!(keep_reason(), KeepReason::Idle);
+        assert_eq!(close_order(), CloseOrder::Idle);
         activity.received(false);
-        assert_eq!(keep_reason(), KeepReason::InService);
+        assert_eq!(close_order(), CloseOrder::InService);
         advance(STALL_THRESHOLD).await;
-        assert_eq!(keep_reason(), KeepReason::HalfSent);
+        assert_eq!(close_order(), CloseOrder::HalfSent);
         let request = InProgress::begin(&activity, false);
         advance(STALL_THRESHOLD).await;
-        assert_eq!(keep_reason(), KeepReason::InService, "its response is due");
+        assert_eq!(close_order(), CloseOrder::InService, "its response is due");
         request.answered();
         drop(request);
-        assert_eq!(keep_reason(), KeepReason::InService);
+        assert_eq!(close_order(), CloseOrder::InService);
         advance(STALL_THRESHOLD).await;
-        assert_eq!(keep_reason(), KeepReason::HalfRead);
+        assert_eq!(close_order(), CloseOrder::HalfRead);
         activity.flushed();
-        assert_eq!(keep_reason(), KeepReason::Idle, "it has its response");
+        assert_eq!(close_order(), CloseOrder::Idle, "it has its response");
         let subscription = Subscribed::new(InProgress::begin(&activity, false));
         activity.blocked();
-        assert_eq!(keep_reason(), KeepReason::Subscriber);
+        assert_eq!(close_order(), CloseOrder::Subscriber);
         advance(STALL_THRESHOLD).await;
         activity.blocked();
-        assert_eq!(keep_reason(), KeepReason::HalfRead, "it does not read its events");
+        assert_eq!(close_order(), CloseOrder::HalfRead, "it does not read its events");
         activity.flushed();
-        assert_eq!(keep_reason(), KeepReason::Subscriber);
+        assert_eq!(close_order(), CloseOrder::Subscriber);
         drop(subscription);
     }
 
@@ -371,16 +371,16 @@ mod tests {
         };
         let subscription = Subscribed::new(InProgress::begin(&activity, false));
         small(&activity);
-        assert_eq!(activity.keep_reason(Instant::now()), KeepReason::Subscriber);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::Subscriber);
         let upload = InProgress::begin(&activity, true);
         advance(STALL_THRESHOLD).await;
         small(&activity);
-        assert_eq!(activity.keep_reason(Instant::now()), KeepReason::HalfSent);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::HalfSent);
         drop(upload);
         let unread = Unread::new(&activity);
         advance(STALL_THRESHOLD).await;
         small(&activity);
-        assert_eq!(activity.keep_reason(Instant::now()), KeepReason::HalfRead);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::HalfRead);
         drop((unread, subscription));
         assert_eq!(activity.streams(), 0);
     }

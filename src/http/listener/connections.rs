@@ -1,12 +1,12 @@
 //! All open connections, and which of them is closed when there are too many.
 //!
 //! A new connection is always admitted. Beyond `server.max_connections`, and beyond the share of one address, another connection is closed at once.
-//! It is chosen by its [`KeepReason`], then from the address with most connections, then by age, the oldest first; the youngest quarter is spared as
+//! It is chosen by the [`CloseOrder`], then from the address with most connections, then by age, the oldest first; the youngest quarter is spared as
 //! long as possible. The age counts from the accept, so a client cannot renew it.
 
 use super::{
     super::network::network,
-    activity::{Activity, KeepReason, STALL_THRESHOLD},
+    activity::{Activity, CloseOrder, STALL_THRESHOLD},
 };
 use std::{
     cmp::Reverse,
@@ -25,8 +25,8 @@ const HEADROOM_DIVISOR: usize = 32;
 /// The most connections that may be closing while others are accepted.
 const MAX_CLOSING: usize = 64;
 
-/// Whether a connection is young, why it is kept, how many its address has, and its number.
-type Rank = (bool, KeepReason, Reverse<usize>, u64);
+/// Whether a connection is young, its [`CloseOrder`], how many its address has, and its number.
+type Rank = (bool, CloseOrder, Reverse<usize>, u64);
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -156,7 +156,7 @@ impl ConnectionTable {
         let candidates = self.entries.iter().enumerate().filter(move |(_, (number, entry))| may_close(**number, entry));
         candidates.map(move |(index, (number, entry))| {
             let held = self.by_source.get(&entry.source).copied().unwrap_or_default();
-            (index >= young, entry.activity.keep_reason(now), Reverse(held), *number)
+            (index >= young, entry.activity.close_order(now), Reverse(held), *number)
         })
     }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_weakest_reason_is_closed_first() {
+    async fn half_requests_are_closed_first_and_then_the_oldest() {
         let connections = Arc::<Connections>::default();
         let open: Vec<_> = (0..4).map(|last| connections.admit(address(last), 4)).collect();
         advance(IDLE_THRESHOLD).await;

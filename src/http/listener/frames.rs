@@ -12,8 +12,8 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The length of a frame's header: RFC 9113, section 4.1.
 const FRAME_HEADER_BYTES: usize = 9;
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+const HEADERS_FRAME: u8 = 1;
+const RST_STREAM_FRAME: u8 = 3;
 
 /// The credit at the start, which is also the highest credit.
 const MAX_CREDIT: u64 = 512;
@@ -65,10 +65,10 @@ impl FrameReader {
         let [one, two, three, kind, _, stream @ ..] = self.header;
         self.filled = 0;
         self.payload = usize::from(one) << 16 | usize::from(two) << 8 | usize::from(three);
-        if kind == HEADERS {
+        if kind == HEADERS_FRAME {
             self.last_stream = self.last_stream.max(u32::from_be_bytes(stream) & (u32::MAX >> 1));
         }
-        if kind == RST_STREAM { RESET_COST } else { 1 }
+        if kind == RST_STREAM_FRAME { RESET_COST } else { 1 }
     }
 
     /// Whether the last frame is complete, so that another can follow.
@@ -141,9 +141,9 @@ mod tests {
             let bytes: Vec<u8> = frames.iter().flat_map(|(kind, stream, payload)| frame(*kind, *stream, *payload)).collect();
             let mut reader = FrameReader::default();
             let cost: u64 = bytes.chunks(piece).map(|piece| reader.read(piece)).sum();
-            prop_assert_eq!(cost, frames.iter().map(|(kind, ..)| if *kind == RST_STREAM { RESET_COST } else { 1 }).sum::<u64>());
+            prop_assert_eq!(cost, frames.iter().map(|(kind, ..)| if *kind == RST_STREAM_FRAME { RESET_COST } else { 1 }).sum::<u64>());
             prop_assert!(reader.is_between_frames());
-            let requests = frames.iter().filter(|(kind, ..)| *kind == HEADERS).map(|(_, stream, _)| *stream);
+            let requests = frames.iter().filter(|(kind, ..)| *kind == HEADERS_FRAME).map(|(_, stream, _)| *stream);
             prop_assert_eq!(reader.last_stream, requests.max().unwrap_or_default());
         }
     }

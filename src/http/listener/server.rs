@@ -40,7 +40,7 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// The time beyond the deadline until the client has its response; also the time for open connections when the server shuts down.
-const DELIVERY_TIME: Duration = Duration::from_secs(1);
+const MAX_DELIVERY_TIME: Duration = Duration::from_secs(1);
 
 /// The largest head of a request.
 const MAX_HEAD_BYTES: u32 = 16 * 1024;
@@ -65,10 +65,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_BATCH: usize = 32;
 
 /// How long the listener waits for a connection to end when there is no descriptor for a new one.
-const DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
+const MAX_DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
 
 /// After a signature that took longer than this, other connections are served before the next one.
-const LONG_SIGNATURE: Duration = Duration::from_micros(500);
+const YIELD_THRESHOLD: Duration = Duration::from_micros(500);
 
 /// Longer than any process runs.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -113,7 +113,7 @@ impl Server {
         ending.send_replace(true);
         drop(listener);
         // Connections that are still open after that are closed.
-        let _ = timeout(self.limits().deadline + DELIVERY_TIME, async { while tasks.join_next().await.is_some() {} }).await;
+        let _ = timeout(self.limits().deadline + MAX_DELIVERY_TIME, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
     /// Accepts connections and serves each in its own task. Never ends.
@@ -135,7 +135,7 @@ impl Server {
                         tracing::warn!(%error, "cannot accept a connection: closing others to make room");
                     }
                     self.connections.close_some(self.limits().max_connections);
-                    let _ = timeout(DESCRIPTOR_WAIT, self.connections.ended.notified()).await;
+                    let _ = timeout(MAX_DESCRIPTOR_WAIT, self.connections.ended.notified()).await;
                     continue;
                 }
             };
@@ -183,7 +183,7 @@ impl Server {
         // The first poll of the future computes the signature.
         let began = Instant::now();
         let polled = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
-        if began.elapsed() >= LONG_SIGNATURE {
+        if began.elapsed() >= YIELD_THRESHOLD {
             // Everything that is ready runs before the next signature.
             yield_now().await;
         }
@@ -279,7 +279,7 @@ impl Server {
     fn phase_deadline(&self, activity: &Activity) -> Instant {
         let limits = self.limits();
         // The time for the response, and then the time for a slow client to read it.
-        let reading = limits.deadline + DELIVERY_TIME + limits.idle_timeout;
+        let reading = limits.deadline + MAX_DELIVERY_TIME + limits.idle_timeout;
         let (phase, since) = activity.phase();
         let phase = since
             + match phase {

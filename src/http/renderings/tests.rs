@@ -2,26 +2,16 @@
 
 use super::*;
 use crate::{
-    Check, Failure, Observation, async_trait,
     dialect::{Detail, Dialect, MetricsFormat},
     engine::OnDemand,
-    http::{memory::ResponseMemory, renderer::RenderingFormat},
+    http::{memory::ResponseMemory, renderer::RenderingFormat, test_check::PassingCheck},
 };
 use futures_util::{FutureExt, future::join_all};
 use tokio::time::advance;
 
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
-
 /// An engine with results, and the cache of its responses.
 async fn engine(components: usize, limit: usize) -> (OnDemand, Renderings) {
-    let builder = (0..components).fold(Aggregator::builder(), |builder, number| builder.check(&format!("c{number}"), Well));
+    let builder = (0..components).fold(Aggregator::builder(), |builder, number| builder.check(&format!("c{number}"), PassingCheck));
     let mut checks = builder.build();
     checks.probe_all(|_, _| {}).await;
     let renderer = Renderer {
