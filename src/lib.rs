@@ -25,7 +25,7 @@
 //! * [`report`]: the verdict. It knows neither HTTP nor wire formats.
 //! * [`dialect`]: wire formats, pure functions of a report.
 //! * [`http`]: routes, status codes, and the listener.
-//! * [`prober`]: who polls us, in which manner, and what they make of an answer; [`doctor`]: polls any endpoint in each of these manners.
+//! * [`pollers`]: how load balancers and others poll, and which of them poll this process; [`doctor`]: polls any endpoint as they do.
 //! * [`service`]: what `allswell serve` runs: listeners, reloads, draining. Usable without the command line.
 //! * [`cli`]: one file per command; [`telemetry`]: the log.
 //!
@@ -65,6 +65,7 @@
 //! # }
 //! ```
 
+mod age;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod component;
@@ -77,7 +78,7 @@ pub mod engine;
 pub mod http;
 #[cfg(feature = "config")]
 pub mod kinds;
-pub mod prober;
+pub mod pollers;
 pub mod report;
 #[cfg(feature = "server")]
 pub mod service;

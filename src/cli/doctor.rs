@@ -11,7 +11,7 @@ use crate::{
     config::{Configured, Sources, load},
     doctor::{AllswellSettings, Client, Target, TargetGroup, examine, poll_as, read_target_groups},
     kinds::Registry,
-    prober::Prober,
+    pollers::PollerKind,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Doctor {
     url: Option<String>,
     /// Clients to poll as: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul [default: all]
     #[arg(long = "as", value_name = "CLIENT", value_delimiter = ',')]
-    clients: Vec<Prober>,
+    clients: Vec<PollerKind>,
     /// Output of `aws elbv2 describe-target-groups`: poll with these settings, and check them; can be repeated for the output of `describe-target-group-attributes`
     #[arg(long, value_name = "FILE")]
     alb_json: Vec<PathBuf>,
@@ -71,7 +71,7 @@ impl Doctor {
             return (self.clients.iter().copied().map(Client::from).collect(), Vec::new());
         }
         if groups.is_empty() {
-            return (Prober::ALL.map(Client::from).into(), Vec::new());
+            return (PollerKind::ALL.map(Client::from).into(), Vec::new());
         }
         let (mut clients, mut not_polled) = (Vec::new(), Vec::new());
         for group in groups {

@@ -1,6 +1,6 @@
 //! Turns the merged table of all layers into settings, components and groups, and finds everything that is wrong with it.
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 use super::certificate;
 use super::{
     checks::{CheckReader, LocatedComponent},
@@ -90,7 +90,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>) -> (Option<
     }
     if let Some(settings) = &mut settings {
         issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
-        #[cfg(feature = "cli")]
+        #[cfg(feature = "server")]
         if let Some(Err(unusable)) = settings.server.tls.as_ref().map(certificate::read) {
             issues.push(unusable.into_issue().within("server"));
         }

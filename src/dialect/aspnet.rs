@@ -1,6 +1,9 @@
-//! The JSON that Xabaril's user interface reads of ASP.NET Core: <https://github.com/Xabaril/AspNetCore.Diagnostics.HealthChecks>.
+//! The JSON of ASP.NET Core that Xabaril's user interface reads: <https://github.com/Xabaril/AspNetCore.Diagnostics.HealthChecks>.
 
-use super::{Detail, described};
+use super::{
+    Detail, RenderOptions,
+    words::{description, pretty},
+};
 use crate::{
     component::CheckName,
     report::{ComponentReport, Report, Status},
@@ -9,17 +12,18 @@ use allswell_checks::contract::Values;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    let detail = options.detail;
     let full = detail > Detail::Status;
-    // They are probed at the same time.
+    // Components are probed at the same time, so the longest probe is the duration of all.
     let longest = report.components.values().filter_map(|component| component.duration).max().unwrap_or_default();
-    let document = Document {
+    let document = AspnetReport {
         status: word(report.status),
-        // Without it, its reader refuses the whole.
+        // Required: without it, the reader rejects the document.
         total_duration: span(if full { longest } else { Duration::ZERO }),
-        entries: report.components.iter().map(|(name, component)| (name, Entry::of(component, detail))).collect(),
+        entries: report.components.iter().map(|(name, component)| (name, AspnetEntry::new(component, detail))).collect(),
     };
-    super::pretty(&document, report.status)
+    pretty(&document, report.status)
 }
 
 const fn word(status: Status) -> &'static str {
@@ -40,14 +44,14 @@ fn span(duration: Duration) -> String {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct AspnetReport<'a> {
     status: &'a str,
     total_duration: String,
-    entries: BTreeMap<&'a CheckName, Entry<'a>>,
+    entries: BTreeMap<&'a CheckName, AspnetEntry<'a>>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct AspnetEntry<'a> {
     data: &'a Values,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
@@ -58,20 +62,20 @@ struct Entry<'a> {
     tags: Vec<&'a str>,
 }
 
-/// What was observed, for who may not know.
-static NOTHING: Values = Values::new();
+/// The observed values for clients that see only statuses.
+static NO_VALUES: Values = Values::new();
 
-impl<'a> Entry<'a> {
-    fn of(component: &'a ComponentReport, detail: Detail) -> Self {
+impl<'a> AspnetEntry<'a> {
+    fn new(component: &'a ComponentReport, detail: Detail) -> Self {
         let status = word(component.status);
         if detail == Detail::Status {
-            return Self { data: &NOTHING, description: None, duration: span(Duration::ZERO), exception: None, status, tags: Vec::new() };
+            return Self { data: &NO_VALUES, description: None, duration: span(Duration::ZERO), exception: None, status, tags: Vec::new() };
         }
         let tags = [Some(component.kind), component.critical.then_some("critical"), component.muted.then_some("muted")];
         let cause = component.failure.as_ref().and_then(|failure| failure.cause.as_deref());
         Self {
             data: &component.values,
-            description: described(component, Detail::Full),
+            description: description(component, Detail::Full),
             duration: span(component.duration.unwrap_or_default()),
             exception: cause.filter(|_| detail == Detail::Causes),
             status,
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_those_of_dotnet() {
+    fn durations_are_formatted_as_dotnet_does() {
         for (duration, expected) in [
             (Duration::ZERO, "00:00:00.0000000"),
             (Duration::from_nanos(12_345_678), "00:00:00.0123456"),

@@ -1,36 +1,39 @@
 //! The JSON of django-health-check: a sentence for each name. <https://codingjoe.dev/django-health-check/>
 //!
-//! It has no word for the whole, for which its readers look at the status code; nor for what is muted, which is left out.
+//! It has no value for the whole, since its readers use the status code, and none for a muted component, which is left out.
 
-use super::{Detail, described};
+use super::{
+    Detail, RenderOptions,
+    words::{description, pretty},
+};
 use crate::report::{ComponentReport, Report, Status};
 use allswell_checks::contract::FailureClass;
 use std::collections::BTreeMap;
 
-/// As version 4 says it.
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
-    said(report, |component| match word(component) {
+/// The format of version 4.
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    sentences(report, |component| match exception(component) {
         None => "OK".to_owned(),
-        Some(word) => format!("{word}: {}", sentence(component, detail)),
+        Some(exception) => format!("{exception}: {}", message(component, options.detail)),
     })
 }
 
-/// As version 3 says it.
-pub(super) fn render_3(report: &Report, detail: Detail) -> Vec<u8> {
-    said(report, |component| match word(component) {
+/// The format of version 3.
+pub(super) fn render_3(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    sentences(report, |component| match exception(component) {
         None => "working".to_owned(),
-        Some(word) => format!("{}: {}", word.to_ascii_lowercase(), sentence(component, detail)),
+        Some(exception) => format!("{}: {}", exception.to_ascii_lowercase(), message(component, options.detail)),
     })
 }
 
-fn said(report: &Report, say: impl Fn(&ComponentReport) -> String) -> Vec<u8> {
-    let said: BTreeMap<_, _> =
-        report.components.iter().filter(|(_, component)| !component.muted).map(|(name, component)| (name, say(component))).collect();
-    super::pretty(&said, report.status)
+fn sentences(report: &Report, sentence: impl Fn(&ComponentReport) -> String) -> Vec<u8> {
+    let known = report.components.iter().filter(|(_, component)| !component.muted);
+    let sentences: BTreeMap<_, _> = known.map(|(name, component)| (name, sentence(component))).collect();
+    pretty(&sentences, report.status)
 }
 
-/// The words of its exceptions.
-fn word(component: &ComponentReport) -> Option<&'static str> {
+/// The title of the original's exception for such a result; `None` for a pass.
+fn exception(component: &ComponentReport) -> Option<&'static str> {
     match (component.status, component.failure.as_ref().map(|failure| failure.class)) {
         (Status::Pass, _) => None,
         (Status::Warn, _) => Some("Warning"),
@@ -40,8 +43,8 @@ fn word(component: &ComponentReport) -> Option<&'static str> {
     }
 }
 
-/// On one line: in the original, each line is an error of its own.
-fn sentence(component: &ComponentReport, detail: Detail) -> String {
-    let words = described(component, detail).filter(|_| detail > Detail::Status);
-    words.unwrap_or_else(|| component.status.to_string())
+/// The message, on one line: in the original, each line is a separate error.
+fn message(component: &ComponentReport, detail: Detail) -> String {
+    let text = description(component, detail).filter(|_| detail > Detail::Status);
+    text.unwrap_or_else(|| component.status.to_string())
 }

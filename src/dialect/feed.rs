@@ -1,20 +1,20 @@
-//! What both feeds tell: an entry for every change of a component, the newest first.
+//! The content of both feeds: an entry for every change of a component, the newest first.
 
-use super::{Detail, failed};
+use super::{Detail, words::failure_text};
 use crate::report::{Change, Report, Status};
 use std::{borrow::Cow, fmt};
 
 /// An entry of a feed.
-pub(super) struct Entry<'a> {
+pub(super) struct FeedEntry<'a> {
     pub(super) change: &'a Change,
-    /// Stays for ever: a `tag` URI, RFC 4151.
+    /// A `tag` URI, RFC 4151, which never changes.
     pub(super) id: String,
     pub(super) title: String,
     pub(super) text: String,
 }
 
-pub(super) fn entries(report: &Report, detail: Detail) -> impl Iterator<Item = Entry<'_>> {
-    report.changes().map(move |change| Entry {
+pub(super) fn entries(report: &Report, detail: Detail) -> impl Iterator<Item = FeedEntry<'_>> {
+    report.changes().map(move |change| FeedEntry {
         change,
         id: tag(report, change.at, detail, format_args!("{}/{}/{}", change.component, change.at.as_microsecond(), change.number)),
         title: heading(change, detail),
@@ -27,7 +27,7 @@ pub(super) fn title(report: &Report, detail: Detail) -> String {
     name.map_or_else(|| "Health".to_owned(), |name| format!("Health of {name}"))
 }
 
-/// What a reader shows of an entry at first, and maybe all that is read at 3 a.m.
+/// The title of an entry: feed readers show it first, and it may be all that is read at 3 a.m.
 fn heading(change: &Change, detail: Detail) -> String {
     let mut heading = format!("{} {}", change.component, verb(change.to));
     let message = change.failure.as_ref().filter(|_| change.to == Status::Fail && detail > Detail::Status);
@@ -37,9 +37,9 @@ fn heading(change: &Change, detail: Detail) -> String {
     heading
 }
 
-/// A name of this instance's that nobody else uses.
+/// A globally unique URI of this instance.
 pub(super) fn tag(report: &Report, date: jiff::Timestamp, detail: Detail, specific: fmt::Arguments<'_>) -> String {
-    // The part before the comma has to look like a host's name.
+    // The authority, before the comma, has to have the form of a host name.
     let part = |text: &str| text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect::<String>();
     let service = &report.service;
     let known = |text: &Option<String>| text.as_deref().filter(|text| detail > Detail::Status && !text.is_empty()).map(part);
@@ -63,18 +63,18 @@ fn text(change: &Change, detail: Detail) -> String {
         if let Some(lasted) = change.lasted {
             text.push_str(&format!("; it was {from} for {} s", lasted.as_secs()));
         }
-        let words = change.failure.as_ref().map(|failure| Cow::Owned(failed(failure, detail)));
-        if let Some(words) = words.or(change.warning.as_deref().map(Cow::Borrowed)) {
-            text.push_str(&format!("; {words}"));
+        let message = change.failure.as_ref().map(|failure| Cow::Owned(failure_text(failure, detail)));
+        if let Some(message) = message.or(change.warning.as_deref().map(Cow::Borrowed)) {
+            text.push_str(&format!("; {message}"));
         }
     }
     text
 }
 
-/// Text as XML 1.0 may hold it, in an element or an attribute.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+/// Text escaped for XML 1.0, in an element or an attribute.
+pub(super) struct XmlEscaped<'a>(pub(super) &'a str);
 
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for XmlEscaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         self.0.chars().try_for_each(|c| match c {
@@ -82,7 +82,7 @@ impl fmt::Display for Escaped<'_> {
             '<' => formatter.write_str("&lt;"),
             '>' => formatter.write_str("&gt;"),
             '"' => formatter.write_str("&quot;"),
-            // It has no way at all to write these.
+            // XML cannot represent these characters.
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => formatter.write_char(' '),
             c => formatter.write_char(c),
         })
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xml_cannot_hold_is_escaped_or_gone() {
-        assert_eq!(Escaped("a<b>&\"c\"\u{1}\n\u{ffff}é").to_string(), "a&lt;b&gt;&amp;&quot;c&quot;   é");
+    fn special_characters_are_escaped_and_forbidden_ones_replaced() {
+        assert_eq!(XmlEscaped("a<b>&\"c\"\u{1}\n\u{ffff}é").to_string(), "a&lt;b&gt;&amp;&quot;c&quot;   é");
     }
 }

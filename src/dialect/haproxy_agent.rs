@@ -1,9 +1,9 @@
-//! The line by which `HAProxy`'s agent-check learns how a server is: <https://docs.haproxy.org/2.6/configuration.html#5.2-agent-check>.
+//! The line that `HAProxy`'s agent check reads: <https://docs.haproxy.org/2.6/configuration.html#5.2-agent-check>.
 
 use super::Detail;
 use crate::report::{Report, Status};
 
-/// One line. `ready` ends a drain; without the blank before `#`, `HAProxy` would take the whole for one unknown word.
+/// The line for a report. `ready` ends a drain. The space before `#` is necessary: without it, `HAProxy` ignores the line.
 pub(crate) fn line(report: &Report, detail: Detail) -> String {
     if report.draining {
         return "drain\n".to_owned();
@@ -17,7 +17,7 @@ pub(crate) fn line(report: &Report, detail: Detail) -> String {
                 Some(failure) => format!("{name}: {}", failure.class),
                 None => name.to_string(),
             });
-            // The first is enough to know where to look; the report has the rest.
+            // The first failing component is enough here; the report has the others.
             format!("down # {}\n", reasons.take(1).collect::<String>())
         }
     }

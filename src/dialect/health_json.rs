@@ -1,31 +1,35 @@
 //! `application/health+json`: <https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06>.
 
-use super::{Detail, described, json::time};
+use super::{
+    Detail, RenderOptions,
+    words::{description, pretty, time},
+};
 use crate::report::{ComponentReport, Report, Status};
 use allswell_checks::contract::{Values, milliseconds};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    let detail = options.detail;
     let full = detail > Detail::Status;
-    let document = Document {
+    let document = HealthJsonReport {
         status: report.status,
         version: report.service.version.as_deref().filter(|_| full),
         service_id: report.service.name.as_deref().filter(|_| full),
-        // Told of a pass, it would be noise.
+        // The draft recommends no output for a pass.
         output: Some(&*report.summary).filter(|_| full && report.status != Status::Pass),
         checks: report
             .components
             .iter()
-            .map(|(name, component)| (format!("{name}:responseTime"), [Reading::of(component, detail)]))
+            .map(|(name, component)| (format!("{name}:responseTime"), [HealthJsonCheck::new(component, detail)]))
             .collect(),
     };
-    super::pretty(&document, report.status)
+    pretty(&document, report.status)
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct HealthJsonReport<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
@@ -33,14 +37,14 @@ struct Document<'a> {
     service_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a str>,
-    checks: BTreeMap<String, [Reading<'a>; 1]>,
+    checks: BTreeMap<String, [HealthJsonCheck<'a>; 1]>,
 }
 
-/// A component. `kind`, `critical`, `muted` and `observed` are ours: readers may ignore what they do not know.
+/// A component. `kind`, `critical`, `muted` and `observed` are our extensions, which readers ignore.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Reading<'a> {
-    /// Nobody knows how a muted component is.
+struct HealthJsonCheck<'a> {
+    /// A muted component has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,8 +65,8 @@ struct Reading<'a> {
     observed: Option<&'a Values>,
 }
 
-impl<'a> Reading<'a> {
-    fn of(component: &'a ComponentReport, detail: Detail) -> Self {
+impl<'a> HealthJsonCheck<'a> {
+    fn new(component: &'a ComponentReport, detail: Detail) -> Self {
         let status = (!component.muted).then_some(component.status);
         let muted = component.muted.then_some(true);
         if detail == Detail::Status {
@@ -76,7 +80,7 @@ impl<'a> Reading<'a> {
             observed_value: component.duration.map(milliseconds),
             observed_unit: component.duration.map(|_| "ms"),
             time: component.checked_at.map(time),
-            output: described(component, detail).filter(|_| component.status != Status::Pass && !component.muted),
+            output: description(component, detail).filter(|_| component.status != Status::Pass && !component.muted),
             observed: Some(&*component.values).filter(|values| !values.is_empty()),
         }
     }

@@ -1,36 +1,40 @@
-//! The default dialect: indented JSON, for people with curl and for programs alike.
+//! The default dialect: indented JSON, for people with curl and for programs.
 
-use super::Detail;
+use super::{
+    Detail, RenderOptions,
+    words::{pretty, time},
+};
 use crate::{
     component::CheckName,
-    report::{ComponentReport, ConfigReport, FailureReport, Probers, Report, ServiceIdentity, Status},
+    pollers::PollerOverview,
+    report::{ComponentReport, ConfigReport, FailureReport, Report, ServiceIdentity, Status},
 };
 use allswell_checks::contract::{Values, milliseconds};
-use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr};
 
-pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    let detail = options.detail;
     let full = detail > Detail::Status;
-    let document = Document {
+    let document = JsonReport {
         status: report.status,
         summary: full.then_some(&report.summary),
         service: full.then_some(&*report.service),
         generated_at: full.then(|| time(report.generated_at)),
         draining: full && report.draining,
-        config: report.configuration.as_deref().filter(|_| full).map(|configuration| Config::of(configuration, detail)),
-        probers: probers.map(Polled::of),
+        config: report.configuration.as_deref().filter(|_| full).map(|configuration| JsonConfig::new(configuration, detail)),
+        probers: options.pollers.map(JsonPollers::new),
         components: report
             .components
             .iter()
-            .map(|(name, component)| (name, if full { Entry::full(component, detail) } else { Entry::brief(component) }))
+            .map(|(name, component)| (name, if full { JsonComponent::full(component, detail) } else { JsonComponent::brief(component) }))
             .collect(),
     };
-    super::pretty(&document, report.status)
+    pretty(&document, report.status)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JsonReport<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a String>,
@@ -41,25 +45,25 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "is_false")]
     draining: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<Config<'a>>,
+    config: Option<JsonConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    probers: Option<Polled<'a>>,
-    components: BTreeMap<&'a CheckName, Entry<'a>>,
+    probers: Option<JsonPollers<'a>>,
+    components: BTreeMap<&'a CheckName, JsonComponent<'a>>,
 }
 
 #[derive(Serialize)]
-struct Config<'a> {
+struct JsonConfig<'a> {
     revision: u64,
     loaded_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_reload: Option<LastReload<'a>>,
+    last_reload: Option<JsonReload<'a>>,
 }
 
 #[derive(Serialize)]
-struct LastReload<'a> {
+struct JsonReload<'a> {
     at: String,
     outcome: &'a str,
-    /// How many; which, is in the log and told with the token.
+    /// The number of problems. The problems themselves are in the log, and in `messages` for clients with the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     problems: Option<usize>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -68,9 +72,9 @@ struct LastReload<'a> {
     needs_restart: &'a [String],
 }
 
-impl<'a> Config<'a> {
-    fn of(configuration: &'a ConfigReport, detail: Detail) -> Self {
-        let last_reload = configuration.last_reload.as_ref().map(|reload| LastReload {
+impl<'a> JsonConfig<'a> {
+    fn new(configuration: &'a ConfigReport, detail: Detail) -> Self {
+        let last_reload = configuration.last_reload.as_ref().map(|reload| JsonReload {
             at: time(reload.at),
             outcome: reload.outcome(),
             problems: Some(reload.problems.len()).filter(|problems| *problems > 0),
@@ -82,14 +86,14 @@ impl<'a> Config<'a> {
 }
 
 #[derive(Serialize)]
-struct Polled<'a> {
+struct JsonPollers<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     notices: &'a [String],
-    seen: Vec<Prober<'a>>,
+    seen: Vec<JsonPoller<'a>>,
 }
 
 #[derive(Serialize)]
-struct Prober<'a> {
+struct JsonPoller<'a> {
     client: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
@@ -106,27 +110,27 @@ struct Prober<'a> {
     concludes: Option<&'a str>,
 }
 
-impl<'a> Polled<'a> {
-    fn of(probers: &'a Probers) -> Self {
-        let seen = probers.seen.iter().map(|prober| Prober {
-            client: prober.client,
-            address: prober.address,
-            agent: &prober.agent,
-            path: &prober.path,
-            polls: prober.polls,
-            interval_ms: prober.interval.map(milliseconds),
-            last_polled_at: time(prober.last_polled_at),
-            last_code: prober.last_code,
-            good: prober.good,
-            consecutive: prober.consecutive,
-            concludes: prober.concludes.as_deref(),
+impl<'a> JsonPollers<'a> {
+    fn new(pollers: &'a PollerOverview) -> Self {
+        let seen = pollers.seen.iter().map(|poller| JsonPoller {
+            client: poller.client,
+            address: poller.address,
+            agent: &poller.agent,
+            path: &poller.path,
+            polls: poller.polls,
+            interval_ms: poller.interval.map(milliseconds),
+            last_polled_at: time(poller.last_polled_at),
+            last_code: poller.last_code,
+            good: poller.good,
+            consecutive: poller.consecutive,
+            concludes: poller.conclusion.as_deref(),
         });
-        Self { notices: &probers.notices, seen: seen.collect() }
+        Self { notices: &pollers.notices, seen: seen.collect() }
     }
 }
 
 #[derive(Default, Serialize)]
-struct Entry<'a> {
+struct JsonComponent<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'a str>,
@@ -137,7 +141,7 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<Failure<'a>>,
+    failure: Option<JsonFailure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     held_ms_left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,28 +154,28 @@ struct Entry<'a> {
     consecutive: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     observed: Option<&'a Values>,
-    /// Where it is not the present one.
+    /// Left out while it is the current failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<Past<'a>>,
+    last_failure: Option<JsonPastFailure<'a>>,
 }
 
 #[derive(Serialize)]
-struct Past<'a> {
+struct JsonPastFailure<'a> {
     #[serde(flatten)]
-    failure: Failure<'a>,
+    failure: JsonFailure<'a>,
     at: String,
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct JsonFailure<'a> {
     class: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
 }
 
-impl<'a> Entry<'a> {
-    /// Names and statuses alone.
+impl<'a> JsonComponent<'a> {
+    /// Only the status.
     fn brief(component: &ComponentReport) -> Self {
         Self { status: component.status, ..Self::default() }
     }
@@ -183,7 +187,7 @@ impl<'a> Entry<'a> {
             critical: Some(component.critical),
             muted: component.muted,
             warning: component.warning.as_deref(),
-            failure: component.failure.as_ref().map(|failure| Failure::new(failure, detail)),
+            failure: component.failure.as_ref().map(|failure| JsonFailure::new(failure, detail)),
             held_ms_left: component.held_left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             duration_ms: component.duration.map(milliseconds),
             checked_at: component.checked_at.map(time),
@@ -194,12 +198,12 @@ impl<'a> Entry<'a> {
                 .last_failure
                 .as_ref()
                 .filter(|past| component.failure.as_ref() != Some(&past.failure))
-                .map(|past| Past { failure: Failure::new(&past.failure, detail), at: time(past.at) }),
+                .map(|past| JsonPastFailure { failure: JsonFailure::new(&past.failure, detail), at: time(past.at) }),
         }
     }
 }
 
-impl<'a> Failure<'a> {
+impl<'a> JsonFailure<'a> {
     fn new(failure: &'a FailureReport, detail: Detail) -> Self {
         Self {
             class: failure.class.as_str(),
@@ -212,9 +216,4 @@ impl<'a> Failure<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 const fn is_false(value: &bool) -> bool {
     !*value
-}
-
-/// RFC 3339 in UTC with milliseconds.
-pub(super) fn time(timestamp: Timestamp) -> String {
-    format!("{timestamp:.3}")
 }

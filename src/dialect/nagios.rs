@@ -1,22 +1,22 @@
-//! One line as a monitoring plugin prints it: <https://www.monitoring-plugins.org/doc/guidelines.html>.
+//! One line, as a monitoring plugin prints it: <https://www.monitoring-plugins.org/doc/guidelines.html>.
 
-use super::Detail;
+use super::{Detail, RenderOptions};
 use crate::report::{Report, Status};
 use std::fmt::Write as _;
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
     let word = match report.status {
         Status::Pass => "OK",
         Status::Warn => "WARNING",
         Status::Fail => "CRITICAL",
     };
     let mut line = format!("ALLSWELL {word} - ");
-    if detail == Detail::Status {
+    if options.detail == Detail::Status {
         let known = report.components.iter().filter(|(_, component)| !component.muted);
         let states: Vec<_> = known.map(|(name, component)| format!("{name} {}", component.status)).collect();
         line.push_str(&if states.is_empty() { report.status.to_string() } else { states.join(", ") });
     } else {
-        // What follows a bar is numbers.
+        // The performance data begin after the first bar.
         line.push_str(&report.summary.replace('|', " "));
         let times: Vec<_> = report
             .components

@@ -1,6 +1,9 @@
 //! Spring Boot's actuator: <https://docs.spring.io/spring-boot/api/rest/actuator/health.html>.
 
-use super::{Detail, json::time, up_or_down};
+use super::{
+    Detail, RenderOptions,
+    words::{failure_text, pretty, time, up_or_down},
+};
 use crate::{
     component::CheckName,
     report::{ComponentReport, Report},
@@ -9,29 +12,32 @@ use allswell_checks::contract::{Values, milliseconds};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-pub(super) fn render(report: &Report, detail: Detail) -> Vec<u8> {
-    // It has a word for who works and wants no traffic.
+/// The media type of the actuator since Spring Boot 2.2.
+pub(super) const MEDIA_TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
+
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    // The actuator's status for a service that works and must not get traffic.
     let status = if report.draining { "OUT_OF_SERVICE" } else { up_or_down(report.status) };
-    let components = report.components.iter().map(|(name, component)| (name, Component::of(component, detail))).collect();
-    super::pretty(&Document { status, components }, report.status)
+    let components = report.components.iter().map(|(name, component)| (name, SpringComponent::new(component, options.detail))).collect();
+    pretty(&SpringHealth { status, components }, report.status)
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct SpringHealth<'a> {
     status: &'a str,
-    components: BTreeMap<&'a CheckName, Component<'a>>,
+    components: BTreeMap<&'a CheckName, SpringComponent<'a>>,
 }
 
 #[derive(Serialize)]
-struct Component<'a> {
+struct SpringComponent<'a> {
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Details<'a>>,
+    details: Option<SpringDetails<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Details<'a> {
+struct SpringDetails<'a> {
     kind: &'a str,
     critical: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,12 +52,12 @@ struct Details<'a> {
     observed: Option<&'a Values>,
 }
 
-impl<'a> Component<'a> {
-    fn of(component: &'a ComponentReport, detail: Detail) -> Self {
-        let details = Details {
+impl<'a> SpringComponent<'a> {
+    fn new(component: &'a ComponentReport, detail: Detail) -> Self {
+        let details = SpringDetails {
             kind: component.kind,
             critical: component.critical,
-            error: component.failure.as_ref().map(|failure| super::failed(failure, detail)),
+            error: component.failure.as_ref().map(|failure| failure_text(failure, detail)),
             warning: component.warning.as_deref(),
             duration_ms: component.duration.map(milliseconds),
             checked_at: component.checked_at.map(time),

@@ -1,4 +1,4 @@
-//! Every dialect of one report, as snapshots and against the words of those who read it.
+//! Every dialect of one report, as snapshots and by the rules of its readers.
 
 use super::{Detail, Dialect};
 use crate::report::{Change, Circumstances, ComponentReport, FailureReport, Report, ServiceIdentity, Status, Tally, View};
@@ -36,7 +36,7 @@ fn component(status: Status, kind: &'static str, millis: u64) -> ComponentReport
     }
 }
 
-/// A component in every state there is.
+/// Components in every state.
 fn components() -> Vec<(&'static str, ComponentReport)> {
     let observed = [("role", json!("primary")), ("nested", json!({ "n": 1 })), ("lag_ms", json!(0.5))];
     vec![
@@ -134,12 +134,12 @@ fn rendered(dialect: Dialect, report: &Report, detail: Detail) -> String {
     String::from_utf8(dialect.render(report, detail)).expect("text")
 }
 
-/// Without what changes with every release.
-fn lasting(text: &str) -> String {
+/// Without the version, which changes with every release.
+fn without_version(text: &str) -> String {
     text.replace(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), "version=\"…\"")
 }
 
-fn told(dialect: Dialect, report: &Report) -> Value {
+fn parsed(dialect: Dialect, report: &Report) -> Value {
     serde_json::from_str(&rendered(dialect, report, Detail::Full)).expect("JSON")
 }
 
@@ -149,32 +149,32 @@ fn every_dialect_is_as_it_was() {
     for dialect in Dialect::ALL {
         for (detail, word) in [(Detail::Status, "status"), (Detail::Full, "full"), (Detail::Causes, "causes")] {
             let name = format!("{}_{word}", dialect.name().replace('+', "_"));
-            insta::assert_snapshot!(name, lasting(&rendered(dialect, &report, detail)));
+            insta::assert_snapshot!(name, without_version(&rendered(dialect, &report, detail)));
         }
     }
 }
 
 #[test]
-fn every_dialect_of_who_drains_is_as_it_was() {
+fn every_dialect_while_draining_is_as_it_was() {
     let well = components().into_iter().filter(|(_, component)| component.status == Status::Pass).collect();
     let report = report_on(well, true);
     for dialect in Dialect::ALL {
         let name = format!("{}_draining", dialect.name().replace('+', "_"));
-        insta::assert_snapshot!(name, lasting(&rendered(dialect, &report, Detail::Full)));
+        insta::assert_snapshot!(name, without_version(&rendered(dialect, &report, Detail::Full)));
     }
 }
 
 #[test]
-fn nobody_is_told_more_than_they_may_know() {
+fn no_dialect_shows_more_than_the_level_of_detail() {
     let report = report_on(components(), true);
     for dialect in Dialect::ALL {
         let full = rendered(dialect, &report, Detail::Full);
         assert!(!full.contains("ERR of"), "{}: {full}", dialect.name());
         let status = rendered(dialect, &report, Detail::Status);
         for secret in ["no answer", "refused", "primary", "redis", "orders ", "i-0abc", "I_0abc", "1.4.2", "1000", "is used", "critical"] {
-            assert!(!status.contains(secret), "{} tells {secret}: {status}", dialect.name());
+            assert!(!status.contains(secret), "{} shows {secret}: {status}", dialect.name());
         }
-        // Feeds tell of what has changed.
+        // Feeds show only components that have changed.
         if !matches!(dialect, Dialect::Atom | Dialect::Rss) {
             assert!(status.contains("cache") && status.contains("orders_db"), "{}: {status}", dialect.name());
         }
@@ -182,7 +182,7 @@ fn nobody_is_told_more_than_they_may_know() {
 }
 
 #[test]
-fn names_are_those_of_the_interface() {
+fn every_name_of_the_interface_is_known() {
     let names = Dialect::ALL.map(Dialect::name);
     for name in
         ["json", "text", "health+json", "openmetrics", "atom", "rss", "django", "django3", "spring", "microprofile", "aspnet", "nagios"]
@@ -192,21 +192,21 @@ fn names_are_those_of_the_interface() {
 }
 
 #[test]
-fn draining_is_said_where_there_is_a_word() {
+fn draining_is_shown_where_the_format_can_express_it() {
     let well = || components().into_iter().filter(|(_, component)| component.status == Status::Pass).collect();
     let draining = report_on(well(), true);
-    assert_eq!(told(Dialect::Spring, &draining)["status"], "OUT_OF_SERVICE");
-    assert_eq!(told(Dialect::Spring, &draining)["components"]["orders_db"]["status"], "UP");
-    assert_eq!(told(Dialect::Microprofile, &draining)["status"], "DOWN");
-    assert_eq!(told(Dialect::Aspnet, &draining)["status"], "Unhealthy");
-    assert_eq!(told(Dialect::HealthJson, &draining)["output"], "draining; 1 component passes");
+    assert_eq!(parsed(Dialect::Spring, &draining)["status"], "OUT_OF_SERVICE");
+    assert_eq!(parsed(Dialect::Spring, &draining)["components"]["orders_db"]["status"], "UP");
+    assert_eq!(parsed(Dialect::Microprofile, &draining)["status"], "DOWN");
+    assert_eq!(parsed(Dialect::Aspnet, &draining)["status"], "Unhealthy");
+    assert_eq!(parsed(Dialect::HealthJson, &draining)["output"], "draining; 1 component passes");
     assert!(rendered(Dialect::Nagios, &draining, Detail::Full).starts_with("ALLSWELL CRITICAL - draining; "));
-    assert_eq!(told(Dialect::Django, &draining), json!({ "orders_db": "OK" }), "the status code says it");
+    assert_eq!(parsed(Dialect::Django, &draining), json!({ "orders_db": "OK" }), "only the status code shows it");
 }
 
-/// By hand, from the page of the actuator's API.
+/// The schema is written by hand from the page of the actuator's API.
 #[test]
-fn springs_readers_can_read_it() {
+fn spring_matches_the_actuators_schema() {
     let schema = json!({
         "$defs": { "component": {
             "type": "object",
@@ -224,9 +224,9 @@ fn springs_readers_can_read_it() {
     conforms(Dialect::Spring, &schema);
 }
 
-/// The schema in the appendix of the specification, by hand, and stricter: the values are plain.
+/// The schema is that of the specification's appendix, and stricter: values are plain.
 #[test]
-fn microprofiles_readers_can_read_it() {
+fn microprofile_matches_the_specifications_schema() {
     let status = json!({ "enum": ["UP", "DOWN"] });
     let schema = json!({
         "type": "object",
@@ -249,9 +249,9 @@ fn microprofiles_readers_can_read_it() {
     conforms(Dialect::Microprofile, &schema);
 }
 
-/// From the draft's sections 3 and 4.
+/// The schema follows the draft's sections 3 and 4.
 #[test]
-fn the_drafts_readers_can_read_it() {
+fn health_json_matches_the_drafts_schema() {
     let status = json!({ "enum": ["pass", "warn", "fail"] });
     let text = json!({ "type": "string" });
     let schema = json!({
@@ -274,9 +274,9 @@ fn the_drafts_readers_can_read_it() {
     conforms(Dialect::HealthJson, &schema);
 }
 
-/// From Xabaril's `UIHealthReport`.
+/// The schema follows Xabaril's `UIHealthReport`.
 #[test]
-fn xabarils_readers_can_read_it() {
+fn aspnet_matches_xabarils_schema() {
     let status = json!({ "enum": ["Healthy", "Degraded", "Unhealthy"] });
     let span = json!({ "type": "string", "pattern": "^(\\d+\\.)?\\d\\d:\\d\\d:\\d\\d\\.\\d{7}$" });
     let text = json!({ "type": "string" });
@@ -297,7 +297,7 @@ fn xabarils_readers_can_read_it() {
     conforms(Dialect::Aspnet, &schema);
 }
 
-/// Whatever the state and the detail.
+/// Validates a dialect in every state and at every level of detail.
 fn conforms(dialect: Dialect, schema: &Value) {
     let schema = jsonschema::validator_for(schema).expect("a schema");
     let one = |index: usize| vec![components().swap_remove(index)];
@@ -313,9 +313,9 @@ fn conforms(dialect: Dialect, schema: &Value) {
     }
 }
 
-/// A plugin's output as the guidelines have it: one line, the state's word, a bar, and `label=value[unit];[warn];[crit];[min];[max]`.
+/// The guidelines' format: one line with the state, a bar, and `label=value[unit];[warn];[crit];[min];[max]`.
 #[test]
-fn monitoring_plugins_readers_can_read_it() {
+fn nagios_matches_the_plugin_guidelines() {
     let report = report_on(components(), false);
     let line = rendered(Dialect::Nagios, &report, Detail::Full);
     let (text, numbers) = line.trim_end_matches('\n').split_once('|').expect("numbers");
@@ -342,12 +342,12 @@ fn monitoring_plugins_readers_can_read_it() {
 }
 
 #[test]
-fn ids_of_changes_do_not_depend_on_when_they_are_read() {
+fn ids_of_changes_are_the_same_whenever_they_are_read() {
     let ids = |report: &Report| -> Vec<String> {
         let text = rendered(Dialect::Atom, report, Detail::Full);
         text.lines().filter(|line| line.contains("    <id>")).map(str::to_owned).collect()
     };
     let (one, other) = (ids(&report_on(components(), false)), ids(&report_on(components().drain(..2).collect(), true)));
-    assert_eq!((one.len(), &one), (2, &other), "and of what is not judged there is nothing");
+    assert_eq!((one.len(), &one), (2, &other), "a removed component has no entry");
     assert_eq!(one[0].trim(), "<id>tag:i-0abc,2026-11-20:orders/cache/1795168691020000/3</id>");
 }

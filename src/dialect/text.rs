@@ -1,10 +1,14 @@
-//! Plain text: the verdict, and one line a component in columns, failing first.
+//! Plain text: the verdict, then one line for each component in columns, failing ones first.
 
-use super::Detail;
-use crate::report::{ComponentReport, ProberReport, Probers, Report, Status};
+use super::{Detail, RenderOptions};
+use crate::{
+    pollers::{PollerOverview, PollerReport},
+    report::{ComponentReport, Report, Status},
+};
 use std::fmt::Write as _;
 
-pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail) -> Vec<u8> {
+pub(super) fn render(report: &Report, options: &RenderOptions<'_>) -> Vec<u8> {
+    let detail = options.detail;
     let mut text = String::new();
     if detail > Detail::Status {
         // Writing to a String cannot fail.
@@ -19,26 +23,25 @@ pub(super) fn render(report: &Report, probers: Option<&Probers>, detail: Detail)
         let line = if detail > Detail::Status { line(component, detail) } else { String::new() };
         let _ = writeln!(text, "{}", format!("{:<4}  {name:<width$}  {line}", component.status).trim_end());
     }
-    for line in probers.into_iter().flat_map(polled) {
+    for line in options.pollers.into_iter().flat_map(poller_lines) {
         let _ = writeln!(text, "{line}");
     }
     text.into_bytes()
 }
 
-/// What to know of who polls, and a line for each of them.
-fn polled(probers: &Probers) -> Vec<String> {
-    let blank = String::new();
-    let notices = probers.notices.iter().map(|notice| format!("note  {notice}"));
-    let seen = probers.seen.iter().map(|prober| {
-        let address = prober.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        let every = prober.interval.map_or_else(|| "once".to_owned(), |interval| format!("every {:.1} s", interval.as_secs_f64()));
-        let ProberReport { client, path, last_code, consecutive, agent, .. } = prober;
+/// An empty line, the notices, and a line for each poller.
+fn poller_lines(pollers: &PollerOverview) -> Vec<String> {
+    let notices = pollers.notices.iter().map(|notice| format!("note  {notice}"));
+    let seen = pollers.seen.iter().map(|poller| {
+        let address = poller.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let every = poller.interval.map_or_else(|| "once".to_owned(), |interval| format!("every {:.1} s", interval.as_secs_f64()));
+        let PollerReport { client, path, last_code, consecutive, agent, .. } = poller;
         format!("poll  {client:<11}  {address}  {path}  {every}  {last_code}, {consecutive} in a row  {agent}")
     });
-    [blank].into_iter().chain(notices).chain(seen).collect()
+    [String::new()].into_iter().chain(notices).chain(seen).collect()
 }
 
-/// Time and message of one component, on one line: an outcome has no control characters.
+/// Duration and message of one component, on one line: messages have no control characters.
 pub(crate) fn line(component: &ComponentReport, detail: Detail) -> String {
     let took = component.duration.map_or_else(String::new, |duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3));
     let mut line = format!("{took:>10}");

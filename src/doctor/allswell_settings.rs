@@ -2,7 +2,7 @@
 
 use crate::{
     component::{CheckName, Policy},
-    http::paths::{self, Call, Endpoint},
+    http::paths::{self, Endpoint, HealthCall},
     report::View,
 };
 use std::{
@@ -60,7 +60,7 @@ impl AllswellSettings {
         }
         let whole = || self.verdict(self.fail_status, |_| true);
         let name = match paths::endpoint(path).map(|(_, endpoint)| endpoint) {
-            Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(Call::Check)) => return whole(),
+            Some(Endpoint::Report(View::Whole) | Endpoint::Alb | Endpoint::Grpc(HealthCall::Check)) => return whole(),
             Some(Endpoint::Report(View::Ready)) => "ready",
             Some(Endpoint::Report(View::Live)) => "live",
             Some(Endpoint::Report(View::Startup)) => "startup",

@@ -4,7 +4,7 @@ use super::{
     poll::{PollRequest, authority},
     target::Target,
 };
-use crate::prober::{Host, Manner, Prober};
+use crate::pollers::{HostHeader, PollerKind, PollerProfile};
 use hyper::header::HeaderValue;
 
 /// A client with its default settings, or a target group with its own.
@@ -13,18 +13,18 @@ pub struct Client {
     /// Its name in the output: that of the client or of the target group.
     pub label: String,
     /// The kind of client.
-    pub poller: Prober,
+    pub poller: PollerKind,
     /// How it polls.
-    pub profile: Manner,
+    pub profile: PollerProfile,
     /// The health check path, if the client has one of its own; otherwise that of the target's URL.
     pub path: Option<String>,
     /// The scheme, if the client has one of its own; otherwise that of the target's URL.
     pub scheme: Option<&'static str>,
 }
 
-impl From<Prober> for Client {
-    fn from(poller: Prober) -> Self {
-        Self { label: poller.name().to_owned(), poller, profile: poller.manner(), path: None, scheme: None }
+impl From<PollerKind> for Client {
+    fn from(poller: PollerKind) -> Self {
+        Self { label: poller.name().to_owned(), poller, profile: poller.profile(), path: None, scheme: None }
     }
 }
 
@@ -48,15 +48,15 @@ impl Client {
         let server_name = url.host_str().unwrap_or_default().to_owned();
         let encrypted = url.scheme() == "https";
         let host = match self.profile.host {
-            Host::Absent => None,
-            Host::Target => {
+            HostHeader::Absent => None,
+            HostHeader::Target => {
                 // The client knows the target by its address only.
                 let _ = url.set_ip_host(target.address.ip());
                 Some(target.address.to_string())
             }
-            Host::Balancer => Some(format!("{NODE_ADDRESS}:{}", if encrypted { 443 } else { 80 })),
-            Host::Url => Some(authority(&url).to_owned()),
-            Host::Cluster => Some("app".to_owned()),
+            HostHeader::Balancer => Some(format!("{NODE_ADDRESS}:{}", if encrypted { 443 } else { 80 })),
+            HostHeader::Url => Some(authority(&url).to_owned()),
+            HostHeader::Cluster => Some("app".to_owned()),
         };
         let host = host.and_then(|host| HeaderValue::from_str(&host).ok());
         PollRequest { profile: self.profile.clone(), url, peer: target.address, host, server_name, extra_headers: Vec::new() }

@@ -5,7 +5,7 @@ use super::{
     result::{ClientResult, ENVOY_FAIL_HEADER},
     text::{excerpt, status_line},
 };
-use crate::prober::{Prober, Redirects};
+use crate::pollers::{PollerKind, RedirectRule};
 use allswell_checks::contract::{FailureClass, FailureDetail};
 use hyper::StatusCode;
 
@@ -18,53 +18,53 @@ pub(super) fn client_status(result: &ClientResult) -> String {
     let message = outcome.failure.as_ref().map_or("", |failure| failure.message());
     let url = excerpt(request.url.as_str());
     match (client.poller, status, *is_healthy) {
-        (Prober::Alb | Prober::Nlb | Prober::Envoy, _, true) => "healthy".to_owned(),
-        (Prober::Alb, Some(_), false) => {
+        (PollerKind::Alb | PollerKind::Nlb | PollerKind::Envoy, _, true) => "healthy".to_owned(),
+        (PollerKind::Alb, Some(_), false) => {
             format!("unhealthy, Target.ResponseCodeMismatch: Health checks failed with these codes: [{code}]")
         }
-        (Prober::Alb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
+        (PollerKind::Alb, None, _) if timed_out => "unhealthy, Target.Timeout: Request timed out".to_owned(),
         // An NLB has no other reason code.
-        (Prober::Alb | Prober::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
-        (Prober::ClassicElb, _, true) => "InService".to_owned(),
-        (Prober::ClassicElb, Some(status), _) if !result.has_required_length() && client.profile.success.contain(status.as_u16()) => {
+        (PollerKind::Alb | PollerKind::Nlb, ..) => "unhealthy, Target.FailedHealthChecks: Health checks failed".to_owned(),
+        (PollerKind::ClassicElb, _, true) => "InService".to_owned(),
+        (PollerKind::ClassicElb, Some(status), _) if !result.has_required_length() && client.profile.success.contains(status.as_u16()) => {
             "OutOfService: the body has no Content-Length and is not chunked".to_owned()
         }
-        (Prober::ClassicElb, ..) => {
+        (PollerKind::ClassicElb, ..) => {
             "OutOfService: Instance has failed at least the UnhealthyThreshold number of health checks consecutively.".to_owned()
         }
-        (Prober::Route53, Some(status), _) => {
+        (PollerKind::Route53, Some(status), _) => {
             format!("{}: HTTP Status Code {}", if *is_healthy { "Success" } else { "Failure" }, status_line(status))
         }
-        (Prober::Route53, None, _) => format!("Failure: {message}"),
-        (Prober::Kubelet, Some(status), true) if status.is_redirection() && client.profile.redirects == Redirects::WithinHost => {
+        (PollerKind::Route53, None, _) => format!("Failure: {message}"),
+        (PollerKind::Kubelet, Some(status), true) if status.is_redirection() && client.profile.redirects == RedirectRule::WithinHost => {
             "success, with ProbeWarning: Probe terminated redirects".to_owned()
         }
-        (Prober::Kubelet, _, true) => "success".to_owned(),
-        (Prober::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
-        (Prober::Kubelet, None, _) if timed_out && outcome.step == Step::Body => {
+        (PollerKind::Kubelet, _, true) => "success".to_owned(),
+        (PollerKind::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
+        (PollerKind::Kubelet, None, _) if timed_out && outcome.step == Step::Body => {
             format!("Get \"{url}\": context deadline exceeded (Client.Timeout or context cancellation while reading body)")
         }
-        (Prober::Kubelet, None, _) if timed_out => {
+        (PollerKind::Kubelet, None, _) if timed_out => {
             format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)")
         }
-        (Prober::Kubelet, None, _) => format!("Get \"{url}\": {message}"),
-        (Prober::Haproxy, Some(_), false) if outcome.informational.is_some() => {
+        (PollerKind::Kubelet, None, _) => format!("Get \"{url}\": {message}"),
+        (PollerKind::Haproxy, Some(_), false) if outcome.informational.is_some() => {
             format!("DOWN, L7STS/{}: Layer7 wrong status", outcome.informational.unwrap_or_default())
         }
-        (Prober::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
-        (Prober::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
-        (Prober::Haproxy, None, _) => format!("DOWN, {}", haproxy_check_status(outcome, timed_out)),
-        (Prober::Envoy, Some(_), false) if result.envoy_must_fail() => {
+        (PollerKind::Haproxy, Some(_), true) => format!("UP, L7OK/{code}"),
+        (PollerKind::Haproxy, Some(_), false) => format!("DOWN, L7STS/{code}: Layer7 wrong status"),
+        (PollerKind::Haproxy, None, _) => format!("DOWN, {}", haproxy_check_status(outcome, timed_out)),
+        (PollerKind::Envoy, Some(_), false) if result.envoy_must_fail() => {
             format!("/failed_active_hc, immediately: {ENVOY_FAIL_HEADER} is set")
         }
-        (Prober::Envoy, Some(_), false) => {
+        (PollerKind::Envoy, Some(_), false) => {
             "/failed_active_hc, immediately: unhealthy_threshold does not apply to an unexpected status".to_owned()
         }
-        (Prober::Envoy, None, _) => "/failed_active_hc, after unhealthy_threshold such polls in a row".to_owned(),
-        (Prober::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
-        (Prober::Consul, _, true) => "passing".to_owned(),
-        (Prober::Consul, Some(status), false) => format!("critical: HTTP GET {url}: {}", status_line(status)),
-        (Prober::Consul, None, _) => format!("critical: Get \"{url}\": {message}"),
+        (PollerKind::Envoy, None, _) => "/failed_active_hc, after unhealthy_threshold such polls in a row".to_owned(),
+        (PollerKind::Consul, Some(StatusCode::TOO_MANY_REQUESTS), true) => "warning".to_owned(),
+        (PollerKind::Consul, _, true) => "passing".to_owned(),
+        (PollerKind::Consul, Some(status), false) => format!("critical: HTTP GET {url}: {}", status_line(status)),
+        (PollerKind::Consul, None, _) => format!("critical: Get \"{url}\": {message}"),
     }
 }
 

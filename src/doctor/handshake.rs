@@ -1,6 +1,6 @@
 //! The TLS handshake as a client performs it, and whether the server's certificate would pass verification.
 
-use crate::{prober::Manner, tls::verifier::Verifier};
+use crate::{pollers::PollerProfile, tls::verifier::Verifier};
 use allswell_checks::{
     contract::Failure,
     wire::{
@@ -28,7 +28,11 @@ pub(super) struct ServerCertificate {
 }
 
 /// Performs the handshake as the client does. `host` is the name under which users know the server.
-pub(super) async fn connect(profile: &Manner, host: &str, stream: TcpStream) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
+pub(super) async fn connect(
+    profile: &PollerProfile,
+    host: &str,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
     let roots = system_roots().await?;
     let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
@@ -45,7 +49,7 @@ pub(super) async fn connect(profile: &Manner, host: &str, stream: TcpStream) -> 
 
 /// The client's configuration. Verification errors that the client ignores are stored in `ignored`.
 fn config(
-    profile: &Manner,
+    profile: &PollerProfile,
     roots: Arc<RootCertStore>,
     expected: ServerName<'static>,
     ignored: &Arc<Mutex<Option<rustls::Error>>>,

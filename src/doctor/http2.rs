@@ -3,7 +3,7 @@
 //! gRPC over HTTP/2: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
 use super::response::PollResponse;
-use crate::prober::Manner;
+use crate::pollers::PollerProfile;
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
     wire::{
@@ -30,7 +30,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub(super) async fn request_response(
     url: &Url,
     host: Option<&HeaderValue>,
-    profile: &Manner,
+    profile: &PollerProfile,
     stream: TokioIo<Metered>,
 ) -> Result<PollResponse, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
@@ -48,7 +48,7 @@ pub(super) async fn request_response(
     Ok(PollResponse { status: head.status, headers: head.headers, body, grpc_status, is_framed: true })
 }
 
-fn request(url: &Url, host: Option<&HeaderValue>, profile: &Manner) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(url: &Url, host: Option<&HeaderValue>, profile: &PollerProfile) -> Result<Request<Full<Bytes>>, Failure> {
     let authority = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     let mut request = Request::new(Full::new(if profile.grpc { EMPTY_MESSAGE } else { Bytes::new() }));
     *request.method_mut() = if profile.grpc { Method::POST } else { Method::GET };

@@ -5,7 +5,7 @@ use super::{
     http2,
     response::PollResponse,
 };
-use crate::prober::{Manner, Redirects, Wanted};
+use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
 use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
     wire::{
@@ -55,7 +55,7 @@ const MAX_BODY_WAIT: Duration = Duration::from_millis(250);
 /// The request of a poll.
 #[derive(Clone)]
 pub(super) struct PollRequest {
-    pub(super) profile: Manner,
+    pub(super) profile: PollerProfile,
     pub(super) url: Url,
     /// The address to connect to. Redirects are resolved anew.
     pub(super) peer: SocketAddr,
@@ -120,8 +120,8 @@ impl PollOutcome {
     }
 
     /// Whether there is a complete response with one of the client's success codes.
-    pub(super) fn is_success(&self, profile: &Manner) -> bool {
-        self.code().is_some_and(|code| profile.success.contain(code))
+    pub(super) fn is_success(&self, profile: &PollerProfile) -> bool {
+        self.code().is_some_and(|code| profile.success.contains(code))
     }
 }
 
@@ -170,9 +170,9 @@ impl PollRequest {
     fn next(&self, url: &Url, response: &PollResponse) -> Option<Url> {
         let next = url.join(response.location()?).ok().filter(|next| matches!(next.scheme(), "http" | "https"))?;
         match self.profile.redirects {
-            Redirects::Judged => None,
-            Redirects::WithinHost => Some(next).filter(|next| next.host() == url.host()),
-            Redirects::Followed => Some(next),
+            RedirectRule::Judged => None,
+            RedirectRule::WithinHost => Some(next).filter(|next| next.host() == url.host()),
+            RedirectRule::Followed => Some(next),
         }
     }
 
@@ -240,15 +240,15 @@ impl PollRequest {
         let response = PollResponse { status: head.status, headers: head.headers, body: Vec::new(), grpc_status: None, is_framed };
         let response = outcome.response.insert(response);
         outcome.step = Step::Body;
-        let required = match self.profile.wanted {
+        let required = match self.profile.awaited {
             // The client ignores the body, but its beginning helps the diagnosis if it arrives at once.
-            Wanted::Head => {
+            ResponsePart::Head => {
                 let _ = timeout(MAX_BODY_WAIT, read(&mut body, &mut driver, MAX_KEPT_BYTES, &mut response.body)).await;
                 outcome.step = Step::Done;
                 return Ok(());
             }
-            Wanted::Bytes(bytes) => bytes,
-            Wanted::Whole => usize::MAX,
+            ResponsePart::Bytes(bytes) => bytes,
+            ResponsePart::Whole => usize::MAX,
         };
         read(&mut body, &mut driver, required, &mut response.body).await?;
         outcome.step = Step::Done;

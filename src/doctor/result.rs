@@ -9,7 +9,7 @@ use super::{
     target::Target,
     text::{excerpt, status_line},
 };
-use crate::prober::{Host, Prober};
+use crate::pollers::{HostHeader, PollerKind};
 use hyper::header::CONTENT_TYPE;
 use url::Position;
 
@@ -54,9 +54,9 @@ impl ClientResult {
         match self.host() {
             Some(host) => {
                 let origin = match self.client.profile.host {
-                    Host::Balancer => " (a load balancer node's)",
-                    Host::Cluster => " (the cluster's name)",
-                    Host::Absent | Host::Target | Host::Url => "",
+                    HostHeader::Balancer => " (a load balancer node's)",
+                    HostHeader::Cluster => " (the cluster's name)",
+                    HostHeader::Absent | HostHeader::Target | HostHeader::Url => "",
                 };
                 format!("{method}, Host {host}{origin}")
             }
@@ -139,13 +139,13 @@ impl ClientResult {
 
     /// Whether the response makes Envoy fail the health check, and the client is Envoy.
     pub(super) fn envoy_must_fail(&self) -> bool {
-        self.client.poller == Prober::Envoy
+        self.client.poller == PollerKind::Envoy
             && self.outcome.response.as_ref().is_some_and(|response| response.headers.contains_key(ENVOY_FAIL_HEADER))
     }
 
     /// The status of an informational response (1xx), if the client is `HAProxy`: it takes the first response for the final one.
     pub(super) fn unexpected_informational(&self) -> Option<u16> {
-        self.outcome.informational.filter(|_| self.client.poller == Prober::Haproxy)
+        self.outcome.informational.filter(|_| self.client.poller == PollerKind::Haproxy)
     }
 }
 

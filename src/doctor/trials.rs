@@ -5,7 +5,7 @@ use super::{
     result::ClientResult,
     target::Target,
 };
-use crate::prober::{Manner, Redirects, Wanted};
+use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
 use allswell_checks::wire::http_symptoms::wants_tls;
 use hyper::{StatusCode, header::HeaderValue};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl<'a> TrialPolls<'a> {
 
     /// The response to a request, or `None` without a complete response.
     pub(super) async fn send(&mut self, request: &PollRequest) -> Option<TrialResponse> {
-        let Manner { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.profile;
+        let PollerProfile { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.profile;
         let path = &request.url[Position::BeforePath..Position::AfterQuery];
         let protocol = (http_1_0, http_2, grpc, tls13, server_name);
         let key = format!("{method} {} {path} {:?} {:?} {protocol:?}", request.url.scheme(), request.host, request.extra_headers);
@@ -80,7 +80,7 @@ impl<'a> TrialPolls<'a> {
 
     /// Whether a request gets a success code of the client.
     pub(super) async fn succeeds(&mut self, result: &ClientResult, request: &PollRequest) -> bool {
-        self.status(request).await.is_some_and(|status| result.client.profile.success.contain(status.as_u16()))
+        self.status(request).await.is_some_and(|status| result.client.profile.success.contains(status.as_u16()))
     }
 
     /// The response of the same port to the other scheme.
@@ -99,8 +99,8 @@ impl<'a> TrialPolls<'a> {
 /// Sends a trial poll without following redirects. The headers of the response are sufficient.
 async fn send_once(request: &PollRequest) -> PollOutcome {
     let mut request = request.clone();
-    request.profile.redirects = Redirects::Judged;
-    request.profile.wanted = Wanted::Head;
+    request.profile.redirects = RedirectRule::Judged;
+    request.profile.awaited = ResponsePart::Head;
     request.profile.verifies = false;
     (request.profile.timeout, request.profile.timeout_tls) = (MAX_TRIAL, MAX_TRIAL);
     request.send().await

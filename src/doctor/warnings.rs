@@ -6,7 +6,7 @@ use super::{
     result::{ClientResult, labels},
     trials::TrialPolls,
 };
-use crate::prober::Wanted;
+use crate::pollers::ResponsePart;
 use allswell_checks::contract::{ByteSize, TimeSpan};
 use hyper::StatusCode;
 
@@ -165,12 +165,12 @@ fn nearly_slow(results: &[ClientResult]) -> Option<Finding> {
 
 /// A body that is larger than the client reads.
 fn large_body(results: &[ClientResult]) -> Option<Finding> {
-    let is_cut_off = |result: &&ClientResult| match (result.client.profile.wanted, &result.outcome.response) {
-        (Wanted::Bytes(window), Some(response)) => response.body.len() >= window,
+    let is_cut_off = |result: &&ClientResult| match (result.client.profile.awaited, &result.outcome.response) {
+        (ResponsePart::Bytes(window), Some(response)) => response.body.len() >= window,
         _ => false,
     };
     let affected: Vec<&ClientResult> = results.iter().filter(|result| result.is_healthy).filter(is_cut_off).collect();
-    let Wanted::Bytes(window) = affected.first()?.client.profile.wanted else { return None };
+    let ResponsePart::Bytes(window) = affected.first()?.client.profile.awaited else { return None };
     Some(warning(
         "large_body",
         labels(affected),

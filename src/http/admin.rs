@@ -1,9 +1,9 @@
-//! What the token unlocks: `POST /admin/drain`, `/admin/undrain` and `/admin/reload`.
+//! The paths that need the token: `POST /admin/drain`, `/admin/undrain` and `/admin/reload`.
 
 use super::{
-    answer::{answer, not_allowed, problem},
-    paths::Order,
-    polls::PEER,
+    paths::AdminCommand,
+    peer::PEER,
+    respond::{not_allowed, pretty, problem, respond},
     state::HttpState,
 };
 use crate::report::Reload;
@@ -11,7 +11,6 @@ use axum::{
     body::Body,
     http::{HeaderValue, Method, Response, StatusCode, header::WWW_AUTHENTICATE, request::Parts},
 };
-use bytes::Bytes;
 use serde::Serialize;
 use std::time::Duration;
 use thiserror::Error;
@@ -39,25 +38,25 @@ pub enum ReloadError {
     Timeout,
 }
 
-/// A request for a reload is answered by then, whatever the files' mount does.
-const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest time until the response to a reload, even if the file system hangs.
+const MAX_RELOAD_TIME: Duration = Duration::from_secs(10);
 
 impl Control {
-    /// And the receiver of the requests.
+    /// A control, and the receiver of its requests.
     pub(crate) fn new() -> (Self, ReloadRequests) {
-        // Requests that come during a reload wait for the next one, which answers them all.
+        // Requests that arrive during a reload wait for the next one, which serves them all.
         let (requests, receiver) = mpsc::channel(16);
         (Self(requests), receiver)
     }
 
     /// Requests a reload and waits for its outcome.
     pub(crate) async fn reload(&self) -> Result<Reload, ReloadError> {
-        let (answers, answer) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let reload = async {
-            self.0.send(answers).await.ok()?;
-            answer.await.ok()
+            self.0.send(sender).await.ok()?;
+            receiver.await.ok()
         };
-        match timeout(RELOAD_DEADLINE, reload).await {
+        match timeout(MAX_RELOAD_TIME, reload).await {
             Ok(Some(reload)) => Ok(reload),
             Ok(None) => Err(ReloadError::ShuttingDown),
             Err(_) => Err(ReloadError::Timeout),
@@ -65,14 +64,14 @@ impl Control {
     }
 }
 
-/// `true` also when somebody else wants it: an end that was begun, or a file.
+/// The state after `drain` or `undrain`. It is still `true` after `undrain` while the drain file exists or the service shuts down.
 #[derive(Serialize)]
-struct Draining {
+struct DrainState {
     draining: bool,
 }
 
 #[derive(Serialize)]
-struct Reloaded<'a> {
+struct ReloadOutcome<'a> {
     outcome: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [String],
@@ -80,47 +79,40 @@ struct Reloaded<'a> {
     needs_restart: &'a [String],
 }
 
-/// Carries out an order, if the request shows the token.
-pub(super) async fn obey(order: Order, state: &HttpState, control: &Control, request: &Parts) -> Response<Body> {
+/// Executes a command, if the request carries the token.
+pub(super) async fn execute(command: AdminCommand, state: &HttpState, control: &Control, request: &Parts) -> Response<Body> {
     let (aggregator, answers) = (&state.aggregator, state.answers.load_full());
     let whole = || aggregator.status();
     if answers.token.is_none() {
-        return problem(StatusCode::NOT_FOUND, "there is nothing here without `server.token`", whole());
+        return problem(StatusCode::NOT_FOUND, "this path needs a token, and none is configured: set `server.token`", whole());
     }
     if request.method != Method::POST {
-        return not_allowed("POST", "this path takes POST alone", whole());
+        return not_allowed("POST", "this path supports only POST", whole());
     }
-    if !answers.shows_token(&request.headers) {
-        let mut response = problem(StatusCode::UNAUTHORIZED, "show the token: `Authorization: Bearer …`", whole());
+    if !answers.has_token(&request.headers) {
+        let mut response = problem(StatusCode::UNAUTHORIZED, "the token is missing or wrong: send `Authorization: Bearer …`", whole());
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }
     let from = PEER.try_with(|peer| peer.ip().to_canonical().to_string()).unwrap_or_else(|_| "unknown".to_owned());
-    tracing::info!(from, "{} requested", order.as_str());
-    let (code, body) = match order {
-        Order::Drain => {
+    tracing::info!(from, "{} requested", command.as_str());
+    let (code, body) = match command {
+        AdminCommand::Drain => {
             aggregator.drain();
-            (StatusCode::OK, pretty(&Draining { draining: aggregator.is_draining() }))
+            (StatusCode::OK, pretty(&DrainState { draining: aggregator.is_draining() }))
         }
-        Order::Undrain => {
+        AdminCommand::Undrain => {
             aggregator.undrain();
-            (StatusCode::OK, pretty(&Draining { draining: aggregator.is_draining() }))
+            (StatusCode::OK, pretty(&DrainState { draining: aggregator.is_draining() }))
         }
-        Order::Reload => match control.reload().await {
+        AdminCommand::Reload => match control.reload().await {
             Ok(reload) => {
                 let code = if reload.problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
                 let Reload { problems, needs_restart, .. } = &reload;
-                (code, pretty(&Reloaded { outcome: reload.outcome(), problems, needs_restart }))
+                (code, pretty(&ReloadOutcome { outcome: reload.outcome(), problems, needs_restart }))
             }
             Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), whole()),
         },
     };
-    answer(code, whole(), "application/json", body)
-}
-
-fn pretty(value: &impl Serialize) -> Bytes {
-    // Plain texts always serialise.
-    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
-    body.push(b'\n');
-    body.into()
+    respond(code, whole(), "application/json", body)
 }

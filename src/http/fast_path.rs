@@ -1,11 +1,11 @@
-//! The fast path: a poll that has nothing but a path is answered with the last rendered answer; all other requests go through the routes.
+//! The fast path: a plain poll, which has nothing but a path, gets the last rendered response. All other requests go through the routes.
 
 use super::{
     paths::{Endpoint, endpoint},
-    polls::{PEER, Poller},
+    peer::{PEER, PollerIdentity},
     state::HttpState,
 };
-use crate::report::View;
+use crate::{pollers::Polls, report::View};
 use axum::{
     Router,
     body::Body,
@@ -18,57 +18,56 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body_util::{Either, Full};
 use std::{net::SocketAddr, sync::Arc};
+use tokio::time::Instant;
 use tower_service::Service;
 
-/// The body of an answer: whole, or of any kind.
-pub(super) type AnswerBody = Either<Full<Bytes>, Body>;
+/// The body of a response: a whole one from the fast path, or any kind from the routes.
+pub(super) type ResponseBody = Either<Full<Bytes>, Body>;
 
-/// Everything that the binary answers.
+/// Everything that the binary serves.
 #[derive(Clone)]
-pub(crate) struct FastPath(Arc<Inner>);
-
-struct Inner {
+pub(crate) struct FastPath {
     state: Arc<HttpState>,
-    /// Cloned for each request that is not answered here.
-    routes: Router,
+    /// Cloned for each request that is not a plain poll.
+    routes: Arc<Router>,
 }
 
 impl FastPath {
     pub(super) fn new(state: Arc<HttpState>, routes: Router) -> Self {
-        Self(Arc::new(Inner { state, routes }))
+        Self { state, routes: Arc::new(routes) }
     }
 
-    /// The answer to a request from `peer`.
-    pub(super) async fn answer<B>(self, request: Request<B>, peer: SocketAddr) -> Response<AnswerBody>
+    /// Responds to a request from `peer`.
+    pub(super) async fn respond<B>(self, request: Request<B>, peer: SocketAddr) -> Response<ResponseBody>
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        if let Some(response) = self.at_once(&request, peer) {
+        if let Some(response) = self.plain_response(&request, peer) {
             return response.map(Either::Left);
         }
-        let routed = PEER.scope(peer, self.0.routes.clone().call(request));
+        let routed = PEER.scope(peer, Router::clone(&self.routes).call(request));
         let Ok(response) = routed.await;
         response.map(Either::Right)
     }
 
-    /// The answer to a poll that has nothing but a path, unless it has to wait for a result.
-    fn at_once<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response<Full<Bytes>>> {
-        let (label, view) = plainly_polled(request)?;
-        let state = &self.0.state;
-        let mut response = state.renderings.plain(view)?.response();
-        // HTTP/1 would leave it out by itself, HTTP/2 would not.
+    /// The response to a plain poll, unless it has to wait for a result.
+    fn plain_response<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response<Full<Bytes>>> {
+        let (label, view) = plain_poll(request)?;
+        let mut response = self.state.renderings.plain(view)?.response();
+        // hyper omits the body of a response to HEAD with HTTP/1, but not with HTTP/2.
         if request.method() == Method::HEAD {
             *response.body_mut() = Full::default();
         }
         let code = response.status().as_u16();
-        state.polls.count(label, code);
-        state.polls.remember(&Poller::new(request, Some(peer)), label, code, None);
+        let Polls { counts, ledger } = &*self.state.polls;
+        counts.count(label, code);
+        ledger.record(&PollerIdentity::new(request, Some(peer)).poll(label, code, None), Instant::now());
         Some(response)
     }
 }
 
-/// The path and the view that a request polls without any option: no format, no probes, nothing that a token unlocks.
-fn plainly_polled<B>(request: &Request<B>) -> Option<(&'static str, &'static View)> {
+/// The path and the view of a plain poll. It has no query, and no header that could choose a format or carry the token.
+fn plain_poll<B>(request: &Request<B>) -> Option<(&'static str, &'static View)> {
     let headers = request.headers();
     let is_plain = matches!(*request.method(), Method::GET | Method::HEAD)
         && request.uri().query().is_none()

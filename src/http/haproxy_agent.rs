@@ -1,4 +1,4 @@
-//! `HAProxy`'s agent-check: one line for everyone who connects.
+//! `HAProxy`'s agent check: one line for each connection.
 
 use super::Answers;
 use crate::{dialect::haproxy_agent::line, engine::Aggregator, report::View};
@@ -11,26 +11,26 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How many may be answered at a time; others wait in the listener's backlog.
-const AT_ONCE: usize = 64;
+/// The most connections that are served at a time; others wait in the listener's backlog.
+const MAX_SERVED: usize = 64;
 
-/// How many are waited for to hang up; who comes beyond that is hung up on.
-const LINGERING: usize = 64;
+/// The most served connections that stay open until the client closes them. Beyond that we close them.
+const MAX_LINGERING: usize = 64;
 
-/// How many connections there are at most.
-pub(crate) const MAX_CONNECTIONS: usize = AT_ONCE + LINGERING;
+/// The most connections at a time.
+pub(crate) const MAX_CONNECTIONS: usize = MAX_SERVED + MAX_LINGERING;
 
-/// How long a peer may take to take its line in, and then to hang up.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// The time that a client has to receive its line, and the same again to close the connection.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers everyone who connects with the verdict, by the deadline after they did and with no more detail than everybody gets; never ends.
+/// Sends the verdict to every client that connects, by the deadline and with the level of detail of clients without the token. Never ends.
 pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>) {
-    let (seats, lingering) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(LINGERING)));
+    let (served, lingering) = (Arc::new(Semaphore::new(MAX_SERVED)), Arc::new(Semaphore::new(MAX_LINGERING)));
     loop {
-        // Never closed.
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&served).acquire_owned().await else { return };
         let Ok((mut stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely.
+            // Most likely there are no more descriptors.
             sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -38,22 +38,22 @@ pub(crate) async fn serve(listener: TcpListener, aggregator: Aggregator, answers
         let (aggregator, lingering, until) = (aggregator.clone(), Arc::clone(&lingering), Instant::now() + deadline);
         tokio::spawn(async move {
             let report = aggregator.report_by(&View::Whole, until).await.unwrap_or_else(|| aggregator.report());
-            let told = timeout(GOODBYE, tell(&mut stream, &line(&report, detail))).await;
-            drop(seat);
-            if let (Ok(Ok(())), Ok(_lingers)) = (told, lingering.try_acquire_owned()) {
-                let _ = timeout(GOODBYE, hung_up(stream)).await;
+            let sent = timeout(CLIENT_TIMEOUT, send(&mut stream, &line(&report, detail))).await;
+            drop(permit);
+            if let (Ok(Ok(())), Ok(_lingers)) = (sent, lingering.try_acquire_owned()) {
+                let _ = timeout(CLIENT_TIMEOUT, closed_by_client(stream)).await;
             }
         });
     }
 }
 
-async fn tell(stream: &mut TcpStream, line: &str) -> io::Result<()> {
+async fn send(stream: &mut TcpStream, line: &str) -> io::Result<()> {
     stream.write_all(line.as_bytes()).await?;
     stream.shutdown().await
 }
 
-/// Waits until the peer has hung up: what it sent and nobody read would else reset the connection, and lose the line.
-async fn hung_up(mut stream: TcpStream) -> io::Result<()> {
+/// Waits until the client has closed the connection. If we closed it with unread bytes, TCP would reset it and the client could lose the line.
+async fn closed_by_client(mut stream: TcpStream) -> io::Result<()> {
     let mut unread = [0; 256];
     while stream.read(&mut unread).await? > 0 {}
     Ok(())

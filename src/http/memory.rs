@@ -1,7 +1,7 @@
-//! The memory that rendered answers may take: `server.response_memory`.
+//! The memory for rendered responses: `server.response_memory`.
 //!
-//! Every rendered body is counted from its rendering until the last client that reads it is done or gone. All answers with the same content share
-//! one body, so only clients that read slowly make the sum grow: each may hold a body that nobody else needs any more.
+//! Every rendered body counts from its rendering until the last client has read it or has disconnected. Equal responses share one body, so only
+//! slow readers make the sum grow: each may hold an old body that no other client needs.
 
 use bytes::Bytes;
 use std::sync::{
@@ -15,22 +15,22 @@ use tokio::{
 
 /// Counts the bytes of rendered bodies. Clones count together.
 #[derive(Clone, Debug)]
-pub(crate) struct ResponseMemory(Arc<Counter>);
+pub(crate) struct ResponseMemory(Arc<MemoryCounter>);
 
 #[derive(Debug)]
-struct Counter {
+struct MemoryCounter {
     limit: AtomicUsize,
     used: AtomicUsize,
     /// Notified when a body does not fit.
     exceeded: Notify,
-    /// Notified when a body is given back while others wait for room.
+    /// Notified when a body is dropped while others wait for room.
     released: Notify,
 }
 
 impl ResponseMemory {
     pub(crate) fn new(limit: usize) -> Self {
         let (limit, used) = (AtomicUsize::new(limit), AtomicUsize::new(0));
-        Self(Arc::new(Counter { limit, used, exceeded: Notify::new(), released: Notify::new() }))
+        Self(Arc::new(MemoryCounter { limit, used, exceeded: Notify::new(), released: Notify::new() }))
     }
 
     #[cfg(feature = "server")]
@@ -47,7 +47,7 @@ impl ResponseMemory {
         self.0.used.load(Ordering::Relaxed).saturating_add(size) <= self.limit()
     }
 
-    /// Waits until a body of this size fits. `false`: it did not until the deadline.
+    /// Waits until a body of this size fits. `false`: it did not fit by the deadline.
     pub(super) async fn wait_for(&self, size: usize, deadline: Instant) -> bool {
         if size > self.limit() {
             return false;
@@ -64,20 +64,20 @@ impl ResponseMemory {
         }
     }
 
-    /// Completes when a body did not fit, so that somebody has to make room.
+    /// Returns when a body does not fit, so that room has to be made.
     #[cfg(feature = "server")]
     pub(super) async fn exceeded(&self) {
         self.0.exceeded.notified().await;
     }
 
-    /// Counts a body until its last reader drops it. Whatever the sum is then, the body is there: a poll always has room.
+    /// Counts a body until its last reader drops it. The body is kept even beyond the limit, since a poll always gets its response.
     pub(super) fn count(&self, mut body: Vec<u8>) -> Bytes {
         body.shrink_to_fit();
         self.0.used.fetch_add(body.len(), Ordering::Relaxed);
         if !self.fits(0) {
             self.0.exceeded.notify_one();
         }
-        Bytes::from_owner(Counted { body, counter: Arc::clone(&self.0) })
+        Bytes::from_owner(CountedBody { body, counter: Arc::clone(&self.0) })
     }
 
     #[cfg(test)]
@@ -86,19 +86,19 @@ impl ResponseMemory {
     }
 }
 
-/// A body that is counted.
-struct Counted {
+/// A body that counts until it is dropped.
+struct CountedBody {
     body: Vec<u8>,
-    counter: Arc<Counter>,
+    counter: Arc<MemoryCounter>,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for CountedBody {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedBody {
     fn drop(&mut self) {
         self.counter.used.fetch_sub(self.body.len(), Ordering::Relaxed);
         self.counter.released.notify_waiters();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_larger_than_everything_is_not_waited_for() {
+    async fn a_body_larger_than_the_limit_does_not_wait() {
         let (memory, start) = (ResponseMemory::new(10), Instant::now());
         assert!(!memory.wait_for(11, start + Duration::from_secs(1)).await);
         assert_eq!(start.elapsed(), Duration::ZERO);

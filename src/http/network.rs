@@ -1,4 +1,4 @@
-//! The network of a client: what counts as one client where clients have to be treated fairly.
+//! The network of a client, which counts as one client where a limit has to be shared fairly.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -2,41 +2,49 @@
 
 use crate::{dialect::html, report::View};
 
-/// What a path answers.
+/// What is served at a path.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Endpoint {
     /// The report on a view.
     Report(View),
+    /// The metrics.
     Metrics,
-    Grpc(Call),
+    /// A call of `grpc.health.v1.Health`.
+    Grpc(HealthCall),
     /// The default health check path of gRPC target groups of an Application Load Balancer.
     Alb,
     /// The live events of the status page.
     Events,
     /// A file that the status page loads: its media type and content.
     Asset(&'static str, &'static str),
-    /// What only the binary has, and only with the token.
-    Admin(Order),
+    /// A command that needs the token; only the binary serves these.
+    Admin(AdminCommand),
 }
 
-/// The calls of `grpc.health.v1.Health`.
+/// The calls of the gRPC service `grpc.health.v1.Health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) enum HealthCall {
+    /// The status of one service.
     Check,
+    /// The status of one service, now and after every change.
     Watch,
+    /// The status of every service.
     List,
 }
 
-/// The commands that an authorised client may send.
+/// The commands that a client with the token may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum AdminCommand {
+    /// Fail readiness.
     Drain,
+    /// Accept traffic again.
     Undrain,
+    /// Read the configuration again.
     Reload,
 }
 
-/// Every path but `/health/NAME`. All of them are also served with a slash at the end. No component and no group has a name that begins with an
-/// underscore.
+/// Every path but `/health/NAME`. Each is also served with a trailing slash. The page's own paths begin with an underscore, which no component's or
+/// group's name does.
 pub(crate) const PATHS: &[(&str, Endpoint)] = &[
     ("/health", Endpoint::Report(View::Whole)),
     (ROOT, Endpoint::Report(View::Whole)),
@@ -45,45 +53,46 @@ pub(crate) const PATHS: &[(&str, Endpoint)] = &[
     ("/startupz", Endpoint::Report(View::Startup)),
     ("/healthz", Endpoint::Report(View::Whole)),
     ("/metrics", Endpoint::Metrics),
-    ("/grpc.health.v1.Health/Check", Endpoint::Grpc(Call::Check)),
-    ("/grpc.health.v1.Health/Watch", Endpoint::Grpc(Call::Watch)),
-    ("/grpc.health.v1.Health/List", Endpoint::Grpc(Call::List)),
+    ("/grpc.health.v1.Health/Check", Endpoint::Grpc(HealthCall::Check)),
+    ("/grpc.health.v1.Health/Watch", Endpoint::Grpc(HealthCall::Watch)),
+    ("/grpc.health.v1.Health/List", Endpoint::Grpc(HealthCall::List)),
     ("/AWS.ALB/healthcheck", Endpoint::Alb),
-    ("/admin/drain", Endpoint::Admin(Order::Drain)),
-    ("/admin/undrain", Endpoint::Admin(Order::Undrain)),
-    ("/admin/reload", Endpoint::Admin(Order::Reload)),
+    ("/admin/drain", Endpoint::Admin(AdminCommand::Drain)),
+    ("/admin/undrain", Endpoint::Admin(AdminCommand::Undrain)),
+    ("/admin/reload", Endpoint::Admin(AdminCommand::Reload)),
     ("/health/_events", Endpoint::Events),
     ("/health/_assets/allswell.css", Endpoint::Asset("text/css; charset=utf-8", html::STYLE)),
     ("/health/_assets/allswell.js", Endpoint::Asset("text/javascript; charset=utf-8", html::SCRIPT)),
 ];
 
-/// The status page's path; an application that embeds the routes has its own.
+/// The path of the status page. An application that embeds the routes serves its own page there.
 pub(crate) const ROOT: &str = "/";
 
 /// The prefix of the paths of components and groups.
-const NAMED: &str = "/health/";
+const NAMED_PREFIX: &str = "/health/";
 
-/// The label of a counter: names of components and groups share one, and so do unknown paths, so that clients cannot add labels.
+/// The label of a counter for all components and groups. Like [`OTHER_LABEL`] it is fixed, so that clients cannot add labels.
 pub(super) const NAMED_LABEL: &str = "/health/NAME";
+/// The label of a counter for all unknown paths.
 const OTHER_LABEL: &str = "other";
 
-/// The listed path and its endpoint.
+/// The endpoint of a request's path, and the path as it is listed.
 pub(crate) fn endpoint(path: &str) -> Option<(&'static str, &'static Endpoint)> {
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     PATHS.iter().find(|(listed, _)| *listed == path).map(|(listed, endpoint)| (*listed, endpoint))
 }
 
 /// The name of a component or group in a path.
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 pub(crate) fn name(path: &str) -> Option<&str> {
-    path.strip_prefix(NAMED).map(|name| name.strip_suffix('/').unwrap_or(name))
+    path.strip_prefix(NAMED_PREFIX).map(|name| name.strip_suffix('/').unwrap_or(name))
 }
 
-/// The label under which answers at a path are counted.
+/// The label under which responses at a path are counted.
 pub(super) fn label(path: &str) -> &'static str {
     match endpoint(path) {
         Some((listed, endpoint)) if !endpoint.is_part_of_page() => listed,
-        _ if path.starts_with(NAMED) => NAMED_LABEL,
+        _ if path.starts_with(NAMED_PREFIX) => NAMED_LABEL,
         _ => OTHER_LABEL,
     }
 }
@@ -92,12 +101,12 @@ pub(super) fn label(path: &str) -> &'static str {
 pub(super) fn is_verdict(path: &str) -> bool {
     match endpoint(path) {
         Some((_, endpoint)) => matches!(endpoint, Endpoint::Report(_) | Endpoint::Grpc(_) | Endpoint::Alb),
-        None => path.starts_with(NAMED) && !path.starts_with("/health/_"),
+        None => path.starts_with(NAMED_PREFIX) && !path.starts_with("/health/_"),
     }
 }
 
 #[cfg(feature = "server")]
-impl Order {
+impl AdminCommand {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Drain => "drain",
@@ -118,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_paths_share_a_label() {
+    fn components_share_a_label_and_unknown_paths_another() {
         for (path, expected) in [
             ("/", "/"),
             ("/health", "/health"),
@@ -137,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_verdicts_are_polled() {
+    fn only_requests_for_a_verdict_are_polls() {
         for (path, expected) in [
             ("/health/", true),
             ("/health/db", true),

@@ -1,18 +1,19 @@
-//! What all handlers share, and the answers that need nothing else.
+//! What all handlers share, and the handlers of reports and metrics.
 
 use super::{
-    answer::{Answers, READING, may_be_read, not_allowed, problem},
+    answers::Answers,
     events::Events,
     memory::ResponseMemory,
     metrics,
-    negotiate::{by_accept, wishes},
+    negotiate::{by_accept, query_options},
     page,
-    polls::{Polls, UnknownName},
-    renderings::{Format, Key, Renderings, Source, Unavailable},
+    renderer::{Renderer, RenderingFormat, RenderingKey},
+    renderings::{Renderings, Unavailable},
+    respond::{UnknownName, options, problem, read_only},
     subscriptions::Subscriptions,
     tokens::WrongTokens,
 };
-use crate::{dialect::Dialect, engine::Aggregator, report::View};
+use crate::{dialect::Dialect, engine::Aggregator, pollers::Polls, report::View};
 use arc_swap::ArcSwap;
 use axum::{
     body::Body,
@@ -25,8 +26,8 @@ use axum::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long an answer may be rendered after the deadline of its results.
-const MAX_RENDERING: Duration = Duration::from_millis(100);
+/// The time for rendering a response whose results were awaited until the deadline.
+const MIN_RENDERING_TIME: Duration = Duration::from_millis(100);
 
 /// What all handlers share.
 pub(super) struct HttpState {
@@ -41,16 +42,15 @@ pub(super) struct HttpState {
 }
 
 impl HttpState {
-    /// Without `memory`, answers may take any amount: the server that embeds the routes bounds its clients.
+    /// Without `memory`, responses may take any amount: then the server that embeds the routes has to limit its clients.
     pub(super) fn new(aggregator: Aggregator, answers: Arc<ArcSwap<Answers>>, memory: Option<ResponseMemory>) -> Arc<Self> {
         let polls = Arc::<Polls>::default();
-        let source = Source {
+        let renderings = Renderings::new(Renderer {
             aggregator: aggregator.clone(),
             answers: Arc::clone(&answers),
             polls: Arc::clone(&polls),
             memory: memory.unwrap_or_else(|| ResponseMemory::new(usize::MAX)),
-        };
-        let renderings = Renderings::new(Arc::new(source));
+        });
         Arc::new(Self {
             aggregator,
             answers,
@@ -62,14 +62,14 @@ impl HttpState {
         })
     }
 
-    /// The report on a view.
+    /// Responds with the report on a view.
     pub(super) async fn report(&self, view: View, request: &Parts) -> Response<Body> {
         if !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return self.read_only();
+            return read_only(self.aggregator.status());
         }
         let answers = self.answers.load_full();
-        let (wishes, headers) = (wishes(request.uri.query()), &request.headers);
-        let dialect = wishes.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
+        let (query, headers) = (query_options(request.uri.query()), &request.headers);
+        let dialect = query.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
         let detail = answers.detail(headers);
         let is_plain = request.uri.query().is_none() && dialect == Dialect::Json && detail == answers.detail;
         if is_plain
@@ -79,68 +79,63 @@ impl HttpState {
             return rendered.response().map(Body::new);
         }
         let deadline = Instant::now() + answers.deadline;
-        if wishes.fresh && answers.may_refresh(headers) {
+        if query.fresh && answers.may_refresh(headers) {
             self.aggregator.wait_for_fresh(&view, deadline).await;
         } else {
             self.aggregator.ready_by(&view, deadline).await;
         }
         if request.method == Method::OPTIONS {
             return match self.aggregator.status_of(&view) {
-                Some(status) => may_be_read(answers.code(&view, status), status),
+                Some(status) => options(answers.code(&view, status), status),
                 None => self.unknown_view(),
             };
         }
         let is_page = dialect == Dialect::Html;
-        // The status page shows them by itself, without what needs the token.
-        let with_pollers = (wishes.probers && answers.shows_token(headers) && dialect.shows_pollers()) || is_page;
+        // The status page always shows the pollers; what needs the token is left out there.
+        let with_pollers = (query.probers && answers.has_token(headers) && dialect.shows_pollers()) || is_page;
         let depth = if is_page { page::depth(request.uri.path()) } else { 0 };
-        let key = Key { view, format: Format::Report(dialect), detail, with_pollers, depth };
+        let key = RenderingKey { view, format: RenderingFormat::Report(dialect), detail, with_pollers, depth };
         self.rendered(key, deadline).await
     }
 
-    /// The metrics as they are at the moment: a scrape does not wait for results.
+    /// Responds with the metrics of this moment: a scrape does not wait for results.
     pub(super) async fn metrics(&self, request: &Parts) -> Response<Body> {
         match request.method {
             Method::GET | Method::HEAD => {
-                let (format, detail) = (Format::Metrics(metrics::format(request)), self.answers.load().detail(&request.headers));
-                let key = Key { view: View::Whole, format, detail, with_pollers: true, depth: 0 };
+                let (format, detail) = (RenderingFormat::Metrics(metrics::format(request)), self.answers.load().detail(&request.headers));
+                let key = RenderingKey { view: View::Whole, format, detail, with_pollers: true, depth: 0 };
                 self.rendered(key, self.deadline()).await
             }
-            Method::OPTIONS => may_be_read(StatusCode::OK, self.aggregator.status()),
-            _ => self.read_only(),
+            Method::OPTIONS => options(StatusCode::OK, self.aggregator.status()),
+            _ => read_only(self.aggregator.status()),
         }
     }
 
-    async fn rendered(&self, key: Key, deadline: Instant) -> Response<Body> {
-        // What was waited for until the deadline still has to be rendered.
-        let deadline = deadline.max(Instant::now() + MAX_RENDERING);
+    async fn rendered(&self, key: RenderingKey, deadline: Instant) -> Response<Body> {
+        let deadline = deadline.max(Instant::now() + MIN_RENDERING_TIME);
         match self.renderings.get(key, deadline).await {
             Ok(rendered) => rendered.response().map(Body::new),
             Err(Unavailable::UnknownView) => self.unknown_view(),
-            Err(Unavailable::Late) => self.overloaded("the answer was not rendered by the deadline: too much else is requested"),
+            Err(Unavailable::Late) => self.overloaded("the response was not rendered by the deadline: there are too many other requests"),
             Err(Unavailable::NoMemory) => self.overloaded(
-                "the answer does not fit into `server.response_memory`: raise it, or try again when other clients have read theirs",
+                "the response does not fit into `server.response_memory`: raise it, or try again when other clients have read their responses",
             ),
         }
     }
 
-    /// When an answer to a request of this moment has to leave.
+    /// When the response to a request that arrives now has to leave.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.answers.load().deadline
     }
 
     pub(super) fn unknown_view(&self) -> Response<Body> {
-        let mut response = self.unknown("there is no component or group of this name");
+        let mut response = self.not_found("there is no component or group of this name");
         response.extensions_mut().insert(UnknownName);
         response
     }
 
-    pub(super) fn unknown(&self, detail: &str) -> Response<Body> {
+    pub(super) fn not_found(&self, detail: &str) -> Response<Body> {
         problem(StatusCode::NOT_FOUND, detail, self.aggregator.status())
-    }
-
-    fn read_only(&self) -> Response<Body> {
-        not_allowed(READING, "this path can only be read", self.aggregator.status())
     }
 
     fn overloaded(&self, detail: &str) -> Response<Body> {

@@ -1,4 +1,4 @@
-//! Seats for answers without an end: how many there are, and which subscriber has to leave when all are taken.
+//! Subscriptions: a bound on responses without an end, and which subscriber loses its subscription for a new one.
 
 use super::network::network;
 use std::{
@@ -11,29 +11,29 @@ use tokio::{sync::Notify, time::Instant};
 /// The most subscribers at a time.
 pub(super) const MAX_SUBSCRIBERS: usize = 256;
 
-/// The most subscribers on one connection, so that a few HTTP/2 connections cannot take all seats.
+/// The most subscribers on one connection, so that a few HTTP/2 connections cannot take all subscriptions.
 pub(super) const MAX_PER_CONNECTION: usize = 16;
 
-/// The seats of one kind of endless answer. A newcomer always gets one; when there is none left, another subscriber has to leave. `T` is what a
-/// subscriber needs for as long as it has its seat.
+/// The subscriptions to one kind of endless response. A new client always gets one; at the limit, another subscriber loses its own. `T` is
+/// what a subscriber needs for as long as it has its subscription.
 #[derive(Debug)]
-pub(super) struct Subscriptions<T>(Arc<Mutex<Taken<T>>>);
+pub(super) struct Subscriptions<T>(Arc<Mutex<SubscriberTable<T>>>);
 
 #[derive(Debug)]
-struct Taken<T> {
-    next: u64,
+struct SubscriberTable<T> {
+    next_number: u64,
     /// By age, the oldest first.
-    subscribers: BTreeMap<u64, Subscriber<T>>,
+    subscribers: BTreeMap<u64, SubscriberEntry<T>>,
 }
 
 #[derive(Debug)]
-struct Subscriber<T> {
+struct SubscriberEntry<T> {
     holder: Holder,
     ended: Arc<Notify>,
     _needed: T,
 }
 
-/// Which client has a seat.
+/// Which client has a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Holder {
     /// Address and port identify a connection; `None` where an embedding application does not provide them.
@@ -44,66 +44,67 @@ struct Holder {
 
 impl<T> Default for Subscriptions<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Taken { next: 0, subscribers: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(SubscriberTable { next_number: 0, subscribers: BTreeMap::new() })))
     }
 }
 
 impl<T> Subscriptions<T> {
-    /// Gives a seat to a newcomer. If another subscriber has to leave for it, its [`Seat::ended`] returns.
-    pub(super) fn enter(&self, peer: Option<SocketAddr>, needed: T) -> Seat<T> {
+    /// Subscribes a client. If another subscriber loses its subscription for it, that one's [`Subscription::ended`] returns.
+    pub(super) fn subscribe(&self, peer: Option<SocketAddr>, needed: T) -> Subscription<T> {
         let holder = Holder { peer, active: Instant::now() };
         let ended = Arc::new(Notify::new());
-        let mut taken = lock(&self.0);
-        let leaving = leaving(taken.subscribers.iter().map(|(number, subscriber)| (*number, &subscriber.holder)), peer);
-        let removed = leaving.and_then(|number| taken.subscribers.remove(&number));
-        let number = taken.next;
-        taken.next += 1;
-        taken.subscribers.insert(number, Subscriber { holder, ended: Arc::clone(&ended), _needed: needed });
-        drop(taken);
+        let mut table = lock(&self.0);
+        let displaced = displaced(table.subscribers.iter().map(|(number, subscriber)| (*number, &subscriber.holder)), peer);
+        let removed = displaced.and_then(|number| table.subscribers.remove(&number));
+        let number = table.next_number;
+        table.next_number += 1;
+        table.subscribers.insert(number, SubscriberEntry { holder, ended: Arc::clone(&ended), _needed: needed });
+        drop(table);
         if let Some(removed) = removed {
             removed.ended.notify_one();
         }
-        Seat { number, ended, taken: Arc::clone(&self.0) }
+        Subscription { number, ended, table: Arc::clone(&self.0) }
     }
 }
 
-/// A subscriber's seat, given back when it is dropped.
+/// A subscription, which ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat<T> {
+pub(super) struct Subscription<T> {
     number: u64,
     ended: Arc<Notify>,
-    taken: Arc<Mutex<Taken<T>>>,
+    table: Arc<Mutex<SubscriberTable<T>>>,
 }
 
-impl<T> Seat<T> {
+impl<T> Subscription<T> {
     /// Notes that the client took an event.
     pub(super) fn touch(&self) {
-        if let Some(subscriber) = lock(&self.taken).subscribers.get_mut(&self.number) {
+        if let Some(subscriber) = lock(&self.table).subscribers.get_mut(&self.number) {
             subscriber.holder.active = Instant::now();
         }
     }
 
-    /// Returns when the subscriber has to leave; by then, the seat is another's.
+    /// Returns when another client has got this subscription.
     pub(super) fn ended(&self) -> impl Future<Output = ()> + use<T> {
         let ended = Arc::clone(&self.ended);
         async move { ended.notified().await }
     }
 }
 
-impl<T> Drop for Seat<T> {
+impl<T> Drop for Subscription<T> {
     fn drop(&mut self) {
-        // What the subscriber needed is dropped after the lock is released.
-        let _subscriber = lock(&self.taken).subscribers.remove(&self.number);
+        // The entry is dropped after the lock is released.
+        let _subscriber = lock(&self.table).subscribers.remove(&self.number);
     }
 }
 
-fn lock<T>(taken: &Mutex<Taken<T>>) -> MutexGuard<'_, Taken<T>> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(table: &Mutex<SubscriberTable<T>>) -> MutexGuard<'_, SubscriberTable<T>> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The subscriber that has to leave for a newcomer from `peer`, if any has to: the one that has taken no event for longest, of the newcomer's own
-/// connection if that has all that one may have, else of the network with most subscribers, the newcomer counted. `taken` is in order of age.
-fn leaving<'a>(taken: impl Iterator<Item = (u64, &'a Holder)> + Clone, peer: Option<SocketAddr>) -> Option<u64> {
+/// The subscriber that loses its subscription to a new one from `peer`, if the limit is reached: the one that has taken no event for longest. It
+/// is chosen from the new client's own connection if that has the most that one may have, otherwise from the network with most subscribers, the
+/// new one counted. `taken` is in order of age.
+fn displaced<'a>(taken: impl Iterator<Item = (u64, &'a Holder)> + Clone, peer: Option<SocketAddr>) -> Option<u64> {
     let own = taken.clone().filter(|(_, holder)| peer.is_some() && holder.peer == peer);
     if own.clone().count() >= MAX_PER_CONNECTION {
         return longest_idle(own);
@@ -119,12 +120,12 @@ fn leaving<'a>(taken: impl Iterator<Item = (u64, &'a Holder)> + Clone, peer: Opt
     longest_idle(taken.filter(|(_, holder)| counts.get(&network_of(holder.peer)).copied() == most))
 }
 
-/// The first of those that have been idle for longest.
+/// The one that has been idle for longest; of several, the oldest.
 fn longest_idle<'a>(holders: impl Iterator<Item = (u64, &'a Holder)>) -> Option<u64> {
     holders.min_by_key(|(number, holder)| (holder.active, *number)).map(|(number, _)| number)
 }
 
-/// The network of a client; all clients of which the server knows no address count as one.
+/// The network of a client. All clients with unknown addresses count as one network.
 fn network_of(peer: Option<SocketAddr>) -> Option<IpAddr> {
     peer.map(|peer| network(peer.ip()))
 }
@@ -141,22 +142,22 @@ mod tests {
         address.parse().expect("an address")
     }
 
-    fn enter(subscriptions: &Subscriptions<()>, address: &str) -> Seat<()> {
-        subscriptions.enter(Some(peer(address)), ())
+    fn subscribe(subscriptions: &Subscriptions<()>, address: &str) -> Subscription<()> {
+        subscriptions.subscribe(Some(peer(address)), ())
     }
 
-    fn has_ended<T>(seat: &Seat<T>) -> bool {
+    fn has_ended<T>(seat: &Subscription<T>) -> bool {
         seat.ended().now_or_never().is_some()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_with_all_its_seats_loses_its_longest_idle_one() {
+    async fn a_connection_at_its_limit_loses_its_longest_idle_subscription() {
         let subscriptions = Subscriptions::default();
-        let stranger = enter(&subscriptions, "192.0.2.1:2");
-        let seats: Vec<_> = (0..MAX_PER_CONNECTION).map(|_| enter(&subscriptions, "192.0.2.1:1")).collect();
+        let stranger = subscribe(&subscriptions, "192.0.2.1:2");
+        let seats: Vec<_> = (0..MAX_PER_CONNECTION).map(|_| subscribe(&subscriptions, "192.0.2.1:1")).collect();
         advance(Duration::from_secs(1)).await;
         seats[0].touch();
-        let newcomer = enter(&subscriptions, "192.0.2.1:1");
+        let newcomer = subscribe(&subscriptions, "192.0.2.1:1");
         let ended: Vec<_> = seats.iter().map(has_ended).collect();
         assert_eq!(ended.iter().position(|ended| *ended), Some(1), "the first one was active since");
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
@@ -164,53 +165,53 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_seat_that_is_dropped_is_free() {
+    async fn a_dropped_subscription_is_free_for_others() {
         let subscriptions = Subscriptions::default();
-        let first = enter(&subscriptions, "192.0.2.1:1");
+        let first = subscribe(&subscriptions, "192.0.2.1:1");
         for _ in 0..2 * MAX_PER_CONNECTION {
-            drop(enter(&subscriptions, "192.0.2.1:1"));
+            drop(subscribe(&subscriptions, "192.0.2.1:1"));
         }
         assert!(!has_ended(&first));
         assert_eq!(lock(&subscriptions.0).subscribers.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unknown_peers_share_all_seats_but_are_not_one_connection() {
+    async fn clients_with_unknown_addresses_are_one_network_but_not_one_connection() {
         let subscriptions = Subscriptions::default();
-        let seats: Vec<_> = (0..=MAX_SUBSCRIBERS).map(|_| subscriptions.enter(None, ())).collect();
+        let seats: Vec<_> = (0..=MAX_SUBSCRIBERS).map(|_| subscriptions.subscribe(None, ())).collect();
         assert!(has_ended(&seats[0]) && !seats[1..].iter().any(has_ended));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_from_one_address_loses_its_seats_to_the_others() {
+    async fn many_subscribers_of_one_address_lose_their_subscriptions_to_others() {
         let subscriptions = Subscriptions::default();
-        let crowd: Vec<_> = (0..2 * MAX_SUBSCRIBERS).map(|port| enter(&subscriptions, &format!("192.0.2.1:{}", port + 1))).collect();
-        let others: Vec<_> = (1..=100).map(|last| enter(&subscriptions, &format!("198.51.100.{last}:1"))).collect();
+        let crowd: Vec<_> = (0..2 * MAX_SUBSCRIBERS).map(|port| subscribe(&subscriptions, &format!("192.0.2.1:{}", port + 1))).collect();
+        let others: Vec<_> = (1..=100).map(|last| subscribe(&subscriptions, &format!("198.51.100.{last}:1"))).collect();
         assert!(!others.iter().any(has_ended));
         assert_eq!(crowd.iter().filter(|seat| !has_ended(seat)).count(), MAX_SUBSCRIBERS - 100);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_subscriber_needs_is_dropped_when_it_has_to_leave() {
+    async fn what_a_subscriber_needs_is_dropped_with_its_subscription() {
         let (subscriptions, needed) = (Subscriptions::default(), Arc::new(()));
-        let _seats: Vec<_> = (0..300).map(|_| subscriptions.enter(None, Arc::clone(&needed))).collect();
+        let _seats: Vec<_> = (0..300).map(|_| subscriptions.subscribe(None, Arc::clone(&needed))).collect();
         assert_eq!(Arc::strong_count(&needed), 1 + MAX_SUBSCRIBERS);
     }
 
-    /// What a client does: the number of its address, and of its connection.
+    /// What a client does. It is given by the numbers of its address and of its connection.
     #[derive(Clone, Debug)]
-    enum Step {
-        Enter(u8, u8),
+    enum ClientStep {
+        Subscribe(u8, u8),
         Leave(prop::sample::Index),
         Touch(prop::sample::Index),
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        // Few addresses with many connections, so that all seats are taken soon.
+    fn steps() -> impl Strategy<Value = Vec<ClientStep>> {
+        // Few addresses with many connections, so that the limit is reached soon.
         let step = prop_oneof![
-            8 => (0..6_u8, 0..20_u8).prop_map(|(address, connection)| Step::Enter(address * address, connection)),
-            1 => any::<prop::sample::Index>().prop_map(Step::Leave),
-            1 => any::<prop::sample::Index>().prop_map(Step::Touch),
+            8 => (0..6_u8, 0..20_u8).prop_map(|(address, connection)| ClientStep::Subscribe(address * address, connection)),
+            1 => any::<prop::sample::Index>().prop_map(ClientStep::Leave),
+            1 => any::<prop::sample::Index>().prop_map(ClientStep::Touch),
         ];
         prop::collection::vec(step, 0..900)
     }
@@ -218,14 +219,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn no_limit_is_exceeded_and_only_the_largest_network_loses_a_seat(steps in steps()) {
-            // The model: all seats, and by which step each was active last.
+        fn no_limit_is_exceeded_and_only_the_largest_network_loses_a_subscription(steps in steps()) {
+            // The model: all subscriptions, and by which step each was active last.
             let mut model: BTreeMap<u64, Holder> = BTreeMap::new();
             let start = Instant::now();
             for (number, step) in (0_u64..).zip(steps) {
                 let active = start + Duration::from_secs(number);
                 match step {
-                    Step::Enter(address, connection) => {
+                    ClientStep::Subscribe(address, connection) => {
                         let newcomer = Some(peer(&format!("192.0.2.{address}:{}", u16::from(connection) + 1)));
                         let mut sizes = BTreeMap::from([(network_of(newcomer), 1)]);
                         for holder in model.values() {
@@ -233,7 +234,7 @@ mod tests {
                         }
                         let size = |holder: &Holder| sizes[&network_of(holder.peer)];
                         let on_connection = |model: &BTreeMap<u64, Holder>| model.values().filter(|holder| holder.peer == newcomer).count();
-                        let chosen = leaving(model.iter().map(|(number, holder)| (*number, holder)), newcomer);
+                        let chosen = displaced(model.iter().map(|(number, holder)| (*number, holder)), newcomer);
                         let is_full = on_connection(&model) == MAX_PER_CONNECTION;
                         prop_assert_eq!(chosen.is_some(), is_full || model.len() == MAX_SUBSCRIBERS);
                         if let Some(chosen) = chosen {
@@ -252,15 +253,15 @@ mod tests {
                         model.insert(number, Holder { peer: newcomer, active });
                         prop_assert!(model.len() <= MAX_SUBSCRIBERS && on_connection(&model) <= MAX_PER_CONNECTION);
                     }
-                    Step::Leave(index) if !model.is_empty() => {
+                    ClientStep::Leave(index) if !model.is_empty() => {
                         let number = *index.get(&model.keys().copied().collect::<Vec<_>>());
                         model.remove(&number);
                     }
-                    Step::Touch(index) if !model.is_empty() => {
+                    ClientStep::Touch(index) if !model.is_empty() => {
                         let number = *index.get(&model.keys().copied().collect::<Vec<_>>());
                         model.entry(number).and_modify(|holder| holder.active = active);
                     }
-                    Step::Leave(_) | Step::Touch(_) => {}
+                    ClientStep::Leave(_) | ClientStep::Touch(_) => {}
                 }
             }
         }

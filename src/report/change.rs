@@ -1,27 +1,31 @@
-//! A change of a component's status: what feeds tell.
+//! Changes of components' statuses, which feeds show.
 
 use super::{FailureReport, Status};
 use crate::component::CheckName;
 use jiff::Timestamp;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-/// A component became something else.
+/// Changes of components' statuses, the oldest first.
+pub type Changes = Arc<[Arc<Change>]>;
+
+/// A change of a component's status.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Change {
-    /// Counts the engine's changes from 1.
+    /// The number of the change: the engine counts all changes from 1.
     pub number: u64,
-    /// Which component.
+    /// The component.
     pub component: CheckName,
-    /// What it was; `None`: it had no result yet.
+    /// The status before; `None` if it had no result.
     pub from: Option<Status>,
-    /// What it is from then on.
+    /// The status after.
     pub to: Status,
-    /// Since when.
+    /// When it changed.
     pub at: Timestamp,
-    /// How long it was what it was.
+    /// How long it had the status before.
     pub lasted: Option<Duration>,
     /// Why it fails or failed last.
     pub failure: Option<FailureReport>,
-    /// What somebody should look at.
+    /// What an operator should look at.
     pub warning: Option<String>,
 }

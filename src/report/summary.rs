@@ -1,19 +1,21 @@
-//! The verdict in a sentence.
+//! The verdict as a sentence.
 
-use super::{ComponentReport, Part, Status, View};
+use super::{ComponentReport, NamedComponent, Part, Status, View};
 use crate::component::CheckName;
 use std::collections::BTreeMap;
 
-type Components = BTreeMap<CheckName, ComponentReport>;
-type Named<'a> = (&'a CheckName, &'a ComponentReport);
+/// At most this many names are in a summary.
+const MAX_NAMES: usize = 10;
 
-/// What a view of these components is, where its status is `status`.
+type Components = BTreeMap<CheckName, ComponentReport>;
+
+/// The summary of a view of these components, which has the status `status`.
 pub(super) fn summary(view: &View, components: &Components, status: Status, only_host: bool) -> String {
     match view {
         View::Live if status == Status::Pass => "the engine is alive".to_owned(),
         View::Live => "the probe engine is stalled".to_owned(),
         View::Startup => startup(components),
-        View::Component(_) => components.iter().next().map_or_else(String::new, alone),
+        View::Component(_) => components.iter().next().map_or_else(String::new, single),
         View::Whole | View::Ready | View::Group(_) => {
             let mut summary = together(components);
             if only_host {
@@ -27,7 +29,7 @@ pub(super) fn summary(view: &View, components: &Components, status: Status, only
 fn startup(components: &Components) -> String {
     let waits_for = |component: &ComponentReport| Part::from(component).counts_as().is_some() && !component.passed_once;
     let missing: Vec<_> = components.iter().filter(|(_, component)| waits_for(component)).map(|(name, _)| name).collect();
-    let new = new(components);
+    let new = without_result(components);
     let mut summary = match missing.len() {
         0 if !new.is_empty() && new.len() == components.len() => String::new(),
         0 => "every critical component has passed once".to_owned(),
@@ -39,7 +41,7 @@ fn startup(components: &Components) -> String {
 }
 
 /// One component by itself, critical or not.
-fn alone((name, component): Named<'_>) -> String {
+fn single((name, component): NamedComponent<'_>) -> String {
     match component {
         ComponentReport { muted: true, .. } => format!("{name} is muted: it is never probed"),
         ComponentReport { grace: Some(grace), .. } if grace.previous.is_some() => {
@@ -53,8 +55,8 @@ fn alone((name, component): Named<'_>) -> String {
 
 fn together(components: &Components) -> String {
     let counted: Vec<_> = components.iter().filter(|(_, component)| !component.muted && component.grace.is_none()).collect();
-    let new = new(components);
-    let mut summary = if counted.is_empty() && !new.is_empty() { String::new() } else { sentence(&counted, counted.len() + new.len()) };
+    let new = without_result(components);
+    let mut summary = if counted.is_empty() && !new.is_empty() { String::new() } else { worst(&counted, counted.len() + new.len()) };
     add_new(&mut summary, &new);
     let muted = components.values().filter(|component| component.muted).count();
     if muted > 0 {
@@ -63,30 +65,31 @@ fn together(components: &Components) -> String {
     summary
 }
 
-/// Those that have no result since the reload.
-fn new(components: &Components) -> Vec<Named<'_>> {
+/// The components without a result since the reload.
+fn without_result(components: &Components) -> Vec<NamedComponent<'_>> {
     components.iter().filter(|(_, component)| component.grace.is_some()).collect()
 }
 
-fn add_new(summary: &mut String, new: &[Named<'_>]) {
+fn add_new(summary: &mut String, new: &[NamedComponent<'_>]) {
     if new.is_empty() {
         return;
     }
-    let names = |new: &[Named<'_>]| list(&new.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let names = |new: &[NamedComponent<'_>]| list(&new.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     let separator = if summary.is_empty() { "" } else { "; " };
     summary.push_str(&format!("{separator}{} without a result since the reload: {}", new.len(), names(new)));
-    let failed = |(_, component): &&Named<'_>| component.grace.is_some_and(|grace| grace.previous == Some(Status::Fail));
-    let failed: Vec<Named<'_>> = new.iter().filter(failed).copied().collect();
+    let has_failed = |(_, component): &&NamedComponent<'_>| component.grace.is_some_and(|grace| grace.previous == Some(Status::Fail));
+    let failed: Vec<NamedComponent<'_>> = new.iter().filter(has_failed).copied().collect();
     if !failed.is_empty() {
         summary.push_str(&format!(" (failed before: {})", names(&failed)));
     }
 }
 
-/// The status of the components that count, of `all` components.
-fn sentence(counted: &[Named<'_>], all: usize) -> String {
-    let of = |status: Status| counted.iter().filter(|(_, component)| component.status == status).map(|(name, _)| *name).collect::<Vec<_>>();
+/// The worst status of the components that count, and which have it. `all` is the number of components.
+fn worst(counted: &[NamedComponent<'_>], all: usize) -> String {
+    let names_with =
+        |status: Status| counted.iter().filter(|(_, component)| component.status == status).map(|(name, _)| *name).collect::<Vec<_>>();
     for status in [Status::Fail, Status::Warn] {
-        let names = of(status);
+        let names = names_with(status);
         if !names.is_empty() {
             return format!("{} of {} {}: {}", names.len(), count(all, "component"), verb(status, names.len()), list(&names));
         }
@@ -114,12 +117,11 @@ fn verb(status: Status, number: usize) -> &'static str {
     }
 }
 
-/// At most ten names: a summary is read, not searched.
+/// The first names, and the number of the others.
 fn list(names: &[&CheckName]) -> String {
-    const SHOWN: usize = 10;
-    let mut text = names.iter().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    let mut text = names.iter().take(MAX_NAMES).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if names.len() > MAX_NAMES {
+        text.push_str(&format!(" and {} more", names.len() - MAX_NAMES));
     }
     text
 }

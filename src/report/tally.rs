@@ -1,19 +1,19 @@
-//! The counts of a component's probes: what metrics tell.
+//! The counts of a component's probes, for metrics.
 
 use super::Status;
 use std::time::Duration;
 
-/// How many probes there were, how they ended, and how long they took.
+/// The number of probes by outcome, and the distribution of their durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     outcomes: [u64; 3],
-    /// How many took longer than the limit before and not longer than this one; the last: longer than all limits.
+    /// The number of probes in each bucket: longer than the previous limit, and at most as long as its own. The last has no limit.
     buckets: [u64; Self::LIMITS.len() + 1],
     total: Duration,
 }
 
 impl Tally {
-    /// The limits of the buckets, in seconds: from a look at memory to the longest patience.
+    /// The limits of the buckets in seconds: from the time for reading memory to the longest usual timeout.
     pub const LIMITS: [f64; 17] =
         [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -25,25 +25,25 @@ impl Tally {
         self.total = self.total.saturating_add(took);
     }
 
-    /// How many probes ended so.
+    /// The number of probes with this outcome.
     #[must_use]
-    pub const fn of(&self, outcome: Status) -> u64 {
+    pub const fn count_of(&self, outcome: Status) -> u64 {
         self.outcomes[outcome as usize]
     }
 
-    /// How many probes there were.
+    /// The number of probes.
     #[must_use]
     pub fn probes(&self) -> u64 {
         self.outcomes.iter().sum()
     }
 
-    /// How long they took together.
+    /// The sum of their durations.
     #[must_use]
     pub const fn total(&self) -> Duration {
         self.total
     }
 
-    /// How many took at most so many seconds, for each limit.
+    /// For each limit in seconds, the number of probes that took at most as long.
     pub fn within(&self) -> impl Iterator<Item = (f64, u64)> {
         let sums = self.buckets.iter().scan(0, |sum, count| {
             *sum += count;
@@ -58,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_is_in_every_bucket_that_it_fits() {
+    fn a_probe_counts_for_every_limit_that_it_meets() {
         let mut tally = Tally::default();
         for (outcome, micros) in [(Status::Pass, 1), (Status::Pass, 100), (Status::Warn, 101), (Status::Fail, 60_000_000)] {
             tally.count(outcome, Duration::from_micros(micros));
         }
         let within: Vec<_> = tally.within().collect();
         assert_eq!((within[0], within[1], within[16]), ((0.0001, 2), (0.00025, 3), (30.0, 3)));
-        assert_eq!((tally.probes(), tally.of(Status::Pass), tally.of(Status::Fail)), (4, 2, 1));
+        assert_eq!((tally.probes(), tally.count_of(Status::Pass), tally.count_of(Status::Fail)), (4, 2, 1));
         assert_eq!(tally.total(), Duration::from_micros(60_000_202));
     }
 }

@@ -2,17 +2,17 @@
 
 use super::{ComponentReport, Grace, Status, View};
 
-/// What the verdict depends on, of one component.
+/// The properties of one component on which the verdict depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    /// By its own results.
+    /// The status by its own results.
     pub(crate) status: Status,
     pub(crate) critical: bool,
-    /// Never probed, by configuration.
+    /// It is switched off, and never probed.
     pub(crate) muted: bool,
-    /// It is new after a reload and has no result yet.
+    /// It is in its grace period: new after a reload, and without a result.
     pub(crate) grace: Option<Grace>,
-    /// Whether it has ever passed.
+    /// It has passed at least once.
     pub(crate) passed_once: bool,
 }
 
@@ -24,7 +24,7 @@ impl From<&ComponentReport> for Part {
 }
 
 impl Part {
-    /// The status that counts. `None`: it counts for nothing.
+    /// The status that counts; `None` if it does not count.
     pub(crate) fn counts_as(self) -> Option<Status> {
         match self.grace {
             _ if self.muted => None,
@@ -36,12 +36,12 @@ impl Part {
 
 /// The status of a view of these components.
 ///
-/// `previous` is what the view was before the last reload: where nothing counts yet, since every component is new, it stands.
+/// `previous` is the status of the view before the last reload. It remains valid while every component is new and does not count yet.
 pub(crate) fn verdict(view: &View, parts: impl Iterator<Item = Part>, alive: bool, previous: Option<Status>) -> Status {
     match view {
         View::Live => passes_if(alive),
         View::Startup => together(parts.map(|part| (part, part.counts_as().map(|_| passes_if(part.passed_once)))), previous),
-        // By itself it counts, critical or not. A muted component has a status, too.
+        // By itself a component counts, critical or not. A muted one has a status, too.
         View::Component(_) => parts.map(|part| part.counts_as().unwrap_or(part.status)).max().unwrap_or_default(),
         View::Whole | View::Ready | View::Group(_) => together(parts.map(|part| (part, part.counts_as())), previous),
     }
@@ -51,7 +51,7 @@ fn passes_if(well: bool) -> Status {
     if well { Status::Pass } else { Status::Fail }
 }
 
-/// The worst of what counts; a component that is not critical only warns.
+/// The worst status that counts. A component that is not critical at most warns.
 fn together(parts: impl Iterator<Item = (Part, Option<Status>)>, previous: Option<Status>) -> Status {
     let (mut worst, mut nothing_counts_yet) = (None, false);
     for (part, counts_as) in parts {
@@ -74,7 +74,7 @@ mod tests {
     const WELL: Part = Part { status: Pass, critical: true, muted: false, grace: None, passed_once: true };
     const FAILING: Part = Part { status: Fail, ..WELL };
 
-    /// Without a result yet, after a reload.
+    /// In its grace period after a reload.
     fn new(previous: Option<Status>) -> Part {
         Part { grace: Some(Grace { previous }), passed_once: false, ..FAILING }
     }
@@ -99,20 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn its_predecessor_counts_meanwhile() {
-        assert_eq!(whole(&[WELL, new(Some(Fail))], None), Fail, "a failing check is not cured by another URL");
+    fn its_previous_status_counts_meanwhile() {
+        assert_eq!(whole(&[WELL, new(Some(Fail))], None), Fail, "a new URL does not make a failing check pass");
         assert_eq!(whole(&[new(Some(Pass))], None), Pass);
         let by_itself = View::Component("a".parse().expect("a name"));
         assert_eq!(verdict(&by_itself, [new(Some(Pass))].into_iter(), true, None), Pass);
-        assert_eq!(verdict(&by_itself, [new(None)].into_iter(), true, None), Fail, "nothing is known of it");
+        assert_eq!(verdict(&by_itself, [new(None)].into_iter(), true, None), Fail, "it has no status to report");
     }
 
     #[test]
-    fn where_nothing_counts_yet_the_verdict_before_the_reload_stands() {
+    fn the_verdict_before_the_reload_remains_while_nothing_counts() {
         for previous in [Pass, Warn, Fail] {
             assert_eq!(whole(&[new(None)], Some(previous)), previous);
         }
-        assert_eq!(whole(&[new(None)], None), Fail, "a group that is new as well");
+        assert_eq!(whole(&[new(None)], None), Fail, "a group that is new, too");
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         let startup = |parts: &[Part], previous| verdict(&View::Startup, parts.iter().copied(), true, previous);
         assert_eq!(startup(&[WELL, FAILING], None), Pass, "it has passed once");
         assert_eq!(startup(&[WELL, Part { passed_once: false, ..WELL }], None), Fail);
-        assert_eq!(startup(&[WELL, new(None)], None), Pass, "a reload takes nothing back");
+        assert_eq!(startup(&[WELL, new(None)], None), Pass, "a reload does not undo a start-up");
         assert_eq!(startup(&[new(None)], Some(Pass)), Pass);
     }
 }

@@ -300,7 +300,10 @@ impl Check for Nasty {
 
 #[test]
 fn reports_are_well_formed_whatever_a_check_says() {
-    let service = ServiceIdentity { name: Some(NASTY.to_owned()), version: Some(NASTY.to_owned()), instance: Some(NASTY.to_owned()) };
+    let mut service = ServiceIdentity::default();
+    for field in [&mut service.name, &mut service.version, &mut service.instance] {
+        *field = Some(NASTY.to_owned());
+    }
     let mut checks = Aggregator::builder().service(service).check("nasty", Nasty).build();
     let report = Runtime::new().expect("a runtime").block_on(checks.probe_all(|_, _| {}));
     for detail in [Detail::Full, Detail::Causes] {

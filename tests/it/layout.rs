@@ -1,4 +1,4 @@
-//! The house keeps its order: files, modules, features and kinds agree, and generated files are fresh.
+//! The layout: files, modules, features and kinds agree, imports have one direction, and generated files are fresh.
 
 use allswell::kinds::{Registry, reference};
 use std::{

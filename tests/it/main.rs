@@ -18,6 +18,7 @@ mod haproxy;
 mod hardening;
 mod helpers;
 mod http;
+mod imports;
 mod kinds;
 mod layout;
 mod leaks;

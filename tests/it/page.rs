@@ -290,7 +290,7 @@ fn chromium_shows_every_change_live_and_reports_a_lost_connection() {
     }
     assert_eq!(browser.run("return window.mark"), "here", "the page was loaded once");
     drop(service);
-    browser.await_text("#news", "No news since");
+    browser.await_text("#news", "No updates since");
     assert_eq!(browser.run("return document.documentElement.className"), "lost");
     let complaints = browser.complaints();
     let bad = |complaint: &&String| ["Content Security Policy", "Uncaught", "SyntaxError"].iter().any(|word| complaint.contains(word));
@@ -307,13 +307,13 @@ fn without_scripts_the_page_is_complete_and_refreshes_itself() {
     let browser = Browser::without_scripts();
     browser.visit(&format!("http://{}/", service.address));
     browser.await_text("h1", "Mostly well");
-    browser.await_text("#news", "As it was");
+    browser.await_text("#news", "Loaded");
     browser.await_text("#c-port .reason", "connection refused");
     assert_eq!(browser.run("return getComputedStyle(document.querySelector('.verdict')).display"), "grid", "the style sheet is applied");
     fs::remove_dir(&media).expect("a folder");
     browser.await_text("h1", "Not well");
     browser.await_text("#c-media .reason", "unhealthy");
-    assert_eq!(browser.text("#news"), "As it was", "no script has changed it");
+    assert_eq!(browser.text("#news"), "Loaded", "no script has said that it is live");
 }
 
 #[test]

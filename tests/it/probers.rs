@@ -43,7 +43,9 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     assert_eq!((&alb["polls"], &alb["last_code"], &alb["consecutive"], &alb["good"]), (&3.into(), &200.into(), &3.into(), &true.into()));
     assert!(alb["interval_ms"].as_f64().is_some_and(|interval| interval >= 0.0), "{alb}");
     assert!(
-        alb["concludes"].as_str().is_some_and(|words| words.starts_with("an ALB with its default thresholds holds us healthy since 20")),
+        alb["concludes"]
+            .as_str()
+            .is_some_and(|words| words.starts_with("an ALB with its default thresholds considers this target healthy since 20")),
         "{alb}"
     );
 
@@ -54,7 +56,7 @@ fn a_load_balancer_is_recognised_and_its_conclusion_reported() {
     }
     let report = with_token(&service, "").json();
     let notice = report["probers"]["notices"][0].as_str().unwrap_or_default().to_owned();
-    assert!(notice.starts_with("an ALB with its default thresholds holds us unhealthy since 20"), "{report}");
+    assert!(notice.starts_with("an ALB with its default thresholds considers this target unhealthy since 20"), "{report}");
     let text = with_token(&service, "&format=text").body;
     assert!(text.contains(&format!("note  {notice}\n")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("poll  alb          127.0.0.1  /health  every ")), "{text}");

@@ -1,12 +1,12 @@
-// Keeps the page live: takes in what changed, tells the age of everything, and says when there is no news.
+// Keeps the page live: replaces the parts that have changed, updates ages, and shows when there are no updates.
 "use strict";
 (() => {
-  // The server says something at least every 15 s.
-  const SILENCE = 40000;
-  const AGAIN = 5000;
+  // The server sends an event at least every 15 s.
+  const MAX_SILENCE = 40000;
+  const RECONNECT_DELAY = 5000;
   const events = document.currentScript.dataset.events;
   const byId = (id) => document.getElementById(id);
-  let skew = 0; // The server's clock less ours.
+  let skew = 0; // How far the server's clock is ahead of ours, in milliseconds.
   let heard = Date.now();
   let broken = false;
   const now = () => Date.now() + skew;
@@ -22,8 +22,8 @@
     if (node.textContent !== text) node.textContent = text;
   };
 
-  // Changes an element to be like another one, and leaves alone what is equal: selections, open details and focus stay, and a screen reader
-  // announces only what is new.
+  // Makes an element equal to another one and keeps the nodes that are equal already: so selections, open details and focus stay, and screen
+  // readers announce only changes.
   const change = (old, wanted) => {
     if (old.nodeType !== wanted.nodeType || old.nodeName !== wanted.nodeName || old.id !== wanted.id) {
       old.replaceWith(wanted);
@@ -36,7 +36,7 @@
       for (const { name, value } of wanted.attributes) {
         if (old.getAttribute(name) !== value) old.setAttribute(name, value);
       }
-      // Events have no ages: `show` writes them.
+      // Events contain no ages: `show` writes them.
       if (!wanted.dataset.at) changeChildren(old, wanted);
     }
   };
@@ -57,8 +57,8 @@
     while (old.childNodes.length > children.length) old.lastChild.remove();
   };
 
-  // An event consists of elements of the page. The layout, which comes first, has an empty element for each part: a part that the page has
-  // already stays as it is, wherever it is now.
+  // An event consists of elements of the page. The layout, which comes first, has an empty element for each part. A part that the page already
+  // has keeps its content, even if its place has changed.
   const take = (html) => {
     for (const wanted of [...new DOMParser().parseFromString(html, "text/html").body.children]) {
       for (const part of wanted.id === "page" ? wanted.querySelectorAll("[id]:empty") : []) {
@@ -71,15 +71,15 @@
   };
 
   const show = () => {
-    const lost = broken || Date.now() - heard > SILENCE;
+    const lost = broken || Date.now() - heard > MAX_SILENCE;
     document.documentElement.classList.toggle("lost", lost);
-    put(byId("news"), lost ? `No news since ${clock(heard + skew)}` : "Live");
+    put(byId("news"), lost ? `No updates since ${clock(heard + skew)}` : "Live");
     put(byId("clock"), lost ? `${span((Date.now() - heard) / 1000)} ago: this may be out of date` : clock(now()));
     const { title, icon } = byId("assessment").dataset;
-    document.title = lost ? `No news: ${title}` : title;
+    document.title = lost ? `No updates: ${title}` : title;
     const tab = document.querySelector("link[rel=icon]");
     if (tab.getAttribute("href") !== icon) tab.setAttribute("href", icon);
-    // What was so when we heard of it last may be so no longer: its age stands still.
+    // Without updates the page may be out of date, so ages stop at the last update.
     const at = lost ? heard + skew : now();
     for (const node of document.querySelectorAll("[data-at]")) put(node, span((at - node.dataset.at) / 1000));
   };
@@ -104,8 +104,8 @@
     source.addEventListener("error", () => {
       broken = true;
       show();
-      // After an answer that is no stream a browser does not try again by itself.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN);
+      // After a response that is no event stream, a browser does not reconnect by itself.
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RECONNECT_DELAY);
     });
   };
 

@@ -2,27 +2,25 @@
 
 use super::{
     hour,
-    words::{self, Clock},
+    icons::icon,
+    times::{Clock, count, three_digits},
 };
 use crate::{
-    component::CheckName,
     dialect::Detail,
-    report::{ComponentReport, FailureReport, PastFailure, Status},
+    report::{ComponentReport, FailureReport, NamedComponent, PastFailure, Status},
 };
 use allswell_checks::contract::{ByteSize, Value, Values};
 use maud::{Markup, html};
 
-/// A component and its name.
-pub(super) type Named<'a> = (&'a CheckName, &'a ComponentReport);
-
-/// As many observed values are shown at once; more are folded.
-const FEW: usize = 4;
-/// The most observed values that are shown, and the most characters of one.
-const VALUES: usize = 16;
-const VALUE: usize = 120;
+/// The most observed values that are shown unfolded.
+const MAX_UNFOLDED: usize = 4;
+/// The most observed values that are shown.
+const MAX_VALUES: usize = 16;
+/// The most characters of an observed value that are shown.
+const MAX_VALUE_CHARS: usize = 120;
 
 /// A component in the section of the page that has this class.
-pub(super) fn component((name, component): Named<'_>, section: &str, clock: Clock, detail: Detail) -> Markup {
+pub(super) fn component((name, component): NamedComponent<'_>, section: &str, clock: Clock, detail: Detail) -> Markup {
     let full = detail > Detail::Status;
     html! {
         li.component.(section) id={ "c-" (name) } {
@@ -40,7 +38,7 @@ pub(super) fn component((name, component): Named<'_>, section: &str, clock: Cloc
             @if full {
                 (reason(component, detail))
                 @if !component.muted { (results(component, clock)) }
-                (hour::picture(&component.last_hour))
+                (hour::chart(&component.last_hour))
                 (last_failure(component, clock))
                 (observed(&component.values))
             }
@@ -48,7 +46,7 @@ pub(super) fn component((name, component): Named<'_>, section: &str, clock: Cloc
     }
 }
 
-/// Why it is what it is, in a sentence.
+/// Why it has its status.
 fn reason(component: &ComponentReport, detail: Detail) -> Markup {
     html! {
         @if let Some(failure) = &component.failure {
@@ -57,7 +55,7 @@ fn reason(component: &ComponentReport, detail: Detail) -> Markup {
         }
         @if let Some(warning) = &component.warning { p.reason { (warning) } }
         @if let Some(left) = component.held_left {
-            p.reason { "Held: what it was before still counts, for " (left.as_secs()) " s" }
+            p.reason { "Held: its previous status still counts, for " (left.as_secs()) " s" }
         }
     }
 }
@@ -66,11 +64,11 @@ fn sentence(failure: &FailureReport) -> Markup {
     html! { b { (failure.class) } ": " (failure.message) }
 }
 
-/// When, how fast and how often.
+/// When it was probed, how fast and how often.
 fn results(component: &ComponentReport, clock: Clock) -> Markup {
     html! {
         p.results {
-            @if let Some(took) = component.duration { span.took { "took " b { (words::took(took)) } } }
+            @if let Some(took) = component.duration { span.took { "took " b { (three_digits(took)) } } }
             @if let Some(at) = component.since { span.since { (clock.since(at)) } }
             @if let Some(at) = component.checked_at {
                 span.checked { "probed " (clock.age(at)) " ago" }
@@ -80,11 +78,11 @@ fn results(component: &ComponentReport, clock: Clock) -> Markup {
     }
 }
 
-/// The last failure, where it is not told already.
+/// The last failure, unless it is the current one.
 fn last_failure(component: &ComponentReport, clock: Clock) -> Markup {
-    let told = component.failure.as_ref();
+    let current = component.failure.as_ref();
     html! {
-        @if let Some(PastFailure { failure, at }) = component.last_failure.as_deref().filter(|past| Some(&past.failure) != told) {
+        @if let Some(PastFailure { failure, at }) = component.last_failure.as_deref().filter(|past| Some(&past.failure) != current) {
             p.past { "Last failed " (clock.ago(*at)) ": " (sentence(failure)) }
         }
     }
@@ -92,9 +90,9 @@ fn last_failure(component: &ComponentReport, clock: Clock) -> Markup {
 
 fn observed(values: &Values) -> Markup {
     html! {
-        @if values.len() > FEW {
+        @if values.len() > MAX_UNFOLDED {
             details {
-                summary { "Observed " (words::count(values.len(), "value")) }
+                summary { "Observed " (count(values.len(), "value")) }
                 (list(values))
             }
         } @else if !values.is_empty() {
@@ -106,16 +104,16 @@ fn observed(values: &Values) -> Markup {
 fn list(values: &Values) -> Markup {
     html! {
         dl {
-            @for (name, value) in values.iter().take(VALUES) {
-                @let (name, value) = shown(name, value);
+            @for (name, value) in values.iter().take(MAX_VALUES) {
+                @let (name, value) = with_unit(name, value);
                 div { dt { (name.replace('_', " ")) } " " dd { (value) } }
             }
         }
     }
 }
 
-/// A value as people read it: what its name says of its unit is told with the number.
-fn shown<'a>(name: &'a str, value: &Value) -> (&'a str, String) {
+/// A value for people: the unit is moved from its name to the number.
+fn with_unit<'a>(name: &'a str, value: &Value) -> (&'a str, String) {
     if let (Some(name), Some(bytes)) = (name.strip_suffix("_bytes"), value.as_u64()) {
         return (name, ByteSize(bytes).to_string());
     }
@@ -126,24 +124,11 @@ fn shown<'a>(name: &'a str, value: &Value) -> (&'a str, String) {
         return (name, format!("{value} ms"));
     }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut shown: String = text.chars().take(VALUE).collect();
+    let mut shown: String = text.chars().take(MAX_VALUE_CHARS).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
     (name, shown)
-}
-
-/// The sign of a status: by its shape, not by its colour alone. Its word stands beside it.
-pub(super) fn icon(status: Status) -> Markup {
-    html! {
-        svg.icon.(status) viewBox="0 0 16 16" aria-hidden="true" {
-            @match status {
-                Status::Pass => { circle cx="8" cy="8" r="8" {} path d="M4.2 8.4 7 11.1l5-5.4" {} },
-                Status::Warn => { path.shape d="M8 .8 16 15H0z" {} path d="M8 6v4.2m0 1.3v2" {} },
-                Status::Fail => { path.shape d="M0 0h16v16H0z" {} path d="m4.5 4.5 7 7m0-7-7 7" {} },
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -151,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_with_their_units() {
+    fn values_are_shown_with_their_units() {
         for (name, value, expected) in [
             ("role", Value::from("primary"), ("role", "primary")),
             ("free_bytes", (32_u64 << 30).into(), ("free", "32 GiB")),
@@ -160,9 +145,9 @@ mod tests {
             ("read_ms", 0.016.into(), ("read", "0.016 ms")),
             ("workers", 4.into(), ("workers", "4")),
         ] {
-            let (told, shown) = shown(name, &value);
-            assert_eq!((told, shown.as_str()), expected);
+            let (name, value) = with_unit(name, &value);
+            assert_eq!((name, value.as_str()), expected);
         }
-        assert_eq!(shown("words", &"ä".repeat(500).into()).1, "ä".repeat(VALUE) + "…");
+        assert_eq!(with_unit("words", &"ä".repeat(500).into()).1, "ä".repeat(MAX_VALUE_CHARS) + "…");
     }
 }

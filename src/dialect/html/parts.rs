@@ -1,51 +1,56 @@
-//! The parts of the status page that events replace, each an element with an id, and the layout that has a place for each.
+//! The parts of the page, each an element with an id that live events can replace, and the layout that has a place for each.
 
 use super::{
-    Detail,
-    component::{Named, component, icon},
-    favicon, probers, tame, title,
-    words::{self, Clock, headline, is_pending},
+    component::component,
+    headline::{headline, is_pending, title},
+    icons::{favicon, icon},
+    pollers,
+    times::{Clock, count},
 };
-use crate::report::{ComponentReport, ConfigReport, Probers, Reload, Report, Status};
+use crate::{
+    dialect::Detail,
+    pollers::PollerOverview,
+    report::{ComponentReport, ConfigReport, NamedComponent, Reload, Report, Status},
+};
 use maud::{Markup, PreEscaped, html};
 use std::collections::BTreeMap;
 
-/// The page as events bring it: the layout, in which every part is an empty element, and each part by its id, on one line.
+/// The page as events send it: the layout, in which every part is an empty element, and each part by its id, on one line.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct PageParts {
     pub(crate) layout: String,
     pub(crate) parts: BTreeMap<String, String>,
 }
 
-impl Parts {
-    /// The id of the part that changes with every poll of a client.
-    pub(crate) const PROBERS: &str = "probers";
+impl PageParts {
+    /// The id of the part that changes with every poll.
+    pub(crate) const POLLERS: &str = "probers";
 
-    pub(crate) fn of(report: &Report, probers: &Probers, detail: Detail) -> Self {
+    pub(crate) fn render(report: &Report, pollers: &PollerOverview, detail: Detail) -> Self {
         let clock = Clock { now: report.generated_at, leaves_ages: true };
         let mut parts = BTreeMap::new();
         let layout = layout(report, detail, &mut |part| {
-            parts.insert(part.id(), tame(&part.markup(report, Some(probers), clock, detail).into_string()));
+            parts.insert(part.id(), one_line(&part.markup(report, Some(pollers), clock, detail).into_string()));
             part.placeholder()
         });
         Self { layout: layout.into_string(), parts }
     }
 }
 
-/// An element that is replaced when it has changed.
+/// An element that events replace when it has changed.
 #[derive(Clone, Copy)]
-pub(super) enum Part<'a> {
+pub(super) enum PagePart<'a> {
     Service,
     Verdict,
     Notices,
-    /// With the class of its section.
-    Component(Named<'a>, &'static str),
+    /// With the CSS class of its section.
+    Component(NamedComponent<'a>, &'static str),
     Groups,
-    Probers,
+    Pollers,
     Footer,
 }
 
-impl Part<'_> {
+impl PagePart<'_> {
     fn id(self) -> String {
         match self {
             Self::Service => "service".to_owned(),
@@ -54,63 +59,63 @@ impl Part<'_> {
             Self::Notices => "notices".to_owned(),
             Self::Component((name, _), _) => format!("c-{name}"),
             Self::Groups => "groups".to_owned(),
-            Self::Probers => Parts::PROBERS.to_owned(),
+            Self::Pollers => PageParts::POLLERS.to_owned(),
             Self::Footer => "about".to_owned(),
         }
     }
 
     /// An empty element with the part's id.
-    pub(super) fn placeholder(self) -> Markup {
+    fn placeholder(self) -> Markup {
         let tag = match self {
             Self::Service => "header",
-            Self::Verdict | Self::Groups | Self::Probers => "section",
+            Self::Verdict | Self::Groups | Self::Pollers => "section",
             Self::Notices => "div",
             Self::Component(..) => "li",
             Self::Footer => "footer",
         };
-        // Ids are ours, or names, which need no escaping.
+        // Ids are our own words or names of components, which need no escaping.
         PreEscaped(format!("<{tag} id=\"{}\"></{tag}>", self.id()))
     }
 
-    /// The element. Without clients that poll there is a place for them.
-    pub(super) fn markup(self, report: &Report, probers: Option<&Probers>, clock: Clock, detail: Detail) -> Markup {
+    /// The element. Without `pollers`, their section is empty.
+    pub(super) fn markup(self, report: &Report, pollers: Option<&PollerOverview>, clock: Clock, detail: Detail) -> Markup {
         match self {
             Self::Service => service(report),
             Self::Verdict => verdict(report, clock, detail),
             Self::Notices => notices(report, clock, detail),
             Self::Component(named, section) => component(named, section, clock, detail),
             Self::Groups => groups(report),
-            Self::Probers => probers.map_or_else(|| self.placeholder(), |probers| probers::section(probers, clock, detail)),
+            Self::Pollers => pollers.map_or_else(|| self.placeholder(), |pollers| pollers::section(pollers, clock, detail)),
             Self::Footer => footer(report, clock),
         }
     }
 }
 
 /// The page's structure, with what `place` returns for each part.
-pub(super) fn layout<'a>(report: &'a Report, detail: Detail, place: &mut dyn FnMut(Part<'a>) -> Markup) -> Markup {
+pub(super) fn layout<'a>(report: &'a Report, detail: Detail, place: &mut dyn FnMut(PagePart<'a>) -> Markup) -> Markup {
     let full = detail > Detail::Status;
     html! {
         div id="page" {
-            @if full { (place(Part::Service)) }
+            @if full { (place(PagePart::Service)) }
             main {
-                (place(Part::Verdict))
-                @if full && has_notices(report) { (place(Part::Notices)) }
+                (place(PagePart::Verdict))
+                @if full && has_notices(report) { (place(PagePart::Notices)) }
                 @for (class, heading, named) in sections(report, full) {
                     section.(class) id={ "all-" (class) } aria-labelledby={ "heading-" (class) } {
                         h2 id={ "heading-" (class) } { (heading) " " span.count { (named.len()) } }
-                        ul.components { @for named in named { (place(Part::Component(named, class))) } }
+                        ul.components { @for named in named { (place(PagePart::Component(named, class))) } }
                     }
                 }
-                @if full && report.groups().next().is_some() { (place(Part::Groups)) }
-                @if full { (place(Part::Probers)) }
+                @if full && report.groups().next().is_some() { (place(PagePart::Groups)) }
+                @if full { (place(PagePart::Pollers)) }
             }
-            @if full { (place(Part::Footer)) }
+            @if full { (place(PagePart::Footer)) }
         }
     }
 }
 
 /// The sections that have components, each with its class and heading; in each, critical components come first.
-fn sections(report: &Report, full: bool) -> impl Iterator<Item = (&'static str, &'static str, Vec<Named<'_>>)> {
+fn sections(report: &Report, full: bool) -> impl Iterator<Item = (&'static str, &'static str, Vec<NamedComponent<'_>>)> {
     let class = move |component: &ComponentReport| match component.status {
         _ if full && component.muted => "muted",
         _ if full && is_pending(component) => "pending",
@@ -120,7 +125,7 @@ fn sections(report: &Report, full: bool) -> impl Iterator<Item = (&'static str, 
     };
     let headings = [("fail", "Failing"), ("pending", "Waiting"), ("warn", "Warning"), ("pass", "Passing"), ("muted", "Muted")];
     headings.into_iter().filter_map(move |(section, heading)| {
-        let mut named: Vec<Named<'_>> = report.components.iter().filter(|(_, component)| class(component) == section).collect();
+        let mut named: Vec<NamedComponent<'_>> = report.components.iter().filter(|(_, component)| class(component) == section).collect();
         named.sort_by_key(|(_, component)| !component.critical);
         (!named.is_empty()).then_some((section, heading, named))
     })
@@ -139,7 +144,7 @@ fn service(report: &Report) -> Markup {
     }
 }
 
-/// The verdict; with it the title and the icon of the browser's tab, for the script.
+/// The verdict. It contains the title and the icon of the browser's tab for the script.
 fn verdict(report: &Report, clock: Clock, detail: Detail) -> Markup {
     let (headline, looks) = headline(report);
     let full = detail > Detail::Status;
@@ -148,7 +153,7 @@ fn verdict(report: &Report, clock: Clock, detail: Detail) -> Markup {
             (icon(report.status))
             div role="status" {
                 h1 id="heading" { (headline) " " span.status { (report.status) } }
-                @if full { p.summary { (report.summary.strip_prefix("draining; ").unwrap_or(&report.summary)) } }
+                @if full { p.summary { (report.components_summary()) } }
             }
             @if full {
                 @if let Some(at) = report.since { p.since { (clock.since(at)) } }
@@ -165,25 +170,25 @@ fn has_notices(report: &Report) -> bool {
     report.draining || last_reload(report).is_some_and(|reload| !reload.problems.is_empty() || !reload.needs_restart.is_empty())
 }
 
-/// A drain, and a configuration that is not the one in the files.
+/// The notices about a drain, and about changed files that are not in force.
 fn notices(report: &Report, clock: Clock, detail: Detail) -> Markup {
     html! {
         div id="notices" {
             @if report.draining {
-                p.notice { strong { "Draining." } " Load balancers are told to send no more traffic; the components stay as they are." }
+                p.notice { strong { "Draining." } " Load balancers are asked to send no more traffic. The components keep their statuses." }
             }
             @if let Some(reload) = last_reload(report) {
                 @if !reload.problems.is_empty() {
                     div.notice {
                         p {
                             strong { "The last reload was refused" } " " (clock.ago(reload.at))
-                            ": " (words::count(reload.problems.len(), "problem")) ". The configuration from before is in force."
+                            ": " (count(reload.problems.len(), "problem")) ". The previous configuration is in force."
                         }
                         @if detail == Detail::Causes { ul { @for problem in &reload.problems { li { (problem) } } } }
                     }
                 }
                 @if !reload.needs_restart.is_empty() {
-                    p.notice { strong { "A restart is needed" } " for what changed in: " (reload.needs_restart.join(", ")) "." }
+                    p.notice { strong { "A restart is needed" } " to apply changes of: " (reload.needs_restart.join(", ")) "." }
                 }
             }
         }
@@ -198,7 +203,7 @@ fn groups(report: &Report) -> Markup {
                 @for (name, status, members) in report.groups() {
                     li.(status) {
                         (icon(status)) " " strong { (name) } " " span.status { (status) }
-                        " " span.members { (words::count(members, "component")) }
+                        " " span.members { (count(members, "component")) }
                     }
                 }
             }
@@ -218,4 +223,9 @@ fn footer(report: &Report, clock: Clock) -> Markup {
             p { "allswell " (env!("CARGO_PKG_VERSION")) }
         }
     }
+}
+
+/// HTML without control characters, whatever texts it contains: HTML does not allow them, and an event has to be on one line.
+pub(super) fn one_line(html: &str) -> String {
+    html.replace(char::is_control, " ")
 }

@@ -1,9 +1,13 @@
 //! Pages of fixed reports.
 
-use super::*;
-use crate::component::CheckName;
-use crate::report::{
-    Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, ProberReport, Reload, ServiceIdentity,
+use super::{parts::layout, times::Clock, *};
+use crate::{
+    component::CheckName,
+    dialect::{Detail, PagePlace, RenderOptions},
+    pollers::{PollerOverview, PollerReport, TargetHealth},
+    report::{
+        Circumstances, ComponentReport, ConfigReport, FailureReport, Minute, PastFailure, Reload, Report, ServiceIdentity, Status, View,
+    },
 };
 use allswell_checks::contract::{FailureClass, Value};
 use jiff::{SignedDuration, Timestamp};
@@ -183,15 +187,20 @@ fn text(page: &[u8]) -> String {
     String::from_utf8(page.to_vec()).expect("text")
 }
 
-fn whole(report: &Report, detail: Detail) -> String {
-    let fragment = with_probers(&fragment(report, detail), &probers(report.status), report, detail);
-    text(&page(&Place { root: "", view: &View::Whole }, &fragment, report, detail))
+/// The page below `root`.
+fn page_at(report: &Report, detail: Detail, root: &str, view: &View) -> String {
+    let pollers = pollers(report.status);
+    text(&render(report, &RenderOptions { detail, pollers: Some(&pollers), place: PagePlace { root, view } }))
 }
 
-/// A balancer with two nodes, a kubelet, and somebody with a browser.
-fn probers(status: Status) -> Probers {
+fn whole(report: &Report, detail: Detail) -> String {
+    page_at(report, detail, "", &View::Whole)
+}
+
+/// A load balancer with two nodes, a kubelet, and a browser.
+fn pollers(status: Status) -> PollerOverview {
     let healthy = status.is_good();
-    let prober = |client, last: u8, agent: &str, path: &str, interval| ProberReport {
+    let poller = |client, last: u8, agent: &str, path: &str, interval| PollerReport {
         client,
         address: Some([10, 0, 0, last].into()),
         agent: agent.to_owned(),
@@ -202,25 +211,33 @@ fn probers(status: Status) -> Probers {
         last_code: if healthy { 200 } else { 500 },
         good: healthy,
         consecutive: if healthy { 6871 } else { 74 },
-        holds: Some((healthy, before(12 * 60))),
-        concludes: None,
+        health: Some(TargetHealth { healthy, since: before(12 * 60) }),
+        conclusion: None,
     };
-    let browser = ProberReport { interval: None, holds: None, consecutive: 1, ..prober("browser", 80, "Mozilla/5.0 <b>", "/", 1) };
-    let balancer = |last| prober("alb", last, "ELB-HealthChecker/2.0", "/health", 10);
-    let kubelet = ProberReport {
+    let browser = PollerReport { interval: None, health: None, consecutive: 1, ..poller("browser", 80, "Mozilla/5.0 <b>", "/", 1) };
+    let balancer = |last| poller("alb", last, "ELB-HealthChecker/2.0", "/health", 10);
+    let kubelet = PollerReport {
         last_code: 200,
         good: true,
-        holds: Some((true, before(3600))),
-        ..prober("kubelet", 9, "kube-probe/1.35", "/livez", 10)
+        health: Some(TargetHealth { healthy: true, since: before(3600) }),
+        ..poller("kubelet", 9, "kube-probe/1.35", "/livez", 10)
     };
-    let notice = "an ALB with its default thresholds holds us unhealthy since 2026-11-20T03:00:05.512Z".to_owned();
-    Probers { notices: if healthy { vec![] } else { vec![notice] }, seen: vec![balancer(1), balancer(2), kubelet, browser] }
+    let notice = "an ALB with its default thresholds considers this target unhealthy since 2026-11-20T03:00:05.512Z".to_owned();
+    PollerOverview { notices: if healthy { vec![] } else { vec![notice] }, seen: vec![balancer(1), balancer(2), kubelet, browser] }
 }
 
 #[test]
-fn who_polls_is_told_and_from_where_only_with_the_token() {
+fn pollers_are_shown_and_their_addresses_only_with_the_token() {
     let full = whole(&failing(), Detail::Full);
-    for shown in ["Polled by", "alb", "2 sources, every 10.0 s, answered", "unhealthy", "kubelet", "/livez", "holds us unhealthy since"] {
+    for shown in [
+        "Polled by",
+        "alb",
+        "2 sources, every 10.0 s, last response",
+        "unhealthy",
+        "kubelet",
+        "/livez",
+        "considers this target unhealthy since",
+    ] {
         assert!(full.contains(shown), "{shown}: {full}");
     }
     for hidden in ["10.0.0.1", "ELB-HealthChecker"] {
@@ -232,11 +249,11 @@ fn who_polls_is_told_and_from_where_only_with_the_token() {
 }
 
 #[test]
-fn the_parts_in_their_places_are_the_fragment_without_ages() {
+fn the_parts_in_their_places_are_the_page_without_ages() {
     for (state, report) in reports() {
-        let probers = probers(report.status);
+        let pollers = pollers(report.status);
         for detail in [Detail::Status, Detail::Causes] {
-            let Parts { layout, parts } = Parts::of(&report, &probers, detail);
+            let PageParts { layout, parts } = PageParts::render(&report, &pollers, detail);
             let mut whole = layout;
             for (id, html) in parts {
                 let (before, after) = whole.split_once(&format!(" id=\"{id}\"></")).unwrap_or_else(|| panic!("{state}: {id}"));
@@ -245,12 +262,10 @@ fn the_parts_in_their_places_are_the_fragment_without_ages() {
                 assert!(html.contains(&format!(" id=\"{id}\"")) && !html.contains('\n'), "{state}: {html}");
                 whole = format!("{before}{html}{after}");
             }
-            // In the fragment, each age is the text up to the end of its element.
-            let mut fragment = text(&fragment(&report, detail));
-            if detail > Detail::Status {
-                fragment = text(&with_probers(fragment.as_bytes(), &probers, &report, detail));
-            }
-            let ages = fragment.split(" data-at=\"").map(|piece| match piece.split_once("\">") {
+            // In the page, each age is the text up to the end of its element.
+            let clock = Clock { now: report.generated_at, leaves_ages: false };
+            let page = layout_of_page(&report, detail, &pollers, clock);
+            let ages = page.split(" data-at=\"").map(|piece| match piece.split_once("\">") {
                 Some((at, rest)) if at.bytes().all(|digit| digit.is_ascii_digit()) => {
                     format!("{at}\">{}", &rest[rest.find('<').unwrap_or_default()..])
                 }
@@ -261,9 +276,13 @@ fn the_parts_in_their_places_are_the_fragment_without_ages() {
     }
 }
 
+fn layout_of_page(report: &Report, detail: Detail, pollers: &PollerOverview, clock: Clock) -> String {
+    layout(report, detail, &mut |part| part.markup(report, Some(pollers), clock, detail)).into_string()
+}
+
 #[test]
-fn what_has_only_become_older_has_not_changed() {
-    let parts = |report: &Report| Parts::of(report, &probers(report.status), Detail::Causes);
+fn a_part_that_has_only_become_older_has_not_changed() {
+    let parts = |report: &Report| PageParts::render(report, &pollers(report.status), Detail::Causes);
     let report = failing();
     let mut later = failing();
     later.generated_at = now() + SignedDuration::from_secs(90);
@@ -272,7 +291,7 @@ fn what_has_only_become_older_has_not_changed() {
 
 #[test]
 fn pages_are_as_they_were() {
-    // Left to be looked at: `cargo xtask pages` takes pictures of them.
+    // The files stay there: `cargo xtask pages` takes pictures of them.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/status-page");
     let assets = folder.join("health/_assets");
     fs::create_dir_all(&assets).expect("a folder");
@@ -286,13 +305,13 @@ fn pages_are_as_they_were() {
 }
 
 #[test]
-fn a_page_and_all_it_needs_are_small_and_all_ours() {
+fn a_page_and_its_files_are_small_and_need_no_other_server() {
     for (state, report) in reports() {
         let page = whole(&report, Detail::Causes);
         let size = page.len() + STYLE.len() + SCRIPT.len();
         assert!(size < 50_000, "{state}: {size} bytes");
         for text in [&page, STYLE, SCRIPT] {
-            // The one address is a name: that of SVG, in the sign of the browser's tab.
+            // The only URL is a name: that of SVG, in the icon of the browser's tab.
             let text = text.replace("http://www.w3.org/2000/svg", "");
             for foreign in ["http:", "https:", "href=\"//", "src=\"//", "url(", "@import"] {
                 assert!(!text.contains(foreign), "{state}: {foreign}");
@@ -305,14 +324,14 @@ fn a_page_and_all_it_needs_are_small_and_all_ours() {
 }
 
 #[test]
-fn nothing_of_a_backend_is_ever_markup() {
+fn no_text_from_a_backend_becomes_markup() {
     let page = whole(&failing(), Detail::Causes);
     assert!(page.contains("FATAL: words of a &lt;driver&gt;"), "{page}");
-    assert!(!whole(&failing(), Detail::Full).contains("FATAL"), "causes are for who shows the token");
+    assert!(!whole(&failing(), Detail::Full).contains("FATAL"), "causes need the token");
 }
 
 #[test]
-fn with_the_status_alone_nothing_but_names_and_statuses_is_told() {
+fn without_details_a_page_has_only_names_and_statuses() {
     let page = whole(&failing(), Detail::Status);
     for name in ["orders_db", "cache", "mail", "Not well", "fail"] {
         assert!(page.contains(name), "{name}");
@@ -338,9 +357,8 @@ fn with_the_status_alone_nothing_but_names_and_statuses_is_told() {
 }
 
 #[test]
-fn links_fit_the_place() {
+fn links_are_relative_to_the_page() {
     let report = failing();
-    let place = |root, of: &View| text(&page(&Place { root, view: of }, b"", &report, Detail::Full));
     let name = || "cache".parse().expect("a name");
     for (root, view, events) in [
         ("", View::Whole, "data-events=\"health/_events\""),
@@ -348,20 +366,16 @@ fn links_fit_the_place() {
         ("../", View::Component(name()), "data-events=\"../health/_events?of=cache\""),
         ("../../", View::Group(name()), "data-events=\"../../health/_events?of=cache\""),
     ] {
-        let page = place(root, &view);
+        let page = page_at(&report, Detail::Full, root, &view);
         assert!(page.contains(events), "{events}: {page}");
         assert!(page.contains(&format!("href=\"{root}health/_assets/allswell.css\"")), "{page}");
         assert_eq!(page.contains("All components"), view != View::Whole);
     }
-    for built_in in [View::Live, View::Ready, View::Startup] {
-        assert_eq!(view(of(&built_in)), Some(built_in));
-    }
-    assert_eq!(view("cache"), None);
 }
 
 /// WCAG 2.2, AA: 4.5 for text, of each scheme.
 #[test]
-fn what_is_to_be_read_has_contrast() {
+fn texts_have_enough_contrast() {
     let (light, dark) = STYLE.split_once("@media (prefers-color-scheme: dark)").expect("two schemes");
     for scheme in [light, dark] {
         let luminance = |name: &str| {

@@ -31,7 +31,7 @@ impl ClientRule {
             return Some(Self::Informational(status));
         }
         // The status is a success code, and yet the client is unhealthy.
-        result.client.profile.success.contain(response.status.as_u16()).then_some(Self::NoContentLength)
+        result.client.profile.success.contains(response.status.as_u16()).then_some(Self::NoContentLength)
     }
 
     pub(super) fn explain(&self, context: &Context<'_>) -> Explanation {

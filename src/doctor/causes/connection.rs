@@ -3,7 +3,7 @@
 use super::explanation::{Context, Explanation, explanation};
 use crate::{
     doctor::{poll::Step, result::ClientResult, trials::TrialPolls},
-    prober::Prober,
+    pollers::PollerKind,
 };
 use allswell_checks::contract::{FailureClass, FailureDetail, TimeSpan};
 use hyper::{StatusCode, header::HeaderValue};
@@ -148,12 +148,12 @@ fn slow(context: &Context<'_>) -> Explanation {
         None => format!("no response within {}, the longest timeout of these clients", TimeSpan(longest)),
     };
     let setting = |result: &&ClientResult| match result.client.poller {
-        Prober::Alb | Prober::Nlb => "HealthCheckTimeoutSeconds",
-        Prober::ClassicElb => "the health check's Timeout",
-        Prober::Route53 => "fixed at 2 s",
-        Prober::Kubelet => "timeoutSeconds",
-        Prober::Haproxy => "`timeout check`",
-        Prober::Envoy | Prober::Consul => "the health check's timeout",
+        PollerKind::Alb | PollerKind::Nlb => "HealthCheckTimeoutSeconds",
+        PollerKind::ClassicElb => "the health check's Timeout",
+        PollerKind::Route53 => "fixed at 2 s",
+        PollerKind::Kubelet => "timeoutSeconds",
+        PollerKind::Haproxy => "`timeout check`",
+        PollerKind::Envoy | PollerKind::Consul => "the health check's timeout",
     };
     let settings: Vec<_> = context.affected.iter().map(|result| format!("{}: {}", result.client.label, setting(result))).collect();
     explanation(

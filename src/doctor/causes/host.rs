@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     doctor::{response::PollResponse, result::ClientResult, trials::TrialPolls},
-    prober::Prober,
+    pollers::PollerKind,
 };
 use allswell_checks::wire::http_symptoms::names_allowed_hosts;
 use hyper::{StatusCode, header::HeaderValue};
@@ -37,7 +37,7 @@ impl HostRejection {
         if !matches!(redirect, Redirect::Elsewhere(_)) {
             return None;
         }
-        let is_success = |status: u16| result.client.profile.success.contain(status) && !(300..400).contains(&status);
+        let is_success = |status: u16| result.client.profile.success.contains(status) && !(300..400).contains(&status);
         with_url_host(result, trials).await.filter(|(_, status)| is_success(*status)).map(accepted)
     }
 
@@ -72,16 +72,16 @@ impl HostRejection {
         let mut fix = Vec::new();
         let affects = |poller| context.affected.iter().any(|result| result.client.poller == poller);
         for (poller, how) in [
-            (Prober::Kubelet, "kubelet: add `httpHeaders: [{ name: Host, value: NAME }]` to the `httpGet`."),
-            (Prober::Envoy, "Envoy: set `host: NAME` in the `http_health_check`."),
-            (Prober::Route53, "Route 53: specify the endpoint by domain name."),
-            (Prober::Consul, "Consul: add `header = { Host = [\"NAME\"] }` to the check."),
+            (PollerKind::Kubelet, "kubelet: add `httpHeaders: [{ name: Host, value: NAME }]` to the `httpGet`."),
+            (PollerKind::Envoy, "Envoy: set `host: NAME` in the `http_health_check`."),
+            (PollerKind::Route53, "Route 53: specify the endpoint by domain name."),
+            (PollerKind::Consul, "Consul: add `header = { Host = [\"NAME\"] }` to the check."),
         ] {
             if affects(poller) {
                 fix.push(how.replace("NAME", accepted));
             }
         }
-        if affects(Prober::Haproxy) {
+        if affects(PollerKind::Haproxy) {
             fix.push(format!(
                 "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {accepted}` below `option httpchk`.",
                 first.path_and_query()

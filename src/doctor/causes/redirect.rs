@@ -186,7 +186,7 @@ async fn working_other_slash(result: &ClientResult, trials: &mut TrialPolls<'_>)
     }
     other.url.set_path(&other_slash(result.path()));
     let status = trials.status(&other).await?;
-    let works = status.is_success() && result.client.profile.success.contain(status.as_u16());
+    let works = status.is_success() && result.client.profile.success.contains(status.as_u16());
     works.then(|| other.url.path().to_owned())
 }
 

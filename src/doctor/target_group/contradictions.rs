@@ -39,7 +39,7 @@ impl TargetGroup {
             ));
         }
         let codes = self.success_codes().ok().filter(|_| self.is_http() && !self.is_grpc());
-        if codes.as_ref().is_some_and(|codes| !(200..=599).any(|code| codes.contain(code))) {
+        if codes.as_ref().is_some_and(|codes| !(200..=599).any(|code| codes.contains(code))) {
             found.push(self.contradiction(
                 "matcher_never_matches",
                 "No response is ever healthy: the matcher contains no HTTP status code".to_owned(),
@@ -143,15 +143,15 @@ impl TargetGroup {
             ));
         }
         if let (Ok(codes), false) = (self.success_codes(), self.is_grpc()) {
-            let has_http_code = (200..=599).any(|code| codes.contain(code));
-            if has_http_code && !codes.contain(200) {
+            let has_http_code = (200..=599).any(|code| codes.contains(code));
+            if has_http_code && !codes.contains(200) {
                 found.push(self.contradiction(
                     "matcher_never_matches",
                     "No response of allswell's is ever healthy: it returns 200 when all checks pass".to_owned(),
                     format!("success codes {codes}"),
                     "Set the matcher's HttpCode to 200.".to_owned(),
                 ));
-            } else if has_http_code && !codes.contain(allswell.warn_status) {
+            } else if has_http_code && !codes.contains(allswell.warn_status) {
                 found.push(self.contradiction(
                     "matcher_misses_warnings",
                     "A warning makes the target unhealthy".to_owned(),
@@ -159,7 +159,7 @@ impl TargetGroup {
                     format!("Add {} to the matcher, or leave `server.warn_status` at 200.", allswell.warn_status),
                 ));
             }
-            if let Some(status) = fail_status.filter(|status| codes.contain(*status)) {
+            if let Some(status) = fail_status.filter(|status| codes.contains(*status)) {
                 found.push(self.contradiction(
                     "matcher_always_matches",
                     "A failure counts as healthy: no target ever becomes unhealthy".to_owned(),

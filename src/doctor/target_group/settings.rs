@@ -2,7 +2,7 @@
 
 use crate::{
     doctor::{client::Client, text::excerpt},
-    prober::{Codes, Prober},
+    pollers::{PollerKind, SuccessCodes},
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -85,10 +85,10 @@ impl TargetGroup {
     }
 
     /// The kind of client that its health checks are.
-    pub(super) fn poller(&self) -> Prober {
+    pub(super) fn poller(&self) -> PollerKind {
         let http = matches!(self.protocol.as_deref(), Some("HTTP" | "HTTPS"));
         let application = self.load_balancer_arns.iter().flatten().any(|arn| arn.contains(":loadbalancer/app/"));
-        if http || application || self.is_lambda() { Prober::Alb } else { Prober::Nlb }
+        if http || application || self.is_lambda() { PollerKind::Alb } else { PollerKind::Nlb }
     }
 
     fn is_lambda(&self) -> bool {
@@ -107,30 +107,30 @@ impl TargetGroup {
         self.protocol_version.as_deref() == Some("GRPC")
     }
 
-    pub(super) fn success_codes(&self) -> Result<Codes, String> {
+    pub(super) fn success_codes(&self) -> Result<SuccessCodes, String> {
         match &self.matcher {
             Some(Matcher { http_code: Some(codes), .. } | Matcher { grpc_code: Some(codes), .. }) => codes.parse(),
             _ if self.is_grpc() => "12".parse(),
-            _ => Ok(self.poller().manner().success),
+            _ => Ok(self.poller().profile().success),
         }
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.interval.map_or(self.poller().manner().interval, Duration::from_secs)
+        self.interval.map_or(self.poller().profile().interval, Duration::from_secs)
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let profile = self.poller().manner();
+        let profile = self.poller().profile();
         let default = if self.is_http() && self.health_protocol() == "HTTP" { profile.timeout } else { profile.timeout_tls };
         self.timeout.map_or(default, Duration::from_secs)
     }
 
     pub(super) fn healthy(&self) -> u32 {
-        self.healthy.unwrap_or(self.poller().manner().healthy)
+        self.healthy.unwrap_or(self.poller().profile().healthy)
     }
 
     pub(super) fn unhealthy(&self) -> u32 {
-        self.unhealthy.unwrap_or(self.poller().manner().unhealthy)
+        self.unhealthy.unwrap_or(self.poller().profile().unhealthy)
     }
 
     pub(super) fn path(&self) -> &str {
@@ -152,7 +152,7 @@ impl TargetGroup {
 
     /// Whether it belongs to a Network Load Balancer.
     pub(super) fn is_network(&self) -> bool {
-        self.poller() == Prober::Nlb
+        self.poller() == PollerKind::Nlb
     }
 
     /// Whether each target is polled at the port that it is registered with. The group's port is only the default for it.
@@ -185,7 +185,7 @@ impl TargetGroup {
             return Err(format!("its health checks use {protocol}, which only tests whether the port accepts connections"));
         }
         let poller = self.poller();
-        let mut profile = poller.manner();
+        let mut profile = poller.profile();
         (profile.interval, profile.healthy, profile.unhealthy) = (self.interval(), self.healthy(), self.unhealthy());
         (profile.timeout, profile.timeout_tls) = (self.timeout(), self.timeout());
         (profile.success, profile.grpc) = (self.success_codes()?, self.is_grpc());

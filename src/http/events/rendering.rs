@@ -1,6 +1,6 @@
-//! One rendering of a page for all of its subscribers, and the events that bring a subscriber from what it knows to this rendering.
+//! One rendering of the page for all subscribers, and the events that update each subscriber to this rendering.
 
-use crate::dialect::html::Parts;
+use crate::dialect::html::PageParts;
 use bytes::Bytes;
 use std::{
     collections::BTreeMap,
@@ -8,24 +8,24 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// An event is not made larger than this by a further part: it is all that a subscriber holds when its client does not read.
+/// The most bytes of an event, unless a single part is larger. While its client does not read, a subscriber holds one event.
 const MAX_EVENT_BYTES: usize = 16 * 1024;
 
 /// The parts of a page at one time.
 #[derive(Debug)]
-pub(super) struct Rendering {
+pub(super) struct PageRendering {
     /// Renderings of a feed are numbered from 1.
     number: u64,
-    layout: Part,
-    parts: BTreeMap<Arc<str>, Part>,
-    /// Events that subscribers at the same position share, with the position after each.
+    layout: RenderedPart,
+    parts: BTreeMap<Arc<str>, RenderedPart>,
+    /// Events by the position of the subscribers that share them, with the position after each.
     events: Mutex<BTreeMap<Position, (Bytes, Position)>>,
 }
 
 #[derive(Clone, Debug)]
-struct Part {
+struct RenderedPart {
     html: Arc<str>,
-    /// The number of the rendering with which it changed last.
+    /// The number of the rendering in which it last changed.
     changed: u64,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Position {
     known: u64,
     /// The layout is known as it was in this one.
     layout: u64,
-    /// The part up to which a pass through all parts has come, and the rendering with which the pass began.
+    /// A pass through all parts that is not complete: the rendering in which it began, and the last part that was sent.
     pass: Option<(u64, Arc<str>)>,
 }
 
@@ -44,26 +44,26 @@ pub(super) struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
     None,
-    /// Clients have polled. They do all the time.
-    ProbersOnly,
-    /// So many bytes of HTML are new.
+    /// Only the pollers differ, which poll all the time.
+    PollersOnly,
+    /// The number of new bytes of HTML.
     Bytes(usize),
 }
 
-impl Rendering {
+impl PageRendering {
     /// The rendering that follows `previous`. Parts that have not changed are shared with it.
-    pub(super) fn after(previous: Option<&Self>, parts: Parts) -> (Self, Difference) {
+    pub(super) fn after(previous: Option<&Self>, parts: PageParts) -> (Self, Difference) {
         let number = previous.map_or(1, |previous| previous.number + 1);
-        let (mut bytes, mut only_probers) = (0, true);
-        let mut part = |id: &str, html: String, known: Option<&Part>| {
+        let (mut bytes, mut only_pollers) = (0, true);
+        let mut part = |id: &str, html: String, known: Option<&RenderedPart>| {
             if let Some(known) = known.filter(|known| *known.html == html) {
                 return known.clone();
             }
             bytes += html.len();
-            only_probers &= id == Parts::PROBERS;
-            Part { html: html.into(), changed: number }
+            only_pollers &= id == PageParts::POLLERS;
+            RenderedPart { html: html.into(), changed: number }
         };
-        // A part that is removed is removed from the layout, too.
+        // If a part was removed, the layout has changed, too.
         let layout = part("page", parts.layout, previous.map(|previous| &previous.layout));
         let parts = parts.parts.into_iter().map(|(id, html)| {
             let known = previous.and_then(|previous| previous.parts.get_key_value(&*id));
@@ -73,13 +73,13 @@ impl Rendering {
         let parts = parts.collect();
         let difference = match bytes {
             0 => Difference::None,
-            _ if only_probers => Difference::ProbersOnly,
+            _ if only_pollers => Difference::PollersOnly,
             _ => Difference::Bytes(bytes),
         };
         (Self { number, layout, parts, events: Mutex::default() }, difference)
     }
 
-    /// The data of the next event for a subscriber at this position, and a line end; `None` if it knows everything.
+    /// The data of the next event for a subscriber at this position; `None` if it is up to date.
     pub(super) fn next_event(&self, position: &mut Position) -> Option<Bytes> {
         if position.known == self.number && position.pass.is_none() {
             return None;
@@ -91,7 +91,7 @@ impl Rendering {
         }
         let before = position.clone();
         let event = self.make_event(position)?;
-        // Subscribers that read at the same pace are at the same position. As many other events as parts are as large as the page.
+        // Subscribers that read at the same pace share positions. The bound keeps all events together about as large as the page.
         if events.len() <= self.parts.len() {
             events.insert(before, (event.clone(), position.clone()));
         }
@@ -105,7 +105,7 @@ impl Rendering {
             event.push_str(&self.layout.html);
         }
         position.layout = self.number;
-        // The pass that was interrupted, and then one more for what has changed behind it.
+        // First the incomplete pass, then one more for the parts that have changed behind it.
         while position.known < self.number {
             let (began, mut last) = position.pass.take().map_or((self.number, None), |(began, last)| (began, Some(last)));
             let after = last.clone().map_or(Bound::Unbounded, Bound::Excluded);
@@ -130,30 +130,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parts(layout: &str, parts: impl IntoIterator<Item = (String, String)>) -> Parts {
-        Parts { layout: layout.to_owned(), parts: parts.into_iter().collect() }
+    fn parts(layout: &str, parts: impl IntoIterator<Item = (String, String)>) -> PageParts {
+        PageParts { layout: layout.to_owned(), parts: parts.into_iter().collect() }
     }
 
-    fn numbered(count: usize, html: impl Fn(usize) -> String) -> Parts {
+    fn numbered(count: usize, html: impl Fn(usize) -> String) -> PageParts {
         parts("<layout>", (0..count).map(|number| (format!("c-{number:03}"), html(number))))
     }
 
-    fn next(rendering: &Rendering, position: &mut Position) -> Option<String> {
+    fn next(rendering: &PageRendering, position: &mut Position) -> Option<String> {
         rendering.next_event(position).map(|event| String::from_utf8(event.to_vec()).expect("text"))
     }
 
     #[test]
     fn the_first_event_is_the_whole_page_and_the_next_what_has_changed() {
-        let (first, difference) = Rendering::after(None, numbered(3, |number| format!("<{number}>")));
+        let (first, difference) = PageRendering::after(None, numbered(3, |number| format!("<{number}>")));
         assert_eq!(difference, Difference::Bytes(8 + 3 * 3));
         let mut position = Position::default();
         assert_eq!(next(&first, &mut position).as_deref(), Some("data: <layout><0><1><2>\n\n"));
         assert_eq!(next(&first, &mut position), None);
-        let (second, difference) = Rendering::after(Some(&first), numbered(3, |number| format!("<{}>", number.max(1))));
+        let (second, difference) = PageRendering::after(Some(&first), numbered(3, |number| format!("<{}>", number.max(1))));
         assert_eq!(difference, Difference::Bytes(3));
         assert_eq!(next(&second, &mut position).as_deref(), Some("data: <1>\n\n"));
         assert_eq!(next(&second, &mut position), None);
-        let (third, difference) = Rendering::after(Some(&second), parts("<other>", [("c-000".to_owned(), "<1>".to_owned())]));
+        let (third, difference) = PageRendering::after(Some(&second), parts("<other>", [("c-000".to_owned(), "<1>".to_owned())]));
         assert_eq!(difference, Difference::Bytes(7));
         assert_eq!(next(&third, &mut position).as_deref(), Some("data: <other>\n\n"));
     }
@@ -162,14 +162,14 @@ mod tests {
     fn equal_parts_are_no_difference_and_polls_a_small_one() {
         let with_probers =
             |probers: &str| parts("<layout>", [("probers".to_owned(), probers.to_owned()), ("c-a".to_owned(), "<a>".to_owned())]);
-        let (first, _) = Rendering::after(None, with_probers("<one>"));
-        assert_eq!(Rendering::after(Some(&first), with_probers("<one>")).1, Difference::None);
-        assert_eq!(Rendering::after(Some(&first), with_probers("<two>")).1, Difference::ProbersOnly);
+        let (first, _) = PageRendering::after(None, with_probers("<one>"));
+        assert_eq!(PageRendering::after(Some(&first), with_probers("<one>")).1, Difference::None);
+        assert_eq!(PageRendering::after(Some(&first), with_probers("<two>")).1, Difference::PollersOnly);
     }
 
     #[test]
     fn subscribers_at_the_same_position_share_an_event() {
-        let (rendering, _) = Rendering::after(None, numbered(3, |number| format!("<{number}>")));
+        let (rendering, _) = PageRendering::after(None, numbered(3, |number| format!("<{number}>")));
         let (mut one, mut other) = (Position::default(), Position::default());
         let (one, other) = (rendering.next_event(&mut one).expect("an event"), rendering.next_event(&mut other).expect("an event"));
         assert_eq!(one.as_ptr(), other.as_ptr());
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_large_page_comes_in_events_of_limited_size() {
-        let (rendering, _) = Rendering::after(None, numbered(500, |number| format!("<{number:01000}>")));
+        let (rendering, _) = PageRendering::after(None, numbered(500, |number| format!("<{number:01000}>")));
         let (mut position, mut events) = (Position::default(), Vec::new());
         while let Some(event) = next(&rendering, &mut position) {
             assert!(event.len() <= MAX_EVENT_BYTES + 2, "{}", event.len());
@@ -191,14 +191,16 @@ mod tests {
 
     #[test]
     fn a_subscriber_that_lags_gets_everything_that_it_missed_and_nothing_twice() {
-        let mut rendering = Rendering::after(None, numbered(10, |_| "<0>".to_owned())).0;
+        let mut rendering = PageRendering::after(None, numbered(10, |_| "<0>".to_owned())).0;
         let mut position = Position::default();
         assert!(next(&rendering, &mut position).is_some());
         for round in 1..5 {
             // In each round another two parts have changed since the beginning.
-            rendering =
-                Rendering::after(Some(&rendering), numbered(10, |number| format!("<{}>", if number < 2 * round { number + 1 } else { 0 })))
-                    .0;
+            rendering = PageRendering::after(
+                Some(&rendering),
+                numbered(10, |number| format!("<{}>", if number < 2 * round { number + 1 } else { 0 })),
+            )
+            .0;
         }
         assert_eq!(next(&rendering, &mut position).as_deref(), Some("data: <1><2><3><4><5><6><7><8>\n\n"));
         assert_eq!(next(&rendering, &mut position), None);
@@ -212,9 +214,9 @@ mod tests {
         fn whatever_is_read_meanwhile_the_client_ends_with_the_last_rendering(
             rounds in prop::collection::vec((prop::collection::vec(0..4_u8, 1..60), 0..3_usize), 1..12)
         ) {
-            let mut rendering: Option<Rendering> = None;
+            let mut rendering: Option<PageRendering> = None;
             let (mut position, mut shown) = (Position::default(), BTreeMap::<String, String>::new());
-            let mut read = |rendering: &Rendering, position: &mut Position, most: usize| {
+            let mut read = |rendering: &PageRendering, position: &mut Position, most: usize| {
                 for _ in 0..most {
                     let Some(event) = next(rendering, position) else { return };
                     for element in event["data: ".len()..].trim_end().split_terminator('>') {
@@ -233,7 +235,7 @@ mod tests {
                 last = values.iter().enumerate().map(|(at, value)| (format!("c{at:02}"), value.to_string().repeat(1000))).collect();
                 let ids = last.keys().map(String::as_str).collect::<Vec<_>>().join(",");
                 let all = last.iter().map(|(id, value)| (id.clone(), format!("<{id}={value}>")));
-                let (next, difference) = Rendering::after(rendering.as_ref(), parts(&format!("<page={ids}>"), all));
+                let (next, difference) = PageRendering::after(rendering.as_ref(), parts(&format!("<page={ids}>"), all));
                 if difference != Difference::None {
                     rendering = Some(next);
                 }

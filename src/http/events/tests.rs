@@ -1,26 +1,17 @@
-//! Events with a clock that is moved by the test.
+//! Events by a clock that the tests move.
 
 use super::*;
-use crate::{Check, Failure, Observation, async_trait, engine::OnDemand};
+use crate::{engine::OnDemand, http::test_check::PassingCheck};
 use std::pin::{Pin, pin};
 
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
-
-fn source(aggregator: &Aggregator, view: View, detail: Detail) -> Source {
-    Source { aggregator: aggregator.clone(), polls: Arc::default(), view, detail }
+fn source(aggregator: &Aggregator, view: View, detail: Detail) -> EventSource {
+    EventSource { aggregator: aggregator.clone(), polls: Arc::default(), view, detail }
 }
 
 /// Many components, whose page takes several events.
 fn many(count: usize) -> OnDemand {
     let names = (0..count).map(|number| format!("c{number}"));
-    names.fold(Aggregator::builder(), |builder, name| builder.check(&name, Well)).build()
+    names.fold(Aggregator::builder(), |builder, name| builder.check(&name, PassingCheck)).build()
 }
 
 async fn next(events: &mut Pin<&mut impl Stream<Item = [Bytes; 2]>>) -> String {
@@ -29,7 +20,7 @@ async fn next(events: &mut Pin<&mut impl Stream<Item = [Bytes; 2]>>) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn changes_are_sent_at_most_once_a_second_and_a_beat_after_a_silence() {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let events = Events::default();
     let mut stream = pin!(events.subscribe(source(checks.aggregator(), View::Whole, Detail::Status), None));
     let start = Instant::now();
@@ -44,22 +35,24 @@ async fn changes_are_sent_at_most_once_a_second_and_a_beat_after_a_silence() {
     checks.aggregator().drain();
     let second = next(&mut stream).await;
     assert!(second.contains("Draining") && second.contains("id=\"c-fleet\""), "{second}");
-    assert_eq!(start.elapsed(), MIN_INTERVAL);
+    assert_eq!(start.elapsed(), MIN_CHANGE_INTERVAL);
     let third = next(&mut stream).await;
     assert!(third.contains("\nevent: beat\ndata: "), "{third}");
-    assert_eq!(start.elapsed(), MIN_INTERVAL + MAX_SILENCE);
+    assert_eq!(start.elapsed(), MIN_CHANGE_INTERVAL + MAX_SILENCE);
 }
 
 #[test]
 fn after_many_bytes_the_rest_is_longer_but_no_silence() {
-    for (bytes, expected) in [(0, MIN_INTERVAL), (100_000, MIN_INTERVAL), (300_000, MIN_INTERVAL * 3), (usize::MAX, MAX_SILENCE)] {
+    for (bytes, expected) in
+        [(0, MIN_CHANGE_INTERVAL), (100_000, MIN_CHANGE_INTERVAL), (300_000, MIN_CHANGE_INTERVAL * 3), (usize::MAX, MAX_SILENCE)]
+    {
         assert_eq!(rest(bytes), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_events_of_a_component_end_with_it() {
-    let checks = Aggregator::builder().check("fleet", Well).build();
+    let checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let (aggregator, events) = (checks.aggregator(), Events::default());
     let fleet = || source(aggregator, View::Component("fleet".parse().expect("a name")), Detail::Full);
     let mut stream = pin!(events.subscribe(fleet(), None));
@@ -67,7 +60,7 @@ async fn the_events_of_a_component_end_with_it() {
     aggregator.replace(Aggregator::builder());
     assert!(stream.next().await.is_none());
     // When it is back, so are its events, though a client of the ended feed is still there.
-    aggregator.replace(Aggregator::builder().check("fleet", Well));
+    aggregator.replace(Aggregator::builder().check("fleet", PassingCheck));
     assert!(pin!(events.subscribe(fleet(), None)).next().await.is_some());
 }
 
@@ -93,7 +86,7 @@ async fn subscribers_of_a_view_share_a_feed_which_ends_with_the_last_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_without_a_seat_keeps_no_feed_even_if_its_client_reads_nothing() {
+async fn a_subscriber_that_lost_its_subscription_keeps_no_feed() {
     let checks = many(1);
     let events = Events::default();
     let fleet = source(checks.aggregator(), View::Component("c0".parse().expect("a name")), Detail::Full);
@@ -110,13 +103,13 @@ async fn a_subscriber_that_lags_gets_the_whole_change_at_once() {
     let mut checks = many(100);
     let events = Events::default();
     let mut stream = pin!(events.subscribe(source(checks.aggregator(), View::Whole, Detail::Status), None));
-    while timeout(MIN_INTERVAL / 2, next(&mut stream)).await.is_ok() {}
+    while timeout(MIN_CHANGE_INTERVAL / 2, next(&mut stream)).await.is_ok() {}
     for _ in 0..10 {
         checks.probe_all(|_, _| {}).await;
-        sleep(MIN_INTERVAL * 2).await;
+        sleep(MIN_CHANGE_INTERVAL * 2).await;
     }
     let mut read = String::new();
-    while let Ok(event) = timeout(MIN_INTERVAL / 2, next(&mut stream)).await {
+    while let Ok(event) = timeout(MIN_CHANGE_INTERVAL / 2, next(&mut stream)).await {
         read.push_str(&event);
     }
     for number in 0..100 {

@@ -1,10 +1,10 @@
-//! The fast path, polled as load balancers do and as others do.
+//! The fast path, compared with the routes.
 
 use super::*;
 use crate::{
-    Aggregator, Check, Failure, Observation, async_trait,
+    Aggregator,
     engine::OnDemand,
-    http::{Answers, Control, ResponseMemory, service},
+    http::{Answers, Control, ResponseMemory, service, test_check::PassingCheck},
 };
 use allocation_counter::measure;
 use arc_swap::ArcSwap;
@@ -12,19 +12,10 @@ use axum::{http::HeaderValue, http::header::USER_AGENT, routing::get};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
-
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 async fn fast_path() -> (FastPath, OnDemand, Arc<ArcSwap<Answers>>) {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     checks.probe_all(|_, _| {}).await;
     let answers = Arc::new(ArcSwap::from_pointee(Answers::default()));
     (serve(&checks, Arc::clone(&answers)), checks, answers)
@@ -57,16 +48,16 @@ fn only_a_request_without_options_is_a_plain_poll() {
         ("/health", &[("accept", "*/*"), ("accept", "text/html")], None),
         ("/health", &[("authorization", "Bearer x")], None),
     ] {
-        assert_eq!(plainly_polled(&request(path, headers)).map(|(_, view)| view), view.as_ref(), "{path} {headers:?}");
+        assert_eq!(plain_poll(&request(path, headers)).map(|(_, view)| view), view.as_ref(), "{path} {headers:?}");
     }
     let mut posted = request("/health", &[]);
     *posted.method_mut() = Method::POST;
-    assert_eq!(plainly_polled(&posted), None);
+    assert_eq!(plain_poll(&posted), None);
 }
 
 /// Byte for byte, and with the headers in the same order.
 #[tokio::test]
-async fn it_answers_as_the_routes_do() {
+async fn the_fast_path_responds_as_the_routes_do() {
     let (fast_path, checks, answers) = fast_path().await;
     for (drained, method) in [(false, Method::GET), (false, Method::HEAD), (true, Method::GET)] {
         if drained {
@@ -78,11 +69,11 @@ async fn it_answers_as_the_routes_do() {
                 *request.method_mut() = method.clone();
                 request
             };
-            let at_once = fast_path.at_once(&poll(&[]), PEER).expect("an answer");
-            // The same request in other words.
-            let routed = fast_path.clone().answer(poll(&[("accept", "application/json")]), PEER).await;
-            assert!(matches!(routed.body(), AnswerBody::Right(_)), "the routes have answered");
-            let (one, other) = (at_once.into_parts(), routed.into_parts());
+            let plain = fast_path.plain_response(&poll(&[]), PEER).expect("a response");
+            // An equal request that is no plain poll.
+            let routed = fast_path.clone().respond(poll(&[("accept", "application/json")]), PEER).await;
+            assert!(matches!(routed.body(), ResponseBody::Right(_)), "the response comes from the routes");
+            let (one, other) = (plain.into_parts(), routed.into_parts());
             assert_eq!((one.0.status, one.0.headers.iter().collect::<Vec<_>>()), (other.0.status, other.0.headers.iter().collect()));
             let bodies = (one.1.collect().await.expect("a body").to_bytes(), other.1.collect().await.expect("a body").to_bytes());
             assert_eq!(bodies.0, bodies.1, "{method} {path}");
@@ -90,36 +81,40 @@ async fn it_answers_as_the_routes_do() {
         }
     }
     answers.store(Arc::new(Answers { fail_status: 503, ..Answers::default() }));
-    assert_eq!(fast_path.at_once(&request("/health", &[]), PEER).expect("an answer").status(), 503, "a reload takes effect at once");
+    assert_eq!(
+        fast_path.plain_response(&request("/health", &[]), PEER).expect("a response").status(),
+        503,
+        "a reload takes effect at once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_is_awaited_is_left_to_the_routes() {
-    let mut checks = Aggregator::builder().check("fleet", Well).build();
+async fn a_poll_that_waits_for_a_result_goes_through_the_routes() {
+    let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
     let fast_path = serve(&checks, Arc::default());
     for _ in 0..3 {
-        assert!(fast_path.at_once(&request("/health", &[]), PEER).is_none());
-        let start = tokio::time::Instant::now();
-        assert_eq!(fast_path.clone().answer(request("/health", &[]), PEER).await.status(), 500);
+        assert!(fast_path.plain_response(&request("/health", &[]), PEER).is_none());
+        let start = Instant::now();
+        assert_eq!(fast_path.clone().respond(request("/health", &[]), PEER).await.status(), 500);
         assert_eq!(start.elapsed(), Answers::default().deadline, "each poll waits");
     }
     checks.probe_all(|_, _| {}).await;
-    assert!(fast_path.at_once(&request("/health", &[]), PEER).is_some());
+    assert!(fast_path.plain_response(&request("/health", &[]), PEER).is_some());
 }
 
-/// The server takes the headers of an answer apart, so that each poll needs a copy of its own.
+/// The server consumes the headers of a response, so each poll needs its own copy of them.
 #[tokio::test]
 async fn a_poll_allocates_no_more_than_its_headers() {
     let (fast_path, ..) = fast_path().await;
     let mut poll = request("/health", &[]);
     poll.headers_mut().insert(USER_AGENT, HeaderValue::from_static("ELB-HealthChecker/2.0"));
-    let response = fast_path.at_once(&poll, PEER).expect("an answer");
+    let response = fast_path.plain_response(&poll, PEER).expect("a response");
     let headers = measure(|| drop(response.headers().clone())).count_total;
-    let polls = measure(|| drop(fast_path.at_once(&poll, PEER))).count_total;
-    assert_eq!(polls, headers, "by a poll, and by its headers alone");
+    let polls = measure(|| drop(fast_path.plain_response(&poll, PEER))).count_total;
+    assert_eq!(polls, headers, "by a poll, and by its headers");
 
     let bare = Router::new().route("/health", get(|| async { ([("content-type", "application/json")], "well") }));
     let control = measure(|| drop(bare.clone().call(request("/health", &[])).now_or_never())).count_total;
-    let asked = measure(|| drop(request("/health", &[]))).count_total;
-    assert!(polls < control - asked, "{polls} by a poll, {} by a bare route of axum", control - asked);
+    let request_alone = measure(|| drop(request("/health", &[]))).count_total;
+    assert!(polls < control - request_alone, "{polls} by a poll, {} by a bare route of axum", control - request_alone);
 }

@@ -1,4 +1,4 @@
-//! What one connection is doing, and what that means when room has to be made.
+//! What one connection is doing, and how soon it is closed when there are too many.
 
 use std::{
     sync::{
@@ -18,35 +18,35 @@ pub(super) enum Phase {
     Head,
     /// A request is complete and in progress.
     Busy,
-    /// The answer is known and being sent.
-    Answered,
+    /// The response is known and being sent.
+    Responding,
 }
 
-/// How much a connection deserves to be kept: the least first.
+/// The order in which connections are closed when there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Claim {
-    /// A part of a request was sent, and the rest is missing.
+pub(super) enum CloseOrder {
+    /// The client has sent a part of a request, and not the rest.
     HalfSent,
-    /// The client does not read its answer.
+    /// The client does not read its response.
     HalfRead,
     /// The client subscribes to events.
     Subscriber,
-    /// There is no request.
+    /// There is no request in progress.
     Idle,
     /// The connection is new, or a request is in progress.
     InService,
 }
 
-/// A request or an answer that takes longer than this is half-sent or half-read. An honest client takes a packet's time.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+/// A request or a response that takes longer than this is half-sent or half-read. An honest client needs the time of a packet.
+pub(super) const STALL_THRESHOLD: Duration = Duration::from_millis(50);
 
-/// A new connection that is silent for longer is idle.
-pub(super) const ARRIVAL: Duration = Duration::from_secs(1);
+/// A new connection without a request is idle after this time.
+pub(super) const IDLE_THRESHOLD: Duration = Duration::from_secs(1);
 
 /// What a connection is doing, since when, and the order to close it.
 #[derive(Debug)]
 pub(super) struct Activity {
-    state: Mutex<State>,
+    state: Mutex<ActivityState>,
     opened: Instant,
     /// The streams of all connections together.
     streams: Arc<AtomicUsize>,
@@ -54,26 +54,26 @@ pub(super) struct Activity {
 }
 
 #[derive(Clone, Debug)]
-struct State {
+struct ActivityState {
     phase: Phase,
     since: Instant,
-    /// When each request began whose answer is not known yet; in HTTP/2 there may be several.
+    /// When each request began that has no response yet; with HTTP/2 there may be several.
     requests: Vec<Instant>,
-    /// Requests whose bodies are not complete.
+    /// The number of requests whose bodies are not complete.
     uploads: usize,
-    /// Answers without an end.
+    /// The number of responses without an end.
     subscriptions: usize,
-    /// When each answer of HTTP/2 was known that the client has not read.
+    /// When each HTTP/2 response was known that the client has not read.
     unread: Vec<Instant>,
-    /// Since when the client takes no more bytes, though there are more for it.
+    /// Since when the client has accepted no more bytes, although there are more.
     blocked: Option<Instant>,
-    /// How many requests were answered.
+    /// The number of responses.
     answered: u64,
-    /// The connection is being closed, and its streams count no more.
+    /// The connection is being closed, and its streams are not counted any more.
     is_closing: bool,
 }
 
-impl State {
+impl ActivityState {
     fn enter(&mut self, phase: Phase) {
         (self.phase, self.since) = (phase, Instant::now());
     }
@@ -86,7 +86,7 @@ impl State {
 impl Activity {
     pub(super) fn new(streams: Arc<AtomicUsize>) -> Arc<Self> {
         let now = Instant::now();
-        let state = State {
+        let state = ActivityState {
             phase: Phase::Idle,
             since: now,
             requests: Vec::new(),
@@ -101,11 +101,11 @@ impl Activity {
     }
 
     /// Several threads may serve one connection: a phase changes together with what it depends on.
-    fn with<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut ActivityState) -> R) -> R {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Orders the connection's task to end. Its streams count no more.
+    /// Asks the connection's task to end. Its streams are not counted any more.
     pub(super) fn close(&self) {
         self.with(|state| {
             if !state.is_closing {
@@ -117,7 +117,7 @@ impl Activity {
     }
 
     /// Counts a stream that begins or ends, together with the list in which it is.
-    fn with_stream(&self, begins: bool, change: impl FnOnce(&mut State)) {
+    fn with_stream(&self, begins: bool, change: impl FnOnce(&mut ActivityState)) {
         self.with(|state| {
             change(state);
             match (state.is_closing, begins) {
@@ -140,7 +140,7 @@ impl Activity {
         self.with(|state| (state.phase, state.since))
     }
 
-    /// Bytes of the first request's or the next one's head have arrived; with HTTP/2 these are frames, which come between requests as well.
+    /// Bytes have arrived. With HTTP/1 they are a part of a request's head; with HTTP/2 they are frames, which also arrive between requests.
     pub(super) fn received(&self, is_http2: bool) {
         self.with(|state| match state.phase {
             Phase::Head if is_http2 => state.enter(Phase::Idle),
@@ -149,22 +149,22 @@ impl Activity {
         });
     }
 
-    /// The client takes no more bytes.
+    /// The client accepts no more bytes at the moment.
     pub(super) fn blocked(&self) {
         self.with(|state| *state.blocked.get_or_insert_with(Instant::now));
     }
 
-    /// Everything that was known has been sent.
+    /// Everything that was ready has been sent.
     pub(super) fn flushed(&self) {
         self.with(|state| {
             state.blocked = None;
-            if state.phase == Phase::Answered {
+            if state.phase == Phase::Responding {
                 state.enter(Phase::Idle);
             }
         });
     }
 
-    /// Whether an answer lasts for as long as the client likes.
+    /// Whether there is a response without an end.
     pub(super) fn has_subscription(&self) -> bool {
         self.with(|state| state.subscriptions > 0)
     }
@@ -178,36 +178,38 @@ impl Activity {
         self.with(|state| state.answered)
     }
 
-    /// Streams that are open on this connection, as far as the client may keep them open.
+    /// The number of open streams on this connection that the client can keep open.
     pub(super) fn streams(&self) -> usize {
         self.with(|state| state.streams())
     }
 
-    /// Since when the client reads an answer that it has not got yet.
+    /// Since when the client has been reading a response that is not complete.
     pub(super) fn reading_since(&self) -> Option<Instant> {
         self.with(|state| {
-            let answered = (state.phase == Phase::Answered).then_some(state.since);
+            let answered = (state.phase == Phase::Responding).then_some(state.since);
             state.unread.iter().copied().chain(state.blocked).chain(answered).min()
         })
     }
 
-    /// How much the connection deserves to be kept.
-    pub(super) fn claim(&self, now: Instant) -> Claim {
+    /// Its place in the order of closing.
+    pub(super) fn close_order(&self, now: Instant) -> CloseOrder {
         let lasts = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
-        let is_old = |since: Instant| lasts(since, PATIENCE);
+        let is_old = |since: Instant| lasts(since, STALL_THRESHOLD);
         self.with(|state| {
             let oldest = |list: &[Instant]| list.iter().min().is_some_and(|since| is_old(*since));
             if (state.phase == Phase::Head && is_old(state.since)) || (state.uploads > 0 && oldest(&state.requests)) {
-                Claim::HalfSent
-            } else if (state.phase == Phase::Answered && is_old(state.since)) || oldest(&state.unread) || state.blocked.is_some_and(is_old)
+                CloseOrder::HalfSent
+            } else if (state.phase == Phase::Responding && is_old(state.since))
+                || oldest(&state.unread)
+                || state.blocked.is_some_and(is_old)
             {
-                Claim::HalfRead
+                CloseOrder::HalfRead
             } else if state.subscriptions > 0 {
-                Claim::Subscriber
-            } else if state.phase == Phase::Idle && (state.answered > 0 || lasts(self.opened, ARRIVAL)) {
-                Claim::Idle
+                CloseOrder::Subscriber
+            } else if state.phase == Phase::Idle && (state.answered > 0 || lasts(self.opened, IDLE_THRESHOLD)) {
+                CloseOrder::Idle
             } else {
-                Claim::InService
+                CloseOrder::InService
             }
         })
     }
@@ -231,7 +233,7 @@ impl InProgress {
         Self { activity: Arc::clone(activity), began, is_upload }
     }
 
-    /// The answer is known.
+    /// The response is known.
     pub(super) fn answered(&self) {
         self.activity.with(|state| state.answered += 1);
     }
@@ -243,13 +245,13 @@ impl Drop for InProgress {
             remove(&mut state.requests, self.began);
             state.uploads -= usize::from(self.is_upload);
             if state.requests.is_empty() {
-                state.enter(Phase::Answered);
+                state.enter(Phase::Responding);
             }
         });
     }
 }
 
-/// An answer without an end, until it is dropped.
+/// A response without an end, until it is dropped.
 pub(super) struct Subscribed {
     in_progress: InProgress,
 }
@@ -267,7 +269,7 @@ impl Drop for Subscribed {
     }
 }
 
-/// A part of an answer of HTTP/2 that the client has not read, until it is dropped.
+/// A part of an HTTP/2 response that the client has not read, until it is dropped.
 pub(super) struct Unread {
     activity: Arc<Activity>,
     since: Instant,
@@ -304,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_requests_makes_it_answered() {
+    fn a_connection_is_responding_when_its_last_request_is_answered() {
         let activity = activity();
         let (first, second) = (InProgress::begin(&activity, false), InProgress::begin(&activity, false));
         drop(first);
         assert_eq!(activity.phase().0, Phase::Busy);
         drop(second);
-        assert_eq!(activity.phase().0, Phase::Answered);
+        assert_eq!(activity.phase().0, Phase::Responding);
     }
 
     #[test]
@@ -324,44 +326,44 @@ mod tests {
             });
             assert_eq!(activity.phase().0, Phase::Busy);
             drop(second);
-            assert_eq!(activity.phase().0, Phase::Answered);
+            assert_eq!(activity.phase().0, Phase::Responding);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_long_is_a_weaker_claim() {
+    async fn connections_of_slow_clients_are_closed_earlier() {
         let activity = activity();
-        let claim = || activity.claim(Instant::now());
-        assert_eq!(claim(), Claim::InService, "its request may be on the way");
-        advance(ARRIVAL).await;
-        assert_eq!(claim(), Claim::Idle);
+        let close_order = || activity.close_order(Instant::now());
+        assert_eq!(close_order(), CloseOrder::InService, "its request may be on the way");
+        advance(IDLE_THRESHOLD).await;
+        assert_eq!(close_order(), CloseOrder::Idle);
         activity.received(false);
-        assert_eq!(claim(), Claim::InService);
-        advance(PATIENCE).await;
-        assert_eq!(claim(), Claim::HalfSent);
+        assert_eq!(close_order(), CloseOrder::InService);
+        advance(STALL_THRESHOLD).await;
+        assert_eq!(close_order(), CloseOrder::HalfSent);
         let request = InProgress::begin(&activity, false);
-        advance(PATIENCE).await;
-        assert_eq!(claim(), Claim::InService, "we owe an answer");
+        advance(STALL_THRESHOLD).await;
+        assert_eq!(close_order(), CloseOrder::InService, "its response is due");
         request.answered();
         drop(request);
-        assert_eq!(claim(), Claim::InService);
-        advance(PATIENCE).await;
-        assert_eq!(claim(), Claim::HalfRead);
+        assert_eq!(close_order(), CloseOrder::InService);
+        advance(STALL_THRESHOLD).await;
+        assert_eq!(close_order(), CloseOrder::HalfRead);
         activity.flushed();
-        assert_eq!(claim(), Claim::Idle, "it had its answer");
+        assert_eq!(close_order(), CloseOrder::Idle, "it has its response");
         let subscription = Subscribed::new(InProgress::begin(&activity, false));
         activity.blocked();
-        assert_eq!(claim(), Claim::Subscriber);
-        advance(PATIENCE).await;
+        assert_eq!(close_order(), CloseOrder::Subscriber);
+        advance(STALL_THRESHOLD).await;
         activity.blocked();
-        assert_eq!(claim(), Claim::HalfRead, "it does not read its events");
+        assert_eq!(close_order(), CloseOrder::HalfRead, "it does not read its events");
         activity.flushed();
-        assert_eq!(claim(), Claim::Subscriber);
+        assert_eq!(close_order(), CloseOrder::Subscriber);
         drop(subscription);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_requests_do_not_strengthen_the_claim_of_a_subscriber_or_of_half_a_request() {
+    async fn small_requests_do_not_protect_a_subscriber_or_half_a_request() {
         let activity = activity();
         let small = |activity| {
             let request = InProgress::begin(activity, false);
@@ -369,22 +371,22 @@ mod tests {
         };
         let subscription = Subscribed::new(InProgress::begin(&activity, false));
         small(&activity);
-        assert_eq!(activity.claim(Instant::now()), Claim::Subscriber);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::Subscriber);
         let upload = InProgress::begin(&activity, true);
-        advance(PATIENCE).await;
+        advance(STALL_THRESHOLD).await;
         small(&activity);
-        assert_eq!(activity.claim(Instant::now()), Claim::HalfSent);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::HalfSent);
         drop(upload);
         let unread = Unread::new(&activity);
-        advance(PATIENCE).await;
+        advance(STALL_THRESHOLD).await;
         small(&activity);
-        assert_eq!(activity.claim(Instant::now()), Claim::HalfRead);
+        assert_eq!(activity.close_order(Instant::now()), CloseOrder::HalfRead);
         drop((unread, subscription));
         assert_eq!(activity.streams(), 0);
     }
 
     #[tokio::test]
-    async fn the_streams_of_a_connection_that_is_closed_count_no_more() {
+    async fn streams_of_a_closed_connection_are_not_counted() {
         let streams = Arc::<AtomicUsize>::default();
         let (one, other) = (Activity::new(Arc::clone(&streams)), Activity::new(Arc::clone(&streams)));
         let held = (InProgress::begin(&one, false), Unread::new(&one), InProgress::begin(&other, false));

@@ -1,7 +1,7 @@
-//! The body of an answer on its way to the client.
+//! The body of a response on its way to the client.
 
 use super::{
-    super::fast_path::AnswerBody,
+    super::fast_path::ResponseBody,
     activity::{Activity, InProgress, Subscribed, Unread},
 };
 use bytes::Bytes;
@@ -12,33 +12,33 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The most that is handed over at once where the library below copies it: TLS has no vectored writes.
-const PIECE: usize = 16 * 1024;
+/// The largest piece of a body where hyper copies it into a buffer: TLS has no vectored writes.
+const MAX_PIECE_BYTES: usize = 16 * 1024;
 
-/// How a connection sends bodies.
+/// The protocols of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Transport {
+pub(super) struct TransportProtocol {
     pub(super) is_http2: bool,
     pub(super) is_tls: bool,
 }
 
-/// A body that its connection knows of.
+/// A body that its connection keeps track of.
 pub(super) struct TrackedBody {
-    body: AnswerBody,
-    /// Of a body without a known end, for as long as it lasts.
+    body: ResponseBody,
+    /// Held while a body without a known end lasts.
     _subscribed: Option<Subscribed>,
-    /// With HTTP/2 several answers are sent at a time, and each piece counts until it is sent.
+    /// With HTTP/2: several responses are sent at a time, and each piece counts until it is sent.
     activity: Option<Arc<Activity>>,
-    /// And so does what is left of the body, which stays here while the client gives no window.
+    /// With HTTP/2: the rest of the body, which stays here while the client's window is closed.
     _unread: Option<Unread>,
-    /// Whether the body is handed over in pieces.
+    /// Whether the body is passed on in pieces.
     in_pieces: bool,
-    /// What is left of a frame.
+    /// The rest of a frame.
     rest: Bytes,
 }
 
 impl TrackedBody {
-    pub(super) fn new(body: AnswerBody, in_progress: InProgress, activity: &Arc<Activity>, transport: Transport) -> Self {
+    pub(super) fn new(body: ResponseBody, in_progress: InProgress, activity: &Arc<Activity>, transport: TransportProtocol) -> Self {
         in_progress.answered();
         let subscribed = body.size_hint().exact().is_none().then(|| Subscribed::new(in_progress));
         let unread = (transport.is_http2 && subscribed.is_none()).then(|| Unread::new(activity));
@@ -53,10 +53,10 @@ impl TrackedBody {
     }
 
     fn piece(&mut self) -> Frame<Bytes> {
-        let size = if self.in_pieces { self.rest.len().min(PIECE) } else { self.rest.len() };
+        let size = if self.in_pieces { self.rest.len().min(MAX_PIECE_BYTES) } else { self.rest.len() };
         let piece = self.rest.split_to(size);
         let piece = match &self.activity {
-            Some(activity) => Bytes::from_owner(Tracked { piece, _unread: Unread::new(activity) }),
+            Some(activity) => Bytes::from_owner(TrackedPiece { piece, _unread: Unread::new(activity) }),
             None => piece,
         };
         Frame::data(piece)
@@ -87,18 +87,18 @@ impl Body for TrackedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Asked for before the first piece is taken.
+        // hyper calls this before it takes the first piece.
         self.body.size_hint()
     }
 }
 
-/// A piece of an answer that the client has not read.
-struct Tracked {
+/// A piece of a response that the client has not read.
+struct TrackedPiece {
     piece: Bytes,
     _unread: Unread,
 }
 
-impl AsRef<[u8]> for Tracked {
+impl AsRef<[u8]> for TrackedPiece {
     fn as_ref(&self) -> &[u8] {
         &self.piece
     }

@@ -1,8 +1,8 @@
-//! TLS handshakes: the signature of one takes up to milliseconds with an RSA key, so they are computed one at a time, and addresses take turns.
+//! TLS handshakes: with an RSA key the signature of one takes up to milliseconds, so they are computed one at a time, and addresses take turns.
 //!
-//! The address that had its last turn longest ago is next, and of its handshakes the oldest. An address without a turn so far counts as if it had one
-//! when it came. So a flood from any number of new addresses delays a load balancer, which connects every few seconds, by a few signatures. A flood
-//! from the load balancer's own address delays it like every other client there.
+//! The next turn is that of the address whose last turn was longest ago; its oldest handshake is computed. A new address counts as if it had a turn
+//! when it arrived. So a flood from any number of new addresses delays a load balancer, which connects every few seconds, by a few signatures. A
+//! flood from the load balancer's own address delays it like every other client there.
 
 use super::super::network::network;
 use std::{
@@ -12,24 +12,24 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How many handshakes of one address may wait; beyond it its oldest one fails.
+/// The most waiting handshakes of one address. Beyond this, its oldest one fails.
 const MAX_PER_ADDRESS: usize = 256;
 
-/// How many handshakes may wait in all; beyond it the oldest one fails of the address with most.
+/// The most waiting handshakes in total. Beyond this, the oldest one of the address with most of them fails.
 const MAX_WAITING: usize = 1024;
 
-/// How many addresses are remembered with their last turns.
+/// The most addresses whose last turns are remembered.
 const MAX_REMEMBERED: usize = 4096;
 
 /// The queues of handshakes.
 #[derive(Debug, Default)]
-pub(super) struct Handshakes(Mutex<Queues>);
+pub(super) struct Handshakes(Mutex<HandshakeQueues>);
 
 #[derive(Debug, Default)]
-struct Queues {
+struct HandshakeQueues {
     is_busy: bool,
     /// The addresses with waiting handshakes.
-    waiting: HashMap<IpAddr, Waiting>,
+    waiting: HashMap<IpAddr, AddressQueue>,
     count: usize,
     /// When each address had its last turn, by a clock that counts turns and new addresses.
     last_turns: HashMap<IpAddr, u64>,
@@ -37,8 +37,8 @@ struct Queues {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    /// When the address had its last turn, or came.
+struct AddressQueue {
+    /// When the address had its last turn, or arrived.
     since: u64,
     /// The oldest first; never empty.
     queue: VecDeque<oneshot::Sender<Turn>>,
@@ -49,7 +49,7 @@ struct Waiting {
 pub(super) struct Turn(Arc<Handshakes>);
 
 impl Handshakes {
-    /// Waits for the turn of a client. `None`: there are too many others.
+    /// Waits for the turn of a client. `None`: too many others are waiting.
     pub(super) async fn turn(self: &Arc<Self>, address: IpAddr) -> Option<Turn> {
         let address = network(address);
         let receiver = {
@@ -64,12 +64,12 @@ impl Handshakes {
         receiver.await.ok()
     }
 
-    fn queues(&self) -> MutexGuard<'_, Queues> {
+    fn queues(&self) -> MutexGuard<'_, HandshakeQueues> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queues {
+impl HandshakeQueues {
     fn push(&mut self, address: IpAddr) -> oneshot::Receiver<Turn> {
         if self.waiting.get(&address).is_some_and(|waiting| waiting.queue.len() >= MAX_PER_ADDRESS) {
             self.pop(address);
@@ -80,7 +80,7 @@ impl Queues {
         self.clock += 1;
         let since = self.last_turns.get(&address).copied().unwrap_or(self.clock);
         let (sender, receiver) = oneshot::channel();
-        self.waiting.entry(address).or_insert_with(|| Waiting { since, queue: VecDeque::new() }).queue.push_back(sender);
+        self.waiting.entry(address).or_insert_with(|| AddressQueue { since, queue: VecDeque::new() }).queue.push_back(sender);
         self.count += 1;
         receiver
     }
@@ -96,7 +96,7 @@ impl Queues {
         sender
     }
 
-    /// Takes the handshake that is next, of a client that is still there.
+    /// Takes the next handshake whose client is still connected.
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
         loop {
             let address = *self.waiting.iter().min_by_key(|(_, waiting)| waiting.since)?.0;
@@ -111,7 +111,7 @@ impl Queues {
         self.clock += 1;
         if self.last_turns.len() >= MAX_REMEMBERED
             && !self.last_turns.contains_key(&address)
-            // A load balancer comes again and again; a flood of new addresses displaces itself.
+            // A load balancer connects again and again, so the newest entry is dropped: new addresses of a flood displace each other.
             && let Some(latest) = self.last_turns.iter().max_by_key(|(_, turn)| **turn).map(|(address, _)| *address)
         {
             self.last_turns.remove(&latest);
@@ -132,7 +132,7 @@ impl Drop for Turn {
             next
         };
         if let Some(sender) = next {
-            // When the client has left meanwhile, this turn is dropped in its place, which looks for the next one.
+            // If the client has disconnected meanwhile, this drops the new turn, which in turn looks for the next client.
             drop(sender.send(Turn(Arc::clone(&self.0))));
         }
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_take_turns_and_a_client_that_has_left_is_skipped() {
+    async fn addresses_take_turns_and_disconnected_clients_are_skipped() {
         let handshakes = Arc::<Handshakes>::default();
         let busy = handshakes.turn(address(1)).await.expect("the first turn");
         let (mut one, mut two) = (pin!(handshakes.turn(address(1))), pin!(handshakes.turn(address(1))));
@@ -157,18 +157,18 @@ mod tests {
         assert!(one.as_mut().now_or_never().is_none() && two.as_mut().now_or_never().is_none());
         assert!(left.as_mut().now_or_never().is_none() && other.as_mut().now_or_never().is_none());
         drop((left, busy));
-        let turn = one.await.expect("the turn of an address that came first");
+        let turn = one.await.expect("the turn of the address that arrived first");
         assert!(other.as_mut().now_or_never().is_none());
         drop(turn);
         let turn = other.await.expect("the other address is next");
         assert!(two.as_mut().now_or_never().is_none());
         drop(turn);
         drop(two.await.expect("then the last"));
-        assert!(handshakes.turn(address(1)).now_or_never().flatten().is_some(), "no client waits any more");
+        assert!(handshakes.turn(address(1)).now_or_never().flatten().is_some(), "no other client is waiting");
     }
 
     #[tokio::test]
-    async fn an_address_that_was_there_before_is_not_displaced_by_new_ones() {
+    async fn a_known_address_is_not_displaced_by_new_ones() {
         let handshakes = Arc::<Handshakes>::default();
         drop(handshakes.turn(address(1)).await.expect("a turn"));
         let busy = handshakes.turn(address(2)).await.expect("a turn");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn too_many_handshakes_of_an_address_cost_its_oldest() {
+    async fn at_the_limit_of_an_address_its_oldest_handshake_fails() {
         let handshakes = Arc::<Handshakes>::default();
         let _busy = handshakes.turn(address(1)).await.expect("the first turn");
         let mut other = pin!(handshakes.turn(address(2)));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_is_bounded() {
+    async fn the_queues_and_the_remembered_turns_are_bounded() {
         let handshakes = Arc::<Handshakes>::default();
         let _busy = handshakes.turn(address(0)).await.expect("the first turn");
         let mut many: Vec<_> = (0..2 * MAX_WAITING).map(|last| Box::pin(handshakes.turn(address(last)))).collect();

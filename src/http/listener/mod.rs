@@ -1,24 +1,24 @@
-//! The listener: accepts connections, bounds everything that a client can hold, and decides who loses it when there is too little.
+//! The listener: accepts connections, bounds every resource that a client can hold, and decides which client loses it at the bound.
 //!
-//! `axum::serve` bounds none of this. The contract: whatever any number of other clients do, a poll on a new connection is answered.
+//! The contract: a poll on a new connection gets its response, whatever any number of other clients do. `axum::serve` bounds nothing.
 //!
-//! | resource | bound | who loses it |
+//! | resource | bound | which client loses it |
 //! | --- | --- | --- |
-//! | connections (`seats`) | `server.max_connections`, three quarters of them for one address | half-sent requests, half-read answers, subscribers, idle connections, then the oldest |
-//! | HTTP/2 streams (`activity`) | 100 for a connection, four of them at work, and twice as many as connections in total | the connection that [`Seats`](seats::Seats) chooses among those with several streams |
-//! | HTTP/2 frames (`frames`) | a rate beyond the answers that they lead to | the connection, with `ENHANCE_YOUR_CALM` |
-//! | TLS handshakes (`handshakes`) | 1,024 that wait, 256 of one address; one computed at a time, addresses in turn | the oldest that waits, of the address with most |
-//! | rendered bodies ([`memory`](super::memory)) | `server.response_memory` | the connection that has read its answer for longest |
+//! | connections (`connections`) | `server.max_connections`, three quarters of them for one address | half-sent requests, half-read responses, subscribers, idle connections, then the oldest |
+//! | HTTP/2 streams (`activity`) | 100 for a connection, four of them in progress, and in total twice the number of connections | the connection that [`Connections`](connections::Connections) chooses among those with several streams |
+//! | HTTP/2 frames (`frames`) | a rate, besides those that lead to responses | the connection, with `ENHANCE_YOUR_CALM` |
+//! | TLS handshakes (`handshakes`) | 1,024 waiting, 256 of one address; one is computed at a time, and addresses take turns | the oldest waiting one of the address with most |
+//! | rendered bodies ([`memory`](super::memory)) | `server.response_memory` | the connection that has been reading its response for longest |
 //!
-//! A new connection is always accepted, and another one is closed for it. A wrong choice costs an honest client a
-//! connection, but no rule can keep a poll out.
+//! A new connection is always accepted; at the limit another one is closed for it. A wrong choice costs an honest client a connection, but no
+//! rule can keep a poll out.
 
 mod activity;
 mod body;
+mod connections;
 mod frames;
 mod handshakes;
 mod limits;
-mod seats;
 mod server;
 mod stream;
 

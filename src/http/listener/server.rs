@@ -3,10 +3,10 @@
 use super::{
     super::{fast_path::FastPath, memory::ResponseMemory, pace::OncePerMinute},
     activity::{Activity, InProgress, Phase},
-    body::{TrackedBody, Transport},
+    body::{TrackedBody, TransportProtocol},
+    connections::{AdmittedConnection, Connections},
     handshakes::Handshakes,
     limits::Limits,
-    seats::{Seat, Seats},
     stream::ObservedStream,
 };
 use arc_swap::ArcSwap;
@@ -39,47 +39,48 @@ use tokio::{
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-/// What an answer may take beyond the deadline until the client has it, and how long open connections have to end when the server ends.
-const GRACE: Duration = Duration::from_secs(1);
+/// The time beyond the deadline until the client has its response; also the time for open connections when the server shuts down.
+const MAX_DELIVERY_TIME: Duration = Duration::from_secs(1);
 
-/// How large a request's head may be.
-const MAX_HEAD: u32 = 16 * 1024;
+/// The largest head of a request.
+const MAX_HEAD_BYTES: u32 = 16 * 1024;
 
-/// How many requests may be in progress on one connection of HTTP/2: RFC 9113, section 6.5.2, recommends no fewer, and proxies send as many before
-/// they know.
+/// The most requests in progress on one HTTP/2 connection. RFC 9113, section 6.5.2, recommends no fewer, and proxies send as many before they have
+/// received the setting.
 const MAX_STREAMS: u32 = 100;
 
-/// How many of them are worked on at a time. The others wait for their turn, so that one connection costs no more of the processor than another.
-const MAX_AT_WORK: usize = 4;
+/// The most of them that are processed at a time. The others wait, so that no connection takes more of the processor than another.
+const MAX_PROCESSED_STREAMS: usize = 4;
 
-/// The fewest streams that all connections together may have, whatever `server.max_connections` is.
+/// The lowest limit of the streams of all connections together, whatever `server.max_connections` is.
 const MIN_TOTAL_STREAMS: usize = 128;
 
-/// How often a peer of HTTP/2 is asked whether it is there, and how long it has to answer.
+/// The time between two pings that check whether an HTTP/2 client is still connected.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// The time that the client has to acknowledge a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The most connections that are accepted before the ones that are open may do something. A new connection sends its request at once, and must
-/// be read before so many newer ones have come that it has to leave.
+/// The most connections that are accepted before open ones are served. The first request of a connection must be read before it is closed for
+/// newer ones.
 const MAX_BATCH: usize = 32;
 
-/// How long the listener waits for a connection to end when it has no descriptor for another.
-const DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
+/// How long the listener waits for a connection to end when there is no descriptor for a new one.
+const MAX_DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
 
-/// After a signature that takes longer, other connections are served before the next.
-const LONG_SIGNATURE: Duration = Duration::from_micros(500);
+/// After a signature that took longer than this, other connections are served before the next one.
+const YIELD_THRESHOLD: Duration = Duration::from_micros(500);
 
-/// Further than any clock counts.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Longer than any process runs.
+const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Serves on a listener.
+/// Serves HTTP on a listener, within the limits.
 pub(crate) struct Server {
     service: FastPath,
     memory: ResponseMemory,
-    /// With TLS, every connection is encrypted.
+    /// If set, every connection is encrypted.
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     limits: ArcSwap<Limits>,
-    seats: Arc<Seats>,
+    connections: Arc<Connections>,
     handshakes: Arc<Handshakes>,
 }
 
@@ -88,10 +89,10 @@ impl Server {
     #[must_use]
     pub(crate) fn new(service: FastPath, memory: ResponseMemory, limits: Limits, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Arc<Self> {
         let limits = ArcSwap::from_pointee(limits);
-        Arc::new(Self { service, memory, tls, limits, seats: Arc::default(), handshakes: Arc::default() })
+        Arc::new(Self { service, memory, tls, limits, connections: Arc::default(), handshakes: Arc::default() })
     }
 
-    /// Goes on with other limits, for the open connections as well.
+    /// Changes the limits, for open connections as well.
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
     }
@@ -100,49 +101,49 @@ impl Server {
         **self.limits.load()
     }
 
-    /// Serves until `end` is done; then open requests have the deadline and a second to end.
+    /// Serves until `end` completes. Then open requests have the deadline and a second to complete.
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
         let (ending, ends) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tokio::select! {
             () = end => {}
             () = self.accept(&listener, &mut tasks, &ends) => {}
-            () = self.make_memory() => {}
+            () = self.release_memory() => {}
         }
         ending.send_replace(true);
         drop(listener);
-        // The connections that have not ended by then are closed.
-        let _ = timeout(self.limits().deadline + GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+        // Connections that are still open after that are closed.
+        let _ = timeout(self.limits().deadline + MAX_DELIVERY_TIME, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
-    /// Accepts connections and serves each in a task of its own; never ends.
+    /// Accepts connections and serves each in its own task. Never ends.
     async fn accept(self: &Arc<Self>, listener: &TcpListener, tasks: &mut JoinSet<()>, ends: &watch::Receiver<bool>) {
-        let mut complaint = OncePerMinute::default();
+        let mut warning = OncePerMinute::default();
         let mut batch = 0;
         loop {
-            while self.seats.is_crowded(self.limits().max_connections) {
-                // Those that are being closed go when their tasks run.
+            while self.connections.is_crowded(self.limits().max_connections) {
+                // Closing connections end when their tasks run.
                 yield_now().await;
             }
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
-                // The client left before the connection was accepted.
+                // The client disconnected before the connection was accepted.
                 Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => continue,
-                // Most likely there are no more descriptors, or no memory.
+                // Most likely there are no more descriptors or there is no memory.
                 Err(error) => {
-                    if complaint.is_due(Instant::now()) {
-                        tracing::warn!(%error, "cannot accept a connection: others are closed for it");
+                    if warning.is_due(Instant::now()) {
+                        tracing::warn!(%error, "cannot accept a connection: closing others to make room");
                     }
-                    self.seats.close_some(self.limits().max_connections);
-                    let _ = timeout(DESCRIPTOR_WAIT, self.seats.ended.notified()).await;
+                    self.connections.close_some(self.limits().max_connections);
+                    let _ = timeout(MAX_DESCRIPTOR_WAIT, self.connections.ended.notified()).await;
                     continue;
                 }
             };
-            // Collected here, tasks that ended do not pile up.
+            // Tasks that have ended are collected here, so that they do not pile up.
             while tasks.try_join_next().is_some() {}
             let limit = self.limits().max_connections;
-            let seat = self.seats.take(peer.ip(), limit);
-            tasks.spawn(Arc::clone(self).welcome(stream, peer, seat, ends.clone()));
+            let connection = self.connections.admit(peer.ip(), limit);
+            tasks.spawn(Arc::clone(self).start(stream, peer, connection, ends.clone()));
             batch += 1;
             if batch >= (limit / 8).clamp(1, MAX_BATCH) {
                 batch = 0;
@@ -151,44 +152,44 @@ impl Server {
         }
     }
 
-    /// Closes the slowest readers while rendered answers take too much memory; never ends.
-    async fn make_memory(&self) {
+    /// Closes the slowest readers while rendered responses take too much memory. Never ends.
+    async fn release_memory(&self) {
         loop {
             self.memory.exceeded().await;
-            while !self.memory.fits(1) && self.seats.close_slow_reader() {
-                // The connection gives its answer back when its task runs.
+            while !self.memory.fits(1) && self.connections.close_slow_reader() {
+                // The connection releases its response when its task runs.
                 yield_now().await;
             }
         }
     }
 
-    /// Encrypts a connection where that is configured, and serves it.
-    async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, seat: Seat, ends: watch::Receiver<bool>) {
-        let activity = &seat.activity;
+    /// Encrypts a connection if TLS is configured, and serves it.
+    async fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, connection: AdmittedConnection, ends: watch::Receiver<bool>) {
+        let activity = &connection.activity;
         let Some(tls) = &self.tls else { return self.serve(stream, peer, activity, ends).await };
         tokio::select! {
-            // A port scan, a plain request, a distrusted certificate: the client's affair, and no line in our log.
-            shaken = timeout(self.limits().header_timeout, self.shake(stream, peer, tls)) => if let Ok(Some(stream)) = shaken {
+            // A failed handshake is not logged: a port scan, a plaintext request or an untrusted certificate is the client's problem.
+            encrypted = timeout(self.limits().header_timeout, self.handshake(stream, peer, tls)) => if let Ok(Some(stream)) = encrypted {
                 self.serve(stream, peer, activity, ends).await;
             },
             () = activity.closed() => {}
         }
     }
 
-    async fn shake(&self, stream: TcpStream, peer: SocketAddr, tls: &ArcSwap<ServerConfig>) -> Option<TlsStream<TcpStream>> {
+    async fn handshake(&self, stream: TcpStream, peer: SocketAddr, tls: &ArcSwap<ServerConfig>) -> Option<TlsStream<TcpStream>> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
         let turn = self.handshakes.turn(peer.ip()).await?;
         let mut handshake = pin!(start.into_stream(tls.load_full()));
-        // The first poll computes the signature.
+        // The first poll of the future computes the signature.
         let began = Instant::now();
         let polled = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
-        if began.elapsed() >= LONG_SIGNATURE {
-            // Whatever is ready by now has its turn before the next one.
+        if began.elapsed() >= YIELD_THRESHOLD {
+            // Everything that is ready runs before the next signature.
             yield_now().await;
         }
         drop(turn);
         match polled {
-            Poll::Ready(shaken) => shaken.ok(),
+            Poll::Ready(stream) => stream.ok(),
             Poll::Pending => handshake.await.ok(),
         }
     }
@@ -197,52 +198,52 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (is_tls, turns) = (self.tls.is_some(), Arc::new(Semaphore::new(MAX_AT_WORK)));
+        let (is_tls, permits) = (self.tls.is_some(), Arc::new(Semaphore::new(MAX_PROCESSED_STREAMS)));
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let in_progress = InProgress::begin(activity, !request.body().is_end_stream());
-            let transport = Transport { is_http2: request.version() == Version::HTTP_2, is_tls };
+            let transport = TransportProtocol { is_http2: request.version() == Version::HTTP_2, is_tls };
             if transport.is_http2 {
                 let limit = self.limits().max_connections;
-                self.seats.bound_streams((2 * limit).max(MIN_TOTAL_STREAMS), limit);
+                self.connections.bound_streams((2 * limit).max(MIN_TOTAL_STREAMS), limit);
             }
             let (activity, service) = (Arc::clone(activity), self.service.clone());
-            let turns = transport.is_http2.then(|| Arc::clone(&turns));
+            let permits = transport.is_http2.then(|| Arc::clone(&permits));
             async move {
                 // The semaphore is never closed.
-                let _turn = match turns {
-                    Some(turns) => turns.acquire_owned().await.ok(),
+                let _permit = match permits {
+                    Some(permits) => permits.acquire_owned().await.ok(),
                     None => None,
                 };
-                let answer = service.answer(request, peer).await;
-                Ok::<_, Infallible>(answer.map(|body| TrackedBody::new(body, in_progress, &activity, transport)))
+                let response = service.respond(request, peer).await;
+                Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, in_progress, &activity, transport)))
             }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
-            // Some clients close their half as soon as they have sent the request, and wait for the answer.
+            // Some clients close their half as soon as they have sent the request, and wait for the response.
             .half_close(true)
-            .max_buf_size(MAX_HEAD as usize)
-            // `patience` has the time limits.
+            .max_buf_size(MAX_HEAD_BYTES as usize)
+            // `phase_deadline` has the timeouts.
             .header_read_timeout(None);
         builder
             .http2()
             .timer(TokioTimer::new())
-            // A subscriber is silent for hours; this finds out whether it is still there.
+            // A subscriber is silent for hours; pings detect whether it is still connected.
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(MAX_HEAD);
+            .max_header_list_size(MAX_HEAD_BYTES);
         let stream = ObservedStream::new(stream, Arc::clone(activity));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut alarm = pin!(sleep_until(self.patience(activity)));
+        let mut alarm = pin!(sleep_until(self.phase_deadline(activity)));
         let mut ending = false;
         loop {
             tokio::select! {
-                // In this order: a request that has just come is answered before its connection is closed.
+                // In this order: a request that has just arrived gets its response before its connection is closed.
                 biased;
-                // Half requests, resets and nonsense are the client's affair, and no line in our log.
-                () = self.tend(connection.as_mut(), alarm.as_mut(), activity) => return,
+                // Half requests, resets and invalid ones are not logged: they are the client's problem.
+                () = self.drive(connection.as_mut(), alarm.as_mut(), activity) => return,
                 () = activity.closed() => return,
                 _ = ends.wait_for(|ending| *ending), if !ending => {
                     ending = true;
@@ -252,14 +253,14 @@ impl Server {
         }
     }
 
-    /// Done when the connection is, or when it has been in its present phase for too long.
-    async fn tend(&self, mut connection: Pin<&mut impl Future>, mut alarm: Pin<&mut Sleep>, activity: &Activity) {
+    /// Returns when the connection ends, or when its phase has lasted too long.
+    async fn drive(&self, mut connection: Pin<&mut impl Future>, mut alarm: Pin<&mut Sleep>, activity: &Activity) {
         poll_fn(|context| {
             if connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
-            // The phase may be another by now. The alarm is set again only when it would come too late, or came too early.
-            let until = self.patience(activity);
+            // The phase may have changed. The alarm is reset only if it is too late, or was too early.
+            let until = self.phase_deadline(activity);
             if until < alarm.deadline() {
                 alarm.as_mut().reset(until);
             }
@@ -274,18 +275,18 @@ impl Server {
         .await;
     }
 
-    /// Until when the present phase may last.
-    fn patience(&self, activity: &Activity) -> Instant {
+    /// The end of the longest time that the current phase may last.
+    fn phase_deadline(&self, activity: &Activity) -> Instant {
         let limits = self.limits();
-        // As long as an answer may take, and as long again as a slow client may take to read it.
-        let reading = limits.deadline + GRACE + limits.idle_timeout;
+        // The time for the response, and then the time for a slow client to read it.
+        let reading = limits.deadline + MAX_DELIVERY_TIME + limits.idle_timeout;
         let (phase, since) = activity.phase();
         let phase = since
             + match phase {
                 Phase::Head => limits.header_timeout,
-                _ if activity.has_subscription() => NEVER,
+                _ if activity.has_subscription() => NO_TIMEOUT,
                 Phase::Idle => limits.idle_timeout,
-                Phase::Busy | Phase::Answered => reading,
+                Phase::Busy | Phase::Responding => reading,
             };
         activity.unread_since().map_or(phase, |since| phase.min(since + reading))
     }

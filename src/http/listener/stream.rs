@@ -1,4 +1,4 @@
-//! The stream of a connection, through which its activity is observed.
+//! The byte stream of a connection, which reports its activity.
 
 use super::{
     activity::Activity,
@@ -12,16 +12,16 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that keeps its connection's activity up to date, and ends when the client sends too many frames.
+/// A stream that updates its connection's activity, and ends when the client sends too many frames.
 pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,
     protocol: Protocol,
 }
 
-/// What the first bytes are.
+/// The protocol, recognised by the first bytes.
 enum Protocol {
-    /// So much of the preface has come.
+    /// This many bytes of the HTTP/2 preface have arrived.
     Unknown(usize),
     Http1,
     Http2 {
@@ -36,7 +36,7 @@ impl<S> ObservedStream<S> {
         Self { stream, activity, protocol: Protocol::Unknown(0) }
     }
 
-    /// Notes what came. `false`: the client sent too many frames.
+    /// Processes received bytes. `false`: the client has sent too many frames.
     fn received(&mut self, mut bytes: &[u8]) -> bool {
         if let Protocol::Unknown(seen) = self.protocol {
             let rest = &PREFACE[seen..];
@@ -70,8 +70,8 @@ impl<S> ObservedStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> ObservedStream<S> {
-    /// Says why the connection ends, where that is possible without waiting.
-    fn say_goodbye(&mut self, context: &mut Context<'_>) {
+    /// Sends the reason why the connection ends, if that is possible without waiting.
+    fn send_goaway(&mut self, context: &mut Context<'_>) {
         if let Protocol::Http2 { received, sent, .. } = &self.protocol
             && sent.is_between_frames()
         {
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ObservedStream<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
         if !read.is_empty() && !self.received(read) {
-            self.say_goodbye(context);
+            self.send_goaway(context);
             return Poll::Ready(Err(io::Error::other("too many frames")));
         }
         polled
@@ -140,7 +140,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn only_the_whole_preface_makes_it_http_2() {
+    async fn a_connection_is_http_2_after_the_whole_preface() {
         for (pieces, phase) in [
             (vec![&b"GET / HTTP/1.1"[..]], Phase::Head),
             (vec![&b"PRI"[..]], Phase::Head),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_of_pings_ends_the_connection_and_says_why() {
+    async fn a_flood_of_pings_ends_the_connection_with_goaway() {
         let (mut client, server) = tokio::io::duplex(1 << 16);
         let mut stream = ObservedStream::new(server, Activity::new(Arc::default()));
         let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[0; 8]].concat();
@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!(error.to_string(), "too many frames");
         let mut goaway = [0; 17];
-        client.read_exact(&mut goaway).await.expect("an answer");
+        client.read_exact(&mut goaway).await.expect("a response");
         assert_eq!((goaway[3], goaway[16]), (7, 0xb));
     }
 }

@@ -1,85 +1,80 @@
-//! The cache of rendered answers: what is shared, what is rendered again, and what is refused.
+//! The cache of rendered responses: what is shared, what is rendered again, and what is refused.
 
 use super::*;
-use crate::{Check, Failure, Observation, async_trait, engine::OnDemand};
+use crate::{
+    dialect::{Detail, Dialect, MetricsFormat},
+    engine::OnDemand,
+    http::{memory::ResponseMemory, renderer::RenderingFormat, test_check::PassingCheck},
+};
 use futures_util::{FutureExt, future::join_all};
 use tokio::time::advance;
 
-struct Well;
-
-#[async_trait]
-impl Check for Well {
-    async fn probe(&self) -> Result<Observation, Failure> {
-        Ok(Observation::pass())
-    }
-}
-
-/// An engine with results, and the answers of it.
+/// An engine with results, and the cache of its responses.
 async fn engine(components: usize, limit: usize) -> (OnDemand, Renderings) {
-    let builder = (0..components).fold(Aggregator::builder(), |builder, number| builder.check(&format!("c{number}"), Well));
+    let builder = (0..components).fold(Aggregator::builder(), |builder, number| builder.check(&format!("c{number}"), PassingCheck));
     let mut checks = builder.build();
     checks.probe_all(|_, _| {}).await;
-    let source = Source {
+    let renderer = Renderer {
         aggregator: checks.aggregator().clone(),
         answers: Arc::default(),
         polls: Arc::default(),
         memory: ResponseMemory::new(limit),
     };
-    (checks, Renderings::new(Arc::new(source)))
+    (checks, Renderings::new(renderer))
 }
 
-fn key(format: Format) -> Key {
-    Key { view: View::Whole, format, detail: Detail::Full, with_pollers: matches!(format, Format::Metrics(_)), depth: 0 }
+fn key(format: RenderingFormat) -> RenderingKey {
+    RenderingKey { view: View::Whole, format, detail: Detail::Full, with_pollers: matches!(format, RenderingFormat::Metrics(_)), depth: 0 }
 }
 
 fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-const METRICS: Format = Format::Metrics(text::Format::Prometheus);
+const METRICS: RenderingFormat = RenderingFormat::Metrics(MetricsFormat::Prometheus);
 
 #[tokio::test]
-async fn an_answer_is_rendered_once_for_each_result() {
+async fn a_response_is_rendered_once_for_each_result() {
     let (mut checks, renderings) = engine(1, usize::MAX).await;
-    let first = renderings.plain(&View::Whole).expect("an answer");
-    assert!(Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("an answer")));
-    let routed = renderings.get(key(Format::Report(Dialect::Json)), deadline()).await.expect("an answer");
-    assert!(Arc::ptr_eq(&first, &routed), "the same in other words");
+    let first = renderings.plain(&View::Whole).expect("a response");
+    assert!(Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("a response")));
+    let routed = renderings.get(key(RenderingFormat::Report(Dialect::Json)), deadline()).await.expect("a response");
+    assert!(Arc::ptr_eq(&first, &routed), "an equal request through the routes");
     checks.probe_all(|_, _| {}).await;
-    assert!(!Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("an answer")));
+    assert!(!Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("a response")));
 }
 
 #[tokio::test]
-async fn requests_that_are_there_before_a_rendering_begins_share_it() {
+async fn requests_that_arrive_before_a_rendering_begins_share_it() {
     let (_checks, renderings) = engine(1, usize::MAX).await;
-    for format in [METRICS, Format::Report(Dialect::Text), Format::ServiceList] {
+    for format in [METRICS, RenderingFormat::Report(Dialect::Text), RenderingFormat::ServiceList] {
         let all = join_all((0..10).map(|_| renderings.get(key(format), deadline()))).await;
-        let all: Vec<_> = all.into_iter().map(|one| one.expect("an answer")).collect();
+        let all: Vec<_> = all.into_iter().map(|one| one.expect("a response")).collect();
         assert!(all.iter().all(|one| Arc::ptr_eq(one, &all[0])), "{format:?}");
-        let later = renderings.get(key(format), deadline()).await.expect("an answer");
+        let later = renderings.get(key(format), deadline()).await.expect("a response");
         assert_eq!(Arc::ptr_eq(&later, &all[0]), format != METRICS, "metrics count each poll: {format:?}");
     }
     assert!(renderings.0.slot(&key(METRICS)).last.load().is_none(), "no other request can share it");
 }
 
 #[tokio::test]
-async fn a_large_answer_is_not_rendered_on_the_thread_that_answers() {
+async fn a_large_response_is_not_rendered_on_the_answering_thread() {
     let (_checks, renderings) = engine(MAX_SMALL_VIEW + 1, usize::MAX).await;
     assert!(renderings.plain(&View::Whole).is_none());
-    for format in [METRICS, Format::Report(Dialect::Json), Format::Report(Dialect::Html)] {
+    for format in [METRICS, RenderingFormat::Report(Dialect::Json), RenderingFormat::Report(Dialect::Html)] {
         assert!(renderings.get(key(format), deadline()).now_or_never().is_none(), "{format:?}");
-        renderings.get(key(format), deadline()).await.expect("an answer");
+        renderings.get(key(format), deadline()).await.expect("a response");
     }
-    assert!(renderings.plain(&View::Whole).is_some(), "it is there now");
+    assert!(renderings.plain(&View::Whole).is_some(), "now it is cached");
 }
 
-/// The next answer is rendered in the background, as long as no status is another.
+/// As long as no status has changed, the next response is rendered in the background.
 #[tokio::test(start_paused = true)]
 async fn a_poll_of_a_large_view_does_not_wait_for_values() {
     let (mut checks, renderings) = engine(MAX_SMALL_VIEW + 1, usize::MAX).await;
-    let first = renderings.get(key(Format::Report(Dialect::Json)), deadline()).await.expect("an answer");
+    let first = renderings.get(key(RenderingFormat::Report(Dialect::Json)), deadline()).await.expect("a response");
     checks.probe_all(|_, _| {}).await;
-    assert!(Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("an answer")));
+    assert!(Arc::ptr_eq(&first, &renderings.plain(&View::Whole).expect("a response")));
     let next = loop {
         advance(Duration::from_millis(1)).await;
         match renderings.0.plain[0].last.load_full() {
@@ -87,36 +82,36 @@ async fn a_poll_of_a_large_view_does_not_wait_for_values() {
             _ => {}
         }
     };
-    assert!(Arc::ptr_eq(&next, &renderings.plain(&View::Whole).expect("an answer")));
+    assert!(Arc::ptr_eq(&next, &renderings.plain(&View::Whole).expect("a response")));
     checks.aggregator().drain();
-    assert!(renderings.plain(&View::Whole).is_none(), "a status is another: it has to be rendered first");
+    assert!(renderings.plain(&View::Whole).is_none(), "a status has changed: it has to be rendered first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_room_is_refused_and_a_plain_poll_is_not() {
+async fn a_response_without_room_is_refused_unless_it_is_for_a_poll() {
     let (mut checks, renderings) = engine(1, usize::MAX).await;
     let read_slowly = renderings.get(key(METRICS), deadline()).await.expect("there is room");
-    renderings.0.source.memory.set_limit(read_slowly.body.len() + 10);
-    renderings.get(key(Format::Report(Dialect::Text)), deadline()).await.expect("its size is not known yet");
+    renderings.0.renderer.memory.set_limit(read_slowly.body.len() + 10);
+    renderings.get(key(RenderingFormat::Report(Dialect::Text)), deadline()).await.expect("its size is not known yet");
     checks.probe_all(|_, _| {}).await;
-    assert_eq!(renderings.get(key(Format::Report(Dialect::Text)), deadline()).await.err(), Some(Unavailable::NoMemory));
+    assert_eq!(renderings.get(key(RenderingFormat::Report(Dialect::Text)), deadline()).await.err(), Some(Unavailable::NoMemory));
     assert!(renderings.plain(&View::Whole).is_some());
-    assert!(renderings.get(key(Format::Report(Dialect::Json)), deadline()).await.is_ok());
+    assert!(renderings.get(key(RenderingFormat::Report(Dialect::Json)), deadline()).await.is_ok());
     drop(read_slowly);
-    assert!(renderings.get(key(Format::Report(Dialect::Text)), deadline()).await.is_ok(), "the client has read it");
-    renderings.0.source.memory.set_limit(10);
+    assert!(renderings.get(key(RenderingFormat::Report(Dialect::Text)), deadline()).await.is_ok(), "the client has read it");
+    renderings.0.renderer.memory.set_limit(10);
     assert_eq!(renderings.get(key(METRICS), deadline()).await.err(), Some(Unavailable::NoMemory), "it never fits");
-    assert!(renderings.get(key(Format::Report(Dialect::Json)), deadline()).await.is_ok());
+    assert!(renderings.get(key(RenderingFormat::Report(Dialect::Json)), deadline()).await.is_ok());
 }
 
 #[tokio::test]
-async fn the_number_of_kept_answers_is_bounded() {
+async fn the_number_of_kept_responses_is_bounded() {
     let (checks, renderings) = engine(200, usize::MAX).await;
     for component in checks.aggregator().components() {
-        let key = Key { view: View::Component(component.name.clone()), ..key(Format::Report(Dialect::Text)) };
-        renderings.get(key, deadline()).await.expect("an answer");
+        let key = RenderingKey { view: View::Component(component.name.clone()), ..key(RenderingFormat::Report(Dialect::Text)) };
+        renderings.get(key, deadline()).await.expect("a response");
     }
     assert!(renderings.0.others.lock().expect("no panic").len() <= MAX_KEPT);
-    let nobody = Key { view: View::Component("nobody".parse().expect("a name")), ..key(Format::Report(Dialect::Text)) };
-    assert_eq!(renderings.get(nobody, deadline()).await.err(), Some(Unavailable::UnknownView));
+    let unknown = RenderingKey { view: View::Component("unknown".parse().expect("a name")), ..key(RenderingFormat::Report(Dialect::Text)) };
+    assert_eq!(renderings.get(unknown, deadline()).await.err(), Some(Unavailable::UnknownView));
 }

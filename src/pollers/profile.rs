@@ -1,4 +1,5 @@
-//! Those that poll health endpoints: how they ask, and what they take for an answer. Facts from their vendors' pages and sources.
+//! What is known about each kind of poller: the request that it sends, the responses that it accepts, its timeout and its thresholds. The
+//! facts come from the vendors' pages and sources.
 //!
 //! * AWS: <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html>, the same for
 //!   [network](https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html) and
@@ -10,9 +11,9 @@
 
 use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
-/// A client that polls, and acts on what it gets.
+/// A kind of client that polls health endpoints and acts on the responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Prober {
+pub enum PollerKind {
     /// AWS Application Load Balancer.
     Alb,
     /// AWS Network Load Balancer with an HTTP health check.
@@ -21,71 +22,71 @@ pub enum Prober {
     ClassicElb,
     /// AWS Route 53.
     Route53,
-    /// Kubernetes, by `httpGet`.
+    /// Kubernetes, with an `httpGet` probe.
     Kubelet,
-    /// `HAProxy`, by `option httpchk` with nothing but a path.
+    /// `HAProxy`, with `option httpchk` and only a path.
     Haproxy,
-    /// Envoy, and what is made of it.
+    /// Envoy, and everything that is built on it.
     Envoy,
-    /// Consul, by an HTTP check.
+    /// Consul, with an HTTP check.
     Consul,
 }
 
-/// Which `Host` a request bears.
+/// The header `Host` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// None: HTTP/1.0 asks for none.
+pub enum HostHeader {
+    /// None: HTTP/1.0 does not require one.
     Absent,
     /// The target's address and port.
     Target,
     /// The load balancer's own address and the port of its listener.
     Balancer,
-    /// What stands in the URL; the port only where it is not the scheme's own.
+    /// The host of the URL, with the port unless it is the scheme's default.
     Url,
-    /// A name of the client's own configuration, such as a cluster's.
+    /// A name from the client's own configuration, such as that of a cluster.
     Cluster,
 }
 
 /// What a client does with a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Redirects {
-    /// It judges the status as any other.
+pub enum RedirectRule {
+    /// It judges the status code like any other.
     Judged,
-    /// It follows within the same host, and takes any other for good.
+    /// It follows a redirect to the same host, and accepts one to another host as success.
     WithinHost,
-    /// It follows.
+    /// It follows the redirect.
     Followed,
 }
 
-/// How much of a body a client waits for.
+/// The part of a response that a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// The head is enough.
+pub enum ResponsePart {
+    /// Status line and headers.
     Head,
-    /// So many bytes, or the end.
+    /// This many bytes of the body, or all of a shorter one.
     Bytes(usize),
-    /// All of it.
+    /// The whole body.
     Whole,
 }
 
-/// Status codes, as ranges.
+/// The status codes that a client accepts as success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Codes(Cow<'static, [RangeInclusive<u16>]>);
+pub struct SuccessCodes(Cow<'static, [RangeInclusive<u16>]>);
 
-impl Codes {
+impl SuccessCodes {
     const fn fixed(ranges: &'static [RangeInclusive<u16>]) -> Self {
         Self(Cow::Borrowed(ranges))
     }
 
-    /// Whether a code is among them.
+    /// Whether a status code is one of them.
     #[must_use]
-    pub fn contain(&self, code: u16) -> bool {
+    pub fn contains(&self, code: u16) -> bool {
         self.0.iter().any(|range| range.contains(&code))
     }
 }
 
-/// As an AWS matcher has them: `200`, `200,202`, `200-299`.
-impl FromStr for Codes {
+/// Reads codes as AWS writes them in a matcher: `200`, `200,202`, `200-299`.
+impl FromStr for SuccessCodes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -95,11 +96,11 @@ impl FromStr for Codes {
             Some(code(first)?..=code(last)?).filter(|range| !range.is_empty())
         };
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
-        ranges.map(|ranges| Self(ranges.into())).ok_or_else(|| format!("`{text}` is no list of codes, such as 200,202 or 200-299"))
+        ranges.map(|ranges| Self(ranges.into())).ok_or_else(|| format!("`{text}` is not a list of status codes: write 200,202 or 200-299"))
     }
 }
 
-impl fmt::Display for Codes {
+impl fmt::Display for SuccessCodes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, range) in self.0.iter().enumerate() {
             formatter.write_str(if index == 0 { "" } else { "," })?;
@@ -113,50 +114,50 @@ impl fmt::Display for Codes {
     }
 }
 
-/// How a client polls unless it is told otherwise.
+/// How a client polls by default.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct PollerProfile {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Its name in a sentence, with an article where it has one.
+    /// Its name in a sentence, with its article if it needs one.
     pub title: &'static str,
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// Whether it speaks HTTP/1.0; if not, HTTP/1.1.
+    /// Whether it sends HTTP/1.0; otherwise HTTP/1.1.
     pub http_1_0: bool,
-    /// Whether it speaks HTTP/2.
+    /// Whether it sends HTTP/2.
     pub http_2: bool,
-    /// Whether it makes a gRPC call, by HTTP/2, and looks at the call's status.
+    /// Whether it makes a gRPC call and judges the call's status.
     pub grpc: bool,
-    /// Which `Host` it sends.
-    pub host: Host,
-    /// What else it sends, in this order.
+    /// The `Host` that it sends.
+    pub host: HostHeader,
+    /// The other headers that it sends, in this order.
     pub headers: &'static [(&'static str, &'static str)],
-    /// How long connecting may take, where that has a limit of its own.
+    /// The timeout for connecting, if there is a separate one.
     pub connect: Option<Duration>,
-    /// How long the rest may take, or all of it where connecting has no limit of its own.
+    /// The timeout for the rest, or for everything if connecting has no separate timeout.
     pub timeout: Duration,
-    /// The same for HTTPS.
+    /// The same with HTTPS.
     pub timeout_tls: Duration,
-    /// What it waits for.
-    pub wanted: Wanted,
-    /// Whether a body must have a length or be chunked.
+    /// The part of a response that it waits for.
+    pub awaited: ResponsePart,
+    /// Whether a body must have a `Content-Length` or be chunked.
     pub framed: bool,
-    /// Which status codes are good: HTTP's, or gRPC's.
-    pub success: Codes,
+    /// The status codes that it accepts: those of HTTP or of gRPC.
+    pub success: SuccessCodes,
     /// What it does with a redirect.
-    pub redirects: Redirects,
-    /// Whether it speaks TLS 1.3.
+    pub redirects: RedirectRule,
+    /// Whether it supports TLS 1.3.
     pub tls13: bool,
-    /// Whether it sends the URL's name in the TLS handshake.
+    /// Whether it sends the host of the URL in the TLS handshake (SNI).
     pub server_name: bool,
     /// Whether it verifies the certificate.
     pub verifies: bool,
     /// The time between two polls.
     pub interval: Duration,
-    /// How many good polls in a row make an unhealthy target healthy.
+    /// The number of successful polls in a row that make an unhealthy target healthy.
     pub healthy: u32,
-    /// How many bad polls in a row make a healthy target unhealthy.
+    /// The number of failed polls in a row that make a healthy target unhealthy.
     pub unhealthy: u32,
 }
 
@@ -164,26 +165,26 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-const OK: Codes = Codes::fixed(&[200..=200]);
-const UP_TO_399: Codes = Codes::fixed(&[200..=399]);
+const ONLY_200: SuccessCodes = SuccessCodes::fixed(&[200..=200]);
+const FROM_200_TO_399: SuccessCodes = SuccessCodes::fixed(&[200..=399]);
 
-/// What most have in common.
-const COMMON: Manner = Manner {
+/// What most kinds have in common.
+const COMMON: PollerProfile = PollerProfile {
     name: "",
     title: "",
     method: "GET",
     http_1_0: false,
     http_2: false,
     grpc: false,
-    host: Host::Target,
+    host: HostHeader::Target,
     headers: &[],
     connect: None,
     timeout: seconds(5),
     timeout_tls: seconds(5),
-    wanted: Wanted::Whole,
+    awaited: ResponsePart::Whole,
     framed: false,
-    success: OK,
-    redirects: Redirects::Judged,
+    success: ONLY_200,
+    redirects: RedirectRule::Judged,
     tls13: true,
     server_name: false,
     verifies: false,
@@ -192,32 +193,32 @@ const COMMON: Manner = Manner {
     unhealthy: 2,
 };
 
-impl Prober {
-    /// Every one, in the order in which they are told.
+impl PollerKind {
+    /// Every kind, in the order in which the doctor reports them.
     pub const ALL: [Self; 8] =
         [Self::Alb, Self::Nlb, Self::ClassicElb, Self::Route53, Self::Kubelet, Self::Haproxy, Self::Envoy, Self::Consul];
 
-    /// Who asks so. An NLB calls itself as an ALB does, and is taken for one.
+    /// The kind of poller that sends requests with this user agent, method and version. An NLB has the user agent of an ALB, and counts as one.
     #[must_use]
-    pub fn of(agent: &[u8], method: &str, http_1_0: bool) -> Option<Self> {
-        const AGENTS: [(&[u8], Prober); 7] = [
-            (b"ELB-HealthChecker/1.", Prober::ClassicElb),
-            (b"ELB-HealthChecker/", Prober::Alb),
-            (b"Amazon-Route53-Health-Check-Service", Prober::Route53),
-            (b"Amazon Route 53 Health Check Service", Prober::Route53),
-            (b"kube-probe/", Prober::Kubelet),
-            (b"Envoy/HC", Prober::Envoy),
-            (b"Consul Health Check", Prober::Consul),
+    pub fn recognize(agent: &[u8], method: &str, http_1_0: bool) -> Option<Self> {
+        const AGENT_PREFIXES: [(&[u8], PollerKind); 7] = [
+            (b"ELB-HealthChecker/1.", PollerKind::ClassicElb),
+            (b"ELB-HealthChecker/", PollerKind::Alb),
+            (b"Amazon-Route53-Health-Check-Service", PollerKind::Route53),
+            (b"Amazon Route 53 Health Check Service", PollerKind::Route53),
+            (b"kube-probe/", PollerKind::Kubelet),
+            (b"Envoy/HC", PollerKind::Envoy),
+            (b"Consul Health Check", PollerKind::Consul),
         ];
-        match AGENTS.iter().find(|(beginning, _)| agent.starts_with(beginning)) {
-            Some((_, prober)) => Some(*prober),
-            // It has no name, and asks as nobody else does.
+        match AGENT_PREFIXES.iter().find(|(prefix, _)| agent.starts_with(prefix)) {
+            Some((_, kind)) => Some(*kind),
+            // HAProxy sends no user agent, and no other client sends such requests.
             None if agent.is_empty() && (http_1_0 || method == "OPTIONS") => Some(Self::Haproxy),
             None => None,
         }
     }
 
-    /// Whether it distributes traffic; if not, it watches.
+    /// Whether it distributes traffic; the others only watch.
     #[must_use]
     pub const fn is_balancer(self) -> bool {
         !matches!(self, Self::Kubelet | Self::Consul | Self::Route53)
@@ -226,33 +227,33 @@ impl Prober {
     /// Its name, as on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.manner().name
+        self.profile().name
     }
 
     /// How it polls by default.
     #[must_use]
-    pub fn manner(self) -> Manner {
+    pub fn profile(self) -> PollerProfile {
         match self {
-            // As captured by tcpdump on a target. Its checks speak TLS 1.2 unless the listener has a policy with 1.3.
-            Self::Alb => Manner {
+            // As captured by tcpdump on a target. Its health checks use TLS 1.2 unless the listener has a policy with 1.3.
+            Self::Alb => PollerProfile {
                 name: "alb",
                 title: "an ALB",
                 headers: &[("Connection", "close"), ("User-Agent", "ELB-HealthChecker/2.0"), ("Accept-Encoding", "gzip, compressed")],
                 tls13: false,
                 ..COMMON
             },
-            Self::Nlb => Manner {
+            Self::Nlb => PollerProfile {
                 name: "nlb",
                 title: "an NLB",
-                host: Host::Balancer,
+                host: HostHeader::Balancer,
                 headers: &[("Connection", "close"), ("User-Agent", "ELB-HealthChecker/2.0")],
                 timeout: seconds(6),
                 timeout_tls: seconds(10),
-                success: UP_TO_399,
+                success: FROM_200_TO_399,
                 tls13: false,
                 ..COMMON
             },
-            Self::ClassicElb => Manner {
+            Self::ClassicElb => PollerProfile {
                 name: "classic-elb",
                 title: "a classic ELB",
                 headers: &[("User-Agent", "ELB-HealthChecker/1.0"), ("Accept", "*/*"), ("Connection", "keep-alive")],
@@ -261,11 +262,11 @@ impl Prober {
                 healthy: 10,
                 ..COMMON
             },
-            // The head within 2 s of a connection within 4 s; a body only where a string is looked for.
-            Self::Route53 => Manner {
+            // It connects within 4 s and waits 2 s for status line and headers; it reads a body only if it searches for a string.
+            Self::Route53 => PollerProfile {
                 name: "route53",
                 title: "Route 53",
-                host: Host::Url,
+                host: HostHeader::Url,
                 headers: &[
                     (
                         "User-Agent",
@@ -277,63 +278,63 @@ impl Prober {
                 connect: Some(seconds(4)),
                 timeout: seconds(2),
                 timeout_tls: seconds(2),
-                wanted: Wanted::Head,
-                success: UP_TO_399,
-                // Of its API's reference; another of its pages names no upper end.
+                awaited: ResponsePart::Head,
+                success: FROM_200_TO_399,
+                // From the reference of its API; another page of the vendor names no upper end.
                 tls13: false,
                 server_name: true,
                 healthy: 3,
                 unhealthy: 3,
                 ..COMMON
             },
-            Self::Kubelet => Manner {
+            Self::Kubelet => PollerProfile {
                 name: "kubelet",
                 title: "the kubelet",
                 headers: &[("User-Agent", "kube-probe/1.35"), ("Accept", "*/*"), ("Connection", "close")],
                 timeout: seconds(1),
                 timeout_tls: seconds(1),
-                wanted: Wanted::Bytes(10 * 1024),
-                success: UP_TO_399,
-                redirects: Redirects::WithinHost,
+                awaited: ResponsePart::Bytes(10 * 1024),
+                success: FROM_200_TO_399,
+                redirects: RedirectRule::WithinHost,
                 interval: seconds(10),
                 healthy: 1,
                 unhealthy: 3,
                 ..COMMON
             },
-            // `inter` is the time limit, too, where there is no `timeout check`.
-            Self::Haproxy => Manner {
+            // Without `timeout check`, `inter` is also the timeout.
+            Self::Haproxy => PollerProfile {
                 name: "haproxy",
                 title: "HAProxy",
                 method: "OPTIONS",
                 http_1_0: true,
-                host: Host::Absent,
+                host: HostHeader::Absent,
                 timeout: seconds(2),
                 timeout_tls: seconds(2),
-                wanted: Wanted::Head,
-                success: UP_TO_399,
+                awaited: ResponsePart::Head,
+                success: FROM_200_TO_399,
                 interval: seconds(2),
                 healthy: 2,
                 unhealthy: 3,
                 ..COMMON
             },
-            // Time limit, interval and thresholds have no default: these are what its examples have.
-            Self::Envoy => Manner {
+            // Timeout, interval and thresholds have no defaults: these are from its examples.
+            Self::Envoy => PollerProfile {
                 name: "envoy",
                 title: "Envoy",
-                host: Host::Cluster,
+                host: HostHeader::Cluster,
                 headers: &[("User-Agent", "Envoy/HC")],
                 timeout: seconds(1),
                 timeout_tls: seconds(1),
                 interval: seconds(10),
                 healthy: 2,
-                // For a status that is not expected the threshold does not count.
+                // An unexpected status code fails the target at once, whatever the threshold is.
                 unhealthy: 1,
                 ..COMMON
             },
-            Self::Consul => Manner {
+            Self::Consul => PollerProfile {
                 name: "consul",
                 title: "Consul",
-                host: Host::Url,
+                host: HostHeader::Url,
                 headers: &[
                     ("User-Agent", "Consul Health Check"),
                     ("Accept", "text/plain, text/*, */*"),
@@ -342,10 +343,10 @@ impl Prober {
                 ],
                 timeout: seconds(10),
                 timeout_tls: seconds(10),
-                // It reads the body for its log; the status alone decides.
-                wanted: Wanted::Head,
-                success: Codes::fixed(&[200..=299, 429..=429]),
-                redirects: Redirects::Followed,
+                // It reads the body for its log; only the status code decides.
+                awaited: ResponsePart::Head,
+                success: SuccessCodes::fixed(&[200..=299, 429..=429]),
+                redirects: RedirectRule::Followed,
                 server_name: true,
                 verifies: true,
                 interval: seconds(10),
@@ -357,21 +358,21 @@ impl Prober {
     }
 }
 
-impl fmt::Display for Prober {
+impl fmt::Display for PollerKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.name())
     }
 }
 
-impl FromStr for Prober {
+impl FromStr for PollerKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || Self::ALL.map(Self::name).join(", ");
         Self::ALL
             .into_iter()
-            .find(|prober| prober.name() == text.trim())
-            .ok_or_else(|| format!("there is no client `{text}`; there are {}", known()))
+            .find(|kind| kind.name() == text.trim())
+            .ok_or_else(|| format!("unknown client `{text}`: write one of {}", known()))
     }
 }
 
@@ -380,42 +381,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
-        for prober in Prober::ALL {
-            assert_eq!(prober.name().parse(), Ok(prober));
+    fn every_name_is_parsed_back_to_its_kind() {
+        for kind in PollerKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
         }
-        let error = "elb".parse::<Prober>().expect_err("no such client");
-        assert_eq!(error, "there is no client `elb`; there are alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul");
+        let error = "elb".parse::<PollerKind>().expect_err("no such client");
+        assert_eq!(error, "unknown client `elb`: write one of alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul");
     }
 
     #[test]
-    fn codes_are_read_as_aws_writes_them() {
+    fn status_codes_are_parsed_as_aws_writes_them() {
         for (text, good, bad) in [("200", 200, 201), ("200,202", 202, 201), ("200-299,301", 301, 300), (" 0 - 99 ", 12, 100)] {
-            let codes: Codes = text.parse().expect(text);
-            assert!(codes.contain(good) && !codes.contain(bad), "{text}");
+            let codes: SuccessCodes = text.parse().expect(text);
+            assert!(codes.contains(good) && !codes.contains(bad), "{text}");
             assert_eq!(codes.to_string(), text.replace(' ', ""));
         }
         for wrong in ["", "2xx", "299-200", "200,", "200-"] {
-            assert!(wrong.parse::<Codes>().is_err(), "{wrong}");
+            assert!(wrong.parse::<SuccessCodes>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn clients_are_known_by_how_they_ask() {
-        for prober in Prober::ALL {
-            let manner = prober.manner();
-            let agent = manner.headers.iter().find(|(name, _)| *name == "User-Agent").map_or("", |(_, agent)| agent);
-            let expected = if prober == Prober::Nlb { Prober::Alb } else { prober };
-            assert_eq!(Prober::of(agent.as_bytes(), manner.method, manner.http_1_0), Some(expected), "{prober}");
+    fn pollers_are_recognized_by_their_requests() {
+        for kind in PollerKind::ALL {
+            let profile = kind.profile();
+            let agent = profile.headers.iter().find(|(name, _)| *name == "User-Agent").map_or("", |(_, agent)| agent);
+            let expected = if kind == PollerKind::Nlb { PollerKind::Alb } else { kind };
+            assert_eq!(PollerKind::recognize(agent.as_bytes(), profile.method, profile.http_1_0), Some(expected), "{kind}");
         }
-        assert_eq!(Prober::of(b"", "HEAD", true), Some(Prober::Haproxy));
+        assert_eq!(PollerKind::recognize(b"", "HEAD", true), Some(PollerKind::Haproxy));
         for (agent, http_1_0) in [(&b"curl/8.5"[..], true), (b"", false), (b"xELB-HealthChecker/2.0", false)] {
-            assert_eq!(Prober::of(agent, "GET", http_1_0), None);
+            assert_eq!(PollerKind::recognize(agent, "GET", http_1_0), None);
         }
     }
 
     #[test]
-    fn what_everybody_takes_is_200() {
-        assert!(Prober::ALL.into_iter().all(|prober| prober.manner().success.contain(200) && !prober.manner().success.contain(500)));
+    fn every_poller_accepts_200_and_rejects_500() {
+        assert!(PollerKind::ALL.into_iter().all(|kind| kind.profile().success.contains(200) && !kind.profile().success.contains(500)));
     }
 }
