@@ -314,8 +314,11 @@ fn a_standby_that_stops_replaying_falls_behind() {
     add_database("replayed");
     SERVER.psql(PASSWORD, "replayed", "CREATE TABLE t (x int)");
     let standby = postgres_standby(&SERVER, PASSWORD, &[]);
-    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_pause()");
+    // A standby that has replayed no transaction yet knows no lag.
     SERVER.psql(PASSWORD, "replayed", "INSERT INTO t VALUES (1)");
+    eventually("the standby replays", || (standby.psql(PASSWORD, "replayed", "SELECT count(*) FROM t") == "1").then_some(()));
+    standby.psql(PASSWORD, "postgres", "SELECT pg_wal_replay_pause()");
+    SERVER.psql(PASSWORD, "replayed", "INSERT INTO t VALUES (2)");
     let probed = impatient(standby.port);
     // On a busy machine replication may stall for a moment and recover by itself.
     let falls_behind = |failure: &Failure| failure.message().ends_with("behind its primary, more than 1ms");
