@@ -1,7 +1,7 @@
 //! The registry: from the name of a kind to its typed constructor, schema and example. A value, not a global.
 
 use crate::table::{self, Finding, suggestion_or_all};
-use allswell_checks::contract::{Backend, Category, Check, Register};
+use allswell_checks::contract::{Backend, Category, Check, ComposeService, EnvironmentCheck, HostCheck, Register};
 use figment::value::Dict;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -22,6 +22,16 @@ pub struct Kind {
     pub example: &'static str,
     /// URL schemes by which discovery recognises it.
     pub schemes: &'static [&'static str],
+    /// The server's TCP port when an address or URL leaves it out.
+    pub default_port: Option<u16>,
+    /// Whether the server sends the first bytes of a connection.
+    pub speaks_first: bool,
+    /// How `allswell init` finds it in a compose file.
+    pub compose: Option<ComposeService>,
+    /// The check of the host itself that runs when nothing is configured.
+    pub host_check: Option<HostCheck>,
+    /// The checks that environment variables describe, apart from URLs: [`Backend::discover`].
+    pub discover: fn(&dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck>,
     /// The JSON Schema of its own keys; the doc comments are in it.
     pub schema: Json,
     make: Make,
@@ -77,6 +87,11 @@ impl Register for Registry {
             category: B::CATEGORY,
             example: B::EXAMPLE,
             schemes: B::SCHEMES,
+            default_port: B::DEFAULT_PORT,
+            speaks_first: B::SPEAKS_FIRST,
+            compose: B::COMPOSE,
+            host_check: B::HOST_CHECK,
+            discover: B::discover,
             schema: schemars::schema_for!(B::Config).to_value(),
             make: make::<B>,
         };

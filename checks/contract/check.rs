@@ -41,8 +41,20 @@ pub trait Backend: Check + Sized {
     /// A complete table in TOML, without its header; printed in the documentation, parsed and built by a test.
     const EXAMPLE: &'static str;
 
-    /// URL schemes, without `+driver`, by which a URL found in the environment belongs to this kind; none: it is never discovered.
+    /// URL schemes by which discovery recognises a URL of this kind, without `+driver`: `postgres`. Empty: no URL is ever taken for this kind.
     const SCHEMES: &'static [&'static str] = &[];
+
+    /// The server's TCP port when an address or URL leaves it out.
+    const DEFAULT_PORT: Option<u16> = None;
+
+    /// Whether the server sends the first bytes of a connection, so that the check waits for it. `MySQL` and SMTP do; HTTP and Redis do not.
+    const SPEAKS_FIRST: bool = false;
+
+    /// How `allswell init` finds this kind in a compose file.
+    const COMPOSE: Option<ComposeService> = None;
+
+    /// The check of the host itself that runs when nothing is configured.
+    const HOST_CHECK: Option<HostCheck> = None;
 
     /// The kind's own keys. Doc comments of the type and its fields are the reference that users read.
     type Config: DeserializeOwned + JsonSchema;
@@ -53,6 +65,88 @@ pub trait Backend: Check + Sized {
     ///
     /// [`InvalidConfig`] names the key and says what to do.
     fn build(config: Self::Config) -> Result<Self, InvalidConfig>;
+
+    /// The checks that the application's environment variables describe, apart from URLs, which [`SCHEMES`](Self::SCHEMES) covers.
+    ///
+    /// `variable` returns the value of an environment variable that is set and not empty. Pure: only the caller reads the environment.
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        let _ = variable;
+        Vec::new()
+    }
+}
+
+/// A check that environment variables describe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentCheck {
+    /// The variable that the check is named after.
+    pub variable: &'static str,
+    /// The check's keys.
+    pub keys: Vec<EnvironmentKey>,
+}
+
+/// A key of an [`EnvironmentCheck`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentKey {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The variable that holds exactly this value, if there is one.
+    pub variable: Option<&'static str>,
+}
+
+/// How a kind appears in a compose file, and the check that `allswell init` writes for it.
+#[derive(Clone, Copy, Debug)]
+pub struct ComposeService {
+    /// Names of images, without registry, namespace and tag: `postgres` for `docker.io/library/postgres:17`.
+    pub images: &'static [&'static str],
+    /// The key that holds the server's place: `url` or `address`.
+    pub key: &'static str,
+    /// The value of that key. `{host}` stands for the service's name, `{port}` for [`Backend::DEFAULT_PORT`], `{database}` and `{user}` for the
+    /// values below, in this order.
+    pub value: &'static str,
+    /// The user whom the image creates.
+    pub user: ComposeValue,
+    /// The database that the image creates. Its default may be `{user}`.
+    pub database: ComposeValue,
+    /// Whether clients log in with a password.
+    pub password: ComposePassword,
+}
+
+/// A value that an image takes from its environment.
+#[derive(Clone, Copy, Debug)]
+pub struct ComposeValue {
+    /// The environment variables of the image; the first that is set counts.
+    pub variables: &'static [&'static str],
+    /// The value when none is set.
+    pub default: &'static str,
+}
+
+impl ComposeValue {
+    /// For an image that knows no such value.
+    pub const NONE: Self = Self { variables: &[], default: "" };
+}
+
+/// Whether the clients of an image log in with a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComposePassword {
+    /// Always: the check has the key `password`.
+    Required,
+    /// Only if the image is set up for it: the key `password` is written as a comment.
+    Optional,
+    /// Never: the kind has no key `password`.
+    Unsupported,
+}
+
+/// A check of the host itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostCheck {
+    /// Without any key.
+    Defaults,
+    /// With this value of the key `path`.
+    Path(&'static str),
+    /// With the folder for temporary files as `path`.
+    TempDir,
 }
 
 /// What takes in backends; implemented by `allswell::Registry`.

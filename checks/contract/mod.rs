@@ -13,7 +13,10 @@ mod units;
 mod values;
 
 pub use blocking::Blocking;
-pub use check::{Backend, Category, Check, ConfigWarning, InvalidConfig, Register};
+pub use check::{
+    Backend, Category, Check, ComposePassword, ComposeService, ComposeValue, ConfigWarning, EnvironmentCheck, EnvironmentKey, HostCheck,
+    InvalidConfig, Register,
+};
 pub use failure::{BoxError, Failure, FailureClass};
 pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};

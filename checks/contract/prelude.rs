@@ -1,8 +1,9 @@
 //! What a backend's file needs: `use crate::contract::prelude::*;`, or `allswell_checks::prelude::*` outside of this crate.
 
 pub use super::{
-    Amount, Backend, Blocking, ByteSize, Category, Check, ConfigWarning, Failure, FailureClass, InvalidConfig, Kept, MaxAge, Observation,
-    Redactor, Reuse, Secret, Session, Share, TimeSpan,
+    Amount, Backend, Blocking, ByteSize, Category, Check, ComposePassword, ComposeService, ComposeValue, ConfigWarning, EnvironmentCheck,
+    EnvironmentKey, Failure, FailureClass, HostCheck, InvalidConfig, Kept, MaxAge, Observation, Redactor, Reuse, Secret, Session, Share,
+    TimeSpan,
 };
 pub use async_trait::async_trait;
 pub use schemars::JsonSchema;

@@ -41,6 +41,7 @@ impl Backend for Disk {
 path = "/var/lib/orders"
 warn_free = "10%"
 "#;
+    const HOST_CHECK: Option<HostCheck> = Some(HostCheck::Defaults);
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

@@ -52,6 +52,15 @@ address = "cache.internal:11211"
 write = true
 "#;
     const SCHEMES: &'static [&'static str] = &["memcached", "memcache", "pymemcache"];
+    const DEFAULT_PORT: Option<u16> = Some(11_211);
+    const COMPOSE: Option<ComposeService> = Some(ComposeService {
+        images: &["memcached"],
+        key: "address",
+        value: "{host}:{port}",
+        user: ComposeValue::NONE,
+        database: ComposeValue::NONE,
+        password: ComposePassword::Unsupported,
+    });
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

@@ -38,6 +38,7 @@ impl Backend for Memory {
     const EXAMPLE: &'static str = r#"
 warn_available = "10%"
 "#;
+    const HOST_CHECK: Option<HostCheck> = Some(HostCheck::Defaults);
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

@@ -101,6 +101,16 @@ url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
 password = "${DB_PASSWORD}"
 "#;
     const SCHEMES: &'static [&'static str] = &["mysql", "mysql2", "mariadb", "aurora"];
+    const DEFAULT_PORT: Option<u16> = Some(3306);
+    const SPEAKS_FIRST: bool = true;
+    const COMPOSE: Option<ComposeService> = Some(ComposeService {
+        images: &["mariadb", "mysql"],
+        key: "url",
+        value: "mysql://{user}@{host}:{port}/{database}",
+        user: ComposeValue { variables: &["MARIADB_USER", "MYSQL_USER"], default: "root" },
+        database: ComposeValue { variables: &["MARIADB_DATABASE", "MYSQL_DATABASE"], default: "" },
+        password: ComposePassword::Required,
+    });
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

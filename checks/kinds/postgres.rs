@@ -103,6 +103,15 @@ url = "postgres://app@db.internal:5432/orders?sslmode=verify-full"
 password = "${DB_PASSWORD}"
 "#;
     const SCHEMES: &'static [&'static str] = &["postgres", "postgresql", "postgis", "pgsql", "psql", "timescale"];
+    const DEFAULT_PORT: Option<u16> = Some(5432);
+    const COMPOSE: Option<ComposeService> = Some(ComposeService {
+        images: &["postgis", "postgres"],
+        key: "url",
+        value: "postgres://{user}@{host}:{port}/{database}",
+        user: ComposeValue { variables: &["POSTGRES_USER"], default: "postgres" },
+        database: ComposeValue { variables: &["POSTGRES_DB"], default: "{user}" },
+        password: ComposePassword::Required,
+    });
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

@@ -66,6 +66,15 @@ warn_messages = 1000
 min_consumers = 1
 "#;
     const SCHEMES: &'static [&'static str] = amqp::SCHEMES;
+    const DEFAULT_PORT: Option<u16> = Some(5672);
+    const COMPOSE: Option<ComposeService> = Some(ComposeService {
+        images: &["rabbitmq"],
+        key: "url",
+        value: "amqp://{user}@{host}:{port}/",
+        user: ComposeValue { variables: &["RABBITMQ_DEFAULT_USER"], default: "guest" },
+        database: ComposeValue::NONE,
+        password: ComposePassword::Required,
+    });
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

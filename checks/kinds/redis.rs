@@ -164,6 +164,15 @@ warn_memory = "90%"
 write = true
 "#;
     const SCHEMES: &'static [&'static str] = resp::SCHEMES;
+    const DEFAULT_PORT: Option<u16> = Some(6379);
+    const COMPOSE: Option<ComposeService> = Some(ComposeService {
+        images: &["redis", "valkey"],
+        key: "url",
+        value: "redis://{host}:{port}/0",
+        user: ComposeValue::NONE,
+        database: ComposeValue::NONE,
+        password: ComposePassword::Optional,
+    });
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

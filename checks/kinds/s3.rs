@@ -1,5 +1,7 @@
 //! Buckets of S3, and of what speaks as S3 does.
 
+mod discovery;
+
 use crate::{
     contract::prelude::*,
     object_storage::{self, Action, Mode, Objects, Origin, Provider, Refusal, Transport, aws_profile::Profile},
@@ -140,6 +142,10 @@ region = "eu-central-1"
             has_token,
         };
         Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

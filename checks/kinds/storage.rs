@@ -58,6 +58,7 @@ impl Backend for Storage {
     const EXAMPLE: &'static str = r#"
 path = "/srv/media"
 "#;
+    const HOST_CHECK: Option<HostCheck> = Some(HostCheck::TempDir);
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {

@@ -43,6 +43,8 @@ impl Backend for Tcp {
 address = "bastion.internal:22"
 expect_banner = "SSH-2.0"
 "#;
+    // With `expect_banner`, the check waits for the server's first bytes.
+    const SPEAKS_FIRST: bool = true;
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
