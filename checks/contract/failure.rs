@@ -79,9 +79,28 @@ impl fmt::Display for FailureClass {
     }
 }
 
+/// What a program may need to know about a failure beyond its class. Code compares this and never a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureDetail {
+    /// The connection was reset, aborted, or closed while we were sending.
+    Reset,
+    /// The server's certificate has expired.
+    CertificateExpired,
+    /// The server's certificate is for another host.
+    CertificateForOtherName,
+    /// The server requires a client certificate, and none was sent.
+    ClientCertificateRequired,
+    /// The server rejected the client certificate.
+    ClientCertificateRejected,
+    /// The response to a gRPC call has no `grpc-status`.
+    NotGrpc,
+}
+
 /// A backend does not work: a class, a sentence for everybody, and the driver's words for the operator.
 pub struct Failure {
     class: FailureClass,
+    detail: Option<FailureDetail>,
     message: Cow<'static, str>,
     values: Values,
     cause: Option<BoxError>,
@@ -91,7 +110,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with a sentence of ours: a lower-case fragment without a full stop, and without a secret, URL, address or driver's text.
     pub fn new(class: FailureClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, message: message.into(), values: Values::new(), cause: None, in_order: false }
+        Self { class, detail: None, message: message.into(), values: Values::new(), cause: None, in_order: false }
     }
 
     /// [`FailureClass::Unreachable`], caused by what the driver says.
@@ -133,6 +152,7 @@ impl Failure {
     #[must_use]
     pub fn network(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
+        let is_reset = matches!(error.kind(), Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected);
         // 24 and 23 are EMFILE and ENFILE: the shortage is on this machine, not over there.
         let (class, message) = match (error.kind(), error.raw_os_error()) {
             (_, Some(23 | 24)) => (FailureClass::Internal, "this machine has no file descriptors left"),
@@ -150,7 +170,8 @@ impl Failure {
             (Kind::InvalidData, _) => (FailureClass::Protocol, "the answer is not in the expected protocol"),
             _ => (FailureClass::Unreachable, "cannot be reached"),
         };
-        Self::new(class, message).because(error)
+        let failure = Self::new(class, message).because(error);
+        if is_reset { failure.detailed(FailureDetail::Reset) } else { failure }
     }
 
     /// Adds what was observed until then.
@@ -181,6 +202,12 @@ impl Failure {
         self
     }
 
+    /// Adds a detail.
+    #[must_use]
+    pub fn detailed(self, detail: FailureDetail) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
     /// Replaces the class.
     #[must_use]
     pub fn reclassified(self, class: FailureClass) -> Self {
@@ -191,7 +218,10 @@ impl Failure {
     #[must_use]
     pub fn midway(self) -> Self {
         match self.class {
-            FailureClass::Unreachable => self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle"),
+            FailureClass::Unreachable => {
+                let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle");
+                Self { detail: None, ..broken_off }
+            }
             _ => self,
         }
     }
@@ -213,6 +243,12 @@ impl Failure {
     #[must_use]
     pub const fn class(&self) -> FailureClass {
         self.class
+    }
+
+    /// What a program may need to know beyond the class.
+    #[must_use]
+    pub const fn detail(&self) -> Option<FailureDetail> {
+        self.detail
     }
 
     /// Our sentence, safe for everybody.
@@ -265,6 +301,7 @@ impl fmt::Debug for Failure {
         formatter
             .debug_struct("Failure")
             .field("class", &self.class)
+            .field("detail", &self.detail)
             .field("message", &self.message)
             .field("values", &self.values)
             .finish_non_exhaustive()
@@ -307,5 +344,13 @@ mod tests {
         let refused = Failure::network(io::ErrorKind::ConnectionRefused.into());
         assert_eq!((refused.class(), refused.message()), (FailureClass::Unreachable, "connection refused"));
         assert_eq!(Failure::network(io::Error::from_raw_os_error(24)).class(), FailureClass::Internal);
+    }
+
+    #[test]
+    fn a_reset_keeps_its_detail_until_it_is_a_broken_answer() {
+        let reset = Failure::network(io::ErrorKind::ConnectionReset.into());
+        assert_eq!(reset.detail(), Some(FailureDetail::Reset));
+        assert_eq!(Failure::network(io::ErrorKind::ConnectionRefused.into()).detail(), None);
+        assert_eq!(reset.midway().detail(), None);
     }
 }

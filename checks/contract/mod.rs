@@ -17,7 +17,7 @@ pub use check::{
     Backend, Category, Check, ComposePassword, ComposeService, ComposeValue, ConfigWarning, EnvironmentCheck, EnvironmentKey, HostCheck,
     InvalidConfig, Register,
 };
-pub use failure::{BoxError, Failure, FailureClass};
+pub use failure::{BoxError, Failure, FailureClass, FailureDetail};
 pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};
 pub use printable::printable;

@@ -16,6 +16,12 @@ pub fn wants_tls(body: &[u8]) -> bool {
     )
 }
 
+/// Whether the server requires a client certificate: in the words of nginx, which asks for one and refuses the request without it.
+#[must_use]
+pub fn requires_client_certificate(body: &[u8]) -> bool {
+    says(body, &["No required SSL certificate was sent"])
+}
+
 /// Whether Django says which setting keeps the `Host` out: it does so only where DEBUG is on.
 #[must_use]
 pub fn names_allowed_hosts(body: &[u8]) -> bool {

@@ -5,7 +5,7 @@
 use super::answer::Answer;
 use crate::prober::Manner;
 use allswell_checks::{
-    contract::{Failure, FailureClass},
+    contract::{Failure, FailureClass, FailureDetail},
     wire::{
         http1::{alongside, failure},
         meter::Metered,
@@ -37,7 +37,7 @@ pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, 
     // A call that fails at once says so in its head.
     let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
     if manner.grpc && grpc.is_none() {
-        return Err(Failure::new(FailureClass::Protocol, NOT_GRPC));
+        return Err(Failure::new(FailureClass::Protocol, NOT_GRPC).detailed(FailureDetail::NotGrpc));
     }
     let body = body.to_bytes().into();
     Ok(Answer { status: head.status, headers: head.headers, body, grpc: grpc.filter(|_| manner.grpc), framed: true })

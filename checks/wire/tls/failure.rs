@@ -1,7 +1,7 @@
 //! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
 
 use super::verifier::{NotHeld, NotPinned};
-use crate::contract::{BoxError, Failure};
+use crate::contract::{BoxError, Failure, FailureDetail};
 use rustls::OtherError;
 use std::{error::Error, io, sync::Arc};
 
@@ -36,40 +36,53 @@ pub fn io_failure(error: io::Error) -> Failure {
 
 /// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
 pub fn failure(error: impl Into<BoxError>) -> Failure {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     let error = error.into();
-    let message = match said_by_tls(&*error) {
-        Some(Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. })) => "the certificate has expired",
-        Some(Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. })) => {
-            "the certificate is not valid yet"
+    let (message, detail) = said_by_tls(&*error).map_or(("the TLS handshake failed", None), explain);
+    let failure = Failure::tls(error).saying(message);
+    match detail {
+        Some(detail) => failure.detailed(detail),
+        None => failure,
+    }
+}
+
+fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
+    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
+    match error {
+        Tls::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            ("the certificate has expired", Some(FailureDetail::CertificateExpired))
+        }
+        Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            ("the certificate is not valid yet", None)
         }
         // Who bears a trusted name and signs with another key is not whom we trust.
-        Some(Tls::InvalidCertificate(
+        Tls::InvalidCertificate(
             Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-        )) => "the certificate's issuer is not trusted here",
-        Some(Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. })) if presented.is_empty() => {
-            "the certificate has no subjectAltName, and so no host's name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`"
+        ) => ("the certificate's issuer is not trusted here", None),
+        // Without any name, there is another remedy than for a certificate of another host.
+        Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => {
+            ("the certificate has no subjectAltName, and so no host's name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
         }
-        Some(Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. })) => {
-            "the certificate is for another name"
+        Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            ("the certificate is for another name", Some(FailureDetail::CertificateForOtherName))
         }
-        Some(Tls::InvalidCertificate(Certificate::Other(other))) => unaccepted(other),
-        Some(Tls::InvalidCertificate(_)) => "the certificate is not valid",
-        Some(Tls::InvalidMessage(_)) => "the port does not speak TLS",
-        Some(Tls::AlertReceived(Alert::UnrecognisedName)) => "the server has no certificate for the name that it is asked by",
-        Some(Tls::AlertReceived(Alert::CertificateRequired)) => "the server wants a certificate of ours",
-        Some(Tls::AlertReceived(
+        Tls::InvalidCertificate(Certificate::Other(other)) => (unaccepted(other), None),
+        Tls::InvalidCertificate(_) => ("the certificate is not valid", None),
+        Tls::InvalidMessage(_) => ("the port does not speak TLS", None),
+        Tls::AlertReceived(Alert::UnrecognisedName) => ("the server has no certificate for the name that it is asked by", None),
+        Tls::AlertReceived(Alert::CertificateRequired) => {
+            ("the server wants a certificate of ours", Some(FailureDetail::ClientCertificateRequired))
+        }
+        Tls::AlertReceived(
             Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,
-        )) => "the server does not accept our certificate",
-        Some(Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_)) => {
-            "the server found no common cipher (static RSA and TLS 1.1 are not supported), or requires a client certificate"
+        ) => ("the server does not accept our certificate", Some(FailureDetail::ClientCertificateRejected)),
+        Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_) => {
+            ("the server found no common cipher (static RSA and TLS 1.1 are not supported), or requires a client certificate", None)
         }
-        Some(Tls::AlertReceived(Alert::ProtocolVersion)) => {
-            "the server supports neither TLS 1.2 nor 1.3, and nothing older is supported here"
+        Tls::AlertReceived(Alert::ProtocolVersion) => {
+            ("the server supports neither TLS 1.2 nor 1.3, and nothing older is supported here", None)
         }
-        _ => "the TLS handshake failed",
-    };
-    Failure::tls(error).saying(message)
+        _ => ("the TLS handshake failed", None),
+    }
 }
 
 /// What webpki does not take and OpenSSL may, or is not pinned.
