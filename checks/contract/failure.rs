@@ -104,13 +104,13 @@ pub struct Failure {
     message: Cow<'static, str>,
     values: Values,
     cause: Option<BoxError>,
-    in_order: bool,
+    reusable_connection: bool,
 }
 
 impl Failure {
     /// A failure with a sentence of ours: a lower-case fragment without a full stop, and without a secret, URL, address or driver's text.
     pub fn new(class: FailureClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, detail: None, message: message.into(), values: Values::new(), cause: None, in_order: false }
+        Self { class, detail: None, message: message.into(), values: Values::new(), cause: None, reusable_connection: false }
     }
 
     /// [`FailureClass::Unreachable`], caused by what the driver says.
@@ -216,7 +216,7 @@ impl Failure {
 
     /// The same, of a peer that had answered before: an end is then no answer's absence, but an answer that broke off in the middle.
     #[must_use]
-    pub fn midway(self) -> Self {
+    pub fn truncated(self) -> Self {
         match self.class {
             FailureClass::Unreachable => {
                 let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle");
@@ -229,14 +229,14 @@ impl Failure {
     /// Says that the connection on which it was heard is in order: the whole answer was read, and it is the answer that does not please. Such a
     /// connection may be asked again.
     #[must_use]
-    pub fn in_order(self) -> Self {
-        let understood = matches!(self.class, FailureClass::Unhealthy | FailureClass::Rejected | FailureClass::Exhausted);
-        Self { in_order: understood, ..self }
+    pub fn reusable_connection(self) -> Self {
+        let is_understood = matches!(self.class, FailureClass::Unhealthy | FailureClass::Rejected | FailureClass::Exhausted);
+        Self { reusable_connection: is_understood, ..self }
     }
 
     /// Whether the connection on which it was heard may be asked again.
-    pub(crate) const fn is_in_order(&self) -> bool {
-        self.in_order
+    pub(crate) const fn has_reusable_connection(&self) -> bool {
+        self.reusable_connection
     }
 
     /// The class.
@@ -351,6 +351,6 @@ mod tests {
         let reset = Failure::network(io::ErrorKind::ConnectionReset.into());
         assert_eq!(reset.detail(), Some(FailureDetail::Reset));
         assert_eq!(Failure::network(io::ErrorKind::ConnectionRefused.into()).detail(), None);
-        assert_eq!(reset.midway().detail(), None);
+        assert_eq!(reset.truncated().detail(), None);
     }
 }

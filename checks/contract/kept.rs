@@ -27,8 +27,8 @@ pub trait Session: Send + Sync {
     async fn ask(&self, connection: &mut Self::Connection) -> Result<Observation, Failure>;
 
     /// How long a kept connection may be silent until a new one is tried beside it; a second, where an answer does not take longer by nature.
-    fn silence(&self) -> Duration {
-        SILENCE
+    fn silence_limit(&self) -> Duration {
+        DEFAULT_SILENCE_LIMIT
     }
 
     /// Says goodbye, so that the backend's log has no complaint about us. It is polled once and then dropped: nobody waits for the answer.
@@ -37,11 +37,11 @@ pub trait Session: Send + Sync {
     }
 }
 
-/// The usual [`Session::silence`].
-const SILENCE: Duration = Duration::from_secs(1);
+/// The usual [`Session::silence_limit`].
+const DEFAULT_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long a backend may take to notice that a slot is free again.
-const SLOT: Duration = Duration::from_millis(100);
+const SLOT_RELEASE_TIME: Duration = Duration::from_millis(100);
 
 /// Whether a connection is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -74,13 +74,13 @@ impl Default for MaxAge {
 /// is renewed, so that rotated credentials, a changed address or exhausted slots do not hide behind it.
 #[derive(Debug)]
 pub struct Kept<C> {
-    slot: Mutex<Option<Held<C>>>,
+    slot: Mutex<Option<KeptConnection<C>>>,
     reuse: Reuse,
     max_age: MaxAge,
 }
 
 #[derive(Debug)]
-struct Held<C> {
+struct KeptConnection<C> {
     connection: C,
     opened: Instant,
     /// Whether the last answer on it was a failure, which this connection was opened to confirm or has repeated.
@@ -88,11 +88,11 @@ struct Held<C> {
 }
 
 /// What came of asking on a kept connection.
-enum Asked {
+enum AskResult {
     /// An answer on it.
-    Answered(Result<Observation, Failure>),
+    OnKept(Result<Observation, Failure>),
     /// An answer on another, which was opened beside it.
-    Overtaken(Result<Observation, Failure>),
+    OnNew(Result<Observation, Failure>),
 }
 
 impl<C: Send> Kept<C> {
@@ -103,22 +103,22 @@ impl<C: Send> Kept<C> {
     }
 
     /// Asks on the kept connection, or on a new one when there is none, it has grown old, the answer was a failure, or none came for a
-    /// second (or what [`Session::silence`] says): a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
+    /// second (or what [`Session::silence_limit`] says): a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
     ///
     /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not tell by itself how long that took.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         match self.take() {
             Some(mut held) if held.opened.elapsed() < self.max_age.0.0 => match self.ask(session, &mut held.connection).await {
-                Asked::Overtaken(result) => result,
-                Asked::Answered(Ok(observation)) => {
-                    self.put(Held { failing: false, ..held });
+                AskResult::OnNew(result) => result,
+                AskResult::OnKept(Ok(observation)) => {
+                    self.put(KeptConnection { failing: false, ..held });
                     Ok(observation)
                 }
-                Asked::Answered(Err(failure)) if held.failing && failure.is_in_order() => {
+                AskResult::OnKept(Err(failure)) if held.failing && failure.has_reusable_connection() => {
                     self.put(held);
                     Err(failure)
                 }
-                Asked::Answered(Err(_)) => self.renewed(session, held.connection).await,
+                AskResult::OnKept(Err(_)) => self.renewed(session, held.connection).await,
             },
             Some(held) => self.renewed(session, held.connection).await,
             None => self.fresh(session).await,
@@ -126,25 +126,25 @@ impl<C: Send> Kept<C> {
     }
 
     /// Asks on a kept connection, and when it is silent, on a new one beside it.
-    async fn ask<S: Session<Connection = C>>(&self, session: &S, connection: &mut C) -> Asked {
+    async fn ask<S: Session<Connection = C>>(&self, session: &S, connection: &mut C) -> AskResult {
         let mut asked = Box::pin(async {
             let began = Instant::now();
             let observation = session.ask(connection).await?;
             Ok(observation.took("query_ms", began.elapsed()))
         });
-        if let Ok(answer) = timeout(session.silence(), asked.as_mut()).await {
-            return Asked::Answered(answer);
+        if let Ok(answer) = timeout(session.silence_limit(), asked.as_mut()).await {
+            return AskResult::OnKept(answer);
         }
         match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
-            Either::Left((Ok(observation), _)) => Asked::Answered(Ok(observation)),
-            Either::Left((Err(_), fresh)) => Asked::Overtaken(fresh.await),
+            Either::Left((Ok(observation), _)) => AskResult::OnKept(Ok(observation)),
+            Either::Left((Err(_), fresh)) => AskResult::OnNew(fresh.await),
             // The old one may hold the only slot, and be merely slow.
             Either::Right((Err(failure), asked)) if failure.class() == FailureClass::Exhausted => match asked.await {
-                Ok(observation) => Asked::Answered(Ok(observation)),
-                Err(_) => Asked::Overtaken(Err(failure)),
+                Ok(observation) => AskResult::OnKept(Ok(observation)),
+                Err(_) => AskResult::OnNew(Err(failure)),
             },
             // What a new connection says counts, and what the old one would have said is never read.
-            Either::Right((result, _)) => Asked::Overtaken(result),
+            Either::Right((result, _)) => AskResult::OnNew(result),
         }
     }
 
@@ -152,9 +152,9 @@ impl<C: Send> Kept<C> {
     async fn renewed<S: Session<Connection = C>>(&self, session: &S, old: C) -> Result<Observation, Failure> {
         S::hang_up(old).now_or_never();
         match self.fresh(session).await {
-            Err(failure) if failure.class() == FailureClass::Exhausted && !failure.is_in_order() => {
+            Err(failure) if failure.class() == FailureClass::Exhausted && !failure.has_reusable_connection() => {
                 // The slot that was given back may not be free yet.
-                sleep(SLOT).await;
+                sleep(SLOT_RELEASE_TIME).await;
                 self.fresh(session).await
             }
             result => result,
@@ -168,22 +168,22 @@ impl<C: Send> Kept<C> {
         let opened = Instant::now();
         let connecting = milliseconds(opened - opening);
         let answer = session.ask(&mut connection).await;
-        let usable = answer.as_ref().map_or_else(Failure::is_in_order, |_| true);
+        let usable = answer.as_ref().map_or_else(Failure::has_reusable_connection, |_| true);
         if usable && self.reuse == Reuse::Kept {
-            self.put(Held { connection, opened, failing: answer.is_err() });
+            self.put(KeptConnection { connection, opened, failing: answer.is_err() });
         } else {
             S::hang_up(connection).now_or_never();
         }
         let observation = answer?.took("query_ms", opened.elapsed());
-        let told = observation.values().contains_key("connect_ms");
-        Ok(if told { observation } else { observation.with("connect_ms", connecting) })
+        let is_measured = observation.values().contains_key("connect_ms");
+        Ok(if is_measured { observation } else { observation.with("connect_ms", connecting) })
     }
 
-    fn take(&self) -> Option<Held<C>> {
+    fn take(&self) -> Option<KeptConnection<C>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, held: Held<C>) {
+    fn put(&self, held: KeptConnection<C>) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
 }
@@ -224,7 +224,7 @@ mod tests {
                 std::future::pending::<()>().await;
             }
             if self.ill.load(SeqCst) {
-                return Err(Failure::unhealthy("ill").in_order());
+                return Err(Failure::unhealthy("ill").reusable_connection());
             }
             if *connection <= self.dead.load(SeqCst) {
                 return Err(Failure::unreachable("dead"));
@@ -295,7 +295,7 @@ mod tests {
         session.silent.store(1, SeqCst);
         let start = Instant::now();
         assert_eq!(number(&kept, &session).await, 2);
-        assert_eq!(start.elapsed(), SILENCE);
+        assert_eq!(start.elapsed(), DEFAULT_SILENCE_LIMIT);
         assert_eq!(number(&kept, &session).await, 2, "it is kept from then on");
     }
 

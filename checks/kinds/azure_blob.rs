@@ -2,7 +2,7 @@
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Provider, Refusal, Transport},
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
     wire::tls::TlsKeys,
 };
 use object_store::{
@@ -39,7 +39,7 @@ pub struct Config {
     pub endpoint: Option<String>,
     /// What is done in the container.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: BucketMode,
     /// The blob that is read with `mode = "read"`.
     pub key: Option<String>,
     /// A key of the account, when credentials do not come from the usual chain.
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// A check of one container.
-pub struct AzureBlob(Objects<Azure>);
+pub struct AzureBlob(BucketCheck<Azure>);
 
 impl Backend for AzureBlob {
     const KIND: &'static str = "azure_blob";
@@ -74,12 +74,12 @@ bucket = "media"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { account, bucket, prefix, mode, key, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(InvalidConfig::new("account", "is no storage account's name: write the name alone, such as `orders`"));
         }
         // What the access key signs, nobody can send for another request.
-        let reveals = !anonymous && config.access_key.is_none();
+        let sends_reusable_credentials = !anonymous && config.access_key.is_none();
         let credentials = match (config.access_key, config.sas_token) {
             (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "stands beside `access_key`: choose one")),
             (Some(key), None) => {
@@ -97,9 +97,9 @@ bucket = "media"
         }
         let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
-        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, reveals };
-        Objects::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
+        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, sends_reusable_credentials };
+        BucketCheck::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
 
@@ -121,18 +121,18 @@ struct Azure {
     credentials: Option<AzureCredentialProvider>,
     anonymous: bool,
     /// Whether requests hold what lets others ask, too: a token, and no signature.
-    reveals: bool,
+    sends_reusable_credentials: bool,
 }
 
 #[async_trait]
 impl Provider for Azure {
     type Client = MicrosoftAzure;
 
-    fn reveals(&self) -> bool {
-        self.reveals
+    fn sends_reusable_credentials(&self) -> bool {
+        self.sends_reusable_credentials
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<MicrosoftAzure> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<MicrosoftAzure> {
         let mut builder = MicrosoftAzureBuilder::from_env();
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
@@ -192,7 +192,7 @@ impl Provider for Azure {
                 Failure::exhausted("the storage has no room for our requests: it says to slow down")
             }
             "InsufficientStorage" | "AccountLimitExceeded" => Failure::exhausted("the quota is used up"),
-            _ => refusal.by_status(),
+            _ => refusal.explain_status(),
         }
     }
 }

@@ -6,9 +6,13 @@ mod redis;
 
 use crate::{
     contract::prelude::*,
-    wire::{amqp::Broker, resp::Server, tls::TlsKeys},
+    wire::{
+        amqp::AmqpBroker,
+        resp::{self, RespConnection, RespServer},
+        tls::TlsKeys,
+    },
 };
-use pidbox::{Roll, Round, Wanted};
+use pidbox::{Heartbeats, Inspection, Requirements};
 use redis::Mailbox;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,32 +89,32 @@ const fn second() -> TimeSpan {
 const DEFAULT_QUEUE: &str = "celery";
 
 /// How much longer than our patience a kept connection may be silent until a new one is tried beside it.
-const SILENCE: Duration = Duration::from_millis(250);
+const EXTRA_SILENCE: Duration = Duration::from_millis(250);
 
 /// A check of one app's workers.
 pub struct Celery {
-    broker: Carrier,
-    wanted: Wanted,
+    broker: BrokerClient,
+    requirements: Requirements,
     warn_backlog: Option<u64>,
     fail_backlog: Option<u64>,
-    roll: Arc<Roll>,
+    heartbeats: Arc<Heartbeats>,
     /// The round of the present probe, once it has come to its end.
-    round: Mutex<Option<Round>>,
-    kept: Kept<Link>,
+    inspection: Mutex<Option<Inspection>>,
+    kept: Kept<BrokerConnection>,
 }
 
 /// What carries the questions.
-enum Carrier {
-    Amqp(Broker),
-    Redis(Server, Mailbox),
+enum BrokerClient {
+    Amqp(AmqpBroker),
+    Redis(RespServer, Mailbox),
 }
 
 /// A connection to either.
-pub enum Link {
+pub enum BrokerConnection {
     /// To `RabbitMQ`.
-    Amqp(Box<amqp::Link>),
+    Amqp(Box<amqp::AmqpControl>),
     /// To Redis.
-    Redis(crate::wire::resp::Link),
+    Redis(RespConnection),
 }
 
 impl Backend for Celery {
@@ -134,23 +138,23 @@ warn_backlog = 1000
             return Err(InvalidConfig::new("min_workers", "is 0, and neither `workers` nor `queues` are named: nothing would be checked"));
         }
         let scheme = broker.expose().trim().split(['+', ':']).next().unwrap_or_default().to_ascii_lowercase();
-        let carrier = if crate::wire::resp::SCHEMES.contains(&&*scheme) || scheme == "unix" {
-            let server = Server::new("broker", &broker, username.as_deref(), password.as_ref(), tls)?;
+        let client = if resp::SCHEMES.contains(&&*scheme) || scheme == "unix" {
+            let server = RespServer::new("broker", &broker, username.as_deref(), password.as_ref(), tls)?;
             let mailbox = Mailbox::new(server.database());
-            Carrier::Redis(server, mailbox)
+            BrokerClient::Redis(server, mailbox)
         } else {
-            Carrier::Amqp(Broker::new("broker", &broker, username, password.as_ref(), tls)?)
+            BrokerClient::Amqp(AmqpBroker::new("broker", &broker, username, password.as_ref(), tls)?)
         };
-        let watched = if queues.is_empty() { vec![DEFAULT_QUEUE.to_owned()] } else { queues.clone() };
+        let counted_queues = if queues.is_empty() { vec![DEFAULT_QUEUE.to_owned()] } else { queues.clone() };
         let min_workers = min_workers.try_into().unwrap_or(usize::MAX);
-        let limited = warn_backlog.is_some() || fail_backlog.is_some();
+        let limits_backlog = warn_backlog.is_some() || fail_backlog.is_some();
         Ok(Self {
-            broker: carrier,
-            wanted: Wanted { workers, min_workers, queues, patience, watched, limited },
+            broker: client,
+            requirements: Requirements { workers, min_workers, queues, patience, counted_queues, limits_backlog },
             warn_backlog,
             fail_backlog,
-            roll: Arc::default(),
-            round: Mutex::default(),
+            heartbeats: Arc::default(),
+            inspection: Mutex::default(),
             kept: Kept::new(config.connection, config.max_connection_age),
         })
     }
@@ -161,49 +165,53 @@ impl Check for Celery {
     async fn probe(&self) -> Result<Observation, Failure> {
         let seen = self.kept.probe(self).await?;
         // Judged here, and not on the connection: that a worker is silent is no reason to doubt the broker, and to ask it all again.
-        let round = self.round.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(Round::new);
-        self.judge(seen, &round)
+        let inspection = self.inspection.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(Inspection::new);
+        self.judge(seen, &inspection)
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
         match &self.broker {
-            Carrier::Redis(server, _) => server.warnings("broker", server.has_password(), &[]),
-            Carrier::Amqp(broker) => broker.warnings("broker"),
+            BrokerClient::Redis(server, _) => server.warnings("broker", server.has_password(), &[]),
+            BrokerClient::Amqp(broker) => broker.warnings("broker"),
         }
     }
 }
 
 #[async_trait]
 impl Session for Celery {
-    type Connection = Link;
+    type Connection = BrokerConnection;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<BrokerConnection, Failure> {
         match &self.broker {
-            Carrier::Amqp(broker) => amqp::open(broker, &self.wanted, &self.roll).await.map(Box::new).map(Link::Amqp),
-            Carrier::Redis(server, mailbox) => redis::open(server, mailbox, &self.roll).await.map(Link::Redis),
+            BrokerClient::Amqp(broker) => {
+                amqp::open(broker, &self.requirements, &self.heartbeats).await.map(Box::new).map(BrokerConnection::Amqp)
+            }
+            BrokerClient::Redis(server, mailbox) => redis::open(server, mailbox, &self.heartbeats).await.map(BrokerConnection::Redis),
         }
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let (round, seen, tls_verify) = match (&self.broker, link) {
-            (Carrier::Redis(server, mailbox), Link::Redis(link)) => {
-                (redis::ask(link, mailbox, &self.wanted).await?, link.take_phases(), server.tls_verify())
+    async fn ask(&self, connection: &mut BrokerConnection) -> Result<Observation, Failure> {
+        let (inspection, seen, tls_verify) = match (&self.broker, connection) {
+            (BrokerClient::Redis(server, mailbox), BrokerConnection::Redis(connection)) => {
+                (redis::ask(connection, mailbox, &self.requirements).await?, connection.take_phases(), server.tls_verify())
             }
-            (Carrier::Amqp(broker), Link::Amqp(link)) => (amqp::ask(link, &self.wanted).await?, link.take_phases(), broker.tls_verify()),
+            (BrokerClient::Amqp(broker), BrokerConnection::Amqp(connection)) => {
+                (amqp::ask(connection, &self.requirements).await?, connection.take_phases(), broker.tls_verify())
+            }
             _ => return Err(Failure::internal("a connection to another broker")),
         };
-        *self.round.lock().unwrap_or_else(PoisonError::into_inner) = Some(round);
+        *self.inspection.lock().unwrap_or_else(PoisonError::into_inner) = Some(inspection);
         Ok(seen.with_some("tls_verify", tls_verify))
     }
 
-    async fn hang_up(link: Link) {
-        if let Link::Amqp(link) = link {
-            link.hang_up();
+    async fn hang_up(connection: BrokerConnection) {
+        if let BrokerConnection::Amqp(connection) = connection {
+            connection.hang_up();
         }
     }
 
-    fn silence(&self) -> Duration {
-        self.wanted.patience.0 + SILENCE
+    fn silence_limit(&self) -> Duration {
+        self.requirements.patience.0 + EXTRA_SILENCE
     }
 }
 
@@ -211,48 +219,54 @@ impl Session for Celery {
 type Workers = BTreeMap<String, BTreeSet<String>>;
 
 impl Celery {
-    fn judge(&self, seen: Observation, round: &Round) -> Result<Observation, Failure> {
-        let (answered, silent) = (&round.answers, self.roll.silent(round));
+    fn judge(&self, seen: Observation, inspection: &Inspection) -> Result<Observation, Failure> {
+        let (answered, silent) = (&inspection.answers, self.heartbeats.silent(inspection));
         let consumers = |queue: &String, workers: &Workers| -> Vec<String> {
             workers.iter().filter(|(_, queues)| queues.contains(queue)).map(|(worker, _)| worker.clone()).collect()
         };
         let (mut problems, mut busy) = (Vec::new(), BTreeSet::new());
 
-        let nobody = answered.is_empty() && silent.is_empty();
-        if nobody {
-            problems.push(self.nobody(round));
-        } else if answered.len() + silent.len() < self.wanted.min_workers {
-            problems.push(format!("{} workers answered, fewer than {}", answered.len(), self.wanted.min_workers));
-        } else if answered.len() < self.wanted.min_workers {
+        let is_empty = answered.is_empty() && silent.is_empty();
+        if is_empty {
+            problems.push(self.explain_no_reply(inspection));
+        } else if answered.len() + silent.len() < self.requirements.min_workers {
+            problems.push(format!("{} workers answered, fewer than {}", answered.len(), self.requirements.min_workers));
+        } else if answered.len() < self.requirements.min_workers {
             busy.extend(silent.keys().cloned());
         }
-        let missing: Vec<_> = self.wanted.workers.iter().filter(|worker| !answered.contains_key(*worker)).collect();
+        let missing: Vec<_> = self.requirements.workers.iter().filter(|worker| !answered.contains_key(*worker)).collect();
         busy.extend(missing.iter().filter(|worker| silent.contains_key(**worker)).map(|worker| (*worker).clone()));
         let gone: Vec<_> = missing.into_iter().filter(|worker| !silent.contains_key(*worker)).collect();
         if !gone.is_empty() {
-            problems.push(format!("no answer within {} from the {}", self.wanted.patience, listed("worker", &gone)));
+            problems.push(format!("no answer within {} from the {}", self.requirements.patience, listed("worker", &gone)));
         }
-        let unconsumed: Vec<_> = self.wanted.queues.iter().filter(|queue| consumers(queue, answered).is_empty()).collect();
+        let unconsumed: Vec<_> = self.requirements.queues.iter().filter(|queue| consumers(queue, answered).is_empty()).collect();
         busy.extend(unconsumed.iter().flat_map(|queue| consumers(queue, &silent)));
         let unconsumed: Vec<_> = unconsumed.into_iter().filter(|queue| consumers(queue, &silent).is_empty()).collect();
         // Where no worker is left, this says nothing new.
-        if !unconsumed.is_empty() && !nobody {
+        if !unconsumed.is_empty() && !is_empty {
             problems.push(format!("no worker consumes the {}", listed("queue", &unconsumed)));
         }
         let over = |limit: Option<u64>| -> Vec<String> {
-            let over =
-                round.backlog.iter().filter_map(|(queue, waits)| limit.filter(|limit| waits > limit).map(|limit| (queue, waits, limit)));
+            let over = inspection
+                .backlog
+                .iter()
+                .filter_map(|(queue, waits)| limit.filter(|limit| waits > limit).map(|limit| (queue, waits, limit)));
             over.map(|(queue, waits, limit)| format!("{waits} messages wait in the queue {queue}, more than {limit}")).collect()
         };
         problems.extend(over(self.fail_backlog));
 
         let workers: BTreeSet<&String> = answered.keys().chain(silent.keys()).collect();
-        let queues: BTreeMap<&String, Vec<String>> =
-            self.wanted.queues.iter().map(|queue| (queue, [consumers(queue, answered), consumers(queue, &silent)].concat())).collect();
+        let queues: BTreeMap<&String, Vec<String>> = self
+            .requirements
+            .queues
+            .iter()
+            .map(|queue| (queue, [consumers(queue, answered), consumers(queue, &silent)].concat()))
+            .collect();
         let values = [
             ("workers", Some(serde_json::json!(workers))),
             ("queues", (!queues.is_empty()).then(|| serde_json::json!(queues))),
-            ("backlog", (!round.backlog.is_empty()).then(|| serde_json::json!(round.backlog))),
+            ("backlog", (!inspection.backlog.is_empty()).then(|| serde_json::json!(inspection.backlog))),
         ];
         let values = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
         if !problems.is_empty() {
@@ -260,19 +274,23 @@ impl Celery {
         }
         let seen = values.fold(seen, |seen, (name, value)| seen.with(name, value));
         let busy: Vec<_> = busy.iter().collect();
-        let tired = (!busy.is_empty()).then(|| {
-            let why = if round.nobody_listens { "no mailbox,".to_owned() } else { format!("no answer within {},", self.wanted.patience) };
+        let warning = (!busy.is_empty()).then(|| {
+            let why = if inspection.has_no_listener {
+                "no mailbox,".to_owned()
+            } else {
+                format!("no answer within {},", self.requirements.patience)
+            };
             format!("a fresh heartbeat, but {why} of the {}", listed("worker", &busy))
         });
-        Ok(tired.into_iter().chain(over(self.warn_backlog)).fold(seen, Observation::warned))
+        Ok(warning.into_iter().chain(over(self.warn_backlog)).fold(seen, Observation::warned))
     }
 
     /// Why nobody answered, as far as the broker knows.
-    fn nobody(&self, round: &Round) -> String {
-        match round {
-            Round { nobody_listens: true, .. } => "no worker answered: none is connected".to_owned(),
-            Round { unreadable: true, .. } => "no worker answered in JSON".to_owned(),
-            _ => format!("no worker answered within {}", self.wanted.patience),
+    fn explain_no_reply(&self, inspection: &Inspection) -> String {
+        match inspection {
+            Inspection { has_no_listener: true, .. } => "no worker answered: none is connected".to_owned(),
+            Inspection { has_unreadable_reply: true, .. } => "no worker answered in JSON".to_owned(),
+            _ => format!("no worker answered within {}", self.requirements.patience),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Provider, Refusal, Transport},
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
     wire::tls::TlsKeys,
 };
 use object_store::{
@@ -39,7 +39,7 @@ pub struct Config {
     pub endpoint: Option<String>,
     /// What is done in the bucket.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: BucketMode,
     /// The object that is read with `mode = "read"`.
     pub key: Option<String>,
     /// The JSON of a service account's key, when it does not come from the usual chain; best given as `service_account_file`.
@@ -59,7 +59,7 @@ pub struct Config {
 }
 
 /// A check of one bucket.
-pub struct Gcs(Objects<Google>);
+pub struct Gcs(BucketCheck<Google>);
 
 impl Backend for Gcs {
     const KIND: &'static str = "gcs";
@@ -71,14 +71,14 @@ bucket = "media"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { bucket, prefix, mode, key, service_account, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if anonymous && service_account.is_some() {
             return Err(InvalidConfig::new("anonymous", "stands beside `service_account`: choose one"));
         }
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
         let google = Google { bucket, endpoint: url, service_account, anonymous };
-        Objects::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
+        BucketCheck::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
 
@@ -104,11 +104,11 @@ struct Google {
 impl Provider for Google {
     type Client = GoogleCloudStorage;
 
-    fn reveals(&self) -> bool {
+    fn sends_reusable_credentials(&self) -> bool {
         !self.anonymous
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<GoogleCloudStorage> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<GoogleCloudStorage> {
         let mut builder = match &self.service_account {
             // What else the environment says would stand beside it, and the driver wants one alone.
             Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key.expose()),
@@ -138,14 +138,14 @@ impl Provider for Google {
         match refusal.code.as_str() {
             // Replacing is deleting, too.
             "AccessDenied" if refusal.mentions("storage.objects.delete") => {
-                object_storage::of_s3(refusal, &self.bucket, object, "storage.objects.delete")
+                object_storage::explain_s3_code(refusal, &self.bucket, object, "storage.objects.delete")
             }
             "UserProjectMissing" => {
                 Failure::rejected(format!("the bucket {} is paid for by who asks, and no project was named", self.bucket))
             }
             "InvalidAuthentication" => Failure::rejected("the credentials are not accepted"),
             _ if refusal.status.as_u16() == 401 => Failure::rejected("the credentials are not accepted"),
-            _ => object_storage::of_s3(refusal, &self.bucket, object, right),
+            _ => object_storage::explain_s3_code(refusal, &self.bucket, object, right),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Anything that answers HTTP.
 
+mod connection;
 mod diagnosis;
 mod dialect;
 mod expectation;
-mod link;
 mod link_local;
 mod request;
 mod upstream;
@@ -17,11 +17,11 @@ use crate::{
         url,
     },
 };
+use connection::{BodyStart, HttpConnection};
 use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
-use link::{Beginning, Link};
 use link_local::LinkLocal;
-use request::{Ask, Place};
+use request::{Place, RequestSpec};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-pub use dialect::Dialect;
+pub use dialect::UpstreamDialect;
 pub use expectation::{Scalar, Statuses};
 
 /// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
@@ -82,7 +82,7 @@ pub struct Config {
     /// Reads the body as a report of `allswell`, `aspnet`, `django` (django-health-check 3 and 4), `health+json`, `microprofile` or `spring`,
     /// whatever the status is. A report that fails is a failure which names the components that fail there, one that warns is a warning;
     /// their statuses are observed as `upstream`.
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<UpstreamDialect>,
     /// Warn when the answer's head takes longer than this.
     pub warn_after: Option<TimeSpan>,
     /// Whether the connection is kept between probes.
@@ -99,18 +99,18 @@ fn method() -> String {
 
 /// A check of one URL.
 pub struct Http {
-    ask: Ask,
+    spec: RequestSpec,
     tls: Tls,
     /// For servers that a redirect leads to.
     tls_elsewhere: Tls,
     dialer: Dialer,
     expect: Expectation,
     follow_redirects: bool,
-    dialect: Option<Dialect>,
+    dialect: Option<UpstreamDialect>,
     warn_after: Option<TimeSpan>,
     /// How long the last answer took, in milliseconds.
-    usual: AtomicU64,
-    kept: Kept<Vec<Link>>,
+    last_duration_ms: AtomicU64,
+    kept: Kept<Vec<HttpConnection>>,
 }
 
 impl Backend for Http {
@@ -127,24 +127,35 @@ expect_json = { "/status" = "ok" }
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let url = url::parse("url", &config.url, &[("http", "http"), ("https", "https")])?;
-        config.tls.examine(url.scheme() == "https" || config.follow_redirects, "https://")?;
+        config.tls.validate(url.scheme() == "https" || config.follow_redirects, "https://")?;
         let accept = match config.dialect {
             Some(dialect) => dialect.accept(),
             None if config.expect_json.is_empty() => "*/*",
             None => "application/json, */*;q=0.5",
         };
-        let ask = Ask::new(&config, &url, accept)?;
+        let spec = RequestSpec::new(&config, &url, accept)?;
         let Config { follow_redirects, dialect, warn_after, .. } = config;
         let expect = Expectation::new(config.expect_status, config.expect_headers, config.expect_body, config.expect_json)?;
-        let of_body = expect.of_body().or_else(|| dialect.map(|_| "dialect"));
-        if let Some(key) = of_body.filter(|_| ask.method == Method::HEAD) {
+        let body_key = expect.body_key().or_else(|| dialect.map(|_| "dialect"));
+        if let Some(key) = body_key.filter(|_| spec.method == Method::HEAD) {
             return Err(InvalidConfig::new(key, "reads the body, and the answer to a HEAD request has none"));
         }
         let tls_elsewhere = TlsKeys { ca_file: config.tls.ca_file.clone(), verify: config.tls.verify, ..TlsKeys::default() };
         let tls_elsewhere = Tls::new(tls_elsewhere);
         let kept = Kept::new(config.connection, config.max_connection_age);
         let (tls, dialer) = (Tls::new(config.tls), Dialer::default());
-        Ok(Self { ask, tls, tls_elsewhere, dialer, expect, follow_redirects, dialect, warn_after, usual: AtomicU64::new(0), kept })
+        Ok(Self {
+            spec,
+            tls,
+            tls_elsewhere,
+            dialer,
+            expect,
+            follow_redirects,
+            dialect,
+            warn_after,
+            last_duration_ms: AtomicU64::new(0),
+            kept,
+        })
     }
 }
 
@@ -155,90 +166,90 @@ impl Check for Http {
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        let Place { encrypted, address } = &self.ask.place;
+        let Place { encrypted, address } = &self.spec.place;
         let tls = encrypted.then_some(self.tls.keys());
-        login_warning("url", Some(&address.host), self.ask.carries_credentials(), tls, "https://").into_iter().collect()
+        login_warning("url", Some(&address.host), self.spec.carries_credentials(), tls, "https://").into_iter().collect()
     }
 }
 
 /// How many redirects are followed.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// The connections are one for each server that redirects lead to.
 #[async_trait]
 impl Session for Http {
-    type Connection = Vec<Link>;
+    type Connection = Vec<HttpConnection>;
 
-    async fn open(&self) -> Result<Vec<Link>, Failure> {
-        Ok(vec![self.link(&self.ask.place, LinkLocal::Permitted).await?])
+    async fn open(&self) -> Result<Vec<HttpConnection>, Failure> {
+        Ok(vec![self.connection(&self.spec.place, LinkLocal::Permitted).await?])
     }
 
-    async fn ask(&self, links: &mut Vec<Link>) -> Result<Observation, Failure> {
-        let mut ask = self.ask.clone();
+    async fn ask(&self, connections: &mut Vec<HttpConnection>) -> Result<Observation, Failure> {
+        let mut spec = self.spec.clone();
         // Of all the connections and requests that it takes.
         let (mut opening, mut waiting) = (BTreeMap::<_, Duration>::new(), Duration::ZERO);
-        for _ in 0..=REDIRECTS {
-            let link = self.link_to(&ask.place, links).await?;
-            for (phase, took) in link.take_phases() {
+        for _ in 0..=MAX_REDIRECTS {
+            let connection = self.connection_to(&spec.place, connections).await?;
+            for (phase, took) in connection.take_phases() {
                 *opening.entry(phase).or_default() += took;
             }
             let asked = Instant::now();
-            let answer = link.exchange(ask.request()).await?;
+            let answer = connection.exchange(spec.request()).await?;
             waiting += asked.elapsed();
-            let next = if self.follow_redirects { ask.redirected(answer.status(), answer.headers())? } else { None };
+            let next = if self.follow_redirects { spec.redirected(answer.status(), answer.headers())? } else { None };
             let Some(next) = next else {
-                self.usual.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
-                let seen = self.seen(link.expiry, &answer, waiting);
+                self.last_duration_ms.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
+                let seen = self.seen(connection.expiry, &answer, waiting);
                 let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
-                return match self.judge(&ask, link, answer, &mut seen).await {
+                return match self.judge(&spec, connection, answer, &mut seen).await {
                     Ok(()) => Ok(seen),
                     Err(failure) => Err(failure.observing(seen)),
                 };
             };
-            link.glance(answer.into_body()).await?;
-            ask = next;
+            connection.drain_briefly(answer.into_body()).await?;
+            spec = next;
         }
-        Err(Failure::unhealthy(format!("more than {REDIRECTS} redirects")))
+        Err(Failure::unhealthy(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// Twice what the last answer took, so that a slow server is not asked twice; and nothing is ever asked twice that may have an effect.
-    fn silence(&self) -> Duration {
-        let usual = Duration::from_millis(self.usual.load(Relaxed));
-        if self.ask.is_safe() { usual.saturating_mul(2).clamp(SILENCE, FOR_EVER) } else { FOR_EVER }
+    fn silence_limit(&self) -> Duration {
+        let last_duration_ms = Duration::from_millis(self.last_duration_ms.load(Relaxed));
+        if self.spec.is_safe() { last_duration_ms.saturating_mul(2).clamp(MIN_SILENCE_LIMIT, NO_SILENCE_LIMIT) } else { NO_SILENCE_LIMIT }
     }
 }
 
 /// How long a kept connection may be silent at least.
-const SILENCE: Duration = Duration::from_secs(1);
+const MIN_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Longer than any time limit, and not too long for a clock.
-const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+const NO_SILENCE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
-    async fn link(&self, place: &Place, link_local: LinkLocal) -> Result<Link, Failure> {
-        let tls = if *place == self.ask.place { &self.tls } else { &self.tls_elsewhere };
-        Link::open(&self.dialer, place.clone(), tls, link_local).await
+    async fn connection(&self, place: &Place, link_local: LinkLocal) -> Result<HttpConnection, Failure> {
+        let tls = if *place == self.spec.place { &self.tls } else { &self.tls_elsewhere };
+        HttpConnection::open(&self.dialer, place.clone(), tls, link_local).await
     }
 
     /// The connection to a place: one that is there, or a new one.
-    async fn link_to<'a>(&self, place: &Place, links: &'a mut Vec<Link>) -> Result<&'a mut Link, Failure> {
+    async fn connection_to<'a>(&self, place: &Place, connections: &'a mut Vec<HttpConnection>) -> Result<&'a mut HttpConnection, Failure> {
         // The first connection leads to the configured host.
-        let permitted = *place == self.ask.place || links.first().is_some_and(|first| first.is_link_local);
+        let permitted = *place == self.spec.place || connections.first().is_some_and(|first| first.is_link_local);
         let link_local = if permitted { LinkLocal::Permitted } else { LinkLocal::Refused };
-        let known = links.iter().position(|link| link.place == *place);
+        let known = connections.iter().position(|connection| connection.place == *place);
         match known {
-            Some(at) if links[at].is_usable() => {}
-            Some(at) => links[at] = self.link(place, link_local).await?,
+            Some(at) if connections[at].is_usable() => {}
+            Some(at) => connections[at] = self.connection(place, link_local).await?,
             None => {
                 // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
-                if links.len() > REDIRECTS {
-                    links.remove(1);
+                if connections.len() > MAX_REDIRECTS {
+                    connections.remove(1);
                 }
-                links.push(self.link(place, link_local).await?);
+                connections.push(self.connection(place, link_local).await?);
             }
         }
-        let at = known.unwrap_or(links.len() - 1);
-        Ok(&mut links[at])
+        let at = known.unwrap_or(connections.len() - 1);
+        Ok(&mut connections[at])
     }
 
     /// What the head of an answer shows.
@@ -247,7 +258,7 @@ impl Http {
             .with("status_code", answer.status().as_u16())
             .took("first_byte_ms", waiting)
             .with_some("certificate_days_left", expiry.map(Expiry::days_left))
-            .with_some("tls_verify", self.tls.observed().filter(|_| self.ask.place.encrypted));
+            .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.place.encrypted));
         match self.warn_after {
             Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
             _ => seen,
@@ -255,19 +266,25 @@ impl Http {
     }
 
     /// Judges an answer, and adds to what was seen.
-    async fn judge(&self, ask: &Ask, link: &mut Link, answer: Response<Incoming>, seen: &mut Observation) -> Result<(), Failure> {
+    async fn judge(
+        &self,
+        spec: &RequestSpec,
+        connection: &mut HttpConnection,
+        answer: Response<Incoming>,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
         let (head, body) = answer.into_parts();
-        let expected = self.expect.takes(head.status);
-        let body = if expected && (self.dialect.is_some() || self.expect.of_body().is_some()) {
-            link.read(body).await?
+        let expected = self.expect.accepts(head.status);
+        let body = if expected && (self.dialect.is_some() || self.expect.body_key().is_some()) {
+            connection.read(body).await?
         } else {
-            match link.glance(body).await {
+            match connection.drain_briefly(body).await {
                 // The status says more than the end of what came with it.
-                Err(_) if !expected => Beginning::default(),
+                Err(_) if !expected => BodyStart::default(),
                 glanced => glanced?,
             }
         };
-        let reads_json = body.whole && (self.dialect.is_some() || self.expect.wants_json());
+        let reads_json = body.whole && (self.dialect.is_some() || self.expect.expects_json());
         let json: Option<Value> = if reads_json { serde_json::from_slice(&body.bytes).ok() } else { None };
         if let Some(dialect) = self.dialect.filter(|dialect| expected || dialect.comes_with(head.status)) {
             let report = dialect.read(&body.bytes, json.as_ref());
@@ -281,9 +298,9 @@ impl Http {
             }
         }
         if !expected {
-            return Err(diagnosis::unexpected(ask, head.status, &head.headers, &body.bytes));
+            return Err(diagnosis::unexpected(spec, head.status, &head.headers, &body.bytes));
         }
-        self.expect.examine_headers(&head.headers)?;
-        self.expect.examine_body(&body.bytes, json.as_ref())
+        self.expect.check_headers(&head.headers)?;
+        self.expect.check_body(&body.bytes, json.as_ref())
     }
 }

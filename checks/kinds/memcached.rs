@@ -35,14 +35,14 @@ pub struct Memcached {
     address: Address,
     write: bool,
     dialer: Dialer,
-    kept: Kept<Link>,
+    kept: Kept<MemcachedClient>,
 }
 
 /// The longest answer that is read: `stats` has a few thousand bytes.
-const ANSWER: usize = 64 * 1024;
+const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// How many seconds a key lives that could not be deleted.
-const LIFE: u8 = 10;
+const KEY_TTL_SECONDS: u8 = 10;
 
 impl Backend for Memcached {
     const KIND: &'static str = "memcached";
@@ -78,26 +78,26 @@ impl Check for Memcached {
 
 #[async_trait]
 impl Session for Memcached {
-    type Connection = Link;
+    type Connection = MemcachedClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<MemcachedClient, Failure> {
         let (addresses, resolving) = self.dialer.look_up(&self.address).await?;
-        let (stream, meter) = (address::connect(&addresses).await?, Meter::new(ANSWER));
-        Ok(Link { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
+        let (stream, meter) = (address::connect(&addresses).await?, Meter::new(MAX_REPLY_BYTES));
+        Ok(MemcachedClient { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let trial = self.write.then(Trial::new);
-        let commands = format!("version\r\nstats\r\n{}", trial.as_ref().map(Trial::commands).unwrap_or_default());
-        link.send(&commands).await;
-        let version = link.expect("VERSION ").await?;
-        let stats = link.stats().await?;
-        if let Some(trial) = trial {
-            trial.judge(link).await?;
+    async fn ask(&self, client: &mut MemcachedClient) -> Result<Observation, Failure> {
+        let round_trip = self.write.then(ItemRoundTrip::new);
+        let commands = format!("version\r\nstats\r\n{}", round_trip.as_ref().map(ItemRoundTrip::commands).unwrap_or_default());
+        client.send(&commands).await;
+        let version = client.expect("VERSION ").await?;
+        let stats = client.stats().await?;
+        if let Some(round_trip) = round_trip {
+            round_trip.judge(client).await?;
         }
         let number = |name| stats.get(name).and_then(|value| value.parse::<u64>().ok());
         Ok(Observation::pass()
-            .took_some("resolve_ms", link.resolving.take())
+            .took_some("resolve_ms", client.resolving.take())
             .with("server_version", version)
             .with_some("curr_connections", number("curr_connections"))
             .with_some("evictions", number("evictions"))
@@ -107,16 +107,16 @@ impl Session for Memcached {
 }
 
 /// A connection, and a bound on what is read of it.
-pub struct Link {
+pub struct MemcachedClient {
     stream: BufReader<Metered>,
     meter: Meter,
     /// How long it took to resolve the name; told once.
     resolving: Option<Duration>,
 }
 
-impl Link {
+impl MemcachedClient {
     async fn send(&mut self, commands: &str) {
-        self.meter.refill(ANSWER);
+        self.meter.refill(MAX_REPLY_BYTES);
         // Who hangs up may have said why, so that reading tells more than writing.
         let _ = self.stream.write_all(commands.as_bytes()).await;
     }
@@ -180,12 +180,12 @@ fn failure(line: &str) -> Failure {
 }
 
 /// A key of ours: set, read, compared and deleted.
-struct Trial {
+struct ItemRoundTrip {
     key: String,
     value: String,
 }
 
-impl Trial {
+impl ItemRoundTrip {
     fn new() -> Self {
         Self { key: format!("allswell:{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
     }
@@ -193,21 +193,21 @@ impl Trial {
     /// It is deleted whatever was read.
     fn commands(&self) -> String {
         let Self { key, value } = self;
-        format!("set {key} 0 {LIFE} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
+        format!("set {key} 0 {KEY_TTL_SECONDS} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
     }
 
-    async fn judge(&self, link: &mut Link) -> Result<(), Failure> {
-        link.expect("STORED").await?;
-        let found = link.line().await?;
+    async fn judge(&self, client: &mut MemcachedClient) -> Result<(), Failure> {
+        client.expect("STORED").await?;
+        let found = client.line().await?;
         if is_error(&found) {
             return Err(failure(&found));
         }
-        if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || link.line().await? != self.value {
+        if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || client.line().await? != self.value {
             return Err(Failure::unhealthy("what was read is not what was written"));
         }
-        link.expect("END").await?;
+        client.expect("END").await?;
         // Somebody may have emptied the cache in between.
-        let deleted = link.line().await?;
+        let deleted = client.line().await?;
         if matches!(deleted.as_str(), "DELETED" | "NOT_FOUND") { Ok(()) } else { Err(failure(&deleted)) }
     }
 }
@@ -224,9 +224,9 @@ mod tests {
             connection: Reuse::Kept,
             max_connection_age: MaxAge::default(),
         });
-        let meter = Meter::new(ANSWER);
+        let meter = Meter::new(MAX_REPLY_BYTES);
         let stream = Metered::new(Box::new(tokio::io::join(words.as_bytes(), tokio::io::sink())), meter.clone());
-        memcached.expect("it builds").ask(&mut Link { stream: BufReader::new(stream), meter, resolving: None }).await
+        memcached.expect("it builds").ask(&mut MemcachedClient { stream: BufReader::new(stream), meter, resolving: None }).await
     }
 
     #[tokio::test]

@@ -72,14 +72,14 @@ impl Check for Memory {
 }
 
 #[derive(Debug, PartialEq)]
-struct Found {
+struct MemoryUsage {
     available: u64,
     limit: u64,
     oom_kills: Option<u64>,
 }
 
 /// Reads below `root`, which is `/` but in tests.
-fn read(root: &Path) -> io::Result<Found> {
+fn read(root: &Path) -> io::Result<MemoryUsage> {
     let mut host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
     host.oom_kills = number(&root.join("proc/vmstat"), "oom_kill");
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
@@ -87,20 +87,20 @@ fn read(root: &Path) -> io::Result<Found> {
 }
 
 /// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#meminfo>
-fn host(meminfo: &str) -> io::Result<Found> {
+fn host(meminfo: &str) -> io::Result<MemoryUsage> {
     let kibibytes = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
     };
     match (kibibytes("MemAvailable"), kibibytes("MemTotal")) {
-        (Some(available), Some(total)) => Ok(Found { available: available * 1024, limit: total * 1024, oom_kills: None }),
+        (Some(available), Some(total)) => Ok(MemoryUsage { available: available * 1024, limit: total * 1024, oom_kills: None }),
         _ => Err(io::Error::other("no MemAvailable in /proc/meminfo")),
     }
 }
 
 /// The tightest limit of our group and the groups around it.
-fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
-    let mut tightest: Option<Found> = None;
+fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
+    let mut tightest: Option<MemoryUsage> = None;
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
@@ -124,7 +124,7 @@ fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
 }
 
 /// Where a version of control groups keeps its numbers.
-struct Version {
+struct CgroupVersion {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
@@ -134,7 +134,7 @@ struct Version {
 }
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
-const V2: Version = Version {
+const V2: CgroupVersion = CgroupVersion {
     mount: "sys/fs/cgroup",
     limit: "memory.max",
     usage: "memory.current",
@@ -143,7 +143,7 @@ const V2: Version = Version {
 };
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
-const V1: Version = Version {
+const V1: CgroupVersion = CgroupVersion {
     mount: "sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
@@ -151,15 +151,15 @@ const V1: Version = Version {
     kills: "memory.oom_control",
 };
 
-impl Version {
-    fn read(&self, directory: &Path) -> Option<Found> {
+impl CgroupVersion {
+    fn read(&self, directory: &Path) -> Option<MemoryUsage> {
         let text = |file: &str| fs::read_to_string(directory.join(file)).ok();
         let field = |file: &str, name: &str| number(&directory.join(file), name);
         // "max" is no limit and no number.
         let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
         let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
         let cache: u64 = self.cache.iter().filter_map(|name| field("memory.stat", name)).sum();
-        Some(Found { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
+        Some(MemoryUsage { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     fn without_a_limit_the_host_counts() {
         let files = [("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")];
         let read = |files: &[_]| read(machine(files).path()).expect("it reads");
-        assert_eq!(read(&files), Found { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
+        assert_eq!(read(&files), MemoryUsage { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
         let kills = [&files[..], &[("proc/vmstat", "pgfault 1\noom_kill 2\n")]].concat();
         assert_eq!(read(&kills).oom_kills, Some(2));
     }
@@ -206,7 +206,10 @@ mod tests {
             ("sys/fs/cgroup/pod/app/memory.stat", "anon 1\ninactive_file 500000000\n"),
             ("sys/fs/cgroup/pod/memory.events", "low 0\noom_kill 3\n"),
         ]);
-        assert_eq!(read(root.path()).expect("it reads"), Found { available: 2 * GIB - 2_000_000_000, limit: 2 * GIB, oom_kills: Some(3) });
+        assert_eq!(
+            read(root.path()).expect("it reads"),
+            MemoryUsage { available: 2 * GIB - 2_000_000_000, limit: 2 * GIB, oom_kills: Some(3) }
+        );
     }
 
     #[test]
@@ -217,7 +220,7 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
             ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000\ntotal_active_file 24\n"),
         ]);
-        assert_eq!(read(root.path()).expect("it reads"), Found { available: 1024, limit: GIB, oom_kills: None });
+        assert_eq!(read(root.path()).expect("it reads"), MemoryUsage { available: 1024, limit: GIB, oom_kills: None });
     }
 
     #[test]

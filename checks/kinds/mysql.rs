@@ -6,7 +6,7 @@ use crate::{
         self,
         migrations::Framework,
         server::{
-            Lag, Limits, Questions, Role, Server, Told,
+            Lag, ServerInfo, ServerLimits, ServerRole, SqlQueries, SqlServer,
             encryption::{self, Encryption, UrlFiles, UrlMode},
             guarded,
             socket::DriverSocket,
@@ -14,7 +14,7 @@ use crate::{
     },
     wire::{
         address::{self, Address, Dialer, Stream},
-        connect::{Phases, parts},
+        connect::{Phases, phase_values},
         tls::{Tls, TlsKeys, Verify},
         url,
     },
@@ -57,7 +57,7 @@ pub struct Config {
     pub expect: Option<String>,
     /// What the server must be: `primary` takes writes, `replica` is read-only.
     #[serde(default)]
-    pub role: Role,
+    pub role: ServerRole,
     /// Warn when a replica is further behind than this.
     pub warn_lag: Option<TimeSpan>,
     /// Fail when a replica is further behind than this, or its replication is broken.
@@ -85,12 +85,12 @@ pub struct Config {
 /// A check of one database.
 pub struct Mysql {
     options: MySqlConnectOptions,
-    questions: Questions,
-    limits: Limits,
+    queries: SqlQueries,
+    limits: ServerLimits,
     tls: Tls,
     warnings: Vec<ConfigWarning>,
     dialer: Dialer,
-    kept: Kept<Link>,
+    kept: Kept<MysqlClient>,
 }
 
 impl Backend for Mysql {
@@ -126,7 +126,7 @@ password = "${DB_PASSWORD}"
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
         let is_key_written = config.tls.verify.is_some();
-        let (encryption, tls) = encryption::join(&mode(&url, &options), &files(&options), config.tls)?;
+        let (encryption, tls) = encryption::merge(&mode(&url, &options), &files(&options), config.tls)?;
         let cleartext_password = match options.get_socket() {
             Some(_) => CleartextPassword::Always,
             None if config.allow_cleartext_password => CleartextPassword::Always,
@@ -140,16 +140,16 @@ password = "${DB_PASSWORD}"
         if let Some(password) = &config.password {
             options = options.password(password.expose());
         }
-        let questions = Questions::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
+        let queries = SqlQueries::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
         let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
-        let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
+        let limits = ServerLimits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
         let host = options.get_socket().is_none().then(|| options.get_host());
         let has_password = config.password.is_some() || url.password().is_some();
-        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, FULL);
+        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_IDENTITY);
         let warnings = url::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
-        Ok(Self { options, questions, limits, tls, warnings, dialer, kept })
+        Ok(Self { options, queries, limits, tls, warnings, dialer, kept })
     }
 }
 
@@ -172,7 +172,7 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// What to write in a URL for TLS that proves everything.
-const FULL: &str = "ssl-mode=VERIFY_IDENTITY";
+const VERIFY_IDENTITY: &str = "ssl-mode=VERIFY_IDENTITY";
 
 /// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>; a socket in the file system needs no TLS unless it is
 /// asked for.
@@ -180,12 +180,12 @@ fn mode(url: &::url::Url, options: &MySqlConnectOptions) -> UrlMode {
     let (encryption, verify) = match options.get_ssl_mode() {
         MySqlSslMode::Disabled => (Encryption::Never, Verify::None),
         MySqlSslMode::Preferred if options.get_socket().is_some() => (Encryption::Never, Verify::None),
-        MySqlSslMode::Preferred => (Encryption::Offered, Verify::None),
+        MySqlSslMode::Preferred => (Encryption::IfOffered, Verify::None),
         MySqlSslMode::Required => (Encryption::Always, Verify::None),
         MySqlSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
         MySqlSslMode::VerifyIdentity => (Encryption::Always, Verify::Full),
     };
-    UrlMode { encryption, verify, is_written: encryption::is_written(url), is_implied_by_roots: true, full: FULL }
+    UrlMode { encryption, verify, is_written: encryption::has_mode(url), is_implied_by_roots: true, remedy: VERIFY_IDENTITY }
 }
 
 fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
@@ -196,7 +196,7 @@ fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
 const fn driver_mode(encryption: Encryption) -> MySqlSslMode {
     match encryption {
         Encryption::Never => MySqlSslMode::Disabled,
-        Encryption::Offered => MySqlSslMode::Preferred,
+        Encryption::IfOffered => MySqlSslMode::Preferred,
         Encryption::Always => MySqlSslMode::Required,
     }
 }
@@ -213,12 +213,12 @@ impl Check for Mysql {
 }
 
 /// The variables are everybody's; the state of replication is not, and not every server that speaks the protocol knows either.
-const SERVER: Server<MySqlRow> = Server {
-    tell: &[
+const SERVER: SqlServer<MySqlRow> = SqlServer {
+    variants: &[
         // MariaDB's, which has one row for each source, and MySQL's, which has so without being told.
-        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW ALL REPLICAS STATUS"],
-        &[VARIABLES, CONNECTIONS, PATIENCE, "SHOW REPLICA STATUS"],
-        &[VARIABLES, CONNECTIONS, PATIENCE],
+        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW ALL REPLICAS STATUS"],
+        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW REPLICA STATUS"],
+        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT],
         &["SELECT 1"],
     ],
     quote: '`',
@@ -231,13 +231,14 @@ const SERVER: Server<MySqlRow> = Server {
 const VARIABLES: &str = "SELECT 1, @@version, @@read_only, @@innodb_read_only, @@max_connections";
 /// The server goes on with the query of a probe that was dropped, and would with one more at each probe: so it ends each after 30 s. `MariaDB`
 /// and `MySQL` each understand their own part.
-const PATIENCE: &str = "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
+const QUERY_TIMEOUT: &str =
+    "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
 const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
-/// A connection, and what of `SERVER.tell` its server answers.
-pub struct Link {
+/// A connection, and what of `SERVER.variants` its server answers.
+pub struct MysqlClient {
     connection: MySqlConnection,
-    tells: usize,
+    variant: usize,
     /// Told once.
     phases: Phases,
     tls_verify: Option<&'static str>,
@@ -264,9 +265,9 @@ impl Mysql {
 
 #[async_trait]
 impl Session for Mysql {
-    type Connection = Link;
+    type Connection = MysqlClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<MysqlClient, Failure> {
         let mut phases = Phases::new();
         let socket = DriverSocket::new(self.dial(&mut phases).await?);
         let mut encrypting = None;
@@ -277,27 +278,27 @@ impl Session for Mysql {
         };
         let connection = guarded(self.options.connect_with_socket(socket, upgrade).map_err(open_failure)).await?;
         phases.extend(encrypting.map(|took| ("tls_ms", took)));
-        Ok(Link { connection, tells: 0, phases, tls_verify: self.tls.observed().filter(|_| encrypting.is_some()) })
+        Ok(MysqlClient { connection, variant: 0, phases, tls_verify: self.tls.observed_verify().filter(|_| encrypting.is_some()) })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let seen = parts(mem::take(&mut link.phases)).with_some("tls_verify", link.tls_verify);
-        let told = guarded(self.questions.ask::<sqlx_mysql::MySql>(&mut link.connection, &mut link.tells, &SERVER)).await?;
-        let told = Telling::of(&told);
-        let seen = seen.with_some("server_version", told.version).with_some("read_only", told.told.read_only);
-        self.limits.judge(&told.told, seen)
+    async fn ask(&self, client: &mut MysqlClient) -> Result<Observation, Failure> {
+        let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
+        let info = guarded(self.queries.ask::<sqlx_mysql::MySql>(&mut client.connection, &mut client.variant, &SERVER)).await?;
+        let info = Telling::of(&info);
+        let seen = seen.with_some("server_version", info.version).with_some("read_only", info.info.read_only);
+        self.limits.judge(&info.info, seen)
     }
 
-    async fn hang_up(link: Link) {
+    async fn hang_up(client: MysqlClient) {
         // Without a goodbye the server logs an aborted connection. It may be gone already, and nobody is interested.
-        let _ = link.connection.close().await;
+        let _ = client.connection.close().await;
     }
 }
 
 /// What the rows tell beside the verdict.
 struct Telling {
     version: Option<String>,
-    told: Told,
+    info: ServerInfo,
 }
 
 impl Telling {
@@ -309,7 +310,7 @@ impl Telling {
         let taken = answers.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
         let most = variable(4).and_then(|most| most.parse().ok());
         let lag = answers.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
-        Self { version: variable(1), told: Told { replica: read_only, read_only, lag, connections: taken.zip(most) } }
+        Self { version: variable(1), info: ServerInfo { replica: read_only, read_only, lag, connections: taken.zip(most) } }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
         self,
         migrations::Framework,
         server::{
-            Lag, Limits, Questions, Role, Server, Told,
+            Lag, ServerInfo, ServerLimits, ServerRole, SqlQueries, SqlServer,
             encryption::{self, Encryption, UrlFiles, UrlMode},
             guarded,
             socket::DriverSocket,
@@ -14,7 +14,7 @@ use crate::{
     },
     wire::{
         address::{self, Address, Dialer, Stream},
-        connect::{Phases, parts},
+        connect::{Phases, phase_values},
         tls::{Tls, TlsKeys, Verify},
         url,
     },
@@ -57,7 +57,7 @@ pub struct Config {
     pub expect: Option<String>,
     /// What the server must be: `primary` takes writes, `replica` follows another.
     #[serde(default)]
-    pub role: Role,
+    pub role: ServerRole,
     /// Warn when a replica is further behind than this; what its primary has not yet written does not count.
     pub warn_lag: Option<TimeSpan>,
     /// Fail when a replica is further behind than this, or its replication is broken.
@@ -85,14 +85,14 @@ pub struct Config {
 /// A check of one database.
 pub struct Postgres {
     options: PgConnectOptions,
-    questions: Questions,
-    limits: Limits,
+    queries: SqlQueries,
+    limits: ServerLimits,
     encryption: Encryption,
     tls: Tls,
     allow_cleartext_password: bool,
     warnings: Vec<ConfigWarning>,
     dialer: Dialer,
-    kept: Kept<Link>,
+    kept: Kept<PostgresClient>,
 }
 
 impl Backend for Postgres {
@@ -126,24 +126,24 @@ password = "${DB_PASSWORD}"
         let host = Address::new(options.get_host(), 0).host;
         options = options.host(&host);
         let is_key_written = config.tls.verify.is_some();
-        let (encryption, tls) = encryption::join(&mode(&url, &options), &files(&options), config.tls)?;
+        let (encryption, tls) = encryption::merge(&mode(&url, &options), &files(&options), config.tls)?;
         if let Some(username) = &config.username {
             options = options.username(username);
         }
         if let Some(password) = &config.password {
             options = options.password(password.expose());
         }
-        let questions = Questions::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
+        let queries = SqlQueries::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
         let Config { role, warn_lag, fail_lag, warn_connections, fail_connections, .. } = config;
-        let limits = Limits { role, warn_lag, fail_lag, warn_connections, fail_connections };
+        let limits = ServerLimits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
         let host = options.fetch_socket().is_none().then(|| options.get_host());
         let has_password = options.get_password().is_some();
-        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, FULL);
+        let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_FULL);
         let warnings = url::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         let allow_cleartext_password = config.allow_cleartext_password;
-        Ok(Self { options, questions, limits, encryption, tls, allow_cleartext_password, warnings, dialer, kept })
+        Ok(Self { options, queries, limits, encryption, tls, allow_cleartext_password, warnings, dialer, kept })
     }
 }
 
@@ -170,18 +170,18 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// What to write in a URL for TLS that proves everything.
-const FULL: &str = "sslmode=verify-full";
+const VERIFY_FULL: &str = "sslmode=verify-full";
 
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS>
 fn mode(url: &::url::Url, options: &PgConnectOptions) -> UrlMode {
     let (encryption, verify) = match options.get_ssl_mode() {
         PgSslMode::Disable | PgSslMode::Allow => (Encryption::Never, Verify::None),
-        PgSslMode::Prefer => (Encryption::Offered, Verify::None),
+        PgSslMode::Prefer => (Encryption::IfOffered, Verify::None),
         PgSslMode::Require => (Encryption::Always, Verify::None),
         PgSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
         PgSslMode::VerifyFull => (Encryption::Always, Verify::Full),
     };
-    UrlMode { encryption, verify, is_written: encryption::is_written(url), is_implied_by_roots: false, full: FULL }
+    UrlMode { encryption, verify, is_written: encryption::has_mode(url), is_implied_by_roots: false, remedy: VERIFY_FULL }
 }
 
 fn files(options: &PgConnectOptions) -> UrlFiles<'_> {
@@ -205,7 +205,7 @@ impl Check for Postgres {
 }
 
 /// Its role, its version, whether it takes writes, and its connections: plain functions and views that everybody may use.
-const BASE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
+const SERVER_STATE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
                     (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections')";
 
 /// A replica without a receiver has not caught up, though it has replayed all that it received: its lag is the age of the last transaction.
@@ -215,19 +215,19 @@ const LAG: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL \
 
 /// For the rest of the text, which is one transaction, the server looks each second whether we are still there: else the query of a probe that
 /// was dropped would go on, and one more with each probe.
-const GUARD: &str = "SELECT set_config('client_connection_check_interval', '1s', true)";
+const CONNECTION_CHECK: &str = "SELECT set_config('client_connection_check_interval', '1s', true)";
 
 /// An answer without columns, in place of one that cannot be had.
-const NOTHING: &str = "SELECT";
+const NO_COLUMNS: &str = "SELECT";
 
 /// Aurora's readers know no lag of this sort, before PostgreSQL 14 and on Windows there is no guard, and some that speak the protocol have
 /// neither connections, role nor version.
-const SERVER: Server<PgRow> = Server {
-    tell: &[
-        &[BASE, LAG, GUARD],
-        &[BASE, NOTHING, GUARD],
-        &[BASE, LAG, NOTHING],
-        &[BASE, NOTHING, NOTHING],
+const SERVER: SqlServer<PgRow> = SqlServer {
+    variants: &[
+        &[SERVER_STATE, LAG, CONNECTION_CHECK],
+        &[SERVER_STATE, NO_COLUMNS, CONNECTION_CHECK],
+        &[SERVER_STATE, LAG, NO_COLUMNS],
+        &[SERVER_STATE, NO_COLUMNS, NO_COLUMNS],
         &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only')"],
         &["SELECT 1"],
     ],
@@ -252,10 +252,10 @@ async fn takes_tls(stream: &mut TcpStream) -> Result<bool, Failure> {
     }
 }
 
-/// A connection, and what of `SERVER.tell` its server answers.
-pub struct Link {
+/// A connection, and what of `SERVER.variants` its server answers.
+pub struct PostgresClient {
     connection: PgConnection,
-    tells: usize,
+    variant: usize,
     /// Told once.
     phases: Phases,
     tls_verify: Option<&'static str>,
@@ -287,9 +287,9 @@ type IsEncrypted = bool;
 
 #[async_trait]
 impl Session for Postgres {
-    type Connection = Link;
+    type Connection = PostgresClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<PostgresClient, Failure> {
         let mut phases = Phases::new();
         let socket = self.options.fetch_socket();
         let is_local = socket.is_some();
@@ -300,20 +300,20 @@ impl Session for Postgres {
         let may_reveal = self.allow_cleartext_password || is_local || is_encrypted && self.tls.keys().proves_identity();
         let connecting = self.options.connect_with_socket(DriverSocket::new(stream), may_reveal);
         let connection = guarded(connecting.map_err(failure)).await?;
-        Ok(Link { connection, tells: 0, phases, tls_verify: self.tls.observed().filter(|_| is_encrypted) })
+        Ok(PostgresClient { connection, variant: 0, phases, tls_verify: self.tls.observed_verify().filter(|_| is_encrypted) })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let seen = parts(mem::take(&mut link.phases)).with_some("tls_verify", link.tls_verify);
-        let told = guarded(self.questions.ask::<sqlx_postgres::Postgres>(&mut link.connection, &mut link.tells, &SERVER)).await?;
-        let row = |answer: usize| told.get(answer).and_then(|rows| rows.first());
-        let told = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
-        self.limits.judge(&told.told, seen.with_some("role", told.role).with_some("server_version", told.version))
+    async fn ask(&self, client: &mut PostgresClient) -> Result<Observation, Failure> {
+        let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
+        let info = guarded(self.queries.ask::<sqlx_postgres::Postgres>(&mut client.connection, &mut client.variant, &SERVER)).await?;
+        let row = |answer: usize| info.get(answer).and_then(|rows| rows.first());
+        let info = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
+        self.limits.judge(&info.info, seen.with_some("role", info.role).with_some("server_version", info.version))
     }
 
-    async fn hang_up(link: Link) {
+    async fn hang_up(client: PostgresClient) {
         // The server may be gone already, and nobody is interested.
-        let _ = link.connection.close().await;
+        let _ = client.connection.close().await;
     }
 }
 
@@ -322,7 +322,7 @@ impl Session for Postgres {
 struct Telling {
     role: Option<&'static str>,
     version: Option<String>,
-    told: Told,
+    info: ServerInfo,
 }
 
 impl Telling {
@@ -339,7 +339,7 @@ impl Telling {
             role: replica.map(|replica| if replica { "replica" } else { "primary" }),
             // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
             version: text(base, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned)),
-            told: Told { replica, read_only: text(base, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
+            info: ServerInfo { replica, read_only: text(base, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     contract::prelude::*,
     wire::{
-        amqp::{self, Broker, failure, queue_failure},
+        amqp::{self, AmqpBroker, AmqpConnection, failure, queue_failure},
         tls::TlsKeys,
     },
 };
@@ -47,12 +47,12 @@ pub struct Config {
 
 /// A check of one vhost.
 pub struct Rabbitmq {
-    broker: Broker,
+    broker: AmqpBroker,
     queues: Vec<String>,
     warn_messages: Option<u32>,
     fail_messages: Option<u32>,
     min_consumers: Option<u32>,
-    kept: Kept<Link>,
+    kept: Kept<RabbitmqClient>,
 }
 
 impl Backend for Rabbitmq {
@@ -83,7 +83,7 @@ min_consumers = 1
         if let Some((key, _)) = limits.iter().find(|(_, limit)| queues.is_empty() && limit.is_some()) {
             return Err(InvalidConfig::new(key, "counts for `queues`, and none is named"));
         }
-        let broker = Broker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
+        let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, kept })
     }
@@ -101,43 +101,43 @@ impl Check for Rabbitmq {
 }
 
 /// A connection and the channel of the last probe.
-pub struct Link {
-    amqp: amqp::Link,
+pub struct RabbitmqClient {
+    amqp: AmqpConnection,
     channel: Channel,
 }
 
 #[async_trait]
 impl Session for Rabbitmq {
-    type Connection = Link;
+    type Connection = RabbitmqClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<RabbitmqClient, Failure> {
         let amqp = self.broker.open().await?;
         let channel = amqp.connection.create_channel().await.map_err(failure)?;
-        Ok(Link { amqp, channel })
+        Ok(RabbitmqClient { amqp, channel })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        link.amqp.refill();
-        if !link.channel.status().connected() {
+    async fn ask(&self, client: &mut RabbitmqClient) -> Result<Observation, Failure> {
+        client.amqp.refill();
+        if !client.channel.status().connected() {
             // A queue that was missing has closed it, and nothing else.
-            link.channel = link.amqp.connection.create_channel().await.map_err(broken)?;
+            client.channel = client.amqp.connection.create_channel().await.map_err(broken)?;
         }
-        let seen = link.amqp.take_phases().with_some("server_version", link.amqp.server_version.clone());
+        let seen = client.amqp.take_phases().with_some("server_version", client.amqp.server_version.clone());
         let seen = seen.with_some("tls_verify", self.broker.tls_verify());
         if self.queues.is_empty() {
             // A new channel proves that the broker works; the old one is closed in the same round trip.
-            let (opened, closed) = join(link.amqp.connection.create_channel(), link.channel.close(200, "".into())).await;
+            let (opened, closed) = join(client.amqp.connection.create_channel(), client.channel.close(200, "".into())).await;
             closed.map_err(broken)?;
-            link.channel = opened.map_err(broken)?;
+            client.channel = opened.map_err(broken)?;
             return Ok(seen);
         }
         // All at once: one round trip for however many.
-        let queues = try_join_all(self.queues.iter().map(|name| look_at(&link.channel, name))).await?;
+        let queues = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name))).await?;
         self.judge(seen, &queues)
     }
 
-    async fn hang_up(link: Link) {
-        link.amqp.hang_up(link.channel);
+    async fn hang_up(client: RabbitmqClient) {
+        client.amqp.hang_up(client.channel);
     }
 }
 
@@ -150,7 +150,7 @@ impl Rabbitmq {
             .map(|(name, queue)| (name.clone(), json!({ "messages": queue.message_count(), "consumers": queue.consumer_count() })))
             .collect();
         let mut seen = seen.with("queues", counts.clone());
-        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).in_order());
+        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).reusable_connection());
         for (name, queue) in self.queues.iter().zip(queues) {
             let (messages, consumers) = (queue.message_count(), queue.consumer_count());
             if let Some(limit) = self.min_consumers.filter(|limit| consumers < *limit) {
@@ -172,13 +172,13 @@ async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
     let options = QueueDeclareOptions::default().passive();
     let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
     declared.map_err(|error| {
-        let failure = queue_failure(name, error).midway();
+        let failure = queue_failure(name, error).truncated();
         // What is said of a queue is said on the channel: the connection is in order.
-        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.in_order() } else { failure }
+        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.reusable_connection() } else { failure }
     })
 }
 
 /// The broker has answered the log-in before.
 fn broken(error: lapin::Error) -> Failure {
-    failure(error).midway()
+    failure(error).truncated()
 }

@@ -1,24 +1,24 @@
 //! Redis and Valkey: one server, one behind Sentinel, or a cluster.
 
 mod cluster;
-mod first;
 mod info;
+mod race;
+mod round_trip;
 mod sentinel;
-mod trial;
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        resp::{self, Link, Server},
+        resp::{self, RespConnection, RespServer},
         tls::TlsKeys,
     },
 };
-use info::{Info, text};
+use info::{InfoFields, text};
 use redis::{RedisConnectionInfo, RedisResult};
+use round_trip::KeyRoundTrip;
 use sentinel::Sentinels;
 use serde::Serialize;
-use trial::Trial;
 
 /// Sends `PING`, and on demand writes, reads and deletes a key of its own. The connection is kept; `INFO`, for what is observed, travels in
 /// the same round trip.
@@ -42,7 +42,7 @@ pub struct Config {
     pub tls: TlsKeys,
     /// How the servers work together.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: RedisMode,
     /// More sentinels, or more nodes of the cluster, as `host:port`. The next one is asked when one fails, and beside one that is silent for
     /// 250 ms.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub struct Config {
     /// Which role the server must have. With Sentinel it also says which server is asked, and `any` means the primary; a cluster has
     /// primaries and replicas alike.
     #[serde(default)]
-    pub role: Role,
+    pub role: RedisRole,
     /// Fail when the server is a replica whose link to its primary is down.
     #[serde(default)]
     pub require_replica_link: bool,
@@ -80,7 +80,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Mode {
+pub enum RedisMode {
     /// The server at `url` is asked, and no other.
     #[default]
     Standalone,
@@ -94,7 +94,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Role {
+pub enum RedisRole {
     /// Either.
     #[default]
     Any,
@@ -104,8 +104,8 @@ pub enum Role {
     Replica,
 }
 
-impl Role {
-    fn of(info: &Info<'_>) -> Option<Self> {
+impl RedisRole {
+    fn of(info: &InfoFields<'_>) -> Option<Self> {
         match info.get("role")? {
             "master" => Some(Self::Primary),
             "slave" => Some(Self::Replica),
@@ -114,7 +114,7 @@ impl Role {
     }
 
     /// Whether a server has this role.
-    fn judge(self, info: &Info<'_>) -> Result<(), Failure> {
+    fn judge(self, info: &InfoFields<'_>) -> Result<(), Failure> {
         match (self, Self::of(info)) {
             (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
             (Self::Primary, Some(_)) => Err(Failure::unhealthy("the server is a replica, not a primary")),
@@ -125,13 +125,13 @@ impl Role {
 }
 
 /// What a server answers to one of several commands: a text, nothing, or an error.
-type Answer = RedisResult<Option<String>>;
+type CommandReply = RedisResult<Option<String>>;
 
 /// A check of one server, or of several that work together.
 pub struct Redis {
-    server: Server,
-    system: System,
-    role: Role,
+    server: RespServer,
+    topology: Topology,
+    role: RedisRole,
     require_replica_link: bool,
     warn_memory: Option<Share>,
     fail_memory: Option<Share>,
@@ -139,16 +139,16 @@ pub struct Redis {
     kept: Kept<Node>,
 }
 
-enum System {
-    One,
-    Watched(Sentinels),
+enum Topology {
+    Standalone,
+    Sentinel(Sentinels),
     Cluster(Vec<Address>),
 }
 
 /// A connection to the server that is asked.
 pub struct Node {
     /// The connection itself.
-    pub link: Link,
+    pub link: RespConnection,
     /// Whether our key's slot is only on its way to this node of a cluster.
     asking: bool,
 }
@@ -182,20 +182,20 @@ write = true
             ("sentinel_username", config.sentinel_username.is_some()),
             ("sentinel_password", config.sentinel_password.is_some()),
         ];
-        if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != Mode::Sentinel) {
+        if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
             return Err(InvalidConfig::new(key, "counts only with `mode = \"sentinel\"`"));
         }
-        let server = Server::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
+        let server = RespServer::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
         let addresses = || match server.address() {
             Some(address) => Ok([vec![address], config.nodes.clone()].concat()),
             None => Err(InvalidConfig::new("url", "a socket leads to one server: with this `mode` write `redis://host:port`")),
         };
-        let (system, role) = match mode {
-            Mode::Standalone if !config.nodes.is_empty() => {
+        let (topology, role) = match mode {
+            RedisMode::Standalone if !config.nodes.is_empty() => {
                 return Err(InvalidConfig::new("nodes", "counts only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
             }
-            Mode::Standalone => (System::One, role),
-            Mode::Sentinel => {
+            RedisMode::Standalone => (Topology::Standalone, role),
+            RedisMode::Sentinel => {
                 let missing = || InvalidConfig::new("master_name", "is missing: under which name do the sentinels watch the primary?");
                 let name = config.master_name.ok_or_else(missing)?;
                 let mut login = RedisConnectionInfo::default();
@@ -205,16 +205,16 @@ write = true
                 if let Some(password) = config.sentinel_password {
                     login = login.set_password(password.expose());
                 }
-                let role = if role == Role::Any { Role::Primary } else { role };
-                (System::Watched(Sentinels { addresses: addresses()?, login, name, role }), role)
+                let role = if role == RedisRole::Any { RedisRole::Primary } else { role };
+                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, role }), role)
             }
-            Mode::Cluster if role != Role::Any => {
+            RedisMode::Cluster if role != RedisRole::Any => {
                 return Err(InvalidConfig::new("role", "does not count in a cluster, which has primaries and replicas"));
             }
-            Mode::Cluster => (System::Cluster(addresses()?), role),
+            RedisMode::Cluster => (Topology::Cluster(addresses()?), role),
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { server, system, role, require_replica_link, warn_memory, fail_memory, write, kept })
+        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, kept })
     }
 }
 
@@ -225,10 +225,10 @@ impl Check for Redis {
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        let (others, has_another_password): (&[Address], _) = match &self.system {
-            System::One => (&[], false),
-            System::Watched(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
-            System::Cluster(nodes) => (nodes, false),
+        let (others, has_another_password): (&[Address], _) = match &self.topology {
+            Topology::Standalone => (&[], false),
+            Topology::Sentinel(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
+            Topology::Cluster(nodes) => (nodes, false),
         };
         self.server.warnings("url", self.server.has_password() || has_another_password, others)
     }
@@ -239,32 +239,32 @@ impl Session for Redis {
     type Connection = Node;
 
     async fn open(&self) -> Result<Node, Failure> {
-        let link = match &self.system {
-            System::One => self.server.open().await?,
-            System::Watched(sentinels) => sentinels.enter(&self.server).await?,
-            System::Cluster(seeds) => return cluster::enter(&self.server, seeds, self.write).await,
+        let link = match &self.topology {
+            Topology::Standalone => self.server.open().await?,
+            Topology::Sentinel(sentinels) => sentinels.connect(&self.server).await?,
+            Topology::Cluster(seeds) => return cluster::connect(&self.server, seeds, self.write).await,
         };
         Ok(Node { link, asking: false })
     }
 
     async fn ask(&self, node: &mut Node) -> Result<Observation, Failure> {
-        let in_cluster = matches!(self.system, System::Cluster(_));
-        let trial = self.write.then(Trial::new);
+        let in_cluster = matches!(self.topology, Topology::Cluster(_));
+        let round_trip = self.write.then(KeyRoundTrip::new);
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("PING").cmd("INFO");
         if in_cluster {
             commands.cmd("CLUSTER").arg("INFO");
         }
-        if let Some(trial) = &trial {
-            trial.add_to(&mut commands, node.asking);
+        if let Some(round_trip) = &round_trip {
+            round_trip.add_to(&mut commands, node.asking);
         }
-        let answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
+        let answers = node.link.query::<Vec<CommandReply>>(&commands).await?.into_iter();
         let seen = node.link.take_phases().with_some("tls_verify", self.server.tls_verify());
-        self.judge(seen, trial, in_cluster, answers).map_err(|failure| match self.system {
+        self.judge(seen, round_trip, in_cluster, answers).map_err(|failure| match self.topology {
             // Another server may be the primary by now: the sentinels are asked again.
-            System::Watched(_) => failure,
+            Topology::Sentinel(_) => failure,
             // All answers have come, and were read.
-            System::One | System::Cluster(_) => failure.in_order(),
+            Topology::Standalone | Topology::Cluster(_) => failure.reusable_connection(),
         })
     }
 }
@@ -274,26 +274,26 @@ impl Redis {
     fn judge(
         &self,
         seen: Observation,
-        trial: Option<Trial>,
+        round_trip: Option<KeyRoundTrip>,
         in_cluster: bool,
-        mut answers: impl Iterator<Item = Answer>,
+        mut answers: impl Iterator<Item = CommandReply>,
     ) -> Result<Observation, Failure> {
         if text(answers.next())? != "PONG" {
             return Err(Failure::protocol("another answer than PONG"));
         }
         let mut seen = self.judge_info(text(answers.next()), seen)?;
         if in_cluster {
-            seen = cluster::judge(&Info::parse(&text(answers.next())?), seen)?;
+            seen = cluster::judge(&InfoFields::parse(&text(answers.next())?), seen)?;
         }
-        if let Some(trial) = trial {
-            trial.judge(answers).map_err(|failure| failed(failure, &seen))?;
+        if let Some(round_trip) = round_trip {
+            round_trip.judge(answers).map_err(|failure| failed(failure, &seen))?;
         }
         Ok(seen)
     }
 
     /// What `INFO` tells, where the user may ask for it.
     fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
-        let judges = self.role != Role::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
+        let judges = self.role != RedisRole::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
         let info = match info {
             Ok(info) => info,
             Err(_) if !judges => return Ok(seen),
@@ -302,11 +302,11 @@ impl Redis {
             }
             Err(failure) => return Err(failure),
         };
-        let info = Info::parse(&info);
-        let role = Role::of(&info);
+        let info = InfoFields::parse(&info);
+        let role = RedisRole::of(&info);
         let seen = seen
             .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
-            .with_some("role", role.map(|role| if role == Role::Primary { "primary" } else { "replica" }))
+            .with_some("role", role.map(|role| if role == RedisRole::Primary { "primary" } else { "replica" }))
             .with_some("used_memory_bytes", info.number("used_memory"))
             .with_some("maxmemory_bytes", info.number("maxmemory").filter(|limit| *limit > 0))
             .with_some("connected_clients", info.number("connected_clients"));
@@ -314,13 +314,13 @@ impl Redis {
             return Err(failed(Failure::unhealthy("the server is a sentinel: set `mode = \"sentinel\"`"), &seen));
         }
         self.role.judge(&info).map_err(|failure| failed(failure, &seen))?;
-        if self.require_replica_link && role == Some(Role::Replica) && info.get("master_link_status") != Some("up") {
+        if self.require_replica_link && role == Some(RedisRole::Replica) && info.get("master_link_status") != Some("up") {
             return Err(failed(Failure::unhealthy("the replica's link to its primary is down"), &seen));
         }
         self.judge_memory(&info, seen)
     }
 
-    fn judge_memory(&self, info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
+    fn judge_memory(&self, info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
         let (Some(used), Some(limit @ 1..)) = (info.number("used_memory"), info.number("maxmemory")) else { return Ok(seen) };
         let share = u128::from(used) * 100 / u128::from(limit);
         let passed = |threshold: Option<Share>| {

@@ -4,7 +4,7 @@ mod discovery;
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Origin, Provider, Refusal, Transport, aws_profile::Profile},
+    object_storage::{self, Action, BucketCheck, BucketMode, Origin, Provider, Refusal, StorageTransport, aws_profile::AwsProfile},
     wire::tls::TlsKeys,
 };
 use object_store::{
@@ -51,7 +51,7 @@ pub struct Config {
     pub addressing: Addressing,
     /// What is done in the bucket.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: BucketMode,
     /// The object that is read with `mode = "read"`.
     pub key: Option<String>,
     /// The access key, when it does not come from the usual chain.
@@ -91,7 +91,7 @@ pub enum Addressing {
 }
 
 /// A check of one bucket.
-pub struct S3(Objects<Aws>);
+pub struct S3(BucketCheck<Aws>);
 
 impl Backend for S3 {
     const KIND: &'static str = "s3";
@@ -104,7 +104,7 @@ region = "eu-central-1"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { bucket, prefix, region, addressing, mode, key, profile, credentials_file, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if region
             .as_ref()
             .is_some_and(|region| region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
@@ -127,7 +127,7 @@ region = "eu-central-1"
             put_in_front(&bucket, url)?;
             *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
         }
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
         let aws = Aws {
             bucket,
             region,
@@ -141,7 +141,7 @@ region = "eu-central-1"
             reading: Blocking::default(),
             has_token,
         };
-        Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
+        BucketCheck::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -210,14 +210,14 @@ struct Aws {
 
 impl Aws {
     /// The profile, where one is asked for, or one is there and the environment has nothing to say.
-    fn profile(&self, builder: &AmazonS3Builder) -> Option<Profile> {
+    fn profile(&self, builder: &AmazonS3Builder) -> Option<AwsProfile> {
         let asked = self.profile.is_some() || self.credentials_file.is_some();
         let said = [Key::AccessKeyId, Key::WebIdentityTokenFile].iter().any(|key| builder.get_config_value(key).is_some());
         if said && !asked {
             return None;
         }
-        let file = self.credentials_file.clone().or_else(Profile::usual_file)?;
-        let profile = Profile::new(file, self.profile.as_deref().unwrap_or("default"));
+        let file = self.credentials_file.clone().or_else(AwsProfile::usual_file)?;
+        let profile = AwsProfile::new(file, self.profile.as_deref().unwrap_or("default"));
         (asked || profile.exists()).then_some(profile)
     }
 }
@@ -226,11 +226,11 @@ impl Aws {
 impl Provider for Aws {
     type Client = AmazonS3;
 
-    fn reveals(&self) -> bool {
+    fn sends_reusable_credentials(&self) -> bool {
         self.has_token
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<AmazonS3> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<AmazonS3> {
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&self.bucket)
             .with_virtual_hosted_style_request(self.addressing == Addressing::Virtual)
@@ -301,7 +301,7 @@ impl Provider for Aws {
             Action::Read => "s3:GetObject",
             Action::Delete => "s3:DeleteObject",
         };
-        object_storage::of_s3(refusal, bucket, object, right)
+        object_storage::explain_s3_code(refusal, bucket, object, right)
     }
 }
 

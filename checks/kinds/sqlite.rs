@@ -45,27 +45,27 @@ pub struct Config {
 
 /// How long somebody else's lock is waited for: so long that it can be told within a probe's usual time limit, also when a new connection has
 /// to confirm it.
-const BUSY: Duration = Duration::from_millis(400);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A check of one file.
 pub struct Sqlite {
-    file: Arc<File>,
+    file: Arc<SqliteFile>,
     blocking: Blocking,
 }
 
-struct File {
+struct SqliteFile {
     config: Config,
-    kept: Kept<Opened>,
+    kept: Kept<OpenFile>,
 }
 
 /// A connection, and the file that it was opened on, if there is one.
-struct Opened {
+struct OpenFile {
     connection: SqliteConnection,
     identity: Option<(u64, u64)>,
 }
 
 /// The path of a database without a file.
-const MEMORY: &str = ":memory:";
+const IN_MEMORY: &str = ":memory:";
 
 impl Backend for Sqlite {
     const KIND: &'static str = "sqlite";
@@ -85,7 +85,7 @@ path = "/var/lib/orders/orders.sqlite3"
         }
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { file: Arc::new(File { config, kept }), blocking: Blocking::default() })
+        Ok(Self { file: Arc::new(SqliteFile { config, kept }), blocking: Blocking::default() })
     }
 }
 
@@ -99,10 +99,10 @@ impl Check for Sqlite {
 }
 
 #[async_trait]
-impl Session for File {
-    type Connection = Opened;
+impl Session for SqliteFile {
+    type Connection = OpenFile;
 
-    async fn open(&self) -> Result<Opened, Failure> {
+    async fn open(&self) -> Result<OpenFile, Failure> {
         if self.config.create && self.on_disk().is_some() {
             create(&self.config.path)?;
         }
@@ -110,19 +110,19 @@ impl Session for File {
             .filename(&self.config.path)
             // Not read-only, which in WAL mode would leave the log behind that it opened. What cannot be written to is opened for reading.
             .pragma("query_only", if self.config.create { "0" } else { "1" })
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging()
             .connect()
             .await
             .map_err(|error| if self.config.path.exists() { failure(error) } else { missing(error) })?;
-        Ok(Opened { connection, identity: self.on_disk().map(identity).transpose()? })
+        Ok(OpenFile { connection, identity: self.on_disk().map(identity).transpose()? })
     }
 
-    async fn ask(&self, opened: &mut Opened) -> Result<Observation, Failure> {
-        if self.on_disk().map(identity).transpose()? != opened.identity {
+    async fn ask(&self, open: &mut OpenFile) -> Result<Observation, Failure> {
+        if self.on_disk().map(identity).transpose()? != open.identity {
             return Err(Failure::unhealthy("the file was replaced"));
         }
-        let connection = &mut opened.connection;
+        let connection = &mut open.connection;
         // Of these two the first reads the header page; `SELECT 1` would pass on any file.
         sqlx::raw_sql("PRAGMA schema_version").fetch_one(&mut *connection).await.map_err(failure)?;
         let journal_mode = sqlx::raw_sql("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(failure)?;
@@ -141,16 +141,16 @@ impl Session for File {
         Ok(Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
     }
 
-    async fn hang_up(opened: Opened) {
+    async fn hang_up(open: OpenFile) {
         // Only this closes the file at once; a mere drop leaves it to the driver's thread.
-        let _ = opened.connection.close().await;
+        let _ = open.connection.close().await;
     }
 }
 
-impl File {
+impl SqliteFile {
     /// The path, unless the database is in memory.
     fn on_disk(&self) -> Option<&Path> {
-        (self.config.path.as_os_str() != MEMORY).then_some(self.config.path.as_path())
+        (self.config.path.as_os_str() != IN_MEMORY).then_some(self.config.path.as_path())
     }
 }
 

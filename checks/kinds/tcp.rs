@@ -31,10 +31,10 @@ pub struct Tcp {
 }
 
 /// How much of a banner is looked at.
-const BANNER: usize = 1024;
+const MAX_BANNER_BYTES: usize = 1024;
 
 /// How long the rest of a banner may take that has begun.
-const PAUSE: Duration = Duration::from_secs(1);
+const BANNER_REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Backend for Tcp {
     const KIND: &'static str = "tcp";
@@ -48,7 +48,7 @@ expect_banner = "SSH-2.0"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > BANNER) {
+        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > MAX_BANNER_BYTES) {
             return Err(InvalidConfig::new("expect_banner", "must have between 1 and 1,024 bytes"));
         }
         Ok(Self { address: config.address, expect_banner: config.expect_banner, dialer: Dialer::default() })
@@ -67,17 +67,17 @@ impl Check for Tcp {
             return Ok(seen);
         };
         let mut banner = Vec::new();
-        let mut chunk = [0; BANNER];
+        let mut chunk = [0; MAX_BANNER_BYTES];
         while !contains(&banner, expected.as_bytes()) {
-            let room = BANNER - banner.len();
+            let room = MAX_BANNER_BYTES - banner.len();
             let reading = stream.read(&mut chunk[..room]);
             let read = if banner.is_empty() {
                 reading.await
             } else {
                 // Who has greeted waits for us now: another banner is no silence.
-                timeout(PAUSE, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
+                timeout(BANNER_REST_TIMEOUT, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
             };
-            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
+            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.truncated() })? {
                 0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
                 0 => return Err(Failure::unhealthy("the banner is not the expected one")),
                 read => banner.extend_from_slice(&chunk[..read]),

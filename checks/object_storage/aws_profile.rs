@@ -1,4 +1,4 @@
-//! Profiles in the file of credentials that the AWS command line and SDKs share: the one link of the usual chain that `object_store` lacks.
+//! Profiles in the file of credentials that the AWS command line and SDKs share: the one part of the usual chain that `object_store` lacks.
 
 use crate::contract::Blocking;
 use async_trait::async_trait;
@@ -12,13 +12,13 @@ use std::{
 /// A profile's keys, read anew each time: short-lived ones are replaced in the file by somebody else.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>
 #[derive(Debug)]
-pub(crate) struct Profile {
+pub(crate) struct AwsProfile {
     file: PathBuf,
     name: String,
     reading: Blocking,
 }
 
-impl Profile {
+impl AwsProfile {
     pub(crate) fn new(file: PathBuf, name: &str) -> Self {
         Self { file, name: name.to_owned(), reading: Blocking::default() }
     }
@@ -36,7 +36,7 @@ impl Profile {
 }
 
 #[async_trait]
-impl CredentialProvider for Profile {
+impl CredentialProvider for AwsProfile {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>> {

@@ -2,7 +2,7 @@
 
 use super::{
     refusal::{Action, Refusal},
-    transport::{Heard, Origin, Transport},
+    transport::{LastExchange, Origin, StorageTransport},
 };
 use crate::{
     contract::{BoxError, prelude::*},
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Mode {
+pub enum BucketMode {
     /// Puts an object of 64 bytes under `prefix`, gets it, compares, and deletes it.
     #[default]
     Write,
@@ -38,45 +38,45 @@ pub(crate) fn prefix() -> String {
 }
 
 /// What is done, to which object.
-struct Task {
-    mode: Mode,
+struct BucketTask {
+    mode: BucketMode,
     object: Path,
     /// The object as sentences have it: a name of ours would tell nobody anything.
     shown: String,
 }
 
-impl Task {
-    fn new(mode: Mode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
+impl BucketTask {
+    fn new(mode: BucketMode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
         // One name for the life of this check: whatever a dropped probe left, the next one replaces and deletes. Nobody else has it.
         let unique = |prefix: &str| format!("{prefix}{:032x}", fastrand::u128(..));
         let (wrong, object) = match (mode, key) {
-            (Mode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object that is to be read")),
-            (Mode::Read, Some(key)) => ("key", key.to_owned()),
+            (BucketMode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object that is to be read")),
+            (BucketMode::Read, Some(key)) => ("key", key.to_owned()),
             (_, Some(_)) => return Err(InvalidConfig::new("key", "counts only with `mode = \"read\"`")),
             (_, None) => ("prefix", unique(prefix)),
         };
         let path = Path::parse(&object).ok().filter(|path| path.as_ref() == object);
         let path =
             path.ok_or_else(|| InvalidConfig::new(wrong, "cannot be used: write `folder/name`, without a `/` in front or two in a row"))?;
-        let shown = if mode == Mode::Read { object } else { format!("{prefix}*") };
+        let shown = if mode == BucketMode::Read { object } else { format!("{prefix}*") };
         Ok(Self { mode, object: path, shown })
     }
 }
 
 /// Looks whether a bucket can have this name; the provider knows better which do.
-pub(crate) fn examine_bucket(name: &str) -> Result<(), InvalidConfig> {
+pub(crate) fn validate_bucket_name(name: &str) -> Result<(), InvalidConfig> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._$:".contains(&byte));
     if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is no bucket's name: write the name alone, such as `media`")) }
 }
 
 /// The text of an endpoint's URL, as drivers take it, and the way there.
-pub(crate) fn way(
+pub(crate) fn transport_to(
     endpoint: Option<(::url::Url, Origin, Tls)>,
     connection: Reuse,
     max_connection_age: MaxAge,
-) -> (Option<String>, Transport) {
+) -> (Option<String>, StorageTransport) {
     let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-    (url, Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
+    (url, StorageTransport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
 }
 
 /// Reads the key `endpoint`: its URL, and what a transport has to know of it.
@@ -86,7 +86,7 @@ pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url
     };
     let url = url::parse("endpoint", &Secret::new(url), &[("https", "https"), ("http", "http")])?;
     let encrypted = url.scheme() == "https";
-    keys.examine(encrypted, "https://")?;
+    keys.validate(encrypted, "https://")?;
     let host = url.host_str().ok_or_else(|| InvalidConfig::new("endpoint", "has no host"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err(InvalidConfig::new("endpoint", "is a scheme, a host and a port; credentials have keys of their own"));
@@ -107,13 +107,13 @@ pub(crate) trait Provider: Send + Sync + 'static {
     type Client: ObjectStore;
 
     /// Makes a client, by the driver's usual chain of credentials: reads the environment, and files.
-    fn client(&self, transport: Transport) -> object_store::Result<Self::Client>;
+    fn client(&self, transport: StorageTransport) -> object_store::Result<Self::Client>;
 
     /// Gets credentials, or keeps those that are not yet too old.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
 
     /// Whether requests hold what lets others ask, too.
-    fn reveals(&self) -> bool;
+    fn sends_reusable_credentials(&self) -> bool;
 
     /// Whether a no says that the bucket is there, and somewhere else than we thought.
     fn is_elsewhere(&self, _: &Refusal) -> bool {
@@ -125,18 +125,24 @@ pub(crate) trait Provider: Send + Sync + 'static {
 }
 
 /// A check of one bucket.
-pub(crate) struct Objects<P: Provider> {
+pub(crate) struct BucketCheck<P: Provider> {
     provider: Arc<P>,
-    transport: Transport,
-    task: Task,
+    transport: StorageTransport,
+    task: BucketTask,
     /// Made by the first probe, and again after a rejection: credentials may have been replaced.
     client: Mutex<Option<Arc<P::Client>>>,
     making: Blocking,
 }
 
-impl<P: Provider> Objects<P> {
-    pub(crate) fn new(provider: P, transport: Transport, mode: Mode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
-        let task = Task::new(mode, prefix, key)?;
+impl<P: Provider> BucketCheck<P> {
+    pub(crate) fn new(
+        provider: P,
+        transport: StorageTransport,
+        mode: BucketMode,
+        prefix: &str,
+        key: Option<&str>,
+    ) -> Result<Self, InvalidConfig> {
+        let task = BucketTask::new(mode, prefix, key)?;
         Ok(Self { provider: Arc::new(provider), transport, task, client: Mutex::default(), making: Blocking::default() })
     }
 
@@ -150,7 +156,7 @@ impl<P: Provider> Objects<P> {
     }
 
     pub(crate) fn warnings(&self) -> Vec<ConfigWarning> {
-        self.transport.warnings(self.provider.reveals())
+        self.transport.warnings(self.provider.sends_reusable_credentials())
     }
 
     async fn client(&self) -> Result<Arc<P::Client>, Failure> {
@@ -165,11 +171,11 @@ impl<P: Provider> Objects<P> {
     }
 
     async fn look(&self, client: &P::Client) -> Result<Observation, Failure> {
-        self.provider.log_in(client).await.map_err(|error| no_credentials(self.transport.heard(), error))?;
+        self.provider.log_in(client).await.map_err(|error| no_credentials(self.transport.take_last(), error))?;
         match self.task.mode {
-            Mode::Write => self.round_trip(client).await,
-            Mode::Read => self.first_byte(client).await,
-            Mode::Bucket => self.nothing(client).await,
+            BucketMode::Write => self.round_trip(client).await,
+            BucketMode::Read => self.first_byte(client).await,
+            BucketMode::Bucket => self.missing_object(client).await,
         }
     }
 
@@ -186,10 +192,10 @@ impl<P: Provider> Objects<P> {
         // Whatever was read, or was not.
         let deleted = match client.delete(object).await {
             Ok(()) => Ok(()),
-            Err(error) => match self.transport.heard() {
+            Err(error) => match self.transport.take_last() {
                 // It was sent twice, since the first answer did not come: then the first has deleted it.
-                Some(heard) if heard.is_about_no_object(Action::Delete) => Ok(()),
-                heard => Err(self.explain(Action::Delete, heard, error)),
+                Some(last) if last.is_missing_object(Action::Delete) => Ok(()),
+                last => Err(self.explain(Action::Delete, last, error)),
             },
         };
         if found? != sent {
@@ -204,25 +210,25 @@ impl<P: Provider> Objects<P> {
         let one = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         let size = match client.get_opts(&self.task.object, one).await {
             Ok(found) => found.meta.size,
-            Err(error) => match self.transport.heard() {
+            Err(error) => match self.transport.take_last() {
                 // An empty object has no first byte; that it was looked for tells that it can be read.
-                Some(Heard::Answer(answer)) if answer.status.as_u16() == 416 => 0,
-                heard => return Err(self.explain(Action::Read, heard, error)),
+                Some(LastExchange::Response(answer)) if answer.status.as_u16() == 416 => 0,
+                last => return Err(self.explain(Action::Read, last, error)),
             },
         };
         Ok(Observation::pass().took("read_ms", began.elapsed()).with("size_bytes", size))
     }
 
-    async fn nothing(&self, client: &P::Client) -> Result<Observation, Failure> {
+    async fn missing_object(&self, client: &P::Client) -> Result<Observation, Failure> {
         let began = Instant::now();
         let Err(error) = client.get(&self.task.object).await else {
             return Err(Failure::unhealthy("the storage has an object that nobody put there"));
         };
-        let heard = self.transport.heard();
+        let last = self.transport.take_last();
         let seen = || Observation::pass().took("read_ms", began.elapsed());
-        if let Some(Heard::Answer(answer)) = &heard {
+        if let Some(LastExchange::Response(answer)) = &last {
             let refusal = Refusal::new(Action::Read, answer);
-            if refusal.is_about_no_object() {
+            if refusal.is_missing_object() {
                 return Ok(seen());
             }
             if self.provider.is_elsewhere(&refusal) {
@@ -233,22 +239,22 @@ impl<P: Provider> Objects<P> {
                 return Ok(seen().warned("the bucket does not tell us what is not there: name an object as `key` to be sure"));
             }
         }
-        Err(self.explain(Action::Read, heard, error))
+        Err(self.explain(Action::Read, last, error))
     }
 
     fn failure(&self, action: Action, error: object_store::Error) -> Failure {
-        self.explain(action, self.transport.heard(), error)
+        self.explain(action, self.transport.take_last(), error)
     }
 
-    fn explain(&self, action: Action, heard: Option<Heard>, error: object_store::Error) -> Failure {
-        match heard {
-            Some(Heard::Nothing { failure, .. }) => failure,
-            Some(Heard::Answer(answer)) => {
+    fn explain(&self, action: Action, last: Option<LastExchange>, error: object_store::Error) -> Failure {
+        match last {
+            Some(LastExchange::Failed { failure, .. }) => failure,
+            Some(LastExchange::Response(answer)) => {
                 let refusal = Refusal::new(action, &answer);
                 if answer.status.is_success() && refusal.code.is_empty() {
                     return Failure::protocol(error).saying("the answer is not that of an object storage");
                 }
-                if self.task.mode == Mode::Write && refusal.is_about_no_object() {
+                if self.task.mode == BucketMode::Write && refusal.is_missing_object() {
                     return Failure::unhealthy("what was written is not there").because(error);
                 }
                 self.provider.explain(&refusal, &self.task.shown).because(error)
@@ -259,16 +265,16 @@ impl<P: Provider> Objects<P> {
 }
 
 /// Why there are no credentials: nobody who gives them, or who does said no.
-fn no_credentials(heard: Option<Heard>, error: impl Into<BoxError>) -> Failure {
+fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
     const NOWHERE: &str = "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service";
-    match heard {
-        Some(Heard::Nothing { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
-        Some(Heard::Nothing { failure, plain: false }) => {
+    match last {
+        Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
+        Some(LastExchange::Failed { failure, plain: false }) => {
             let message = format!("who gives us credentials: {}", failure.message());
             failure.saying(message)
         }
-        Some(Heard::Answer(answer)) if answer.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
-        Some(Heard::Answer(answer)) if !answer.status.is_success() => {
+        Some(LastExchange::Response(answer)) if answer.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
+        Some(LastExchange::Response(answer)) if !answer.status.is_success() => {
             Failure::rejected(format!("who gives us credentials answered {}", answer.status.as_u16())).because(error)
         }
         _ => Failure::rejected("the credentials cannot be used").because(error),

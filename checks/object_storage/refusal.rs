@@ -1,6 +1,6 @@
 //! What an object storage says when it says no, and what that means whoever runs it.
 
-use super::link::Answer;
+use super::connection::StorageResponse;
 use crate::contract::{Failure, FailureClass};
 use hyper::{
     StatusCode,
@@ -27,7 +27,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(action: Action, answer: &Answer) -> Self {
+    pub(crate) fn new(action: Action, answer: &StorageResponse) -> Self {
         let mut refusal = Self {
             action,
             status: answer.status,
@@ -43,19 +43,19 @@ impl Refusal {
 
     /// A header's value, if it is a plain word.
     pub(crate) fn header(&self, name: &'static str) -> Option<String> {
-        self.headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok()).and_then(word)
+        self.headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok()).and_then(plain_word)
     }
 
     /// The text of an element of the body's XML, if it is a plain word. All that is looked for stands there once, flat and unescaped.
     pub(crate) fn element(&self, name: &str) -> Option<String> {
         let (_, rest) = self.body.split_once(&format!("<{name}>"))?;
-        word(rest.split_once('<')?.0)
+        plain_word(rest.split_once('<')?.0)
     }
 
     /// A header of an answer that is carried in the body of another, as in a batch.
     fn inner_header(&self, name: &str) -> Option<String> {
         let lines = self.body.lines().filter_map(|line| line.split_once(':'));
-        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).find_map(|(_, value)| word(value))
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).find_map(|(_, value)| plain_word(value))
     }
 
     /// Whether the body mentions something.
@@ -65,12 +65,12 @@ impl Refusal {
     }
 
     /// Whether the bucket is there, and may be asked, and the object is not there.
-    pub(crate) fn is_about_no_object(&self) -> bool {
+    pub(crate) fn is_missing_object(&self) -> bool {
         matches!(self.code.as_str(), "NoSuchKey" | "BlobNotFound")
     }
 
     /// What it means by its status alone.
-    pub(crate) fn by_status(&self) -> Failure {
+    pub(crate) fn explain_status(&self) -> Failure {
         let class = match self.status.as_u16() {
             401 | 403 => FailureClass::Rejected,
             429 | 507 => FailureClass::Exhausted,
@@ -90,7 +90,7 @@ impl fmt::Display for Refusal {
 }
 
 /// A text that can stand in a sentence of ours: letters, digits and hyphens, and not many.
-fn word(text: &str) -> Option<String> {
+fn plain_word(text: &str) -> Option<String> {
     let text = text.trim();
     let plain = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     plain.then(|| text.to_owned())
@@ -99,7 +99,7 @@ fn word(text: &str) -> Option<String> {
 /// What S3's codes mean, which Google Cloud Storage has, too. `bucket` and `object` are for the sentence, `right` is what the action needs.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 #[cfg(any(feature = "gcs", feature = "s3"))]
-pub(crate) fn of_s3(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
+pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
     match refusal.code.as_str() {
         "NoSuchBucket" => Failure::unhealthy(format!("there is no bucket {bucket}")),
         "InvalidBucketName" => Failure::unhealthy(format!("no bucket can have the name {bucket}")),
@@ -121,7 +121,7 @@ pub(crate) fn of_s3(refusal: &Refusal, bucket: &str, object: &str, right: &str) 
         "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded" => Failure::exhausted("the quota is used up"),
         "XMinioStorageFull" | "InsufficientStorage" => Failure::exhausted("no space is left"),
         "MethodNotAllowed" | "NotImplemented" => Failure::unhealthy(format!("the storage does not do that: it answered {refusal}")),
-        _ => refusal.by_status(),
+        _ => refusal.explain_status(),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
 
     fn refusal(status: u16, body: &'static str) -> Refusal {
         let status = StatusCode::from_u16(status).expect("a status");
-        Refusal::new(Action::Write, &Answer { status, headers: HeaderMap::new(), body: body.into() })
+        Refusal::new(Action::Write, &StorageResponse { status, headers: HeaderMap::new(), body: body.into() })
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         for (status, class) in
             [(403, FailureClass::Rejected), (429, FailureClass::Exhausted), (500, FailureClass::Unhealthy), (404, FailureClass::Unhealthy)]
         {
-            assert_eq!(refusal(status, "<html>").by_status().class(), class, "{status}");
+            assert_eq!(refusal(status, "<html>").explain_status().class(), class, "{status}");
         }
     }
 }

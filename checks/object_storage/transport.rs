@@ -1,7 +1,7 @@
 //! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
 
 use super::{
-    link::{Answer, Link},
+    connection::{StorageConnection, StorageResponse},
     refusal::{Action, Refusal},
 };
 use crate::{
@@ -31,31 +31,31 @@ use std::{
 use tokio::time::timeout;
 
 /// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
-const METADATA: Duration = Duration::from_secs(1);
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
 /// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted, though some say then that it
 /// is not there.
 #[derive(Clone)]
-pub(crate) struct Transport(Arc<Shared>);
+pub(crate) struct StorageTransport(Arc<TransportState>);
 
-struct Shared {
+struct TransportState {
     /// The configured endpoint, and its keys of TLS: they are about that server, and about nobody who gives us credentials.
     endpoint: Option<(Origin, Tls)>,
     others: Tls,
     dialer: Dialer,
     reuse: Reuse,
     max_age: MaxAge,
-    hosts: Mutex<BTreeMap<Origin, Arc<Kept<Link>>>>,
-    heard: Mutex<Option<Heard>>,
+    hosts: Mutex<BTreeMap<Origin, Arc<Kept<StorageConnection>>>>,
+    last: Mutex<Option<LastExchange>>,
 }
 
 /// What came of the last request.
-pub(crate) enum Heard {
+pub(crate) enum LastExchange {
     /// An answer, good or bad.
-    Answer(Answer),
+    Response(StorageResponse),
     /// None; and whether it was asked for without encryption, as only a machine's own metadata service is.
-    Nothing {
+    Failed {
         /// Why.
         failure: Failure,
         /// Whether there was no TLS.
@@ -63,52 +63,52 @@ pub(crate) enum Heard {
     },
 }
 
-impl Heard {
+impl LastExchange {
     /// Whether it is a no, because there is no such object.
-    pub(crate) fn is_about_no_object(&self, action: Action) -> bool {
-        matches!(self, Self::Answer(answer) if Refusal::new(action, answer).is_about_no_object())
+    pub(crate) fn is_missing_object(&self, action: Action) -> bool {
+        matches!(self, Self::Response(answer) if Refusal::new(action, answer).is_missing_object())
     }
 }
 
-impl Transport {
+impl StorageTransport {
     /// For an endpoint, where one is configured.
     pub(crate) fn new(endpoint: Option<(Origin, Tls)>, reuse: Reuse, max_age: MaxAge) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(TransportState {
             endpoint,
             others: Tls::default(),
             dialer: Dialer::default(),
             reuse,
             max_age,
             hosts: Mutex::default(),
-            heard: Mutex::default(),
+            last: Mutex::default(),
         }))
     }
 
     /// What is observed of the endpoint's TLS as `tls_verify`.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed())
+        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed_verify())
     }
 
-    /// The warning about the endpoint. `reveals`: whether requests hold what lets others ask, too: a signature does not.
-    pub(crate) fn warnings(&self, reveals: bool) -> Vec<ConfigWarning> {
+    /// The warning about the endpoint. `sends_reusable_credentials`: whether requests hold what lets others ask, too: a signature does not.
+    pub(crate) fn warnings(&self, sends_reusable_credentials: bool) -> Vec<ConfigWarning> {
         let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
-            login_warning("endpoint", Some(&origin.host), reveals, origin.encrypted.then_some(tls.keys()), "https://")
+            login_warning("endpoint", Some(&origin.host), sends_reusable_credentials, origin.encrypted.then_some(tls.keys()), "https://")
         });
         warning.into_iter().collect()
     }
 
     /// Takes what was heard last.
-    pub(crate) fn heard(&self) -> Option<Heard> {
-        lock(&self.0.heard).take()
+    pub(crate) fn take_last(&self) -> Option<LastExchange> {
+        lock(&self.0.last).take()
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<Answer, Failure> {
+    async fn exchange(&self, request: HttpRequest) -> Result<StorageResponse, Failure> {
         let origin = Origin::of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
-        let patience = if origin.is_metadata() { METADATA } else { Duration::MAX };
-        let exchange = Exchange { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
-        let exchanged = timeout(patience, kept.probe(&exchange)).await;
+        let limit = if origin.is_metadata() { METADATA_TIMEOUT } else { Duration::MAX };
+        let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
+        let exchanged = timeout(limit, kept.probe(&exchange)).await;
         exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no answer").because(late)))?;
         let answer = lock(&exchange.answer).take();
         answer.ok_or_else(|| Failure::internal("an exchange without an answer"))
@@ -140,37 +140,37 @@ fn addressed(mut request: HttpRequest) -> HttpRequest {
     request
 }
 
-impl fmt::Debug for Transport {
+impl fmt::Debug for StorageTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Transport")
+        formatter.write_str("StorageTransport")
     }
 }
 
-impl HttpConnector for Transport {
+impl HttpConnector for StorageTransport {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Transport {
+impl HttpService for StorageTransport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let plain = request.uri().scheme_str() == Some("http");
         let exchanged = self.exchange(request).await;
-        let (heard, result) = match exchanged {
+        let (last, result) = match exchanged {
             Ok(answer) => {
                 let mut response = HttpResponse::new(answer.body.clone().into());
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = answer.headers.clone();
-                (Heard::Answer(answer), Ok(response))
+                (LastExchange::Response(answer), Ok(response))
             }
             Err(failure) => {
                 // The driver repeats nothing of this kind.
                 let error = HttpError::new(HttpErrorKind::Unknown, io::Error::other(failure.to_string()));
-                (Heard::Nothing { failure, plain }, Err(error))
+                (LastExchange::Failed { failure, plain }, Err(error))
             }
         };
-        *lock(&self.0.heard) = Some(heard);
+        *lock(&self.0.last) = Some(last);
         result
     }
 }
@@ -207,29 +207,29 @@ impl Origin {
 }
 
 /// One request, and room for its answer.
-struct Exchange<'a> {
-    shared: &'a Shared,
+struct ExchangeSession<'a> {
+    shared: &'a TransportState,
     origin: Origin,
     request: HttpRequest,
-    answer: Mutex<Option<Answer>>,
+    answer: Mutex<Option<StorageResponse>>,
 }
 
 #[async_trait]
-impl Session for Exchange<'_> {
-    type Connection = Link;
+impl Session for ExchangeSession<'_> {
+    type Connection = StorageConnection;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<StorageConnection, Failure> {
         let Origin { encrypted, host, port } = &self.origin;
         let tls = match &self.shared.endpoint {
             Some((origin, tls)) if *origin == self.origin => tls,
             _ => &self.shared.others,
         };
         let stream = open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?.stream;
-        Link::over(stream).await
+        StorageConnection::over(stream).await
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        *lock(&self.answer) = Some(link.ask(self.request.clone()).await?);
+    async fn ask(&self, connection: &mut StorageConnection) -> Result<Observation, Failure> {
+        *lock(&self.answer) = Some(connection.ask(self.request.clone()).await?);
         Ok(Observation::pass())
     }
 }

@@ -84,10 +84,10 @@ pub(crate) struct Migrations {
 pub(crate) const MAX_MIGRATIONS: usize = 100_000;
 
 /// How many names stand in a sentence.
-const NAMED: usize = 3;
+const MAX_NAMES_IN_MESSAGE: usize = 3;
 
 /// The longest file of a migration that is looked into.
-const FILE: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 impl Migrations {
     /// As configured: nothing when nothing is asked for.
@@ -113,14 +113,14 @@ impl Migrations {
     }
 
     /// There is no table, or nothing in it.
-    pub(crate) fn never() -> Failure {
+    pub(crate) fn not_migrated() -> Failure {
         Failure::unhealthy("the database was never migrated")
     }
 
     /// Compares the rows of [`statement`](Self::statement) with what the application brings.
     pub(crate) async fn judge(&self, rows: Vec<(String, String)>) -> Result<(), Failure> {
         if rows.is_empty() {
-            return Err(Self::never());
+            return Err(Self::not_migrated());
         }
         if rows.len() > MAX_MIGRATIONS && !self.paths.is_empty() {
             // What is missing in the part that was read is not therefore pending.
@@ -144,8 +144,8 @@ impl Migrations {
         if pending.is_empty() {
             return Ok(());
         }
-        let named = pending.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if pending.len() > NAMED { ", …" } else { "" };
+        let named = pending.iter().take(MAX_NAMES_IN_MESSAGE).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if pending.len() > MAX_NAMES_IN_MESSAGE { ", …" } else { "" };
         let are = if pending.len() == 1 { "migration is" } else { "migrations are" };
         Err(Failure::unhealthy(format!("{} {are} pending: {named}{more}", pending.len())).with("pending_migrations", pending.len()))
     }
@@ -233,7 +233,7 @@ fn files(folder: &Path, ending: &str) -> io::Result<Vec<(String, PathBuf)>> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = Vec::new();
-    fs::File::open(path)?.take(FILE).read_to_end(&mut text)?;
+    fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

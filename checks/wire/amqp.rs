@@ -20,7 +20,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     uri::{AMQPScheme, AMQPUri},
 };
-use mechanism::Offered;
+use mechanism::MechanismGuard;
 use std::{
     future::ready,
     io::{self, Read, Write},
@@ -36,19 +36,19 @@ use tokio::{net::TcpStream, time::timeout};
 pub(crate) const SCHEMES: &[&str] = &["amqp", "amqps", "rabbitmq", "pyamqp"];
 
 /// How long the broker has to answer a goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Seconds between heartbeats: a peer that is gone without a word is noticed, and the kept connection with it.
-const HEARTBEAT: u16 = 10;
+const HEARTBEAT_SECONDS: u16 = 10;
 
 /// The largest frame in bytes: a few lines of JSON are the most that is sent.
-const FRAME: u32 = 16 * 1024;
+const MAX_FRAME_BYTES: u32 = 16 * 1024;
 
 /// The most that is read between two questions: a peer that sends without end must not fill our memory.
-const ANSWER: usize = 16 << 20;
+const MAX_READ_BYTES: usize = 16 << 20;
 
 /// Where a broker is, and as whom one logs in to which vhost.
-pub(crate) struct Broker {
+pub(crate) struct AmqpBroker {
     uri: AMQPUri,
     /// Without one it is everybody's.
     has_password: bool,
@@ -56,7 +56,7 @@ pub(crate) struct Broker {
     dialer: Dialer,
 }
 
-impl Broker {
+impl AmqpBroker {
     /// Reads the URL under `key`, with the keys beside it.
     pub(crate) fn new(
         key: &'static str,
@@ -77,9 +77,9 @@ impl Broker {
             // An address in brackets would silently become `localhost`.
             Address::new(host, 0).host.clone_into(&mut uri.authority.host);
         }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         // The driver makes room for 64 frames at once, as large as the broker may ever wish them.
-        uri.query.frame_max = Some(uri.query.frame_max.map_or(FRAME, |wished| wished.clamp(4096, FRAME)));
+        uri.query.frame_max = Some(uri.query.frame_max.map_or(MAX_FRAME_BYTES, |wished| wished.clamp(4096, MAX_FRAME_BYTES)));
         let has_password = password.is_some() || url.password().is_some();
         if let Some(username) = username {
             uri.authority.userinfo.username = username;
@@ -88,13 +88,13 @@ impl Broker {
             password.expose().clone_into(&mut uri.authority.userinfo.password);
         }
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
-        tls.examine(encrypted, "amqps://")?;
+        tls.validate(encrypted, "amqps://")?;
         Ok(Self { uri, has_password, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
     }
 
     /// What is observed of TLS as `tls_verify`.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.tls.as_ref().and_then(Tls::observed)
+        self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
     /// The warning about the login; `key` is the URL's. The method `PLAIN` sends the password.
@@ -104,11 +104,11 @@ impl Broker {
     }
 
     /// Connects and logs in.
-    pub(crate) async fn open(&self) -> Result<Link, Failure> {
+    pub(crate) async fn open(&self) -> Result<AmqpConnection, Failure> {
         let address = Address::new(&self.uri.authority.host, self.uri.authority.port);
         let (addresses, resolving) = self.dialer.look_up(&address).await?;
         let mut phases: Phases = resolving.map(|took| ("resolve_ms", took)).into_iter().collect();
-        let (stream, socket) = Socket::of(address::connect(&addresses).await?)?;
+        let (stream, socket) = ShutdownOnDrop::of(address::connect(&addresses).await?)?;
         // TLS comes before the driver sees the stream: it can be dropped at any moment then.
         let stream: Stream = match &self.tls {
             Some(tls) => {
@@ -119,38 +119,38 @@ impl Broker {
             }
             None => Box::new(stream),
         };
-        let link = shake_hands(self.uri.clone(), stream, socket).await?;
-        Ok(Link { phases, ..link })
+        let connection = handshake(self.uri.clone(), stream, socket).await?;
+        Ok(AmqpConnection { phases, ..connection })
     }
 }
 
 /// A connection and its socket, which is shut down with it: only that ends the driver's thread when the peer is silent.
-pub(crate) struct Link {
+pub(crate) struct AmqpConnection {
     pub(crate) connection: Connection,
     /// The broker's version, where it tells one.
     #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` tells it"))]
     pub(crate) server_version: Option<String>,
     phases: Phases,
     meter: Meter,
-    _socket: Socket,
+    _socket: ShutdownOnDrop,
 }
 
-impl Link {
+impl AmqpConnection {
     /// Allows for one more answer. To be called before each question.
     pub(crate) fn refill(&self) {
-        self.meter.refill(ANSWER);
+        self.meter.refill(MAX_READ_BYTES);
     }
 
     /// How long the phases of the opening took; told once.
     pub(crate) fn take_phases(&mut self) -> Observation {
-        connect::parts(mem::take(&mut self.phases))
+        connect::phase_values(mem::take(&mut self.phases))
     }
 
     /// Says goodbye in a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket. Channels
     /// and their consumers end with the connection: one that is dropped before would say a goodbye of its own, and break into this one.
     pub(crate) fn hang_up(self, channels: impl Send + 'static) {
         tokio::spawn(async move {
-            let _ = timeout(GOODBYE, self.connection.close(200, "".into())).await;
+            let _ = timeout(CLOSE_TIMEOUT, self.connection.close(200, "".into())).await;
             // Named as a whole: else the socket would stay outside of this task, and end before the goodbye.
             drop((self, channels));
         });
@@ -158,9 +158,9 @@ impl Link {
 }
 
 /// A second handle of a socket, which shuts it down when dropped.
-struct Socket(StdStream);
+struct ShutdownOnDrop(StdStream);
 
-impl Socket {
+impl ShutdownOnDrop {
     fn of(stream: TcpStream) -> Result<(TcpStream, Self), Failure> {
         let stream = stream.into_std().map_err(Failure::network)?;
         let socket = Self(stream.try_clone().map_err(Failure::network)?);
@@ -168,7 +168,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         // Fails when the peer was faster, which is as good.
         let _ = self.0.shutdown(Shutdown::Both);
@@ -177,12 +177,12 @@ impl Drop for Socket {
 
 /// The driver's handshake, in a task of its own: dropped in the middle it would leave a thread, a descriptor and a task behind for ever.
 /// When the probe is dropped instead, `socket` goes with it, and the handshake ends by its own error.
-async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Link, Failure> {
-    let meter = Meter::new(ANSWER);
+async fn handshake(uri: AMQPUri, stream: Stream, socket: ShutdownOnDrop) -> Result<AmqpConnection, Failure> {
+    let meter = Meter::new(MAX_READ_BYTES);
     let mechanism = uri.query.auth_mechanism.unwrap_or_default().name();
-    let stream: Stream = Box::new(Offered::new(stream, mechanism));
+    let stream: Stream = Box::new(MechanismGuard::new(stream, mechanism));
     let stream = AsyncTcpStream::Plain(Compat::new(Metered::new(stream, meter.clone())));
-    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), Streams(Tokio::current())));
+    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), DriverReactor(Tokio::current())));
     let properties = ConnectionProperties::default().with_connection_name("allswell".into());
     let stream = Arc::new(Mutex::new(Some(stream)));
     let handshake = tokio::spawn(Connection::connector(
@@ -195,7 +195,7 @@ async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Lin
     ));
     let connection = handshake.await.map_err(Failure::internal)?.map_err(|error| meter.explain(failure(error)))?;
     let server_version = version(&meter.beginning());
-    Ok(Link { connection, server_version, phases: Phases::new(), meter, _socket: socket })
+    Ok(AmqpConnection { connection, server_version, phases: Phases::new(), meter, _socket: socket })
 }
 
 /// The version in what the broker says first, `Connection.Start`, whose table of properties the driver keeps to itself: a short name, an `S`
@@ -210,9 +210,9 @@ fn version(beginning: &[u8]) -> Option<String> {
 
 /// Lets the driver run on streams of ours: encrypted by us, and measured.
 #[derive(Clone, Debug)]
-struct Streams(Tokio);
+struct DriverReactor(Tokio);
 
-impl Reactor for Streams {
+impl Reactor for DriverReactor {
     type TcpStream = Compat<Metered>;
     type Sleep = tokio::time::Sleep;
 

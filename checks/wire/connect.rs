@@ -34,7 +34,7 @@ pub type Phases = Vec<(&'static str, Duration)>;
 
 /// What was seen of an opening beside the whole, which includes a log-in and is measured by [`Kept`](crate::contract::Kept).
 #[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
-pub(crate) fn parts(phases: Phases) -> Observation {
+pub(crate) fn phase_values(phases: Phases) -> Observation {
     let parts = phases.into_iter().filter(|(name, _)| *name != "connect_ms");
     parts.fold(Observation::pass(), |seen, (name, took)| seen.took(name, took))
 }
@@ -45,7 +45,7 @@ pub(crate) fn parts(phases: Phases) -> Observation {
 ///
 /// What the resolver, the network or TLS says, with the phases until then.
 pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Opened, Failure> {
-    open_to(dialer, address, tls, Ok).await
+    open_selected(dialer, address, tls, Ok).await
 }
 
 /// Opens a connection to one of the addresses that `select` leaves of a host's. The name is resolved once, so what is judged is what is
@@ -54,7 +54,7 @@ pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Resu
 /// # Errors
 ///
 /// As [`open`], and what `select` says; no connection is attempted then.
-pub(crate) async fn open_to(
+pub(crate) async fn open_selected(
     dialer: &Dialer,
     address: &Address,
     tls: Option<&Tls>,
@@ -74,7 +74,7 @@ pub(crate) async fn open_to(
     let connected = Instant::now();
     let stream = tls.handshake(&address.host, stream).await.map_err(until_then)?;
     phases.extend([("tls_ms", connected.elapsed()), ("connect_ms", began.elapsed())]);
-    let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of(chain.first()?));
+    let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of_certificate(chain.first()?));
     Ok(Opened { stream: Box::new(stream), phases, expiry })
 }
 
@@ -85,7 +85,7 @@ pub struct Expiry(UnixTime);
 impl Expiry {
     /// Asks the verifier, as of the end of time: it says since when the certificate has been expired, and says it before anything else.
     #[must_use]
-    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    pub fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = ParsedCertificate::try_from(certificate).ok()?;
         let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
         match verify_server_cert_signed_by_trust_anchor(&certificate, &RootCertStore::empty(), &[], end_of_time, &[]) {

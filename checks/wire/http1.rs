@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
-pub async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
+pub async fn drive_while<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
         // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.

@@ -19,13 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) const TOO_LONG: &str = "the answer is too long";
 
 /// How many of the first bytes are remembered.
-const BEGINNING: usize = 4096;
+const MAX_BEGINNING_BYTES: usize = 4096;
 
 /// How much may still be read, and how the peer began.
 #[derive(Clone)]
-pub struct Meter(Arc<State>);
+pub struct Meter(Arc<MeterState>);
 
-struct State {
+struct MeterState {
     left: AtomicUsize,
     beginning: Mutex<Vec<u8>>,
 }
@@ -34,7 +34,7 @@ impl Meter {
     /// One that lets so many bytes through.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(State { left: bytes.into(), beginning: Mutex::default() }))
+        Self(Arc::new(MeterState { left: bytes.into(), beginning: Mutex::default() }))
     }
 
     /// Lets so many bytes through from now on.
@@ -63,13 +63,13 @@ impl Meter {
         if beginning.starts_with(ALERT) {
             return failure.reclassified(FailureClass::Protocol).saying("the port speaks TLS, and was spoken to without");
         }
-        if beginning.is_empty() { failure } else { failure.midway() }
+        if beginning.is_empty() { failure } else { failure.truncated() }
     }
 
     fn count(&self, read: &[u8]) {
         self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
         let mut beginning = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = BEGINNING - beginning.len();
+        let room = MAX_BEGINNING_BYTES - beginning.len();
         beginning.extend_from_slice(&read[..read.len().min(room)]);
     }
 }

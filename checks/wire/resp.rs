@@ -27,23 +27,24 @@ use tokio::{net::UnixStream, task::AbortHandle};
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
 
 /// As people write it, as the driver knows it.
-const KNOWN: &[(&str, &str)] = &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
+const DRIVER_SCHEMES: &[(&str, &str)] =
+    &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
 
 /// The longest answer that is read: `INFO` has a few thousand bytes, and a peer that sends without end must not fill our memory.
-const ANSWER: usize = 1 << 20;
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// How many names are resolved beside each other.
-const DIALERS: usize = 32;
+const MAX_DIALERS: usize = 32;
 
 /// Where a server is, and as whom one logs in to which database.
-pub(crate) struct Server {
+pub(crate) struct RespServer {
     info: ConnectionInfo,
     tls: Option<Tls>,
     /// By the names that they resolve.
     dialers: Mutex<BTreeMap<String, Arc<Dialer>>>,
 }
 
-impl Server {
+impl RespServer {
     /// Reads the URL under `key`, with the keys beside it.
     pub(crate) fn new(
         key: &'static str,
@@ -54,7 +55,7 @@ impl Server {
     ) -> Result<Self, InvalidConfig> {
         // `redis+unix://` would lose its `+unix` as if it were a driver's name.
         let written = Secret::new(url.expose().trim().replacen("redis+unix://", "unix://", 1));
-        let url = url::parse(key, &written, KNOWN)?;
+        let url = url::parse(key, &written, DRIVER_SCHEMES)?;
         let unusable =
             |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is a database's number");
         let mut info = url.as_str().into_connection_info().map_err(unusable)?;
@@ -67,13 +68,13 @@ impl Server {
         }
         info = info.set_redis_settings(settings);
         let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        tls.examine(encrypted, "rediss://")?;
+        tls.validate(encrypted, "rediss://")?;
         Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
     }
 
     /// What is observed of TLS as `tls_verify`.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.tls.as_ref().and_then(Tls::observed)
+        self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
     /// The warning about a login at the URL's address, or at one of `others`. The protocol has no method but to send the password.
@@ -97,26 +98,26 @@ impl Server {
 
     /// Connects and logs in.
     #[cfg(feature = "redis")]
-    pub(crate) async fn open(&self) -> Result<Link, Failure> {
-        self.connect(self.login(), unlimited(), Meter::new(ANSWER)).await
+    pub(crate) async fn open(&self) -> Result<RespConnection, Failure> {
+        self.connect(self.login(), unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
     /// Connects and logs in by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
     #[cfg(feature = "celery")]
-    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
-        let meter = Meter::new(ANSWER);
+    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<RespConnection, Failure> {
+        let meter = Meter::new(MAX_REPLY_BYTES);
         let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
         let listening = unlimited().set_push_sender(move |push| {
             // What was said to its end is not kept by the driver, so it fills no memory.
-            filled.refill(ANSWER);
+            filled.refill(MAX_REPLY_BYTES);
             hear(push);
             Ok::<(), ()>(())
         });
         self.connect(&settings, listening, meter).await
     }
 
-    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<RespConnection, Failure> {
         match (self.address(), self.info.addr()) {
             (Some(address), _) => self.connect_to(&address, login, config, meter).await,
             (None, ConnectionAddr::Unix(path)) => {
@@ -133,23 +134,23 @@ impl Server {
         login: &RedisConnectionInfo,
         config: AsyncConnectionConfig,
         meter: Meter,
-    ) -> Result<Link, Failure> {
+    ) -> Result<RespConnection, Failure> {
         let opened = connect::open(&self.dialer(address), address, self.tls.as_ref()).await?;
         let link = log_in(opened.stream, login, config, meter).await?;
-        Ok(Link { phases: opened.phases, ..link })
+        Ok(RespConnection { phases: opened.phases, ..link })
     }
 
     /// The one that resolves a name: a name that hangs must not keep the others waiting. Whoever is told of very many names waits with them.
     fn dialer(&self, address: &Address) -> Arc<Dialer> {
         let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = if dialers.len() < DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
+        let name = if dialers.len() < MAX_DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
         Arc::clone(dialers.entry(name.to_owned()).or_default())
     }
 
     /// The same at another address, which another server of the same system has told.
     #[cfg(feature = "redis")]
-    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
-        self.connect_to(address, login, unlimited(), Meter::new(ANSWER)).await
+    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<RespConnection, Failure> {
+        self.connect_to(address, login, unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
     /// The address in the URL; none of a socket in the file system.
@@ -172,13 +173,18 @@ fn unlimited() -> AsyncConnectionConfig {
 }
 
 /// The driver's handshake on an open stream.
-async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+async fn log_in(
+    stream: Stream,
+    login: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+    meter: Meter,
+) -> Result<RespConnection, Failure> {
     // The driver says its name, which not every user may; but where there is no password, nothing else would show who answers.
     let login = if login.password().is_some() { login.clone().set_skip_set_lib_name() } else { login.clone() };
     match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
-            Ok(Link { connection, driver: Driver(driver), meter, phases: Phases::new() })
+            Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new() })
         }
         Err(error) => match turned_away(&meter.beginning()) {
             Some(said) => Err(said.because(error)),
@@ -199,26 +205,26 @@ fn turned_away(beginning: &[u8]) -> Option<Failure> {
 }
 
 /// A connection, and the task of the driver's that reads it.
-pub struct Link {
+pub struct RespConnection {
     pub(crate) connection: MultiplexedConnection,
     /// Ends with the connection.
     #[expect(dead_code, reason = "it is held to be dropped")]
-    driver: Driver,
+    driver: DriverTask,
     meter: Meter,
     phases: Phases,
 }
 
-struct Driver(AbortHandle);
+struct DriverTask(AbortHandle);
 
-impl Link {
+impl RespConnection {
     /// Allows for one more answer. To be called before each question.
     pub(crate) fn refill(&self) {
-        self.meter.refill(ANSWER);
+        self.meter.refill(MAX_REPLY_BYTES);
     }
 
     /// How long the phases of the opening took; told once.
     pub(crate) fn take_phases(&mut self) -> Observation {
-        connect::parts(mem::take(&mut self.phases))
+        connect::phase_values(mem::take(&mut self.phases))
     }
 
     /// Sends commands and reads all their answers, in one round trip.
@@ -232,7 +238,7 @@ impl Link {
     }
 }
 
-impl Drop for Driver {
+impl Drop for DriverTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -240,16 +246,18 @@ impl Drop for Driver {
 
 pub(crate) fn failure(error: RedisError) -> Failure {
     use FailureClass::{Exhausted, Protocol, Rejected, Unhealthy};
-    use ServerErrorKind as Server;
+    use ServerErrorKind as ServerError;
     let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
     let (class, message) = match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
-        (ErrorKind::Server(Server::NoPerm), _) => (Rejected, "the user may not do that"),
-        (ErrorKind::Server(Server::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
-        (ErrorKind::Server(Server::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
-        (ErrorKind::Server(Server::ClusterDown), _) => (Unhealthy, "the cluster is down"),
-        (ErrorKind::Server(Server::ReadOnly), _) => (Unhealthy, "the server is read-only"),
-        (ErrorKind::Server(Server::Moved | Server::Ask | Server::TryAgain), _) => (Unhealthy, "another node of the cluster has the keys"),
+        (ErrorKind::Server(ServerError::NoPerm), _) => (Rejected, "the user may not do that"),
+        (ErrorKind::Server(ServerError::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
+        (ErrorKind::Server(ServerError::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
+        (ErrorKind::Server(ServerError::ClusterDown), _) => (Unhealthy, "the cluster is down"),
+        (ErrorKind::Server(ServerError::ReadOnly), _) => (Unhealthy, "the server is read-only"),
+        (ErrorKind::Server(ServerError::Moved | ServerError::Ask | ServerError::TryAgain), _) => {
+            (Unhealthy, "another node of the cluster has the keys")
+        }
         (_, Some("OOM")) => (Exhausted, "the server is out of memory"),
         (_, Some("MISCONF")) => (Unhealthy, "the server cannot save its data"),
         (_, Some("NOREPLICAS")) => (Unhealthy, "the server has too few replicas to write"),

@@ -1,14 +1,13 @@
 //! TLS: rustls, trusting what the system or the check's own files say, shared by every kind that speaks it.
 
-mod certificate;
 mod failure;
 mod keys;
 mod verifier;
+mod x509;
 
 use crate::contract::{Blocking, BoxError, Failure, FailureClass};
-use certificate::Certificate;
 pub use failure::{failure, io_failure, is_tls};
-pub use keys::{Pin, TlsKeys, Verify, is_loopback, login_warning};
+pub use keys::{Fingerprint, TlsKeys, Verify, is_loopback, login_warning};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -21,25 +20,26 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use verifier::Verifier;
+use verifier::KeysVerifier;
+use x509::X509;
 
 /// The system's trust store, like the environment, belongs to the process; it is read once, since that takes tens of milliseconds.
-static SYSTEM: LazyLock<System> = LazyLock::new(System::default);
+static SYSTEM: LazyLock<SystemRoots> = LazyLock::new(SystemRoots::default);
 
 #[derive(Default)]
-struct System {
+struct SystemRoots {
     reading: Blocking,
-    trusted: OnceLock<Trusted>,
+    trusted: OnceLock<TrustedRoots>,
 }
 
 #[derive(Clone)]
-struct Trusted {
+struct TrustedRoots {
     roots: Arc<RootCertStore>,
     config: Arc<ClientConfig>,
 }
 
-impl System {
-    async fn trusted(&self) -> Result<Trusted, Failure> {
+impl SystemRoots {
+    async fn trusted(&self) -> Result<TrustedRoots, Failure> {
         if let Some(trusted) = self.trusted.get() {
             return Ok(trusted.clone());
         }
@@ -57,17 +57,17 @@ pub async fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
     SYSTEM.trusted().await.map(|trusted| trusted.roots)
 }
 
-fn read_system() -> Result<Trusted, Failure> {
+fn read_system() -> Result<TrustedRoots, Failure> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs().certs;
-    roots.add_parsable_certificates(found.into_iter().filter(|found| Certificate::parse(found).is_ok_and(|found| found.is_valid_now())));
+    roots.add_parsable_certificates(found.into_iter().filter(|found| X509::parse(found).is_ok_and(|found| found.is_valid_now())));
     if roots.is_empty() {
         return Err(Failure::new(FailureClass::Tls, "this machine trusts nobody: install ca-certificates, or set `tls.ca_file`"));
     }
     let roots = Arc::new(roots);
     let provider = provider();
     let verifier = chain(Arc::clone(&roots), Vec::new(), Verify::Full, &provider)?;
-    Ok(Trusted { config: Arc::new(client(verifier, provider, None)?), roots })
+    Ok(TrustedRoots { config: Arc::new(client(verifier, provider, None)?), roots })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -79,13 +79,13 @@ fn chain(
     trusted: Vec<CertificateDer<'static>>,
     verify: Verify,
     provider: &Arc<CryptoProvider>,
-) -> Result<Verifier, Failure> {
-    Verifier::chain(roots, trusted, verify, provider).map_err(Failure::internal)
+) -> Result<KeysVerifier, Failure> {
+    KeysVerifier::chain(roots, trusted, verify, provider).map_err(Failure::internal)
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn client(verifier: Verifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
+fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::internal)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
@@ -115,7 +115,7 @@ impl Tls {
 
     /// The observed value `tls_verify`: `none` where no certificate is verified.
     #[must_use]
-    pub fn observed(&self) -> Option<&'static str> {
+    pub fn observed_verify(&self) -> Option<&'static str> {
         (!self.keys.is_verified()).then_some("none")
     }
 
@@ -164,8 +164,8 @@ fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConf
     let provider = provider();
     let verify = keys.verify.unwrap_or_default();
     let verifier = match (&keys.ca_file, system) {
-        _ if !keys.pinned_sha256.is_empty() => Verifier::pins(keys.pinned_sha256.clone(), &provider),
-        _ if verify == Verify::None => Verifier::nothing(&provider),
+        _ if !keys.pinned_sha256.is_empty() => KeysVerifier::pins(keys.pinned_sha256.clone(), &provider),
+        _ if verify == Verify::None => KeysVerifier::nothing(&provider),
         (Some(file), _) => {
             let trusted = certificates(file, "tls.ca_file")?;
             chain(Arc::new(roots(&trusted)?), trusted, verify, &provider)?
@@ -187,7 +187,7 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fail
     let mut roots = RootCertStore::empty();
     let mut expired = 0;
     for certificate in certificates {
-        let read = Certificate::parse(certificate).map_err(|error| unusable("tls.ca_file", rustls::Error::from(error)))?;
+        let read = X509::parse(certificate).map_err(|error| unusable("tls.ca_file", rustls::Error::from(error)))?;
         match (read.is_authority(), read.is_valid_now()) {
             (true, true) => roots.add(certificate.clone()).map_err(|error| unusable("tls.ca_file", error))?,
             (true, false) => expired += 1,

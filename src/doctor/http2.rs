@@ -7,7 +7,7 @@ use crate::prober::Manner;
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
     wire::{
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::Metered,
     },
 };
@@ -31,9 +31,9 @@ const ANSWER: usize = 64 * 1024;
 pub(super) async fn ask(url: &Url, host: Option<&HeaderValue>, manner: &Manner, stream: TokioIo<Metered>) -> Result<Answer, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
-    let answer = alongside(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
+    let answer = drive_while(&mut driver, sender.send_request(request(url, host, manner)?)).await.map_err(failure)?;
     let (head, body) = answer.into_parts();
-    let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, ANSWER).collect())).await.map_err(Failure::protocol)?;
+    let body = drive_while(&mut driver, std::pin::pin!(Limited::new(body, ANSWER).collect())).await.map_err(Failure::protocol)?;
     // A call that fails at once says so in its head.
     let grpc = body.trailers().and_then(status).or_else(|| status(&head.headers));
     if manner.grpc && grpc.is_none() {

@@ -10,7 +10,7 @@ use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
     wire::{
         address::{Address, Dialer, Stream},
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::{Meter, Metered},
     },
 };
@@ -213,7 +213,7 @@ impl Poll {
         on_informational(&mut request, move |answer| {
             let _ = first.compare_exchange(0, answer.status().as_u16(), Relaxed, Relaxed);
         });
-        let answer = alongside(&mut driver, sender.send_request(request)).await;
+        let answer = drive_while(&mut driver, sender.send_request(request)).await;
         let (head, mut body) = answer.map_err(|error| meter.explain(failure(error)))?.into_parts();
         polled.informational = Some(announced.load(Relaxed)).filter(|status| *status > 0);
         let framed = head.headers.contains_key(CONTENT_LENGTH)
@@ -260,8 +260,8 @@ where
     D: Future + Unpin,
 {
     let mut seen = 0;
-    while let Some(frame) = alongside(driver, body.frame()).await {
-        let frame = frame.map_err(|error| failure(error).midway())?;
+    while let Some(frame) = drive_while(driver, body.frame()).await {
+        let frame = frame.map_err(|error| failure(error).truncated())?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
         kept.extend_from_slice(&data[..data.len().min(BODY - kept.len())]);
         seen += data.len();

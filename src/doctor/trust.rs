@@ -40,7 +40,7 @@ pub(super) async fn shake(manner: &Manner, host: &str, stream: TcpStream) -> Res
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = Certificate {
         trouble: trouble.map(|error| tls::failure(error).message().to_owned()),
-        days_left: shown.and_then(Expiry::of).map(Expiry::days_left),
+        days_left: shown.and_then(Expiry::of_certificate).map(Expiry::days_left),
     };
     Ok((stream, certificate))
 }

@@ -11,36 +11,36 @@ use std::{
 use tokio::time::Instant;
 
 /// The exchange on which workers listen for commands.
-pub(super) const COMMANDS: &str = "celery.pidbox";
+pub(super) const COMMAND_EXCHANGE: &str = "celery.pidbox";
 
 /// The exchange on which workers tell of themselves.
-pub(super) const EVENTS: &str = "celeryev";
+pub(super) const EVENT_EXCHANGE: &str = "celeryev";
 
 /// JSON, in the words of kombu.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// So many workers are kept in mind, with names of so many bytes: a peer that invents them must not fill our memory.
-const MOST_WORKERS: usize = 1000;
-const LONGEST_NAME: usize = 255;
+const MAX_WORKERS: usize = 1000;
+const MAX_NAME_BYTES: usize = 255;
 
 /// A heartbeat is fresh for so many of the worker's own intervals, and at least so long.
-const BEATS: u32 = 5;
-const FRESH: Duration = Duration::from_secs(10);
+const FRESH_INTERVALS: u32 = 5;
+const MIN_FRESH_TIME: Duration = Duration::from_secs(10);
 
 /// The longest interval that is believed.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What has to be proven, and for how long the answers are waited for.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct Requirements {
     pub(super) workers: Vec<String>,
     pub(super) min_workers: usize,
     pub(super) queues: Vec<String>,
     pub(super) patience: TimeSpan,
     /// Queues of which the backlog is looked at.
-    pub(super) watched: Vec<String>,
+    pub(super) counted_queues: Vec<String>,
     /// Whether the backlog decides: if so, it must be readable.
-    pub(super) limited: bool,
+    pub(super) limits_backlog: bool,
 }
 
 /// Sixteen bytes that nobody else has.
@@ -49,26 +49,26 @@ pub(super) fn unique() -> String {
 }
 
 /// One question to all workers, and the answers to it.
-pub(super) struct Round {
+pub(super) struct Inspection {
     pub(super) ticket: String,
     /// The queues that each worker consumes, of those that are asked for.
     pub(super) answers: BTreeMap<String, BTreeSet<String>>,
     /// Whether somebody answered in another serializer than JSON.
-    pub(super) unreadable: bool,
+    pub(super) has_unreadable_reply: bool,
     /// Whether the broker says that no worker listens.
-    pub(super) nobody_listens: bool,
+    pub(super) has_no_listener: bool,
     pub(super) backlog: BTreeMap<String, u64>,
 }
 
-impl Round {
+impl Inspection {
     pub(super) fn new() -> Self {
-        Self { ticket: unique(), answers: BTreeMap::new(), unreadable: false, nobody_listens: false, backlog: BTreeMap::new() }
+        Self { ticket: unique(), answers: BTreeMap::new(), has_unreadable_reply: false, has_no_listener: false, backlog: BTreeMap::new() }
     }
 
     /// The command in JSON. A worker that tells its queues is as alive as one that says `pong`, so one command is enough.
-    pub(super) fn command(&self, wanted: &Wanted, reply_exchange: &str, reply_key: &str) -> String {
+    pub(super) fn command(&self, requirements: &Requirements, reply_exchange: &str, reply_key: &str) -> String {
         json!({
-            "method": if wanted.queues.is_empty() { "ping" } else { "active_queues" },
+            "method": if requirements.queues.is_empty() { "ping" } else { "active_queues" },
             "arguments": {},
             "destination": null,
             "pattern": null,
@@ -80,43 +80,43 @@ impl Round {
     }
 
     /// Until when answers are waited for: from now on, since the broker has taken the question.
-    pub(super) fn deadline(wanted: &Wanted) -> Instant {
-        Instant::now() + wanted.patience.0
+    pub(super) fn deadline(requirements: &Requirements) -> Instant {
+        Instant::now() + requirements.patience.0
     }
 
     /// Takes in an answer: late ones to earlier questions are none.
-    pub(super) fn hear(&mut self, reply: &Reply, wanted: &Wanted) {
+    pub(super) fn record(&mut self, reply: &WorkerReply, requirements: &Requirements) {
         if reply.ticket.as_deref() != Some(&self.ticket) {
             return;
         }
-        match reply.read(&wanted.queues) {
-            Some((worker, queues)) if self.answers.len() < MOST_WORKERS => {
+        match reply.read(&requirements.queues) {
+            Some((worker, queues)) if self.answers.len() < MAX_WORKERS => {
                 self.answers.insert(worker, queues);
             }
             Some(_) => {}
-            None => self.unreadable = true,
+            None => self.has_unreadable_reply = true,
         }
     }
 
     /// Whether nothing more has to be waited for.
-    pub(super) fn proves(&self, wanted: &Wanted) -> bool {
-        self.answers.len() >= wanted.min_workers
-            && wanted.workers.iter().all(|worker| self.answers.contains_key(worker))
-            && wanted.queues.iter().all(|queue| self.answers.values().any(|consumed| consumed.contains(queue)))
+    pub(super) fn proves(&self, requirements: &Requirements) -> bool {
+        self.answers.len() >= requirements.min_workers
+            && requirements.workers.iter().all(|worker| self.answers.contains_key(worker))
+            && requirements.queues.iter().all(|queue| self.answers.values().any(|consumed| consumed.contains(queue)))
     }
 }
 
 /// A worker's answer as it arrived.
-pub(super) struct Reply {
+pub(super) struct WorkerReply {
     pub(super) ticket: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
-impl Reply {
+impl WorkerReply {
     /// Who answers, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
     fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
         let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
-        let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= LONGEST_NAME)?;
+        let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)?;
         let consumed: BTreeSet<_> = answer.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
         Some((worker, queues.iter().filter(|queue| consumed.contains(queue.as_str())).cloned().collect()))
     }
@@ -124,16 +124,16 @@ impl Reply {
 
 /// Who has been heard of. It is written whenever something comes in, also between two probes, so that it knows how long ago that was.
 #[derive(Default)]
-pub(super) struct Roll(Mutex<BTreeMap<String, Known>>);
+pub(super) struct Heartbeats(Mutex<BTreeMap<String, KnownWorker>>);
 
-struct Known {
+struct KnownWorker {
     /// The last heartbeat, and how long it is fresh.
     beat: Option<(Instant, Duration)>,
     /// What the worker consumed when it last answered.
     queues: BTreeSet<String>,
 }
 
-impl Known {
+impl KnownWorker {
     fn is_fresh(&self, now: Instant) -> bool {
         self.beat.is_some_and(|(at, fresh)| now.duration_since(at) < fresh)
     }
@@ -148,15 +148,15 @@ struct Event {
     freq: Option<f64>,
 }
 
-impl Roll {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+impl Heartbeats {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, KnownWorker>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in an event; what is none is nothing.
-    pub(super) fn hear(&self, body: &[u8]) {
+    pub(super) fn record(&self, body: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
-        if event.hostname.len() > LONGEST_NAME {
+        if event.hostname.len() > MAX_NAME_BYTES {
             return;
         }
         let mut known = self.lock();
@@ -165,14 +165,14 @@ impl Roll {
                 known.remove(&event.hostname);
             }
             "worker-heartbeat" | "worker-online" => {
-                let every = Duration::try_from_secs_f64(event.freq.unwrap_or_default()).unwrap_or_default().min(LONGEST_INTERVAL);
+                let every = Duration::try_from_secs_f64(event.freq.unwrap_or_default()).unwrap_or_default().min(MAX_INTERVAL);
                 let now = Instant::now();
-                if known.len() >= MOST_WORKERS {
+                if known.len() >= MAX_WORKERS {
                     known.retain(|_, worker| worker.is_fresh(now));
                 }
-                if known.len() < MOST_WORKERS || known.contains_key(&event.hostname) {
-                    let worker = known.entry(event.hostname).or_insert(Known { beat: None, queues: BTreeSet::new() });
-                    worker.beat = Some((now, (every * BEATS).max(FRESH)));
+                if known.len() < MAX_WORKERS || known.contains_key(&event.hostname) {
+                    let worker = known.entry(event.hostname).or_insert(KnownWorker { beat: None, queues: BTreeSet::new() });
+                    worker.beat = Some((now, (every * FRESH_INTERVALS).max(MIN_FRESH_TIME)));
                 }
             }
             _ => {}
@@ -180,15 +180,15 @@ impl Roll {
     }
 
     /// Keeps in mind what the workers that answered consume, and tells of those that did not, and whose heartbeat is fresh.
-    pub(super) fn silent(&self, round: &Round) -> BTreeMap<String, BTreeSet<String>> {
+    pub(super) fn silent(&self, inspection: &Inspection) -> BTreeMap<String, BTreeSet<String>> {
         let (mut known, now) = (self.lock(), Instant::now());
         known.retain(|_, worker| worker.is_fresh(now));
-        for (name, queues) in &round.answers {
+        for (name, queues) in &inspection.answers {
             if let Some(worker) = known.get_mut(name) {
                 worker.queues.clone_from(queues);
             }
         }
-        let silent = known.iter().filter(|(name, _)| !round.answers.contains_key(*name));
+        let silent = known.iter().filter(|(name, _)| !inspection.answers.contains_key(*name));
         silent.map(|(name, worker)| (name.clone(), worker.queues.clone())).collect()
     }
 }
@@ -198,46 +198,65 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn wanted(workers: &[&str], min_workers: usize, queues: &[&str]) -> Wanted {
+    fn requirements(workers: &[&str], min_workers: usize, queues: &[&str]) -> Requirements {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let patience = TimeSpan::seconds(1);
-        Wanted { workers: owned(workers), min_workers, queues: owned(queues), patience, watched: Vec::new(), limited: false }
+        Requirements {
+            workers: owned(workers),
+            min_workers,
+            queues: owned(queues),
+            patience,
+            counted_queues: Vec::new(),
+            limits_backlog: false,
+        }
     }
 
-    fn heard(round: &mut Round, body: &str) {
-        round.hear(&Reply { ticket: Some(round.ticket.clone()), body: body.into() }, &wanted(&[], 1, &["mails", "bills"]));
+    fn heard(inspection: &mut Inspection, body: &str) {
+        inspection.record(
+            &WorkerReply { ticket: Some(inspection.ticket.clone()), body: body.into() },
+            &requirements(&[], 1, &["mails", "bills"]),
+        );
     }
 
     #[test]
     fn answers_prove_what_is_wanted() {
-        let mut round = Round::new();
-        assert!(!round.proves(&wanted(&[], 1, &[])));
-        heard(&mut round, r#"{"a@h": {"ok": "pong"}}"#);
-        assert!(round.proves(&wanted(&["a@h"], 1, &[])) && !round.proves(&wanted(&["b@h"], 1, &[])) && !round.proves(&wanted(&[], 2, &[])));
-        heard(&mut round, r#"{"b@h": [{"name": "mails"}, {"name": "other"}, {"no": 1}]}"#);
-        assert!(round.proves(&wanted(&["b@h"], 2, &["mails"])) && !round.proves(&wanted(&[], 1, &["mails", "bills"])));
+        let mut inspection = Inspection::new();
+        assert!(!inspection.proves(&requirements(&[], 1, &[])));
+        heard(&mut inspection, r#"{"a@h": {"ok": "pong"}}"#);
+        assert!(
+            inspection.proves(&requirements(&["a@h"], 1, &[]))
+                && !inspection.proves(&requirements(&["b@h"], 1, &[]))
+                && !inspection.proves(&requirements(&[], 2, &[]))
+        );
+        heard(&mut inspection, r#"{"b@h": [{"name": "mails"}, {"name": "other"}, {"no": 1}]}"#);
+        assert!(
+            inspection.proves(&requirements(&["b@h"], 2, &["mails"])) && !inspection.proves(&requirements(&[], 1, &["mails", "bills"]))
+        );
     }
 
     #[test]
     fn late_and_strange_answers_prove_nothing() {
-        let mut round = Round::new();
-        round.hear(&Reply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
-        round.hear(&Reply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &wanted(&[], 1, &[]));
-        assert!(round.answers.is_empty() && !round.unreadable);
+        let mut inspection = Inspection::new();
+        inspection.record(
+            &WorkerReply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() },
+            &requirements(&[], 1, &[]),
+        );
+        inspection.record(&WorkerReply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &requirements(&[], 1, &[]));
+        assert!(inspection.answers.is_empty() && !inspection.has_unreadable_reply);
         for strange in ["\u{80}pickle", "[]", "{}", "7"] {
-            heard(&mut round, strange);
+            heard(&mut inspection, strange);
         }
-        assert!(round.answers.is_empty() && round.unreadable);
+        assert!(inspection.answers.is_empty() && inspection.has_unreadable_reply);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_heartbeat_is_fresh_for_five_intervals_and_ten_seconds_at_least() {
-        let roll = Roll::default();
-        let fresh = || roll.silent(&Round::new()).into_keys().collect::<Vec<_>>();
-        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "often@h", "freq": 0.5}"#);
-        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "seldom@h", "freq": 10.0}"#);
-        roll.hear(br#"{"type": "worker-heartbeat", "hostname": "odd@h", "freq": -1e300}"#);
-        roll.hear(br#"{"type": "task-sent", "hostname": "task@h"}"#);
+        let heartbeats = Heartbeats::default();
+        let fresh = || heartbeats.silent(&Inspection::new()).into_keys().collect::<Vec<_>>();
+        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "often@h", "freq": 0.5}"#);
+        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "seldom@h", "freq": 10.0}"#);
+        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "odd@h", "freq": -1e300}"#);
+        heartbeats.record(br#"{"type": "task-sent", "hostname": "task@h"}"#);
         advance(Duration::from_secs(9)).await;
         assert_eq!(fresh(), ["odd@h", "often@h", "seldom@h"]);
         advance(Duration::from_secs(2)).await;
@@ -248,24 +267,24 @@ mod tests {
 
     #[tokio::test]
     async fn who_says_goodbye_is_gone_and_who_is_silent_consumes_what_it_did() {
-        let (roll, mut round) = (Roll::default(), Round::new());
+        let (heartbeats, mut inspection) = (Heartbeats::default(), Inspection::new());
         for worker in ["a@h", "b@h"] {
-            roll.hear(format!(r#"{{"type": "worker-online", "hostname": "{worker}", "freq": 2.0}}"#).as_bytes());
+            heartbeats.record(format!(r#"{{"type": "worker-online", "hostname": "{worker}", "freq": 2.0}}"#).as_bytes());
         }
-        heard(&mut round, r#"{"a@h": [{"name": "mails"}]}"#);
-        assert_eq!(roll.silent(&round).into_keys().collect::<Vec<_>>(), ["b@h"]);
-        roll.hear(br#"{"type": "worker-offline", "hostname": "b@h"}"#);
-        let silent = roll.silent(&Round::new());
+        heard(&mut inspection, r#"{"a@h": [{"name": "mails"}]}"#);
+        assert_eq!(heartbeats.silent(&inspection).into_keys().collect::<Vec<_>>(), ["b@h"]);
+        heartbeats.record(br#"{"type": "worker-offline", "hostname": "b@h"}"#);
+        let silent = heartbeats.silent(&Inspection::new());
         assert_eq!(silent, BTreeMap::from([("a@h".to_owned(), BTreeSet::from(["mails".to_owned()]))]));
     }
 
     #[test]
     fn invented_workers_fill_no_memory() {
-        let (roll, mut round) = (Roll::default(), Round::new());
+        let (heartbeats, mut inspection) = (Heartbeats::default(), Inspection::new());
         for number in 0..2000 {
-            roll.hear(format!(r#"{{"type": "worker-heartbeat", "hostname": "{number}", "freq": 2.0}}"#).as_bytes());
-            heard(&mut round, &format!(r#"{{"{number}": {{"ok": "pong"}}}}"#));
+            heartbeats.record(format!(r#"{{"type": "worker-heartbeat", "hostname": "{number}", "freq": 2.0}}"#).as_bytes());
+            heard(&mut inspection, &format!(r#"{{"{number}": {{"ok": "pong"}}}}"#));
         }
-        assert_eq!((roll.lock().len(), round.answers.len()), (MOST_WORKERS, MOST_WORKERS));
+        assert_eq!((heartbeats.lock().len(), inspection.answers.len()), (MAX_WORKERS, MAX_WORKERS));
     }
 }

@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive, str::FromStr}
 pub(super) const NOT_A_NAME: &str = "a key is not a header's name: write `{ X-Api-Key = \"value\" }`";
 
 /// How much of a body is looked at.
-pub(super) const BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A status or a range of them: `"204"`, `"200-299"`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
@@ -95,7 +95,7 @@ impl Expectation {
         if status.is_empty() {
             return Err(InvalidConfig::new("expect_status", "is empty: nothing would ever be well"));
         }
-        if body.as_ref().is_some_and(|text| text.is_empty() || text.len() > BODY) {
+        if body.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_BODY_BYTES) {
             return Err(InvalidConfig::new("expect_body", "must have between 1 byte and 64 KiB"));
         }
         for (pointer, value) in &json {
@@ -115,19 +115,19 @@ impl Expectation {
     }
 
     /// The key by which something is expected of the body, if there is one.
-    pub(super) fn of_body(&self) -> Option<&'static str> {
-        if self.body.is_some() { Some("expect_body") } else { self.wants_json().then_some("expect_json") }
+    pub(super) fn body_key(&self) -> Option<&'static str> {
+        if self.body.is_some() { Some("expect_body") } else { self.expects_json().then_some("expect_json") }
     }
 
-    pub(super) fn wants_json(&self) -> bool {
+    pub(super) fn expects_json(&self) -> bool {
         !self.json.is_empty()
     }
 
-    pub(super) fn takes(&self, status: StatusCode) -> bool {
+    pub(super) fn accepts(&self, status: StatusCode) -> bool {
         self.status.iter().any(|expected| expected.0.contains(&status.as_u16()))
     }
 
-    pub(super) fn examine_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
         for (name, part) in &self.headers {
             let mut values = headers.get_all(name).iter().peekable();
             if values.peek().is_none() {
@@ -141,11 +141,11 @@ impl Expectation {
     }
 
     /// The body's beginning as text, and the whole of it as JSON where that is what it is.
-    pub(super) fn examine_body(&self, beginning: &[u8], json: Option<&Value>) -> Result<(), Failure> {
+    pub(super) fn check_body(&self, beginning: &[u8], json: Option<&Value>) -> Result<(), Failure> {
         if self.body.as_ref().is_some_and(|text| !contains(beginning, text.as_bytes())) {
             return Err(Failure::unhealthy("the expected text is not in the body"));
         }
-        if !self.wants_json() {
+        if !self.expects_json() {
             return Ok(());
         }
         let json = json.ok_or_else(|| Failure::unhealthy("the body is not JSON of at most 64 KiB"))?;
@@ -187,7 +187,7 @@ mod tests {
     fn values_are_compared_as_json() {
         let body = json!({ "status": "ok", "workers": 3.0, "ready": true, "error": null, "list": [{ "a/b": 1 }] });
         let said = |expected: Value| {
-            let examined = expecting(&expected).expect("it is valid").examine_body(b"", Some(&body));
+            let examined = expecting(&expected).expect("it is valid").check_body(b"", Some(&body));
             examined.err().map(|failure| failure.message().to_owned())
         };
         for well in [json!({ "/status": "ok", "/workers": 3 }), json!({ "/ready": true }), json!({ "/error": null, "/list/0/a~1b": 1 })] {

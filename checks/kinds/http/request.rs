@@ -31,7 +31,7 @@ impl Place {
 
 /// One request.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(super) struct RequestSpec {
     pub(super) place: Place,
     /// As the server sees it: the scheme is that of `forwarded_proto`, and the host that of the header `Host`.
     pub(super) url: Url,
@@ -40,7 +40,7 @@ pub(super) struct Ask {
     headers: HeaderMap,
 }
 
-impl Ask {
+impl RequestSpec {
     /// The request of a configuration. `accept` is what it asks for unless `headers` say otherwise.
     pub(super) fn new(config: &Config, url: &Url, accept: &'static str) -> Result<Self, InvalidConfig> {
         let place = Place::of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
@@ -154,10 +154,10 @@ mod tests {
     /// What is asked of whom after a redirect: the connection's place, the target and the headers without those of every request.
     fn after(config: &serde_json::Value, status: u16, location: &str) -> Result<Option<String>, String> {
         let config: Config = serde_json::from_value(config.clone()).expect("a configuration");
-        let ask = Ask::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
+        let spec = RequestSpec::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(location).expect("a value"))]);
         let next =
-            ask.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
+            spec.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
         Ok(next.map(|next| {
             let secrets = next.headers.iter().filter(|(_, value)| value.is_sensitive()).count();
             let Place { encrypted, address } = &next.place;

@@ -1,54 +1,54 @@
 //! Redis Cluster: a node that says that the cluster is well, and for keys of ours the one that has their slot.
 
 use super::{
-    Answer, Node,
-    first::{Refusal, Tried, first},
-    info::{Info, text},
-    trial::KEY,
+    CommandReply, Node,
+    info::{InfoFields, text},
+    race::{AttemptFailure, TriedAddresses, first_success},
+    round_trip::KEY_PREFIX,
 };
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        resp::{Link, Server, failure},
+        resp::{RespConnection, RespServer, failure},
     },
 };
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// How often nodes may send us on: when slots move, what they know of each other is seconds old.
-const HOPS: usize = 5;
+const MAX_HOPS: usize = 5;
 
 /// How many slots the keys of every cluster are spread over: <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>.
 const SLOTS: u64 = 16_384;
 
 /// A connection to the first of the nodes that helps; where keys are written, to the one that has theirs.
-pub(super) async fn enter(server: &Server, seeds: &[Address], write: bool) -> Result<Node, Failure> {
-    let tried = Tried::default();
-    first(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
+pub(super) async fn connect(server: &RespServer, seeds: &[Address], write: bool) -> Result<Node, Failure> {
+    let tried = TriedAddresses::default();
+    first_success(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
 }
 
-async fn find(server: &Server, seed: &Address, write: bool, tried: &Tried) -> Result<Node, Refusal> {
+async fn find(server: &RespServer, seed: &Address, write: bool, tried: &TriedAddresses) -> Result<Node, AttemptFailure> {
     if !tried.is_new(seed) {
-        return Err(Refusal::unreached(Failure::unreachable("another node has led there already")));
+        return Err(AttemptFailure::not_reached(Failure::unreachable("another node has led there already")));
     }
-    let link = server.open_at(seed, server.login()).await.map_err(Refusal::unreached)?;
-    settle(server, seed.clone(), link, write).await.map_err(Refusal::answered)
+    let link = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
+    follow_redirects(server, seed.clone(), link, write).await.map_err(AttemptFailure::answered)
 }
 
 /// Goes where the nodes send us.
-async fn settle(server: &Server, mut address: Address, mut link: Link, write: bool) -> Result<Node, Failure> {
+async fn follow_redirects(server: &RespServer, mut address: Address, mut link: RespConnection, write: bool) -> Result<Node, Failure> {
     let mut asking = false;
-    for _ in 0..HOPS {
+    for _ in 0..MAX_HOPS {
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("CLUSTER").arg("INFO");
         if asking {
             commands.cmd("ASKING").ignore();
         }
         if write {
-            commands.cmd("GET").arg(KEY);
+            commands.cmd("GET").arg(KEY_PREFIX);
         }
-        let mut answers = link.query::<Vec<Answer>>(&commands).await?.into_iter();
-        judge(&Info::parse(&text(answers.next())?), Observation::pass())?;
+        let mut answers = link.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        judge(&InfoFields::parse(&text(answers.next())?), Observation::pass())?;
         let Some(Err(error)) = answers.next() else { return Ok(Node { link, asking }) };
         let Some(there) = redirected(&error, &address) else { return Err(failure(error)) };
         asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
@@ -66,7 +66,7 @@ fn redirected(error: &RedisError, asked: &Address) -> Option<Address> {
 }
 
 /// What a node says of the whole cluster.
-pub(super) fn judge(info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
+pub(super) fn judge(info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
     let state = info.get("cluster_state").ok_or_else(|| Failure::protocol("no cluster_state"))?;
     let seen = seen.with("cluster_state", state);
     if state != "ok" {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_cluster_without_some_slots_goes_on_with_a_warning() {
-        let judged = |text| judge(&Info::parse(text), Observation::pass());
+        let judged = |text| judge(&InfoFields::parse(text), Observation::pass());
         assert_eq!(judged("cluster_state:ok\r\ncluster_slots_ok:16384\r\n").expect("it is well").warning(), None);
         let partial = judged("cluster_state:ok\r\ncluster_slots_ok:16000\r\n").expect("it goes on");
         assert_eq!(partial.warning(), Some("384 of the cluster's 16384 slots have no working node"));

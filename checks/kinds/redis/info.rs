@@ -1,13 +1,13 @@
 //! What `INFO` and `CLUSTER INFO` tell.
 
-use super::Answer;
+use super::CommandReply;
 use crate::{contract::prelude::*, wire::resp::failure};
 use std::collections::HashMap;
 
 /// Fields by name.
-pub(super) struct Info<'a>(HashMap<&'a str, &'a str>);
+pub(super) struct InfoFields<'a>(HashMap<&'a str, &'a str>);
 
-impl<'a> Info<'a> {
+impl<'a> InfoFields<'a> {
     /// Reads `name:value`, one a line.
     pub(super) fn parse(text: &'a str) -> Self {
         Self(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect())
@@ -23,6 +23,6 @@ impl<'a> Info<'a> {
 }
 
 /// An answer that must be a text.
-pub(super) fn text(answer: Option<Answer>) -> Result<String, Failure> {
+pub(super) fn text(answer: Option<CommandReply>) -> Result<String, Failure> {
     answer.and_then(Result::transpose).ok_or_else(|| Failure::protocol("an answer without a text"))?.map_err(failure)
 }

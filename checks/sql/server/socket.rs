@@ -10,7 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much is read ahead, and how much is kept until it can be written.
-const BUFFER: usize = 8 * 1024;
+const BUFFER_BYTES: usize = 8 * 1024;
 
 /// A stream with buffers: the drivers try first and wait only then, which streams of tokio's cannot.
 pub(crate) struct DriverSocket {
@@ -58,7 +58,7 @@ impl Socket for DriverSocket {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(BUFFER.saturating_sub(self.unwritten.len()));
+        let length = bytes.len().min(BUFFER_BYTES.saturating_sub(self.unwritten.len()));
         if length == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -70,8 +70,8 @@ impl Socket for DriverSocket {
         if self.taken < self.read.len() || self.is_at_end {
             return Poll::Ready(Ok(()));
         }
-        self.read.resize(BUFFER, 0);
-        self.taken = BUFFER;
+        self.read.resize(BUFFER_BYTES, 0);
+        self.taken = BUFFER_BYTES;
         let mut buffer = ReadBuf::new(&mut self.read);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         let length = buffer.filled().len();
@@ -105,7 +105,7 @@ mod tests {
     async fn what_is_written_arrives_and_what_arrives_is_read() {
         let (ours, mut theirs) = tokio::io::duplex(1000);
         let mut socket = DriverSocket::new(Box::new(ours));
-        let sent = vec![7; 3 * BUFFER];
+        let sent = vec![7; 3 * BUFFER_BYTES];
         let writing = async {
             let mut rest = &sent[..];
             while !rest.is_empty() {
@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(socket.read(&mut &mut read[..]).await.expect("an end"), 0);
         };
         let reading = async {
-            let mut arrived = vec![0; 3 * BUFFER];
+            let mut arrived = vec![0; 3 * BUFFER_BYTES];
             theirs.read_exact(&mut arrived).await.expect("bytes");
             assert!(arrived.iter().all(|byte| *byte == 7));
             theirs.write_all(b"hello").await.expect("a peer that reads");

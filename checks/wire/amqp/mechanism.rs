@@ -9,7 +9,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much of the broker's first words is looked at. `RabbitMQ` says some 500 bytes.
-const BEGINNING: usize = 64 * 1024;
+const MAX_BEGINNING_BYTES: usize = 64 * 1024;
 
 /// The broker does not offer the method.
 #[derive(Debug, thiserror::Error)]
@@ -22,22 +22,22 @@ pub(super) fn is_not_offered(error: &io::Error) -> bool {
 }
 
 /// A stream that refuses to answer a broker that does not offer the login method.
-pub(super) struct Offered {
+pub(super) struct MechanismGuard {
     stream: Stream,
     mechanism: &'static str,
     /// The broker's first words, until they are answered.
-    heard: Option<Vec<u8>>,
+    beginning: Option<Vec<u8>>,
 }
 
-impl Offered {
+impl MechanismGuard {
     pub(super) const fn new(stream: Stream, mechanism: &'static str) -> Self {
-        Self { stream, mechanism, heard: Some(Vec::new()) }
+        Self { stream, mechanism, beginning: Some(Vec::new()) }
     }
 
     /// Examines what the broker offers before the first answer to it. The protocol header, which is sent first, is no answer.
     fn choose(&mut self) -> io::Result<()> {
-        let Some(heard) = self.heard.take_if(|heard| !heard.is_empty()) else { return Ok(()) };
-        match mechanisms(&heard) {
+        let Some(beginning) = self.beginning.take_if(|beginning| !beginning.is_empty()) else { return Ok(()) };
+        match mechanisms(&beginning) {
             Some(offered) if !offered.split(' ').any(|offered| offered == self.mechanism) => {
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, NotOffered(offered)))
             }
@@ -48,9 +48,9 @@ impl Offered {
 
 /// The methods in `Connection.Start`, with blanks between them: behind the header of a frame, the method's number, the version and a table.
 /// <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.3; <https://www.rabbitmq.com/amqp-0-9-1-reference#connection.start>
-fn mechanisms(heard: &[u8]) -> Option<String> {
+fn mechanisms(beginning: &[u8]) -> Option<String> {
     const HEAD: usize = 7 + 4 + 2;
-    let (_, rest) = long(heard.get(HEAD..)?)?;
+    let (_, rest) = long(beginning.get(HEAD..)?)?;
     let (mechanisms, _) = long(rest)?;
     Some(String::from_utf8_lossy(mechanisms).into_owned())
 }
@@ -61,19 +61,19 @@ fn long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
 }
 
-impl AsyncRead for Offered {
+impl AsyncRead for MechanismGuard {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some(heard) = &mut self.heard {
-            let room = BEGINNING - heard.len();
-            heard.extend(buffer.filled()[before..].iter().take(room));
+        if let Some(beginning) = &mut self.beginning {
+            let room = MAX_BEGINNING_BYTES - beginning.len();
+            beginning.extend(buffer.filled()[before..].iter().take(room));
         }
         polled
     }
 }
 
-impl AsyncWrite for Offered {
+impl AsyncWrite for MechanismGuard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.choose()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)

@@ -1,6 +1,6 @@
 //! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
 
-use super::verifier::{NotHeld, NotPinned};
+use super::verifier::{KeyNotHeld, NotPinned};
 use crate::contract::{BoxError, Failure, FailureDetail};
 use rustls::OtherError;
 use std::{error::Error, io, sync::Arc};
@@ -91,7 +91,7 @@ fn unaccepted(OtherError(error): &OtherError) -> &'static str {
         // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
         Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
         Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
-        _ if error.is::<NotHeld>() => "the server does not hold the key of its certificate, or signs by an unsupported algorithm",
+        _ if error.is::<KeyNotHeld>() => "the server does not hold the key of its certificate, or signs by an unsupported algorithm",
         _ if error.is::<NotPinned>() => "the certificate is none of `tls.pinned_sha256`",
         _ => "the certificate is not valid",
     }

@@ -23,7 +23,7 @@ pub struct TlsKeys {
     pub verify: Option<Verify>,
     /// SHA-256 fingerprints of server certificates that are trusted whatever their issuer, name and dates, and no others: 64 hexadecimal
     /// digits, with or without colons.
-    pub pinned_sha256: Vec<Pin>,
+    pub pinned_sha256: Vec<Fingerprint>,
 }
 
 /// What the server's certificate must prove.
@@ -64,7 +64,7 @@ impl TlsKeys {
     /// # Errors
     ///
     /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL for it.
-    pub fn examine(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
+    pub fn validate(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
         if !encrypted && !self.is_empty() {
             return Err(InvalidConfig::new("tls", format!("counts only with TLS: write `{instead}`")));
         }
@@ -104,7 +104,7 @@ pub fn login_warning(
 ) -> Option<ConfigWarning> {
     match tls {
         Some(tls) if tls.proves_identity() => None,
-        Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", ANYBODY)),
+        Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", CA_WITHOUT_FILE)),
         Some(_) if has_credentials => Some(ConfigWarning::new(
             "tls.verify",
             "\"none\" sends the credentials to any server that answers: name the server's certificate in `tls.ca_file`",
@@ -120,7 +120,7 @@ pub fn login_warning(
 }
 
 /// What is wrong with `verify = "ca"` that names no authority.
-const ANYBODY: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
+const CA_WITHOUT_FILE: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
 
 /// Whether a host is this machine, by its name alone.
 #[must_use]
@@ -133,18 +133,18 @@ pub fn is_loopback(host: &str) -> bool {
 
 /// The SHA-256 of a certificate in DER.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Pin([u8; 32]);
+pub struct Fingerprint([u8; 32]);
 
-impl Pin {
+impl Fingerprint {
     /// That of this certificate.
-    pub(super) fn of(certificate: &[u8]) -> Self {
+    pub(super) fn of_certificate(certificate: &[u8]) -> Self {
         let mut pin = [0; 32];
         pin.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref());
         Self(pin)
     }
 }
 
-impl FromStr for Pin {
+impl FromStr for Fingerprint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -162,31 +162,31 @@ impl FromStr for Pin {
     }
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().enumerate().try_for_each(|(at, byte)| write!(formatter, "{}{byte:02X}", if at == 0 { "" } else { ":" }))
     }
 }
 
-impl fmt::Debug for Pin {
+impl fmt::Debug for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
-impl<'de> Deserialize<'de> for Pin {
+impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
 }
 
-impl JsonSchema for Pin {
+impl JsonSchema for Fingerprint {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "Pin".into()
+        "Fingerprint".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -202,19 +202,19 @@ mod tests {
 
     #[test]
     fn a_pin_is_read_as_openssl_prints_it() {
-        let pin = Pin::of(b"test");
+        let pin = Fingerprint::of_certificate(b"test");
         assert_eq!(pin.to_string(), DIGITS);
         assert_eq!(DIGITS.parse(), Ok(pin));
         assert_eq!(DIGITS.replace(':', "").to_lowercase().parse(), Ok(pin));
         for wrong in ["", "9F:86", &DIGITS.replace('F', "G"), &format!("{DIGITS}00"), &"ä".repeat(32)] {
-            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn what_cannot_be_meant_is_told() {
-        let pinned = TlsKeys { pinned_sha256: vec![Pin::of(b"test")], ..TlsKeys::default() };
-        let key_of = |keys: TlsKeys| keys.examine(true, "rediss://").err().map(|error| error.key);
+        let pinned = TlsKeys { pinned_sha256: vec![Fingerprint::of_certificate(b"test")], ..TlsKeys::default() };
+        let key_of = |keys: TlsKeys| keys.validate(true, "rediss://").err().map(|error| error.key);
         assert_eq!(key_of(pinned.clone()), None);
         assert_eq!(key_of(TlsKeys { verify: Some(Verify::Ca), ..pinned.clone() }), Some("tls.verify"));
         assert_eq!(key_of(TlsKeys { ca_file: Some("/ca.pem".into()), ..pinned }), Some("tls.ca_file"));

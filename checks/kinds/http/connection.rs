@@ -1,7 +1,7 @@
 //! A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
 
 use super::{
-    expectation::BODY,
+    expectation::MAX_BODY_BYTES,
     link_local::{self, LinkLocal},
     request::Place,
 };
@@ -10,7 +10,7 @@ use crate::{
     wire::{
         address::Dialer,
         connect::{self, Expiry, Phases},
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::{Meter, Metered},
         tls::{self, Tls},
     },
@@ -27,18 +27,18 @@ use std::{mem, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
 /// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
-const EXCHANGE: usize = 1 << 20;
+const MAX_EXCHANGE_BYTES: usize = 1 << 20;
 
 /// How large the head of an answer may be.
-const HEAD: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// How long the end of a body is waited for of which nothing is expected: an answer that is streamed for ever is an answer all the same.
-const PATIENCE: Duration = Duration::from_millis(250);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-type Driver = Connection<TokioIo<Metered>, Empty<Bytes>>;
+type HttpDriver = Connection<TokioIo<Metered>, Empty<Bytes>>;
 
 /// A connection to one place.
-pub struct Link {
+pub struct HttpConnection {
     pub(super) place: Place,
     pub(super) expiry: Option<Expiry>,
     /// Whether the host has link-local addresses alone.
@@ -47,27 +47,27 @@ pub struct Link {
     meter: Meter,
     sender: SendRequest<Empty<Bytes>>,
     /// None when the connection cannot be used again.
-    driver: Option<Driver>,
+    driver: Option<HttpDriver>,
 }
 
 /// A body, or its first 64 KiB.
 #[derive(Default)]
-pub(super) struct Beginning {
+pub(super) struct BodyStart {
     pub(super) bytes: Vec<u8>,
     pub(super) whole: bool,
 }
 
-impl Link {
+impl HttpConnection {
     pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls, link_local: LinkLocal) -> Result<Self, Failure> {
         let mut is_link_local = false;
         let select = |addresses: Vec<SocketAddr>| {
             is_link_local = addresses.iter().all(|address| link_local::is_link_local(address.ip()));
             link_local.select(addresses)
         };
-        let opened = connect::open_to(dialer, &place.address, place.encrypted.then_some(tls), select).await?;
-        let meter = Meter::new(EXCHANGE);
+        let opened = connect::open_selected(dialer, &place.address, place.encrypted.then_some(tls), select).await?;
+        let meter = Meter::new(MAX_EXCHANGE_BYTES);
         let stream = Metered::new(opened.stream, meter.clone());
-        let (sender, driver) = Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await.map_err(failure)?;
+        let (sender, driver) = Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await.map_err(failure)?;
         Ok(Self { place, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
     }
 
@@ -83,22 +83,22 @@ impl Link {
 
     /// Sends a request and reads the head of the answer.
     pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        self.meter.refill(EXCHANGE);
+        self.meter.refill(MAX_EXCHANGE_BYTES);
         let answer = self.sender.send_request(request);
-        alongside(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
+        drive_while(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
     }
 
     /// Reads a body up to its end or up to 64 KiB. Read to its end, it leaves the connection to the next request.
-    pub(super) async fn read(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
-        let mut beginning = Beginning::default();
+    pub(super) async fn read(&mut self, mut body: Incoming) -> Result<BodyStart, Failure> {
+        let mut beginning = BodyStart::default();
         self.read_into(&mut beginning, &mut body).await?;
         Ok(beginning)
     }
 
     /// Reads a body of which nothing is expected, as far as it is short in length and time; a longer one costs the connection.
-    pub(super) async fn glance(&mut self, mut body: Incoming) -> Result<Beginning, Failure> {
-        let mut beginning = Beginning::default();
-        if let Ok(read) = timeout(PATIENCE, self.read_into(&mut beginning, &mut body)).await {
+    pub(super) async fn drain_briefly(&mut self, mut body: Incoming) -> Result<BodyStart, Failure> {
+        let mut beginning = BodyStart::default();
+        if let Ok(read) = timeout(DRAIN_TIMEOUT, self.read_into(&mut beginning, &mut body)).await {
             read?;
         } else {
             self.driver = None;
@@ -106,18 +106,18 @@ impl Link {
         Ok(beginning)
     }
 
-    async fn read_into(&mut self, beginning: &mut Beginning, body: &mut Incoming) -> Result<(), Failure> {
-        while let Some(frame) = alongside(&mut self.driver, body.frame()).await {
+    async fn read_into(&mut self, beginning: &mut BodyStart, body: &mut Incoming) -> Result<(), Failure> {
+        while let Some(frame) = drive_while(&mut self.driver, body.frame()).await {
             beginning.bytes.extend_from_slice(frame.map_err(broken_off)?.data_ref().map_or(&[][..], |data| data));
-            if beginning.bytes.len() > BODY {
-                beginning.bytes.truncate(BODY);
+            if beginning.bytes.len() > MAX_BODY_BYTES {
+                beginning.bytes.truncate(MAX_BODY_BYTES);
                 self.driver = None;
                 return Ok(());
             }
         }
         beginning.whole = true;
         // The server may have said that this was the last answer.
-        if alongside(&mut self.driver, self.sender.ready()).await.is_err() {
+        if drive_while(&mut self.driver, self.sender.ready()).await.is_err() {
             self.driver = None;
         }
         Ok(())

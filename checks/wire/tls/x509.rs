@@ -12,9 +12,9 @@ use x509_parser::{
 };
 
 /// A certificate, read.
-pub(super) struct Certificate<'a>(X509Certificate<'a>);
+pub(super) struct X509<'a>(X509Certificate<'a>);
 
-impl<'a> Certificate<'a> {
+impl<'a> X509<'a> {
     /// Reads one.
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Result<Self, CertificateError> {
         X509Certificate::from_der(der).map(|(_, read)| Self(read)).map_err(|_| CertificateError::BadEncoding)

@@ -4,7 +4,7 @@ use crate::{
     contract::Failure,
     wire::{
         address::Stream,
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::{Meter, Metered},
     },
 };
@@ -18,47 +18,47 @@ use hyper_util::rt::TokioIo;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
 /// The most that is read of one answer: errors, tokens and what we wrote ourselves are small.
-const ANSWER: usize = 256 * 1024;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-type Driver = Connection<TokioIo<Stream>, HttpRequestBody>;
+type StorageDriver = Connection<TokioIo<Stream>, HttpRequestBody>;
 
 /// A kept HTTP connection. Its driver has no task of its own: it runs while a request does, and rests with the connection.
-pub(super) struct Link {
+pub(super) struct StorageConnection {
     sender: SendRequest<HttpRequestBody>,
-    driver: Option<Driver>,
+    driver: Option<StorageDriver>,
     meter: Meter,
 }
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct StorageResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Link {
+impl StorageConnection {
     pub(super) async fn over(stream: Stream) -> Result<Self, Failure> {
-        let meter = Meter::new(ANSWER);
+        let meter = Meter::new(MAX_RESPONSE_BYTES);
         let stream: Stream = Box::new(Metered::new(stream, meter.clone()));
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
         Ok(Self { sender, driver: Some(connection), meter })
     }
 
     /// Sends a request and reads the whole answer.
-    pub(super) async fn ask(&mut self, request: HttpRequest) -> Result<Answer, Failure> {
+    pub(super) async fn ask(&mut self, request: HttpRequest) -> Result<StorageResponse, Failure> {
         self.exchange(request).await.map_err(|error| self.meter.explain(failure(error)))
     }
 
-    async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<Answer> {
-        self.meter.refill(ANSWER);
+    async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<StorageResponse> {
+        self.meter.refill(MAX_RESPONSE_BYTES);
         // Before anything else: what ends a connection for which nobody waits, such as an alert of TLS, is told to nobody.
-        let response = alongside(&mut self.driver, self.sender.send_request(request)).await?;
+        let response = drive_while(&mut self.driver, self.sender.send_request(request)).await?;
         let (head, body) = response.into_parts();
-        let body = alongside(&mut self.driver, body.collect()).await?.to_bytes();
+        let body = drive_while(&mut self.driver, body.collect()).await?.to_bytes();
         // Ready for the next; or it was the last, which that one is told.
-        let _ = alongside(&mut self.driver, self.sender.ready()).await;
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        let _ = drive_while(&mut self.driver, self.sender.ready()).await;
+        Ok(StorageResponse { status: head.status, headers: head.headers, body })
     }
 }
 
@@ -85,9 +85,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_ended_the_connection_is_told_to_who_asks_next() {
-        let mut link = Link::over(Box::new(join(Refused, sink()))).await.expect("a link");
+        let mut connection = StorageConnection::over(Box::new(join(Refused, sink()))).await.expect("a connection");
         let request = hyper::Request::get("/media").body(HttpRequestBody::empty()).expect("a request");
-        let failure = link.ask(request).await.expect_err("it was refused");
+        let failure = connection.ask(request).await.expect_err("it was refused");
         assert_eq!((failure.class().as_str(), failure.message()), ("tls", "the server wants a certificate of ours"));
     }
 }
