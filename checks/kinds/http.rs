@@ -13,6 +13,7 @@ use crate::{
     wire::{
         address::Dialer,
         connect::Expiry,
+        http1::Origin,
         tls::{Tls, TlsKeys, login_warning},
         url,
     },
@@ -21,7 +22,7 @@ use connection::{BodyStart, HttpConnection};
 use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
 use link_local::LinkLocal;
-use request::{Place, RequestSpec};
+use request::RequestSpec;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -166,7 +167,7 @@ impl Check for Http {
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        let Place { encrypted, address } = &self.spec.place;
+        let Origin { encrypted, address } = &self.spec.origin;
         let tls = encrypted.then_some(self.tls.keys());
         login_warning("url", Some(&address.host), self.spec.carries_credentials(), tls, "https://").into_iter().collect()
     }
@@ -181,7 +182,7 @@ impl Session for Http {
     type Connection = Vec<HttpConnection>;
 
     async fn open(&self) -> Result<Vec<HttpConnection>, Failure> {
-        Ok(vec![self.connection(&self.spec.place, LinkLocal::Permitted).await?])
+        Ok(vec![self.connection(&self.spec.origin, LinkLocal::Permitted).await?])
     }
 
     async fn ask(&self, connections: &mut Vec<HttpConnection>) -> Result<Observation, Failure> {
@@ -189,7 +190,7 @@ impl Session for Http {
         // Of all the connections and requests that it takes.
         let (mut opening, mut waiting) = (BTreeMap::<_, Duration>::new(), Duration::ZERO);
         for _ in 0..=MAX_REDIRECTS {
-            let connection = self.connection_to(&spec.place, connections).await?;
+            let connection = self.connection_to(&spec.origin, connections).await?;
             for (phase, took) in connection.take_phases() {
                 *opening.entry(phase).or_default() += took;
             }
@@ -226,26 +227,30 @@ const MIN_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 const NO_SILENCE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
-    async fn connection(&self, place: &Place, link_local: LinkLocal) -> Result<HttpConnection, Failure> {
-        let tls = if *place == self.spec.place { &self.tls } else { &self.tls_elsewhere };
-        HttpConnection::open(&self.dialer, place.clone(), tls, link_local).await
+    async fn connection(&self, origin: &Origin, link_local: LinkLocal) -> Result<HttpConnection, Failure> {
+        let tls = if *origin == self.spec.origin { &self.tls } else { &self.tls_elsewhere };
+        HttpConnection::open(&self.dialer, origin.clone(), tls, link_local).await
     }
 
-    /// The connection to a place: one that is there, or a new one.
-    async fn connection_to<'a>(&self, place: &Place, connections: &'a mut Vec<HttpConnection>) -> Result<&'a mut HttpConnection, Failure> {
+    /// The connection to a origin: one that is there, or a new one.
+    async fn connection_to<'a>(
+        &self,
+        origin: &Origin,
+        connections: &'a mut Vec<HttpConnection>,
+    ) -> Result<&'a mut HttpConnection, Failure> {
         // The first connection leads to the configured host.
-        let permitted = *place == self.spec.place || connections.first().is_some_and(|first| first.is_link_local);
+        let permitted = *origin == self.spec.origin || connections.first().is_some_and(|first| first.is_link_local);
         let link_local = if permitted { LinkLocal::Permitted } else { LinkLocal::Refused };
-        let known = connections.iter().position(|connection| connection.place == *place);
+        let known = connections.iter().position(|connection| connection.origin == *origin);
         match known {
             Some(at) if connections[at].is_usable() => {}
-            Some(at) => connections[at] = self.connection(place, link_local).await?,
+            Some(at) => connections[at] = self.connection(origin, link_local).await?,
             None => {
                 // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
                 if connections.len() > MAX_REDIRECTS {
                     connections.remove(1);
                 }
-                connections.push(self.connection(place, link_local).await?);
+                connections.push(self.connection(origin, link_local).await?);
             }
         }
         let at = known.unwrap_or(connections.len() - 1);
@@ -258,7 +263,7 @@ impl Http {
             .with("status_code", answer.status().as_u16())
             .took("first_byte_ms", waiting)
             .with_some("certificate_days_left", expiry.map(Expiry::days_left))
-            .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.place.encrypted));
+            .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.origin.encrypted));
         match self.warn_after {
             Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
             _ => seen,

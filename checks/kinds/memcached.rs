@@ -4,7 +4,7 @@ use crate::{
     contract::prelude::*,
     wire::{
         address::{self, Address, Dialer},
-        meter::{Meter, Metered, TOO_LONG},
+        meter::{Meter, Metered, TOO_LONG_MESSAGE, is_too_long},
     },
 };
 use std::{collections::HashMap, io, time::Duration};
@@ -128,7 +128,7 @@ impl MemcachedClient {
         let failed = match read {
             Ok(_) if line.ends_with(b"\n") => return Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
             Ok(_) => Failure::network(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Failure::protocol(error).saying(TOO_LONG),
+            Err(error) if is_too_long(&error) => Failure::protocol(error).saying(TOO_LONG_MESSAGE),
             Err(error) => Failure::network(error),
         };
         Err(self.meter.explain(failed))

@@ -4,8 +4,8 @@ mod discovery;
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, BucketCheck, BucketMode, Origin, Provider, Refusal, StorageTransport, aws_profile::AwsProfile},
-    wire::tls::TlsKeys,
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport, aws_profile::AwsProfile},
+    wire::{http1::Origin, tls::TlsKeys},
 };
 use object_store::{
     StaticCredentialProvider,

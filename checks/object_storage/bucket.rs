@@ -2,11 +2,12 @@
 
 use super::{
     refusal::{Action, Refusal},
-    transport::{LastExchange, Origin, StorageTransport},
+    transport::{LastExchange, StorageTransport},
 };
 use crate::{
     contract::{BoxError, prelude::*},
     wire::{
+        http1::Origin,
         tls::{Tls, TlsKeys},
         url,
     },

@@ -11,4 +11,4 @@ pub(crate) use bucket::{BucketCheck, BucketMode, Provider, endpoint, no_retries,
 #[cfg(any(feature = "gcs", feature = "s3"))]
 pub(crate) use refusal::explain_s3_code;
 pub(crate) use refusal::{Action, Refusal};
-pub(crate) use transport::{Origin, StorageTransport};
+pub(crate) use transport::StorageTransport;

@@ -7,8 +7,9 @@ use super::{
 use crate::{
     contract::{ConfigWarning, Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
     wire::{
-        address::{Address, Dialer},
+        address::Dialer,
         connect::open,
+        http1::Origin,
         tls::{Tls, login_warning},
     },
 };
@@ -92,7 +93,13 @@ impl StorageTransport {
     /// The warning about the endpoint. `sends_reusable_credentials`: whether requests hold what lets others ask, too: a signature does not.
     pub(crate) fn warnings(&self, sends_reusable_credentials: bool) -> Vec<ConfigWarning> {
         let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
-            login_warning("endpoint", Some(&origin.host), sends_reusable_credentials, origin.encrypted.then_some(tls.keys()), "https://")
+            login_warning(
+                "endpoint",
+                Some(&origin.address.host),
+                sends_reusable_credentials,
+                origin.encrypted.then_some(tls.keys()),
+                "https://",
+            )
         });
         warning.into_iter().collect()
     }
@@ -103,10 +110,10 @@ impl StorageTransport {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<StorageResponse, Failure> {
-        let origin = Origin::of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
+        let origin = origin_of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
-        let limit = if origin.is_metadata() { METADATA_TIMEOUT } else { Duration::MAX };
+        let limit = if is_metadata_service(&origin) { METADATA_TIMEOUT } else { Duration::MAX };
         let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
         let exchanged = timeout(limit, kept.probe(&exchange)).await;
         exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no answer").because(late)))?;
@@ -175,35 +182,20 @@ impl HttpService for StorageTransport {
     }
 }
 
-/// A scheme, a host and a port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Origin {
-    encrypted: bool,
-    host: String,
-    port: u16,
+fn origin_of(uri: &Uri) -> Option<Origin> {
+    let encrypted = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    Some(Origin::new(encrypted, uri.host()?, uri.port_u16()))
 }
 
-impl Origin {
-    /// A host may stand in brackets.
-    pub(crate) fn new(encrypted: bool, host: &str, port: Option<u16>) -> Self {
-        let Address { host, port } = Address::new(host, port.unwrap_or(if encrypted { 443 } else { 80 }));
-        Self { encrypted, host, port }
-    }
-
-    fn of(uri: &Uri) -> Option<Self> {
-        let encrypted = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        Some(Self::new(encrypted, uri.host()?, uri.port_u16()))
-    }
-
-    /// Whether it is what a cloud's machines and containers ask for their credentials: on the local link, and never encrypted.
-    fn is_metadata(&self) -> bool {
-        let local = self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local()) || self.host.starts_with("fd00:ec2:");
-        !self.encrypted && (local || self.host == "metadata.google.internal")
-    }
+/// Whether it is the metadata service that gives a cloud's machines and containers their credentials: link-local, and never encrypted.
+fn is_metadata_service(origin: &Origin) -> bool {
+    let host = &origin.address.host;
+    let is_local = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local()) || host.starts_with("fd00:ec2:");
+    !origin.encrypted && (is_local || host == "metadata.google.internal")
 }
 
 /// One request, and room for its answer.
@@ -219,12 +211,11 @@ impl Session for ExchangeSession<'_> {
     type Connection = StorageConnection;
 
     async fn open(&self) -> Result<StorageConnection, Failure> {
-        let Origin { encrypted, host, port } = &self.origin;
         let tls = match &self.shared.endpoint {
             Some((origin, tls)) if *origin == self.origin => tls,
             _ => &self.shared.others,
         };
-        let stream = open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?.stream;
+        let stream = open(&self.shared.dialer, &self.origin.address, self.origin.encrypted.then_some(tls)).await?.stream;
         StorageConnection::over(stream).await
     }
 
@@ -264,7 +255,7 @@ mod tests {
             ("https://169.254.169.254/latest", false),
             ("http://10.0.0.1/", false),
         ] {
-            assert_eq!(Origin::of(&uri.parse().expect("a URI")).map(|origin| origin.is_metadata()), Some(known), "{uri}");
+            assert_eq!(origin_of(&uri.parse().expect("a URI")).map(|origin| is_metadata_service(&origin)), Some(known), "{uri}");
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// A host and a port: `db.internal:5432`, `10.0.0.7:80`, `[::1]:6379`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     /// A name or an address, without brackets.
     pub host: String,

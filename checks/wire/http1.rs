@@ -2,7 +2,11 @@
 
 use crate::{
     contract::Failure,
-    wire::{meter::TOO_LONG, tls},
+    wire::{
+        address::Address,
+        meter::{TOO_LONG_MESSAGE, is_too_long},
+        tls,
+    },
 };
 use std::{
     error::Error as _,
@@ -11,6 +15,21 @@ use std::{
     pin::{Pin, pin},
     task::Poll,
 };
+
+/// The server of a URL: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    /// Whether the scheme is `https`.
+    pub(crate) encrypted: bool,
+    pub(crate) address: Address,
+}
+
+impl Origin {
+    /// The host may be in brackets. Without a port it is that of the scheme: 443 or 80.
+    pub(crate) fn new(encrypted: bool, host: &str, port: Option<u16>) -> Self {
+        Self { encrypted, address: Address::new(host, port.unwrap_or(if encrypted { 443 } else { 80 })) }
+    }
+}
 
 /// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
 pub async fn drive_while<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
@@ -42,8 +61,10 @@ pub fn failure(error: hyper::Error) -> Failure {
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return Failure::unreachable(error).saying("connection closed before an answer");
     }
+    if is_too_long(&error) {
+        return Failure::protocol(error).saying(TOO_LONG_MESSAGE);
+    }
     match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
         Some(io) => Failure::network(io::Error::new(io.kind(), error)),
         None => Failure::protocol(error).saying("the answer is not HTTP"),
     }

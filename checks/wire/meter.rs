@@ -15,8 +15,19 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a reader is told when the meter is empty.
-pub(crate) const TOO_LONG: &str = "the answer is too long";
+/// The message of a failure for which [`is_too_long`] is true.
+pub(crate) const TOO_LONG_MESSAGE: &str = "the answer is too long";
+
+/// The error of a reader whose meter is empty.
+#[derive(Debug, thiserror::Error)]
+#[error("{TOO_LONG_MESSAGE}")]
+struct TooLong;
+
+/// Whether an error, or its cause, is that a meter was empty.
+#[cfg(any(feature = "exchange", feature = "memcached", feature = "resp"))]
+pub(crate) fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    super::cause::find_cause::<TooLong>(error).is_some()
+}
 
 /// How many of the first bytes are remembered.
 const MAX_BEGINNING_BYTES: usize = 4096;
@@ -91,7 +102,7 @@ impl Metered {
 impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.meter.0.left.load(Relaxed) == 0 {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG)));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TooLong)));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
@@ -125,7 +136,7 @@ mod tests {
         let mut endless = Metered::new(Box::new(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink())), meter.clone());
         let mut read = Vec::new();
         let error = endless.read_to_end(&mut read).await.expect_err("it is endless");
-        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG));
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG_MESSAGE));
         assert!(read.len() < 100_000 && meter.beginning().starts_with(b"xxx"));
         meter.refill(10);
         assert!(endless.read_u8().await.is_ok());

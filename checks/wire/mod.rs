@@ -7,6 +7,8 @@
 pub mod address;
 #[cfg(feature = "amqp")]
 pub(crate) mod amqp;
+#[cfg(any(feature = "memcached", feature = "tls"))]
+mod cause;
 #[cfg(all(feature = "net", feature = "tls"))]
 pub mod connect;
 #[cfg(feature = "exchange")]

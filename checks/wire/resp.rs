@@ -5,7 +5,7 @@ use crate::{
     wire::{
         address::{Address, Dialer, Stream},
         connect::{self, Phases},
-        meter::{Meter, Metered, TOO_LONG},
+        meter::{Meter, Metered, TOO_LONG_MESSAGE, is_too_long},
         tls::{self, Tls, TlsKeys, login_warning},
         url,
     },
@@ -233,7 +233,7 @@ impl RespConnection {
         self.refill();
         commands.query_async(&mut self.connection).await.map_err(|error| {
             // The driver ends when it may not read on, and says no more than that.
-            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG) } else { self.meter.explain(failure(error)) }
+            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG_MESSAGE) } else { self.meter.explain(failure(error)) }
         })
     }
 }
@@ -285,7 +285,7 @@ fn network(error: RedisError) -> Failure {
         error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
         error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
         error if error.is_timeout() => io::ErrorKind::TimedOut,
-        error if error.to_string().contains(TOO_LONG) => io::ErrorKind::InvalidData,
+        error if is_too_long(error) => io::ErrorKind::InvalidData,
         _ => io::ErrorKind::Other,
     };
     Failure::network(io::Error::new(kind, error))

@@ -3,14 +3,13 @@
 use super::{
     expectation::MAX_BODY_BYTES,
     link_local::{self, LinkLocal},
-    request::Place,
 };
 use crate::{
     contract::prelude::*,
     wire::{
         address::Dialer,
         connect::{self, Expiry, Phases},
-        http1::{drive_while, failure},
+        http1::{Origin, drive_while, failure},
         meter::{Meter, Metered},
         tls::{self, Tls},
     },
@@ -37,9 +36,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 type HttpDriver = Connection<TokioIo<Metered>, Empty<Bytes>>;
 
-/// A connection to one place.
+/// A connection to one origin.
 pub struct HttpConnection {
-    pub(super) place: Place,
+    pub(super) origin: Origin,
     pub(super) expiry: Option<Expiry>,
     /// Whether the host has link-local addresses alone.
     pub(super) is_link_local: bool,
@@ -58,17 +57,17 @@ pub(super) struct BodyStart {
 }
 
 impl HttpConnection {
-    pub(super) async fn open(dialer: &Dialer, place: Place, tls: &Tls, link_local: LinkLocal) -> Result<Self, Failure> {
+    pub(super) async fn open(dialer: &Dialer, origin: Origin, tls: &Tls, link_local: LinkLocal) -> Result<Self, Failure> {
         let mut is_link_local = false;
         let select = |addresses: Vec<SocketAddr>| {
             is_link_local = addresses.iter().all(|address| link_local::is_link_local(address.ip()));
             link_local.select(addresses)
         };
-        let opened = connect::open_selected(dialer, &place.address, place.encrypted.then_some(tls), select).await?;
+        let opened = connect::open_selected(dialer, &origin.address, origin.encrypted.then_some(tls), select).await?;
         let meter = Meter::new(MAX_EXCHANGE_BYTES);
         let stream = Metered::new(opened.stream, meter.clone());
         let (sender, driver) = Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await.map_err(failure)?;
-        Ok(Self { place, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
+        Ok(Self { origin, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
     }
 
     /// Whether another request may be sent, as far as one can know without trying.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// The failure for a status that is not expected.
 pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-    if status == StatusCode::BAD_REQUEST && !spec.place.encrypted && wants_tls(body) {
+    if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && wants_tls(body) {
         return Failure::new(FailureClass::Protocol, "the port speaks TLS, and was spoken to without");
     }
     let message = django(spec, status, headers, body).map_or_else(|| answered(status), str::to_owned);
@@ -42,7 +42,7 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
 /// Whether the answer to a request without TLS is the same path with it.
 fn wants_https(spec: &RequestSpec, headers: &HeaderMap) -> bool {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
-    !spec.place.encrypted && location.is_some_and(|location| redirects_to_https(spec.url.path(), location))
+    !spec.origin.encrypted && location.is_some_and(|location| redirects_to_https(spec.url.path(), location))
 }
 
 fn answered(status: StatusCode) -> String {

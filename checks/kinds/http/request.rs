@@ -3,7 +3,7 @@
 use super::{Config, expectation::NOT_A_NAME};
 use crate::{
     contract::{is_secret_name, prelude::*},
-    wire::address::Address,
+    wire::http1::Origin,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -15,24 +15,14 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-/// Where a connection goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) encrypted: bool,
-    pub(super) address: Address,
-}
-
-impl Place {
-    fn of(url: &Url) -> Option<Self> {
-        let encrypted = url.scheme() == "https";
-        Some(Self { encrypted, address: Address::new(url.host_str()?, url.port().unwrap_or(if encrypted { 443 } else { 80 })) })
-    }
+fn origin_of(url: &Url) -> Option<Origin> {
+    Some(Origin::new(url.scheme() == "https", url.host_str()?, url.port()))
 }
 
 /// One request.
 #[derive(Clone)]
 pub(super) struct RequestSpec {
-    pub(super) place: Place,
+    pub(super) origin: Origin,
     /// As the server sees it: the scheme is that of `forwarded_proto`, and the host that of the header `Host`.
     pub(super) url: Url,
     pub(super) method: Method,
@@ -43,7 +33,7 @@ pub(super) struct RequestSpec {
 impl RequestSpec {
     /// The request of a configuration. `accept` is what it asks for unless `headers` say otherwise.
     pub(super) fn new(config: &Config, url: &Url, accept: &'static str) -> Result<Self, InvalidConfig> {
-        let place = Place::of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
+        let origin = origin_of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
         let target = target(url).ok_or_else(|| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
         let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
         let headers = headers(config, url, accept)?;
@@ -52,7 +42,7 @@ impl RequestSpec {
         // A proxy's word may be none of ours, and a Host that no URL can have is sent all the same.
         let seen = Url::parse(&format!("{scheme}://{host}{}", &url[Position::BeforePath..Position::AfterQuery]));
         let url = seen.ok().filter(|seen| matches!(seen.scheme(), "http" | "https")).unwrap_or_else(|| url.clone());
-        Ok(Self { place, url, method, target, headers })
+        Ok(Self { origin, url, method, target, headers })
     }
 
     pub(super) fn request(&self) -> Request<Empty<Bytes>> {
@@ -75,7 +65,7 @@ impl RequestSpec {
 
     /// Whether a server without TLS is told that there was TLS before it.
     pub(super) fn says_https(&self) -> bool {
-        !self.place.encrypted && self.url.scheme() == "https"
+        !self.origin.encrypted && self.url.scheme() == "https"
     }
 
     /// What to ask next when the answer is a redirect that can be followed.
@@ -90,12 +80,12 @@ impl RequestSpec {
         };
         let location = headers.get(LOCATION).and_then(|location| self.url.join(location.to_str().ok()?).ok());
         let Some(url) = location.filter(|url| matches!(url.scheme(), "http" | "https")) else { return Ok(None) };
-        let (Some(place), Some(target)) = (Place::of(&url), target(&url)) else { return Ok(None) };
+        let (Some(origin), Some(target)) = (origin_of(&url), target(&url)) else { return Ok(None) };
         let method = if keeps_method { self.method.clone() } else { Method::GET };
         if url.origin() == self.url.origin() {
             return Ok(Some(Self { url, method, target, ..self.clone() }));
         }
-        if url.scheme() == "http" && (self.place.encrypted || self.url.scheme() == "https") {
+        if url.scheme() == "http" && (self.origin.encrypted || self.url.scheme() == "https") {
             return Err(Failure::unhealthy("redirects from https to http, which is not followed"));
         }
         let Ok(host) = HeaderValue::from_str(authority(&url)) else { return Ok(None) };
@@ -106,7 +96,7 @@ impl RequestSpec {
             headers.extend(value.map(|value| (name, value.clone())));
         }
         headers.insert(HOST, host);
-        Ok(Some(Self { place, url, method, target, headers }))
+        Ok(Some(Self { origin, url, method, target, headers }))
     }
 }
 
@@ -151,7 +141,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What is asked of whom after a redirect: the connection's place, the target and the headers without those of every request.
+    /// What is asked of whom after a redirect: the connection's origin, the target and the headers without those of every request.
     fn after(config: &serde_json::Value, status: u16, location: &str) -> Result<Option<String>, String> {
         let config: Config = serde_json::from_value(config.clone()).expect("a configuration");
         let spec = RequestSpec::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
@@ -160,7 +150,7 @@ mod tests {
             spec.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
         Ok(next.map(|next| {
             let secrets = next.headers.iter().filter(|(_, value)| value.is_sensitive()).count();
-            let Place { encrypted, address } = &next.place;
+            let Origin { encrypted, address } = &next.origin;
             let host = next.headers[HOST].to_str().expect("text");
             format!("{} {host} {} at {address}{}, {secrets} secrets", next.method, next.target, if *encrypted { " by TLS" } else { "" })
         }))

@@ -1,31 +1,17 @@
 //! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
 
 use super::verifier::{KeyNotHeld, NotPinned};
-use crate::contract::{BoxError, Failure, FailureDetail};
+use crate::{
+    contract::{BoxError, Failure, FailureDetail},
+    wire::cause::find_cause,
+};
 use rustls::OtherError;
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, io};
 
 /// Whether an error, or what caused it, comes from TLS.
 #[must_use]
 pub fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    said_by_tls(error).is_some()
-}
-
-/// What TLS said, somewhere in the chain of causes.
-fn said_by_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // redis-rs shares what caused its errors, by a pointer that is an error itself.
-        let error = error.downcast_ref::<Arc<dyn Error + Send + Sync>>().map_or(error, |shared| &**shared);
-        // An io::Error holds rustls's error without naming it as its source.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let said = error.downcast_ref::<rustls::Error>().or_else(|| held.and_then(|held| held.downcast_ref()));
-        if said.is_some() {
-            return said;
-        }
-        next = error.source();
-    }
-    None
+    find_cause::<rustls::Error>(error).is_some()
 }
 
 /// An input or output error of a connection that may be encrypted.
@@ -37,7 +23,7 @@ pub fn io_failure(error: io::Error) -> Failure {
 /// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
 pub fn failure(error: impl Into<BoxError>) -> Failure {
     let error = error.into();
-    let (message, detail) = said_by_tls(&*error).map_or(("the TLS handshake failed", None), explain);
+    let (message, detail) = find_cause(&*error).map_or(("the TLS handshake failed", None), explain);
     let failure = Failure::tls(error).saying(message);
     match detail {
         Some(detail) => failure.detailed(detail),
