@@ -135,7 +135,7 @@ impl Failure {
 
     /// [`FailureClass::Protocol`], caused by what the driver says.
     pub fn protocol(cause: impl Into<BoxError>) -> Self {
-        Self::new(FailureClass::Protocol, "the answer is not in the expected protocol").because(cause)
+        Self::new(FailureClass::Protocol, "the reply is not in the expected protocol").because(cause)
     }
 
     /// [`FailureClass::Exhausted`], with a sentence of ours.
@@ -160,14 +160,14 @@ impl Failure {
             (Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected, _) => {
                 (FailureClass::Unreachable, "connection reset")
             }
-            (Kind::UnexpectedEof, _) => (FailureClass::Unreachable, "connection closed before an answer"),
+            (Kind::UnexpectedEof, _) => (FailureClass::Unreachable, "connection closed before a reply"),
             (Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown, _) => {
                 (FailureClass::Unreachable, "no route to the host")
             }
-            (Kind::TimedOut, _) => (FailureClass::Timeout, "the network gave up waiting"),
-            (Kind::NotFound, _) => (FailureClass::Unreachable, "there is no such socket"),
-            (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not let us connect"),
-            (Kind::InvalidData, _) => (FailureClass::Protocol, "the answer is not in the expected protocol"),
+            (Kind::TimedOut, _) => (FailureClass::Timeout, "the connection timed out"),
+            (Kind::NotFound, _) => (FailureClass::Unreachable, "the socket does not exist"),
+            (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not permit the connection"),
+            (Kind::InvalidData, _) => (FailureClass::Protocol, "the reply is not in the expected protocol"),
             _ => (FailureClass::Unreachable, "cannot be reached"),
         };
         let failure = Self::new(class, message).because(error);
@@ -219,7 +219,7 @@ impl Failure {
     pub fn truncated(self) -> Self {
         match self.class {
             FailureClass::Unreachable => {
-                let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle");
+                let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection was closed in the middle of a reply");
                 Self { detail: None, ..broken_off }
             }
             _ => self,

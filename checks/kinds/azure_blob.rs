@@ -76,15 +76,17 @@ bucket = "media"
         let Config { account, bucket, prefix, mode, key, anonymous, .. } = config;
         object_storage::validate_bucket_name(&bucket)?;
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(InvalidConfig::new("account", "is no storage account's name: write the name alone, such as `orders`"));
+            return Err(InvalidConfig::new("account", "is not the name of a storage account: write only the name, such as `orders`"));
         }
         // What the access key signs, nobody can send for another request.
         let sends_reusable_credentials = !anonymous && config.access_key.is_none();
         let credentials = match (config.access_key, config.sas_token) {
-            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "stands beside `access_key`: choose one")),
+            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "cannot be combined with `access_key`: choose one")),
             (Some(key), None) => {
                 let key = AzureAccessKey::try_new(key.expose().trim());
-                Some(AzureCredential::AccessKey(key.map_err(|_| InvalidConfig::new("access_key", "is no key of Azure: it is not base64"))?))
+                Some(AzureCredential::AccessKey(
+                    key.map_err(|_| InvalidConfig::new("access_key", "is not an Azure key: it is not base64"))?,
+                ))
             }
             (None, Some(token)) => {
                 let pairs = split_sas(token.expose().trim());
@@ -93,7 +95,7 @@ bucket = "media"
             (None, None) => None,
         };
         if anonymous && credentials.is_some() {
-            return Err(InvalidConfig::new("anonymous", "stands beside credentials: choose one"));
+            return Err(InvalidConfig::new("anonymous", "cannot be combined with credentials: choose one"));
         }
         let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
@@ -170,9 +172,9 @@ impl Provider for Azure {
             "BlobArchived" => Failure::unhealthy(format!("the blob {object} is archived and cannot be read")),
             "AccountIsDisabled" => Failure::rejected(format!("the account {account} is disabled")),
             "AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch" | "IpAuthorizationError" | "PublicAccessNotPermitted" => {
-                Failure::rejected(format!("the account {account} does not let this machine in"))
+                Failure::rejected(format!("the account {account} does not allow access from this machine"))
             }
-            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} takes no access keys")),
+            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} does not accept access keys")),
             // So Azurite says of a wrong key.
             "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
             "AuthorizationFailure"
@@ -181,16 +183,14 @@ impl Provider for Azure {
             | "AuthorizationServiceMismatch"
             | "InsufficientAccountPermissions" => Failure::rejected(format!("access denied: needs {right} on {container}/{object}")),
             "AuthenticationFailed" if refusal.mentions("date header") => {
-                Failure::rejected("the clock of this machine and the storage's differ too much")
+                Failure::rejected("the clocks of this machine and the storage differ too much")
             }
             "AuthenticationFailed" if refusal.mentions("time frame") || refusal.mentions("expired") => {
                 Failure::rejected("the credentials have expired")
             }
-            "NoAuthenticationInformation" => Failure::rejected("credentials are asked for, and none were sent"),
+            "NoAuthenticationInformation" => Failure::rejected("the storage requires credentials, and none were sent"),
             "AuthenticationFailed" | "InvalidAuthenticationInfo" => Failure::rejected("the credentials are not accepted"),
-            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => {
-                Failure::exhausted("the storage has no room for our requests: it says to slow down")
-            }
+            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => Failure::exhausted("the storage is throttling our requests"),
             "InsufficientStorage" | "AccountLimitExceeded" => Failure::exhausted("the quota is used up"),
             _ => refusal.explain_status(),
         }

@@ -132,7 +132,7 @@ warn_backlog = 1000
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { broker, username, password, tls, workers, min_workers, queues, patience, warn_backlog, fail_backlog, .. } = config;
         if patience.0.is_zero() {
-            return Err(InvalidConfig::new("patience", "must be longer than nothing"));
+            return Err(InvalidConfig::new("patience", "must be greater than zero"));
         }
         if min_workers == 0 && workers.is_empty() && queues.is_empty() {
             return Err(InvalidConfig::new("min_workers", "is 0, and neither `workers` nor `queues` are named: nothing would be checked"));
@@ -230,7 +230,7 @@ impl Celery {
         if is_empty {
             problems.push(self.explain_no_reply(inspection));
         } else if answered.len() + silent.len() < self.requirements.min_workers {
-            problems.push(format!("{} workers answered, fewer than {}", answered.len(), self.requirements.min_workers));
+            problems.push(format!("{} workers replied, fewer than {}", answered.len(), self.requirements.min_workers));
         } else if answered.len() < self.requirements.min_workers {
             busy.extend(silent.keys().cloned());
         }
@@ -238,7 +238,7 @@ impl Celery {
         busy.extend(missing.iter().filter(|worker| silent.contains_key(**worker)).map(|worker| (*worker).clone()));
         let gone: Vec<_> = missing.into_iter().filter(|worker| !silent.contains_key(*worker)).collect();
         if !gone.is_empty() {
-            problems.push(format!("no answer within {} from the {}", self.requirements.patience, listed("worker", &gone)));
+            problems.push(format!("no reply within {} from the {}", self.requirements.patience, listed("worker", &gone)));
         }
         let unconsumed: Vec<_> = self.requirements.queues.iter().filter(|queue| consumers(queue, answered).is_empty()).collect();
         busy.extend(unconsumed.iter().flat_map(|queue| consumers(queue, &silent)));
@@ -275,12 +275,12 @@ impl Celery {
         let seen = values.fold(seen, |seen, (name, value)| seen.with(name, value));
         let busy: Vec<_> = busy.iter().collect();
         let warning = (!busy.is_empty()).then(|| {
-            let why = if inspection.has_no_listener {
-                "no mailbox,".to_owned()
+            let workers = listed("worker", &busy);
+            if inspection.has_no_listener {
+                format!("a recent heartbeat, but no mailbox for the {workers}")
             } else {
-                format!("no answer within {},", self.requirements.patience)
-            };
-            format!("a fresh heartbeat, but {why} of the {}", listed("worker", &busy))
+                format!("a recent heartbeat, but no reply within {} from the {workers}", self.requirements.patience)
+            }
         });
         Ok(warning.into_iter().chain(over(self.warn_backlog)).fold(seen, Observation::warned))
     }
@@ -288,9 +288,9 @@ impl Celery {
     /// Why nobody answered, as far as the broker knows.
     fn explain_no_reply(&self, inspection: &Inspection) -> String {
         match inspection {
-            Inspection { has_no_listener: true, .. } => "no worker answered: none is connected".to_owned(),
-            Inspection { has_unreadable_reply: true, .. } => "no worker answered in JSON".to_owned(),
-            _ => format!("no worker answered within {}", self.requirements.patience),
+            Inspection { has_no_listener: true, .. } => "no worker replied: none is connected".to_owned(),
+            Inspection { has_unreadable_reply: true, .. } => "no worker replied in JSON".to_owned(),
+            _ => format!("no worker replied within {}", self.requirements.patience),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Check for Disk {
         let path = self.config.path.clone();
         let found = self.blocking.run(move || rustix::fs::statvfs(&path)).await?.map_err(|error| match error {
             rustix::io::Errno::NOENT => Failure::unhealthy("there is no such path").because(error),
-            rustix::io::Errno::ACCESS => Failure::rejected("we may not look at the path").because(error),
+            rustix::io::Errno::ACCESS => Failure::rejected("permission to access the path denied").because(error),
             _ => Failure::unhealthy("the file system cannot be read").because(error),
         })?;
         let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));

@@ -73,7 +73,7 @@ bucket = "media"
         let Config { bucket, prefix, mode, key, service_account, anonymous, .. } = config;
         object_storage::validate_bucket_name(&bucket)?;
         if anonymous && service_account.is_some() {
-            return Err(InvalidConfig::new("anonymous", "stands beside `service_account`: choose one"));
+            return Err(InvalidConfig::new("anonymous", "cannot be combined with `service_account`: choose one"));
         }
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
         let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
@@ -140,9 +140,7 @@ impl Provider for Google {
             "AccessDenied" if refusal.mentions("storage.objects.delete") => {
                 object_storage::explain_s3_code(refusal, &self.bucket, object, "storage.objects.delete")
             }
-            "UserProjectMissing" => {
-                Failure::rejected(format!("the bucket {} is paid for by who asks, and no project was named", self.bucket))
-            }
+            "UserProjectMissing" => Failure::rejected(format!("the bucket {} is requester-pays, and no project is set", self.bucket)),
             "InvalidAuthentication" => Failure::rejected("the credentials are not accepted"),
             _ if refusal.status.as_u16() == 401 => Failure::rejected("the credentials are not accepted"),
             _ => object_storage::explain_s3_code(refusal, &self.bucket, object, right),

@@ -139,7 +139,7 @@ expect_json = { "/status" = "ok" }
         let expect = Expectation::new(config.expect_status, config.expect_headers, config.expect_body, config.expect_json)?;
         let body_key = expect.body_key().or_else(|| dialect.map(|_| "dialect"));
         if let Some(key) = body_key.filter(|_| spec.method == Method::HEAD) {
-            return Err(InvalidConfig::new(key, "reads the body, and the answer to a HEAD request has none"));
+            return Err(InvalidConfig::new(key, "reads the body, but the response to a HEAD request has none"));
         }
         let tls_elsewhere = TlsKeys { ca_file: config.tls.ca_file.clone(), verify: config.tls.verify, ..TlsKeys::default() };
         let tls_elsewhere = Tls::new(tls_elsewhere);
@@ -265,7 +265,7 @@ impl Http {
             .with_some("certificate_days_left", expiry.map(Expiry::days_left))
             .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.origin.encrypted));
         match self.warn_after {
-            Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
+            Some(limit) if waiting > limit.0 => seen.warned(format!("the response took longer than {limit}")),
             _ => seen,
         }
     }
@@ -299,7 +299,7 @@ impl Http {
                     *seen = mem::take(seen).warned(warning);
                 }
             } else if expected {
-                return Err(Failure::unhealthy(format!("the body is not a report of the dialect {}", dialect.name())));
+                return Err(Failure::unhealthy(format!("the body is not a report in the dialect {}", dialect.name())));
             }
         }
         if !expected {

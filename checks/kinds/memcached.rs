@@ -166,15 +166,15 @@ fn is_error(line: &str) -> bool {
 /// What a line means that was not to be expected.
 fn failure(line: &str) -> Failure {
     let failure = if line.starts_with("ERROR Too many open connections") {
-        Failure::exhausted("no more connections are allowed there")
+        Failure::exhausted("the server's connection limit is reached")
     } else if line.starts_with("SERVER_ERROR out of memory") {
         Failure::exhausted("the server is out of memory")
     } else if line.starts_with("CLIENT_ERROR unauthenticated") {
-        Failure::rejected("the server wants a login, which this kind has not")
+        Failure::rejected("the server requires authentication, which this check does not support")
     } else if is_error(line) {
-        Failure::unhealthy("the server answered with an error")
+        Failure::unhealthy("the server replied with an error")
     } else {
-        return Failure::protocol(line).saying("the answer is not in Memcached's protocol");
+        return Failure::protocol(line).saying("the reply is not in the memcached protocol");
     };
     failure.because(line)
 }
@@ -203,7 +203,7 @@ impl ItemRoundTrip {
             return Err(failure(&found));
         }
         if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || client.line().await? != self.value {
-            return Err(Failure::unhealthy("what was read is not what was written"));
+            return Err(Failure::unhealthy("the data read back is not the data written"));
         }
         client.expect("END").await?;
         // Somebody may have emptied the cache in between.

@@ -50,7 +50,7 @@ warn_available = "10%"
 impl Check for Memory {
     async fn probe(&self) -> Result<Observation, Failure> {
         let found = self.blocking.run(|| read(Path::new("/"))).await?;
-        let found = found.map_err(|error| Failure::internal(error).saying("this system does not tell about its memory"))?;
+        let found = found.map_err(|error| Failure::internal(error).saying("the memory figures of this system cannot be read"))?;
         let short = |limit: Option<Amount>| limit.filter(|limit| limit.is_above(found.available, found.limit));
         let sentence = |limit: Amount| format!("{} of {} available, less than {limit}", ByteSize(found.available), ByteSize(found.limit));
         if let Some(limit) = short(self.config.fail_available) {

@@ -117,7 +117,7 @@ password = "${DB_PASSWORD}"
         let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "mysql")).collect();
         let url = url::parse("url", &config.url, &schemes)?;
         let mut options = MySqlConnectOptions::from_url(&url)
-            .map_err(|_| InvalidConfig::new("url", "MySQL's driver does not take a parameter of it"))?
+            .map_err(|_| InvalidConfig::new("url", "the MySQL driver rejected a parameter"))?
             // The session is as the application's own: with the server's modes and time zone.
             .timezone(None)
             .pipes_as_concat(false)
@@ -257,7 +257,7 @@ impl Mysql {
     /// Encrypts a connection whose server has greeted us, and says how long that took.
     async fn encrypt(&self, socket: DriverSocket) -> Result<(DriverSocket, Duration), Failure> {
         let began = Instant::now();
-        let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server spoke between its greeting and our answer"))?;
+        let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server sent data between its greeting and our reply"))?;
         let stream = self.tls.handshake(self.options.get_host(), stream).await?;
         Ok((DriverSocket::new(Box::new(stream)), began.elapsed()))
     }
@@ -346,7 +346,7 @@ fn failure(error: Error) -> Failure {
     match error {
         Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => {
             return Failure::rejected(
-                "the server asks for the password in clear, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
+                "the server asks for the cleartext password, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
                  `allow_cleartext_password = true`",
             )
             .because(said);
@@ -354,7 +354,7 @@ fn failure(error: Error) -> Failure {
         _ => {}
     }
     let Some(number) = number(&error) else {
-        return sql::failure(error, |_| (FailureClass::Unhealthy, "the server answered with an error"));
+        return sql::failure(error, |_| (FailureClass::Unhealthy, "the server replied with an error"));
     };
     let (class, message) = classify(number);
     Failure::new(class, message).because(error)
@@ -363,16 +363,16 @@ fn failure(error: Error) -> Failure {
 /// By error number: <https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference>.
 const fn classify(number: u16) -> (FailureClass, &'static str) {
     match number {
-        1044 | 1049 => (FailureClass::Rejected, "there is no such database, or it is not ours"),
+        1044 | 1049 => (FailureClass::Rejected, "the database does not exist, or the user may not access it"),
         1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
-        1129 | 1130 => (FailureClass::Rejected, "the server does not let this host connect"),
-        1142 | 1143 | 1227 => (FailureClass::Rejected, "the user may not do that"),
-        1040 | 1203 | 1226 => (FailureClass::Exhausted, "no more connections are allowed there"),
-        1021 | 1114 => (FailureClass::Exhausted, "the disk is full there"),
+        1129 | 1130 => (FailureClass::Rejected, "the server does not allow connections from this host"),
+        1142 | 1143 | 1227 => (FailureClass::Rejected, "the user does not have the required permission"),
+        1040 | 1203 | 1226 => (FailureClass::Exhausted, "the server's connection limit is reached"),
+        1021 | 1114 => (FailureClass::Exhausted, "the server's disk is full"),
         1037 | 1038 | 1041 => (FailureClass::Exhausted, "the server is out of memory"),
         1053 | 1927 => (FailureClass::Unhealthy, "the server is shutting down"),
         1290 | 1836 => (FailureClass::Unhealthy, "the server is read-only"),
-        1054 | 1064 | 1146 => (FailureClass::Unhealthy, "the server does not accept the query"),
-        _ => (FailureClass::Unhealthy, "the server answered with an error"),
+        1054 | 1064 | 1146 => (FailureClass::Unhealthy, "the server rejected the query"),
+        _ => (FailureClass::Unhealthy, "the server replied with an error"),
     }
 }

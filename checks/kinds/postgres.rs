@@ -118,7 +118,7 @@ password = "${DB_PASSWORD}"
         let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "postgres")).collect();
         let url = url::parse("url", &config.url, &schemes)?;
         let mut options = PgConnectOptions::from_url(&url)
-            .map_err(|_| InvalidConfig::new("url", "PostgreSQL's driver does not take a parameter of it"))?
+            .map_err(|_| InvalidConfig::new("url", "the PostgreSQL driver rejected a parameter"))?
             .application_name("allswell")
             // PgBouncer refuses to pass it on.
             .extra_float_digits(None)
@@ -357,12 +357,12 @@ fn code(error: &Error) -> Option<String> {
 fn failure(error: Error) -> Failure {
     match error {
         Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => Failure::rejected(
-            "the server asks for the password in clear, which is sent over verified TLS only: write `sslmode=verify-full`, or set \
+            "the server asks for the cleartext password, which is sent over verified TLS only: write `sslmode=verify-full`, or set \
              `allow_cleartext_password = true`",
         )
         .because(said),
         error if is_unknown_to_pgbouncer(&error) => Failure::rejected("the credentials are not accepted").because(error),
-        error if is_full(&error) => Failure::exhausted("no more connections are allowed there").because(error),
+        error if is_full(&error) => Failure::exhausted("the server's connection limit is reached").because(error),
         error => sql::failure(error, classify),
     }
 }
@@ -384,17 +384,17 @@ fn is_unknown_to_pgbouncer(error: &Error) -> bool {
 fn classify(code: &str) -> (FailureClass, &'static str) {
     match code {
         "28P01" => (FailureClass::Rejected, "the credentials are not accepted"),
-        "28000" => (FailureClass::Rejected, "the server does not let this user in from here, or not without TLS"),
+        "28000" => (FailureClass::Rejected, "the server does not allow this user to connect from this host, or requires TLS"),
         "3D000" => (FailureClass::Rejected, "there is no such database"),
-        "42501" => (FailureClass::Rejected, "the user may not do that"),
-        "53300" => (FailureClass::Exhausted, "no more connections are allowed there"),
-        "53100" => (FailureClass::Exhausted, "the disk is full there"),
+        "42501" => (FailureClass::Rejected, "the user does not have the required permission"),
+        "53300" => (FailureClass::Exhausted, "the server's connection limit is reached"),
+        "53100" => (FailureClass::Exhausted, "the server's disk is full"),
         _ if code.starts_with("53") => (FailureClass::Exhausted, "the server is out of resources"),
         "57P03" => (FailureClass::Unhealthy, "the server is starting up or in recovery"),
         "57P01" | "57P02" => (FailureClass::Unhealthy, "the server is shutting down"),
         "57014" => (FailureClass::Unhealthy, "the server cancelled the query"),
         "25006" => (FailureClass::Unhealthy, "the server is read-only"),
-        "42601" | "42P01" | "42703" | "42883" => (FailureClass::Unhealthy, "the server does not accept the query"),
-        _ => (FailureClass::Unhealthy, "the server answered with an error"),
+        "42601" | "42P01" | "42703" | "42883" => (FailureClass::Unhealthy, "the server rejected the query"),
+        _ => (FailureClass::Unhealthy, "the server replied with an error"),
     }
 }

@@ -81,7 +81,7 @@ min_consumers = 1
         let Config { queues, warn_messages, fail_messages, min_consumers, .. } = config;
         let limits = [("warn_messages", warn_messages), ("fail_messages", fail_messages), ("min_consumers", min_consumers)];
         if let Some((key, _)) = limits.iter().find(|(_, limit)| queues.is_empty() && limit.is_some()) {
-            return Err(InvalidConfig::new(key, "counts for `queues`, and none is named"));
+            return Err(InvalidConfig::new(key, "applies to `queues`, but none is named"));
         }
         let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);

@@ -119,7 +119,7 @@ impl RedisRole {
             (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
             (Self::Primary, Some(_)) => Err(Failure::unhealthy("the server is a replica, not a primary")),
             (Self::Replica, Some(_)) => Err(Failure::unhealthy("the server is a primary, not a replica")),
-            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+            (_, None) => Err(Failure::unhealthy("the server does not report its role")),
         }
     }
 }
@@ -183,7 +183,7 @@ write = true
             ("sentinel_password", config.sentinel_password.is_some()),
         ];
         if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
-            return Err(InvalidConfig::new(key, "counts only with `mode = \"sentinel\"`"));
+            return Err(InvalidConfig::new(key, "applies only with `mode = \"sentinel\"`"));
         }
         let server = RespServer::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
         let addresses = || match server.address() {
@@ -192,11 +192,11 @@ write = true
         };
         let (topology, role) = match mode {
             RedisMode::Standalone if !config.nodes.is_empty() => {
-                return Err(InvalidConfig::new("nodes", "counts only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
+                return Err(InvalidConfig::new("nodes", "applies only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
             }
             RedisMode::Standalone => (Topology::Standalone, role),
             RedisMode::Sentinel => {
-                let missing = || InvalidConfig::new("master_name", "is missing: under which name do the sentinels watch the primary?");
+                let missing = || InvalidConfig::new("master_name", "is missing: name the primary as the sentinels do");
                 let name = config.master_name.ok_or_else(missing)?;
                 let mut login = RedisConnectionInfo::default();
                 if let Some(username) = config.sentinel_username {
@@ -209,7 +209,7 @@ write = true
                 (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, role }), role)
             }
             RedisMode::Cluster if role != RedisRole::Any => {
-                return Err(InvalidConfig::new("role", "does not count in a cluster, which has primaries and replicas"));
+                return Err(InvalidConfig::new("role", "has no effect in a cluster, which has primaries and replicas"));
             }
             RedisMode::Cluster => (Topology::Cluster(addresses()?), role),
         };
@@ -279,7 +279,7 @@ impl Redis {
         mut answers: impl Iterator<Item = CommandReply>,
     ) -> Result<Observation, Failure> {
         if text(answers.next())? != "PONG" {
-            return Err(Failure::protocol("another answer than PONG"));
+            return Err(Failure::protocol("unexpected reply to PING"));
         }
         let mut seen = self.judge_info(text(answers.next()), seen)?;
         if in_cluster {
@@ -298,7 +298,7 @@ impl Redis {
             Ok(info) => info,
             Err(_) if !judges => return Ok(seen),
             Err(failure) if failure.class() == FailureClass::Rejected => {
-                return Err(failure.saying("the user may not run INFO, which tells what is to be judged"));
+                return Err(failure.saying("the user may not run INFO, which this check needs: grant `+info`"));
             }
             Err(failure) => return Err(failure),
         };

@@ -109,14 +109,14 @@ region = "eu-central-1"
             .as_ref()
             .is_some_and(|region| region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
         {
-            return Err(InvalidConfig::new("region", "is no region: write `eu-central-1`"));
+            return Err(InvalidConfig::new("region", "is not a region: write `eu-central-1`"));
         }
         let has_token = config.session_token.is_some();
         let credentials = match (config.access_key_id, config.secret_access_key, config.session_token) {
             (Some(id), Some(secret), token) => Some(keys(&id, &secret, token.as_ref())?),
             (None, None, None) => None,
-            (None, ..) => return Err(InvalidConfig::new("access_key_id", "is missing beside the other keys")),
-            (_, None, _) => return Err(InvalidConfig::new("secret_access_key", "is missing beside `access_key_id`")),
+            (None, ..) => return Err(InvalidConfig::new("access_key_id", "is required with the other keys")),
+            (_, None, _) => return Err(InvalidConfig::new("secret_access_key", "is required with `access_key_id`")),
         };
         let said = [credentials.is_some(), profile.is_some() || credentials_file.is_some(), anonymous];
         if said.into_iter().filter(|said| *said).count() > 1 {
@@ -151,7 +151,7 @@ region = "eu-central-1"
 
 /// The bucket in front of the host's name, which an address has not.
 fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
-    let refused = || InvalidConfig::new("endpoint", "cannot take a bucket in front of its host: set `addressing` to `path`");
+    let refused = || InvalidConfig::new("endpoint", "cannot have a bucket before its host: set `addressing` to `path`");
     let host = url.domain().map(|domain| format!("{bucket}.{domain}")).ok_or_else(refused)?;
     url.set_host(Some(&host)).map_err(|_| refused())
 }
@@ -169,7 +169,7 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
     Ok(Arc::new(StaticCredentialProvider::new(credential)))
 }
 
-const UNSENDABLE: &str = "is no key of AWS: blanks or special characters are in it";
+const UNSENDABLE: &str = "is not an AWS key: it contains blanks or special characters";
 
 /// Whether a key can travel in a header, as the driver takes for granted.
 fn is_sendable(key: &str) -> bool {

@@ -195,7 +195,7 @@ fn uncreatable(error: io::Error) -> Failure {
 fn unreadable(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::unhealthy("there is no such file").because(error),
-        io::ErrorKind::PermissionDenied => Failure::rejected("we may not read the file").because(error),
+        io::ErrorKind::PermissionDenied => Failure::rejected("permission to read the file denied").because(error),
         _ => Failure::unhealthy("the file cannot be read").because(error),
     }
 }
@@ -207,7 +207,7 @@ fn failure(error: sqlx::Error) -> Failure {
 /// By primary result code, the low byte of what the driver reports: <https://www.sqlite.org/rescode.html>.
 fn classify(code: &str) -> (FailureClass, &'static str) {
     match code.parse::<u32>().map_or(0, |code| code & 0xff) {
-        3 | 23 => (FailureClass::Rejected, "we may not read the file"),
+        3 | 23 => (FailureClass::Rejected, "permission to read the file denied"),
         5 | 6 => (FailureClass::Unhealthy, "the database is locked"),
         8 => (FailureClass::Unhealthy, "the file is read-only"),
         10 => (FailureClass::Unhealthy, "the file cannot be read"),
@@ -215,6 +215,6 @@ fn classify(code: &str) -> (FailureClass, &'static str) {
         13 => (FailureClass::Exhausted, "the disk is full"),
         14 => (FailureClass::Unhealthy, "the file cannot be opened"),
         26 => (FailureClass::Protocol, "the file is not a database"),
-        _ => (FailureClass::Unhealthy, "the database answered with an error"),
+        _ => (FailureClass::Unhealthy, "the database replied with an error"),
     }
 }

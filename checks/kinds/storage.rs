@@ -112,7 +112,7 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     if let Some(path) = is_left() {
         drop(Removed { path: &path, left });
         if is_left().is_some() {
-            return Err(Failure::unhealthy("a file cannot be deleted"));
+            return Err(Failure::unhealthy("the probe's file cannot be deleted"));
         }
     }
     let path = directory.join(format!(".allswell-{:016x}", fastrand::u64(..)));
@@ -133,12 +133,12 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failure)?;
     file.take(size as u64 + 1).read_to_end(&mut found).map_err(failure)?;
     if found != sent {
-        return Err(Failure::unhealthy("what was read is not what was written"));
+        return Err(Failure::unhealthy("the data read back is not the data written"));
     }
     let read = started.elapsed().saturating_sub(written);
     drop(removed);
     if is_left().is_some() {
-        return Err(Failure::unhealthy("a file cannot be deleted"));
+        return Err(Failure::unhealthy("the probe's file cannot be deleted"));
     }
     Ok((written, read))
 }
@@ -147,12 +147,12 @@ fn failure(error: io::Error) -> Failure {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::NotFound => Failure::unhealthy("there is no such directory"),
-        Kind::NotADirectory => Failure::unhealthy("it is not a directory"),
-        Kind::PermissionDenied => Failure::rejected("we may not use the directory"),
+        Kind::NotADirectory => Failure::unhealthy("the path is not a directory"),
+        Kind::PermissionDenied => Failure::rejected("permission to use the directory denied"),
         Kind::ReadOnlyFilesystem => Failure::unhealthy("the file system is read-only"),
         Kind::StorageFull => Failure::exhausted("no space is left"),
         Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
-        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("what was mounted there is gone"),
+        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("the mounted file system is gone"),
         // EMFILE and ENFILE: the shortage is on this side.
         _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
             Failure::new(FailureClass::Internal, "this machine has no file descriptors left")
@@ -185,6 +185,6 @@ mod tests {
         assert_eq!(missing.message(), "there is no such directory");
         let file = directory.path().join("file");
         fs::write(&file, "").expect("it is writable");
-        assert_eq!(storage(&file).probe().await.expect_err("it is a file").message(), "it is not a directory");
+        assert_eq!(storage(&file).probe().await.expect_err("it is a file").message(), "the path is not a directory");
     }
 }

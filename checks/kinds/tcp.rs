@@ -75,11 +75,13 @@ impl Check for Tcp {
                 reading.await
             } else {
                 // Who has greeted waits for us now: another banner is no silence.
-                timeout(BANNER_REST_TIMEOUT, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
+                timeout(BANNER_REST_TIMEOUT, reading)
+                    .await
+                    .map_err(|_| Failure::unhealthy("the banner does not contain the expected text"))?
             };
             match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.truncated() })? {
                 0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
-                0 => return Err(Failure::unhealthy("the banner is not the expected one")),
+                0 => return Err(Failure::unhealthy("the banner does not contain the expected text")),
                 read => banner.extend_from_slice(&chunk[..read]),
             }
         }

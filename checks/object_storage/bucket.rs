@@ -51,14 +51,14 @@ impl BucketTask {
         // One name for the life of this check: whatever a dropped probe left, the next one replaces and deletes. Nobody else has it.
         let unique = |prefix: &str| format!("{prefix}{:032x}", fastrand::u128(..));
         let (wrong, object) = match (mode, key) {
-            (BucketMode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object that is to be read")),
+            (BucketMode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object to read")),
             (BucketMode::Read, Some(key)) => ("key", key.to_owned()),
-            (_, Some(_)) => return Err(InvalidConfig::new("key", "counts only with `mode = \"read\"`")),
+            (_, Some(_)) => return Err(InvalidConfig::new("key", "applies only with `mode = \"read\"`")),
             (_, None) => ("prefix", unique(prefix)),
         };
         let path = Path::parse(&object).ok().filter(|path| path.as_ref() == object);
-        let path =
-            path.ok_or_else(|| InvalidConfig::new(wrong, "cannot be used: write `folder/name`, without a `/` in front or two in a row"))?;
+        let path = path
+            .ok_or_else(|| InvalidConfig::new(wrong, "is not a valid path: write `folder/name`, without a leading `/` and without `//`"))?;
         let shown = if mode == BucketMode::Read { object } else { format!("{prefix}*") };
         Ok(Self { mode, object: path, shown })
     }
@@ -67,7 +67,7 @@ impl BucketTask {
 /// Looks whether a bucket can have this name; the provider knows better which do.
 pub(crate) fn validate_bucket_name(name: &str) -> Result<(), InvalidConfig> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._$:".contains(&byte));
-    if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is no bucket's name: write the name alone, such as `media`")) }
+    if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is not a bucket name: write only the name, such as `media`")) }
 }
 
 /// The text of an endpoint's URL, as drivers take it, and the way there.
@@ -83,14 +83,14 @@ pub(crate) fn transport_to(
 /// Reads the key `endpoint`: its URL, and what a transport has to know of it.
 pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url::Url, Origin, Tls)>, InvalidConfig> {
     let Some(url) = url else {
-        return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "counts only with an `endpoint`")) };
+        return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "applies only with an `endpoint`")) };
     };
     let url = url::parse("endpoint", &Secret::new(url), &[("https", "https"), ("http", "http")])?;
     let encrypted = url.scheme() == "https";
     keys.validate(encrypted, "https://")?;
     let host = url.host_str().ok_or_else(|| InvalidConfig::new("endpoint", "has no host"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(InvalidConfig::new("endpoint", "is a scheme, a host and a port; credentials have keys of their own"));
+        return Err(InvalidConfig::new("endpoint", "must be only a scheme, a host and a port; credentials have their own keys"));
     }
     let origin = Origin::new(encrypted, host, url.port());
     Ok(Some((url, origin, Tls::new(keys))))
@@ -200,7 +200,7 @@ impl<P: Provider> BucketCheck<P> {
             },
         };
         if found? != sent {
-            return Err(Failure::unhealthy("what was read is not what was written"));
+            return Err(Failure::unhealthy("the data read back is not the data written"));
         }
         deleted?;
         Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
@@ -223,7 +223,7 @@ impl<P: Provider> BucketCheck<P> {
     async fn missing_object(&self, client: &P::Client) -> Result<Observation, Failure> {
         let began = Instant::now();
         let Err(error) = client.get(&self.task.object).await else {
-            return Err(Failure::unhealthy("the storage has an object that nobody put there"));
+            return Err(Failure::unhealthy("the bucket returned an object that was never written"));
         };
         let last = self.transport.take_last();
         let seen = || Observation::pass().took("read_ms", began.elapsed());
@@ -237,7 +237,7 @@ impl<P: Provider> BucketCheck<P> {
                 return Ok(seen().warned(self.provider.explain(&refusal, &self.task.shown).message()));
             }
             if refusal.code == "AccessDenied" {
-                return Ok(seen().warned("the bucket does not tell us what is not there: name an object as `key` to be sure"));
+                return Ok(seen().warned("the bucket hides whether an object exists: set `mode = \"read\"` and `key` to be sure"));
             }
         }
         Err(self.explain(Action::Read, last, error))
@@ -253,30 +253,30 @@ impl<P: Provider> BucketCheck<P> {
             Some(LastExchange::Response(answer)) => {
                 let refusal = Refusal::new(action, &answer);
                 if answer.status.is_success() && refusal.code.is_empty() {
-                    return Failure::protocol(error).saying("the answer is not that of an object storage");
+                    return Failure::protocol(error).saying("the response is not that of an object storage service");
                 }
                 if self.task.mode == BucketMode::Write && refusal.is_missing_object() {
-                    return Failure::unhealthy("what was written is not there").because(error);
+                    return Failure::unhealthy("the object that was written is missing").because(error);
                 }
                 self.provider.explain(&refusal, &self.task.shown).because(error)
             }
-            None => Failure::protocol(error).saying("the answer is not that of an object storage"),
+            None => Failure::protocol(error).saying("the response is not that of an object storage service"),
         }
     }
 }
 
 /// Why there are no credentials: nobody who gives them, or who does said no.
 fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
-    const NOWHERE: &str = "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service";
+    const NOWHERE: &str = "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
     match last {
         Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
         Some(LastExchange::Failed { failure, plain: false }) => {
-            let message = format!("who gives us credentials: {}", failure.message());
+            let message = format!("credential provider: {}", failure.message());
             failure.saying(message)
         }
         Some(LastExchange::Response(answer)) if answer.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
         Some(LastExchange::Response(answer)) if !answer.status.is_success() => {
-            Failure::rejected(format!("who gives us credentials answered {}", answer.status.as_u16())).because(error)
+            Failure::rejected(format!("the credential provider answered {}", answer.status.as_u16())).because(error)
         }
         _ => Failure::rejected("the credentials cannot be used").because(error),
     }

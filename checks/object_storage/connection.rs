@@ -88,6 +88,6 @@ mod tests {
         let mut connection = StorageConnection::over(Box::new(join(Refused, sink()))).await.expect("a connection");
         let request = hyper::Request::get("/media").body(HttpRequestBody::empty()).expect("a request");
         let failure = connection.ask(request).await.expect_err("it was refused");
-        assert_eq!((failure.class().as_str(), failure.message()), ("tls", "the server wants a certificate of ours"));
+        assert_eq!((failure.class().as_str(), failure.message()), ("tls", "the server requires a client certificate"));
     }
 }

@@ -102,25 +102,27 @@ fn plain_word(text: &str) -> Option<String> {
 pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
     match refusal.code.as_str() {
         "NoSuchBucket" => Failure::unhealthy(format!("there is no bucket {bucket}")),
-        "InvalidBucketName" => Failure::unhealthy(format!("no bucket can have the name {bucket}")),
+        "InvalidBucketName" => Failure::unhealthy(format!("{bucket} is not a valid bucket name")),
         "NoSuchKey" => Failure::unhealthy(format!("there is no object {object}")),
         "AccessDenied" | "Forbidden" => Failure::rejected(format!("access denied: needs {right} on {bucket}/{object}")),
         "InvalidObjectState" => Failure::unhealthy(format!("the object {object} is archived and cannot be read")),
         "AllAccessDisabled" | "AccountProblem" | "UserProjectAccountProblem" => Failure::rejected("the account may not be used"),
-        "AuthenticationRequired" => Failure::rejected("credentials are asked for, and none were sent"),
+        "AuthenticationRequired" => Failure::rejected("the storage requires credentials, and none were sent"),
         "ExpiredToken" | "TokenRefreshRequired" => Failure::rejected("the credentials have expired"),
         "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" | "NotSignedUp" => {
             Failure::rejected("the credentials are not accepted")
         }
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => {
-            Failure::rejected("the clock of this machine and the storage's differ too much")
+            Failure::rejected("the clocks of this machine and the storage differ too much")
         }
         "SlowDown" | "TooManyRequests" | "ThrottlingException" | "RequestLimitExceeded" => {
-            Failure::exhausted("the storage has no room for our requests: it says to slow down")
+            Failure::exhausted("the storage is throttling our requests")
         }
         "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded" => Failure::exhausted("the quota is used up"),
         "XMinioStorageFull" | "InsufficientStorage" => Failure::exhausted("no space is left"),
-        "MethodNotAllowed" | "NotImplemented" => Failure::unhealthy(format!("the storage does not do that: it answered {refusal}")),
+        "MethodNotAllowed" | "NotImplemented" => {
+            Failure::unhealthy(format!("the storage does not support the operation: it answered {refusal}"))
+        }
         _ => refusal.explain_status(),
     }
 }

@@ -110,15 +110,15 @@ impl StorageTransport {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<StorageResponse, Failure> {
-        let origin = origin_of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
+        let origin = origin_of(request.uri()).ok_or_else(|| Failure::protocol("an address that is not HTTP"))?;
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
         let limit = if is_metadata_service(&origin) { METADATA_TIMEOUT } else { Duration::MAX };
         let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
         let exchanged = timeout(limit, kept.probe(&exchange)).await;
-        exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no answer").because(late)))?;
+        exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no response").because(late)))?;
         let answer = lock(&exchange.answer).take();
-        answer.ok_or_else(|| Failure::internal("an exchange without an answer"))
+        answer.ok_or_else(|| Failure::internal("an exchange without a response"))
     }
 }
 

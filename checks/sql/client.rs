@@ -9,7 +9,7 @@ use sqlx::Error;
 /// An expectation is one of a query's answer.
 pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Result<(), InvalidConfig> {
     if expect.is_some() && query.is_none() {
-        return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+        return Err(InvalidConfig::new("expect", "needs a `query` whose result it is compared with"));
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &
             Failure::tls(error).saying("the server does not offer TLS")
         }
         Error::Tls(error) => tls::failure(error),
-        Error::Configuration(error) => Failure::internal(error).saying("the driver does not take these settings"),
+        Error::Configuration(error) => Failure::internal(error).saying("the driver rejected these settings"),
         error @ (Error::Protocol(_) | Error::Decode(_) | Error::ColumnDecode { .. }) => Failure::protocol(error),
         error => Failure::internal(error),
     }

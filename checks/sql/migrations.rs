@@ -36,7 +36,7 @@ impl FromStr for Framework {
             "django" => Ok(Self::Django),
             "sqlx" => Ok(Self::Sqlx),
             table if table.split('.').count() <= 2 && table.split('.').all(named) => Ok(Self::Table(table.to_owned())),
-            _ => Err("neither `none`, `django`, `sqlx` nor the name of a table".to_owned()),
+            _ => Err("not `none`, `django`, `sqlx` or the name of a table".to_owned()),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Migrations {
     pub(crate) fn new(framework: Framework, paths: Vec<PathBuf>) -> Result<Option<Self>, InvalidConfig> {
         let known = matches!(framework, Framework::Django | Framework::Sqlx);
         if !known && !paths.is_empty() {
-            return Err(InvalidConfig::new("migration_paths", "counts only with `pending_migrations` = \"django\" or \"sqlx\""));
+            return Err(InvalidConfig::new("migration_paths", "applies only with `pending_migrations` = \"django\" or \"sqlx\""));
         }
         Ok((framework != Framework::None).then(|| Self { framework, paths, blocking: Blocking::default() }))
     }
@@ -129,7 +129,7 @@ impl Migrations {
         let stopped = rows.iter().find(|(_, success)| !matches!(success.as_str(), "t" | "1"));
         let applied: BTreeSet<String> = match (&self.framework, stopped) {
             (Framework::Sqlx, Some((version, _))) => {
-                return Err(Failure::unhealthy(format!("the migration {version} stopped half-way")));
+                return Err(Failure::unhealthy(format!("the migration {version} did not finish")));
             }
             (Framework::Sqlx, None) => rows.into_iter().map(|(version, _)| version).collect(),
             (Framework::Django, _) => rows.into_iter().map(|(app, name)| format!("{app}.{name}")).collect(),
@@ -140,7 +140,7 @@ impl Migrations {
         }
         let (paths, django) = (self.paths.clone(), self.framework == Framework::Django);
         let compared = self.blocking.run(move || if django { pending_django(&paths, &applied) } else { pending_sqlx(&paths, &applied) });
-        let pending = compared.await?.map_err(|error| Failure::unhealthy("a folder of `migration_paths` cannot be read").because(error))?;
+        let pending = compared.await?.map_err(|error| Failure::unhealthy("a folder in `migration_paths` cannot be read").because(error))?;
         if pending.is_empty() {
             return Ok(());
         }
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(judged("django", paths(), &[&endless[2..], &both].concat()), too_many);
         assert_eq!(judged("django", paths(), &[&endless[4..], &both[1..]].concat()), Ok(()));
         let nowhere = vec![root.path().join("none")];
-        assert_eq!(judged("django", nowhere, &both), Err("unhealthy: a folder of `migration_paths` cannot be read".to_owned()));
+        assert_eq!(judged("django", nowhere, &both), Err("unhealthy: a folder in `migration_paths` cannot be read".to_owned()));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(judged("sqlx", paths(), &[("1", "1")]), Err("unhealthy: 1 migration is pending: 20240101".to_owned()));
         assert_eq!(
             judged("sqlx", paths(), &[("1", "t"), ("20240101", "f")]),
-            Err("unhealthy: the migration 20240101 stopped half-way".to_owned())
+            Err("unhealthy: the migration 20240101 did not finish".to_owned())
         );
     }
 

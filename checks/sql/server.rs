@@ -20,7 +20,7 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 /// connection, but no defect of the check.
 pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver gave up on the server's words")))
+    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver could not parse the server's reply")))
 }
 
 /// What a check asks, beside what every server is asked to tell of itself.
@@ -117,7 +117,7 @@ impl SqlQueries {
         let (mut answers, mut error) = (answers.into_iter(), error);
         let text = server.text;
         let mut next = || answers.next().ok_or_else(|| error.take());
-        let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer answers than questions"), server.failure);
+        let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer results than statements"), server.failure);
         if let Some(migrations) = &self.migrations {
             match next() {
                 Ok(_) => migrations.judge(applied).await.map_err(Failure::reusable_connection)?,
@@ -225,7 +225,7 @@ impl ServerLimits {
             (ServerRole::Any, _) | (ServerRole::Primary, Some(false)) | (ServerRole::Replica, Some(true)) => Ok(()),
             (ServerRole::Primary, Some(true)) => Err(Failure::unhealthy("this is a replica, not the primary")),
             (ServerRole::Replica, Some(false)) => Err(Failure::unhealthy("this is the primary, not a replica")),
-            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+            (_, None) => Err(Failure::unhealthy("the server does not report its role")),
         }
     }
 
@@ -235,7 +235,7 @@ impl ServerLimits {
         let sentence = |lag: Duration, limit: TimeSpan| format!("{} behind its primary, more than {limit}", TimeSpan(lag).whole_millis());
         match info.lag {
             _ if warn.is_none() && fail.is_none() => Ok(None),
-            None => Err(Failure::rejected("the server does not tell this user how far it is behind")),
+            None => Err(Failure::rejected("the server does not report its replication lag to this user")),
             Some(Lag::None) if info.replica != Some(true) => Ok(None),
             Some(Lag::None | Lag::Stopped) if fail.is_none() => Ok(Some("replication is not running".to_owned())),
             Some(Lag::None | Lag::Stopped) => Err(Failure::unhealthy("replication is not running")),
@@ -252,10 +252,10 @@ impl ServerLimits {
             return Ok(None);
         }
         let Some((connections, most)) = info.connections else {
-            return Err(Failure::rejected("the server does not tell this user how many connections there are"));
+            return Err(Failure::rejected("the server does not report its connection count to this user"));
         };
         let passed = |limit: Option<Share>| limit.filter(|limit| limit.is_exceeded(connections, most));
-        let sentence = |limit: Share| format!("{connections} of {most} connections are taken, more than {limit}");
+        let sentence = |limit: Share| format!("{connections} of {most} connections are in use, more than {limit}");
         match passed(fail) {
             Some(limit) => Err(Failure::unhealthy(sentence(limit))),
             None => Ok(passed(warn).map(sentence)),
@@ -292,7 +292,7 @@ mod tests {
         let primary = ServerLimits { role: ServerRole::Primary, ..NONE };
         assert_eq!(judged(&primary, ServerInfo { replica: Some(false), ..ServerInfo::default() }), Ok(None));
         for (info, message) in [
-            (ServerInfo::default(), "unhealthy: the server does not tell its role"),
+            (ServerInfo::default(), "unhealthy: the server does not report its role"),
             (ServerInfo { replica: Some(true), ..ServerInfo::default() }, "unhealthy: this is a replica, not the primary"),
             (ServerInfo { replica: Some(false), read_only: Some(true), ..ServerInfo::default() }, "unhealthy: the server is read-only"),
         ] {
@@ -319,7 +319,7 @@ mod tests {
         );
         assert_eq!(
             judged(&limits, ServerInfo::default()),
-            Err("rejected: the server does not tell this user how far it is behind".to_owned())
+            Err("rejected: the server does not report its replication lag to this user".to_owned())
         );
     }
 
@@ -328,9 +328,9 @@ mod tests {
         let limits = ServerLimits { warn_connections: Some(share("50%")), fail_connections: Some(share("90%")), ..NONE };
         let taken = |count| ServerInfo { connections: Some((count, 100)), ..ServerInfo::default() };
         assert_eq!(judged(&limits, taken(50)), Ok(None));
-        assert_eq!(judged(&limits, taken(51)), Ok(Some("51 of 100 connections are taken, more than 50%".to_owned())));
+        assert_eq!(judged(&limits, taken(51)), Ok(Some("51 of 100 connections are in use, more than 50%".to_owned())));
         let failure = limits.judge(&taken(91), Observation::pass()).expect_err("too many");
-        assert_eq!(failure.to_string(), "unhealthy: 91 of 100 connections are taken, more than 90%");
+        assert_eq!(failure.to_string(), "unhealthy: 91 of 100 connections are in use, more than 90%");
         assert_eq!(failure.values()["connections"], 91);
     }
 }

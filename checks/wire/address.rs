@@ -41,7 +41,7 @@ impl FromStr for Address {
         let wrong = || "not an address: write \"host:port\", such as \"db.internal:5432\"".to_owned();
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
         if host.contains('@') {
-            return Err("an address has no user and no password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
+            return Err("an address has neither user nor password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
         }
         if !is_host(host) {
             return Err(wrong());

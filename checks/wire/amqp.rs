@@ -247,7 +247,7 @@ pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
             }
             // An exclusive queue of somebody else's connection.
             AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => {
-                Failure::rejected(format!("the queue {name} belongs to one connection alone")).because(error)
+                Failure::rejected(format!("the queue {name} is exclusive to another connection")).because(error)
             }
             _ => failure(error),
         },
@@ -261,31 +261,33 @@ pub(crate) fn failure(error: Error) -> Failure {
         ErrorKind::ProtocolError(said) => match said.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (FailureClass::Rejected, "the credentials are not accepted"),
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("connection limit (") => {
-                (FailureClass::Exhausted, "no more connections are allowed there")
+                (FailureClass::Exhausted, "the server's connection limit is reached")
             }
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (FailureClass::Rejected, "there is no such vhost, or it is not ours"),
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+                (FailureClass::Rejected, "the vhost does not exist, or the user may not access it")
+            }
             AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => (FailureClass::Unhealthy, "the broker closed the connection"),
             AMQPErrorKind::Hard(AMQPHardError::RESOURCEERROR) => (FailureClass::Exhausted, "the broker is out of resources"),
-            _ => (FailureClass::Unhealthy, "the broker answered with an error"),
+            _ => (FailureClass::Unhealthy, "the broker replied with an error"),
         },
         ErrorKind::IOError(io) if tls::is_tls(&**io) => return tls::failure(error),
         ErrorKind::IOError(io) if mechanism::is_not_offered(io) => {
-            (FailureClass::Rejected, "the broker does not offer our method of login; `?auth_mechanism=external` in the URL is another one")
+            (FailureClass::Rejected, "the broker does not offer this login method: try `?auth_mechanism=external` in the URL")
         }
         ErrorKind::IOError(io) => {
             // The driver's word for the end of a stream.
             let kind = if io.kind() == io::ErrorKind::ConnectionAborted { io::ErrorKind::UnexpectedEof } else { io.kind() };
             return Failure::network(io::Error::new(kind, error));
         }
-        ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker is silent"),
+        ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker sends no heartbeats"),
         // A channel that nobody opened, too, is the broker's word.
         ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) | ErrorKind::InvalidChannel(_) => {
-            (FailureClass::Protocol, "the answer is not AMQP 0-9-1")
+            (FailureClass::Protocol, "the reply is not AMQP 0-9-1")
         }
         ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_) => {
             (FailureClass::Unreachable, "the connection is closed")
         }
-        ErrorKind::ChannelsLimitReached => (FailureClass::Exhausted, "no more channels are allowed there"),
+        ErrorKind::ChannelsLimitReached => (FailureClass::Exhausted, "the broker's channel limit is reached"),
         _ => return Failure::internal(error),
     };
     Failure::new(class, message).because(error)

@@ -56,16 +56,16 @@ pub fn failure(error: hyper::Error) -> Failure {
     if error.is_parse() {
         // The method that would tell is there for servers alone.
         let too_large = error.to_string() == "message head is too large";
-        return Failure::protocol(error).saying(if too_large { "the head of the answer is too large" } else { "the answer is not HTTP" });
+        return Failure::protocol(error).saying(if too_large { "the response headers are too large" } else { "the response is not HTTP" });
     }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return Failure::unreachable(error).saying("connection closed before an answer");
+        return Failure::unreachable(error).saying("connection closed before a response");
     }
     if is_too_long(&error) {
         return Failure::protocol(error).saying(TOO_LONG_MESSAGE);
     }
     match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(io) => Failure::network(io::Error::new(io.kind(), error)),
-        None => Failure::protocol(error).saying("the answer is not HTTP"),
+        None => Failure::protocol(error).saying("the response is not HTTP"),
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The message of a failure for which [`is_too_long`] is true.
-pub(crate) const TOO_LONG_MESSAGE: &str = "the answer is too long";
+pub(crate) const TOO_LONG_MESSAGE: &str = "the reply is too long";
 
 /// The error of a reader whose meter is empty.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ impl Meter {
         const ALERT: &[u8] = &[21, 3];
         let beginning = self.beginning();
         if beginning.starts_with(ALERT) {
-            return failure.reclassified(FailureClass::Protocol).saying("the port speaks TLS, and was spoken to without");
+            return failure.reclassified(FailureClass::Protocol).saying("the server expects TLS, but the connection was plaintext");
         }
         if beginning.is_empty() { failure } else { failure.truncated() }
     }

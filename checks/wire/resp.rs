@@ -57,7 +57,7 @@ impl RespServer {
         let written = Secret::new(url.expose().trim().replacen("redis+unix://", "unix://", 1));
         let url = url::parse(key, &written, DRIVER_SCHEMES)?;
         let unusable =
-            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is a database's number");
+            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is the database number");
         let mut info = url.as_str().into_connection_info().map_err(unusable)?;
         let mut settings = info.redis_settings().clone();
         if let Some(username) = username {
@@ -124,7 +124,7 @@ impl RespServer {
                 let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
                 log_in(Box::new(stream), login, config, meter).await
             }
-            _ => Err(Failure::internal("an address of another sort")),
+            _ => Err(Failure::internal("another kind of address")),
         }
     }
 
@@ -196,7 +196,7 @@ async fn log_in(
 /// What a server says to whom it does not let in. It hangs up at once, while the driver still sends; the driver sees only the end.
 fn turned_away(beginning: &[u8]) -> Option<Failure> {
     if beginning.starts_with(b"-ERR max number of clients") {
-        Some(Failure::exhausted("no more connections are allowed there"))
+        Some(Failure::exhausted("the server's connection limit is reached"))
     } else if beginning.starts_with(b"-DENIED") {
         Some(Failure::rejected("the server is in protected mode: only its own machine may connect"))
     } else {
@@ -250,7 +250,7 @@ pub(crate) fn failure(error: RedisError) -> Failure {
     let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
     let (class, message) = match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
-        (ErrorKind::Server(ServerError::NoPerm), _) => (Rejected, "the user may not do that"),
+        (ErrorKind::Server(ServerError::NoPerm), _) => (Rejected, "the user does not have the required permission"),
         (ErrorKind::Server(ServerError::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
         (ErrorKind::Server(ServerError::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
         (ErrorKind::Server(ServerError::ClusterDown), _) => (Unhealthy, "the cluster is down"),
@@ -264,14 +264,14 @@ pub(crate) fn failure(error: RedisError) -> Failure {
         (_, Some("BUSY")) => (Unhealthy, "the server is busy with a script"),
         // What the driver reads of the answer to SELECT has lost its code.
         (_, Some("ERR")) if says("Authentication required") => (Rejected, "the credentials are not accepted"),
-        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user may not do that"),
-        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "no more connections are allowed there"),
+        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user does not have the required permission"),
+        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "the server's connection limit is reached"),
         (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
-        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not of a cluster"),
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server answered with an error"),
+        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not part of a cluster"),
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server replied with an error"),
         (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
         (ErrorKind::Io, _) => return network(error),
-        _ => (Protocol, "the answer is not in Redis's protocol"),
+        _ => (Protocol, "the reply is not in the Redis protocol"),
     };
     Failure::new(class, message).because(error)
 }

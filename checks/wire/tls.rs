@@ -62,7 +62,7 @@ fn read_system() -> Result<TrustedRoots, Failure> {
     let found = rustls_native_certs::load_native_certs().certs;
     roots.add_parsable_certificates(found.into_iter().filter(|found| X509::parse(found).is_ok_and(|found| found.is_valid_now())));
     if roots.is_empty() {
-        return Err(Failure::new(FailureClass::Tls, "this machine trusts nobody: install ca-certificates, or set `tls.ca_file`"));
+        return Err(Failure::new(FailureClass::Tls, "no trusted CA certificates found: install ca-certificates, or set `tls.ca_file`"));
     }
     let roots = Arc::new(roots);
     let provider = provider();
@@ -91,7 +91,7 @@ fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Optio
     let mut config = match identity {
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
-            .map_err(|error| Failure::tls(error).saying("our certificate and its key do not fit"))?,
+            .map_err(|error| Failure::tls(error).saying("the client certificate and its key do not match"))?,
         None => builder.with_no_client_auth(),
     };
     // A session that is resumed is not verified again: a certificate that expired, or was replaced by a wrong one, would go unseen.
@@ -195,7 +195,7 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fail
         }
     }
     if expired == certificates.len() {
-        return Err(Failure::new(FailureClass::Tls, "every certificate in the file of `tls.ca_file` has expired, or is not valid yet"));
+        return Err(Failure::new(FailureClass::Tls, "every certificate in `tls.ca_file` has expired or is not valid yet"));
     }
     Ok(roots)
 }
@@ -204,11 +204,11 @@ fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'st
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(key, "no certificate is in it")),
+        Ok(_) => Err(unusable(key, "the file has no certificate")),
         Err(error) => Err(unusable(key, error)),
     }
 }
 
 fn unusable(key: &'static str, cause: impl Into<BoxError>) -> Failure {
-    Failure::tls(cause).saying(format!("the file of `{key}` cannot be used"))
+    Failure::tls(cause).saying(format!("the file in `{key}` cannot be used"))
 }

@@ -20,11 +20,11 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
         // It is not quoted: what is no scheme may be anything, a password included.
-        return invalid(format!("the scheme before `://` is not of this kind: write `{wanted}://…`"));
+        return invalid(format!("the scheme before `://` does not belong to this kind: write `{wanted}://…`"));
     };
     match Url::parse(&format!("{known}://{rest}")) {
         Ok(url) => Ok(url),
-        Err(error) => invalid(format!("not a URL: {error}; a password that holds `/`, `?`, `#` or `@` goes into the key `password`")),
+        Err(error) => invalid(format!("not a URL: {error}; a password that contains `/`, `?`, `#` or `@` belongs in the key `password`")),
     }
 }
 

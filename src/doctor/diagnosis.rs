@@ -94,7 +94,7 @@ async fn handshake(seen: &Seen, trouble: &Failure, trials: &mut Trials<'_>) -> C
 
 /// As rustls says it, and as nginx does.
 fn wants_certificate(message: &str) -> bool {
-    ["wants a certificate of ours", "does not accept our certificate", "No required SSL certificate was sent"]
+    ["requires a client certificate", "rejected our client certificate", "No required SSL certificate was sent"]
         .iter()
         .any(|words| message.contains(words))
 }

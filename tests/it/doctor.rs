@@ -224,7 +224,7 @@ fn a_server_that_hangs_up_on_strangers_is_asked_by_its_own_name() {
     assert!(
         seen.finding("host")["evidence"]
             .as_str()
-            .is_some_and(|text| text.contains("connection closed before an answer; with `Host: localhost:"))
+            .is_some_and(|text| text.contains("connection closed before a response; with `Host: localhost:"))
     );
 }
 
@@ -338,7 +338,7 @@ fn trouble_with_tls() {
     let all_but_haproxy = "alb,nlb,classic-elb,route53,kubelet,envoy,consul";
     let untrusted = examine(&secure(tls_port), &["--as", all_but_haproxy]);
     untrusted.is("untrusted", &["alb", "nlb", "classic-elb", "route53", "kubelet", "envoy"], &["certificate", "certificate_unverified"]);
-    assert_eq!(untrusted.finding("certificate")["evidence"], "the certificate's issuer is not trusted here");
+    assert_eq!(untrusted.finding("certificate")["evidence"], "the certificate's issuer is not trusted");
     assert_eq!(untrusted.findings()["certificate"], ["consul"]);
     let expired = examine(&secure(old), &["--as", "alb,consul"]);
     expired.is("expired", &["alb"], &["certificate", "certificate_unverified"]);

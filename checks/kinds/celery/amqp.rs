@@ -73,7 +73,7 @@ pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heart
                 return ready(());
             }
             Ok(Some(delivery)) => Ok(reply(delivery)),
-            Ok(None) => Err(Failure::new(FailureClass::Unhealthy, "the broker took our queue away")),
+            Ok(None) => Err(Failure::new(FailureClass::Unhealthy, "the broker deleted our queue")),
             Err(error) => Err(refused(error)),
         };
         // Where nobody reads any more, or far too much has come, it may be lost.
@@ -203,11 +203,11 @@ fn soft(error: &Error) -> Option<AMQPSoftError> {
 /// After the log-in a refusal is about rights, and an end is one in the middle.
 fn refused(error: Error) -> Failure {
     match soft(&error) {
-        Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not ask the workers").because(error),
+        Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not send commands to the workers").because(error),
         _ => failure(error).truncated(),
     }
 }
 
 fn blocked() -> Failure {
-    Failure::exhausted("the broker is short of memory or disk space, and takes no messages")
+    Failure::exhausted("the broker is short of memory or disk space, and accepts no messages")
 }

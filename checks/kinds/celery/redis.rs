@@ -156,7 +156,7 @@ fn count(inspection: &mut Inspection, requirements: &Requirements, waits: &[Redi
                 inspection.backlog.insert(queue.clone(), messages);
             }
             Err(error) if requirements.limits_backlog => {
-                return Err(refused(error).saying(format!("the user may not see how much waits in the queue {queue}")));
+                return Err(refused(error).saying(format!("the user may not read the length of the queue {queue}")));
             }
             Err(_) => {}
         }
@@ -209,7 +209,7 @@ fn unpack(message: &[u8]) -> Option<WorkerReply> {
 /// After the log-in a refusal is about rights, and an end is one in the middle.
 fn refused(error: RedisError) -> Failure {
     match error.code() {
-        Some("NOPERM") => Failure::rejected("the user may not ask the workers").because(error),
+        Some("NOPERM") => Failure::rejected("the user may not send commands to the workers").because(error),
         Some("READONLY") => Failure::unhealthy("the server is a replica, and read-only").because(error),
         _ => resp::failure(error).truncated(),
     }

@@ -125,5 +125,9 @@ impl HttpConnection {
 
 /// In the middle of an answer an end is not an answer's absence.
 fn broken_off(error: hyper::Error) -> Failure {
-    if tls::is_tls(&error) { failure(error) } else { Failure::protocol(error).saying("the answer broke off in the middle") }
+    if tls::is_tls(&error) {
+        failure(error)
+    } else {
+        Failure::protocol(error).saying("the connection was closed in the middle of the response")
+    }
 }

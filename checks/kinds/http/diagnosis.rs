@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 /// The failure for a status that is not expected.
 pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && wants_tls(body) {
-        return Failure::new(FailureClass::Protocol, "the port speaks TLS, and was spoken to without");
+        return Failure::new(FailureClass::Protocol, "the server expects TLS, but the connection was plaintext");
     }
     let message = django(spec, status, headers, body).map_or_else(|| answered(status), str::to_owned);
     match status {
@@ -28,10 +28,10 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
             Some("the app rejects this Host: add it to ALLOWED_HOSTS or set `host`")
         }
         StatusCode::FORBIDDEN if protects_from_csrf(body) => {
-            Some("the app's CSRF protection refuses the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
+            Some("the app's CSRF protection rejects the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
         }
         _ if status.is_redirection() && wants_https(spec, headers) => Some(if spec.says_https() {
-            "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path"
+            "the app redirects to HTTPS despite `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path"
         } else {
             "the app redirects to HTTPS: set `forwarded_proto = \"https\"` or exempt the path"
         }),

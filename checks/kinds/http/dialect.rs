@@ -182,9 +182,9 @@ unknown error: e2"
                 false,
                 "unhealthy: the report fails: broker/us2, db",
             ),
-            (UpstreamDialect::Spring, json!({ "status": "DOWN" }), false, "unhealthy: the report fails without saying what"),
+            (UpstreamDialect::Spring, json!({ "status": "DOWN" }), false, "unhealthy: the report fails without naming a component"),
             (UpstreamDialect::Spring, json!({ "status": "UP", "details": { "db": { "status": "UP" } } }), true, "well"),
-            (UpstreamDialect::Spring, json!({ "status": "DEGRADED" }), true, "the report warns without saying what"),
+            (UpstreamDialect::Spring, json!({ "status": "DEGRADED" }), true, "the report warns without naming a component"),
             (
                 UpstreamDialect::Microprofile,
                 json!({ "status": "DOWN", "checks": [{ "name": "db", "status": "DOWN" }, { "name": "q", "status": "UP" }] }),

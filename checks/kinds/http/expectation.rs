@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive, str::FromStr};
 
 /// Of a header whose name cannot be one. It is not quoted: often the value stands in it, too.
-pub(super) const NOT_A_NAME: &str = "a key is not a header's name: write `{ X-Api-Key = \"value\" }`";
+pub(super) const NOT_A_NAME: &str = "a key is not a header name: write `{ X-Api-Key = \"value\" }`";
 
 /// How much of a body is looked at.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -93,7 +93,7 @@ impl Expectation {
         json: BTreeMap<String, Scalar>,
     ) -> Result<Self, InvalidConfig> {
         if status.is_empty() {
-            return Err(InvalidConfig::new("expect_status", "is empty: nothing would ever be well"));
+            return Err(InvalidConfig::new("expect_status", "is empty: no response would ever pass"));
         }
         if body.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_BODY_BYTES) {
             return Err(InvalidConfig::new("expect_body", "must have between 1 byte and 64 KiB"));
@@ -131,10 +131,10 @@ impl Expectation {
         for (name, part) in &self.headers {
             let mut values = headers.get_all(name).iter().peekable();
             if values.peek().is_none() {
-                return Err(Failure::unhealthy(format!("there is no header {name}")));
+                return Err(Failure::unhealthy(format!("the response has no header {name}")));
             }
             if !values.any(|value| contains(value.as_bytes(), part.as_bytes())) {
-                return Err(Failure::unhealthy(format!("the header {name} is not the expected one")));
+                return Err(Failure::unhealthy(format!("the header {name} does not have the expected value")));
             }
         }
         Ok(())

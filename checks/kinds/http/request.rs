@@ -34,7 +34,7 @@ impl RequestSpec {
     /// The request of a configuration. `accept` is what it asks for unless `headers` say otherwise.
     pub(super) fn new(config: &Config, url: &Url, accept: &'static str) -> Result<Self, InvalidConfig> {
         let origin = origin_of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
-        let target = target(url).ok_or_else(|| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
+        let target = target(url).ok_or_else(|| InvalidConfig::new("url", "has a path that cannot be sent as it is"))?;
         let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
         let headers = headers(config, url, accept)?;
         let scheme = config.forwarded_proto.as_deref().unwrap_or(url.scheme());
@@ -111,7 +111,9 @@ fn target(url: &Url) -> Option<Uri> {
 
 fn headers(config: &Config, url: &Url, accept: &'static str) -> Result<HeaderMap, InvalidConfig> {
     let mut headers = HeaderMap::new();
-    let text = |key: &'static str, text: &str| HeaderValue::from_str(text).map_err(|_| InvalidConfig::new(key, "cannot stand in a header"));
+    let text = |key: &'static str, text: &str| {
+        HeaderValue::from_str(text).map_err(|_| InvalidConfig::new(key, "contains characters that a header cannot have"))
+    };
     headers.insert(HOST, text("host", config.host.as_deref().unwrap_or_else(|| authority(url)))?);
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));

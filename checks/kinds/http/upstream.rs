@@ -69,7 +69,7 @@ impl Upstream {
         let bad = |status: UpstreamStatus| status != UpstreamStatus::Pass && status >= least;
         let names: Vec<&str> = self.components.iter().filter(|(_, status)| bad(**status)).map(|(name, _)| &**name).collect();
         match names.len() {
-            0 => format!("the report {verb} without saying what"),
+            0 => format!("the report {verb} without naming a component"),
             1..=Self::MAX_NAMES_IN_MESSAGE => format!("the report {verb}: {}", names.join(", ")),
             many => format!(
                 "the report {verb}: {} and {} more",

@@ -29,7 +29,7 @@ pub(super) async fn connect(server: &RespServer, seeds: &[Address], write: bool)
 
 async fn find(server: &RespServer, seed: &Address, write: bool, tried: &TriedAddresses) -> Result<Node, AttemptFailure> {
     if !tried.is_new(seed) {
-        return Err(AttemptFailure::not_reached(Failure::unreachable("another node has led there already")));
+        return Err(AttemptFailure::not_reached(Failure::unreachable("this node was tried already")));
     }
     let link = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
     follow_redirects(server, seed.clone(), link, write).await.map_err(AttemptFailure::answered)
@@ -55,7 +55,7 @@ async fn follow_redirects(server: &RespServer, mut address: Address, mut link: R
         link = server.open_at(&there, server.login()).await?;
         address = there;
     }
-    Err(Failure::unhealthy("the nodes of the cluster do not agree which of them has a key"))
+    Err(Failure::unhealthy("the nodes of the cluster do not agree which of them has the key"))
 }
 
 /// Where an error says that a key is. A node that does not know its own name leaves it out: then it is the one that was asked for.

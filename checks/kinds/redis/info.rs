@@ -24,5 +24,5 @@ impl<'a> InfoFields<'a> {
 
 /// An answer that must be a text.
 pub(super) fn text(answer: Option<CommandReply>) -> Result<String, Failure> {
-    answer.and_then(Result::transpose).ok_or_else(|| Failure::protocol("an answer without a text"))?.map_err(failure)
+    answer.and_then(Result::transpose).ok_or_else(|| Failure::protocol("a reply without text"))?.map_err(failure)
 }

@@ -54,7 +54,7 @@ pub(super) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure
                 let better = reason.as_ref().is_none_or(|earlier| refusal.answered && !earlier.answered);
                 reason = if better { Some(refusal) } else { reason };
             }
-            Ok(None) => return Err(reason.map_or_else(|| Failure::internal("nobody to ask"), |refusal| refusal.failure)),
+            Ok(None) => return Err(reason.map_or_else(|| Failure::internal("no server to try"), |refusal| refusal.failure)),
             // It is not given up, only no longer alone.
             Err(_) => {}
         }

@@ -40,7 +40,7 @@ impl KeyRoundTrip {
         let answers = answers.collect::<Result<Vec<_>, _>>().map_err(failure)?;
         match &answers[..] {
             [_, Some(read), _] if *read == self.value => Ok(()),
-            _ => Err(Failure::unhealthy("what was read is not what was written")),
+            _ => Err(Failure::unhealthy("the data read back is not the data written")),
         }
     }
 }

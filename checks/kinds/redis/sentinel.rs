@@ -48,7 +48,7 @@ impl Sentinels {
         // A server in trouble is asked once, however many sentinels name it.
         let others: Vec<Address> = named.into_iter().filter(|address| tried.is_new(address)).collect();
         if others.is_empty() {
-            return Err(AttemptFailure::not_reached(Failure::unreachable("named by another sentinel as well")));
+            return Err(AttemptFailure::not_reached(Failure::unreachable("another sentinel named it already")));
         }
         first_success(others.iter().map(|address| self.open_verified(server, address)).collect()).await.map_err(AttemptFailure::answered)
     }
@@ -72,13 +72,13 @@ impl Sentinels {
         let (answer,): (RedisResult<T>,) = link.query(command).await?;
         answer.map_err(|error: RedisError| match error.detail() {
             Some(detail) if detail.contains("No such master") => self.unknown().because(error),
-            Some(detail) if detail.contains("unknown command") => Failure::unhealthy("the server is no sentinel").because(error),
+            Some(detail) if detail.contains("unknown command") => Failure::unhealthy("the server is not a sentinel").because(error),
             _ => failure(error),
         })
     }
 
     fn unknown(&self) -> Failure {
-        Failure::unhealthy(format!("nothing is known of {}", self.name))
+        Failure::unhealthy(format!("no primary named {} is known", self.name))
     }
 
     /// A connection to a server that says itself what the sentinels say of it.

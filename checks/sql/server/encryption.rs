@@ -56,7 +56,8 @@ pub(crate) fn merge(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> 
     keys.validate(!(is_never && mode.is_written), mode.remedy)?;
     let encryption = match keys.verify {
         Some(verify) if mode.is_written && (mode.encryption, mode.verify) != (Encryption::Always, verify) => {
-            let message = format!("the URL's mode says something else: leave it out there, or write `{}` and leave this out", mode.remedy);
+            let message =
+                format!("contradicts the mode in `url`: remove the mode there, or write `{}` there and remove this key", mode.remedy);
             return Err(InvalidConfig::new("tls.verify", message));
         }
         Some(_) => Encryption::Always,
@@ -95,7 +96,7 @@ fn file(given: Option<&CertificateInput>) -> Result<Option<PathBuf>, InvalidConf
     match given {
         None => Ok(None),
         Some(CertificateInput::File(path)) => Ok(Some(path.clone())),
-        Some(CertificateInput::Inline(_)) => Err(InvalidConfig::new("url", "holds a certificate: name its file under `tls`")),
+        Some(CertificateInput::Inline(_)) => Err(InvalidConfig::new("url", "contains a certificate: name its file under `tls`")),
     }
 }
 

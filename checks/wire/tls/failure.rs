@@ -43,10 +43,10 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
         // Who bears a trusted name and signs with another key is not whom we trust.
         Tls::InvalidCertificate(
             Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-        ) => ("the certificate's issuer is not trusted here", None),
+        ) => ("the certificate's issuer is not trusted", None),
         // Without any name, there is another remedy than for a certificate of another host.
         Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => {
-            ("the certificate has no subjectAltName, and so no host's name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
+            ("the certificate has no subjectAltName, and so no host name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
         }
         Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
             ("the certificate is for another name", Some(FailureDetail::CertificateForOtherName))
@@ -54,18 +54,18 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
         Tls::InvalidCertificate(Certificate::Other(other)) => (unaccepted(other), None),
         Tls::InvalidCertificate(_) => ("the certificate is not valid", None),
         Tls::InvalidMessage(_) => ("the port does not speak TLS", None),
-        Tls::AlertReceived(Alert::UnrecognisedName) => ("the server has no certificate for the name that it is asked by", None),
+        Tls::AlertReceived(Alert::UnrecognisedName) => ("the server has no certificate for the requested name", None),
         Tls::AlertReceived(Alert::CertificateRequired) => {
-            ("the server wants a certificate of ours", Some(FailureDetail::ClientCertificateRequired))
+            ("the server requires a client certificate", Some(FailureDetail::ClientCertificateRequired))
         }
         Tls::AlertReceived(
             Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,
-        ) => ("the server does not accept our certificate", Some(FailureDetail::ClientCertificateRejected)),
+        ) => ("the server rejected our client certificate", Some(FailureDetail::ClientCertificateRejected)),
         Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_) => {
             ("the server found no common cipher (static RSA and TLS 1.1 are not supported), or requires a client certificate", None)
         }
         Tls::AlertReceived(Alert::ProtocolVersion) => {
-            ("the server supports neither TLS 1.2 nor 1.3, and nothing older is supported here", None)
+            ("the server supports neither TLS 1.2 nor TLS 1.3, and older versions are not supported here", None)
         }
         _ => ("the TLS handshake failed", None),
     }
@@ -77,8 +77,10 @@ fn unaccepted(OtherError(error): &OtherError) -> &'static str {
         // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
         Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
         Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
-        _ if error.is::<KeyNotHeld>() => "the server does not hold the key of its certificate, or signs by an unsupported algorithm",
-        _ if error.is::<NotPinned>() => "the certificate is none of `tls.pinned_sha256`",
+        _ if error.is::<KeyNotHeld>() => {
+            "the server does not have the private key of its certificate, or signs with an unsupported algorithm"
+        }
+        _ if error.is::<NotPinned>() => "the certificate is not one of `tls.pinned_sha256`",
         _ => "the certificate is not valid",
     }
 }

@@ -66,27 +66,24 @@ impl TlsKeys {
     /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL for it.
     pub fn validate(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
         if !encrypted && !self.is_empty() {
-            return Err(InvalidConfig::new("tls", format!("counts only with TLS: write `{instead}`")));
+            return Err(InvalidConfig::new("tls", format!("applies only with TLS: write `{instead}`")));
         }
         match (&self.client_certificate_file, &self.client_key_file) {
-            (Some(_), None) => return Err(InvalidConfig::new("tls.client_key_file", "is missing beside `client_certificate_file`")),
-            (None, Some(_)) => return Err(InvalidConfig::new("tls.client_certificate_file", "is missing beside `client_key_file`")),
+            (Some(_), None) => return Err(InvalidConfig::new("tls.client_key_file", "is required with `client_certificate_file`")),
+            (None, Some(_)) => return Err(InvalidConfig::new("tls.client_certificate_file", "is required with `client_key_file`")),
             _ => {}
         }
         if !self.pinned_sha256.is_empty() {
             let beside = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
             if let Some((key, _)) = beside.into_iter().find(|(_, is_given)| *is_given) {
-                return Err(InvalidConfig::new(
-                    key,
-                    "does not count beside `pinned_sha256`, which needs no other proof: leave one of them out",
-                ));
+                return Err(InvalidConfig::new(key, "has no effect with `pinned_sha256`, which needs no other proof: remove one of them"));
             }
         }
         if self.verify == Some(Verify::None) && self.ca_file.is_some() {
-            return Err(InvalidConfig::new("tls.ca_file", "does not count with `verify = \"none\"`: leave one of them out"));
+            return Err(InvalidConfig::new("tls.ca_file", "has no effect with `verify = \"none\"`: remove one of them"));
         }
         match self.server_name.clone().map(ServerName::try_from) {
-            Some(Err(_)) => Err(InvalidConfig::new("tls.server_name", "is not a name: write `db.internal`")),
+            Some(Err(_)) => Err(InvalidConfig::new("tls.server_name", "is not a host name: write `db.internal`")),
             _ => Ok(()),
         }
     }
@@ -120,7 +117,7 @@ pub fn login_warning(
 }
 
 /// What is wrong with `verify = "ca"` that names no authority.
-const CA_WITHOUT_FILE: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
+const CA_WITHOUT_FILE: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or remove this key";
 
 /// Whether a host is this machine, by its name alone.
 #[must_use]

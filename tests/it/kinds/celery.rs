@@ -44,7 +44,7 @@ fn everything_about_workers_on_rabbitmq() {
     let mut broker = rabbitmq(PASSWORD);
     let url = rabbit_url(broker.port);
     rabbitmq_failures(&broker);
-    assert_failures(&[Case::new("nobody ever", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
+    assert_failures(&[Case::new("nobody ever", on(&url, ""), "unhealthy", "no worker replied: none is connected")]);
     without_remote_control(&url);
     let (mut a, b) = workers(&url);
     rights_on_rabbitmq(&broker);
@@ -70,7 +70,7 @@ fn everything_about_workers_on_rabbitmq() {
     let limited = Probed::new(&on(&url, ""));
     limited.pass();
     broker.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]);
-    let full = "the broker is short of memory or disk space, and takes no messages";
+    let full = "the broker is short of memory or disk space, and accepts no messages";
     eventually("the alarm", || (limited.probe().err()?.message() == full).then_some(()));
     assert_failures(&[Case::new("no memory", on(&url, ""), "exhausted", full)]);
     broker.rabbitmqctl(&["set_vm_memory_high_watermark", "0.8"]);
@@ -81,7 +81,7 @@ fn everything_about_workers_on_rabbitmq() {
     silence_and_return(&url, &a, b);
     a.terminate();
     let gone = Probed::new(&on(&url, ""));
-    eventually("nobody is connected", || (gone.fail().message() == "no worker answered: none is connected").then_some(()));
+    eventually("nobody is connected", || (gone.fail().message() == "no worker replied: none is connected").then_some(()));
     drop(gone);
     eventually("nothing is left", || left(0).then_some(()));
     broker.pause();
@@ -96,7 +96,7 @@ fn everything_about_workers_on_redis() {
     let mut broker = redis(PASSWORD);
     let url = redis_url(broker.port);
     redis_failures(&broker);
-    assert_failures(&[Case::new("nobody", on(&url, ""), "unhealthy", "no worker answered: none is connected")]);
+    assert_failures(&[Case::new("nobody", on(&url, ""), "unhealthy", "no worker replied: none is connected")]);
     without_remote_control(&url);
     let (mut a, b) = workers(&url);
     rights_on_redis(&broker);
@@ -124,7 +124,7 @@ fn everything_about_workers_on_redis() {
     assert_eq!(keys_of_ours(&broker, "-1"), 0, "no key of ours lives for ever");
     a.terminate();
     let gone = Probed::new(&on(&url, ""));
-    eventually("nobody is connected", || (gone.fail().message() == "no worker answered: none is connected").then_some(()));
+    eventually("nobody is connected", || (gone.fail().message() == "no worker replied: none is connected").then_some(()));
     broker.pause();
     assert_failures(&[Case::new("paused", on(&url, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
     broker.resume();
@@ -145,23 +145,23 @@ fn rabbitmq_failures(broker: &Server) {
         Case::new("refused", on(&rabbit_url(1), ""), "unreachable", "connection refused"),
         Case::new("black hole", on(&rabbit_url(hole.port), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", on(&rabbit_url(Hostile::silent().port()), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", on(&rabbit_url(Hostile::hanging_up().port()), ""), "unreachable", "connection closed before an answer"),
-        Case::new("another protocol", on(&rabbit_url(Hostile::babbling().port()), ""), "protocol", "the answer is not AMQP 0-9-1"),
-        Case::new(
-            "endless",
-            on(&rabbit_url(Hostile::endless(b"", b"\x01\0\0\0\0").port()), ""),
-            "protocol",
-            "the answer is not AMQP 0-9-1",
-        ),
-        Case::new("breaks off", on(&rabbit_url(cut.port), ""), "protocol", "the connection broke off in the middle"),
+        Case::new("closes", on(&rabbit_url(Hostile::hanging_up().port()), ""), "unreachable", "connection closed before a reply"),
+        Case::new("another protocol", on(&rabbit_url(Hostile::babbling().port()), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("endless", on(&rabbit_url(Hostile::endless(b"", b"\x01\0\0\0\0").port()), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("breaks off", on(&rabbit_url(cut.port), ""), "protocol", "the connection was closed in the middle of a reply"),
         Case::new("password", on(&format!("amqp://app:wrong@127.0.0.1:{port}/"), ""), "rejected", "the credentials are not accepted"),
         Case::new(
             "vhost",
             on(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none"), ""),
             "rejected",
-            "there is no such vhost, or it is not ours",
+            "the vhost does not exist, or the user may not access it",
         ),
-        Case::new("plain to a TLS port", on(&rabbit_url(front), ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new(
+            "plain to a TLS port",
+            on(&rabbit_url(front), ""),
+            "protocol",
+            "the server expects TLS, but the connection was plaintext",
+        ),
         Case::new(
             "TLS to a plain port",
             on(&format!("amqps://app:{PASSWORD}@127.0.0.1:{port}/"), ""),
@@ -172,7 +172,7 @@ fn rabbitmq_failures(broker: &Server) {
             "unknown CA",
             on(&format!("amqps://app:{PASSWORD}@localhost:{front}/"), ""),
             "tls",
-            "the certificate's issuer is not trusted here",
+            "the certificate's issuer is not trusted",
         ),
         Case::new(
             "expired",
@@ -188,16 +188,16 @@ fn redis_failures(broker: &Server) {
     let cut = Proxy::to(port);
     cut.cut_after(100);
     let endless = Hostile::endless(b"$2000000000\r\n", b"x").port();
-    let too_long = "the answer is not in the expected protocol";
+    let too_long = "the reply is not in the expected protocol";
     assert_failures(&[
         Case::new("refused", on(&redis_url(1), ""), "unreachable", "connection refused"),
         Case::new("black hole", on(&redis_url(hole.port), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", on(&redis_url(Hostile::silent().port()), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("closes", on(&redis_url(Hostile::hanging_up().port()), ""), "unreachable", "connection reset"),
-        Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the reply is not in the Redis protocol"),
         Case::new("too old", on(&redis_url(Hostile::answering(OLD_REDIS).port()), ""), "unhealthy", "the server is older than Redis 6"),
         Case::new("endless", on(&redis_url(endless), ""), "protocol", too_long),
-        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the reply is not in the Redis protocol"),
         Case::new("password", on(&format!("redis://:wrong@127.0.0.1:{port}/3"), ""), "rejected", "the credentials are not accepted"),
         Case::new("database", on(&format!("redis://:{PASSWORD}@127.0.0.1:{port}/99"), ""), "rejected", "there is no such database"),
         // A real server waits for the end of a line.
@@ -223,14 +223,14 @@ fn proven(url: &str) {
     let one = Probed::new(&on(url, ""));
     eventually("both are known", || (one.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
     assert_failures(&[
-        Case::new("no such worker", on(url, "workers = [\"c@test\"]"), "unhealthy", "no answer within 1s from the worker c@test"),
+        Case::new("no such worker", on(url, "workers = [\"c@test\"]"), "unhealthy", "no reply within 1s from the worker c@test"),
         Case::new(
             "no such workers",
             on(url, "workers = [\"c@test\", \"a@test\", \"d@test\"]\npatience = \"1s\""),
             "unhealthy",
-            "no answer within 1s from the workers c@test, d@test",
+            "no reply within 1s from the workers c@test, d@test",
         ),
-        Case::new("too few", on(url, "min_workers = 3"), "unhealthy", "2 workers answered, fewer than 3"),
+        Case::new("too few", on(url, "min_workers = 3"), "unhealthy", "2 workers replied, fewer than 3"),
         Case::new("not consumed", on(url, "queues = [\"celery\", \"bills\"]"), "unhealthy", "no worker consumes the queue bills"),
         Case::new(
             "neither consumed",
@@ -288,7 +288,7 @@ fn killed(url: &str) {
     service.signal(rustix::process::Signal::KILL);
 }
 
-const BUSY: &str = "a fresh heartbeat, but no answer within 1s, of the worker a@test";
+const BUSY: &str = "a recent heartbeat, but no reply within 1s from the worker a@test";
 
 /// A worker that cannot answer is busy as long as it has been heard of lately.
 fn busy(url: &str, a: &Server) {
@@ -333,9 +333,9 @@ fn silence_and_return(url: &str, a: &Server, mut b: Server) {
     both.pass();
     a.pause();
     b.kill();
-    let all_are_silent = "no worker answered within 1s; no answer within 1s from the workers a@test, b@test";
+    let all_are_silent = "no worker replied within 1s; no reply within 1s from the workers a@test, b@test";
     eventually("both have been silent for long", || both.probe().err().filter(|failure| failure.message() == all_are_silent));
-    assert_eq!(probed.fail().message(), "no worker answered within 1s");
+    assert_eq!(probed.fail().message(), "no worker replied within 1s");
     a.resume();
     eventually("it answers again", || probed.probe().ok());
 }
@@ -343,14 +343,14 @@ fn silence_and_return(url: &str, a: &Server, mut b: Server) {
 /// Workers that take no commands are known by their heartbeats alone.
 fn without_remote_control(url: &str) {
     let probed = Probed::new(&on(url, ""));
-    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
+    assert_eq!(probed.fail().message(), "no worker replied: none is connected");
     let mut quiet = celery_without_remote_control(url, "quiet@test", "celery");
     let seen = eventually("a heartbeat", || probed.probe().ok());
-    assert_eq!(seen.warning(), Some("a fresh heartbeat, but no mailbox, of the worker quiet@test"));
+    assert_eq!(seen.warning(), Some("a recent heartbeat, but no mailbox for the worker quiet@test"));
     assert_eq!(seen.values()["workers"], json!(["quiet@test"]));
     // Who says goodbye is believed at once.
     quiet.terminate();
-    assert_eq!(probed.fail().message(), "no worker answered: none is connected");
+    assert_eq!(probed.fail().message(), "no worker replied: none is connected");
 }
 
 /// How many keys of ours have this time to live.
@@ -400,7 +400,7 @@ fn rights_on_rabbitmq(broker: &Server) {
         [("^$", r"^celery\.pidbox$", r"^allswell\."), (r"^allswell\.", "^$", r"^allswell\."), (r"^allswell\.", ".*", "^$")]
     {
         grant(configure, write, read);
-        assert_failures(&[Case::new("fewer rights", table(""), "rejected", "the user may not ask the workers")]);
+        assert_failures(&[Case::new("fewer rights", table(""), "rejected", "the user may not send commands to the workers")]);
     }
 }
 
@@ -422,7 +422,7 @@ fn rights_on_redis(broker: &Server) {
         "a limit that cannot be told",
         table("fail_backlog = 1"),
         "rejected",
-        "the user may not see how much waits in the queue celery",
+        "the user may not read the length of the queue celery",
     )]);
     grant(&format!("{least} +llen ~celery*"));
     assert_eq!(Probed::new(&table("fail_backlog = 1")).observed("backlog"), json!({ "celery": 0 }));
@@ -431,7 +431,7 @@ fn rights_on_redis(broker: &Server) {
     for missing in [" +multi", " +rpush", " +publish", " +lrange", " &/3.celery.pidbox", " ~allswell.*", " ~_kombu.binding.amq.allswell.*"]
     {
         grant(&least.replace(missing, ""));
-        assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not ask the workers")]);
+        assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not send commands to the workers")]);
     }
     grant(least);
 }

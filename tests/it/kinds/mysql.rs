@@ -40,7 +40,7 @@ fn everything_about_a_real_server() {
     assert_eq!(Probed::new(&table(server.port, "role = \"replica\"")).observed("read_only"), true);
     // Who is connected and has not logged in takes a slot as well.
     let crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
-    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
+    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "the server's connection limit is reached")]);
     drop(crowd);
     server.pause();
     assert_failures(&[Case::new("paused", table(server.port, "timeout = \"1s\""), "timeout", "no answer within 1s")]);
@@ -58,19 +58,19 @@ fn failures(server: &Server) {
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", table(Hostile::closing().port(), ""), "unreachable", "connection closed before an answer"),
+        Case::new("closes", table(Hostile::closing().port(), ""), "unreachable", "connection closed before a reply"),
         Case::new(
             "another protocol",
             table(Hostile::greeting(b"\x10\0\0\0SSH-2.0-OpenSSH\r").port(), ""),
             "protocol",
-            "the answer is not in the expected protocol",
+            "the reply is not in the expected protocol",
         ),
         Case::new("endless", table(Hostile::greeting(b"\xff\xff\xff\0x").port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new(
             "breaks off",
             table(cut.port, "query = \"SELECT repeat('x', 100000)\""),
             "protocol",
-            "the connection broke off in the middle",
+            "the connection was closed in the middle of a reply",
         ),
         Case::new("TLS to a plain port", with("?ssl-mode=REQUIRED"), "tls", "the server does not offer TLS"),
         Case::new("password", url(&format!("mysql://probe:wrong@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
@@ -78,10 +78,15 @@ fn failures(server: &Server) {
             "database",
             url(&format!("mysql://app:{PASSWORD}@127.0.0.1:{port}/none")),
             "rejected",
-            "there is no such database, or it is not ours",
+            "the database does not exist, or the user may not access it",
         ),
-        Case::new("a wrong query", table(port, "query = \"SELEC 1\""), "unhealthy", "the server does not accept the query"),
-        Case::new("a forbidden query", table(port, "query = \"SELECT * FROM mysql.global_priv\""), "rejected", "the user may not do that"),
+        Case::new("a wrong query", table(port, "query = \"SELEC 1\""), "unhealthy", "the server rejected the query"),
+        Case::new(
+            "a forbidden query",
+            table(port, "query = \"SELECT * FROM mysql.global_priv\""),
+            "rejected",
+            "the user does not have the required permission",
+        ),
         Case::new("no row", table(port, "query = \"SELECT 1 FROM orders.nothing\""), "unhealthy", "the query returned no row"),
         Case::new(
             "another value",
@@ -95,7 +100,7 @@ fn failures(server: &Server) {
             "no right to see the lag",
             table(port, "fail_lag = \"1s\""),
             "rejected",
-            "the server does not tell this user how far it is behind",
+            "the server does not report its replication lag to this user",
         ),
     ]);
     let seen = Probed::new(&table(port, "role = \"primary\"\nquery = \"SELECT 6 * 7\"\nexpect = \"42\"")).pass();
@@ -107,21 +112,21 @@ fn failures(server: &Server) {
 
 fn connections(server: &Server) {
     let failure = Probed::new(&table(server.port, "fail_connections = \"1%\"")).fail();
-    assert!(failure.message().ends_with(" of 12 connections are taken, more than 1%"), "{failure}");
+    assert!(failure.message().ends_with(" of 12 connections are in use, more than 1%"), "{failure}");
     let warned = Probed::new(&table(server.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
-    assert!(warned.warning().is_some_and(|warning| warning.ends_with(" of 12 connections are taken, more than 1%")), "{warned:?}");
+    assert!(warned.warning().is_some_and(|warning| warning.ends_with(" of 12 connections are in use, more than 1%")), "{warned:?}");
 }
 
 fn migrations(server: &Server) {
     let table = |more: &str| format!("kind = \"mysql\"\nurl = \"mysql://probe:probe-password@127.0.0.1:{}/orders\"\n{more}", server.port);
     let sqlx = Probed::new(&table("pending_migrations = \"sqlx\"\nquery = \"SELECT 1\""));
     // Without a right on it, nobody is told whether a table is there.
-    assert_eq!(sqlx.fail().to_string(), "rejected: the user may not do that");
+    assert_eq!(sqlx.fail().to_string(), "rejected: the user does not have the required permission");
     server.mariadb("CREATE TABLE orders._sqlx_migrations (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL)");
     server.mariadb("GRANT SELECT ON orders._sqlx_migrations TO probe@'127.0.0.1'");
     assert_eq!(sqlx.fail().message(), "the database was never migrated");
     server.mariadb("INSERT INTO orders._sqlx_migrations VALUES (1, true), (2, false)");
-    assert_eq!(sqlx.fail().message(), "the migration 2 stopped half-way");
+    assert_eq!(sqlx.fail().message(), "the migration 2 did not finish");
     server.mariadb("UPDATE orders._sqlx_migrations SET success = true");
     sqlx.pass();
     Probed::new(&table("pending_migrations = \"_sqlx_migrations\"")).pass();
@@ -202,14 +207,14 @@ fn certificates_are_verified() {
     let ours =
         format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
-        Case::new("unknown CA", at("localhost", &server, "?ssl-mode=VERIFY_CA"), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("unknown CA", at("localhost", &server, "?ssl-mode=VERIFY_CA"), "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", at("127.0.0.1", &server, "") + &trusting(&good), "tls", "the certificate is for another name"),
         Case::new("expired", at("localhost", &old, "") + &trusting(&expired), "tls", "the certificate has expired"),
         Case::new(
             "no such file",
             at("localhost", &server, "") + "tls.ca_file = \"/none\"",
             "tls",
-            "the file of `tls.ca_file` cannot be used",
+            "the file in `tls.ca_file` cannot be used",
         ),
     ]);
     Probed::new(&(at("localhost", &server, "") + &trusting(&good))).pass();

@@ -98,7 +98,7 @@ fn a_database_is_read_and_what_is_wrong_is_told() {
     assert!(at("made").exists());
     if !rustix::process::getuid().is_root() {
         fs::set_permissions(at("junk"), Permissions::from_mode(0o0)).expect("permissions");
-        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "we may not read the file")]);
+        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "permission to read the file denied")]);
     }
 }
 

@@ -40,8 +40,8 @@ fn what_an_application_does_is_done_and_undone() {
     assert_failures(&[
         Case::new("missing", table(&path.join("none"), ""), "unhealthy", "there is no such directory"),
         Case::new("missing, to list", table(&path.join("none"), "write = false"), "unhealthy", "there is no such directory"),
-        Case::new("a file", table(&file, ""), "unhealthy", "it is not a directory"),
-        Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "it is not a directory"),
+        Case::new("a file", table(&file, ""), "unhealthy", "the path is not a directory"),
+        Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "the path is not a directory"),
     ]);
     fs::remove_file(&file).expect("a file");
 
@@ -67,7 +67,7 @@ fn what_comes_back_changed_is_told_and_deleted() {
     let failure = eventually("the saboteur was in time", || probed.probe().err());
     done.store(true, SeqCst);
     saboteur.join().expect("no panic");
-    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "what was read is not what was written"));
+    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "the data read back is not the data written"));
     assert_eq!(entries(&path), 0);
 }
 
@@ -100,7 +100,7 @@ fn a_pipe_or_a_link_in_the_place_of_its_file_is_neither_waited_for_nor_followed(
     let mut said = Vec::new();
     eventually("the saboteur was in time with both", || {
         said.extend(probed.probe().err().map(|failure| failure.message().to_owned()));
-        let both = ["what was read is not what was written", "the directory cannot be used"];
+        let both = ["the data read back is not the data written", "the directory cannot be used"];
         both.iter().all(|message| said.iter().any(|one| one == message)).then_some(())
     });
     done.store(true, SeqCst);
@@ -155,7 +155,7 @@ fn the_documented_rights_are_enough_and_less_is_not() {
     }
     for (mode, more) in [(0o500, ""), (0o200, ""), (0o100, "write = false"), (0o000, "write = false")] {
         let said = as_nobody_with(mode, more);
-        assert!(said.starts_with("fail  media") && said.contains("rejected: we may not use the directory"), "{mode:o}: {said}");
+        assert!(said.starts_with("fail  media") && said.contains("rejected: permission to use the directory denied"), "{mode:o}: {said}");
     }
 }
 
