@@ -45,7 +45,7 @@ pub fn markdown(registry: &Registry) -> String {
     let mut text = String::from(
         "<!-- Generated from the doc comments by `cargo xtask generate`; edit those. -->\n\n\
          # The kinds of checks\n\n\
-         Every kind of backend that allswell probes is one file in `checks/kinds/`; what a check is stands in `checks/contract/`.\n\n\
+         Each kind of backend that allswell probes is one file in `checks/kinds/`. `checks/contract/` defines what a check is.\n\n\
          | kind | category | verifies |\n| --- | --- | --- |\n",
     );
     for kind in registry.kinds() {
@@ -57,12 +57,13 @@ pub fn markdown(registry: &Registry) -> String {
          A secret key `x` can be given as `x_file`, the path of a file that holds it.\n",
     );
     for kind in registry.kinds() {
-        let _ = write!(
-            text,
-            "\n## {}\n\n{}\n\n| key | default | meaning |\n| --- | --- | --- |\n",
-            kind.name,
-            paragraphs(description(&kind.schema)).collect::<Vec<_>>().join("\n\n")
-        );
+        let mut paragraphs = paragraphs(description(&kind.schema));
+        // What the kind checks, an example, and only then the details.
+        let _ = write!(text, "\n## {}\n\n{}\n\n```toml\n{}```\n", kind.name, paragraphs.next().unwrap_or_default(), example(kind));
+        for paragraph in paragraphs {
+            let _ = write!(text, "\n{paragraph}\n");
+        }
+        text.push_str("\n| key | default | meaning |\n| --- | --- | --- |\n");
         for key in keys(&kind.schema) {
             let default = match (&key.default, key.required) {
                 (_, true) => "required".to_owned(),
@@ -71,7 +72,6 @@ pub fn markdown(registry: &Registry) -> String {
             };
             let _ = writeln!(text, "| `{}` | {default} | {} |", key.name, key.description);
         }
-        let _ = write!(text, "\n```toml\n{}```\n", example(kind));
     }
     text
 }

@@ -54,7 +54,7 @@ pub enum Reuse {
     Fresh,
 }
 
-/// A kept connection is renewed after this time; default 60 s.
+/// Maximum age of a kept connection; default 60 s. The next probe after that opens a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]

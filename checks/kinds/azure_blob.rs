@@ -1,4 +1,11 @@
-//! Containers of Azure Blob Storage.
+//! Checks a container of Azure Blob Storage.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "azure_blob"
+//! account = "orders"
+//! bucket = "media"
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -11,51 +18,53 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts a blob under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of a blob that is there
-/// already. The connection is kept.
+/// Writes a blob to a container, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing blob.
 ///
-/// Each check has one name for its blobs that nobody else has, so that at most one is left behind when a probe was cut off at its time limit,
-/// until the check's next probe. A program that ends just then leaves it for ever, and an account that keeps versions or deleted blobs (soft
-/// delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+/// The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain in the process's own environment, without `--env-file`: `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with
-/// `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`, `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
+/// Each check uses one unique blob name. A probe that ends at its timeout can leave one blob until the next probe. A process that ends at
+/// that moment leaves it permanently, and an account with versioning or soft delete keeps the blobs of every probe: add a lifecycle rule
+/// for `prefix`, or use `mode = "read"`.
 ///
-/// Needs, to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
-/// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as the role Storage Blob Data Contributor has them, or a SAS
-/// of the container with `rcwd`; to read, `blobs/read`, as the role Storage Blob Data Reader has it, or a SAS with `r`.
+/// Credentials are the keys below; otherwise the usual chain in the environment of this process, without `--env-file`:
+/// `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`,
+/// `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
+///
+/// Required rights: to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
+/// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as in the role Storage Blob Data Contributor, or a SAS of
+/// the container with `rcwd`; to read, `blobs/read`, as in the role Storage Blob Data Reader, or a SAS with `r`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The storage account.
+    /// Name of the storage account.
     pub account: String,
-    /// The container.
+    /// Name of the container.
     pub bucket: String,
-    /// Blobs are written under names that begin with this.
+    /// Prefix of the names of the blobs that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not `https://ACCOUNT.blob.core.windows.net`: another cloud, or an emulator, whose URL ends with the account:
-    /// `http://azurite:10000/devstoreaccount1`.
+    /// URL of another cloud or an emulator; for an emulator it ends with the account: `http://azurite:10000/devstoreaccount1`. Default:
+    /// `https://ACCOUNT.blob.core.windows.net`.
     pub endpoint: Option<String>,
-    /// What is done in the container.
+    /// What the probe does in the container.
     #[serde(default)]
     pub mode: BucketMode,
-    /// The blob that is read with `mode = "read"`.
+    /// Blob to read with `mode = "read"`.
     pub key: Option<String>,
-    /// A key of the account, when credentials do not come from the usual chain.
+    /// Access key of the account. Default: the usual chain.
     pub access_key: Option<Secret>,
-    /// Or a shared access signature: `sv=…&sig=…`.
+    /// Shared access signature, instead of `access_key`: `sv=…&sig=…`.
     pub sas_token: Option<Secret>,
-    /// Send no credentials at all: for what everybody may read.
+    /// Send no credentials, for public buckets.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

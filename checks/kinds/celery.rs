@@ -1,4 +1,12 @@
-//! Celery: its workers, asked over the broker as `celery inspect` asks them.
+//! Checks the workers of a Celery app, which it asks over the broker as `celery inspect` does.
+//!
+//! ```toml
+//! [checks.workers]
+//! kind = "celery"
+//! broker = "rediss://cache.internal:6379/1"
+//! password = "${REDIS_PASSWORD}"
+//! queues = ["celery", "mails"]
+//! ```
 
 mod amqp;
 mod pidbox;
@@ -20,59 +28,62 @@ use std::{
     time::Duration,
 };
 
-/// Asks the workers of Celery 5, over `RabbitMQ` or Redis, whether they are there. A command goes to all of them, and the probe ends as soon
-/// as the answers prove enough. With `queues`, each must be consumed by a worker that answers. The connection is kept, and no task is sent or
-/// touched.
+/// Sends a command to all workers of a Celery 5 app, over `RabbitMQ` or Redis, and waits for their replies. With `queues`, a worker that
+/// replies must consume each queue.
 ///
-/// A worker that does not answer, and whose heartbeat was heard within five of its intervals (10 s by default, and at least), is busy: a
-/// warning, no failure. With the pools `solo`, `gevent` and `eventlet` a task can hold up answers and heartbeats alike: if yours do so for
-/// longer, use another pool, or `hold`. Heartbeats are heard while the connection is kept, so not with `connection = "fresh"`; workers
-/// without remote control are known by them alone. `workers` and `queues` are observed of those that answered before the probe ended, and of
-/// those with a fresh heartbeat. The app must use the default `control_exchange`, JSON, and on Redis no `global_keyprefix`.
+/// The probe ends as soon as the replies prove what is required. The connection is kept, and no task is sent or touched.
 ///
-/// Nothing stays behind. On `RabbitMQ` an exclusive queue `allswell.…` ends with the connection. Needed are
-/// `rabbitmqctl set_permissions -p VHOST USER '^allswell\.' '^(allswell\..*|celery\.pidbox)$' '^(allswell\..*|celeryev)$'`; without
-/// heartbeats `'^allswell\.' '^celery\.pidbox$' '^allswell\.'` is enough.
+/// A worker that does not reply, but whose last heartbeat is no older than five of its intervals (at least 10 s), is busy: that is a
+/// warning, not a failure. With the pools `solo`, `gevent` and `eventlet`, a task can delay replies and heartbeats alike: if yours do so
+/// for longer, use another pool, or `hold`. Heartbeats are received while the connection is kept, so not with `connection = "fresh"`.
+/// Workers without remote control are known by their heartbeats only. `workers` and `queues` are observed for the workers that replied
+/// before the probe ended and those with a recent heartbeat. The app must use the default `control_exchange`, JSON, and on Redis no
+/// `global_keyprefix`.
 ///
-/// On Redis, version 6 at least, a list and a set for the answers expire a minute and `patience` after the last probe. Needed are, where 0 is
-/// the database, `ACL SETUSER USER on >PASSWORD resetchannels &/0.celery.pidbox &/0.celeryev/worker.* ~allswell.*
-/// ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe`; for another database `+select`,
-/// and for the backlog `+llen` and the queues, as `~celery*`. Without heartbeats `+psubscribe` and their channel are not needed. Redis 6.0 knows
-/// no rights on channels: leave out `resetchannels` and what begins with `&`.
+/// Nothing stays behind. On `RabbitMQ`, an exclusive queue `allswell.…` disappears with the connection. Required rights: `rabbitmqctl
+/// set_permissions -p VHOST USER '^allswell\.' '^(allswell\..*|celery\.pidbox)$' '^(allswell\..*|celeryev)$'`; without heartbeats
+/// `'^allswell\.' '^celery\.pidbox$' '^allswell\.'` is enough.
+///
+/// On Redis (version 6 or later), a list and a set for the replies expire one minute and `patience` after the last probe. Required rights,
+/// for database 0: `ACL SETUSER USER on >PASSWORD resetchannels &/0.celery.pidbox &/0.celeryev/worker.* ~allswell.*
+/// ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe`. Another database needs
+/// `+select`, and the backlog needs `+llen` and the queues, such as `~celery*`. Without heartbeats, `+psubscribe` and its channel are not
+/// needed. Redis 6.0 has no rights for channels: leave out `resetchannels` and everything that begins with `&`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The app's broker: `amqp://user:password@host:5672/vhost`, `redis://user:password@host:6379/0`, `amqps://` and `rediss://` for TLS.
+    /// Broker URL of the app: `amqp://user:password@host:5672/vhost` or `redis://user:password@host:6379/0`; `amqps://` or `rediss://` for
+    /// TLS.
     pub broker: Secret,
-    /// The user, when it does not stand in `broker`.
+    /// User name. Default: the user in `broker`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `broker`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `broker`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Workers that must answer, each by its whole name: `celery@host`.
+    /// Workers that must reply, each by its full name: `celery@host`.
     #[serde(default)]
     pub workers: Vec<String>,
-    /// How many workers must answer, whoever they are.
+    /// Minimum number of workers that must reply.
     #[serde(default = "one")]
     pub min_workers: u32,
     /// Queues that must each be consumed by a worker.
     #[serde(default)]
     pub queues: Vec<String>,
-    /// How long answers are waited for, at most. It should be at least half a second shorter than the check's `timeout`: else a missing worker
-    /// is told as a timeout.
+    /// Maximum time to wait for replies. Keep it at least half a second below the check's `timeout`; otherwise a missing worker is reported
+    /// as a timeout.
     #[serde(default = "second")]
     pub patience: TimeSpan,
-    /// Warn when more messages than this wait in one of `queues`, or in `celery` when none is named. Those that a worker holds back
-    /// for itself do not count.
+    /// Warn when more messages than this wait in one of `queues`, or in `celery` if `queues` is empty. Messages that a worker has
+    /// prefetched do not count.
     pub warn_backlog: Option<u64>,
     /// Fail when more messages than this wait there.
     pub fail_backlog: Option<u64>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

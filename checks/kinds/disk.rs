@@ -1,18 +1,25 @@
-//! Free space and free inodes of a file system.
+//! Checks the free space and free inodes of a file system.
+//!
+//! ```toml
+//! [checks.data]
+//! kind = "disk"
+//! path = "/var/lib/orders"
+//! warn_free = "10%"
+//! ```
 
 use crate::contract::prelude::*;
 use std::path::PathBuf;
 
-/// Reads the free space and inodes of the file system that holds a path. What only the superuser may use does not count as free.
+/// Reads the free space and free inodes of the file system that contains a path. Space that only root may use does not count as free.
 ///
-/// Needs the right to enter the folders above the path (`chmod u+x`), and none to the path itself.
+/// Required rights: to enter the folders above the path (`chmod u+x`); none on the path itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Any path on the file system.
     #[serde(default = "root")]
     pub path: PathBuf,
-    /// Warn when less than this is free: a share (`"10%"`) counts for space and inodes, a size (`"5GiB"`) for space.
+    /// Warn when less than this is free. A share (`"10%"`) applies to space and inodes, a size (`"5GiB"`) to space.
     pub warn_free: Option<Amount>,
     /// Fail when less than this is free.
     #[serde(default = "fail_free")]

@@ -1,4 +1,10 @@
-//! Buckets of Google Cloud Storage.
+//! Checks a bucket of Google Cloud Storage.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "gcs"
+//! bucket = "media"
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -11,49 +17,50 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
-/// already. The connection is kept.
+/// Writes an object to a bucket, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing object.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
-/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions or deleted objects
-/// (soft delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`. What is read should not be stored with
-/// `Content-Encoding: gzip`, which Google's servers undo.
+/// The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`GOOGLE_SERVICE_ACCOUNT`,
-/// `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), what
-/// `gcloud auth application-default login` left, a machine's service account. Workload identity federation from outside of Google's cloud is
-/// not understood.
+/// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
+/// at that moment leaves it permanently, and a bucket with versioning or soft delete keeps the objects of every probe: add a lifecycle rule
+/// for `prefix`, or use `mode = "read"`. The object to read should not be stored with `Content-Encoding: gzip`, which Google's servers
+/// decompress.
 ///
-/// Needs, to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as the role
-/// Storage Object User has them, with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
-/// `storage.objects.get` on the one object; with `mode = "bucket"`, `storage.objects.get` and `storage.objects.list`.
+/// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file`
+/// (`GOOGLE_SERVICE_ACCOUNT`, `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), the file that `gcloud auth
+/// application-default login` writes, the service account of the machine. Workload identity federation from outside Google Cloud is not
+/// supported.
+///
+/// Required rights: to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as
+/// in the role Storage Object User with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
+/// `storage.objects.get` on the object; with `mode = "bucket"`, `storage.objects.get` and `storage.objects.list`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Objects are written under names that begin with this.
+    /// Prefix of the names of the objects that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not Google itself: `http://gcs:4443`.
+    /// URL of a store other than Google Cloud: `http://gcs:4443`.
     pub endpoint: Option<String>,
-    /// What is done in the bucket.
+    /// What the probe does in the bucket.
     #[serde(default)]
     pub mode: BucketMode,
-    /// The object that is read with `mode = "read"`.
+    /// Object to read with `mode = "read"`.
     pub key: Option<String>,
-    /// The JSON of a service account's key, when it does not come from the usual chain; best given as `service_account_file`.
+    /// JSON key of a service account; preferably as `service_account_file`. Default: the usual chain.
     pub service_account: Option<Secret>,
-    /// Send no credentials at all: for what everybody may read, and for emulators.
+    /// Send no credentials, for public buckets and emulators.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

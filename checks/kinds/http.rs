@@ -1,4 +1,11 @@
-//! Anything that answers HTTP.
+//! Checks a URL: the status, headers and body of an HTTP response.
+//!
+//! ```toml
+//! [checks.api]
+//! kind = "http"
+//! url = "https://api.internal/health"
+//! expect_json = { "/status" = "ok" }
+//! ```
 
 mod connection;
 mod diagnosis;
@@ -35,61 +42,63 @@ use tokio::time::Instant;
 pub use dialect::UpstreamDialect;
 pub use expectation::{Scalar, Statuses};
 
-/// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
-/// to a login page is not what the application's users get. A body of which nothing is expected is read for 250 ms and up to 64 KiB, so that
-/// the connection can be used again; one that goes on longer is well, and one that breaks off by then is a failure.
+/// Sends a request and checks the status, headers and body of the response.
 ///
-/// Needs no rights but the network and, where the URL wants one, a user who may read this one page. Observes `status_code`,
-/// `first_byte_ms`, for HTTPS `certificate_days_left`, and of an opened connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.
+/// The connection is kept. A redirect is a response like any other, unless `follow_redirects` is set: a redirect to a login page is not
+/// what the application's users need. If nothing is expected of the body, the probe reads it for up to 250 ms and 64 KiB, so that the
+/// connection can be reused. A longer body passes; a body that breaks off within these limits fails.
+///
+/// No rights are required, except, if the URL requires authentication, a user who may read this one page. Observes `status_code`,
+/// `first_byte_ms`, for HTTPS `certificate_days_left`, and for a new connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What to ask for: `https://api.internal/health`.
+    /// URL to request: `https://api.internal/health`.
     pub url: Secret,
-    /// The user for basic authentication, when it does not stand in `url`.
+    /// User name for basic authentication. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password for basic authentication, when it does not stand in `url`; it needs no escaping here.
+    /// Password for basic authentication, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// The request's method. A failure on a kept connection is believed only when a new one confirms it: so a request may be sent twice. A `GET`
-    /// or `HEAD` is also when its answer takes over a second and twice as long as the last.
+    /// Request method. A failure on a kept connection counts only when a new connection confirms it, so a request may be sent twice. `GET`
+    /// and `HEAD` are also sent again when the response takes over a second and twice as long as the previous one.
     #[serde(default = "method")]
     pub method: String,
-    /// More request headers, by name.
+    /// Further request headers, by name.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// What is sent as `Host`, when it is not the host of `url`: one of the names that the application expects.
+    /// `Host` header, if it is not the host of `url`: a name that the application accepts.
     pub host: Option<String>,
-    /// What is sent as `X-Forwarded-Proto`, for an application that redirects to HTTPS unless its proxy says `https`.
+    /// `X-Forwarded-Proto` header, for an application that redirects to HTTPS unless its proxy says `https`.
     pub forwarded_proto: Option<String>,
-    /// Statuses that are well: numbers and ranges.
+    /// Status codes that pass: numbers and ranges.
     #[serde(default = "Statuses::successes")]
     pub expect_status: Vec<Statuses>,
-    /// Texts that must stand in headers of the answer, by the header's name; an empty text: the header must be there.
+    /// Text that each of these response headers must contain, by name. With an empty text the header only has to exist.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_headers: BTreeMap<String, String>,
-    /// A text that must stand in the first 64 KiB of the body.
+    /// Text that the first 64 KiB of the body must contain.
     pub expect_body: Option<String>,
-    /// Values that must stand in a JSON body of at most 64 KiB, by JSON pointer: `{ "/status" = "ok", "/workers/0/ready" = true }`.
+    /// Values that a JSON body of at most 64 KiB must contain, by JSON pointer: `{ "/status" = "ok", "/workers/0/ready" = true }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_json: BTreeMap<String, Scalar>,
-    /// Whether to follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server is told neither
-    /// credentials nor `headers`, and sees no certificate of ours; of `tls` only `ca_file` and `verify` count for it. No redirect leads to a
-    /// link-local address, where clouds serve machines their credentials, unless the host of `url` has such an address itself.
+    /// Follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server receives neither credentials nor
+    /// `headers` nor the client certificate; of `tls` only `ca_file` and `verify` apply to it. No redirect leads to a link-local address,
+    /// where clouds serve credentials to machines, unless the host of `url` has such an address itself.
     #[serde(default)]
     pub follow_redirects: bool,
-    /// Reads the body as a report of `allswell`, `aspnet`, `django` (django-health-check 3 and 4), `health+json`, `microprofile` or `spring`,
-    /// whatever the status is. A report that fails is a failure which names the components that fail there, one that warns is a warning;
-    /// their statuses are observed as `upstream`.
+    /// Read the body as a health report, whatever the status code: `allswell`, `aspnet`, `django` (django-health-check 3 and 4),
+    /// `health+json`, `microprofile` or `spring`. A failing report is a failure that names the failing components, a warning report is a
+    /// warning. The statuses of its components are observed as `upstream`.
     pub dialect: Option<UpstreamDialect>,
-    /// Warn when the answer's head takes longer than this.
+    /// Warn when the response headers take longer than this.
     pub warn_after: Option<TimeSpan>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

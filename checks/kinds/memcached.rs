@@ -1,4 +1,11 @@
-//! Memcached, by its text protocol: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+//! Checks a memcached server, using its text protocol: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+//!
+//! ```toml
+//! [checks.cache]
+//! kind = "memcached"
+//! address = "cache.internal:11211"
+//! write = true
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -10,22 +17,23 @@ use crate::{
 use std::{collections::HashMap, io, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// Asks for the version, and on demand sets, gets and deletes a key of its own. The connection is kept; `stats`, for what is observed, travels
-/// in the same round trip, and may be refused.
+/// Requests the version, and with `write` sets, gets and deletes a key of its own.
 ///
-/// Needs no right. A server that wants a login (SASL, or a file of users) is not supported.
+/// The connection is kept. `stats`, for the observed values, travels in the same round trip; the server may refuse it.
+///
+/// No rights are required. Servers that require authentication (SASL, or a file of users) are not supported.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where: `host:port`; the port is usually 11211.
+    /// Server as `host:port`. The port is usually 11211.
     pub address: Address,
-    /// Whether to `set`, `get` and `delete` a unique key, `allswell:…`, which would live for 10 s should the deletion get lost.
+    /// `set`, `get` and `delete` a unique key, `allswell:…`. It expires after 10 s in case it cannot be deleted.
     #[serde(default)]
     pub write: bool,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

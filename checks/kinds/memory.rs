@@ -1,4 +1,10 @@
-//! Memory that is available: of the cgroup when it has a limit, else of the host.
+//! Checks the available memory of the control group, if it has a limit, or of the host.
+//!
+//! ```toml
+//! [checks.memory]
+//! kind = "memory"
+//! warn_available = "10%"
+//! ```
 
 use crate::contract::prelude::*;
 use std::{
@@ -6,11 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Reads how much memory is available before something is killed. It is that of the control group (v1 or v2) when it has a limit below the
-/// host's memory, as in a container, else that of the host. Page cache that can be dropped counts as available. Observes how often
-/// something was killed for want of memory there, since the group or the host began.
+/// Reads how much memory is available before the kernel starts to kill processes.
 ///
-/// Needs no rights: everybody may read these numbers.
+/// If the control group (v1 or v2) has a limit below the memory of the host, as in a container, the limit counts; otherwise the memory of
+/// the host. Page cache that can be dropped counts as available. Observes the number of processes killed for lack of memory since the group
+/// was created or the host was started.
+///
+/// No rights are required: every user may read these values.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -1,4 +1,12 @@
-//! `MySQL`, `MariaDB` and Aurora.
+//! Checks a `MySQL`, `MariaDB` or Aurora database.
+//!
+//! ```toml
+//! [checks.db]
+//! kind = "mysql"
+//! url = "mysql://app@db.internal/orders?ssl-mode=VERIFY_IDENTITY"
+//! password = "${DB_PASSWORD}"
+//! role = "primary"
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -29,55 +37,57 @@ use std::{
 };
 use tokio::net::UnixStream;
 
-/// Asks a query, by default `SELECT 1`. On demand it judges the role, the replication lag, the share of connections and pending migrations. The
-/// connection is kept, and all is asked in one round trip.
+/// Runs a query, by default `SELECT 1`. Optionally checks the role, the replication lag, the share of connections in use and pending
+/// migrations.
 ///
-/// Needs a user who may connect, and no more: `CREATE USER probe IDENTIFIED BY '…';` for `warn_lag` and `fail_lag` also
-/// `GRANT REPLICATION CLIENT ON *.* TO probe;`, in MariaDB `GRANT REPLICA MONITOR ON *.* TO probe;` and for `pending_migrations`
-/// `GRANT SELECT ON orders.django_migrations TO probe;`. A database in the URL must be one on which the user has some right.
+/// The connection is kept, and all statements travel in one round trip.
+///
+/// Required rights: to connect, `CREATE USER probe IDENTIFIED BY '…';`, for `warn_lag` and `fail_lag` `GRANT REPLICATION CLIENT ON *.* TO
+/// probe;` (`MariaDB`: `GRANT REPLICA MONITOR ON *.* TO probe;`), and for `pending_migrations` `GRANT SELECT ON orders.django_migrations TO
+/// probe;`. The user needs some right on the database in the URL, if there is one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where, as whom, and which database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
+    /// URL with user, server and database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
     pub url: Secret,
-    /// The user, when it does not stand in `url`.
+    /// User name. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `url`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are. `verify` takes the place of the URL's `ssl-mode`.
+    /// TLS settings: trusted certificates, client certificate, verification. `verify` replaces the `ssl-mode` of the URL.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the server gets the password itself when it asks for it without verified TLS. By verified TLS and by a socket in the file system it
-    /// gets it in any case.
+    /// Send the password in cleartext when the server asks for that and TLS does not verify the server. Over verified TLS and over a Unix
+    /// socket it is always sent.
     #[serde(default)]
     pub allow_cleartext_password: bool,
-    /// A query of your own: one statement that returns at least one row. The server ends it after 30 s.
+    /// One SQL statement that must return at least one row. The server cancels it after 30 s.
     pub query: Option<String>,
-    /// What the first column of the first row of `query` must be, as text.
+    /// Expected value, as text, of the first column of the first row that `query` returns.
     pub expect: Option<String>,
-    /// What the server must be: `primary` takes writes, `replica` is read-only.
+    /// Required role: `primary` accepts writes, `replica` is read-only, `any` accepts both.
     #[serde(default)]
     pub role: ServerRole,
-    /// Warn when a replica is further behind than this.
+    /// Warn when a replica lags further behind than this: `"30s"`.
     pub warn_lag: Option<TimeSpan>,
-    /// Fail when a replica is further behind than this, or its replication is broken.
+    /// Fail when a replica lags further behind than this, or when its replication does not run.
     pub fail_lag: Option<TimeSpan>,
-    /// Warn when more than this share of the server's `max_connections` is taken.
+    /// Warn when more than this share of the server's `max_connections` is in use: `"80%"`.
     pub warn_connections: Option<Share>,
-    /// Fail when more than this share of the server's `max_connections` is taken.
+    /// Fail when more than this share of the server's `max_connections` is in use.
     pub fail_connections: Option<Share>,
-    /// Fail while migrations wait to be applied: those of `django` or `sqlx`; another name is a table that holds a row for each that was
-    /// applied, and must not be empty; `none` for not looking.
+    /// Fail while migrations are pending: those of `django` or `sqlx`. Any other value is the name of a table with one row for each applied
+    /// migration, which must not be empty. `none` turns this off.
     #[serde(default)]
     pub pending_migrations: Framework,
-    /// Folders of migrations that the application brings, such as `/srv/orders/billing/migrations`. Without them it only counts that there is
-    /// an account of migrations, and for `sqlx` that none stopped half-way.
+    /// Folders with the application's migrations, such as `/srv/orders/billing/migrations`. Without them the check only requires that the
+    /// table of applied migrations has rows, and for `sqlx` that every migration finished.
     #[serde(default)]
     pub migration_paths: Vec<PathBuf>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

@@ -1,4 +1,13 @@
-//! `RabbitMQ`, and what else speaks AMQP 0-9-1.
+//! Checks a `RabbitMQ` vhost and its queues, or another broker with AMQP 0-9-1.
+//!
+//! ```toml
+//! [checks.mq]
+//! kind = "rabbitmq"
+//! url = "amqps://app@mq.internal:5671/orders"
+//! password = "${MQ_PASSWORD}"
+//! queues = ["invoices"]
+//! min_consumers = 1
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -11,21 +20,23 @@ use futures_util::future::{join, try_join_all};
 use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
 use serde_json::{Map, Value, json};
 
-/// Opens a channel and looks at named queues. They must exist; how much waits in them and who consumes them is observed, and judged on demand.
-/// The connection is kept; nothing is created, and no message is touched. So it does not notice when the broker blocks all who publish, as it
-/// does when its memory or disk runs out; the kind `celery`, which publishes, does.
+/// Opens a channel, and checks that the named queues exist. Observes the number of messages and consumers of each queue, with optional
+/// limits.
 ///
-/// Needs a user who may log in to the vhost, and no more: `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
+/// The connection is kept. The check creates nothing and touches no message. It therefore does not notice when the broker blocks publishers
+/// because memory or disk space runs out; the kind `celery`, which publishes, does.
+///
+/// Required rights: to log in to the vhost, `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where, as whom, and which vhost: `amqp://user:password@host:5672/vhost`; `amqps://` for TLS. Without a path: the vhost `/`.
+    /// URL with user, server and vhost: `amqp://user:password@host:5672/vhost`, `amqps://` for TLS. Without a path: the vhost `/`.
     pub url: Secret,
-    /// The user, when it does not stand in `url`.
+    /// User name. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `url`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
     /// Queues that must exist.
@@ -37,10 +48,10 @@ pub struct Config {
     pub fail_messages: Option<u32>,
     /// Fail when one of `queues` has fewer consumers than this.
     pub min_consumers: Option<u32>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

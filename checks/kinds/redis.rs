@@ -1,4 +1,12 @@
-//! Redis and Valkey: one server, one behind Sentinel, or a cluster.
+//! Checks a Redis or Valkey server, one behind Sentinel, or a cluster.
+//!
+//! ```toml
+//! [checks.cache]
+//! kind = "redis"
+//! url = "rediss://cache.internal:6379/0"
+//! password = "${REDIS_PASSWORD}"
+//! write = true
+//! ```
 
 mod cluster;
 mod info;
@@ -20,58 +28,60 @@ use round_trip::KeyRoundTrip;
 use sentinel::Sentinels;
 use serde::Serialize;
 
-/// Sends `PING`, and on demand writes, reads and deletes a key of its own. The connection is kept; `INFO`, for what is observed, travels in
-/// the same round trip.
+/// Sends `PING`, and with `write` sets, gets and deletes a key of its own. Checks one server, one behind Sentinel, or a whole cluster.
 ///
-/// Needs a user who may `PING`: `ACL SETUSER probe on >PASSWORD +ping +info`. `INFO` may be forbidden, unless there are sentinels, or the
-/// role, the link of a replica or the memory is to be judged. More only for: another database than 0, `+select`; a cluster, `+cluster|info`; `write`,
-/// `+set +get +del ~allswell:*`, and in a cluster `+asking`. A user of the sentinels needs `+sentinel|get-master-addr-by-name`, or for
-/// `role = "replica"` `+sentinel|replicas`.
+/// The connection is kept. `INFO`, for the observed values, travels in the same round trip.
+///
+/// Required rights: `ACL SETUSER probe on >PASSWORD +ping +info`. `+info` may be missing unless the check uses Sentinel, `role`,
+/// `require_replica_link`, `warn_memory` or `fail_memory`. Further rights: for a database other than 0 `+select`; for a cluster
+/// `+cluster|info`; for `write` `+set +get +del ~allswell:*`, in a cluster also `+asking`. A Sentinel user needs
+/// `+sentinel|get-master-addr-by-name`, or with `role = "replica"` `+sentinel|replicas`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where and which database: `redis://user:password@host:6379/0`; `rediss://` for TLS; `redis+unix:///path/to/socket`. With Sentinel the
-    /// host is a sentinel (and its port usually 26379), and the rest is the watched servers' own; with a cluster it is one of the nodes.
+    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+unix:///path/to/socket` for a Unix
+    /// socket. With `mode = "sentinel"` the host and port (usually 26379) are those of a sentinel, and everything else applies to the
+    /// monitored servers. With `mode = "cluster"` it is any node of the cluster.
     pub url: Secret,
-    /// The user, when it does not stand in `url`.
+    /// User name. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `url`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are; for every server, sentinel and node.
+    /// TLS settings, for every server, sentinel and node.
     #[serde(default)]
     pub tls: TlsKeys,
     /// How the servers work together.
     #[serde(default)]
     pub mode: RedisMode,
-    /// More sentinels, or more nodes of the cluster, as `host:port`. The next one is asked when one fails, and beside one that is silent for
-    /// 250 ms.
+    /// Further sentinels, or further nodes of the cluster, as `host:port`. The check tries the next one when one fails, and in parallel
+    /// when one does not reply within 250 ms.
     #[serde(default)]
     pub nodes: Vec<Address>,
-    /// The name under which the sentinels watch the primary; needed with `mode = "sentinel"`.
+    /// Name of the primary in the sentinels' configuration. Required with `mode = "sentinel"`.
     pub master_name: Option<String>,
-    /// The sentinels' user, where they want one.
+    /// User name for the sentinels, if they require one.
     pub sentinel_username: Option<String>,
-    /// The sentinels' password, where they want one.
+    /// Password for the sentinels, if they require one.
     pub sentinel_password: Option<Secret>,
-    /// Which role the server must have. With Sentinel it also says which server is asked, and `any` means the primary; a cluster has
-    /// primaries and replicas alike.
+    /// Required role of the server. With Sentinel it also selects the server, and `any` means the primary. Not allowed for a cluster, which
+    /// has both roles.
     #[serde(default)]
     pub role: RedisRole,
     /// Fail when the server is a replica whose link to its primary is down.
     #[serde(default)]
     pub require_replica_link: bool,
-    /// Warn when more than this share of `maxmemory` is used: `"80%"`. Without a `maxmemory` there is no limit. With an eviction policy a full
-    /// memory is no fault.
+    /// Warn when more than this share of `maxmemory` is used: `"80%"`. No effect without `maxmemory`. With an eviction policy, full memory
+    /// is normal.
     pub warn_memory: Option<Share>,
     /// Fail when more than this share of `maxmemory` is used: `"95%"`.
     pub fail_memory: Option<Share>,
-    /// Whether to `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`, which would live for 10 s should the deletion get lost.
+    /// `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`. It expires after 10 s in case it cannot be deleted.
     #[serde(default)]
     pub write: bool,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
@@ -81,12 +91,12 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum RedisMode {
-    /// The server at `url` is asked, and no other.
+    /// Check the server in `url` only.
     #[default]
     Standalone,
-    /// Sentinels are asked where the server is.
+    /// Ask sentinels for the server.
     Sentinel,
-    /// Any node is asked about the whole cluster; with `write`, the one that has our key.
+    /// Ask any node about the whole cluster; with `write`, the node that holds the key.
     Cluster,
 }
 
@@ -95,12 +105,12 @@ pub enum RedisMode {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum RedisRole {
-    /// Either.
+    /// Both.
     #[default]
     Any,
-    /// It takes writes.
+    /// Accepts writes.
     Primary,
-    /// It follows a primary.
+    /// Follows a primary.
     Replica,
 }
 

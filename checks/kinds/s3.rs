@@ -1,4 +1,11 @@
-//! Buckets of S3, and of what speaks as S3 does.
+//! Checks a bucket of S3 or a compatible store.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "s3"
+//! bucket = "media"
+//! region = "eu-central-1"
+//! ```
 
 mod discovery;
 
@@ -19,61 +26,61 @@ use std::{
 };
 use url::Url;
 
-/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
-/// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
+/// Writes an object to a bucket, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing object.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
-/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions keeps those of each
-/// probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+/// Works with S3 and compatible stores, such as `MinIO`, R2 and Ceph. The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`AWS_ACCESS_KEY_ID` …, a web
-/// identity as on EKS), a profile in
-/// the shared file of credentials, a container's role (ECS, EKS Pod Identity), a machine's role (`IMDSv2`). Profiles that assume a role or log
-/// in by SSO are not understood.
+/// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
+/// at that moment leaves it permanently, and a bucket with versioning keeps the versions of every probe: add a lifecycle rule for `prefix`,
+/// or use `mode = "read"`.
 ///
-/// Needs, to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read, `s3:GetObject` on
-/// `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and `s3:ListBucket` on
-/// `arn:aws:s3:::BUCKET`. Where objects are encrypted with a key of one's own in KMS, also the right to use that key.
+/// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file` (`AWS_ACCESS_KEY_ID` …,
+/// a web identity as on EKS), a profile in the shared credentials file, the role of the container (ECS, EKS Pod Identity), the role of the
+/// machine (`IMDSv2`). Profiles that assume a role or use SSO are not supported.
+///
+/// Required rights: to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read,
+/// `s3:GetObject` on `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and
+/// `s3:ListBucket` on `arn:aws:s3:::BUCKET`. If objects are encrypted with a customer-managed KMS key, also the right to use that key.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Objects are written under names that begin with this.
+    /// Prefix of the names of the objects that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not AWS itself: `http://minio:9000`. Without it: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`.
+    /// URL of a store other than AWS: `http://minio:9000`. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS.
     pub endpoint: Option<String>,
-    /// Where the bucket is. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, or us-east-1, which most others than AWS take for theirs.
+    /// Region of the bucket. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or us-east-1, which most other stores accept.
     pub region: Option<String>,
-    /// Whether the bucket's name stands in the path or in front of the host's name.
+    /// Where the URL has the name of the bucket: in the path, or before the host name.
     #[serde(default)]
     pub addressing: Addressing,
-    /// What is done in the bucket.
+    /// What the probe does in the bucket.
     #[serde(default)]
     pub mode: BucketMode,
-    /// The object that is read with `mode = "read"`.
+    /// Object to read with `mode = "read"`.
     pub key: Option<String>,
-    /// The access key, when it does not come from the usual chain.
+    /// Access key. Default: the usual chain.
     pub access_key_id: Option<Secret>,
-    /// Its secret.
+    /// Secret of the access key.
     pub secret_access_key: Option<Secret>,
-    /// The token that belongs to short-lived keys.
+    /// Session token of temporary keys.
     pub session_token: Option<Secret>,
-    /// The profile in the shared file of credentials, which then comes before the rest of the chain. Default: `default`, after the environment.
+    /// Profile in the shared credentials file, which then comes before the rest of the chain. Default: `default`, after the environment.
     pub profile: Option<String>,
-    /// The shared file of credentials. Default: `~/.aws/credentials`.
+    /// Path of the shared credentials file. Default: `~/.aws/credentials`.
     pub credentials_file: Option<PathBuf>,
-    /// Send no credentials at all: for what everybody may read.
+    /// Send no credentials, for public buckets.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }

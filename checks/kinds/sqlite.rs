@@ -1,4 +1,10 @@
-//! `SQLite` files.
+//! Checks a `SQLite` database file.
+//!
+//! ```toml
+//! [checks.db]
+//! kind = "sqlite"
+//! path = "/var/lib/orders/orders.sqlite3"
+//! ```
 
 use crate::{contract::prelude::*, sql};
 use sqlx::{
@@ -15,36 +21,36 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Opens the file as the application does and reads its header page. So a file that is no database is noticed, and one that was replaced.
-/// Never creates the file unless told to, and changes nothing in it.
+/// Opens a database file as the application does and reads its header page, so that a damaged, missing or replaced file is noticed. Creates
+/// the file only with `create`, and changes nothing in it.
 ///
-/// Needs what the application needs: to read the file, and to write in its folder where the database is in WAL mode. Name no file in a folder
-/// that other users can write to, such as `/tmp`: they could put another file, or a link, in its place.
+/// Required rights: to read the file, and in WAL mode to write to its folder. Do not name a file in a folder that other users can write to,
+/// such as `/tmp`: they could replace it with another file or a link.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The database's file. `:memory:` is an empty database in memory: it shows that SQLite itself works here, and opens no file.
+    /// The database file. `:memory:` is an empty database in memory: it shows that `SQLite` itself works, and opens no file.
     pub path: PathBuf,
-    /// Whether to create the file when it is missing. A link that leads nowhere is not followed.
+    /// Create the file if it does not exist. A link whose target does not exist is not followed.
     #[serde(default)]
     pub create: bool,
-    /// Whether to read the whole file and verify it by `PRAGMA quick_check`: for small databases only.
+    /// Read the whole file and verify it with `PRAGMA quick_check`. For small databases only.
     #[serde(default)]
     pub quick_check: bool,
-    /// A query of your own: one statement that returns at least one row.
+    /// One SQL statement that must return at least one row.
     pub query: Option<String>,
-    /// What the first column of the first row of `query` must be, as text.
+    /// Expected value, as text, of the first column of the first row that `query` returns.
     pub expect: Option<String>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
-/// How long somebody else's lock is waited for: so long that it can be told within a probe's usual time limit, also when a new connection has
-/// to confirm it.
+/// How long a probe waits for the lock of another process. Short enough for the default timeout, also when a second attempt on a new
+/// connection has to confirm the failure.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A check of one file.

@@ -1,4 +1,10 @@
-//! A local or mounted directory, used as an application uses it.
+//! Checks that files can be written to a local or mounted directory.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "storage"
+//! path = "/srv/media"
+//! ```
 
 use crate::contract::prelude::*;
 use rustix::fs::OFlags;
@@ -11,24 +17,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes a uniquely named file, reads it back, compares, and deletes it. A hung mount, such as NFS without its server, is a timeout and
-/// blocks nothing else. The file is deleted whatever happens, also when the time limit has passed in the meantime; only a program that
-/// is ended in the middle leaves one, whose name begins with `.allswell-`.
+/// Writes a file with a unique name to a directory, reads it back, compares it, and deletes it.
 ///
-/// Needs the right to write to the directory and to enter it (`chmod u+wx`), and without `write` to list it (`chmod u+r`).
+/// A hung mount, such as NFS without its server, is a timeout and blocks nothing else. The file is deleted in any case, also after a
+/// timeout. Only a process that is killed in the middle leaves a file, whose name begins with `.allswell-`.
+///
+/// Required rights: to enter the directory and write to it (`chmod u+wx`); with `write = false` to list it (`chmod u+r`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The directory.
     pub path: PathBuf,
-    /// Whether to write; if not, the directory is opened and its first entry is read.
+    /// Write a file. With `false` the probe opens the directory and reads its first entry.
     #[serde(default = "yes")]
     pub write: bool,
-    /// How much is written, at most 1 MiB.
+    /// Size of the file, at most 1 MiB.
     #[serde(default = "size")]
     pub size: ByteSize,
-    /// Whether to wait until what was written is on the medium (`fsync`). Without it, a network file system may keep to itself for a while
-    /// that there is no space or quota left.
+    /// Wait until the file is on the medium (`fsync`). Without it, a network file system may report only later that space or quota is
+    /// exhausted.
     #[serde(default)]
     pub sync: bool,
 }

@@ -1,4 +1,11 @@
-//! Anything that listens on a TCP port.
+//! Checks that a TCP port accepts connections.
+//!
+//! ```toml
+//! [checks.bastion]
+//! kind = "tcp"
+//! address = "bastion.internal:22"
+//! expect_banner = "SSH-2.0"
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -10,16 +17,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Opens a connection and closes it again. Waits for a banner when told to.
+/// Opens a TCP connection and closes it again. With `expect_banner` it first waits for the server's greeting.
 ///
-/// Needs no rights but the network. Each probe is a connection of its own, that being the question; a server that counts connections without
-/// a word as errors, as `MySQL` does, is better asked by its own kind.
+/// No rights are required. Each probe opens a new connection, because that is what is checked. Some servers, such as `MySQL`, count a
+/// connection that sends nothing as an error: use their own kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where: `host:port`.
+    /// Server as `host:port`.
     pub address: Address,
-    /// What the server must send by itself, somewhere in its first 1,024 bytes, such as `SSH-2.0`.
+    /// Text that the server must send on its own within the first 1,024 bytes, such as `SSH-2.0`.
     pub expect_banner: Option<String>,
 }
 
@@ -30,10 +37,10 @@ pub struct Tcp {
     dialer: Dialer,
 }
 
-/// How much of a banner is looked at.
+/// Maximum number of bytes of a banner that are read.
 const MAX_BANNER_BYTES: usize = 1024;
 
-/// How long the rest of a banner may take that has begun.
+/// Maximum pause between two parts of a banner.
 const BANNER_REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Backend for Tcp {

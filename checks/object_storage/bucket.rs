@@ -23,13 +23,13 @@ use tokio::time::Instant;
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum BucketMode {
-    /// Puts an object of 64 bytes under `prefix`, gets it, compares, and deletes it.
+    /// Write an object of 64 bytes under `prefix`, read it back, compare it, and delete it.
     #[default]
     Write,
-    /// Reads one byte of the object `key`.
+    /// Read one byte of the object `key`.
     Read,
-    /// Asks for an object that is not there, and is content with hearing so: for a bucket in which nothing may be written and nothing is
-    /// known. Where the right to list is missing, a bucket does not tell, which is a warning.
+    /// Request an object that does not exist, and pass if the store says so. For a bucket in which the check may not write and knows no
+    /// object. Without the right to list, the store hides whether an object exists: that is a warning.
     Bucket,
 }
 

@@ -166,12 +166,12 @@ where
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum ServerRole {
-    /// Either.
+    /// Both.
     #[default]
     Any,
-    /// It takes writes.
+    /// Accepts writes.
     Primary,
-    /// It follows another one.
+    /// Follows another server.
     Replica,
 }
 

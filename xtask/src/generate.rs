@@ -11,7 +11,7 @@ const REFERENCE: &str = "checks/README.md";
 const KINDS: &str = "docs/kinds";
 
 /// The end of each of these pages.
-const EVERY: &str = "Beside these it takes [the keys of every check](README.md).";
+const EVERY: &str = "It also takes [the keys of every check](README.md).";
 
 /// Writes them.
 pub(crate) fn write() -> Result<(), String> {

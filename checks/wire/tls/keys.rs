@@ -6,23 +6,23 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
-/// Whom TLS trusts, and how it proves who we are. The files are PEM, and read anew for each connection, so that they can be replaced.
+/// TLS settings of a check. The files are PEM, and read again for each connection, so that they can be replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct TlsKeys {
-    /// Certificates that are trusted instead of the system's: authorities, and servers' own, which vouch for nobody else.
+    /// Certificates to trust instead of the system's: authorities, and certificates of servers, which are trusted for themselves only.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and those between it and its root, where the server wants one.
+    /// Client certificate and its intermediates, if the server requires one.
     pub client_certificate_file: Option<PathBuf>,
-    /// The key of our certificate.
+    /// Private key of the client certificate.
     pub client_key_file: Option<PathBuf>,
-    /// The name that the server's certificate must have, when it is not the host's.
+    /// Name that the server's certificate must have, if it is not the host.
     pub server_name: Option<String>,
     /// What the server's certificate must prove: `full` (default), `ca` or `none`.
     pub verify: Option<Verify>,
-    /// SHA-256 fingerprints of server certificates that are trusted whatever their issuer, name and dates, and no others: 64 hexadecimal
-    /// digits, with or without colons.
+    /// SHA-256 fingerprints of the only server certificates to trust, whatever their issuer, name and dates: 64 hexadecimal digits, with or
+    /// without colons.
     pub pinned_sha256: Vec<Fingerprint>,
 }
 
@@ -31,10 +31,10 @@ pub struct TlsKeys {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Verify {
-    /// That a trusted authority signed it, and that it is for this host.
+    /// A trusted authority signed it, and it is for this host.
     #[default]
     Full,
-    /// That a trusted authority signed it, for any host. Without `ca_file` that is any public authority, which proves little.
+    /// A trusted authority signed it, for any host. Without `ca_file` that is any public authority, which proves little.
     Ca,
     /// Nothing: every certificate is accepted. Reports say so.
     None,
