@@ -128,7 +128,7 @@ password = "${DB_PASSWORD}"
         let url = url::parse("url", &config.url, &schemes)?;
         let mut options = MySqlConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "the MySQL driver rejected a parameter"))?
-            // The session is as the application's own: with the server's modes and time zone.
+            // The session has the modes and time zone of the server, like that of the application.
             .timezone(None)
             .pipes_as_concat(false)
             .no_engine_substitution(false)
@@ -163,7 +163,7 @@ password = "${DB_PASSWORD}"
     }
 }
 
-/// Parameters of the URL that count.
+/// URL parameters that have an effect.
 const PARAMETERS: &[&str] = &[
     "charset",
     "collation",
@@ -181,11 +181,11 @@ const PARAMETERS: &[&str] = &[
     "timezone",
 ];
 
-/// What to write in a URL for TLS that proves everything.
+/// What to write in a URL for full verification.
 const VERIFY_IDENTITY: &str = "ssl-mode=VERIFY_IDENTITY";
 
-/// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>; a socket in the file system needs no TLS unless it is
-/// asked for.
+/// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>. A Unix socket needs no TLS unless the URL
+/// requires it.
 fn mode(url: &::url::Url, options: &MySqlConnectOptions) -> UrlMode {
     let (encryption, verify) = match options.get_ssl_mode() {
         MySqlSslMode::Disabled => (Encryption::Never, Verify::None),
@@ -202,7 +202,7 @@ fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
     UrlFiles { roots: options.get_ssl_ca(), certificate: options.get_ssl_client_cert(), key: options.get_ssl_client_key() }
 }
 
-/// What is left for the driver to know, now that TLS is ours.
+/// The mode for the driver: TLS itself is ours.
 const fn driver_mode(encryption: Encryption) -> MySqlSslMode {
     match encryption {
         Encryption::Never => MySqlSslMode::Disabled,
@@ -222,10 +222,10 @@ impl Check for Mysql {
     }
 }
 
-/// The variables are everybody's; the state of replication is not, and not every server that speaks the protocol knows either.
+/// Every user may read the variables, but not the state of replication, and not every server with this protocol has either.
 const SERVER: SqlServer<MySqlRow> = SqlServer {
     variants: &[
-        // MariaDB's, which has one row for each source, and MySQL's, which has so without being told.
+        // MariaDB has one row for each source with `ALL`, MySQL without it.
         &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW ALL REPLICAS STATUS"],
         &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW REPLICA STATUS"],
         &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT],
@@ -234,22 +234,22 @@ const SERVER: SqlServer<MySqlRow> = SqlServer {
     quote: '`',
     text,
     failure,
-    // Syntax, rights, unknown variables and statements.
+    // Syntax, rights, unknown variables and unknown statements.
     is_refusal: |error| matches!(number(error), Some(1064 | 1142 | 1193 | 1227 | 1295)),
     is_no_table: |error| number(error) == Some(1146),
 };
 const VARIABLES: &str = "SELECT 1, @@version, @@read_only, @@innodb_read_only, @@max_connections";
-/// The server goes on with the query of a probe that was dropped, and would with one more at each probe: so it ends each after 30 s. `MariaDB`
-/// and `MySQL` each understand their own part.
+/// After a probe is dropped, the server goes on with its query, and each probe would add another. So the server ends each query after 30 s.
+/// `MariaDB` and `MySQL` each run their own part.
 const QUERY_TIMEOUT: &str =
     "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
 const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
-/// A connection, and what of `SERVER.variants` its server answers.
+/// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct MysqlClient {
     connection: MySqlConnection,
     variant: usize,
-    /// Told once.
+    /// Observed by the first probe only.
     phases: Phases,
     tls_verify: Option<&'static str>,
 }
@@ -264,7 +264,7 @@ impl Mysql {
         Ok(Box::new(address::connect(&addresses).await?))
     }
 
-    /// Encrypts a connection whose server has greeted us, and says how long that took.
+    /// Starts TLS on a connection after the greeting of the server, and measures it.
     async fn encrypt(&self, socket: DriverSocket) -> Result<(DriverSocket, Duration), Failure> {
         let began = Instant::now();
         let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server sent data between its greeting and our reply"))?;
@@ -293,35 +293,31 @@ impl Session for Mysql {
 
     async fn ask(&self, client: &mut MysqlClient) -> Result<Observation, Failure> {
         let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
-        let info = guarded(self.queries.ask::<sqlx_mysql::MySql>(&mut client.connection, &mut client.variant, &SERVER)).await?;
-        let info = Telling::of(&info);
-        let seen = seen.with_some("server_version", info.version).with_some("read_only", info.info.read_only);
-        self.limits.judge(&info.info, seen)
+        let results = guarded(self.queries.ask::<sqlx_mysql::MySql>(&mut client.connection, &mut client.variant, &SERVER)).await?;
+        let info = server_info(&results);
+        let seen = seen.with_some("server_version", variable(&results, 1)).with_some("read_only", info.read_only);
+        self.limits.judge(&info, seen)
     }
 
     async fn hang_up(client: MysqlClient) {
-        // Without a goodbye the server logs an aborted connection. It may be gone already, and nobody is interested.
+        // Otherwise the server logs an aborted connection. An error does not matter here.
         let _ = client.connection.close().await;
     }
 }
 
-/// What the rows tell beside the verdict.
-struct Telling {
-    version: Option<String>,
-    info: ServerInfo,
+/// A column of the first row of [`VARIABLES`].
+fn variable(results: &[Vec<MySqlRow>], column: usize) -> Option<String> {
+    results.first()?.first().and_then(|row| text(row, column))
 }
 
-impl Telling {
-    fn of(answers: &[Vec<MySqlRow>]) -> Self {
-        let variable = |column| answers.first()?.first().and_then(|row| text(row, column));
-        // A word since MariaDB 12: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
-        let says_no = |value: &String| !matches!(value.as_str(), "0" | "OFF");
-        let read_only = variable(2).map(|value| says_no(&value) || variable(3).as_ref().is_some_and(says_no));
-        let taken = answers.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
-        let most = variable(4).and_then(|most| most.parse().ok());
-        let lag = answers.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
-        Self { version: variable(1), info: ServerInfo { replica: read_only, read_only, lag, connections: taken.zip(most) } }
-    }
+fn server_info(results: &[Vec<MySqlRow>]) -> ServerInfo {
+    // A word since MariaDB 12: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
+    let is_on = |value: &String| !matches!(value.as_str(), "0" | "OFF");
+    let read_only = variable(results, 2).map(|value| is_on(&value) || variable(results, 3).as_ref().is_some_and(is_on));
+    let in_use = results.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
+    let max = variable(results, 4).and_then(|max| max.parse().ok());
+    let lag = results.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
+    ServerInfo { replica: read_only, read_only, lag, connections: in_use.zip(max) }
 }
 
 /// How far a server is behind one of its sources: `NULL` while replication does not run.
@@ -336,12 +332,12 @@ fn text(row: &MySqlRow, column: usize) -> Option<String> {
     row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
 }
 
-/// The error's number: the SQLSTATE is too coarse here (08004, HY000).
+/// The number of the error: the SQLSTATE is too coarse (08004, HY000).
 fn number(error: &Error) -> Option<u16> {
     error.as_database_error()?.try_downcast_ref::<sqlx_mysql::MySqlDatabaseError>().map(sqlx_mysql::MySqlDatabaseError::number)
 }
 
-/// What happened while a connection was opened: our own failure, where TLS failed.
+/// Classifies an error while a connection is opened. A TLS error contains our own failure.
 fn open_failure(error: Error) -> Failure {
     match error {
         Error::Tls(error) => match error.downcast() {

@@ -131,7 +131,7 @@ password = "${DB_PASSWORD}"
         let mut options = PgConnectOptions::from_url(&url)
             .map_err(|_| InvalidConfig::new("url", "the PostgreSQL driver rejected a parameter"))?
             .application_name("allswell")
-            // PgBouncer refuses to pass it on.
+            // PgBouncer rejects this parameter.
             .extra_float_digits(None)
             .disable_statement_logging();
         let host = Address::new(options.get_host(), 0).host;
@@ -158,7 +158,7 @@ password = "${DB_PASSWORD}"
     }
 }
 
-/// Parameters of the URL that count. <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
+/// URL parameters that have an effect. <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
 const PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",
@@ -180,7 +180,7 @@ const PARAMETERS: &[&str] = &[
     "user",
 ];
 
-/// What to write in a URL for TLS that proves everything.
+/// What to write in a URL for full verification.
 const VERIFY_FULL: &str = "sslmode=verify-full";
 
 /// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS>
@@ -206,7 +206,7 @@ impl Check for Postgres {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        // It may come from a parameter of the URL, from `PGPASSWORD` or from a password file.
+        // The driver may read it from a parameter of the URL, from `PGPASSWORD` or from a password file.
         self.options.get_password().map(Secret::new).into_iter().collect()
     }
 
@@ -215,24 +215,24 @@ impl Check for Postgres {
     }
 }
 
-/// Its role, its version, whether it takes writes, and its connections: plain functions and views that everybody may use.
+/// Role, version, whether the server accepts writes, and its connections: plain functions and views that every user may use.
 const SERVER_STATE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
                     (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections')";
 
-/// A replica without a receiver has not caught up, though it has replayed all that it received: its lag is the age of the last transaction.
+/// A replica without a receiver may have replayed everything it received and still be behind: its lag is the age of the last transaction.
 const LAG: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL \
                    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 \
                    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END";
 
-/// For the rest of the text, which is one transaction, the server looks each second whether we are still there: else the query of a probe that
-/// was dropped would go on, and one more with each probe.
+/// For the rest of the text, which is one transaction, the server checks every second whether the client is still connected. Otherwise the
+/// query of a dropped probe would go on, and each probe would add another.
 const CONNECTION_CHECK: &str = "SELECT set_config('client_connection_check_interval', '1s', true)";
 
-/// An answer without columns, in place of one that cannot be had.
+/// A result without columns, in place of one that the server does not have.
 const NO_COLUMNS: &str = "SELECT";
 
-/// Aurora's readers know no lag of this sort, before PostgreSQL 14 and on Windows there is no guard, and some that speak the protocol have
-/// neither connections, role nor version.
+/// Readers of Aurora report no lag in this way, `PostgreSQL` before 14 and on Windows has no connection check, and some servers with this
+/// protocol have neither connections, role nor version.
 const SERVER: SqlServer<PgRow> = SqlServer {
     variants: &[
         &[SERVER_STATE, LAG, CONNECTION_CHECK],
@@ -245,13 +245,13 @@ const SERVER: SqlServer<PgRow> = SqlServer {
     quote: '"',
     text,
     failure,
-    // Syntax and rights; what is not supported; a setting that this platform does not take.
+    // Syntax and rights; unsupported features; a setting that this platform does not accept.
     is_refusal: |error| code(error).is_some_and(|code| code.starts_with("42") || code.starts_with("0A") || code == "22023"),
     is_no_table: |error| code(error).as_deref() == Some("42P01"),
 };
 
-/// Asks whether the server takes TLS on this connection; what is not PostgreSQL answers neither yes nor no. The driver would believe whatever length
-/// another protocol's first words happen to spell: at a web server's port it would ask for gigabytes of memory.
+/// Asks whether the server accepts TLS on this connection. A server of another protocol sends neither `S` nor `N`. The driver would read
+/// the first bytes of another protocol as a length: on the port of a web server it would allocate gigabytes of memory.
 /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>
 async fn takes_tls(stream: &mut TcpStream) -> Result<bool, Failure> {
     const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -263,17 +263,17 @@ async fn takes_tls(stream: &mut TcpStream) -> Result<bool, Failure> {
     }
 }
 
-/// A connection, and what of `SERVER.variants` its server answers.
+/// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct PostgresClient {
     connection: PgConnection,
     variant: usize,
-    /// Told once.
+    /// Observed by the first probe only.
     phases: Phases,
     tls_verify: Option<&'static str>,
 }
 
 impl Postgres {
-    /// A connection over a network, encrypted or not.
+    /// Opens a connection over the network, encrypted or not.
     async fn dial(&self, phases: &mut Phases) -> Result<(Stream, IsEncrypted), Failure> {
         let address = Address::new(self.options.get_host(), self.options.get_port());
         let (addresses, resolving) = self.dialer.look_up(&address).await?;
@@ -282,7 +282,7 @@ impl Postgres {
         match (takes_tls(&mut stream).await?, self.encryption) {
             (false, Encryption::Always) => Err(Failure::new(FailureClass::Tls, "the server does not offer TLS")),
             (false, _) => Ok((Box::new(stream), false)),
-            // It waits for a handshake there.
+            // This connection now waits for a handshake.
             (true, Encryption::Never) => Ok((Box::new(address::connect(&addresses).await?), false)),
             (true, _) => {
                 let connected = Instant::now();
@@ -316,46 +316,37 @@ impl Session for Postgres {
 
     async fn ask(&self, client: &mut PostgresClient) -> Result<Observation, Failure> {
         let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
-        let info = guarded(self.queries.ask::<sqlx_postgres::Postgres>(&mut client.connection, &mut client.variant, &SERVER)).await?;
-        let row = |answer: usize| info.get(answer).and_then(|rows| rows.first());
-        let info = row(0).map(|base| Telling::of(base, row(1))).unwrap_or_default();
-        self.limits.judge(&info.info, seen.with_some("role", info.role).with_some("server_version", info.version))
+        let results = guarded(self.queries.ask::<sqlx_postgres::Postgres>(&mut client.connection, &mut client.variant, &SERVER)).await?;
+        let row = |statement: usize| results.get(statement).and_then(|rows| rows.first());
+        let info = row(0).map(|state| server_info(state, row(1))).unwrap_or_default();
+        let role = info.replica.map(|replica| if replica { "replica" } else { "primary" });
+        self.limits.judge(&info, seen.with_some("role", role).with_some("server_version", row(0).and_then(server_version)))
     }
 
     async fn hang_up(client: PostgresClient) {
-        // The server may be gone already, and nobody is interested.
+        // An error does not matter here.
         let _ = client.connection.close().await;
     }
 }
 
-/// What one row tells beside the verdict.
-#[derive(Default)]
-struct Telling {
-    role: Option<&'static str>,
-    version: Option<String>,
-    info: ServerInfo,
+fn server_info(state: &PgRow, lag: Option<&PgRow>) -> ServerInfo {
+    let replica = text(state, 1).map(|in_recovery| in_recovery == "t");
+    let number = |column| text(state, column).and_then(|number| number.parse::<u64>().ok());
+    let lag = lag.filter(|lag| !lag.is_empty()).map(|lag| match text(lag, 0).and_then(|seconds| seconds.parse::<f64>().ok()) {
+        // The clock of the primary may be ahead of that of the replica.
+        Some(seconds) => Lag::Behind(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
+        None if replica == Some(true) => Lag::Stopped,
+        None => Lag::None,
+    });
+    ServerInfo { replica, read_only: text(state, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) }
 }
 
-impl Telling {
-    fn of(base: &PgRow, lag: Option<&PgRow>) -> Self {
-        let replica = text(base, 1).map(|in_recovery| in_recovery == "t");
-        let number = |column| text(base, column).and_then(|number| number.parse::<u64>().ok());
-        let lag = lag.filter(|lag| !lag.is_empty()).map(|lag| match text(lag, 0).and_then(|seconds| seconds.parse::<f64>().ok()) {
-            // The primary's clock may be ahead of the replica's.
-            Some(seconds) => Lag::Behind(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)),
-            None if replica == Some(true) => Lag::Stopped,
-            None => Lag::None,
-        });
-        Self {
-            role: replica.map(|replica| if replica { "replica" } else { "primary" }),
-            // "15.18 (Debian 15.18-0+deb12u1)": the packager's words are not the version.
-            version: text(base, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned)),
-            info: ServerInfo { replica, read_only: text(base, 3).map(|value| value == "on"), lag, connections: number(4).zip(number(5)) },
-        }
-    }
+/// The version without the words of the packager: "15.18 (Debian 15.18-0+deb12u1)".
+fn server_version(state: &PgRow) -> Option<String> {
+    text(state, 2).and_then(|version| version.split_whitespace().next().map(str::to_owned))
 }
 
-/// A column in the text form in which the simple protocol sends everything; nothing where there is none.
+/// A column in the text form in which the simple protocol sends everything; `None` if it does not exist or is null.
 fn text(row: &PgRow, column: usize) -> Option<String> {
     let value = row.try_get_raw(column).ok()?;
     if value.is_null() { None } else { value.as_str().ok().map(str::to_owned) }
@@ -378,14 +369,14 @@ fn failure(error: Error) -> Failure {
     }
 }
 
-/// `PgBouncer` says by words alone that it has no slot left; its code is that of any breach of the protocol.
+/// Whether `PgBouncer` has no connection left. Its code is that of any protocol violation, so the text decides.
 fn is_full(error: &Error) -> bool {
     let words = ["no more connections", "client connections exceeded", "query_wait_timeout"];
     let says = |said: &str| words.iter().any(|words| said.contains(words));
     error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("08P01") && says(said.message()))
 }
 
-/// And that it does not let a user in.
+/// Whether `PgBouncer` rejects the user; likewise.
 fn is_unknown_to_pgbouncer(error: &Error) -> bool {
     let says = |said: &str| said.contains("authentication failed") || said.contains("no such user");
     error.as_database_error().is_some_and(|said| said.code().as_deref() == Some("08P01") && says(said.message()))

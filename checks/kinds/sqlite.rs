@@ -64,7 +64,7 @@ struct SqliteFile {
     kept: Kept<OpenFile>,
 }
 
-/// A connection, and the file that it was opened on, if there is one.
+/// A connection, and the identity of its file, if there is one.
 struct OpenFile {
     connection: SqliteConnection,
     identity: Option<(u64, u64)>,
@@ -98,7 +98,7 @@ path = "/var/lib/orders/orders.sqlite3"
 #[async_trait]
 impl Check for Sqlite {
     async fn probe(&self) -> Result<Observation, Failure> {
-        // All of it on a thread of its own, at most one: the driver starts a thread for each connection, and on a hung mount each would stay.
+        // On a blocking thread, one at a time: the driver starts a thread for each connection, and on a hung mount all of them would stay.
         let (file, runtime) = (Arc::clone(&self.file), Handle::current());
         self.blocking.run(move || runtime.block_on(file.kept.probe(&*file))).await?
     }
@@ -114,7 +114,7 @@ impl Session for SqliteFile {
         }
         let connection = SqliteConnectOptions::new()
             .filename(&self.config.path)
-            // Not read-only, which in WAL mode would leave the log behind that it opened. What cannot be written to is opened for reading.
+            // Not read-only: in WAL mode that would leave its log file behind. A file without write permission is opened for reading anyway.
             .pragma("query_only", if self.config.create { "0" } else { "1" })
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging()
@@ -129,7 +129,7 @@ impl Session for SqliteFile {
             return Err(Failure::unhealthy("the file was replaced"));
         }
         let connection = &mut open.connection;
-        // Of these two the first reads the header page; `SELECT 1` would pass on any file.
+        // `schema_version` reads the header page; `SELECT 1` would pass on any file.
         sqlx::raw_sql("PRAGMA schema_version").fetch_one(&mut *connection).await.map_err(failure)?;
         let journal_mode = sqlx::raw_sql("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(failure)?;
         if self.config.quick_check {
@@ -148,7 +148,7 @@ impl Session for SqliteFile {
     }
 
     async fn hang_up(open: OpenFile) {
-        // Only this closes the file at once; a mere drop leaves it to the driver's thread.
+        // This closes the file at once; dropping the connection would leave that to the driver's thread.
         let _ = open.connection.close().await;
     }
 }
@@ -160,17 +160,17 @@ impl SqliteFile {
     }
 }
 
-/// Creates an empty file, which is an empty database, when nothing has that name. SQLite would follow a link that leads nowhere, and create
-/// a file wherever whoever made the link wants it.
+/// Creates an empty file, which is an empty database, if the name is free. `SQLite` would follow a dangling link, and create a file
+/// wherever the owner of the link wants.
 fn create(path: &Path) -> Result<(), Failure> {
-    // The mode that SQLite gives its files.
+    // The mode of files that SQLite creates.
     match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(uncreatable(error)),
         _ => Ok(()),
     }
 }
 
-/// Device and inode: another file under the same name has others.
+/// Device and inode, which differ for another file with the same name.
 fn identity(path: &Path) -> Result<(u64, u64), Failure> {
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     Ok((metadata.dev(), metadata.ino()))

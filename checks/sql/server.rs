@@ -1,4 +1,4 @@
-//! What the SQL databases with a server share: how they are asked, and what is judged beside the verdict.
+//! What databases with a server share: running all statements in one round trip, and judging role, lag and connections.
 
 pub(crate) mod encryption;
 pub(crate) mod socket;
@@ -16,33 +16,33 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Database, Either, Error, Executor};
 use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
-/// Drives the driver, which panics when a hostile or broken server's lengths do not fit: that is the server's failure, and the end of the
-/// connection, but no defect of the check.
+/// Runs the driver, which panics on inconsistent lengths of a hostile or broken server. That is a failure of the server and the end of the
+/// connection, not a defect of the check.
 pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(Failure::protocol("the driver could not parse the server's reply")))
 }
 
-/// What a check asks, beside what every server is asked to tell of itself.
+/// The statements of a check, apart from those about the server itself: the user's query and the applied migrations.
 pub(crate) struct SqlQueries {
     query: Option<String>,
     expect: Option<String>,
     migrations: Option<Migrations>,
 }
 
-/// How one sort of server is asked.
+/// How a check talks to one kind of server.
 pub(crate) struct SqlServer<R> {
-    /// What it is to tell of itself, and what it is asked when it does not let the user ask that, or does not know it; and so on.
+    /// Status statements, from the most to the least detailed. If the server rejects those of one variant, the next is tried.
     pub(crate) variants: &'static [&'static [&'static str]],
-    /// What stands around a name.
+    /// Encloses names.
     pub(crate) quote: char,
-    /// A column as text; nothing where there is none.
+    /// A column as text; `None` if it does not exist or is null.
     pub(crate) text: fn(&R, usize) -> Option<String>,
-    /// What an error means.
+    /// Classifies an error.
     pub(crate) failure: fn(Error) -> Failure,
-    /// Whether an error says that the server does not understand or allow the question.
+    /// Whether an error says that the server does not support or permit a statement.
     pub(crate) is_refusal: fn(&Error) -> bool,
-    /// Whether an error says that there is no such table.
+    /// Whether an error says that a table does not exist.
     pub(crate) is_no_table: fn(&Error) -> bool,
 }
 
@@ -58,8 +58,8 @@ impl SqlQueries {
         Ok(Self { query, expect, migrations: Migrations::new(pending_migrations, migration_paths)? })
     }
 
-    /// Asks all in one round trip, and judges what the user wants to know. What the server told of itself comes back, an answer for each
-    /// statement of `server.variants[variant]`; `variant` grows until the server answers.
+    /// Runs all statements in one round trip, and judges the user's query and the migrations. Returns the rows of each statement of
+    /// `server.variants[variant]`; `variant` grows until the server accepts one.
     pub(crate) async fn ask<DB>(
         &self,
         connection: &mut DB::Connection,
@@ -74,7 +74,7 @@ impl SqlQueries {
         let (mut info, error) = loop {
             let statements = server.variants[*variant];
             applied.clear();
-            // Of a migration only its name is kept: there may be very many.
+            // Only the names of migrations are kept: there may be very many.
             let mut keep = |statement: usize, row: DB::Row| {
                 if self.migrations.is_none() || statement != statements.len() {
                     return Some(row);
@@ -100,7 +100,7 @@ impl SqlQueries {
         Ok(info)
     }
 
-    /// All questions in one text, and so in one round trip. What the user asks comes last: it may be anything.
+    /// All statements in one text, and so in one round trip. The user's query comes last, because it may be anything.
     fn statement(&self, statements: &[&str], quote: char) -> String {
         let migrations = self.migrations.as_ref().map(|migrations| migrations.statement(quote));
         let info = statements.iter().map(|&statement| statement.to_owned());
@@ -134,10 +134,10 @@ impl SqlQueries {
     }
 }
 
-/// How many rows of one answer are kept at most.
+/// Maximum number of rows kept of one result.
 const MAX_ROWS: usize = 10_000;
 
-/// The rows of each statement that was carried out, as far as `keep` returns them, and why the next statement was not.
+/// The rows of each completed statement, as far as `keep` returns them, and the error of the next one.
 async fn exchange<DB>(
     connection: &mut DB::Connection,
     statement: &str,
@@ -161,7 +161,7 @@ where
     }
 }
 
-/// What a server must be.
+/// The required role of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -175,7 +175,7 @@ pub enum ServerRole {
     Replica,
 }
 
-/// What is judged beside the verdict.
+/// Requirements on the state of a server.
 pub(crate) struct ServerLimits {
     pub(crate) role: ServerRole,
     pub(crate) warn_lag: Option<TimeSpan>,
@@ -184,30 +184,30 @@ pub(crate) struct ServerLimits {
     pub(crate) fail_connections: Option<Share>,
 }
 
-/// What a server told beside the verdict; nothing where it does not tell.
+/// The state of a server; `None` for what it does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ServerInfo {
     pub(crate) replica: Option<bool>,
     pub(crate) read_only: Option<bool>,
     pub(crate) lag: Option<Lag>,
-    /// How many connections there are, and how many there may be.
+    /// The number of connections in use, and the maximum.
     pub(crate) connections: Option<(u64, u64)>,
 }
 
-/// How far a server is behind the one that it follows: from good to bad.
+/// How far a server is behind its primary, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lag {
-    /// It follows nobody.
+    /// It follows no server.
     None,
-    /// So far.
+    /// This far.
     Behind(Duration),
-    /// Its replication is broken or was never begun.
+    /// Replication is broken or was never started.
     Stopped,
 }
 
 impl ServerLimits {
-    /// Adds what was told to what was seen, and compares it with what is wanted. What is wanted and not told is a failure: nobody may believe
-    /// that it was looked at.
+    /// Adds the state of the server to what was observed, and compares it with the requirements. If the server does not report a required
+    /// value, that is a failure: otherwise the check would seem to verify it.
     pub(crate) fn judge(&self, info: &ServerInfo, seen: Observation) -> Result<Observation, Failure> {
         let lag = info.lag.and_then(|lag| if let Lag::Behind(lag) = lag { Some(milliseconds(lag)) } else { None });
         let (connections, most) = info.connections.unzip();
@@ -282,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asked_for_is_not_judged() {
+    fn nothing_is_judged_without_requirements() {
         assert_eq!(judged(&NONE, ServerInfo::default()), Ok(None));
         assert_eq!(judged(&NONE, ServerInfo { lag: Some(Lag::Stopped), connections: Some((9, 9)), ..ServerInfo::default() }), Ok(None));
     }
 
     #[test]
-    fn a_role_must_be_told_and_right() {
+    fn a_required_role_must_be_reported_and_match() {
         let primary = ServerLimits { role: ServerRole::Primary, ..NONE };
         assert_eq!(judged(&primary, ServerInfo { replica: Some(false), ..ServerInfo::default() }), Ok(None));
         for (info, message) in [
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_warn_and_fail_and_are_observed_in_either_case() {
+    fn connections_warn_and_fail_and_are_observed_in_both_cases() {
         let limits = ServerLimits { warn_connections: Some(share("50%")), fail_connections: Some(share("90%")), ..NONE };
         let taken = |count| ServerInfo { connections: Some((count, 100)), ..ServerInfo::default() };
         assert_eq!(judged(&limits, taken(50)), Ok(None));

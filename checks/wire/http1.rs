@@ -1,4 +1,4 @@
-//! HTTP/1 without a task of its own: what the kinds share that send requests through hyper.
+//! HTTP/1 without a task of its own, for the kinds that send requests through hyper.
 
 use crate::{
     contract::Failure,
@@ -31,11 +31,11 @@ impl Origin {
     }
 }
 
-/// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
+/// Waits for `work`, and drives the connection that it needs meanwhile. Between two requests the connection rests.
 pub async fn drive_while<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
-        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
+        // `work` receives the error of the connection. Here it only means that there is nothing left to drive.
         if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
             *driver = None;
         }
@@ -47,14 +47,14 @@ pub async fn drive_while<D: Future + Unpin, T>(driver: &mut Option<D>, work: imp
     .await
 }
 
-/// What hyper's errors mean.
+/// Classifies an error of hyper.
 #[must_use]
 pub fn failure(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) {
         return tls::failure(error);
     }
     if error.is_parse() {
-        // The method that would tell is there for servers alone.
+        // hyper offers a method for this to servers only, so the text of the error decides.
         let too_large = error.to_string() == "message head is too large";
         return Failure::protocol(error).saying(if too_large { "the response headers are too large" } else { "the response is not HTTP" });
     }

@@ -1,4 +1,4 @@
-//! A bound on what is read of a stream: drivers that buffer whatever comes must not fill our memory.
+//! Limits how much is read of a stream: drivers that buffer everything must not fill our memory.
 
 use crate::{
     contract::{Failure, FailureClass},
@@ -29,10 +29,10 @@ pub(crate) fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
     super::cause::find_cause::<TooLong>(error).is_some()
 }
 
-/// How many of the first bytes are remembered.
+/// Maximum number of first bytes that are remembered.
 const MAX_BEGINNING_BYTES: usize = 4096;
 
-/// How much may still be read, and how the peer began.
+/// How much may still be read of a stream, and its first bytes.
 #[derive(Clone)]
 pub struct Meter(Arc<MeterState>);
 
@@ -42,30 +42,30 @@ struct MeterState {
 }
 
 impl Meter {
-    /// One that lets so many bytes through.
+    /// Allows this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(MeterState { left: bytes.into(), beginning: Mutex::default() }))
     }
 
-    /// Lets so many bytes through from now on.
+    /// Allows this many bytes from now on.
     pub fn refill(&self, bytes: usize) {
         self.0.left.store(bytes, Relaxed);
     }
 
-    /// Whether more came than was to be read.
+    /// Whether the limit is used up.
     #[cfg(feature = "redis")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.left.load(Relaxed) == 0
     }
 
-    /// The first bytes that were read, at most 4 KiB: what drivers keep to themselves.
+    /// The first bytes read, at most 4 KiB, which drivers do not return.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the driver's failure means, by how the peer began: an end after a first word is no answer's absence, and an alert of TLS is no
-    /// nonsense.
+    /// Corrects a driver's failure by the first bytes of the server: after a first byte, an end is a truncated reply; and a TLS alert means
+    /// that the server expects TLS.
     #[must_use]
     pub fn explain(&self, failure: Failure) -> Failure {
         // <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>: the type `alert`, and a version that has begun with 3 since 1996.
@@ -85,14 +85,14 @@ impl Meter {
     }
 }
 
-/// A stream with a meter. It may read one buffer more than the meter has left.
+/// A stream with a limit. It may read one buffer more than the meter allows.
 pub struct Metered {
     stream: Stream,
     meter: Meter,
 }
 
 impl Metered {
-    /// A stream of which no more is read than the meter lets through.
+    /// A stream that reads no more than the meter allows.
     #[must_use]
     pub const fn new(stream: Stream, meter: Meter) -> Self {
         Self { stream, meter }
@@ -131,7 +131,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]
-    async fn an_endless_answer_ends() {
+    async fn an_endless_reply_ends() {
         let meter = Meter::new(1000);
         let mut endless = Metered::new(Box::new(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink())), meter.clone());
         let mut read = Vec::new();

@@ -1,4 +1,4 @@
-//! TLS: rustls, trusting what the system or the check's own files say, shared by every kind that speaks it.
+//! TLS through rustls, with the trusted roots of the system or the files of the check, for every kind that speaks it.
 
 mod failure;
 mod keys;
@@ -23,9 +23,12 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use verifier::KeysVerifier;
 use x509::X509;
 
-/// The system's trust store, like the environment, belongs to the process; it is read once, since that takes tens of milliseconds.
+/// The only global of this crate: a cache. The trust store belongs to the process, like the environment; reading it takes tens of
+/// milliseconds, so it is read once and shared by all checks. A restart is needed to read a new one; a `ca_file` is read again for each
+/// connection.
 static SYSTEM: LazyLock<SystemRoots> = LazyLock::new(SystemRoots::default);
 
+/// The trusted roots of the system, read once.
 #[derive(Default)]
 struct SystemRoots {
     reading: Blocking,
@@ -48,11 +51,11 @@ impl SystemRoots {
     }
 }
 
-/// Whom this machine trusts.
+/// The trusted roots of this host.
 ///
 /// # Errors
 ///
-/// [`FailureClass::Tls`] when that is nobody.
+/// [`FailureClass::Tls`] when there are none.
 pub async fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
     SYSTEM.trusted().await.map(|trusted| trusted.roots)
 }
@@ -94,12 +97,12 @@ fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Optio
             .map_err(|error| Failure::tls(error).saying("the client certificate and its key do not match"))?,
         None => builder.with_no_client_auth(),
     };
-    // A session that is resumed is not verified again: a certificate that expired, or was replaced by a wrong one, would go unseen.
+    // The certificate of a resumed session is not verified again: one that has expired, or was replaced by a wrong one, would go unnoticed.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-/// TLS of one check.
+/// The TLS settings of one check.
 #[derive(Debug, Default)]
 pub struct Tls {
     keys: TlsKeys,
@@ -107,13 +110,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// As configured.
+    /// TLS with these keys.
     #[must_use]
     pub fn new(keys: TlsKeys) -> Self {
         Self { keys, reading: Blocking::default() }
     }
 
-    /// The observed value `tls_verify`: `none` where no certificate is verified.
+    /// The observed value `tls_verify`: `none` if no certificate is verified.
     #[must_use]
     pub fn observed_verify(&self) -> Option<&'static str> {
         (!self.keys.is_verified()).then_some("none")
@@ -125,11 +128,11 @@ impl Tls {
         &self.keys
     }
 
-    /// Client settings; the files are read now.
+    /// The settings of the client. The files are read now.
     ///
     /// # Errors
     ///
-    /// [`FailureClass::Tls`] when a file cannot be used, or this machine trusts nobody.
+    /// [`FailureClass::Tls`] when a file cannot be used, or this host has no trusted roots.
     pub async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
         let keys = &self.keys;
         let uses_system = keys.ca_file.is_none() && keys.pinned_sha256.is_empty() && keys.verify != Some(Verify::None);
@@ -144,11 +147,11 @@ impl Tls {
         self.reading.run(move || read(&keys, system).map(Arc::new)).await?
     }
 
-    /// Shakes hands on an open connection with a server that must prove to be `host`, or who the keys say.
+    /// Runs the TLS handshake on an open connection, with a server that must be `host`, or what the keys require.
     ///
     /// # Errors
     ///
-    /// [`FailureClass::Tls`] with the reason, or what the network says.
+    /// [`FailureClass::Tls`] with the reason, or what the network reports.
     pub async fn handshake<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -159,7 +162,7 @@ impl Tls {
     }
 }
 
-/// Client settings by keys and their files; `system` is whom this machine trusts, where that counts.
+/// The settings of the client from the keys and their files; `system` are the roots of this host, if they apply.
 fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConfig, Failure> {
     let provider = provider();
     let verify = keys.verify.unwrap_or_default();
@@ -182,7 +185,8 @@ fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConf
     client(verifier, provider, identity)
 }
 
-/// Those of them that may sign others' certificates. A server's own certificate vouches for itself alone: else one server could pose as another.
+/// The authorities among these certificates. The certificate of a server is trusted only for itself: otherwise one server could pose as
+/// another.
 fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     let mut expired = 0;

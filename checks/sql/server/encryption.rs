@@ -1,4 +1,4 @@
-//! Whether a connection to a database is encrypted, and what the server must prove: by the mode in its URL and the keys of `tls`.
+//! Whether a connection to a database is encrypted, and what the server must prove: from the mode in its URL and the keys of `tls`.
 
 use crate::{
     contract::{ConfigWarning, InvalidConfig},
@@ -12,24 +12,24 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encryption {
     Never,
-    /// Where the server offers it.
+    /// If the server offers it.
     IfOffered,
     Always,
 }
 
-/// The mode of a URL, in the words of the database's own client.
+/// The TLS mode of a URL, as the database's own client reads it.
 pub(crate) struct UrlMode {
     pub(crate) encryption: Encryption,
     pub(crate) verify: Verify,
-    /// Whether the URL says so, or it is the client's default.
+    /// Whether the URL contains the mode; otherwise it is the default of the client.
     pub(crate) is_written: bool,
-    /// Whether a file of roots in the URL takes the place of a mode.
+    /// Whether a file of roots in the URL implies a mode.
     pub(crate) is_implied_by_roots: bool,
-    /// The parameter of the URL, as in `sslmode=verify-full`.
+    /// What to write in the URL for full verification: `sslmode=verify-full`.
     pub(crate) remedy: &'static str,
 }
 
-/// Whether a URL says which mode it wants.
+/// Whether a URL contains a TLS mode.
 pub(crate) fn has_mode(url: &Url) -> bool {
     url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
 }
@@ -41,15 +41,15 @@ pub(crate) struct UrlFiles<'a> {
     pub(crate) key: Option<&'a CertificateInput>,
 }
 
-/// Joins what URL and keys say.
+/// Combines the URL and the keys of `tls`.
 ///
 /// # Errors
 ///
-/// The key that says something else than the URL.
+/// The key that contradicts the URL.
 pub(crate) fn merge(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> Result<(Encryption, TlsKeys), InvalidConfig> {
     let is_never = mode.encryption == Encryption::Never;
     let (has_roots, has_system) = match files.roots {
-        // libpq's word for the roots of this machine, with which it takes no other mode than `verify-full`.
+        // In libpq, `system` means the trusted roots of this host, and requires the mode `verify-full`.
         Some(CertificateInput::File(path)) if path.as_os_str() == "system" => (false, true),
         roots => (roots.is_some(), false),
     };
@@ -70,7 +70,7 @@ pub(crate) fn merge(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> 
             keys.verify = Some(Verify::Full);
             Encryption::Always
         }
-        // As the clients do, once they have a root certificate.
+        // As in the clients, once they have a root certificate.
         None if (keys.ca_file.is_some() || has_roots) && mode.encryption == Encryption::Always && mode.verify == Verify::None => {
             keys.verify = Some(Verify::Ca);
             Encryption::Always
@@ -100,8 +100,8 @@ fn file(given: Option<&CertificateInput>) -> Result<Option<PathBuf>, InvalidConf
     }
 }
 
-/// The warning about a login to a server whose certificate is not verified. `host` is none for a socket in the file system; `remedy` is
-/// what to write in the URL.
+/// The warning about a login to a server whose certificate is not verified. `host` is `None` for a Unix socket; `remedy` is what to write
+/// in the URL.
 pub(crate) fn warning(
     host: Option<&str>,
     has_password: bool,
@@ -110,7 +110,7 @@ pub(crate) fn warning(
     remedy: &str,
 ) -> Option<ConfigWarning> {
     if encryption == Encryption::Always && is_key_written {
-        // A password in clear needs `allow_cleartext_password` as well, so no credentials are sent by this alone.
+        // The cleartext password needs `allow_cleartext_password` as well, so this alone sends no credentials.
         return login_warning("url", host, false, Some(keys), remedy);
     }
     let is_proved = encryption == Encryption::Always && keys.proves_identity();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_in_the_url_count_as_they_do_for_the_databases_own_client() {
+    fn roots_in_the_url_have_the_same_effect_as_in_the_databases_own_client() {
         use Encryption::{Always, IfOffered};
         let with = |encryption, is_written, is_implied_by_roots, roots: &str| {
             let mode = UrlMode { encryption, verify: Verify::None, is_written, is_implied_by_roots, remedy: "sslmode=verify-full" };
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_of_the_url_holds_unless_keys_say_more() {
+    fn the_mode_of_the_url_applies_unless_keys_require_more() {
         use Encryption::{Always, IfOffered, Never};
         let none = TlsKeys::default;
         let roots = || TlsKeys { ca_file: Some("/ca.pem".into()), ..none() };

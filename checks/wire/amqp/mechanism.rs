@@ -1,4 +1,4 @@
-//! The login method: the driver sends its own, with the password, whether the broker offers it or not.
+//! Checks that the broker offers the login method: the driver would send the password in any case.
 
 use crate::wire::address::Stream;
 use std::{
@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much of the broker's first words is looked at. `RabbitMQ` says some 500 bytes.
+/// Maximum number of first bytes of the broker that are examined. `RabbitMQ` sends about 500.
 const MAX_BEGINNING_BYTES: usize = 64 * 1024;
 
 /// The broker does not offer the method.
@@ -16,16 +16,16 @@ const MAX_BEGINNING_BYTES: usize = 64 * 1024;
 #[error("the broker offers {0:?}")]
 struct NotOffered(String);
 
-/// Whether that ended a log-in.
+/// Whether a login ended for this reason.
 pub(super) fn is_not_offered(error: &io::Error) -> bool {
     error.get_ref().and_then(|error| error.downcast_ref::<NotOffered>()).is_some()
 }
 
-/// A stream that refuses to answer a broker that does not offer the login method.
+/// A stream that fails before the reply to a broker that does not offer the login method.
 pub(super) struct MechanismGuard {
     stream: Stream,
     mechanism: &'static str,
-    /// The broker's first words, until they are answered.
+    /// The first bytes of the broker, until the driver replies.
     beginning: Option<Vec<u8>>,
 }
 
@@ -34,8 +34,8 @@ impl MechanismGuard {
         Self { stream, mechanism, beginning: Some(Vec::new()) }
     }
 
-    /// Examines what the broker offers before the first answer to it. The protocol header, which is sent first, is no answer.
-    fn choose(&mut self) -> io::Result<()> {
+    /// Examines what the broker offers before the driver's first reply. The protocol header, which is sent first, is not a reply.
+    fn require_mechanism(&mut self) -> io::Result<()> {
         let Some(beginning) = self.beginning.take_if(|beginning| !beginning.is_empty()) else { return Ok(()) };
         match mechanisms(&beginning) {
             Some(offered) if !offered.split(' ').any(|offered| offered == self.mechanism) => {
@@ -46,7 +46,7 @@ impl MechanismGuard {
     }
 }
 
-/// The methods in `Connection.Start`, with blanks between them: behind the header of a frame, the method's number, the version and a table.
+/// The methods in `Connection.Start`, separated by blanks: after the header of a frame, the method's number, the version and a table.
 /// <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.3; <https://www.rabbitmq.com/amqp-0-9-1-reference#connection.start>
 fn mechanisms(beginning: &[u8]) -> Option<String> {
     const HEAD: usize = 7 + 4 + 2;
@@ -55,7 +55,7 @@ fn mechanisms(beginning: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(mechanisms).into_owned())
 }
 
-/// What stands behind its length, and what comes after it.
+/// Splits a long string with its length off the beginning.
 fn long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
@@ -75,7 +75,7 @@ impl AsyncRead for MechanismGuard {
 
 impl AsyncWrite for MechanismGuard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.choose()?;
+        self.require_mechanism()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_broker_offers_is_read() {
+    fn the_offered_methods_are_read() {
         let start = b"\x01\0\0\0\0\0\x2b\0\x0a\0\x0a\0\x09\0\0\0\x03abc\0\0\0\x0ePLAIN EXTERNAL\0\0\0\x05en_US\xce";
         assert_eq!(mechanisms(start).as_deref(), Some("PLAIN EXTERNAL"));
         for cut in 0..start.len() - 10 {

@@ -1,4 +1,4 @@
-//! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
+//! Classifies TLS errors: which certificate is wrong and why, and which key of the configuration fixes it.
 
 use super::verifier::{KeyNotHeld, NotPinned};
 use crate::{
@@ -8,19 +8,19 @@ use crate::{
 use rustls::OtherError;
 use std::{error::Error, io};
 
-/// Whether an error, or what caused it, comes from TLS.
+/// Whether an error, or one of its causes, comes from TLS.
 #[must_use]
 pub fn is_tls(error: &(dyn Error + 'static)) -> bool {
     find_cause::<rustls::Error>(error).is_some()
 }
 
-/// An input or output error of a connection that may be encrypted.
+/// Classifies an I/O error of a connection that may be encrypted.
 #[must_use]
 pub fn io_failure(error: io::Error) -> Failure {
     if is_tls(&error) { failure(error) } else { Failure::network(error) }
 }
 
-/// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
+/// Classifies an error whose cause is TLS.
 pub fn failure(error: impl Into<BoxError>) -> Failure {
     let error = error.into();
     let (message, detail) = find_cause(&*error).map_or(("the TLS handshake failed", None), explain);
@@ -40,11 +40,11 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
         Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
             ("the certificate is not valid yet", None)
         }
-        // Who bears a trusted name and signs with another key is not whom we trust.
+        // An issuer with a trusted name and another key is not the trusted one.
         Tls::InvalidCertificate(
             Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
         ) => ("the certificate's issuer is not trusted", None),
-        // Without any name, there is another remedy than for a certificate of another host.
+        // A certificate without any name has another remedy than one for another host.
         Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => {
             ("the certificate has no subjectAltName, and so no host name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
         }
@@ -71,10 +71,10 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
     }
 }
 
-/// What webpki does not take and OpenSSL may, or is not pinned.
+/// Certificates that webpki rejects and OpenSSL may accept, and those that are not pinned.
 fn unaccepted(OtherError(error): &OtherError) -> &'static str {
     match error.downcast_ref() {
-        // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
+        // As `openssl req -x509` creates one: an authority, which webpki does not accept as the certificate of a server.
         Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
         Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
         _ if error.is::<KeyNotHeld>() => {

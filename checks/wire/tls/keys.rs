@@ -1,4 +1,4 @@
-//! The keys under `tls`: whom a check trusts, and how it proves who it is.
+//! The keys under `tls`: which servers a check trusts, and its client certificate.
 
 use crate::contract::{ConfigWarning, InvalidConfig, from_text};
 use rustls::pki_types::ServerName;
@@ -41,29 +41,29 @@ pub enum Verify {
 }
 
 impl TlsKeys {
-    /// Whether nothing is said.
+    /// Whether no key is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a server must prove who it is.
+    /// Whether the server's certificate is verified at all.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         !self.pinned_sha256.is_empty() || self.verify != Some(Verify::None)
     }
 
-    /// Whether a server must prove its identity. That any public authority signed its certificate, for any host, is no such proof.
+    /// Whether verification proves the identity of the server. A certificate of any public authority for any host does not.
     #[must_use]
     pub fn proves_identity(&self) -> bool {
         self.is_verified() && (self.verify != Some(Verify::Ca) || self.ca_file.is_some())
     }
 
-    /// Looks for what cannot be meant.
+    /// Rejects combinations of keys that make no sense.
     ///
     /// # Errors
     ///
-    /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL for it.
+    /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL to get it.
     pub fn validate(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
         if !encrypted && !self.is_empty() {
             return Err(InvalidConfig::new("tls", format!("applies only with TLS: write `{instead}`")));
@@ -89,8 +89,8 @@ impl TlsKeys {
     }
 }
 
-/// The warning about a login to a server that proves nothing. `host` is none for a socket in the file system; `tls` is none without TLS;
-/// `instead` is what to write for TLS in the key `key`.
+/// The warning about a login to a server whose identity is not proved. `host` is `None` for a Unix socket, `tls` is `None` without TLS, and
+/// `instead` is what to write in `key` to get TLS.
 #[must_use]
 pub fn login_warning(
     key: &'static str,
@@ -116,10 +116,10 @@ pub fn login_warning(
     }
 }
 
-/// What is wrong with `verify = "ca"` that names no authority.
+/// What is wrong with `verify = "ca"` without `ca_file`.
 const CA_WITHOUT_FILE: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or remove this key";
 
-/// Whether a host is this machine, by its name alone.
+/// Whether a host is this machine, by its name or address.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
@@ -133,7 +133,7 @@ pub fn is_loopback(host: &str) -> bool {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of this certificate.
+    /// The fingerprint of this certificate.
     pub(super) fn of_certificate(certificate: &[u8]) -> Self {
         let mut pin = [0; 32];
         pin.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref());
@@ -198,7 +198,7 @@ mod tests {
     const DIGITS: &str = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08";
 
     #[test]
-    fn a_pin_is_read_as_openssl_prints_it() {
+    fn a_fingerprint_is_read_as_openssl_prints_it() {
         let pin = Fingerprint::of_certificate(b"test");
         assert_eq!(pin.to_string(), DIGITS);
         assert_eq!(DIGITS.parse(), Ok(pin));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told() {
+    fn contradicting_keys_are_rejected() {
         let pinned = TlsKeys { pinned_sha256: vec![Fingerprint::of_certificate(b"test")], ..TlsKeys::default() };
         let key_of = |keys: TlsKeys| keys.validate(true, "rediss://").err().map(|error| error.key);
         assert_eq!(key_of(pinned.clone()), None);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_without_proof_is_told_but_on_this_machine() {
+    fn a_password_to_an_unproved_server_is_a_warning_except_on_loopback() {
         let plain = |host| login_warning("url", host, true, None, "rediss://").map(|warning| warning.key);
         assert_eq!(plain(Some("cache.internal")), Some("url"));
         assert_eq!(plain(Some("10.0.0.7")), Some("url"));

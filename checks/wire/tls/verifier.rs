@@ -1,7 +1,8 @@
-//! Judges a server's certificate as the keys of `tls` say.
+//! Verifies the certificate of a server as the keys of `tls` say.
 //!
-//! Certificates that OpenSSL takes and webpki does not, of X.509 version 1 and authorities that are servers themselves, are taken where they are
-//! pinned or stand in `ca_file` themselves; or where nothing is to be proved. That the server has the certificate's key is proved in any case.
+//! OpenSSL accepts certificates that webpki rejects: those of X.509 version 1, and authorities that are servers themselves. They are
+//! accepted if they are pinned, if `ca_file` contains them, or if nothing is verified. The server must have the private key of its
+//! certificate in any case.
 
 use super::{
     keys::{Fingerprint, Verify},
@@ -22,7 +23,7 @@ use rustls::{
 use std::sync::Arc;
 use webpki::RawPublicKeyEntity;
 
-/// Judges certificates.
+/// Verifies certificates by the keys of `tls`.
 #[derive(Debug)]
 pub(super) struct KeysVerifier {
     proof: Proof,
@@ -35,15 +36,15 @@ enum Proof {
     Nothing,
     Pins(Vec<Fingerprint>),
     Chain {
-        /// None where nobody may sign certificates.
+        /// `None` without any authority.
         webpki: Option<Arc<WebPkiServerVerifier>>,
-        /// Server certificates that are trusted themselves.
+        /// Certificates of servers that are trusted themselves.
         trusted: Vec<CertificateDer<'static>>,
         names: bool,
     },
 }
 
-/// A server that shows a certificate and cannot sign by its key: somebody else's.
+/// The server shows a certificate but cannot sign with its key: the certificate belongs to another server.
 #[derive(Debug, thiserror::Error)]
 #[error("the handshake is not signed by the certificate's key")]
 pub(super) struct KeyNotHeld;
@@ -52,23 +53,23 @@ fn key_not_held(_: impl Sized) -> Error {
     CertificateError::Other(OtherError(Arc::new(KeyNotHeld))).into()
 }
 
-/// A certificate that is not one of the pinned.
+/// The certificate is not one of those pinned.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate's SHA-256 is {0}")]
 pub(super) struct NotPinned(Fingerprint);
 
 impl KeysVerifier {
-    /// Whatever a certificate says.
+    /// Accepts every certificate.
     pub(super) fn nothing(provider: &CryptoProvider) -> Self {
         Self { proof: Proof::Nothing, algorithms: provider.signature_verification_algorithms }
     }
 
-    /// One of these certificates.
+    /// Accepts these certificates.
     pub(super) fn pins(pins: Vec<Fingerprint>, provider: &CryptoProvider) -> Self {
         Self { proof: Proof::Pins(pins), algorithms: provider.signature_verification_algorithms }
     }
 
-    /// A certificate that one of the roots has signed, or one of `trusted` itself, which has signed nothing that counts.
+    /// Accepts a certificate that one of the roots has signed, and those in `trusted` themselves.
     pub(super) fn chain(
         roots: Arc<RootCertStore>,
         trusted: Vec<CertificateDer<'static>>,
@@ -109,7 +110,7 @@ impl ServerCertVerifier for KeysVerifier {
             Proof::Chain { webpki: None, .. } => Err(CertificateError::UnknownIssuer.into()),
             Proof::Chain { webpki: Some(webpki), names, .. } => {
                 match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-                    // The name is looked at last.
+                    // webpki verifies the name last.
                     Err(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
                         if !names =>
                     {
