@@ -87,7 +87,7 @@ bucket = "media"
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(InvalidConfig::new("account", "is not the name of a storage account: write only the name, such as `orders`"));
         }
-        // What the access key signs, nobody can send for another request.
+        // A signature by the access key is valid for one request only.
         let sends_reusable_credentials = !anonymous && config.access_key.is_none();
         let credentials = match (config.access_key, config.sas_token) {
             (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "cannot be combined with `access_key`: choose one")),
@@ -131,7 +131,7 @@ struct Azure {
     endpoint: Option<String>,
     credentials: Option<AzureCredentialProvider>,
     anonymous: bool,
-    /// Whether requests hold what lets others ask, too: a token, and no signature.
+    /// Whether requests contain a token, which anyone could reuse; a signature is not reusable.
     sends_reusable_credentials: bool,
 }
 
@@ -184,7 +184,7 @@ impl Provider for Azure {
                 Failure::rejected(format!("the account {account} does not allow access from this machine"))
             }
             "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} does not accept access keys")),
-            // So Azurite says of a wrong key.
+            // Azurite reports a wrong key in this way.
             "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
             "AuthorizationFailure"
             | "AuthorizationPermissionMismatch"

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-/// Sends a command to all workers of a Celery 5 app, over `RabbitMQ` or Redis, and waits for their replies. With `queues`, a worker that
+/// Asks the workers of a Celery 5 app for a reply, over `RabbitMQ` or Redis. The command goes to all of them. With `queues`, a worker that
 /// replies must consume each queue.
 ///
 /// The probe ends as soon as the replies prove what is required. The connection is kept, and no task is sent or touched.
@@ -99,7 +99,7 @@ const fn second() -> TimeSpan {
 /// The queue of an app that names none.
 const DEFAULT_QUEUE: &str = "celery";
 
-/// How much longer than our patience a kept connection may be silent until a new one is tried beside it.
+/// How much longer than `patience` a kept connection may be silent before a new one is tried in parallel.
 const EXTRA_SILENCE: Duration = Duration::from_millis(250);
 
 /// A check of one app's workers.
@@ -109,18 +109,18 @@ pub struct Celery {
     warn_backlog: Option<u64>,
     fail_backlog: Option<u64>,
     heartbeats: Arc<Heartbeats>,
-    /// The round of the present probe, once it has come to its end.
+    /// The inspection of the current probe, once it has ended.
     inspection: Mutex<Option<Inspection>>,
     kept: Kept<BrokerConnection>,
 }
 
-/// What carries the questions.
+/// The broker that carries commands and replies.
 enum BrokerClient {
     Amqp(AmqpBroker),
     Redis(RespServer, Mailbox),
 }
 
-/// A connection to either.
+/// A connection to either broker.
 pub enum BrokerConnection {
     /// To `RabbitMQ`.
     Amqp(Box<amqp::AmqpControl>),
@@ -175,7 +175,7 @@ warn_backlog = 1000
 impl Check for Celery {
     async fn probe(&self) -> Result<Observation, Failure> {
         let seen = self.kept.probe(self).await?;
-        // Judged here, and not on the connection: that a worker is silent is no reason to doubt the broker, and to ask it all again.
+        // Judged here and not in `ask`: a silent worker is no reason to doubt the broker and repeat everything on a new connection.
         let inspection = self.inspection.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_else(Inspection::new);
         self.judge(seen, &inspection)
     }
@@ -226,7 +226,7 @@ impl Session for Celery {
     }
 }
 
-/// Workers, and the queues that they consume.
+/// Workers, and the queues that each consumes.
 type Workers = BTreeMap<String, BTreeSet<String>>;
 
 impl Celery {
@@ -254,7 +254,7 @@ impl Celery {
         let unconsumed: Vec<_> = self.requirements.queues.iter().filter(|queue| consumers(queue, answered).is_empty()).collect();
         busy.extend(unconsumed.iter().flat_map(|queue| consumers(queue, &silent)));
         let unconsumed: Vec<_> = unconsumed.into_iter().filter(|queue| consumers(queue, &silent).is_empty()).collect();
-        // Where no worker is left, this says nothing new.
+        // Without any worker, this says nothing new.
         if !unconsumed.is_empty() && !is_empty {
             problems.push(format!("no worker consumes the {}", listed("queue", &unconsumed)));
         }
@@ -296,7 +296,7 @@ impl Celery {
         Ok(warning.into_iter().chain(over(self.warn_backlog)).fold(seen, Observation::warned))
     }
 
-    /// Why nobody answered, as far as the broker knows.
+    /// Why no worker replied, as far as the broker knows.
     fn explain_no_reply(&self, inspection: &Inspection) -> String {
         match inspection {
             Inspection { has_no_listener: true, .. } => "no worker replied: none is connected".to_owned(),
@@ -306,11 +306,11 @@ impl Celery {
     }
 }
 
-/// The names of several, or of one.
+/// One name, or several with a plural.
 fn listed(noun: &str, names: &[&String]) -> String {
-    const MOST: usize = 10;
+    const MAX_LISTED: usize = 10;
     let plural = if names.len() == 1 { "" } else { "s" };
-    let first = names.iter().take(MOST).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(MOST);
+    let first = names.iter().take(MAX_LISTED).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(MAX_LISTED);
     if more == 0 { format!("{noun}{plural} {first}") } else { format!("{noun}{plural} {first} and {more} more") }
 }

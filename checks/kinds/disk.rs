@@ -30,7 +30,7 @@ fn root() -> PathBuf {
     PathBuf::from("/")
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the type of the field")]
 const fn fail_free() -> Option<Amount> {
     Some(Amount::Share(0.05))
 }
@@ -78,7 +78,7 @@ impl Check for Disk {
         let seen = Observation::pass()
             .with("free_bytes", free)
             .with("free_share", share(free, whole))
-            // Some file systems make inodes as they need them and say that they have none.
+            // Some file systems create inodes as needed and report that they have none.
             .with_some("free_inodes_share", (inodes > 0).then(|| share(free_inodes, inodes)));
         Ok(match short(self.config.warn_free) {
             Some(shortage) => seen.warned(shortage),
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortage_of_space_or_inodes_is_told() {
+    fn a_shortage_of_space_or_inodes_is_reported() {
         let limit = Amount::Share(0.05);
         assert_eq!(shortage(limit, (100, 1000), (100, 1000)), None);
         assert_eq!(shortage(limit, (40, 1000), (100, 1000)).as_deref(), Some("40 bytes (4%) free, less than 5%"));

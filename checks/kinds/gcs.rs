@@ -117,12 +117,12 @@ impl Provider for Google {
 
     fn client(&self, transport: StorageTransport) -> object_store::Result<GoogleCloudStorage> {
         let mut builder = match &self.service_account {
-            // What else the environment says would stand beside it, and the driver wants one alone.
+            // The driver accepts only one source of credentials, so the environment must not add another.
             Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key.expose()),
-            // The driver's own switch for this is not heeded by all of its requests: they would ask for credentials all the same.
+            // Some requests of the driver ignore its own switch for this, and would ask for credentials.
             None if self.anonymous => {
-                let nobody = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
-                GoogleCloudStorageBuilder::new().with_credentials(Arc::new(nobody))
+                let anonymous = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+                GoogleCloudStorageBuilder::new().with_credentials(Arc::new(anonymous))
             }
             None => GoogleCloudStorageBuilder::from_env(),
         };
@@ -143,7 +143,7 @@ impl Provider for Google {
             Action::Delete => "storage.objects.delete",
         };
         match refusal.code.as_str() {
-            // Replacing is deleting, too.
+            // Replacing an object deletes the old one.
             "AccessDenied" if refusal.mentions("storage.objects.delete") => {
                 object_storage::explain_s3_code(refusal, &self.bucket, object, "storage.objects.delete")
             }

@@ -118,7 +118,7 @@ pub struct Http {
     follow_redirects: bool,
     dialect: Option<UpstreamDialect>,
     warn_after: Option<TimeSpan>,
-    /// How long the last answer took, in milliseconds.
+    /// How long the last response took, in milliseconds.
     last_duration_ms: AtomicU64,
     kept: Kept<Vec<HttpConnection>>,
 }
@@ -182,10 +182,10 @@ impl Check for Http {
     }
 }
 
-/// How many redirects are followed.
+/// Maximum number of redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 
-/// The connections are one for each server that redirects lead to.
+/// One connection for each server: that of `url`, and those that redirects lead to.
 #[async_trait]
 impl Session for Http {
     type Connection = Vec<HttpConnection>;
@@ -196,7 +196,7 @@ impl Session for Http {
 
     async fn ask(&self, connections: &mut Vec<HttpConnection>) -> Result<Observation, Failure> {
         let mut spec = self.spec.clone();
-        // Of all the connections and requests that it takes.
+        // Summed over all connections and requests of this probe.
         let (mut opening, mut waiting) = (BTreeMap::<_, Duration>::new(), Duration::ZERO);
         for _ in 0..=MAX_REDIRECTS {
             let connection = self.connection_to(&spec.origin, connections).await?;
@@ -222,17 +222,18 @@ impl Session for Http {
         Err(Failure::unhealthy(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    /// Twice what the last answer took, so that a slow server is not asked twice; and nothing is ever asked twice that may have an effect.
+    /// Twice the duration of the last response, so that a slow server does not get each request twice. A request that may change something
+    /// is never sent twice.
     fn silence_limit(&self) -> Duration {
         let last_duration_ms = Duration::from_millis(self.last_duration_ms.load(Relaxed));
         if self.spec.is_safe() { last_duration_ms.saturating_mul(2).clamp(MIN_SILENCE_LIMIT, NO_SILENCE_LIMIT) } else { NO_SILENCE_LIMIT }
     }
 }
 
-/// How long a kept connection may be silent at least.
+/// Minimum time after which a request is also sent on a new connection.
 const MIN_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Longer than any time limit, and not too long for a clock.
+/// Longer than any timeout, and short enough for clocks.
 const NO_SILENCE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
@@ -241,13 +242,13 @@ impl Http {
         HttpConnection::open(&self.dialer, origin.clone(), tls, link_local).await
     }
 
-    /// The connection to a origin: one that is there, or a new one.
+    /// A usable connection to a server: a kept one, or a new one.
     async fn connection_to<'a>(
         &self,
         origin: &Origin,
         connections: &'a mut Vec<HttpConnection>,
     ) -> Result<&'a mut HttpConnection, Failure> {
-        // The first connection leads to the configured host.
+        // The first connection is that to the configured host.
         let permitted = *origin == self.spec.origin || connections.first().is_some_and(|first| first.is_link_local);
         let link_local = if permitted { LinkLocal::Permitted } else { LinkLocal::Refused };
         let known = connections.iter().position(|connection| connection.origin == *origin);
@@ -255,7 +256,7 @@ impl Http {
             Some(at) if connections[at].is_usable() => {}
             Some(at) => connections[at] = self.connection(origin, link_local).await?,
             None => {
-                // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
+                // A server may redirect to a new server each time: drop the oldest connection, except that to the configured host.
                 if connections.len() > MAX_REDIRECTS {
                     connections.remove(1);
                 }
@@ -266,7 +267,7 @@ impl Http {
         Ok(&mut connections[at])
     }
 
-    /// What the head of an answer shows.
+    /// The values observed from the head of a response.
     fn seen(&self, expiry: Option<Expiry>, answer: &Response<Incoming>, waiting: Duration) -> Observation {
         let seen = Observation::pass()
             .with("status_code", answer.status().as_u16())
@@ -279,7 +280,7 @@ impl Http {
         }
     }
 
-    /// Judges an answer, and adds to what was seen.
+    /// Judges a response, and adds to the observed values.
     async fn judge(
         &self,
         spec: &RequestSpec,
@@ -293,7 +294,7 @@ impl Http {
             connection.read(body).await?
         } else {
             match connection.drain_briefly(body).await {
-                // The status says more than the end of what came with it.
+                // The unexpected status matters more than a body that breaks off.
                 Err(_) if !expected => BodyStart::default(),
                 glanced => glanced?,
             }

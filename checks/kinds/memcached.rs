@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::HashMap, io, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// Requests the version, and with `write` sets, gets and deletes a key of its own.
+/// Requests the version, and with `write` sets, gets and deletes a key.
 ///
 /// The connection is kept. `stats`, for the observed values, travels in the same round trip; the server may refuse it.
 ///
@@ -46,10 +46,10 @@ pub struct Memcached {
     kept: Kept<MemcachedClient>,
 }
 
-/// The longest answer that is read: `stats` has a few thousand bytes.
+/// Maximum size of a reply: `stats` has a few thousand bytes.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// How many seconds a key lives that could not be deleted.
+/// How long a key lives that could not be deleted.
 const KEY_TTL_SECONDS: u8 = 10;
 
 impl Backend for Memcached {
@@ -114,18 +114,18 @@ impl Session for Memcached {
     }
 }
 
-/// A connection, and a bound on what is read of it.
+/// A connection, and a limit on what is read from it.
 pub struct MemcachedClient {
     stream: BufReader<Metered>,
     meter: Meter,
-    /// How long it took to resolve the name; told once.
+    /// How long the name took to resolve; observed once.
     resolving: Option<Duration>,
 }
 
 impl MemcachedClient {
     async fn send(&mut self, commands: &str) {
         self.meter.refill(MAX_REPLY_BYTES);
-        // Who hangs up may have said why, so that reading tells more than writing.
+        // A server that closes the connection may have sent a reason: the error of reading says more than that of writing.
         let _ = self.stream.write_all(commands.as_bytes()).await;
     }
 
@@ -142,13 +142,13 @@ impl MemcachedClient {
         Err(self.meter.explain(failed))
     }
 
-    /// The next line, which must begin so; what follows.
+    /// The rest of the next line, which must begin with `beginning`.
     async fn expect(&mut self, beginning: &str) -> Result<String, Failure> {
         let line = self.line().await?;
         line.strip_prefix(beginning).map(str::to_owned).ok_or_else(|| failure(&line))
     }
 
-    /// What `stats` tells, if anything.
+    /// The reply to `stats`; empty if the server refuses it.
     async fn stats(&mut self) -> Result<HashMap<String, String>, Failure> {
         let mut stats = HashMap::new();
         loop {
@@ -157,7 +157,7 @@ impl MemcachedClient {
                 ["STAT", name, value] => {
                     stats.insert(name.to_owned(), value.to_owned());
                 }
-                // A value of several words is none of ours.
+                // The values of interest are single words.
                 ["STAT", ..] => {}
                 ["END"] => return Ok(stats),
                 _ if is_error(&line) => return Ok(HashMap::new()),
@@ -171,7 +171,7 @@ fn is_error(line: &str) -> bool {
     matches!(line.split(' ').next(), Some("ERROR" | "CLIENT_ERROR" | "SERVER_ERROR"))
 }
 
-/// What a line means that was not to be expected.
+/// Classifies an unexpected line. Memcached has no error codes, so the text decides.
 fn failure(line: &str) -> Failure {
     let failure = if line.starts_with("ERROR Too many open connections") {
         Failure::exhausted("the server's connection limit is reached")
@@ -187,7 +187,7 @@ fn failure(line: &str) -> Failure {
     failure.because(line)
 }
 
-/// A key of ours: set, read, compared and deleted.
+/// A unique key and value: set, read, compared and deleted.
 struct ItemRoundTrip {
     key: String,
     value: String,
@@ -198,7 +198,7 @@ impl ItemRoundTrip {
         Self { key: format!("allswell:{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
     }
 
-    /// It is deleted whatever was read.
+    /// The key is deleted whatever was read.
     fn commands(&self) -> String {
         let Self { key, value } = self;
         format!("set {key} 0 {KEY_TTL_SECONDS} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
@@ -214,7 +214,7 @@ impl ItemRoundTrip {
             return Err(Failure::unhealthy("the data read back is not the data written"));
         }
         client.expect("END").await?;
-        // Somebody may have emptied the cache in between.
+        // The cache may have been flushed in between.
         let deleted = client.line().await?;
         if matches!(deleted.as_str(), "DELETED" | "NOT_FOUND") { Ok(()) } else { Err(failure(&deleted)) }
     }
@@ -224,7 +224,7 @@ impl ItemRoundTrip {
 mod tests {
     use super::*;
 
-    /// What a check makes of a server's words.
+    /// The result of a check for these replies of a server.
     async fn judged(words: &'static str, write: bool) -> Result<Observation, Failure> {
         let memcached = Memcached::build(Config {
             address: Address::new("localhost", 1),
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_refuses_stats_is_well() {
+    async fn a_server_that_refuses_stats_passes() {
         let seen = judged("VERSION 1.6.18\r\nERROR\r\n", false).await.expect("it is well");
         assert_eq!((seen.values().len(), &seen.values()["server_version"]), (1, &"1.6.18".into()));
     }
 
     #[tokio::test]
-    async fn every_answer_has_its_class() {
+    async fn every_reply_has_its_class() {
         for (words, class) in [
             ("ERROR Too many open connections\r\n", "exhausted"),
             ("CLIENT_ERROR unauthenticated\r\n", "rejected"),

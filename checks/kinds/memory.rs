@@ -29,12 +29,12 @@ pub struct Config {
     pub fail_available: Option<Amount>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the type of the field")]
 const fn fail_available() -> Option<Amount> {
     Some(Amount::Share(0.02))
 }
 
-/// A check of this machine's or this container's memory.
+/// A check of the memory of this host or container.
 pub struct Memory {
     config: Config,
     blocking: Blocking,
@@ -86,7 +86,7 @@ struct MemoryUsage {
     oom_kills: Option<u64>,
 }
 
-/// Reads below `root`, which is `/` but in tests.
+/// Reads below `root`, which is `/` except in tests.
 fn read(root: &Path) -> io::Result<MemoryUsage> {
     let mut host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
     host.oom_kills = number(&root.join("proc/vmstat"), "oom_kill");
@@ -106,7 +106,7 @@ fn host(meminfo: &str) -> io::Result<MemoryUsage> {
     }
 }
 
-/// The tightest limit of our group and the groups around it.
+/// The tightest limit of the control group of this process and the groups around it.
 fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
     let mut tightest: Option<MemoryUsage> = None;
     for line in groups.lines() {
@@ -119,7 +119,7 @@ fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
         };
         let mount = root.join(version.mount);
         let own = mount.join(path.trim_start_matches('/'));
-        // In a container our own path may not be mounted: its root is ours then.
+        // In a container, our own path may not be mounted: then the root of the mount is our group.
         let start: PathBuf = if own.is_dir() { own } else { mount.clone() };
         for directory in start.ancestors().take_while(|directory| directory.starts_with(&mount)) {
             let found = version.read(directory).filter(|found| found.limit < host.limit);
@@ -131,12 +131,12 @@ fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
     tightest
 }
 
-/// Where a version of control groups keeps its numbers.
+/// The files of a version of control groups.
 struct CgroupVersion {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: page cache, which is dropped before anything is killed.
+    /// In `memory.stat`: page cache, which the kernel drops before it kills a process.
     cache: [&'static str; 2],
     kills: &'static str,
 }
@@ -163,7 +163,7 @@ impl CgroupVersion {
     fn read(&self, directory: &Path) -> Option<MemoryUsage> {
         let text = |file: &str| fs::read_to_string(directory.join(file)).ok();
         let field = |file: &str, name: &str| number(&directory.join(file), name);
-        // "max" is no limit and no number.
+        // "max" means no limit.
         let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
         let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
         let cache: u64 = self.cache.iter().filter_map(|name| field("memory.stat", name)).sum();
@@ -171,7 +171,7 @@ impl CgroupVersion {
     }
 }
 
-/// The number behind a name, in a file that has a name and a number on each line.
+/// The number after a name, in a file with a name and a number on each line.
 fn number(file: &Path, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok()))
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_the_host_counts() {
+    fn without_a_limit_the_memory_of_the_host_counts() {
         let files = [("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")];
         let read = |files: &[_]| read(machine(files).path()).expect("it reads");
         assert_eq!(read(&files), MemoryUsage { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_without_numbers_says_so() {
+    fn a_system_without_memory_figures_is_an_error() {
         let root = tempfile::tempdir().expect("a temporary directory");
         assert!(read(root.path()).is_err());
     }

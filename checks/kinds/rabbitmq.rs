@@ -111,7 +111,7 @@ impl Check for Rabbitmq {
     }
 }
 
-/// A connection and the channel of the last probe.
+/// A connection, and the channel of the last probe.
 pub struct RabbitmqClient {
     amqp: AmqpConnection,
     channel: Channel,
@@ -130,19 +130,19 @@ impl Session for Rabbitmq {
     async fn ask(&self, client: &mut RabbitmqClient) -> Result<Observation, Failure> {
         client.amqp.refill();
         if !client.channel.status().connected() {
-            // A queue that was missing has closed it, and nothing else.
+            // A missing queue closes the channel only.
             client.channel = client.amqp.connection.create_channel().await.map_err(broken)?;
         }
         let seen = client.amqp.take_phases().with_some("server_version", client.amqp.server_version.clone());
         let seen = seen.with_some("tls_verify", self.broker.tls_verify());
         if self.queues.is_empty() {
-            // A new channel proves that the broker works; the old one is closed in the same round trip.
+            // Opening a channel shows that the broker works. The old channel is closed in the same round trip.
             let (opened, closed) = join(client.amqp.connection.create_channel(), client.channel.close(200, "".into())).await;
             closed.map_err(broken)?;
             client.channel = opened.map_err(broken)?;
             return Ok(seen);
         }
-        // All at once: one round trip for however many.
+        // All at once: one round trip for all queues.
         let queues = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name))).await?;
         self.judge(seen, &queues)
     }
@@ -178,18 +178,18 @@ impl Rabbitmq {
     }
 }
 
-/// Asks for a queue that must be there already.
+/// Declares a queue passively: it must exist already.
 async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
     let options = QueueDeclareOptions::default().passive();
     let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
     declared.map_err(|error| {
         let failure = queue_failure(name, error).truncated();
-        // What is said of a queue is said on the channel: the connection is in order.
+        // An error of a queue closes the channel only: the connection can be reused.
         if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.reusable_connection() } else { failure }
     })
 }
 
-/// The broker has answered the log-in before.
+/// After the login, an end is a truncated reply.
 fn broken(error: lapin::Error) -> Failure {
     failure(error).truncated()
 }

@@ -123,7 +123,7 @@ impl RedisRole {
         }
     }
 
-    /// Whether a server has this role.
+    /// Verifies that a server has this role.
     fn judge(self, info: &InfoFields<'_>) -> Result<(), Failure> {
         match (self, Self::of(info)) {
             (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
@@ -134,7 +134,7 @@ impl RedisRole {
     }
 }
 
-/// What a server answers to one of several commands: a text, nothing, or an error.
+/// The reply to one of several commands: a text, null, or an error.
 type CommandReply = RedisResult<Option<String>>;
 
 /// A check of one server, or of several that work together.
@@ -155,11 +155,11 @@ enum Topology {
     Cluster(Vec<Address>),
 }
 
-/// A connection to the server that is asked.
+/// A connection to the server that is probed.
 pub struct Node {
     /// The connection itself.
-    pub link: RespConnection,
-    /// Whether our key's slot is only on its way to this node of a cluster.
+    pub connection: RespConnection,
+    /// Whether the slot of the key is being moved to this node, which then needs `ASKING`.
     asking: bool,
 }
 
@@ -187,12 +187,12 @@ write = true
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
-        let sentinels_own = [
+        let sentinel_keys = [
             ("master_name", config.master_name.is_some()),
             ("sentinel_username", config.sentinel_username.is_some()),
             ("sentinel_password", config.sentinel_password.is_some()),
         ];
-        if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
+        if let Some((key, _)) = sentinel_keys.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
             return Err(InvalidConfig::new(key, "applies only with `mode = \"sentinel\"`"));
         }
         let server = RespServer::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
@@ -249,12 +249,12 @@ impl Session for Redis {
     type Connection = Node;
 
     async fn open(&self) -> Result<Node, Failure> {
-        let link = match &self.topology {
+        let connection = match &self.topology {
             Topology::Standalone => self.server.open().await?,
             Topology::Sentinel(sentinels) => sentinels.connect(&self.server).await?,
             Topology::Cluster(seeds) => return cluster::connect(&self.server, seeds, self.write).await,
         };
-        Ok(Node { link, asking: false })
+        Ok(Node { connection, asking: false })
     }
 
     async fn ask(&self, node: &mut Node) -> Result<Observation, Failure> {
@@ -268,19 +268,19 @@ impl Session for Redis {
         if let Some(round_trip) = &round_trip {
             round_trip.add_to(&mut commands, node.asking);
         }
-        let answers = node.link.query::<Vec<CommandReply>>(&commands).await?.into_iter();
-        let seen = node.link.take_phases().with_some("tls_verify", self.server.tls_verify());
+        let answers = node.connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        let seen = node.connection.take_phases().with_some("tls_verify", self.server.tls_verify());
         self.judge(seen, round_trip, in_cluster, answers).map_err(|failure| match self.topology {
-            // Another server may be the primary by now: the sentinels are asked again.
+            // Another server may be the primary by now: open a new connection, which asks the sentinels again.
             Topology::Sentinel(_) => failure,
-            // All answers have come, and were read.
+            // All replies were read.
             Topology::Standalone | Topology::Cluster(_) => failure.reusable_connection(),
         })
     }
 }
 
 impl Redis {
-    /// Looks at all answers, in the order of the questions.
+    /// Judges all replies, in the order of the commands.
     fn judge(
         &self,
         seen: Observation,
@@ -301,7 +301,7 @@ impl Redis {
         Ok(seen)
     }
 
-    /// What `INFO` tells, where the user may ask for it.
+    /// Judges the reply to `INFO`, which the user may not be allowed to run.
     fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
         let judges = self.role != RedisRole::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
         let info = match info {
@@ -347,7 +347,7 @@ impl Redis {
     }
 }
 
-/// A failure that carries what was seen until then.
+/// Adds what was observed before the failure.
 fn failed(failure: Failure, seen: &Observation) -> Failure {
     failure.observing(seen.clone())
 }

@@ -85,7 +85,7 @@ pub struct Config {
     pub max_connection_age: MaxAge,
 }
 
-/// Where a bucket's name stands in a URL.
+/// Where the URL has the name of the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -156,7 +156,7 @@ region = "eu-central-1"
     }
 }
 
-/// The bucket in front of the host's name, which an address has not.
+/// Puts the bucket before the host name. An IP address cannot have one.
 fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
     let refused = || InvalidConfig::new("endpoint", "cannot have a bucket before its host: set `addressing` to `path`");
     let host = url.domain().map(|domain| format!("{bucket}.{domain}")).ok_or_else(refused)?;
@@ -178,7 +178,7 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
 
 const UNSENDABLE: &str = "is not an AWS key: it contains blanks or special characters";
 
-/// Whether a key can travel in a header, as the driver takes for granted.
+/// Whether a key can be sent in a header, as the driver assumes.
 fn is_sendable(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -194,7 +194,7 @@ impl Check for S3 {
     }
 }
 
-/// The region in which the bucket is, where the answer names it.
+/// The region of the bucket, if the response names it.
 fn region(refusal: &Refusal) -> Option<String> {
     refusal.header("x-amz-bucket-region").or_else(|| refusal.element("Region"))
 }
@@ -208,15 +208,15 @@ struct Aws {
     profile: Option<String>,
     credentials_file: Option<PathBuf>,
     anonymous: bool,
-    /// Whose token is asked for credentials, where a variable names it.
+    /// The file with the token for credentials, if an environment variable names it.
     token_file: OnceLock<PathBuf>,
     reading: Blocking,
-    /// Whether each request holds a session token: without the key it is of little use, and still nobody else's.
+    /// Whether requests contain a session token. Without the key it is of little use, but still secret.
     has_token: bool,
 }
 
 impl Aws {
-    /// The profile, where one is asked for, or one is there and the environment has nothing to say.
+    /// The profile, if one is configured, or if one exists and the environment has no credentials.
     fn profile(&self, builder: &AmazonS3Builder) -> Option<AwsProfile> {
         let asked = self.profile.is_some() || self.credentials_file.is_some();
         let said = [Key::AccessKeyId, Key::WebIdentityTokenFile].iter().any(|key| builder.get_config_value(key).is_some());
@@ -243,7 +243,7 @@ impl Provider for Aws {
             .with_virtual_hosted_style_request(self.addressing == Addressing::Virtual)
             .with_skip_signature(self.anonymous)
             .with_retry(object_storage::no_retries())
-            // One DELETE, which everybody has, instead of a list of one.
+            // A plain DELETE, which every store supports, instead of a list with one object.
             .with_disable_bulk_delete(true)
             .with_http_connector(transport);
         if let Some(region) = &self.region {
@@ -252,7 +252,7 @@ impl Provider for Aws {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_config(Key::S3Endpoint, endpoint);
         } else if self.addressing == Addressing::Virtual {
-            // The driver takes one from the environment as it is, and would leave the bucket out.
+            // The driver uses an endpoint from the environment as it is, and would leave out the bucket.
             let written = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
             if let Some(mut url) = written.and_then(|written| Url::parse(&written).ok()) {
                 put_in_front(&self.bucket, &mut url)
@@ -278,7 +278,7 @@ impl Provider for Aws {
             return Ok(());
         }
         if let Some(file) = self.token_file.get().cloned() {
-            // The driver reads it on the thread of all probes, where a file that does not answer would stop them. What is wrong with it, the driver tells.
+            // The driver reads it on the thread of all probes, which a hung file would block. The driver reports what is wrong with it.
             let read = self.reading.run(move || fs::read(file).map(drop)).await;
             let _ = read.map_err(|failure| object_store::Error::Generic { store: "S3", source: failure.into() })?;
         }
@@ -317,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_stands_in_front_of_a_name_and_of_no_address() {
+    fn a_bucket_is_put_before_a_name_but_not_before_an_address() {
         let url = |text: &str| Url::parse(text).expect("a URL");
         let mut named = url("https://s3.internal:9000/");
         put_in_front("media", &mut named).expect("a name");
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_with_its_key() {
+    fn contradicting_keys_are_rejected_with_the_key() {
         for (more, key) in [
             (r#""bucket": "s3://media""#, "bucket"),
             (r#""bucket": "media", "region": "eu central""#, "region"),

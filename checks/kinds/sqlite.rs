@@ -21,8 +21,8 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Opens a database file as the application does and reads its header page, so that a damaged, missing or replaced file is noticed. Creates
-/// the file only with `create`, and changes nothing in it.
+/// Opens a database file as the application does and reads its header page. So it notices a file that is missing, damaged or replaced.
+/// Creates the file only with `create`, and changes nothing in it.
 ///
 /// Required rights: to read the file, and in WAL mode to write to its folder. Do not name a file in a folder that other users can write to,
 /// such as `/tmp`: they could replace it with another file or a link.

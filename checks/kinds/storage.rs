@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes a file with a unique name to a directory, reads it back, compares it, and deletes it.
+/// Writes a file to a directory, reads it back, compares it, and deletes it. The file has a unique name.
 ///
 /// A hung mount, such as NFS without its server, is a timeout and blocks nothing else. The file is deleted in any case, also after a
 /// timeout. Only a process that is killed in the middle leaves a file, whose name begins with `.allswell-`.
@@ -54,7 +54,7 @@ pub struct Storage {
     write: bool,
     size: usize,
     sync: bool,
-    /// A file that could not be deleted: until it can be, no other is made.
+    /// A file that could not be deleted: until it is deleted, no other is created.
     left: Arc<Mutex<Option<PathBuf>>>,
     blocking: Blocking,
 }
@@ -93,7 +93,7 @@ impl Check for Storage {
     }
 }
 
-/// Deletes the file when it goes out of scope, whatever happened before, or remembers that it is left.
+/// Deletes the file when it goes out of scope, or remembers that it could not.
 struct Removed<'a> {
     path: &'a Path,
     left: &'a Mutex<Option<PathBuf>>,
@@ -101,7 +101,7 @@ struct Removed<'a> {
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        // Looked for, since a deletion may be believed that was none.
+        // Verified, because a deletion may report success without effect.
         let _ = fs::remove_file(self.path);
         let still_there = self.path.symlink_metadata().is_ok();
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = still_there.then(|| self.path.to_owned());
@@ -125,7 +125,7 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     let path = directory.join(format!(".allswell-{:016x}", fastrand::u64(..)));
     let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
     let started = Instant::now();
-    // Never follows or replaces what is there already.
+    // Never follows a link and never replaces a file.
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failure)?;
     let removed = Removed { path: &path, left };
     file.write_all(&sent).map_err(failure)?;
@@ -135,7 +135,7 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     drop(file);
     let written = started.elapsed();
     let mut found = Vec::with_capacity(size);
-    // Where others may delete our file, they may put a link or a pipe in its place, which must neither be followed nor waited for.
+    // Other users of the directory may replace the file by a link or a pipe: do not follow the first or wait for the second.
     let ours = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failure)?;
     file.take(size as u64 + 1).read_to_end(&mut found).map_err(failure)?;
@@ -160,7 +160,7 @@ fn failure(error: io::Error) -> Failure {
         Kind::StorageFull => Failure::exhausted("no space is left"),
         Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
         Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("the mounted file system is gone"),
-        // EMFILE and ENFILE: the shortage is on this side.
+        // EMFILE and ENFILE: the shortage is on this host.
         _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
             Failure::new(FailureClass::Internal, "this machine has no file descriptors left")
         }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_directory_or_a_file_is_told() {
+    async fn a_missing_directory_and_a_file_have_their_messages() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let missing = storage(&directory.path().join("none")).probe().await.expect_err("it is missing");
         assert_eq!(missing.message(), "there is no such directory");

@@ -69,7 +69,7 @@ impl Check for Tcp {
         let mut stream = self.dialer.connect(&self.address).await?;
         let seen = Observation::pass().took("connect_ms", started.elapsed());
         let Some(expected) = &self.expect_banner else {
-            // An orderly goodbye; what the peer makes of it is not our business.
+            // Close properly. An error of the server does not matter here.
             let _ = stream.shutdown().await;
             return Ok(seen);
         };
@@ -81,7 +81,7 @@ impl Check for Tcp {
             let read = if banner.is_empty() {
                 reading.await
             } else {
-                // Who has greeted waits for us now: another banner is no silence.
+                // After its banner the server waits for the client, so a pause means that the banner is complete.
                 timeout(BANNER_REST_TIMEOUT, reading)
                     .await
                     .map_err(|_| Failure::unhealthy("the banner does not contain the expected text"))?

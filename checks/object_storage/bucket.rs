@@ -1,4 +1,4 @@
-//! Object storage through `object_store`: shared by the kinds that keep objects in buckets.
+//! Probes a bucket through `object_store`.
 
 use super::{
     refusal::{Action, Refusal},
@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// What is done in the bucket.
+/// What a probe does in the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -38,17 +38,17 @@ pub(crate) fn prefix() -> String {
     "allswell/".to_owned()
 }
 
-/// What is done, to which object.
+/// What a probe does, with which object.
 struct BucketTask {
     mode: BucketMode,
     object: Path,
-    /// The object as sentences have it: a name of ours would tell nobody anything.
+    /// The object in messages: the unique name that the check writes would not help anyone.
     shown: String,
 }
 
 impl BucketTask {
     fn new(mode: BucketMode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
-        // One name for the life of this check: whatever a dropped probe left, the next one replaces and deletes. Nobody else has it.
+        // One unique name for the life of this check: the next probe replaces and deletes what a dropped probe left.
         let unique = |prefix: &str| format!("{prefix}{:032x}", fastrand::u128(..));
         let (wrong, object) = match (mode, key) {
             (BucketMode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object to read")),
@@ -64,13 +64,13 @@ impl BucketTask {
     }
 }
 
-/// Looks whether a bucket can have this name; the provider knows better which do.
+/// Rejects what cannot be a bucket name. The provider has stricter rules.
 pub(crate) fn validate_bucket_name(name: &str) -> Result<(), InvalidConfig> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._$:".contains(&byte));
     if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is not a bucket name: write only the name, such as `media`")) }
 }
 
-/// The text of an endpoint's URL, as drivers take it, and the way there.
+/// The URL of the endpoint as drivers accept it, and the transport to it.
 pub(crate) fn transport_to(
     endpoint: Option<(::url::Url, Origin, Tls)>,
     connection: Reuse,
@@ -80,7 +80,7 @@ pub(crate) fn transport_to(
     (url, StorageTransport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
 }
 
-/// Reads the key `endpoint`: its URL, and what a transport has to know of it.
+/// Parses the key `endpoint`: its URL, origin and TLS.
 pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url::Url, Origin, Tls)>, InvalidConfig> {
     let Some(url) = url else {
         return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "applies only with an `endpoint`")) };
@@ -96,32 +96,32 @@ pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url
     Ok(Some((url, origin, Tls::new(keys))))
 }
 
-/// The driver repeats nothing: a probe has one try, and the engine its interval.
+/// Turns off the retries of the driver: a probe makes one attempt, and the engine repeats it.
 pub(crate) fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-/// One provider of object storage.
+/// A provider of object storage.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync + 'static {
-    /// The driver's client.
+    /// The client of the driver.
     type Client: ObjectStore;
 
-    /// Makes a client, by the driver's usual chain of credentials: reads the environment, and files.
+    /// Creates a client with the driver's usual chain of credentials: reads the environment, and files.
     fn client(&self, transport: StorageTransport) -> object_store::Result<Self::Client>;
 
-    /// Gets credentials, or keeps those that are not yet too old.
+    /// Gets credentials, or reuses those that are still valid.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
 
-    /// Whether requests hold what lets others ask, too.
+    /// Whether requests contain credentials that anyone could reuse, such as a token. A signature is not reusable.
     fn sends_reusable_credentials(&self) -> bool;
 
-    /// Whether a no says that the bucket is there, and somewhere else than we thought.
+    /// Whether an error response says that the bucket exists at another place.
     fn is_elsewhere(&self, _: &Refusal) -> bool {
         false
     }
 
-    /// What a no means; `object` is for the sentence.
+    /// Classifies an error response; `object` is for the message.
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure;
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct BucketCheck<P: Provider> {
     provider: Arc<P>,
     transport: StorageTransport,
     task: BucketTask,
-    /// Made by the first probe, and again after a rejection: credentials may have been replaced.
+    /// Created by the first probe, and again after a rejection: credentials may have been replaced.
     client: Mutex<Option<Arc<P::Client>>>,
     making: Blocking,
 }
@@ -182,7 +182,7 @@ impl<P: Provider> BucketCheck<P> {
 
     async fn round_trip(&self, client: &P::Client) -> Result<Observation, Failure> {
         let object = &self.task.object;
-        // Other bytes each time: what an earlier probe wrote must not pass for what this one wrote.
+        // New bytes for each probe: the object of an earlier probe must not pass for this one.
         let sent = Bytes::from(std::iter::repeat_with(|| fastrand::alphanumeric() as u8).take(64).collect::<Vec<_>>());
         let began = Instant::now();
         client.put(object, sent.clone().into()).await.map_err(|error| self.failure(Action::Write, error))?;
@@ -190,11 +190,11 @@ impl<P: Provider> BucketCheck<P> {
         let found = async { client.get(object).await?.bytes().await };
         let found = found.await.map_err(|error| self.failure(Action::Read, error));
         let read = began.elapsed().saturating_sub(written);
-        // Whatever was read, or was not.
+        // Delete the object also when it could not be read.
         let deleted = match client.delete(object).await {
             Ok(()) => Ok(()),
             Err(error) => match self.transport.take_last() {
-                // It was sent twice, since the first answer did not come: then the first has deleted it.
+                // The request was sent twice because the first response did not arrive: the first one has deleted the object.
                 Some(last) if last.is_missing_object(Action::Delete) => Ok(()),
                 last => Err(self.explain(Action::Delete, last, error)),
             },
@@ -212,7 +212,7 @@ impl<P: Provider> BucketCheck<P> {
         let size = match client.get_opts(&self.task.object, one).await {
             Ok(found) => found.meta.size,
             Err(error) => match self.transport.take_last() {
-                // An empty object has no first byte; that it was looked for tells that it can be read.
+                // An empty object has no first byte, but this status shows that it can be read.
                 Some(LastExchange::Response(answer)) if answer.status.as_u16() == 416 => 0,
                 last => return Err(self.explain(Action::Read, last, error)),
             },
@@ -233,7 +233,7 @@ impl<P: Provider> BucketCheck<P> {
                 return Ok(seen());
             }
             if self.provider.is_elsewhere(&refusal) {
-                // The application's own library may find it by itself.
+                // The library of the application may follow this by itself.
                 return Ok(seen().warned(self.provider.explain(&refusal, &self.task.shown).message()));
             }
             if refusal.code == "AccessDenied" {
@@ -265,7 +265,7 @@ impl<P: Provider> BucketCheck<P> {
     }
 }
 
-/// Why there are no credentials: nobody who gives them, or who does said no.
+/// Why there are no credentials: no provider was found, or it rejected the request.
 fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
     const NOWHERE: &str = "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
     match last {

@@ -1,4 +1,4 @@
-//! One HTTP connection, on which one request after the other is made.
+//! A kept HTTP connection, on which one request after the other is sent.
 
 use crate::{
     contract::Failure,
@@ -17,7 +17,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use object_store::client::{HttpRequest, HttpRequestBody};
 
-/// The most that is read of one answer: errors, tokens and what we wrote ourselves are small.
+/// Maximum size of a response: errors, tokens and our own objects are small.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 type StorageDriver = Connection<TokioIo<Stream>, HttpRequestBody>;
@@ -29,7 +29,7 @@ pub(super) struct StorageConnection {
     meter: Meter,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct StorageResponse {
     pub(crate) status: StatusCode,
@@ -45,18 +45,18 @@ impl StorageConnection {
         Ok(Self { sender, driver: Some(connection), meter })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete response.
     pub(super) async fn ask(&mut self, request: HttpRequest) -> Result<StorageResponse, Failure> {
         self.exchange(request).await.map_err(|error| self.meter.explain(failure(error)))
     }
 
     async fn exchange(&mut self, request: HttpRequest) -> hyper::Result<StorageResponse> {
         self.meter.refill(MAX_RESPONSE_BYTES);
-        // Before anything else: what ends a connection for which nobody waits, such as an alert of TLS, is told to nobody.
+        // First: an error that ends the connection while no request waits, such as a TLS alert, would be lost.
         let response = drive_while(&mut self.driver, self.sender.send_request(request)).await?;
         let (head, body) = response.into_parts();
         let body = drive_while(&mut self.driver, body.collect()).await?.to_bytes();
-        // Ready for the next; or it was the last, which that one is told.
+        // Ready for the next request. If this was the last one, the next request gets the error.
         let _ = drive_while(&mut self.driver, self.sender.ready()).await;
         Ok(StorageResponse { status: head.status, headers: head.headers, body })
     }
@@ -73,7 +73,8 @@ mod tests {
     };
     use tokio::io::{AsyncRead, ReadBuf, join, sink};
 
-    /// A server that has refused our handshake before we ask: with TLS 1.3 ours is done before it has seen our certificate.
+    /// A server that has rejected our handshake before the first request: with TLS 1.3, our part is done before the server has seen our
+    /// certificate.
     struct Refused;
 
     impl AsyncRead for Refused {
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ended_the_connection_is_told_to_who_asks_next() {
+    async fn the_next_request_gets_the_error_that_ended_the_connection() {
         let mut connection = StorageConnection::over(Box::new(join(Refused, sink()))).await.expect("a connection");
         let request = hyper::Request::get("/media").body(HttpRequestBody::empty()).expect("a request");
         let failure = connection.ask(request).await.expect_err("it was refused");

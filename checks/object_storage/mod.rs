@@ -1,4 +1,7 @@
-//! What the kinds of object storage share: a bucket, the HTTP transport below `object_store`, and the reasons for which a store refuses.
+//! What the kinds of object storage share: [`BucketCheck`] probes a bucket through `object_store`, `transport` is the HTTP below that, and
+//! `refusal` explains error responses.
+//!
+//! A kind implements [`Provider`] for its client and its error codes.
 
 #[cfg(feature = "s3")]
 pub(crate) mod aws_profile;

@@ -1,4 +1,4 @@
-//! What an object storage says when it says no, and what that means whoever runs it.
+//! Error responses of object storage, and what they mean with every provider.
 
 use super::connection::StorageResponse;
 use crate::contract::{Failure, FailureClass};
@@ -8,7 +8,7 @@ use hyper::{
 };
 use std::fmt;
 
-/// What was tried.
+/// What the probe tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Write,
@@ -16,11 +16,11 @@ pub(crate) enum Action {
     Delete,
 }
 
-/// An answer that is a no.
+/// An error response.
 pub(crate) struct Refusal {
     pub(crate) action: Action,
     pub(crate) status: StatusCode,
-    /// The provider's own word: `NoSuchBucket`, `ContainerNotFound`. Empty, where there is none.
+    /// The error code of the provider: `NoSuchBucket`, `ContainerNotFound`. Empty if there is none.
     pub(crate) code: String,
     headers: HeaderMap,
     body: String,
@@ -41,35 +41,35 @@ impl Refusal {
         refusal
     }
 
-    /// A header's value, if it is a plain word.
+    /// The value of a header, if it is a plain word.
     pub(crate) fn header(&self, name: &'static str) -> Option<String> {
         self.headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok()).and_then(plain_word)
     }
 
-    /// The text of an element of the body's XML, if it is a plain word. All that is looked for stands there once, flat and unescaped.
+    /// The text of an element of the XML body, if it is a plain word. The elements of interest occur once, flat and unescaped.
     pub(crate) fn element(&self, name: &str) -> Option<String> {
         let (_, rest) = self.body.split_once(&format!("<{name}>"))?;
         plain_word(rest.split_once('<')?.0)
     }
 
-    /// A header of an answer that is carried in the body of another, as in a batch.
+    /// A header of a response inside the body of another, as in a batch.
     fn inner_header(&self, name: &str) -> Option<String> {
         let lines = self.body.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).find_map(|(_, value)| plain_word(value))
     }
 
-    /// Whether the body mentions something.
+    /// Whether the body contains a text.
     #[cfg(any(feature = "azure_blob", feature = "gcs"))]
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.body.contains(text)
     }
 
-    /// Whether the bucket is there, and may be asked, and the object is not there.
+    /// Whether the bucket exists and is accessible, and the object does not exist.
     pub(crate) fn is_missing_object(&self) -> bool {
         matches!(self.code.as_str(), "NoSuchKey" | "BlobNotFound")
     }
 
-    /// What it means by its status alone.
+    /// Classifies a response by its status only.
     pub(crate) fn explain_status(&self) -> Failure {
         let class = match self.status.as_u16() {
             401 | 403 => FailureClass::Rejected,
@@ -80,7 +80,7 @@ impl Refusal {
     }
 }
 
-/// The status and the provider's word.
+/// The status and the error code.
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.status.as_str())?;
@@ -89,15 +89,15 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A text that can stand in a sentence of ours: letters, digits and hyphens, and not many.
+/// A text that may be part of a message: 1 to 64 letters, digits and hyphens.
 fn plain_word(text: &str) -> Option<String> {
     let text = text.trim();
     let plain = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     plain.then(|| text.to_owned())
 }
 
-/// What S3's codes mean, which Google Cloud Storage has, too. `bucket` and `object` are for the sentence, `right` is what the action needs.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+/// Classifies the error codes of S3, which Google Cloud Storage uses, too. `bucket` and `object` are for the message, and `right` is what
+/// the action requires. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 #[cfg(any(feature = "gcs", feature = "s3"))]
 pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
     match refusal.code.as_str() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_found_and_only_plain_words_are_repeated() {
+    fn codes_are_found_and_only_plain_words_are_quoted() {
         assert_eq!(refusal(404, "<?xml?><Error><Code>NoSuchBucket</Code></Error>").to_string(), "404 NoSuchBucket");
         assert_eq!(refusal(404, "<Error><Code>see http://secret</Code></Error>").to_string(), "404 Not Found");
         assert_eq!(refusal(599, "").to_string(), "599");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_code_the_status_counts() {
+    fn without_a_code_the_status_decides() {
         for (status, class) in
             [(403, FailureClass::Rejected), (429, FailureClass::Exhausted), (500, FailureClass::Unhealthy), (404, FailureClass::Unhealthy)]
         {

@@ -1,4 +1,4 @@
-//! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
+//! The HTTP below `object_store`: our own connections, TLS and limits. It remembers the last exchange as it was.
 
 use super::{
     connection::{StorageConnection, StorageResponse},
@@ -31,17 +31,17 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
+/// Timeout of the metadata service of a machine. It is close by; where there is none, packets to its address get lost.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
-/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted, though some say then that it
-/// is not there.
+/// Sends the requests of one check to all hosts that the driver uses. Each request may be sent twice, as [`Kept`] does when a connection is
+/// dead or silent: an object is replaced by the same bytes, and a deleted object stays deleted, although some providers then report that it
+/// does not exist.
 #[derive(Clone)]
 pub(crate) struct StorageTransport(Arc<TransportState>);
 
 struct TransportState {
-    /// The configured endpoint, and its keys of TLS: they are about that server, and about nobody who gives us credentials.
+    /// The configured endpoint and its TLS keys. They apply to that server only, not to providers of credentials.
     endpoint: Option<(Origin, Tls)>,
     others: Tls,
     dialer: Dialer,
@@ -51,28 +51,28 @@ struct TransportState {
     last: Mutex<Option<LastExchange>>,
 }
 
-/// What came of the last request.
+/// The result of the last request.
 pub(crate) enum LastExchange {
-    /// An answer, good or bad.
+    /// A response, good or bad.
     Response(StorageResponse),
-    /// None; and whether it was asked for without encryption, as only a machine's own metadata service is.
+    /// No response.
     Failed {
         /// Why.
         failure: Failure,
-        /// Whether there was no TLS.
+        /// Whether the request was plaintext, as only those to a metadata service are.
         plain: bool,
     },
 }
 
 impl LastExchange {
-    /// Whether it is a no, because there is no such object.
+    /// Whether the response says that the object does not exist.
     pub(crate) fn is_missing_object(&self, action: Action) -> bool {
         matches!(self, Self::Response(answer) if Refusal::new(action, answer).is_missing_object())
     }
 }
 
 impl StorageTransport {
-    /// For an endpoint, where one is configured.
+    /// For a configured endpoint, or for the servers of the provider.
     pub(crate) fn new(endpoint: Option<(Origin, Tls)>, reuse: Reuse, max_age: MaxAge) -> Self {
         Self(Arc::new(TransportState {
             endpoint,
@@ -85,12 +85,12 @@ impl StorageTransport {
         }))
     }
 
-    /// What is observed of the endpoint's TLS as `tls_verify`.
+    /// The observed value `tls_verify` of the endpoint.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
         self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed_verify())
     }
 
-    /// The warning about the endpoint. `sends_reusable_credentials`: whether requests hold what lets others ask, too: a signature does not.
+    /// The warning about the endpoint. `sends_reusable_credentials` is that of the provider.
     pub(crate) fn warnings(&self, sends_reusable_credentials: bool) -> Vec<ConfigWarning> {
         let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
             login_warning(
@@ -104,7 +104,7 @@ impl StorageTransport {
         warning.into_iter().collect()
     }
 
-    /// Takes what was heard last.
+    /// Takes the last exchange.
     pub(crate) fn take_last(&self) -> Option<LastExchange> {
         lock(&self.0.last).take()
     }
@@ -126,11 +126,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The request as HTTP/1.1 has it on the wire.
+/// The request in the form of HTTP/1.1.
 fn addressed(mut request: HttpRequest) -> HttpRequest {
     let uri = request.uri();
     let host = match (uri.host().unwrap_or_default(), uri.port_u16(), uri.scheme_str()) {
-        // As signatures have it: without the port that the scheme says already.
+        // As in the signature: without the default port of the scheme.
         (host, None, _) | (host, Some(80), Some("http")) | (host, Some(443), Some("https")) => host.to_owned(),
         (host, Some(port), _) => format!("{host}:{port}"),
     };
@@ -140,7 +140,7 @@ fn addressed(mut request: HttpRequest) -> HttpRequest {
         request.headers_mut().insert(HOST, host);
     }
     if request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().trim_ascii() == b"Bearer") {
-        // Some of the driver's requests carry the empty token of nobody, which is refused even where everybody may read.
+        // Some requests of the driver carry an empty token, which is rejected even for public objects.
         request.headers_mut().remove(AUTHORIZATION);
     }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
@@ -172,7 +172,7 @@ impl HttpService for StorageTransport {
                 (LastExchange::Response(answer), Ok(response))
             }
             Err(failure) => {
-                // The driver repeats nothing of this kind.
+                // The driver does not retry this kind.
                 let error = HttpError::new(HttpErrorKind::Unknown, io::Error::other(failure.to_string()));
                 (LastExchange::Failed { failure, plain }, Err(error))
             }
@@ -198,7 +198,7 @@ fn is_metadata_service(origin: &Origin) -> bool {
     !origin.encrypted && (is_local || host == "metadata.google.internal")
 }
 
-/// One request, and room for its answer.
+/// One request, and its response.
 struct ExchangeSession<'a> {
     shared: &'a TransportState,
     origin: Origin,
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_addressed_as_they_were_signed() {
+    fn requests_have_the_host_that_was_signed() {
         for (uri, host, target) in [
             ("https://s3.eu-central-1.amazonaws.com/media/a?b=c", "s3.eu-central-1.amazonaws.com", "/media/a?b=c"),
             ("https://s3.internal:443/media", "s3.internal", "/media"),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_services_are_known() {
+    fn metadata_services_are_recognised() {
         for (uri, known) in [
             ("http://169.254.169.254/latest", true),
             ("http://[fd00:ec2::254]/latest", true),

@@ -1,4 +1,4 @@
-//! Celery's remote control over `RabbitMQ`: an exclusive queue of ours takes the answers, and vanishes with the connection.
+//! Celery's remote control over `RabbitMQ`: an exclusive queue receives the replies, and disappears with the connection.
 
 use super::pidbox::{COMMAND_EXCHANGE, CONTENT_TYPE, EVENT_EXCHANGE, Heartbeats, Inspection, Requirements, WorkerReply, unique};
 use crate::{
@@ -23,22 +23,22 @@ use tokio::{
     time::timeout_at,
 };
 
-/// So many answers may wait to be read; what comes beyond is lost.
+/// Maximum number of replies that wait to be read; more are dropped.
 const MAX_WAITING_REPLIES: usize = 2000;
 
-/// A connection, and what is kept open on it.
+/// A connection, and the channels open on it.
 pub struct AmqpControl {
     amqp: AmqpConnection,
-    /// Takes the answers.
+    /// Receives the replies.
     _taking: Channel,
-    /// Asks. An exchange that is missing closes it.
+    /// Sends commands. A missing exchange closes it.
     asking: Channel,
-    /// Our queue.
+    /// The queue for replies.
     queue: String,
-    /// Whether heartbeats come, or may not.
+    /// Whether heartbeats arrive, or the right to receive them is missing.
     listening: bool,
     replies: Receiver<Result<WorkerReply, Failure>>,
-    /// Looks at the watched queues, each on a channel of its own: a queue that is missing closes it.
+    /// Count the messages of the queues, each on its own channel: a missing queue closes it.
     watching: Vec<Channel>,
 }
 
@@ -53,7 +53,7 @@ impl AmqpControl {
     }
 }
 
-/// Connects, and opens a queue of ours. Heartbeats are bound to it where the rights allow it and there are any.
+/// Connects, and declares the queue for replies. Binds it to the heartbeats, if the rights permit it and workers send any.
 pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heartbeats: &Arc<Heartbeats>) -> Result<AmqpControl, Failure> {
     let amqp = broker.open().await?;
     let connection = &amqp.connection;
@@ -76,7 +76,7 @@ pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heart
             Ok(None) => Err(Failure::new(FailureClass::Unhealthy, "the broker deleted our queue")),
             Err(error) => Err(refused(error)),
         };
-        // Where nobody reads any more, or far too much has come, it may be lost.
+        // If the probe has ended, or far too many replies wait, this one is dropped.
         let _ = sender.try_send(reply);
         ready(())
     });
@@ -85,8 +85,8 @@ pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heart
     Ok(AmqpControl { _taking: taking, asking, queue, listening, replies, watching, amqp })
 }
 
-/// Binds our queue to the workers' events. Before any worker has sent one there is nothing to bind to, and it has to be tried again; where
-/// the right is missing, we do without.
+/// Binds the queue to the events of workers. The exchange does not exist before the first event, so this is repeated; without the right,
+/// the check goes on without heartbeats.
 async fn listen(amqp: &AmqpConnection, queue: &str) -> Result<bool, Failure> {
     let channel = amqp.connection.create_channel().await.map_err(refused)?;
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
@@ -100,7 +100,7 @@ async fn listen(amqp: &AmqpConnection, queue: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Asks all workers, and collects their answers until nothing more has to be proven.
+/// Sends the command to all workers, and collects replies until they prove enough.
 pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) -> Result<Inspection, Failure> {
     control.amqp.refill();
     if !control.listening {
@@ -111,7 +111,7 @@ pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) 
         control.asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
     }
     let mut inspection = Inspection::new();
-    // Answers that came when enough was proven already.
+    // Drop the replies that arrived after the last probe.
     while control.replies.try_recv().is_ok() {}
     let mut blocking = pin!(
         (control.amqp.connection.events_listener())
@@ -125,7 +125,7 @@ pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) 
     let asked = pin!(join(publish(&control.asking, &command), backlog(&control.amqp, &mut control.watching, requirements)));
     let (published, backlog) = match select(asked, blocking.next()).await {
         Either::Left((answers, _)) => answers,
-        // From then on the broker reads nothing of ours.
+        // From then on, the broker reads nothing from this connection.
         Either::Right(_) => return Err(blocked()),
     };
     inspection.has_no_listener = !published?;
@@ -142,7 +142,7 @@ pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) 
         }
         Ok(())
     });
-    // The end of our patience is no failure of the broker's.
+    // A timeout here is not a failure of the broker.
     collected.await.unwrap_or(Ok(()))?;
     Ok(inspection)
 }
@@ -153,7 +153,7 @@ fn reply(delivery: Delivery) -> WorkerReply {
     WorkerReply { ticket: ticket.map(|ticket| String::from_utf8_lossy(ticket.as_bytes()).into_owned()), body: delivery.data }
 }
 
-/// Sends a command to all workers; whether there is any mailbox to take it.
+/// Sends the command; returns whether any mailbox received it.
 async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
     let properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
@@ -164,13 +164,13 @@ async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
     let sent = async { asking.basic_publish(COMMAND_EXCHANGE.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
     match sent.await {
         Ok(confirmed) => Ok(confirmed.take_message().is_none()),
-        // No worker has ever listened.
+        // The exchange does not exist: no worker has ever listened.
         Err(error) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => Ok(false),
         Err(error) => Err(refused(error)),
     }
 }
 
-/// How much waits in the watched queues; nothing is told of one that does not exist.
+/// The number of messages in the queues; `None` for a queue that does not exist.
 async fn backlog(
     amqp: &AmqpConnection,
     watching: &mut [Channel],
@@ -200,7 +200,7 @@ fn soft(error: &Error) -> Option<AMQPSoftError> {
     }
 }
 
-/// After the log-in a refusal is about rights, and an end is one in the middle.
+/// After the login, a rejection concerns rights, and an end is a truncated reply.
 fn refused(error: Error) -> Failure {
     match soft(&error) {
         Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not send commands to the workers").because(error),

@@ -1,4 +1,4 @@
-//! Celery's remote control, whatever carries it: the question, the answers, and who has been heard of.
+//! The remote control of Celery with any broker: the command, the replies, and the heartbeats of workers.
 
 use crate::contract::TimeSpan;
 use serde::Deserialize;
@@ -10,52 +10,54 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The exchange on which workers listen for commands.
+/// The exchange on which workers receive commands.
 pub(super) const COMMAND_EXCHANGE: &str = "celery.pidbox";
 
-/// The exchange on which workers tell of themselves.
+/// The exchange to which workers send events.
 pub(super) const EVENT_EXCHANGE: &str = "celeryev";
 
-/// JSON, in the words of kombu.
+/// JSON, as kombu names it.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-/// So many workers are kept in mind, with names of so many bytes: a peer that invents them must not fill our memory.
+/// Maximum number of workers that are remembered: invented workers must not fill our memory.
 const MAX_WORKERS: usize = 1000;
+/// Maximum length of a worker's name.
 const MAX_NAME_BYTES: usize = 255;
 
-/// A heartbeat is fresh for so many of the worker's own intervals, and at least so long.
+/// A heartbeat is recent for this many intervals of the worker.
 const FRESH_INTERVALS: u32 = 5;
+/// A heartbeat is recent for at least this long.
 const MIN_FRESH_TIME: Duration = Duration::from_secs(10);
 
-/// The longest interval that is believed.
+/// Longer intervals count as this.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What has to be proven, and for how long the answers are waited for.
+/// What the replies must prove, and how long to wait for them.
 #[derive(Clone)]
 pub(super) struct Requirements {
     pub(super) workers: Vec<String>,
     pub(super) min_workers: usize,
     pub(super) queues: Vec<String>,
     pub(super) patience: TimeSpan,
-    /// Queues of which the backlog is looked at.
+    /// Queues whose backlog is counted.
     pub(super) counted_queues: Vec<String>,
-    /// Whether the backlog decides: if so, it must be readable.
+    /// Whether the backlog has limits: then it must be readable.
     pub(super) limits_backlog: bool,
 }
 
-/// Sixteen bytes that nobody else has.
+/// A unique id of 16 bytes.
 pub(super) fn unique() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// One question to all workers, and the answers to it.
+/// One command to all workers, and their replies.
 pub(super) struct Inspection {
     pub(super) ticket: String,
-    /// The queues that each worker consumes, of those that are asked for.
+    /// The queues that each worker consumes, of those in the requirements.
     pub(super) answers: BTreeMap<String, BTreeSet<String>>,
-    /// Whether somebody answered in another serializer than JSON.
+    /// Whether a worker replied with a serializer other than JSON.
     pub(super) has_unreadable_reply: bool,
-    /// Whether the broker says that no worker listens.
+    /// Whether the broker reports that no worker listens.
     pub(super) has_no_listener: bool,
     pub(super) backlog: BTreeMap<String, u64>,
 }
@@ -65,7 +67,7 @@ impl Inspection {
         Self { ticket: unique(), answers: BTreeMap::new(), has_unreadable_reply: false, has_no_listener: false, backlog: BTreeMap::new() }
     }
 
-    /// The command in JSON. A worker that tells its queues is as alive as one that says `pong`, so one command is enough.
+    /// The command in JSON. A worker that lists its queues is as alive as one that says `pong`, so one command is enough.
     pub(super) fn command(&self, requirements: &Requirements, reply_exchange: &str, reply_key: &str) -> String {
         json!({
             "method": if requirements.queues.is_empty() { "ping" } else { "active_queues" },
@@ -79,12 +81,12 @@ impl Inspection {
         .to_string()
     }
 
-    /// Until when answers are waited for: from now on, since the broker has taken the question.
+    /// Until when to wait for replies, counted from when the broker accepted the command.
     pub(super) fn deadline(requirements: &Requirements) -> Instant {
         Instant::now() + requirements.patience.0
     }
 
-    /// Takes in an answer: late ones to earlier questions are none.
+    /// Records a reply. Late replies to earlier commands do not count.
     pub(super) fn record(&mut self, reply: &WorkerReply, requirements: &Requirements) {
         if reply.ticket.as_deref() != Some(&self.ticket) {
             return;
@@ -98,7 +100,7 @@ impl Inspection {
         }
     }
 
-    /// Whether nothing more has to be waited for.
+    /// Whether the replies prove everything that is required.
     pub(super) fn proves(&self, requirements: &Requirements) -> bool {
         self.answers.len() >= requirements.min_workers
             && requirements.workers.iter().all(|worker| self.answers.contains_key(worker))
@@ -106,14 +108,15 @@ impl Inspection {
     }
 }
 
-/// A worker's answer as it arrived.
+/// A reply as it arrived.
 pub(super) struct WorkerReply {
     pub(super) ticket: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
 impl WorkerReply {
-    /// Who answers, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
+    /// The worker that replied, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name":
+    /// "celery", …}]}`.
     fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
         let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
         let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)?;
@@ -122,14 +125,14 @@ impl WorkerReply {
     }
 }
 
-/// Who has been heard of. It is written whenever something comes in, also between two probes, so that it knows how long ago that was.
+/// The last heartbeat of each worker. Heartbeats are recorded as they arrive, also between probes, so that their age is known.
 #[derive(Default)]
 pub(super) struct Heartbeats(Mutex<BTreeMap<String, KnownWorker>>);
 
 struct KnownWorker {
-    /// The last heartbeat, and how long it is fresh.
+    /// The last heartbeat, and for how long it is recent.
     beat: Option<(Instant, Duration)>,
-    /// What the worker consumed when it last answered.
+    /// What the worker consumed when it last replied.
     queues: BTreeSet<String>,
 }
 
@@ -139,7 +142,7 @@ impl KnownWorker {
     }
 }
 
-/// What a worker tells of itself: <https://docs.celeryq.dev/en/stable/userguide/monitoring.html#worker-events>.
+/// An event of a worker: <https://docs.celeryq.dev/en/stable/userguide/monitoring.html#worker-events>.
 #[derive(Deserialize)]
 struct Event {
     r#type: String,
@@ -179,7 +182,7 @@ impl Heartbeats {
         }
     }
 
-    /// Keeps in mind what the workers that answered consume, and tells of those that did not, and whose heartbeat is fresh.
+    /// Remembers what the workers that replied consume. Returns the workers with a recent heartbeat that did not reply.
     pub(super) fn silent(&self, inspection: &Inspection) -> BTreeMap<String, BTreeSet<String>> {
         let (mut known, now) = (self.lock(), Instant::now());
         known.retain(|_, worker| worker.is_fresh(now));
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_prove_what_is_wanted() {
+    fn replies_prove_the_requirements() {
         let mut inspection = Inspection::new();
         assert!(!inspection.proves(&requirements(&[], 1, &[])));
         heard(&mut inspection, r#"{"a@h": {"ok": "pong"}}"#);
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn late_and_strange_answers_prove_nothing() {
+    fn late_and_unreadable_replies_prove_nothing() {
         let mut inspection = Inspection::new();
         inspection.record(
             &WorkerReply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() },
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_heartbeat_is_fresh_for_five_intervals_and_ten_seconds_at_least() {
+    async fn a_heartbeat_is_recent_for_five_intervals_and_at_least_ten_seconds() {
         let heartbeats = Heartbeats::default();
         let fresh = || heartbeats.silent(&Inspection::new()).into_keys().collect::<Vec<_>>();
         heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "often@h", "freq": 0.5}"#);
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_says_goodbye_is_gone_and_who_is_silent_consumes_what_it_did() {
+    async fn a_silent_worker_keeps_its_queues_and_an_offline_worker_is_forgotten() {
         let (heartbeats, mut inspection) = (Heartbeats::default(), Inspection::new());
         for worker in ["a@h", "b@h"] {
             heartbeats.record(format!(r#"{{"type": "worker-online", "hostname": "{worker}", "freq": 2.0}}"#).as_bytes());

@@ -1,9 +1,8 @@
-//! Celery's remote control over Redis: kombu's lists, sets and channels.
+//! Celery's remote control over Redis: the lists, sets and channels of kombu.
 //!
-//! An answer is pushed to a list, and who is late would create that list anew, for ever, after we have gone. So the answers go to an
-//! exchange of our own, whose one binding is a set that expires; without a binding kombu drops what it would send. The list expires later
-//! than the binding, and always holds a placeholder, since the time of its death would go with its last element. Both are made anew, in one
-//! transaction, by each question.
+//! A worker pushes its reply to a list, and a late one would create that list again after we have gone, forever. So the replies go to an
+//! exchange of our own, whose only binding is a set that expires; without a binding kombu drops the reply. The list expires later than the
+//! binding, and always contains a placeholder, because an empty list loses its expiry. Each command creates both again, in one transaction.
 
 use super::pidbox::{COMMAND_EXCHANGE, CONTENT_TYPE, EVENT_EXCHANGE, Heartbeats, Inspection, Requirements, WorkerReply, unique};
 use crate::{
@@ -17,33 +16,36 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
-/// Between the parts of a binding, and between a queue's name and a priority.
+/// Separates the parts of a binding, and a queue from its priority.
 const SEPARATOR: &str = "\x06\x16";
 
 /// A queue is one list for each of these priorities.
 const PRIORITIES: [u8; 4] = [0, 3, 6, 9];
 
-/// Seconds that a binding outlives our patience, and the list of answers the binding.
+/// Seconds that a binding outlives `patience`.
 const BINDING_EXTRA_SECONDS: u64 = 10;
+/// Seconds that the list of replies outlives the binding.
 const LIST_EXTRA_SECONDS: u64 = 50;
 
-/// Under this key answers are routed to us, on an exchange that is ours alone.
+/// The routing key of replies, on our own exchange.
 const ROUTE: &str = "reply";
 
-/// How often is looked for answers: at first soon, and then ever less.
+/// The first pause between two looks for replies; each pause is twice as long as the last.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause between two looks for replies.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 
-/// So many answers are read at once.
+/// Number of replies that are read at once.
 const PAGE_SIZE: isize = 20;
 
-/// Where this check gets its answers. The names are its own, not a connection's: who is very late finds a key that is about to expire.
+/// Where this check receives replies. The names belong to the check, not to a connection, so that a very late worker finds a key that is
+/// about to expire.
 pub(super) struct Mailbox {
-    /// `amq.`: kombu takes such an exchange for the broker's own, and keeps nothing of it in mind.
+    /// `amq.`: kombu takes such an exchange for one of the broker, and does not remember it.
     exchange: String,
     list: String,
     binding: String,
-    /// In Redis, channels are shared by all databases.
+    /// All databases of a Redis server share its channels.
     prefix: String,
 }
 
@@ -55,7 +57,7 @@ impl Mailbox {
     }
 }
 
-/// Connects, and listens for heartbeats where the rights allow it.
+/// Connects, and subscribes to heartbeats if the rights permit it.
 pub(super) async fn open(server: &RespServer, mailbox: &Mailbox, heartbeats: &Arc<Heartbeats>) -> Result<RespConnection, Failure> {
     let heartbeats = Arc::clone(heartbeats);
     let mut connection = server.open_listening(move |push| record_event(&push, &heartbeats)).await?;
@@ -65,7 +67,7 @@ pub(super) async fn open(server: &RespServer, mailbox: &Mailbox, heartbeats: &Ar
     }
 }
 
-/// `pmessage`: the pattern, the channel, and what was published.
+/// `pmessage`: the pattern, the channel and the message.
 fn record_event(push: &PushInfo, heartbeats: &Heartbeats) {
     if push.kind == PushKind::PMessage
         && let Some(Value::BulkString(published)) = push.data.get(2)
@@ -75,13 +77,13 @@ fn record_event(push: &PushInfo, heartbeats: &Heartbeats) {
     }
 }
 
-/// Asks all workers, and collects their answers until nothing more has to be proven.
+/// Sends the command to all workers, and collects replies until they prove enough.
 pub(super) async fn ask(connection: &mut RespConnection, mailbox: &Mailbox, requirements: &Requirements) -> Result<Inspection, Failure> {
     connection.refill();
     let mut inspection = Inspection::new();
     let lasting = requirements.patience.0.as_secs() + BINDING_EXTRA_SECONDS;
     let mut pipe = redis::pipe();
-    // All in one round trip. The driver's own transactions cannot bear that `MULTI` is forbidden.
+    // All in one round trip. The driver's own transactions do not work if `MULTI` is forbidden.
     pipe.ignore_errors().cmd("MULTI");
     pipe.cmd("DEL").arg(&mailbox.list);
     pipe.cmd("RPUSH").arg(&mailbox.list).arg("");
@@ -95,7 +97,7 @@ pub(super) async fn ask(connection: &mut RespConnection, mailbox: &Mailbox, requ
     )));
     pipe.cmd("EXEC");
     let asked = pipe.len();
-    // After it, since a right that is missing would undo the transaction.
+    // After the transaction, because a missing right would undo it.
     for queue in &requirements.counted_queues {
         for priority in PRIORITIES {
             let suffix = if priority == 0 { String::new() } else { format!("{SEPARATOR}{priority}") };
@@ -104,7 +106,7 @@ pub(super) async fn ask(connection: &mut RespConnection, mailbox: &Mailbox, requ
     }
     let mut answers: Vec<RedisResult<Value>> = pipe.query_async(&mut connection.connection).await.map_err(refused)?;
     let waits = answers.split_off(asked.min(answers.len()));
-    // The first refusal is the reason for those after it.
+    // The first rejection is the reason for those after it.
     let done = answers.into_iter().map(|answer| answer?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
     let done: Vec<u64> = done.into_iter().last().map(redis::from_redis_value).transpose().map_err(Failure::protocol)?.unwrap_or_default();
     let waits: Vec<_> = waits.into_iter().map(|length| Ok(redis::from_redis_value(length?)?)).collect();
@@ -118,7 +120,7 @@ pub(super) async fn ask(connection: &mut RespConnection, mailbox: &Mailbox, requ
     Ok(inspection)
 }
 
-/// Reads answers as they come. They are pushed to the left, so that those already read stand at the right, and the placeholder last.
+/// Reads replies as they arrive. They are pushed to the left, so those read already are at the right, and the placeholder is last.
 async fn collect(
     connection: &mut RespConnection,
     mailbox: &Mailbox,
@@ -128,7 +130,7 @@ async fn collect(
     let deadline = Inspection::deadline(requirements);
     let (mut read, mut pause) = (1, MIN_PAUSE);
     while !inspection.proves(requirements) && Instant::now() < deadline {
-        // The last look comes when the time is up, so that what has arrived by then counts.
+        // The last look is at the deadline, so that everything that has arrived by then counts.
         sleep_until(deadline.min(Instant::now() + pause)).await;
         pause = (pause * 2).min(MAX_PAUSE);
         loop {
@@ -148,7 +150,7 @@ async fn collect(
     Ok(())
 }
 
-/// How much waits in the watched queues, by the lengths of their lists.
+/// Counts the messages in the queues by the lengths of their lists.
 fn count(inspection: &mut Inspection, requirements: &Requirements, waits: &[RedisResult<u64>]) -> Result<(), Failure> {
     for (queue, lengths) in requirements.counted_queues.iter().zip(waits.chunks(PRIORITIES.len())) {
         match lengths.iter().try_fold(0, |sum: u64, length| Ok(sum.saturating_add(length.clone()?))) {
@@ -164,7 +166,7 @@ fn count(inspection: &mut Inspection, requirements: &Requirements, waits: &[Redi
     Ok(())
 }
 
-/// A message in kombu's wrapping.
+/// Wraps a message as kombu does.
 fn pack(body: &str) -> String {
     json!({
         "body": BASE64_STANDARD.encode(body),
@@ -199,14 +201,14 @@ struct Properties {
     body_encoding: Option<String>,
 }
 
-/// What is wrapped in a message; an event has no ticket.
+/// The message inside kombu's wrapping. An event has no ticket.
 fn unpack(message: &[u8]) -> Option<WorkerReply> {
     let Wrapping { body, headers, properties } = serde_json::from_slice(message).ok()?;
     let body = if properties.body_encoding.as_deref() == Some("base64") { BASE64_STANDARD.decode(body).ok()? } else { body.into_bytes() };
     Some(WorkerReply { ticket: headers.ticket, body })
 }
 
-/// After the log-in a refusal is about rights, and an end is one in the middle.
+/// After the login, a rejection concerns rights, and an end is a truncated reply.
 fn refused(error: RedisError) -> Failure {
     match error.code() {
         Some("NOPERM") => Failure::rejected("the user may not send commands to the workers").because(error),
@@ -221,20 +223,20 @@ mod tests {
     use crate::contract::TimeSpan;
 
     #[test]
-    fn what_is_packed_can_be_unpacked() {
+    fn a_packed_message_can_be_unpacked() {
         let reply = unpack(pack("{\"a\": 1}").as_bytes()).expect("a message");
         assert_eq!((reply.ticket, reply.body.as_slice()), (None, b"{\"a\": 1}".as_slice()));
     }
 
     #[test]
-    fn a_message_may_be_plain_and_the_placeholder_is_none() {
+    fn a_message_may_be_plain_and_the_placeholder_is_not_a_message() {
         let plain = unpack(br#"{"body": "{}", "headers": {"ticket": "t"}, "properties": {}}"#).expect("a message");
         assert_eq!((plain.ticket.as_deref(), plain.body.as_slice()), (Some("t"), b"{}".as_slice()));
         assert!(unpack(b"").is_none() && unpack(br#"{"body": 7}"#).is_none());
     }
 
     #[test]
-    fn a_queue_that_may_not_be_seen_takes_nothing_from_the_next() {
+    fn a_queue_without_the_right_does_not_affect_the_next() {
         let counted_queues = vec!["a".to_owned(), "b".to_owned()];
         let requirements = Requirements {
             workers: Vec::new(),

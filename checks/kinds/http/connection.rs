@@ -25,27 +25,27 @@ use hyper_util::rt::TokioIo;
 use std::{mem, net::SocketAddr, time::Duration};
 use tokio::time::timeout;
 
-/// How much may be read of one exchange in all: head and body, chunks' sizes, and the 1xx answers before them.
+/// Maximum number of bytes read for one response in all: head, body, sizes of chunks, and 1xx responses before it.
 const MAX_EXCHANGE_BYTES: usize = 1 << 20;
 
-/// How large the head of an answer may be.
+/// Maximum size of the response headers.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// How long the end of a body is waited for of which nothing is expected: an answer that is streamed for ever is an answer all the same.
+/// How long the probe waits for the end of a body of which nothing is expected: an endless stream is a response, too.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 type HttpDriver = Connection<TokioIo<Metered>, Empty<Bytes>>;
 
-/// A connection to one origin.
+/// A connection to one server.
 pub struct HttpConnection {
     pub(super) origin: Origin,
     pub(super) expiry: Option<Expiry>,
-    /// Whether the host has link-local addresses alone.
+    /// Whether the host has only link-local addresses.
     pub(super) is_link_local: bool,
     phases: Phases,
     meter: Meter,
     sender: SendRequest<Empty<Bytes>>,
-    /// None when the connection cannot be used again.
+    /// `None` when the connection cannot be used again.
     driver: Option<HttpDriver>,
 }
 
@@ -70,31 +70,31 @@ impl HttpConnection {
         Ok(Self { origin, expiry: opened.expiry, is_link_local, phases: opened.phases, meter, sender, driver: Some(driver) })
     }
 
-    /// Whether another request may be sent, as far as one can know without trying.
+    /// Whether another request may be sent, as far as is known without trying.
     pub(super) const fn is_usable(&self) -> bool {
         self.driver.is_some()
     }
 
-    /// How long the phases of the opening took; told once.
+    /// How long the phases of opening took; returned once.
     pub(super) fn take_phases(&mut self) -> Phases {
         mem::take(&mut self.phases)
     }
 
-    /// Sends a request and reads the head of the answer.
+    /// Sends a request and reads the head of the response.
     pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
         self.meter.refill(MAX_EXCHANGE_BYTES);
         let answer = self.sender.send_request(request);
         drive_while(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
     }
 
-    /// Reads a body up to its end or up to 64 KiB. Read to its end, it leaves the connection to the next request.
+    /// Reads a body to its end or up to 64 KiB. If it was read to its end, the connection can be used again.
     pub(super) async fn read(&mut self, mut body: Incoming) -> Result<BodyStart, Failure> {
         let mut beginning = BodyStart::default();
         self.read_into(&mut beginning, &mut body).await?;
         Ok(beginning)
     }
 
-    /// Reads a body of which nothing is expected, as far as it is short in length and time; a longer one costs the connection.
+    /// Reads a body of which nothing is expected, if it is short in size and time. A longer one costs the connection.
     pub(super) async fn drain_briefly(&mut self, mut body: Incoming) -> Result<BodyStart, Failure> {
         let mut beginning = BodyStart::default();
         if let Ok(read) = timeout(DRAIN_TIMEOUT, self.read_into(&mut beginning, &mut body)).await {
@@ -115,7 +115,7 @@ impl HttpConnection {
             }
         }
         beginning.whole = true;
-        // The server may have said that this was the last answer.
+        // The server may have announced that this was the last response.
         if drive_while(&mut self.driver, self.sender.ready()).await.is_err() {
             self.driver = None;
         }
@@ -123,7 +123,7 @@ impl HttpConnection {
     }
 }
 
-/// In the middle of an answer an end is not an answer's absence.
+/// An error in the middle of a body: the response is incomplete.
 fn broken_off(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) {
         failure(error)

@@ -1,4 +1,4 @@
-//! What an answer of the wrong status means: the mistakes that are made behind load balancers, told with what to do about them.
+//! Explains a response with an unexpected status: the usual mistakes behind load balancers, and their remedies.
 
 use super::request::RequestSpec;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use hyper::{HeaderMap, StatusCode, header::LOCATION};
 use std::fmt::Write as _;
 
-/// The failure for a status that is not expected.
+/// The failure for an unexpected status.
 pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && wants_tls(body) {
         return Failure::new(FailureClass::Protocol, "the server expects TLS, but the connection was plaintext");
@@ -20,10 +20,10 @@ pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &Heade
     }
 }
 
-/// What a Django app behind a load balancer does wrong, or is asked wrongly.
+/// The usual mistakes of a Django app behind a load balancer, or of a request to it.
 fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
     match status {
-        // The page names the setting only where DEBUG is on.
+        // The page names the setting only with DEBUG.
         StatusCode::BAD_REQUEST if is_address(spec.url.host_str()?) || names_allowed_hosts(body) => {
             Some("the app rejects this Host: add it to ALLOWED_HOSTS or set `host`")
         }
@@ -39,7 +39,7 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
     }
 }
 
-/// Whether the answer to a request without TLS is the same path with it.
+/// Whether a plaintext request is redirected to the same path over HTTPS.
 fn wants_https(spec: &RequestSpec, headers: &HeaderMap) -> bool {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
     !spec.origin.encrypted && location.is_some_and(|location| redirects_to_https(spec.url.path(), location))

@@ -1,4 +1,4 @@
-//! The wire formats of other health checks, read as statuses by name.
+//! Reads the health reports of other systems as statuses by name.
 
 use super::upstream::{Upstream, UpstreamStatus};
 use crate::contract::prelude::*;
@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A system whose report an answer is.
+/// The format of a health report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -27,7 +27,7 @@ pub enum UpstreamDialect {
 }
 
 impl UpstreamDialect {
-    /// What to ask for: some servers would answer with a page for people.
+    /// The `Accept` header. Without it, some servers would return a page for people.
     pub(super) const fn accept(self) -> &'static str {
         match self {
             Self::HealthJson => "application/health+json, application/json;q=0.9, */*;q=0.5",
@@ -35,12 +35,12 @@ impl UpstreamDialect {
         }
     }
 
-    /// Whether a body that comes with a status which is not expected may be a report: Django's has no mark of its own.
+    /// Whether a body may be a report although its status is not expected. Django's format has no mark of its own, so only a 500 counts.
     pub(super) fn comes_with(self, status: StatusCode) -> bool {
         self != Self::Django || status == StatusCode::INTERNAL_SERVER_ERROR
     }
 
-    /// The name, as it is configured.
+    /// The name in the configuration.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Allswell => "allswell",
@@ -81,14 +81,14 @@ impl UpstreamDialect {
                     }
                 }
             }
-            // The second version of the actuator's format has `details`.
+            // Version 2 of the actuator's format has `details`.
             _ => found.spring(if json["components"].is_object() { &json["components"] } else { &json["details"] }, ""),
         }
         Some(Upstream { verdict: Some(verdict), components: found.0 })
     }
 }
 
-/// `OK` (4) or `working` (3) is well; warnings alone, a line each, are a warning.
+/// `OK` (version 4) or `working` (version 3) passes. A text with only warnings, one on each line, is a warning.
 fn django(said: &str) -> UpstreamStatus {
     let warns = |line: &str| line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("warning:"));
     match said {
@@ -98,13 +98,13 @@ fn django(said: &str) -> UpstreamStatus {
     }
 }
 
-/// Statuses by name. Names are somebody else's text: what is shown of them is redacted as every result is, and cut only then.
+/// Statuses by name. The names are foreign text: they are redacted like all results, and shortened only afterwards.
 #[derive(Default)]
 struct ComponentStatuses(BTreeMap<String, UpstreamStatus>);
 
 impl ComponentStatuses {
     fn add(&mut self, name: &str, status: UpstreamStatus) {
-        // Names that are the same are as bad as the worst of them.
+        // The worst of several components with the same name counts.
         let entry = self.0.entry(name.to_owned()).or_insert(status);
         *entry = status.max(*entry);
     }
@@ -117,7 +117,7 @@ impl ComponentStatuses {
         }
     }
 
-    /// A component may be made of others; then these count.
+    /// A component may contain others; then these count instead.
     fn spring(&mut self, members: &Value, above: &str) {
         for (name, member) in members.as_object().into_iter().flatten() {
             let name = format!("{above}{name}");
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use serde_json::{Map, json};
 
-    /// The failure, the warning, or "well"; and what is observed.
+    /// The failure, the warning, or "well"; and the observed values.
     fn judged(dialect: UpstreamDialect, body: &Value, expected: bool) -> (String, Value) {
         let upstream = dialect.read(body.to_string().as_bytes(), Some(body)).expect("it is a report");
         let said = match upstream.judge(expected) {
@@ -241,7 +241,7 @@ unknown error: e2"
     }
 
     #[test]
-    fn what_is_no_report_is_none() {
+    fn other_bodies_are_not_reports() {
         for (dialect, body) in [
             (UpstreamDialect::Django, json!({ "status": 1 })),
             (UpstreamDialect::Django, json!([])),
@@ -255,7 +255,7 @@ unknown error: e2"
     }
 
     #[test]
-    fn of_many_components_the_worst_are_carried() {
+    fn the_worst_of_many_components_are_observed() {
         let many: Map<String, Value> = (0..1000).map(|number| (format!("a{number:03}"), "OK".into())).collect();
         let mut many = Value::Object(many);
         for number in 0..12 {
@@ -265,7 +265,7 @@ unknown error: e2"
         assert_eq!(said, "unhealthy: the report fails: bad0, bad1, bad10, bad11, bad2 and 7 more");
         let observed = observed.as_object().expect("a table").clone();
         assert_eq!(observed.len(), Upstream::MAX_OBSERVED);
-        assert_eq!(observed.values().filter(|status| *status == "fail").count(), 12, "the worst are carried");
+        assert_eq!(observed.values().filter(|status| *status == "fail").count(), 12, "the worst are observed");
         assert!(!json!(observed).to_string().contains("secret"));
     }
 }

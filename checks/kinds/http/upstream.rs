@@ -1,10 +1,10 @@
-//! What a report of another health check means for us.
+//! Judges the health report of another system.
 
 use crate::contract::prelude::*;
 use serde_json::{Map, Value};
 use std::{cmp::Reverse, collections::BTreeMap};
 
-/// How something is, worst last.
+/// The status of a component, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum UpstreamStatus {
     Pass,
@@ -12,10 +12,10 @@ pub(super) enum UpstreamStatus {
     Fail,
 }
 
-/// What a report says.
+/// A health report.
 #[derive(Debug, PartialEq)]
 pub(super) struct Upstream {
-    /// None where the dialect has no word for it: the answer's status code is the verdict then.
+    /// `None` if the dialect has no overall status: then the status code decides.
     pub(super) verdict: Option<UpstreamStatus>,
     pub(super) components: BTreeMap<String, UpstreamStatus>,
 }
@@ -29,8 +29,8 @@ impl UpstreamStatus {
         }
     }
 
-    /// A word of any dialect, whatever its case and punctuation. One that nobody knows, such as a status of an app's own, is a warning: it
-    /// is not `UP`, and whether it is bad is for the answer's status code to say.
+    /// A status in any dialect, whatever its case and punctuation. An unknown one, such as an app's own, is a warning: it is not `UP`, and
+    /// the status code says whether it is bad.
     pub(super) fn parse(word: &str) -> Self {
         let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
         match letters.to_ascii_lowercase().as_str() {
@@ -46,16 +46,16 @@ impl UpstreamStatus {
 }
 
 impl Upstream {
-    /// How many names a sentence has.
+    /// Maximum number of names in a message.
     const MAX_NAMES_IN_MESSAGE: usize = 5;
-    /// How many components are observed, the worst first.
+    /// Maximum number of components that are observed, the worst first.
     pub(super) const MAX_OBSERVED: usize = 100;
 
-    /// Judges the report of an answer whose status code is expected or not: a warning, if there is one. Of a status code that is not
-    /// expected a report that passes says nothing.
+    /// Judges the report; returns the warning, if there is one. `expected` is whether the status code is expected. If it is not, a passing
+    /// report changes nothing.
     pub(super) fn judge(&self, expected: bool) -> Result<Option<String>, Failure> {
         let worst = self.components.values().copied().max().unwrap_or(UpstreamStatus::Pass);
-        // A component that fails and yet did not turn the status code does not count over there.
+        // A failing component that did not change the status code does not count in that system.
         let verdict = self.verdict.unwrap_or(if expected { worst.min(UpstreamStatus::Warn) } else { worst });
         match verdict {
             UpstreamStatus::Pass => Ok(None),
@@ -64,7 +64,7 @@ impl Upstream {
         }
     }
 
-    /// Names the components that are at least so bad.
+    /// Names the components with at least this status.
     fn sentence(&self, verb: &str, least: UpstreamStatus) -> String {
         let bad = |status: UpstreamStatus| status != UpstreamStatus::Pass && status >= least;
         let names: Vec<&str> = self.components.iter().filter(|(_, status)| bad(**status)).map(|(name, _)| &**name).collect();
@@ -79,7 +79,7 @@ impl Upstream {
         }
     }
 
-    /// The components' statuses in our words.
+    /// The statuses of the components in our words.
     pub(super) fn observed(&self) -> Map<String, Value> {
         let mut all: Vec<_> = self.components.iter().collect();
         all.sort_by_key(|(_, status)| Reverse(**status));

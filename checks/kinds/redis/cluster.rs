@@ -1,4 +1,4 @@
-//! Redis Cluster: a node that says that the cluster is well, and for keys of ours the one that has their slot.
+//! Redis Cluster: any node reports the state of the cluster. With `write`, the connection goes to the node that has the slot of the key.
 
 use super::{
     CommandReply, Node,
@@ -15,13 +15,13 @@ use crate::{
 };
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// How often nodes may send us on: when slots move, what they know of each other is seconds old.
+/// Maximum number of redirects between nodes: while slots are moved, what nodes know of each other is seconds old.
 const MAX_HOPS: usize = 5;
 
-/// How many slots the keys of every cluster are spread over: <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>.
+/// Number of slots of every cluster: <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>.
 const SLOTS: u64 = 16_384;
 
-/// A connection to the first of the nodes that helps; where keys are written, to the one that has theirs.
+/// Connects to the first node that works; with `write`, to the node that has the slot of the key.
 pub(super) async fn connect(server: &RespServer, seeds: &[Address], write: bool) -> Result<Node, Failure> {
     let tried = TriedAddresses::default();
     first_success(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
@@ -31,12 +31,12 @@ async fn find(server: &RespServer, seed: &Address, write: bool, tried: &TriedAdd
     if !tried.is_new(seed) {
         return Err(AttemptFailure::not_reached(Failure::unreachable("this node was tried already")));
     }
-    let link = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
-    follow_redirects(server, seed.clone(), link, write).await.map_err(AttemptFailure::answered)
+    let connection = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
+    follow_redirects(server, seed.clone(), connection, write).await.map_err(AttemptFailure::answered)
 }
 
-/// Goes where the nodes send us.
-async fn follow_redirects(server: &RespServer, mut address: Address, mut link: RespConnection, write: bool) -> Result<Node, Failure> {
+/// Follows the redirects of the nodes.
+async fn follow_redirects(server: &RespServer, mut address: Address, mut connection: RespConnection, write: bool) -> Result<Node, Failure> {
     let mut asking = false;
     for _ in 0..MAX_HOPS {
         let mut commands = redis::pipe();
@@ -47,32 +47,32 @@ async fn follow_redirects(server: &RespServer, mut address: Address, mut link: R
         if write {
             commands.cmd("GET").arg(KEY_PREFIX);
         }
-        let mut answers = link.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        let mut answers = connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
         judge(&InfoFields::parse(&text(answers.next())?), Observation::pass())?;
-        let Some(Err(error)) = answers.next() else { return Ok(Node { link, asking }) };
+        let Some(Err(error)) = answers.next() else { return Ok(Node { connection, asking }) };
         let Some(there) = redirected(&error, &address) else { return Err(failure(error)) };
         asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
-        link = server.open_at(&there, server.login()).await?;
+        connection = server.open_at(&there, server.login()).await?;
         address = there;
     }
     Err(Failure::unhealthy("the nodes of the cluster do not agree which of them has the key"))
 }
 
-/// Where an error says that a key is. A node that does not know its own name leaves it out: then it is the one that was asked for.
+/// The address to which a node redirects. A node that does not know its own name leaves it out: then it is the node that replied.
 fn redirected(error: &RedisError, asked: &Address) -> Option<Address> {
     let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
     let host = if matches!(host, "" | "?") { &asked.host } else { host };
     Some(Address::new(host, port.parse().ok()?))
 }
 
-/// What a node says of the whole cluster.
+/// Judges what a node reports about the cluster.
 pub(super) fn judge(info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
     let state = info.get("cluster_state").ok_or_else(|| Failure::protocol("no cluster_state"))?;
     let seen = seen.with("cluster_state", state);
     if state != "ok" {
         return Err(super::failed(Failure::unhealthy("the cluster is down"), &seen));
     }
-    // A cluster may be told to go on without some of its keys.
+    // A cluster may be configured to go on without some of its keys.
     match info.number("cluster_slots_ok").map(|slots| SLOTS.saturating_sub(slots)) {
         Some(lost @ 1..) => Ok(seen.warned(format!("{lost} of the cluster's {SLOTS} slots have no working node"))),
         _ => Ok(seen),

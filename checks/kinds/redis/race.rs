@@ -1,4 +1,4 @@
-//! Several servers of which one is enough: asked one after the other, and a silent one is not waited for.
+//! Tries several servers of which one is enough: one after the other, and in parallel if one is silent.
 
 use crate::{contract::prelude::*, wire::address::Address};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -10,13 +10,14 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long one is alone until the next is asked beside it, as browsers do: <https://www.rfc-editor.org/rfc/rfc8305#section-5>.
+/// How long an attempt runs alone before the next one starts in parallel, as in browsers:
+/// <https://www.rfc-editor.org/rfc/rfc8305#section-5>.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Why one was no help.
+/// Why an attempt failed.
 pub(super) struct AttemptFailure {
     failure: Failure,
-    /// Whether it could be asked at all: what a server says tells more than that another is gone.
+    /// Whether the server replied: its reply says more than that another server is gone.
     answered: bool,
 }
 
@@ -30,18 +31,18 @@ impl AttemptFailure {
     }
 }
 
-/// The servers that were tried already within one search.
+/// The servers tried already by this probe.
 #[derive(Default)]
 pub(super) struct TriedAddresses(Mutex<BTreeSet<String>>);
 
 impl TriedAddresses {
-    /// Whether nobody has tried this one before.
+    /// Whether this address was not tried before.
     pub(super) fn is_new(&self, address: &Address) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_string())
     }
 }
 
-/// The first that is found. Otherwise why there is none, by the first that answered, or else by the first.
+/// The result of the first attempt that succeeds. Otherwise the failure of the first server that replied, or else of the first one.
 pub(super) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure>>>(attempts: Vec<F>) -> Result<T, Failure> {
     let mut waiting = attempts.into_iter();
     let mut asked = FuturesUnordered::new();
@@ -55,7 +56,7 @@ pub(super) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure
                 reason = if better { Some(refusal) } else { reason };
             }
             Ok(None) => return Err(reason.map_or_else(|| Failure::internal("no server to try"), |refusal| refusal.failure)),
-            // It is not given up, only no longer alone.
+            // The attempt goes on, but no longer alone.
             Err(_) => {}
         }
     }
@@ -74,14 +75,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_one_costs_its_head_start() {
+    async fn a_silent_server_costs_its_head_start() {
         let start = Instant::now();
         let found = first_success::<u8, Attempt>(vec![Box::pin(pending()), fails("b", true), Box::pin(ready(Ok(3)))]).await;
         assert_eq!((found.ok(), start.elapsed()), (Some(3), HEAD_START));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_slow_still_counts() {
+    async fn a_slow_server_still_counts() {
         let slow = async {
             tokio::time::sleep(Duration::from_secs(5)).await;
             Ok(1)
@@ -90,8 +91,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_server_said_is_told_rather_than_that_another_is_gone() {
-        let reason = |attempts| async { first_success::<u8, Attempt>(attempts).await.expect_err("nobody helps").message().to_owned() };
+    async fn the_failure_of_a_server_that_replied_is_reported() {
+        let reason = |attempts| async { first_success::<u8, Attempt>(attempts).await.expect_err("all fail").message().to_owned() };
         assert_eq!(reason(vec![fails("gone", false), fails("said", true), fails("said, too", true)]).await, "said");
         assert_eq!(reason(vec![fails("gone", false), fails("gone, too", false)]).await, "gone");
     }

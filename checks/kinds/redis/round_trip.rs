@@ -1,16 +1,16 @@
-//! A key of ours: written, read, compared and deleted, in one round trip.
+//! Writes, reads, compares and deletes a key, in one round trip.
 
 use super::CommandReply;
 use crate::{contract::prelude::*, wire::resp::failure};
 use redis::Pipeline;
 
-/// How our keys begin. What stands in braces decides which node of a cluster has them, so that it is always the same one.
+/// Prefix of the keys. The part in braces decides which node of a cluster has them, so that it is always the same.
 pub(super) const KEY_PREFIX: &str = "allswell:{probe}:";
 
-/// How many seconds a key lives that could not be deleted.
+/// How long a key lives that could not be deleted.
 const KEY_TTL_SECONDS: u8 = 10;
 
-/// One key, which nobody else has.
+/// A unique key and value.
 pub(super) struct KeyRoundTrip {
     key: String,
     value: String,
@@ -21,7 +21,7 @@ impl KeyRoundTrip {
         Self { key: format!("{KEY_PREFIX}{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
     }
 
-    /// The commands: it is deleted whatever was read. A node that is still to get the key's slot must be told that we know.
+    /// Adds the commands. The key is deleted whatever was read. A node to which the slot is being moved requires `ASKING` before each.
     pub(super) fn add_to(&self, commands: &mut Pipeline, asking: bool) {
         let each = |commands: &mut Pipeline, name: &str| {
             if asking {
@@ -35,7 +35,7 @@ impl KeyRoundTrip {
         each(commands, "DEL");
     }
 
-    /// What was answered to them.
+    /// Judges the replies.
     pub(super) fn judge(&self, answers: impl Iterator<Item = CommandReply>) -> Result<(), Failure> {
         let answers = answers.collect::<Result<Vec<_>, _>>().map_err(failure)?;
         match &answers[..] {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_must_be_what_was_written() {
+    fn the_value_read_must_be_the_value_written() {
         let round_trip = KeyRoundTrip::new();
         let judged =
             |read: Option<&str>| round_trip.judge([Some("OK"), read, Some("1")].into_iter().map(|text| Ok(text.map(str::to_owned))));

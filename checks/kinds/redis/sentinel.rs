@@ -1,4 +1,4 @@
-//! Redis Sentinel: who the primary is, or the replicas are, is asked anew for each connection, and not believed unless the server agrees:
+//! Redis Sentinel: each new connection asks the sentinels for the primary or the replicas, and the server must confirm its role:
 //! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
 
 use super::{
@@ -16,22 +16,22 @@ use crate::{
 use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult};
 use std::collections::HashMap;
 
-/// How many replicas are tried: who names more of them than that is not believed.
+/// Maximum number of replicas that are tried.
 const MAX_REPLICAS: usize = 16;
 
-/// The sentinels, and what they are asked for.
+/// The sentinels, and which server they are asked for.
 pub(super) struct Sentinels {
     pub(super) addresses: Vec<Address>,
-    /// As whom one logs in to them.
+    /// The login to the sentinels.
     pub(super) login: RedisConnectionInfo,
-    /// The name under which they watch a primary.
+    /// The name of the primary in their configuration.
     pub(super) name: String,
-    /// Of which role the server must be.
+    /// The required role of the server.
     pub(super) role: RedisRole,
 }
 
 impl Sentinels {
-    /// A connection to the server that the first of the sentinels names that helps.
+    /// Connects to the server that the first working sentinel names.
     pub(super) async fn connect(&self, server: &RespServer) -> Result<RespConnection, Failure> {
         let tried = TriedAddresses::default();
         first_success(self.addresses.iter().map(|sentinel| self.find(server, sentinel, &tried)).collect()).await
@@ -42,10 +42,11 @@ impl Sentinels {
             let message = format!("sentinel: {}", failure.message());
             failure.saying(message)
         };
-        let mut link = server.open_at(sentinel, &self.login).await.map_err(|failure| AttemptFailure::not_reached(prefixed(failure)))?;
-        let named = self.ask(&mut link).await.map_err(|failure| AttemptFailure::answered(prefixed(failure)))?;
-        drop(link);
-        // A server in trouble is asked once, however many sentinels name it.
+        let mut connection =
+            server.open_at(sentinel, &self.login).await.map_err(|failure| AttemptFailure::not_reached(prefixed(failure)))?;
+        let named = self.ask(&mut connection).await.map_err(|failure| AttemptFailure::answered(prefixed(failure)))?;
+        drop(connection);
+        // A server in trouble is tried once, however many sentinels name it.
         let others: Vec<Address> = named.into_iter().filter(|address| tried.is_new(address)).collect();
         if others.is_empty() {
             return Err(AttemptFailure::not_reached(Failure::unreachable("another sentinel named it already")));
@@ -53,23 +54,24 @@ impl Sentinels {
         first_success(others.iter().map(|address| self.open_verified(server, address)).collect()).await.map_err(AttemptFailure::answered)
     }
 
-    /// Whom a sentinel names: at least one.
-    async fn ask(&self, link: &mut RespConnection) -> Result<Vec<Address>, Failure> {
+    /// The servers that a sentinel names: at least one.
+    async fn ask(&self, connection: &mut RespConnection) -> Result<Vec<Address>, Failure> {
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("SENTINEL");
         if self.role == RedisRole::Replica {
-            let replicas: Vec<HashMap<String, String>> = self.query(link, commands.arg("REPLICAS").arg(&self.name)).await?;
+            let replicas: Vec<HashMap<String, String>> = self.query(connection, commands.arg("REPLICAS").arg(&self.name)).await?;
             let up: Vec<Address> = replicas.iter().filter_map(reachable_address).take(MAX_REPLICAS).collect();
             if up.is_empty() { Err(Failure::unhealthy(format!("no replica of {} is up", self.name))) } else { Ok(up) }
         } else {
-            let primary: Option<(String, u16)> = self.query(link, commands.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name)).await?;
+            let primary: Option<(String, u16)> = self.query(connection, commands.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name)).await?;
             let (host, port) = primary.ok_or_else(|| self.unknown())?;
             Ok(vec![Address::new(&host, port)])
         }
     }
 
-    async fn query<T: FromRedisValue>(&self, link: &mut RespConnection, command: &Pipeline) -> Result<T, Failure> {
-        let (answer,): (RedisResult<T>,) = link.query(command).await?;
+    /// Runs a command. Sentinel has only the code `ERR` for these errors, so the text decides.
+    async fn query<T: FromRedisValue>(&self, connection: &mut RespConnection, command: &Pipeline) -> Result<T, Failure> {
+        let (answer,): (RedisResult<T>,) = connection.query(command).await?;
         answer.map_err(|error: RedisError| match error.detail() {
             Some(detail) if detail.contains("No such master") => self.unknown().because(error),
             Some(detail) if detail.contains("unknown command") => Failure::unhealthy("the server is not a sentinel").because(error),
@@ -81,13 +83,13 @@ impl Sentinels {
         Failure::unhealthy(format!("no primary named {} is known", self.name))
     }
 
-    /// A connection to a server that says itself what the sentinels say of it.
+    /// Connects to a server, which must confirm its role.
     async fn open_verified(&self, server: &RespServer, address: &Address) -> Result<RespConnection, AttemptFailure> {
-        let mut link = server.open_at(address, server.login()).await.map_err(AttemptFailure::not_reached)?;
+        let mut connection = server.open_at(address, server.login()).await.map_err(AttemptFailure::not_reached)?;
         let (info,): (CommandReply,) =
-            link.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::answered)?;
+            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::answered)?;
         let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
-        judged.map(|()| link).map_err(AttemptFailure::answered)
+        judged.map(|()| connection).map_err(AttemptFailure::answered)
     }
 }
 
