@@ -97,6 +97,10 @@ fn class(report: &Arc<allswell::report::Report>) -> Option<String> {
     report.components["probed"].failure.as_ref().map(|failure| failure.class.to_string())
 }
 
+fn speaks_first(kind: &str) -> bool {
+    Registry::builtin().get(kind).is_some_and(|kind| kind.speaks_first)
+}
+
 fn all_are(found: &[(&str, Option<String>)], classes: &[&str]) {
     for (kind, class) in found {
         assert!(class.as_deref().is_some_and(|class| classes.contains(&class)), "{kind}: {class:?} is none of {classes:?}");
@@ -128,8 +132,8 @@ fn silence_is_a_timeout() {
 fn a_server_that_closes_or_resets_before_it_answers_is_unreachable() {
     all_are(&classes(&Hostile::closing().address.to_string(), "20s"), &["unreachable"]);
     let mut reset = classes(&Hostile::resetting().address.to_string(), "20s");
-    // Who waits for a banner says nothing, so that this server does not reset.
-    reset.retain(|(kind, _)| *kind != "tcp" && *kind != "mysql");
+    // A client that waits for the server's first bytes sends nothing, so this server does not reset the connection.
+    reset.retain(|(kind, _)| !speaks_first(kind));
     all_are(&reset, &["unreachable"]);
 }
 
@@ -186,8 +190,8 @@ fn http_credentials_are_decoded_and_a_body_that_breaks_off_is_told() {
 #[test]
 fn nonsense_is_a_matter_of_protocol() {
     let mut found = classes(&Hostile::babbling().address.to_string(), "1s");
-    // These two wait for the server's first word, and this one waits for theirs.
-    let waiting: Vec<_> = found.extract_if(.., |(kind, _)| *kind == "tcp" || *kind == "mysql").collect();
+    // These wait for the server's first bytes, and this server waits for theirs.
+    let waiting: Vec<_> = found.extract_if(.., |(kind, _)| speaks_first(kind)).collect();
     all_are(&waiting, &["timeout"]);
     all_are(&found, &["protocol"]);
 }
