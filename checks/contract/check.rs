@@ -106,7 +106,7 @@ pub struct ComposeService {
     /// The value of that key. `{host}` stands for the service's name, `{port}` for [`Backend::DEFAULT_PORT`], `{database}` and `{user}` for the
     /// values below, in this order.
     pub value: &'static str,
-    /// The user whom the image creates.
+    /// The user that the image creates.
     pub user: ComposeValue,
     /// The database that the image creates. Its default may be `{user}`.
     pub database: ComposeValue,

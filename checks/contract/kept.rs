@@ -139,8 +139,8 @@ impl<C: Send> Kept<C> {
             let observation = session.ask(connection).await?;
             Ok(observation.took("query_ms", began.elapsed()))
         });
-        if let Ok(answer) = timeout(session.silence_limit(), asked.as_mut()).await {
-            return AskResult::OnKept(answer);
+        if let Ok(reply) = timeout(session.silence_limit(), asked.as_mut()).await {
+            return AskResult::OnKept(reply);
         }
         match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
             Either::Left((Ok(observation), _)) => AskResult::OnKept(Ok(observation)),
@@ -174,14 +174,14 @@ impl<C: Send> Kept<C> {
         let mut connection = session.open().await?;
         let opened = Instant::now();
         let connecting = milliseconds(opened - opening);
-        let answer = session.ask(&mut connection).await;
-        let usable = answer.as_ref().map_or_else(Failure::has_reusable_connection, |_| true);
+        let reply = session.ask(&mut connection).await;
+        let usable = reply.as_ref().map_or_else(Failure::has_reusable_connection, |_| true);
         if usable && self.reuse == Reuse::Kept {
-            self.put(KeptConnection { connection, opened, failing: answer.is_err() });
+            self.put(KeptConnection { connection, opened, failing: reply.is_err() });
         } else {
             S::hang_up(connection).now_or_never();
         }
-        let observation = answer?.took("query_ms", opened.elapsed());
+        let observation = reply?.took("query_ms", opened.elapsed());
         let is_measured = observation.values().contains_key("connect_ms");
         Ok(if is_measured { observation } else { observation.with("connect_ms", connecting) })
     }

@@ -231,27 +231,27 @@ type Workers = BTreeMap<String, BTreeSet<String>>;
 
 impl Celery {
     fn judge(&self, seen: Observation, inspection: &Inspection) -> Result<Observation, Failure> {
-        let (answered, silent) = (&inspection.answers, self.heartbeats.silent(inspection));
+        let (replied, silent) = (&inspection.replies, self.heartbeats.silent(inspection));
         let consumers = |queue: &String, workers: &Workers| -> Vec<String> {
             workers.iter().filter(|(_, queues)| queues.contains(queue)).map(|(worker, _)| worker.clone()).collect()
         };
         let (mut problems, mut busy) = (Vec::new(), BTreeSet::new());
 
-        let is_empty = answered.is_empty() && silent.is_empty();
+        let is_empty = replied.is_empty() && silent.is_empty();
         if is_empty {
             problems.push(self.explain_no_reply(inspection));
-        } else if answered.len() + silent.len() < self.requirements.min_workers {
-            problems.push(format!("{} workers replied, fewer than {}", answered.len(), self.requirements.min_workers));
-        } else if answered.len() < self.requirements.min_workers {
+        } else if replied.len() + silent.len() < self.requirements.min_workers {
+            problems.push(format!("{} workers replied, fewer than {}", replied.len(), self.requirements.min_workers));
+        } else if replied.len() < self.requirements.min_workers {
             busy.extend(silent.keys().cloned());
         }
-        let missing: Vec<_> = self.requirements.workers.iter().filter(|worker| !answered.contains_key(*worker)).collect();
+        let missing: Vec<_> = self.requirements.workers.iter().filter(|worker| !replied.contains_key(*worker)).collect();
         busy.extend(missing.iter().filter(|worker| silent.contains_key(**worker)).map(|worker| (*worker).clone()));
         let gone: Vec<_> = missing.into_iter().filter(|worker| !silent.contains_key(*worker)).collect();
         if !gone.is_empty() {
             problems.push(format!("no reply within {} from the {}", self.requirements.patience, listed("worker", &gone)));
         }
-        let unconsumed: Vec<_> = self.requirements.queues.iter().filter(|queue| consumers(queue, answered).is_empty()).collect();
+        let unconsumed: Vec<_> = self.requirements.queues.iter().filter(|queue| consumers(queue, replied).is_empty()).collect();
         busy.extend(unconsumed.iter().flat_map(|queue| consumers(queue, &silent)));
         let unconsumed: Vec<_> = unconsumed.into_iter().filter(|queue| consumers(queue, &silent).is_empty()).collect();
         // Without any worker, this says nothing new.
@@ -267,13 +267,9 @@ impl Celery {
         };
         problems.extend(over(self.fail_backlog));
 
-        let workers: BTreeSet<&String> = answered.keys().chain(silent.keys()).collect();
-        let queues: BTreeMap<&String, Vec<String>> = self
-            .requirements
-            .queues
-            .iter()
-            .map(|queue| (queue, [consumers(queue, answered), consumers(queue, &silent)].concat()))
-            .collect();
+        let workers: BTreeSet<&String> = replied.keys().chain(silent.keys()).collect();
+        let queues: BTreeMap<&String, Vec<String>> =
+            self.requirements.queues.iter().map(|queue| (queue, [consumers(queue, replied), consumers(queue, &silent)].concat())).collect();
         let values = [
             ("workers", Some(serde_json::json!(workers))),
             ("queues", (!queues.is_empty()).then(|| serde_json::json!(queues))),

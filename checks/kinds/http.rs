@@ -204,19 +204,19 @@ impl Session for Http {
                 *opening.entry(phase).or_default() += took;
             }
             let asked = Instant::now();
-            let answer = connection.exchange(spec.request()).await?;
+            let response = connection.exchange(spec.request()).await?;
             waiting += asked.elapsed();
-            let next = if self.follow_redirects { spec.redirected(answer.status(), answer.headers())? } else { None };
+            let next = if self.follow_redirects { spec.redirected(response.status(), response.headers())? } else { None };
             let Some(next) = next else {
                 self.last_duration_ms.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
-                let seen = self.seen(connection.expiry, &answer, waiting);
+                let seen = self.seen(connection.expiry, &response, waiting);
                 let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
-                return match self.judge(&spec, connection, answer, &mut seen).await {
+                return match self.judge(&spec, connection, response, &mut seen).await {
                     Ok(()) => Ok(seen),
                     Err(failure) => Err(failure.observing(seen)),
                 };
             };
-            connection.drain_briefly(answer.into_body()).await?;
+            connection.drain_briefly(response.into_body()).await?;
             spec = next;
         }
         Err(Failure::unhealthy(format!("more than {MAX_REDIRECTS} redirects")))
@@ -268,9 +268,9 @@ impl Http {
     }
 
     /// The values observed from the head of a response.
-    fn seen(&self, expiry: Option<Expiry>, answer: &Response<Incoming>, waiting: Duration) -> Observation {
+    fn seen(&self, expiry: Option<Expiry>, response: &Response<Incoming>, waiting: Duration) -> Observation {
         let seen = Observation::pass()
-            .with("status_code", answer.status().as_u16())
+            .with("status_code", response.status().as_u16())
             .took("first_byte_ms", waiting)
             .with_some("certificate_days_left", expiry.map(Expiry::days_left))
             .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.origin.encrypted));
@@ -285,10 +285,10 @@ impl Http {
         &self,
         spec: &RequestSpec,
         connection: &mut HttpConnection,
-        answer: Response<Incoming>,
+        response: Response<Incoming>,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
-        let (head, body) = answer.into_parts();
+        let (head, body) = response.into_parts();
         let expected = self.expect.accepts(head.status);
         let body = if expected && (self.dialect.is_some() || self.expect.body_key().is_some()) {
             connection.read(body).await?

@@ -268,9 +268,9 @@ impl Session for Redis {
         if let Some(round_trip) = &round_trip {
             round_trip.add_to(&mut commands, node.asking);
         }
-        let answers = node.connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        let replies = node.connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
         let seen = node.connection.take_phases().with_some("tls_verify", self.server.tls_verify());
-        self.judge(seen, round_trip, in_cluster, answers).map_err(|failure| match self.topology {
+        self.judge(seen, round_trip, in_cluster, replies).map_err(|failure| match self.topology {
             // Another server may be the primary by now: open a new connection, which asks the sentinels again.
             Topology::Sentinel(_) => failure,
             // All replies were read.
@@ -286,17 +286,17 @@ impl Redis {
         seen: Observation,
         round_trip: Option<KeyRoundTrip>,
         in_cluster: bool,
-        mut answers: impl Iterator<Item = CommandReply>,
+        mut replies: impl Iterator<Item = CommandReply>,
     ) -> Result<Observation, Failure> {
-        if text(answers.next())? != "PONG" {
+        if text(replies.next())? != "PONG" {
             return Err(Failure::protocol("unexpected reply to PING"));
         }
-        let mut seen = self.judge_info(text(answers.next()), seen)?;
+        let mut seen = self.judge_info(text(replies.next()), seen)?;
         if in_cluster {
-            seen = cluster::judge(&InfoFields::parse(&text(answers.next())?), seen)?;
+            seen = cluster::judge(&InfoFields::parse(&text(replies.next())?), seen)?;
         }
         if let Some(round_trip) = round_trip {
-            round_trip.judge(answers).map_err(|failure| failed(failure, &seen))?;
+            round_trip.judge(replies).map_err(|failure| failed(failure, &seen))?;
         }
         Ok(seen)
     }

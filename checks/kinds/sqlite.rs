@@ -139,9 +139,9 @@ impl Session for SqliteFile {
             }
         }
         if let Some(query) = &self.config.query {
-            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            let first = answer.as_ref().and_then(text);
-            sql::expect(answer.is_some(), first.as_deref(), self.config.expect.as_deref())?;
+            let row = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
+            let first = row.as_ref().and_then(text);
+            sql::expect(row.is_some(), first.as_deref(), self.config.expect.as_deref())?;
         }
         let size = self.on_disk().map(|path| path.metadata().map_err(unreadable)).transpose()?.map(|metadata| metadata.len());
         Ok(Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
@@ -161,7 +161,7 @@ impl SqliteFile {
 }
 
 /// Creates an empty file, which is an empty database, if the name is free. `SQLite` would follow a dangling link, and create a file
-/// wherever the owner of the link wants.
+/// wherever the link leads.
 fn create(path: &Path) -> Result<(), Failure> {
     // The mode of files that SQLite creates.
     match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {

@@ -213,7 +213,7 @@ impl<P: Provider> BucketCheck<P> {
             Ok(found) => found.meta.size,
             Err(error) => match self.transport.take_last() {
                 // An empty object has no first byte, but this status shows that it can be read.
-                Some(LastExchange::Response(answer)) if answer.status.as_u16() == 416 => 0,
+                Some(LastExchange::Response(response)) if response.status.as_u16() == 416 => 0,
                 last => return Err(self.explain(Action::Read, last, error)),
             },
         };
@@ -227,8 +227,8 @@ impl<P: Provider> BucketCheck<P> {
         };
         let last = self.transport.take_last();
         let seen = || Observation::pass().took("read_ms", began.elapsed());
-        if let Some(LastExchange::Response(answer)) = &last {
-            let refusal = Refusal::new(Action::Read, answer);
+        if let Some(LastExchange::Response(response)) = &last {
+            let refusal = Refusal::new(Action::Read, response);
             if refusal.is_missing_object() {
                 return Ok(seen());
             }
@@ -250,9 +250,9 @@ impl<P: Provider> BucketCheck<P> {
     fn explain(&self, action: Action, last: Option<LastExchange>, error: object_store::Error) -> Failure {
         match last {
             Some(LastExchange::Failed { failure, .. }) => failure,
-            Some(LastExchange::Response(answer)) => {
-                let refusal = Refusal::new(action, &answer);
-                if answer.status.is_success() && refusal.code.is_empty() {
+            Some(LastExchange::Response(response)) => {
+                let refusal = Refusal::new(action, &response);
+                if response.status.is_success() && refusal.code.is_empty() {
                     return Failure::protocol(error).saying("the response is not that of an object storage service");
                 }
                 if self.task.mode == BucketMode::Write && refusal.is_missing_object() {
@@ -274,9 +274,9 @@ fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Fai
             let message = format!("credential provider: {}", failure.message());
             failure.saying(message)
         }
-        Some(LastExchange::Response(answer)) if answer.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
-        Some(LastExchange::Response(answer)) if !answer.status.is_success() => {
-            Failure::rejected(format!("the credential provider answered {}", answer.status.as_u16())).because(error)
+        Some(LastExchange::Response(response)) if response.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
+        Some(LastExchange::Response(response)) if !response.status.is_success() => {
+            Failure::rejected(format!("the credential provider answered {}", response.status.as_u16())).because(error)
         }
         _ => Failure::rejected("the credentials cannot be used").because(error),
     }

@@ -27,13 +27,13 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(action: Action, answer: &StorageResponse) -> Self {
+    pub(crate) fn new(action: Action, response: &StorageResponse) -> Self {
         let mut refusal = Self {
             action,
-            status: answer.status,
+            status: response.status,
             code: String::new(),
-            headers: answer.headers.clone(),
-            body: String::from_utf8_lossy(&answer.body).into_owned(),
+            headers: response.headers.clone(),
+            body: String::from_utf8_lossy(&response.body).into_owned(),
         };
         let code =
             refusal.header("x-ms-error-code").or_else(|| refusal.element("Code")).or_else(|| refusal.inner_header("x-ms-error-code"));

@@ -67,7 +67,7 @@ pub(crate) enum LastExchange {
 impl LastExchange {
     /// Whether the response says that the object does not exist.
     pub(crate) fn is_missing_object(&self, action: Action) -> bool {
-        matches!(self, Self::Response(answer) if Refusal::new(action, answer).is_missing_object())
+        matches!(self, Self::Response(received) if Refusal::new(action, received).is_missing_object())
     }
 }
 
@@ -114,11 +114,11 @@ impl StorageTransport {
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
         let limit = if is_metadata_service(&origin) { METADATA_TIMEOUT } else { Duration::MAX };
-        let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
+        let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), received: Mutex::default() };
         let exchanged = timeout(limit, kept.probe(&exchange)).await;
         exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no response").because(late)))?;
-        let answer = lock(&exchange.answer).take();
-        answer.ok_or_else(|| Failure::internal("an exchange without a response"))
+        let received = lock(&exchange.received).take();
+        received.ok_or_else(|| Failure::internal("an exchange without a response"))
     }
 }
 
@@ -165,11 +165,11 @@ impl HttpService for StorageTransport {
         let plain = request.uri().scheme_str() == Some("http");
         let exchanged = self.exchange(request).await;
         let (last, result) = match exchanged {
-            Ok(answer) => {
-                let mut response = HttpResponse::new(answer.body.clone().into());
-                *response.status_mut() = answer.status;
-                *response.headers_mut() = answer.headers.clone();
-                (LastExchange::Response(answer), Ok(response))
+            Ok(received) => {
+                let mut response = HttpResponse::new(received.body.clone().into());
+                *response.status_mut() = received.status;
+                *response.headers_mut() = received.headers.clone();
+                (LastExchange::Response(received), Ok(response))
             }
             Err(failure) => {
                 // The driver does not retry this kind.
@@ -203,7 +203,7 @@ struct ExchangeSession<'a> {
     shared: &'a TransportState,
     origin: Origin,
     request: HttpRequest,
-    answer: Mutex<Option<StorageResponse>>,
+    received: Mutex<Option<StorageResponse>>,
 }
 
 #[async_trait]
@@ -220,7 +220,7 @@ impl Session for ExchangeSession<'_> {
     }
 
     async fn ask(&self, connection: &mut StorageConnection) -> Result<Observation, Failure> {
-        *lock(&self.answer) = Some(connection.ask(self.request.clone()).await?);
+        *lock(&self.received) = Some(connection.ask(self.request.clone()).await?);
         Ok(Observation::pass())
     }
 }

@@ -84,15 +84,15 @@ impl SqlQueries {
                 }
                 None
             };
-            let (answers, error) = exchange::<DB>(connection, &self.statement(statements, server.quote), server.failure, &mut keep).await?;
+            let (results, error) = exchange::<DB>(connection, &self.statement(statements, server.quote), server.failure, &mut keep).await?;
             match error {
-                Some(error) if answers.len() < statements.len() => {
+                Some(error) if results.len() < statements.len() => {
                     if !(server.is_refusal)(&error) || *variant + 1 == server.variants.len() {
                         return Err((server.failure)(error));
                     }
                     *variant += 1;
                 }
-                error => break (answers, error),
+                error => break (results, error),
             }
         };
         let asked = info.split_off(server.variants[*variant].len().min(info.len()));
@@ -109,24 +109,25 @@ impl SqlQueries {
 
     async fn judge<R>(
         &self,
-        answers: Vec<Vec<R>>,
+        results: Vec<Vec<R>>,
         applied: Vec<(String, String)>,
         error: Option<Error>,
         server: &SqlServer<R>,
     ) -> Result<(), Failure> {
-        let (mut answers, mut error) = (answers.into_iter(), error);
+        let (mut results, mut error) = (results.into_iter(), error);
         let text = server.text;
-        let mut next = || answers.next().ok_or_else(|| error.take());
-        let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer results than statements"), server.failure);
+        let mut next = || results.next().ok_or_else(|| error.take());
+        let missing_result =
+            |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer results than statements"), server.failure);
         if let Some(migrations) = &self.migrations {
             match next() {
                 Ok(_) => migrations.judge(applied).await.map_err(Failure::reusable_connection)?,
                 Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::not_migrated()),
-                Err(error) => return Err(unanswered(error)),
+                Err(error) => return Err(missing_result(error)),
             }
         }
         if self.query.is_some() {
-            let rows = next().map_err(unanswered)?;
+            let rows = next().map_err(missing_result)?;
             let first = rows.first().and_then(|row| text(row, 0));
             sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::reusable_connection)?;
         }
@@ -149,13 +150,13 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     let mut stream = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(statement)));
-    let (mut answers, mut rows) = (Vec::new(), Vec::new());
+    let (mut results, mut rows) = (Vec::new(), Vec::new());
     loop {
         match stream.try_next().await {
-            Ok(Some(Either::Right(row))) => rows.extend(keep(answers.len(), row).filter(|_| rows.len() < MAX_ROWS)),
-            Ok(Some(Either::Left(_))) => answers.push(std::mem::take(&mut rows)),
-            Ok(None) => return Ok((answers, None)),
-            Err(error @ Error::Database(_)) => return Ok((answers, Some(error))),
+            Ok(Some(Either::Right(row))) => rows.extend(keep(results.len(), row).filter(|_| rows.len() < MAX_ROWS)),
+            Ok(Some(Either::Left(_))) => results.push(std::mem::take(&mut rows)),
+            Ok(None) => return Ok((results, None)),
+            Err(error @ Error::Database(_)) => return Ok((results, Some(error))),
             Err(error) => return Err(failure(error).truncated()),
         }
     }

@@ -124,7 +124,7 @@ pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) 
     let command = inspection.command(requirements, "", &control.queue);
     let asked = pin!(join(publish(&control.asking, &command), backlog(&control.amqp, &mut control.watching, requirements)));
     let (published, backlog) = match select(asked, blocking.next()).await {
-        Either::Left((answers, _)) => answers,
+        Either::Left((done, _)) => done,
         // From then on, the broker reads nothing from this connection.
         Either::Right(_) => return Err(blocked()),
     };

@@ -54,7 +54,7 @@ pub(super) fn unique() -> String {
 pub(super) struct Inspection {
     pub(super) ticket: String,
     /// The queues that each worker consumes, of those in the requirements.
-    pub(super) answers: BTreeMap<String, BTreeSet<String>>,
+    pub(super) replies: BTreeMap<String, BTreeSet<String>>,
     /// Whether a worker replied with a serializer other than JSON.
     pub(super) has_unreadable_reply: bool,
     /// Whether the broker reports that no worker listens.
@@ -64,7 +64,7 @@ pub(super) struct Inspection {
 
 impl Inspection {
     pub(super) fn new() -> Self {
-        Self { ticket: unique(), answers: BTreeMap::new(), has_unreadable_reply: false, has_no_listener: false, backlog: BTreeMap::new() }
+        Self { ticket: unique(), replies: BTreeMap::new(), has_unreadable_reply: false, has_no_listener: false, backlog: BTreeMap::new() }
     }
 
     /// The command in JSON. A worker that lists its queues is as alive as one that says `pong`, so one command is enough.
@@ -92,8 +92,8 @@ impl Inspection {
             return;
         }
         match reply.read(&requirements.queues) {
-            Some((worker, queues)) if self.answers.len() < MAX_WORKERS => {
-                self.answers.insert(worker, queues);
+            Some((worker, queues)) if self.replies.len() < MAX_WORKERS => {
+                self.replies.insert(worker, queues);
             }
             Some(_) => {}
             None => self.has_unreadable_reply = true,
@@ -102,9 +102,9 @@ impl Inspection {
 
     /// Whether the replies prove everything that is required.
     pub(super) fn proves(&self, requirements: &Requirements) -> bool {
-        self.answers.len() >= requirements.min_workers
-            && requirements.workers.iter().all(|worker| self.answers.contains_key(worker))
-            && requirements.queues.iter().all(|queue| self.answers.values().any(|consumed| consumed.contains(queue)))
+        self.replies.len() >= requirements.min_workers
+            && requirements.workers.iter().all(|worker| self.replies.contains_key(worker))
+            && requirements.queues.iter().all(|queue| self.replies.values().any(|consumed| consumed.contains(queue)))
     }
 }
 
@@ -119,8 +119,8 @@ impl WorkerReply {
     /// "celery", …}]}`.
     fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
         let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
-        let (worker, answer) = said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)?;
-        let consumed: BTreeSet<_> = answer.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
+        let (worker, content) = said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)?;
+        let consumed: BTreeSet<_> = content.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
         Some((worker, queues.iter().filter(|queue| consumed.contains(queue.as_str())).cloned().collect()))
     }
 }
@@ -186,12 +186,12 @@ impl Heartbeats {
     pub(super) fn silent(&self, inspection: &Inspection) -> BTreeMap<String, BTreeSet<String>> {
         let (mut known, now) = (self.lock(), Instant::now());
         known.retain(|_, worker| worker.is_fresh(now));
-        for (name, queues) in &inspection.answers {
+        for (name, queues) in &inspection.replies {
             if let Some(worker) = known.get_mut(name) {
                 worker.queues.clone_from(queues);
             }
         }
-        let silent = known.iter().filter(|(name, _)| !inspection.answers.contains_key(*name));
+        let silent = known.iter().filter(|(name, _)| !inspection.replies.contains_key(*name));
         silent.map(|(name, worker)| (name.clone(), worker.queues.clone())).collect()
     }
 }
@@ -245,11 +245,11 @@ mod tests {
             &requirements(&[], 1, &[]),
         );
         inspection.record(&WorkerReply { ticket: None, body: br#"{"a@h": {"ok": "pong"}}"#.into() }, &requirements(&[], 1, &[]));
-        assert!(inspection.answers.is_empty() && !inspection.has_unreadable_reply);
+        assert!(inspection.replies.is_empty() && !inspection.has_unreadable_reply);
         for strange in ["\u{80}pickle", "[]", "{}", "7"] {
             heard(&mut inspection, strange);
         }
-        assert!(inspection.answers.is_empty() && inspection.has_unreadable_reply);
+        assert!(inspection.replies.is_empty() && inspection.has_unreadable_reply);
     }
 
     #[tokio::test(start_paused = true)]
@@ -288,6 +288,6 @@ mod tests {
             heartbeats.record(format!(r#"{{"type": "worker-heartbeat", "hostname": "{number}", "freq": 2.0}}"#).as_bytes());
             heard(&mut inspection, &format!(r#"{{"{number}": {{"ok": "pong"}}}}"#));
         }
-        assert_eq!((heartbeats.lock().len(), inspection.answers.len()), (MAX_WORKERS, MAX_WORKERS));
+        assert_eq!((heartbeats.lock().len(), inspection.replies.len()), (MAX_WORKERS, MAX_WORKERS));
     }
 }

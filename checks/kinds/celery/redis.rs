@@ -104,10 +104,10 @@ pub(super) async fn ask(connection: &mut RespConnection, mailbox: &Mailbox, requ
             pipe.cmd("LLEN").arg(format!("{queue}{suffix}"));
         }
     }
-    let mut answers: Vec<RedisResult<Value>> = pipe.query_async(&mut connection.connection).await.map_err(refused)?;
-    let waits = answers.split_off(asked.min(answers.len()));
+    let mut replies: Vec<RedisResult<Value>> = pipe.query_async(&mut connection.connection).await.map_err(refused)?;
+    let waits = replies.split_off(asked.min(replies.len()));
     // The first rejection is the reason for those after it.
-    let done = answers.into_iter().map(|answer| answer?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
+    let done = replies.into_iter().map(|reply| reply?.extract_error()).collect::<RedisResult<Vec<_>>>().map_err(refused)?;
     let done: Vec<u64> = done.into_iter().last().map(redis::from_redis_value).transpose().map_err(Failure::protocol)?.unwrap_or_default();
     let waits: Vec<_> = waits.into_iter().map(|length| Ok(redis::from_redis_value(length?)?)).collect();
     count(&mut inspection, requirements, &waits)?;

@@ -31,7 +31,7 @@ const MAX_EXCHANGE_BYTES: usize = 1 << 20;
 /// Maximum size of the response headers.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// How long the probe waits for the end of a body of which nothing is expected: an endless stream is a response, too.
+/// How long the probe waits for the end of a body without expectations: an endless stream is a response, too.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
 type HttpDriver = Connection<TokioIo<Metered>, Empty<Bytes>>;
@@ -83,8 +83,8 @@ impl HttpConnection {
     /// Sends a request and reads the head of the response.
     pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
         self.meter.refill(MAX_EXCHANGE_BYTES);
-        let answer = self.sender.send_request(request);
-        drive_while(&mut self.driver, answer).await.map_err(|error| self.meter.explain(failure(error)))
+        let response = self.sender.send_request(request);
+        drive_while(&mut self.driver, response).await.map_err(|error| self.meter.explain(failure(error)))
     }
 
     /// Reads a body to its end or up to 64 KiB. If it was read to its end, the connection can be used again.
@@ -94,7 +94,7 @@ impl HttpConnection {
         Ok(beginning)
     }
 
-    /// Reads a body of which nothing is expected, if it is short in size and time. A longer one costs the connection.
+    /// Reads a body without expectations, if it is short in size and time. A longer one costs the connection.
     pub(super) async fn drain_briefly(&mut self, mut body: Incoming) -> Result<BodyStart, Failure> {
         let mut beginning = BodyStart::default();
         if let Ok(read) = timeout(DRAIN_TIMEOUT, self.read_into(&mut beginning, &mut body)).await {

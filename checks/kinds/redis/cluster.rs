@@ -32,7 +32,7 @@ async fn find(server: &RespServer, seed: &Address, write: bool, tried: &TriedAdd
         return Err(AttemptFailure::not_reached(Failure::unreachable("this node was tried already")));
     }
     let connection = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
-    follow_redirects(server, seed.clone(), connection, write).await.map_err(AttemptFailure::answered)
+    follow_redirects(server, seed.clone(), connection, write).await.map_err(AttemptFailure::replied)
 }
 
 /// Follows the redirects of the nodes.
@@ -47,9 +47,9 @@ async fn follow_redirects(server: &RespServer, mut address: Address, mut connect
         if write {
             commands.cmd("GET").arg(KEY_PREFIX);
         }
-        let mut answers = connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
-        judge(&InfoFields::parse(&text(answers.next())?), Observation::pass())?;
-        let Some(Err(error)) = answers.next() else { return Ok(Node { connection, asking }) };
+        let mut replies = connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        judge(&InfoFields::parse(&text(replies.next())?), Observation::pass())?;
+        let Some(Err(error)) = replies.next() else { return Ok(Node { connection, asking }) };
         let Some(there) = redirected(&error, &address) else { return Err(failure(error)) };
         asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
         connection = server.open_at(&there, server.login()).await?;

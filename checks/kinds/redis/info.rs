@@ -23,6 +23,6 @@ impl<'a> InfoFields<'a> {
 }
 
 /// A reply that must be a text.
-pub(super) fn text(answer: Option<CommandReply>) -> Result<String, Failure> {
-    answer.and_then(Result::transpose).ok_or_else(|| Failure::protocol("a reply without text"))?.map_err(failure)
+pub(super) fn text(reply: Option<CommandReply>) -> Result<String, Failure> {
+    reply.and_then(Result::transpose).ok_or_else(|| Failure::protocol("a reply without text"))?.map_err(failure)
 }

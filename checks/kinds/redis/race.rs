@@ -1,4 +1,4 @@
-//! Tries several servers of which one is enough: one after the other, and in parallel if one is silent.
+//! Connects to one of several servers: tries one after the other, and the next in parallel if one is silent.
 
 use crate::{contract::prelude::*, wire::address::Address};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -18,16 +18,16 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) struct AttemptFailure {
     failure: Failure,
     /// Whether the server replied: its reply says more than that another server is gone.
-    answered: bool,
+    replied: bool,
 }
 
 impl AttemptFailure {
     pub(super) fn not_reached(failure: Failure) -> Self {
-        Self { failure, answered: false }
+        Self { failure, replied: false }
     }
 
-    pub(super) fn answered(failure: Failure) -> Self {
-        Self { failure, answered: true }
+    pub(super) fn replied(failure: Failure) -> Self {
+        Self { failure, replied: true }
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure
         match timeout(HEAD_START, asked.next()).await {
             Ok(Some(Ok(found))) => return Ok(found),
             Ok(Some(Err(refusal))) => {
-                let better = reason.as_ref().is_none_or(|earlier| refusal.answered && !earlier.answered);
+                let better = reason.as_ref().is_none_or(|earlier| refusal.replied && !earlier.replied);
                 reason = if better { Some(refusal) } else { reason };
             }
             Ok(None) => return Err(reason.map_or_else(|| Failure::internal("no server to try"), |refusal| refusal.failure)),
@@ -70,8 +70,8 @@ mod tests {
 
     type Attempt = BoxFuture<'static, Result<u8, AttemptFailure>>;
 
-    fn fails(message: &'static str, answered: bool) -> Attempt {
-        Box::pin(ready(Err(AttemptFailure { failure: Failure::unhealthy(message), answered })))
+    fn fails(message: &'static str, replied: bool) -> Attempt {
+        Box::pin(ready(Err(AttemptFailure { failure: Failure::unhealthy(message), replied })))
     }
 
     #[tokio::test(start_paused = true)]

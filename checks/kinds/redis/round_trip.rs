@@ -36,9 +36,9 @@ impl KeyRoundTrip {
     }
 
     /// Judges the replies.
-    pub(super) fn judge(&self, answers: impl Iterator<Item = CommandReply>) -> Result<(), Failure> {
-        let answers = answers.collect::<Result<Vec<_>, _>>().map_err(failure)?;
-        match &answers[..] {
+    pub(super) fn judge(&self, replies: impl Iterator<Item = CommandReply>) -> Result<(), Failure> {
+        let replies = replies.collect::<Result<Vec<_>, _>>().map_err(failure)?;
+        match &replies[..] {
             [_, Some(read), _] if *read == self.value => Ok(()),
             _ => Err(Failure::unhealthy("the data read back is not the data written")),
         }

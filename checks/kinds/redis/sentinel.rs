@@ -44,14 +44,14 @@ impl Sentinels {
         };
         let mut connection =
             server.open_at(sentinel, &self.login).await.map_err(|failure| AttemptFailure::not_reached(prefixed(failure)))?;
-        let named = self.ask(&mut connection).await.map_err(|failure| AttemptFailure::answered(prefixed(failure)))?;
+        let named = self.ask(&mut connection).await.map_err(|failure| AttemptFailure::replied(prefixed(failure)))?;
         drop(connection);
         // A server in trouble is tried once, however many sentinels name it.
         let others: Vec<Address> = named.into_iter().filter(|address| tried.is_new(address)).collect();
         if others.is_empty() {
             return Err(AttemptFailure::not_reached(Failure::unreachable("another sentinel named it already")));
         }
-        first_success(others.iter().map(|address| self.open_verified(server, address)).collect()).await.map_err(AttemptFailure::answered)
+        first_success(others.iter().map(|address| self.open_verified(server, address)).collect()).await.map_err(AttemptFailure::replied)
     }
 
     /// The servers that a sentinel names: at least one.
@@ -71,8 +71,8 @@ impl Sentinels {
 
     /// Runs a command. Sentinel has only the code `ERR` for these errors, so the text decides.
     async fn query<T: FromRedisValue>(&self, connection: &mut RespConnection, command: &Pipeline) -> Result<T, Failure> {
-        let (answer,): (RedisResult<T>,) = connection.query(command).await?;
-        answer.map_err(|error: RedisError| match error.detail() {
+        let (reply,): (RedisResult<T>,) = connection.query(command).await?;
+        reply.map_err(|error: RedisError| match error.detail() {
             Some(detail) if detail.contains("No such master") => self.unknown().because(error),
             Some(detail) if detail.contains("unknown command") => Failure::unhealthy("the server is not a sentinel").because(error),
             _ => failure(error),
@@ -87,9 +87,9 @@ impl Sentinels {
     async fn open_verified(&self, server: &RespServer, address: &Address) -> Result<RespConnection, AttemptFailure> {
         let mut connection = server.open_at(address, server.login()).await.map_err(AttemptFailure::not_reached)?;
         let (info,): (CommandReply,) =
-            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::answered)?;
+            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::replied)?;
         let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
-        judged.map(|()| connection).map_err(AttemptFailure::answered)
+        judged.map(|()| connection).map_err(AttemptFailure::replied)
     }
 }
 

@@ -74,8 +74,8 @@ impl TlsKeys {
             _ => {}
         }
         if !self.pinned_sha256.is_empty() {
-            let beside = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
-            if let Some((key, _)) = beside.into_iter().find(|(_, is_given)| *is_given) {
+            let conflicting = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
+            if let Some((key, _)) = conflicting.into_iter().find(|(_, is_given)| *is_given) {
                 return Err(InvalidConfig::new(key, "has no effect with `pinned_sha256`, which needs no other proof: remove one of them"));
             }
         }
