@@ -1,14 +1,19 @@
 //! What a health check is, and every kind of backend that allswell can probe.
 //!
-//! * [`contract`] is the small part that everything else stands on: [`Check`](contract::Check), what it brings back
-//!   ([`Observation`](contract::Observation) or [`Failure`](contract::Failure)), and how to make it configurable
+//! * [`contract`] is the small part that everything here depends on: [`Check`](contract::Check), what a probe returns
+//!   ([`Observation`](contract::Observation) or [`Failure`](contract::Failure)), and how to make a check configurable
 //!   ([`Backend`](contract::Backend)).
 //! * [`kinds`] has one module for each kind of backend: file = module = cargo feature = `kind` in a configuration.
-//! * [`wire`], `sql` and `object_storage` are what several kinds share. A kind uses these, the contract, its driver and std; never another
-//!   kind.
+//! * [`wire`], `sql` and `object_storage` are what several kinds share. They know no kind. A kind uses them, the contract, its driver and
+//!   std; never another kind.
 //!
-//! Absent here, on purpose: an HTTP server, configuration files, environment variables, wall clocks, intervals, time limits and names.
-//! Those belong to the crate `allswell`, which depends on this one. A private check depends on this crate alone.
+//! Absent here, on purpose: an HTTP server, configuration files, wall clocks, intervals, timeouts of probes, and names of checks. Those
+//! belong to the crate `allswell`, which depends on this one. A private check depends on this crate only.
+//!
+//! Two exceptions have one place each. Credentials that the environment of the process gives to the application's own client are found by
+//! the drivers (`object_store`, and sqlx for libpq's variables), and the home directory for AWS profiles by `object_storage`: nothing else
+//! reads the environment, and discovery gets its variables from the caller. The only global is a cache in [`wire::tls`]: the trusted roots
+//! of the system, which are read once. A test (`tests/it/layout.rs`) enforces all of this.
 
 pub mod contract;
 pub use contract::prelude;

@@ -1,13 +1,13 @@
-//! Blocking calls, at most one alive per check, for ever.
+//! Runs blocking calls, at most one at a time for each check.
 
 use super::Failure;
 use std::{panic, sync::Arc};
 use tokio::sync::Semaphore;
 
-/// Runs calls that may block, such as `statvfs` on a dead NFS mount, on threads of their own: at most one at a time.
+/// Runs calls that may block, such as `statvfs` on a dead NFS mount, on blocking threads: at most one at a time.
 ///
-/// A call cannot be cancelled. When the probe that waits for it is dropped, the call goes on, and later calls wait until it is over: so a
-/// hung mount costs one thread, however long it hangs.
+/// A call cannot be cancelled. When its probe is dropped, the call goes on, and later calls wait for it to end. So a hung mount costs one
+/// thread, however long it hangs.
 #[derive(Clone, Debug)]
 pub struct Blocking(Arc<Semaphore>);
 
@@ -18,7 +18,7 @@ impl Default for Blocking {
 }
 
 impl Blocking {
-    /// Runs `call` as soon as the one before it is over.
+    /// Runs `call` once the previous call has ended.
     ///
     /// # Errors
     ///
@@ -26,12 +26,12 @@ impl Blocking {
     ///
     /// # Panics
     ///
-    /// When the call does.
+    /// When the call panics.
     pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-        let alone = Arc::clone(&self.0).acquire_owned().await.map_err(Failure::internal)?;
+        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(Failure::internal)?;
         let called = tokio::task::spawn_blocking(move || {
             let result = call();
-            drop(alone);
+            drop(permit);
             result
         });
         match called.await {
@@ -55,7 +55,7 @@ mod tests {
     use tokio::time::timeout;
 
     #[tokio::test]
-    async fn a_hung_call_costs_one_thread_however_often_it_is_asked_for() {
+    async fn a_hung_call_costs_one_thread_however_often_it_is_repeated() {
         let blocking = Blocking::default();
         let started = Arc::new(AtomicUsize::new(0));
         let (release, hang) = mpsc::channel::<()>();

@@ -1,4 +1,4 @@
-//! What a check is: one look at a backend, without a name, a policy or a time limit of its own.
+//! What a check is: one probe of a backend. A check has no name, policy or timeout of its own; the engine adds these.
 
 use super::{Failure, Observation, Secret};
 use async_trait::async_trait;
@@ -6,31 +6,32 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
-/// Something that can be looked at, and is well or not.
+/// A check: it probes one backend, which works or does not.
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
-    /// Looks at the backend once.
+    /// Probes the backend once.
     ///
-    /// The caller owns the time limit and may drop this future at any await: whatever is half-done then must not be reused.
-    /// It is never called again before the last call has ended or was dropped.
+    /// The caller owns the timeout and may drop this future at any await: a connection in the middle of a reply must then not be reused.
+    /// The caller never starts a probe before the last one has ended or was dropped.
     ///
     /// # Errors
     ///
-    /// A [`Failure`] that says in a sentence of ours, safe for everybody, why the application could not work with this backend.
+    /// A [`Failure`] with a message of ours, safe to publish, that says why the application could not work with this backend.
     async fn probe(&self) -> Result<Observation, Failure>;
 
-    /// Secrets that are not in the configuration, such as the value of a variable that the driver reads. They are redacted, too.
+    /// Secrets that are not in the configuration, such as the value of an environment variable that the driver reads. They are redacted,
+    /// too.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
 
-    /// Warnings about the configuration. They are reported once, when it is read.
+    /// Warnings about the configuration. They are logged once, when the configuration is read.
     fn warnings(&self) -> Vec<ConfigWarning> {
         Vec::new()
     }
 }
 
-/// A sort of backend that can be configured: its file, module, cargo feature and compose service all bear the name [`KIND`](Self::KIND).
+/// A kind of backend that can be configured. Its file, module, cargo feature and compose service have the name [`KIND`](Self::KIND).
 pub trait Backend: Check + Sized {
     /// The kind's name, as in `kind = "postgres"`: `[a-z][a-z0-9_]*`.
     const KIND: &'static str;
@@ -38,7 +39,7 @@ pub trait Backend: Check + Sized {
     /// What the kind is for an application.
     const CATEGORY: Category;
 
-    /// A complete table in TOML, without its header; printed in the documentation, parsed and built by a test.
+    /// A complete table in TOML, without its header. It is printed in the documentation; a test parses and builds it.
     const EXAMPLE: &'static str;
 
     /// URL schemes by which discovery recognises a URL of this kind, without `+driver`: `postgres`. Empty: no URL is ever taken for this kind.
@@ -56,10 +57,10 @@ pub trait Backend: Check + Sized {
     /// The check of the host itself that runs when nothing is configured.
     const HOST_CHECK: Option<HostCheck> = None;
 
-    /// The kind's own keys. Doc comments of the type and its fields are the reference that users read.
+    /// The keys of this kind. The doc comments of the type and its fields are the published reference.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Makes a check of a configuration. Pure: no input or output happens here, so that starting never waits for a backend.
+    /// Builds a check from its configuration. Pure: it does no I/O, so that a start never waits for a backend.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ pub struct EnvironmentCheck {
 /// A key of an [`EnvironmentCheck`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentKey {
-    /// The key.
+    /// The key, relative to the table of the check: `url`, or in an inner table `tls.ca_file`.
     pub key: &'static str,
     /// Its value.
     pub value: String,
@@ -105,7 +106,7 @@ pub struct ComposeService {
     /// The value of that key. `{host}` stands for the service's name, `{port}` for [`Backend::DEFAULT_PORT`], `{database}` and `{user}` for the
     /// values below, in this order.
     pub value: &'static str,
-    /// The user whom the image creates.
+    /// The user that the image creates.
     pub user: ComposeValue,
     /// The database that the image creates. Its default may be `{user}`.
     pub database: ComposeValue,
@@ -149,26 +150,26 @@ pub enum HostCheck {
     TempDir,
 }
 
-/// What takes in backends; implemented by `allswell::Registry`.
+/// A collection of kinds. `allswell::Registry` implements it.
 pub trait Register {
     /// Makes the kind `B` available under its name.
     fn register<B: Backend>(&mut self) -> &mut Self;
 }
 
-/// What a kind is for an application; decides what discovery may contact.
+/// What a kind is for an application. Discovery contacts databases, caches and queues only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Category {
-    /// Keeps what the application must not lose.
+    /// Stores data that the application must not lose.
     Database,
-    /// Keeps what the application can compute again.
+    /// Stores data that the application can compute again.
     Cache,
     /// Carries messages and jobs.
     Queue,
-    /// Keeps files and objects.
+    /// Stores files and objects.
     Storage,
     /// Speaks a general protocol.
     Network,
-    /// The machine that allswell runs on.
+    /// The host on which allswell runs.
     Host,
     /// Anything else.
     Other,
@@ -190,18 +191,18 @@ impl Category {
     }
 }
 
-/// A key whose value has the right type and still cannot be used.
+/// A key whose value has the right type but cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {message}")]
 pub struct InvalidConfig {
     /// The key, from the check's table on: `url`, or in an inner table `tls.ca_file`.
     pub key: &'static str,
-    /// What is wrong and what to write instead; never a secret's value.
+    /// What is wrong and what to write instead; never the value of a secret.
     pub message: Cow<'static, str>,
 }
 
 impl InvalidConfig {
-    /// Says what is wrong with `key`.
+    /// An error about the value of `key`.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
     }
@@ -212,12 +213,12 @@ impl InvalidConfig {
 pub struct ConfigWarning {
     /// The key, as in [`InvalidConfig`].
     pub key: &'static str,
-    /// What may happen and what to write instead; never a secret's value.
+    /// What may happen and what to write instead; never the value of a secret.
     pub message: Cow<'static, str>,
 }
 
 impl ConfigWarning {
-    /// Warns of the value of `key`.
+    /// A warning about the value of `key`.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
     }

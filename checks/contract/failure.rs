@@ -1,4 +1,4 @@
-//! What a probe brought back when the backend does not work.
+//! What a failed probe returns: why the backend does not work.
 
 use super::{
     observation::Observation,
@@ -7,34 +7,34 @@ use super::{
 };
 use std::{borrow::Cow, error::Error, fmt, io};
 
-/// Any error that can be sent between threads; what drivers return.
+/// Any error that can be sent between threads, as drivers return it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a backend fails, in the few words that dashboards and scripts can rely on.
+/// Why a backend fails, as a stable word for dashboards and scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FailureClass {
-    /// The name does not resolve, refused, no route, reset or closed before the first answer.
+    /// The name does not resolve, or the connection is refused, has no route, or is reset or closed before the first reply.
     Unreachable,
-    /// Handshake, chain, name or date of a certificate; TLS spoken to a plain port.
+    /// The TLS handshake, or the chain, name or dates of a certificate; also a TLS connection to a plaintext port.
     Tls,
-    /// Credentials or rights; the named database, vhost or account does not exist or is not ours.
+    /// Credentials or rights; also a database, vhost or account that does not exist or is not accessible.
     Rejected,
-    /// It answered and said no: read-only, starting up, missing queue, threshold passed, unexpected answer.
+    /// The backend replied and does not work: read-only, starting up, missing queue, limit exceeded, unexpected reply.
     Unhealthy,
-    /// It answered something that is not its protocol, or broke off in the middle.
+    /// The reply is not in the expected protocol, or ended in the middle.
     Protocol,
-    /// No more connections, memory or quota there.
+    /// The backend has no connections, memory or quota left.
     Exhausted,
-    /// Nothing within the time limit.
+    /// No reply within the timeout.
     Timeout,
-    /// Ours: the last result is too old to be believed.
+    /// From the engine: the last result is too old.
     Stale,
-    /// Ours: there is no result yet.
+    /// From the engine: there is no result yet.
     Pending,
-    /// Ours: the check panicked.
+    /// From the engine: the check panicked.
     Panicked,
-    /// Ours: a defect, or no resources on this machine.
+    /// A defect of the check, or no resources left on this host.
     Internal,
 }
 
@@ -97,105 +97,106 @@ pub enum FailureDetail {
     NotGrpc,
 }
 
-/// A backend does not work: a class, a sentence for everybody, and the driver's words for the operator.
+/// A backend does not work: a class, a message that is safe to publish, and the cause in the driver's words.
 pub struct Failure {
     class: FailureClass,
     detail: Option<FailureDetail>,
     message: Cow<'static, str>,
     values: Values,
     cause: Option<BoxError>,
-    in_order: bool,
+    reusable_connection: bool,
 }
 
 impl Failure {
-    /// A failure with a sentence of ours: a lower-case fragment without a full stop, and without a secret, URL, address or driver's text.
+    /// A failure with a message of ours: a lower-case fragment without a full stop, and without a secret, URL, address or text of the
+    /// driver.
     pub fn new(class: FailureClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, detail: None, message: message.into(), values: Values::new(), cause: None, in_order: false }
+        Self { class, detail: None, message: message.into(), values: Values::new(), cause: None, reusable_connection: false }
     }
 
-    /// [`FailureClass::Unreachable`], caused by what the driver says.
+    /// [`FailureClass::Unreachable`], with the driver's error as its cause.
     pub fn unreachable(cause: impl Into<BoxError>) -> Self {
         Self::new(FailureClass::Unreachable, "cannot be reached").because(cause)
     }
 
-    /// [`FailureClass::Tls`], caused by what the driver says.
+    /// [`FailureClass::Tls`], with the driver's error as its cause.
     pub fn tls(cause: impl Into<BoxError>) -> Self {
         Self::new(FailureClass::Tls, "the TLS handshake failed").because(cause)
     }
 
-    /// [`FailureClass::Rejected`], with a sentence of ours.
+    /// [`FailureClass::Rejected`], with a message of ours.
     pub fn rejected(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(FailureClass::Rejected, message)
     }
 
-    /// [`FailureClass::Unhealthy`], with a sentence of ours.
+    /// [`FailureClass::Unhealthy`], with a message of ours.
     pub fn unhealthy(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(FailureClass::Unhealthy, message)
     }
 
-    /// [`FailureClass::Protocol`], caused by what the driver says.
+    /// [`FailureClass::Protocol`], with the driver's error as its cause.
     pub fn protocol(cause: impl Into<BoxError>) -> Self {
-        Self::new(FailureClass::Protocol, "the answer is not in the expected protocol").because(cause)
+        Self::new(FailureClass::Protocol, "the reply is not in the expected protocol").because(cause)
     }
 
-    /// [`FailureClass::Exhausted`], with a sentence of ours.
+    /// [`FailureClass::Exhausted`], with a message of ours.
     pub fn exhausted(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(FailureClass::Exhausted, message)
     }
 
-    /// [`FailureClass::Internal`], caused by what went wrong here.
+    /// [`FailureClass::Internal`], with what went wrong on this side as its cause.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::new(FailureClass::Internal, "the check itself failed").because(cause)
     }
 
-    /// An input or output error of a network connection, classified by its kind.
+    /// Classifies an I/O error of a network connection by its kind.
     #[must_use]
     pub fn network(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         let is_reset = matches!(error.kind(), Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected);
-        // 24 and 23 are EMFILE and ENFILE: the shortage is on this machine, not over there.
+        // 24 and 23 are EMFILE and ENFILE: the shortage is on this host, not on the server.
         let (class, message) = match (error.kind(), error.raw_os_error()) {
             (_, Some(23 | 24)) => (FailureClass::Internal, "this machine has no file descriptors left"),
             (Kind::ConnectionRefused, _) => (FailureClass::Unreachable, "connection refused"),
             (Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::NotConnected, _) => {
                 (FailureClass::Unreachable, "connection reset")
             }
-            (Kind::UnexpectedEof, _) => (FailureClass::Unreachable, "connection closed before an answer"),
+            (Kind::UnexpectedEof, _) => (FailureClass::Unreachable, "connection closed before a reply"),
             (Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NetworkDown, _) => {
                 (FailureClass::Unreachable, "no route to the host")
             }
-            (Kind::TimedOut, _) => (FailureClass::Timeout, "the network gave up waiting"),
-            (Kind::NotFound, _) => (FailureClass::Unreachable, "there is no such socket"),
-            (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not let us connect"),
-            (Kind::InvalidData, _) => (FailureClass::Protocol, "the answer is not in the expected protocol"),
+            (Kind::TimedOut, _) => (FailureClass::Timeout, "the connection timed out"),
+            (Kind::NotFound, _) => (FailureClass::Unreachable, "the socket does not exist"),
+            (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not permit the connection"),
+            (Kind::InvalidData, _) => (FailureClass::Protocol, "the reply is not in the expected protocol"),
             _ => (FailureClass::Unreachable, "cannot be reached"),
         };
         let failure = Self::new(class, message).because(error);
         if is_reset { failure.detailed(FailureDetail::Reset) } else { failure }
     }
 
-    /// Adds what was observed until then.
+    /// Adds a value that was observed before the failure.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.values.insert(name, value);
         self
     }
 
-    /// Adds all that was observed until then.
+    /// Adds everything that was observed before the failure.
     #[must_use]
     pub fn observing(mut self, seen: Observation) -> Self {
         self.values.extend(seen.into_parts().1);
         self
     }
 
-    /// Adds the driver's words, for the log and for who shows the token.
+    /// Sets the cause: the driver's words, for the log and for clients that send the token.
     #[must_use]
     pub fn because(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// Replaces the sentence.
+    /// Replaces the message.
     #[must_use]
     pub fn saying(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = message.into();
@@ -214,29 +215,29 @@ impl Failure {
         Self { class, ..self }
     }
 
-    /// The same, of a peer that had answered before: an end is then no answer's absence, but an answer that broke off in the middle.
+    /// Reclassifies a closed connection as a truncated reply, for a server that had already sent part of a reply.
     #[must_use]
-    pub fn midway(self) -> Self {
+    pub fn truncated(self) -> Self {
         match self.class {
             FailureClass::Unreachable => {
-                let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection broke off in the middle");
+                let broken_off = self.reclassified(FailureClass::Protocol).saying("the connection was closed in the middle of a reply");
                 Self { detail: None, ..broken_off }
             }
             _ => self,
         }
     }
 
-    /// Says that the connection on which it was heard is in order: the whole answer was read, and it is the answer that does not please. Such a
-    /// connection may be asked again.
+    /// Says that the reply was read completely, so that the connection can be reused, although the reply is a failure. Has an effect only
+    /// for [`Unhealthy`](FailureClass::Unhealthy), [`Rejected`](FailureClass::Rejected) and [`Exhausted`](FailureClass::Exhausted).
     #[must_use]
-    pub fn in_order(self) -> Self {
-        let understood = matches!(self.class, FailureClass::Unhealthy | FailureClass::Rejected | FailureClass::Exhausted);
-        Self { in_order: understood, ..self }
+    pub fn reusable_connection(self) -> Self {
+        let is_understood = matches!(self.class, FailureClass::Unhealthy | FailureClass::Rejected | FailureClass::Exhausted);
+        Self { reusable_connection: is_understood, ..self }
     }
 
-    /// Whether the connection on which it was heard may be asked again.
-    pub(crate) const fn is_in_order(&self) -> bool {
-        self.in_order
+    /// Whether the connection can be reused.
+    pub(crate) const fn has_reusable_connection(&self) -> bool {
+        self.reusable_connection
     }
 
     /// The class.
@@ -251,20 +252,21 @@ impl Failure {
         self.detail
     }
 
-    /// Our sentence, safe for everybody.
+    /// The message, which is safe to publish.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What was observed until it failed.
+    /// The values observed before the failure.
     #[must_use]
     pub const fn values(&self) -> &Values {
         &self.values
     }
 
-    /// The driver's words and theirs, joined by `: `, without the user-info of URLs, at most 64 KiB. Known secrets are still in it: pass it
-    /// through a [`Redactor`](super::Redactor) before anybody sees it, and cut it only then, lest half a secret remain.
+    /// The error of the driver and its sources, joined by `: `, without the user info of URLs, at most 64 KiB. It may still contain known
+    /// secrets: pass it through a [`Redactor`](super::Redactor) before publishing it, and shorten it only afterwards, so that no part of a
+    /// secret remains.
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         const LIMIT: usize = 64 * 1024;
@@ -272,7 +274,7 @@ impl Failure {
         let mut next: Option<&dyn Error> = self.cause.as_deref().map(|cause| cause as _);
         while let Some(error) = next {
             let words = error.to_string();
-            // Many errors repeat their source in their own words.
+            // Many errors repeat the text of their source.
             if !text.contains(&words) {
                 if !text.is_empty() {
                     text.push_str(": ");
@@ -288,14 +290,14 @@ impl Failure {
         (!text.is_empty()).then(|| strip_user_info(&text).into_owned())
     }
 
-    /// Takes it apart: class, sentence and values.
+    /// The class, message and values.
     #[must_use]
     pub fn into_parts(self) -> (FailureClass, Cow<'static, str>, Values) {
         (self.class, self.message, self.values)
     }
 }
 
-/// Shows no driver's words: they may hold a secret.
+/// Leaves out the cause, which may contain a secret.
 impl fmt::Debug for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -314,7 +316,7 @@ impl fmt::Display for Failure {
     }
 }
 
-// No `source`: an error chain that somebody prints would show the driver's words unredacted.
+// No `source`: printing the error chain would show the driver's words unredacted.
 impl Error for Failure {}
 
 #[cfg(test)]
@@ -351,6 +353,6 @@ mod tests {
         let reset = Failure::network(io::ErrorKind::ConnectionReset.into());
         assert_eq!(reset.detail(), Some(FailureDetail::Reset));
         assert_eq!(Failure::network(io::ErrorKind::ConnectionRefused.into()).detail(), None);
-        assert_eq!(reset.midway().detail(), None);
+        assert_eq!(reset.truncated().detail(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The one kept connection of a check.
+//! The connection that a check keeps between probes.
 
 use super::{Failure, FailureClass, Observation, TimeSpan, milliseconds};
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-/// How a check with connections looks at its backend: open one, ask on it, hang up.
+/// How a check with connections probes its backend: open a connection, ask a question on it, close it.
 #[async_trait]
 pub trait Session: Send + Sync {
     /// The driver's connection.
@@ -23,25 +23,27 @@ pub trait Session: Send + Sync {
     /// Opens a connection, as the application does.
     async fn open(&self) -> Result<Self::Connection, Failure>;
 
-    /// Asks the one question on a connection.
+    /// Asks the question of the check on a connection.
     async fn ask(&self, connection: &mut Self::Connection) -> Result<Observation, Failure>;
 
-    /// How long a kept connection may be silent until a new one is tried beside it; a second, where an answer does not take longer by nature.
-    fn silence(&self) -> Duration {
-        SILENCE
+    /// How long a kept connection may stay silent before the question is also asked on a new one. Default: 1 s, for backends that normally
+    /// reply faster.
+    fn silence_limit(&self) -> Duration {
+        DEFAULT_SILENCE_LIMIT
     }
 
-    /// Says goodbye, so that the backend's log has no complaint about us. It is polled once and then dropped: nobody waits for the answer.
+    /// Closes a connection properly, so that the backend does not log an error about it. The future is polled once and then dropped: no
+    /// probe waits for the reply.
     async fn hang_up(connection: Self::Connection) {
         drop(connection);
     }
 }
 
-/// The usual [`Session::silence`].
-const SILENCE: Duration = Duration::from_secs(1);
+/// The default of [`Session::silence_limit`].
+const DEFAULT_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long a backend may take to notice that a slot is free again.
-const SLOT: Duration = Duration::from_millis(100);
+/// How long a backend may take to free the slot of a closed connection.
+const SLOT_RELEASE_TIME: Duration = Duration::from_millis(100);
 
 /// Whether a connection is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -54,7 +56,7 @@ pub enum Reuse {
     Fresh,
 }
 
-/// A kept connection is renewed after this time; default 60 s.
+/// Maximum age of a kept connection; default 60 s. The next probe after that opens a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
@@ -66,95 +68,100 @@ impl Default for MaxAge {
     }
 }
 
-/// The one kept connection: taken before an await, put back only when a whole answer was read.
+/// The kept connection of a check. A probe takes it out before its first await, and puts it back only when it has read a complete reply. So
+/// a probe that is dropped never leaves a connection in the middle of a reply.
 ///
-/// So a probe that was dropped half-way leaves no connection in the middle of an answer. A failure on a connection that was kept is believed
-/// only when a new connection confirms it, within the same probe: a backend that restarted between two probes is no false alarm. Once it is
-/// confirmed, and the connection in order, no more are opened for it: a backend in trouble has enough to do. After the maximal age a connection
-/// is renewed, so that rotated credentials, a changed address or exhausted slots do not hide behind it.
+/// A failure on a kept connection counts only when a new connection confirms it within the same probe: a backend that restarted between two
+/// probes is not a false alarm. Once a failure is confirmed on a reusable connection, no further connections are opened for it, because a
+/// backend in trouble has enough to do.
+///
+/// After the maximum age, a connection is replaced, so that rotated credentials, a changed address or exhausted slots do not stay hidden
+/// behind it.
 #[derive(Debug)]
 pub struct Kept<C> {
-    slot: Mutex<Option<Held<C>>>,
+    slot: Mutex<Option<KeptConnection<C>>>,
     reuse: Reuse,
     max_age: MaxAge,
 }
 
+/// A connection and what is known of it.
 #[derive(Debug)]
-struct Held<C> {
+struct KeptConnection<C> {
     connection: C,
     opened: Instant,
-    /// Whether the last answer on it was a failure, which this connection was opened to confirm or has repeated.
+    /// Whether the last reply was a failure that this connection has confirmed.
     failing: bool,
 }
 
-/// What came of asking on a kept connection.
-enum Asked {
-    /// An answer on it.
-    Answered(Result<Observation, Failure>),
-    /// An answer on another, which was opened beside it.
-    Overtaken(Result<Observation, Failure>),
+/// The result of asking on a kept connection.
+enum AskResult {
+    /// The kept connection replied.
+    OnKept(Result<Observation, Failure>),
+    /// A new connection, opened in parallel, took its place.
+    OnNew(Result<Observation, Failure>),
 }
 
 impl<C: Send> Kept<C> {
-    /// No connection yet.
+    /// Starts without a connection.
     #[must_use]
     pub const fn new(reuse: Reuse, max_age: MaxAge) -> Self {
         Self { slot: Mutex::new(None), reuse, max_age }
     }
 
-    /// Asks on the kept connection, or on a new one when there is none, it has grown old, the answer was a failure, or none came for a
-    /// second (or what [`Session::silence`] says): a peer that is gone without a word would else cost a whole time limit, and be a false alarm.
+    /// Asks on the kept connection. Asks on a new one if there is none, it is too old, or it failed; also in parallel, if it stays silent
+    /// for [`Session::silence_limit`]: otherwise a peer that vanished without closing the connection would cost a whole timeout and be a
+    /// false alarm.
     ///
-    /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not tell by itself how long that took.
+    /// Adds `query_ms`, and `connect_ms` when a connection was opened and the session does not measure that itself.
     pub async fn probe<S: Session<Connection = C>>(&self, session: &S) -> Result<Observation, Failure> {
         match self.take() {
             Some(mut held) if held.opened.elapsed() < self.max_age.0.0 => match self.ask(session, &mut held.connection).await {
-                Asked::Overtaken(result) => result,
-                Asked::Answered(Ok(observation)) => {
-                    self.put(Held { failing: false, ..held });
+                AskResult::OnNew(result) => result,
+                AskResult::OnKept(Ok(observation)) => {
+                    self.put(KeptConnection { failing: false, ..held });
                     Ok(observation)
                 }
-                Asked::Answered(Err(failure)) if held.failing && failure.is_in_order() => {
+                AskResult::OnKept(Err(failure)) if held.failing && failure.has_reusable_connection() => {
                     self.put(held);
                     Err(failure)
                 }
-                Asked::Answered(Err(_)) => self.renewed(session, held.connection).await,
+                AskResult::OnKept(Err(_)) => self.renewed(session, held.connection).await,
             },
             Some(held) => self.renewed(session, held.connection).await,
             None => self.fresh(session).await,
         }
     }
 
-    /// Asks on a kept connection, and when it is silent, on a new one beside it.
-    async fn ask<S: Session<Connection = C>>(&self, session: &S, connection: &mut C) -> Asked {
+    /// Asks on a kept connection, and if it stays silent, in parallel on a new one.
+    async fn ask<S: Session<Connection = C>>(&self, session: &S, connection: &mut C) -> AskResult {
         let mut asked = Box::pin(async {
             let began = Instant::now();
             let observation = session.ask(connection).await?;
             Ok(observation.took("query_ms", began.elapsed()))
         });
-        if let Ok(answer) = timeout(session.silence(), asked.as_mut()).await {
-            return Asked::Answered(answer);
+        if let Ok(reply) = timeout(session.silence_limit(), asked.as_mut()).await {
+            return AskResult::OnKept(reply);
         }
         match select(asked.as_mut(), Box::pin(self.fresh(session))).await {
-            Either::Left((Ok(observation), _)) => Asked::Answered(Ok(observation)),
-            Either::Left((Err(_), fresh)) => Asked::Overtaken(fresh.await),
-            // The old one may hold the only slot, and be merely slow.
+            Either::Left((Ok(observation), _)) => AskResult::OnKept(Ok(observation)),
+            Either::Left((Err(_), fresh)) => AskResult::OnNew(fresh.await),
+            // The old connection may hold the only slot, and may only be slow.
             Either::Right((Err(failure), asked)) if failure.class() == FailureClass::Exhausted => match asked.await {
-                Ok(observation) => Asked::Answered(Ok(observation)),
-                Err(_) => Asked::Overtaken(Err(failure)),
+                Ok(observation) => AskResult::OnKept(Ok(observation)),
+                Err(_) => AskResult::OnNew(Err(failure)),
             },
-            // What a new connection says counts, and what the old one would have said is never read.
-            Either::Right((result, _)) => Asked::Overtaken(result),
+            // The reply on the new connection counts. The one on the old connection is never read.
+            Either::Right((result, _)) => AskResult::OnNew(result),
         }
     }
 
-    /// Asks on a new connection in place of an old one, which goes first: there may be a slot for one connection only.
+    /// Asks on a new connection after closing the old one: the backend may have a slot for only one.
     async fn renewed<S: Session<Connection = C>>(&self, session: &S, old: C) -> Result<Observation, Failure> {
         S::hang_up(old).now_or_never();
         match self.fresh(session).await {
-            Err(failure) if failure.class() == FailureClass::Exhausted && !failure.is_in_order() => {
-                // The slot that was given back may not be free yet.
-                sleep(SLOT).await;
+            Err(failure) if failure.class() == FailureClass::Exhausted && !failure.has_reusable_connection() => {
+                // The slot of the closed connection may not be free yet.
+                sleep(SLOT_RELEASE_TIME).await;
                 self.fresh(session).await
             }
             result => result,
@@ -167,23 +174,23 @@ impl<C: Send> Kept<C> {
         let mut connection = session.open().await?;
         let opened = Instant::now();
         let connecting = milliseconds(opened - opening);
-        let answer = session.ask(&mut connection).await;
-        let usable = answer.as_ref().map_or_else(Failure::is_in_order, |_| true);
+        let reply = session.ask(&mut connection).await;
+        let usable = reply.as_ref().map_or_else(Failure::has_reusable_connection, |_| true);
         if usable && self.reuse == Reuse::Kept {
-            self.put(Held { connection, opened, failing: answer.is_err() });
+            self.put(KeptConnection { connection, opened, failing: reply.is_err() });
         } else {
             S::hang_up(connection).now_or_never();
         }
-        let observation = answer?.took("query_ms", opened.elapsed());
-        let told = observation.values().contains_key("connect_ms");
-        Ok(if told { observation } else { observation.with("connect_ms", connecting) })
+        let observation = reply?.took("query_ms", opened.elapsed());
+        let is_measured = observation.values().contains_key("connect_ms");
+        Ok(if is_measured { observation } else { observation.with("connect_ms", connecting) })
     }
 
-    fn take(&self) -> Option<Held<C>> {
+    fn take(&self) -> Option<KeptConnection<C>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, held: Held<C>) {
+    fn put(&self, held: KeptConnection<C>) {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
     }
 }
@@ -194,16 +201,17 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
     use tokio::time::advance;
 
-    /// Hands out numbered connections; connections up to `dead` answer no more.
+    /// Opens numbered connections.
     #[derive(Default)]
     struct Numbered {
         opened: AtomicU32,
+        /// Connections up to this number fail.
         dead: AtomicU32,
-        /// Connections up to this one are silent for ever.
+        /// Connections up to this number never reply.
         silent: AtomicU32,
-        /// Whether every answer is a failure of the backend's, on a connection in order.
+        /// Whether every reply is a failure on a reusable connection.
         ill: AtomicBool,
-        /// Whether each takes three seconds to answer, and the first has the only slot.
+        /// Whether each reply takes three seconds, and the first connection has the only slot.
         slow: AtomicBool,
     }
 
@@ -224,7 +232,7 @@ mod tests {
                 std::future::pending::<()>().await;
             }
             if self.ill.load(SeqCst) {
-                return Err(Failure::unhealthy("ill").in_order());
+                return Err(Failure::unhealthy("ill").reusable_connection());
             }
             if *connection <= self.dead.load(SeqCst) {
                 return Err(Failure::unreachable("dead"));
@@ -238,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_reused_until_it_is_too_old() {
+    async fn a_connection_is_reused_until_it_is_too_old() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         assert_eq!(number(&kept, &session).await, 1);
@@ -247,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_one_is_reopened_within_the_same_probe() {
+    async fn a_dead_connection_is_replaced_within_the_same_probe() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.dead.store(1, SeqCst);
@@ -255,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_on_a_new_one_is_believed_at_once() {
+    async fn a_failure_on_a_new_connection_counts_at_once() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         session.dead.store(u32::MAX, SeqCst);
         assert!(kept.probe(&session).await.is_err());
@@ -263,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_confirmed_once_and_costs_no_more_connections() {
+    async fn a_failure_is_confirmed_once_and_opens_no_more_connections() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.ill.store(true, SeqCst);
@@ -279,28 +287,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_was_dropped_half_way_is_not_used_again() {
+    async fn a_connection_of_a_dropped_probe_is_not_reused() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.silent.store(u32::MAX, SeqCst);
         assert!(timeout(Duration::from_secs(5), kept.probe(&session)).await.is_err());
         session.silent.store(0, SeqCst);
-        assert_eq!(number(&kept, &session).await, 3, "the second was tried beside the first, and dropped with it");
+        assert_eq!(number(&kept, &session).await, 3, "the second was tried in parallel, and dropped with the first");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_one_is_tried_beside_a_silent_one() {
+    async fn a_new_connection_is_tried_in_parallel_to_a_silent_one() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.silent.store(1, SeqCst);
         let start = Instant::now();
         assert_eq!(number(&kept, &session).await, 2);
-        assert_eq!(start.elapsed(), SILENCE);
+        assert_eq!(start.elapsed(), DEFAULT_SILENCE_LIMIT);
         assert_eq!(number(&kept, &session).await, 2, "it is kept from then on");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_one_that_holds_the_only_slot_is_waited_for() {
+    async fn a_slow_connection_with_the_only_slot_is_waited_for() {
         let (kept, session) = (Kept::new(Reuse::Kept, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         session.slow.store(true, SeqCst);
@@ -309,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fresh_means_a_new_one_each_time() {
+    async fn fresh_opens_a_connection_for_each_probe() {
         let (kept, session) = (Kept::new(Reuse::Fresh, MaxAge::default()), Numbered::default());
         assert_eq!(number(&kept, &session).await, 1);
         assert_eq!(number(&kept, &session).await, 2);

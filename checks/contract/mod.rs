@@ -1,4 +1,8 @@
-//! The contract: what a check is, what it brings back, and what every kind shares to keep it.
+//! The contract: what a check is, what a probe returns, and what kinds need to keep it.
+//!
+//! A kind implements [`Backend`], [`Check`] and, if it keeps a connection, [`Session`]; `use crate::contract::prelude::*;` imports what it
+//! needs. A probe returns an [`Observation`] or a [`Failure`]. [`Kept`] keeps a connection, [`Blocking`] runs blocking calls, and
+//! [`Secret`] and [`Redactor`] keep secrets out of logs and reports.
 
 mod blocking;
 mod check;

@@ -1,9 +1,9 @@
-//! What a probe that passed brought back.
+//! What a probe that passed returns.
 
 use super::values::{Value, Values};
 use std::{borrow::Cow, time::Duration};
 
-/// What was seen of a backend that works.
+/// What a probe of a working backend observed: values, and possibly a warning.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     warning: Option<String>,
@@ -11,13 +11,13 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// All is well.
+    /// A pass without values.
     #[must_use]
     pub fn pass() -> Self {
         Self::default()
     }
 
-    /// It works, and somebody should look at it: a sentence of ours, safe for everybody.
+    /// The backend works, but needs attention. The warning is a message of ours, safe to publish.
     pub fn warn(warning: impl Into<String>) -> Self {
         Self { warning: Some(warning.into()), values: Values::new() }
     }
@@ -38,13 +38,13 @@ impl Observation {
         }
     }
 
-    /// Adds how long a phase took, in milliseconds with three decimals; the name should end in `_ms`.
+    /// Adds the duration of a phase in milliseconds, with three decimals. The name should end in `_ms`.
     #[must_use]
     pub fn took(self, name: impl Into<Cow<'static, str>>, duration: Duration) -> Self {
         self.with(name, milliseconds(duration))
     }
 
-    /// Adds how long a phase took, if there was one.
+    /// Adds the duration of a phase, if there was one.
     #[must_use]
     pub fn took_some(self, name: impl Into<Cow<'static, str>>, duration: Option<Duration>) -> Self {
         match duration {
@@ -53,7 +53,7 @@ impl Observation {
         }
     }
 
-    /// Turns it into a warning, or makes the warning longer when there is one already.
+    /// Adds a warning; several are joined by `; `.
     #[must_use]
     pub fn warned(mut self, warning: impl Into<String>) -> Self {
         let warning = warning.into();
@@ -64,26 +64,26 @@ impl Observation {
         self
     }
 
-    /// The warning, if it is more than a pass.
+    /// The warning, if there is one.
     #[must_use]
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
 
-    /// What was observed.
+    /// The observed values.
     #[must_use]
     pub const fn values(&self) -> &Values {
         &self.values
     }
 
-    /// Takes it apart: warning and values.
+    /// The warning and the values.
     #[must_use]
     pub fn into_parts(self) -> (Option<String>, Values) {
         (self.warning, self.values)
     }
 }
 
-/// A duration as reports have it: milliseconds with three decimals.
+/// A duration as reports show it: milliseconds with three decimals.
 #[must_use]
 pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3

@@ -1,4 +1,4 @@
-//! What a backend's file needs: `use crate::contract::prelude::*;`, or `allswell_checks::prelude::*` outside of this crate.
+//! What the file of a kind imports: `use crate::contract::prelude::*;`, or outside this crate `use allswell_checks::prelude::*;`.
 
 pub use super::{
     Amount, Backend, Blocking, ByteSize, Category, Check, ComposePassword, ComposeService, ComposeValue, ConfigWarning, EnvironmentCheck,

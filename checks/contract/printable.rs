@@ -1,9 +1,10 @@
-//! Text of others as it may reach logs, terminals and reports: without characters that nobody sees, or that change how others are shown.
+//! Makes foreign text safe for logs, terminals and reports: removes characters that are invisible, or that change how others are shown.
 
 use std::borrow::Cow;
 
-/// The category Cf, format characters: zero-width, bidirectional controls, tags. From
-/// <https://www.unicode.org/Public/17.0.0/ucd/extracted/DerivedGeneralCategory.txt>; a test compares them with a crate that is made of it.
+/// The Unicode category Cf, format characters: zero-width, bidirectional controls, tags. From
+/// <https://www.unicode.org/Public/17.0.0/ucd/extracted/DerivedGeneralCategory.txt>; a test compares it with a crate generated from that
+/// file.
 const FORMAT: [(char, char); 21] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{600}', '\u{605}'),
@@ -28,8 +29,8 @@ const FORMAT: [(char, char); 21] = [
     ('\u{e0020}', '\u{e007f}'),
 ];
 
-/// The text on one line: format characters are gone, and a blank stands in place of each control character (Cc) and of each line or
-/// paragraph separator (Zl, Zp).
+/// The text on one line: format characters are removed, and each control character (Cc) and line or paragraph separator (Zl, Zp) becomes a
+/// blank.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_printable = |c: char| matches!(c, ' '..='~') || !(is_break(c) || is_format(c));
@@ -54,7 +55,7 @@ mod tests {
     use unicode_general_category::{GeneralCategory, get_general_category};
 
     #[test]
-    fn the_categories_are_those_of_unicode() {
+    fn the_categories_match_unicode() {
         for c in '\0'..=char::MAX {
             let category = get_general_category(c);
             let is_separator = matches!(category, GeneralCategory::LineSeparator | GeneralCategory::ParagraphSeparator);
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_gone_and_what_breaks_a_line_is_a_blank() {
+    fn invisible_characters_are_removed_and_line_breaks_become_blanks() {
         assert_eq!(printable("a\u{202e}b\u{200b}c\u{2028}d\u{1b}[1m\r\ne"), "abc d [1m  e");
         assert!(matches!(printable("as it is, ü"), Cow::Borrowed("as it is, ü")));
     }

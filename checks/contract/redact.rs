@@ -1,4 +1,4 @@
-//! Redaction: replaces secrets in text that does not come from the program itself.
+//! Replaces secrets in text that does not come from the program itself.
 
 use super::{Secret, printable};
 use base64::{
@@ -11,35 +11,35 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 const MASK: &str = "***";
 
-/// Knows secrets and takes them out of texts, also where they stand percent-encoded, escaped as in JSON, HTML or debug output, or in base64.
+/// Knows secrets and removes them from texts, also if they are percent-encoded, escaped as in JSON, HTML or debug output, or in base64.
 ///
 /// Not found: hexadecimal, reversed, shortened, split or otherwise changed forms, and secrets of less than four characters.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// By their first character, so that a long text is read once; then the longest first, so that a secret that contains another leaves
-    /// nothing of itself.
+    /// By first character, so that a long text is read only once; then the longest first, so that a secret that contains another one is
+    /// removed completely.
     secrets: BTreeMap<char, Vec<String>>,
 }
 
 impl Redactor {
-    /// Shorter values are not looked for: a text without every `a` tells nobody anything, and the password least of all.
+    /// Shorter secrets are not looked for: removing every `a` of a text would hide nothing and make it unreadable.
     pub const MIN_LENGTH: usize = 4;
 
     /// Shorter parts of a secret are not looked for, unless their name says that they are secret: they may be any word.
     const MIN_PART_LENGTH: usize = 8;
 
-    /// Knows these secrets as they are; of URLs the password and the values in the query; of headers and the like the token behind the scheme
-    /// (`Bearer …`, `Basic …`) and the values behind names.
+    /// Knows these secrets as they are; for URLs the password and the values in the query; for headers and similar values the token after
+    /// the scheme (`Bearer …`, `Basic …`) and the values of named parameters.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut known = Self::default();
         known.learn(secrets);
         known
     }
 
-    /// Knows these, too.
+    /// Adds secrets.
     pub fn learn<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
         for form in secrets.into_iter().flat_map(|secret| forms(secret.expose())) {
-            // A text is made printable before it is looked through.
+            // `redact` makes the text printable first.
             let form = printable(&form).into_owned();
             if let Some(first) = form.chars().next().filter(|_| form.len() >= Self::MIN_LENGTH) {
                 self.secrets.entry(first).or_default().push(form);
@@ -51,14 +51,14 @@ impl Redactor {
         }
     }
 
-    /// Forgets what is a public word anyway, such as the name of a kind: hiding it would hide nothing and spoil the text.
+    /// Removes public words, such as the name of a kind: hiding them would hide nothing and spoil the text.
     pub fn forget(&mut self, is_public: impl Fn(&str) -> bool) {
         for known in self.secrets.values_mut() {
             known.retain(|secret| !is_public(secret));
         }
     }
 
-    /// The text on one line, as [`printable`] makes it, with `***` in place of every known secret and of the user-info of every URL.
+    /// The text on one line, as [`printable`] returns it, with `***` in place of every known secret and the user info of every URL.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let text = and_then(printable(text), strip_user_info);
@@ -97,9 +97,9 @@ impl Redactor {
         Cow::Owned(clean)
     }
 
-    /// Where the longest secret ends that begins at a place of the text, at which `c` stands.
+    /// The end of the longest secret that begins at position `at` of the text, where the character `c` is.
     fn end_of_secret(&self, text: &str, at: usize, c: char) -> Option<usize> {
-        // What begins with one of these may be any character.
+        // The encoding of any character may begin with one of these.
         let candidates = if is_lead(c) { self.secrets.range(..) } else { self.secrets.range(c..=c) };
         candidates.flat_map(|(_, secrets)| secrets).filter_map(|secret| end_of(secret, text, at)).max()
     }
@@ -111,7 +111,7 @@ impl Redactor {
         let mut rest = 0;
         while let Some(start) = text[rest..].find(is_letter).map(|found| rest + found) {
             let end = text[start..].find(|c| !is_letter(c)).map_or(text.len(), |found| start + found);
-            // In a path or behind a word it need not begin where the letters do.
+            // In a path or after a word, it may begin later than the run of letters.
             if let Some(begin) = (start..end.min(start + 4)).find(|begin| self.is_known_in_base64(&text[*begin..end])) {
                 clean.push_str(&text[copied..begin]);
                 clean.push_str(MASK);
@@ -127,7 +127,7 @@ impl Redactor {
     }
 
     fn is_known_in_base64(&self, letters: &str) -> bool {
-        // Four bytes take six letters; and one letter alone is nothing.
+        // Four bytes take six letters; a single letter encodes nothing.
         let letters = if letters.len() % 4 == 1 { &letters[..letters.len() - 1] } else { letters };
         letters.len() >= 6
             && decode_base64(letters).is_some_and(|decoded| matches!(self.hide(&String::from_utf8_lossy(&decoded)), Cow::Owned(_)))
@@ -152,7 +152,7 @@ fn decode_base64(letters: &str) -> Option<Vec<u8>> {
     ENGINE.decode(letters.replace('-', "+").replace('_', "/")).ok()
 }
 
-/// Where a secret ends that begins at a place of the text, as it is or encoded, character by character.
+/// The end of a secret that begins at position `at` of the text, as it is or encoded, character by character.
 fn end_of(secret: &str, text: &str, at: usize) -> Option<usize> {
     if differs_early(secret, &text[at..]) {
         return None;
@@ -170,18 +170,18 @@ fn end_of(secret: &str, text: &str, at: usize) -> Option<usize> {
     ends.pop()
 }
 
-/// Whether a text has another character before any that may begin an encoding: so it is with nearly all.
+/// Whether the text differs from the secret before any character that may begin an encoding. This excludes nearly all positions.
 fn differs_early(secret: &str, text: &str) -> bool {
     let plain = secret.bytes().zip(text.bytes()).take_while(|(_, byte)| !is_lead(char::from(*byte)));
     plain.into_iter().any(|(wanted, byte)| wanted != byte)
 }
 
-/// Whether an encoding of another character may begin with this one.
+/// Whether the encoding of another character may begin with this one.
 const fn is_lead(c: char) -> bool {
     matches!(c, '%' | '\\' | '&' | '+')
 }
 
-/// How long a character is at the beginning of a text, in every form in which it may stand there.
+/// The lengths of a character at the beginning of a text, in every form in which it may be there.
 fn lengths(c: char, text: &str) -> impl Iterator<Item = usize> {
     let literal = text.starts_with(c).then_some(c.len_utf8());
     let encoded = match text.as_bytes().first() {
@@ -204,7 +204,7 @@ fn percent_encoded(c: char, text: &str) -> Option<usize> {
     bytes.iter().enumerate().all(is_byte).then_some(3 * bytes.len())
 }
 
-/// What stands behind the backslash, by the rules of JSON and of Rust.
+/// The length of an escape sequence after its backslash, by the rules of JSON and of Rust.
 fn escaped(c: char, text: &str) -> Option<usize> {
     let code = |digits: &str| u32::from_str_radix(digits, 16) == Ok(u32::from(c));
     match text.as_bytes().first()? {
@@ -218,7 +218,7 @@ fn escaped(c: char, text: &str) -> Option<usize> {
     }
 }
 
-/// A character that cannot stand in HTML or XML as it is.
+/// The length of the entity for a character in HTML or XML.
 fn entity(c: char, text: &str) -> Option<usize> {
     const NAMED: [(char, &str); 5] = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")];
     if let Some(number) = text.strip_prefix("&#") {
@@ -232,20 +232,20 @@ fn entity(c: char, text: &str) -> Option<usize> {
     NAMED.iter().find(|(one, entity)| *one == c && text.starts_with(entity)).map(|(_, entity)| entity.len())
 }
 
-/// What must not be shown of a secret: itself, or of a URL its secret parts, and what programs make of it.
+/// The texts that must not be shown of a secret: the secret itself, or for a URL its secret parts, each also decoded.
 fn forms(secret: &str) -> Vec<String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     if is_url(secret) {
         let password = password_of(secret).into_iter().flat_map(|password| [decoded(password), password.to_owned()]);
-        // A URL without a password is no secret; its query may hold one.
+        // A URL without a password is not secret, but its query may contain a secret.
         let query = secret.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or(query));
-        // Of databases, a word in lower case is a setting, such as `sslmode=verify-full`.
+        // In the URL of a database, a word in lower case is a setting, such as `sslmode=verify-full`.
         let is_setting = |value: &str| !secret.starts_with("http") && value.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_');
         return password.chain(values(query, is_setting).flat_map(|value| [decoded(value), value.to_owned()])).collect();
     }
     let mut forms = vec![secret.to_owned(), secret.trim().to_owned()];
     forms.extend(values(secret.trim_start_matches('?'), |_| false).flat_map(|value| [decoded(value), value.to_owned()]));
-    // RFC 9110, section 11.4: a scheme, and what it needs.
+    // RFC 9110, section 11.4: a scheme and its credentials.
     let is_scheme = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if let Some((scheme, credentials)) = secret.trim().split_once(' ').filter(|(scheme, _)| is_scheme(scheme)) {
         forms.push(credentials.trim().to_owned());
@@ -264,7 +264,7 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The values in `name=value&name=value`, `name=value; name=value` and the like that may be secrets.
+/// The values in `name=value&name=value`, `name=value; name=value` and similar lists that may be secret.
 fn values(text: &str, is_setting: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
     let pairs = text.split(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ',')).filter_map(|pair| pair.split_once('='));
     let pairs = pairs.map(|(name, value)| (name, value.trim_matches('"')));
@@ -273,7 +273,7 @@ fn values(text: &str, is_setting: impl Fn(&str) -> bool) -> impl Iterator<Item =
     pairs.filter(is_secret).map(|(_, value)| value)
 }
 
-/// Whether a header or parameter of this name holds a secret, whatever its value looks like.
+/// Whether a header or parameter with this name is secret, whatever its value.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     const PARTS: [&str; 9] = ["auth", "cookie", "cred", "key", "pass", "pwd", "secret", "sig", "token"];
@@ -288,7 +288,7 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// The text with `***` in place of what stands between `://` and `@` of every URL in it.
+/// The text with `***` in place of the user info (between `://` and `@`) of every URL.
 #[must_use]
 pub fn strip_user_info(text: &str) -> Cow<'_, str> {
     let mut rest = text;
@@ -296,7 +296,7 @@ pub fn strip_user_info(text: &str) -> Cow<'_, str> {
     while let Some(start) = rest.find("://").map(|at| at + 3) {
         let authority = &rest[start..];
         let end = authority
-            // An apostrophe may stand in user-info (RFC 3986, section 3.2.1): rather too much is hidden than too little.
+            // User info may contain an apostrophe (RFC 3986, section 3.2.1): better to hide too much than too little.
             .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '`' | '<' | '>'))
             .unwrap_or(authority.len());
         clean.push_str(&rest[..start]);
@@ -313,7 +313,7 @@ pub fn strip_user_info(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Whether it begins as URLs do: RFC 3986, section 3.1.
+/// Whether a text begins as URLs do: RFC 3986, section 3.1.
 fn is_url(text: &str) -> bool {
     let is_scheme = |scheme: &str| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
@@ -322,7 +322,7 @@ fn is_url(text: &str) -> bool {
 /// The password in a URL, as it is written there.
 fn password_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    // By RFC 3986 the authority ends at the first of these; a password that holds one unescaped ends at the last `@` all the same.
+    // In RFC 3986, the authority ends at the first of these characters. A password with one of them unescaped still ends at the last `@`.
     let authority = match rest.find(['/', '?', '#']) {
         Some(end) if rest[..end].contains('@') => &rest[..end],
         _ => rest,
@@ -339,7 +339,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn user_info_leaves_every_url() {
+    fn user_info_is_removed_from_every_url() {
         assert_eq!(strip_user_info("a redis://u:p@h/0 and http://x/y@z"), "a redis://***@h/0 and http://x/y@z");
         assert_eq!(strip_user_info("nothing here"), "nothing here");
         assert_eq!(strip_user_info("pg://u:p@ss@h"), "pg://***@h");
@@ -359,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_quotes_as_well() {
+    fn a_secret_is_found_in_debug_output() {
         let secret = "pass\"word\\1";
         let redactor = Redactor::new([&Secret::new(secret)]);
         assert_eq!(redactor.redact(&format!("{:?}", Some(secret))), "Some(\"***\")");
     }
 
     #[test]
-    fn the_token_behind_a_scheme_and_the_values_of_a_query_are_secrets() {
+    fn the_token_after_a_scheme_and_the_values_of_a_query_are_secret() {
         let secrets = [
             "Bearer tok3n",
             "Basic YXBwOmh1bnRlcjI=",
@@ -385,14 +385,14 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_base64_wherever_it_stands() {
+    fn a_secret_is_found_anywhere_in_base64() {
         let redactor = Redactor::new([&Secret::new("hunter2?>~")]);
         for login in ["app:hunter2?>~", ":hunter2?>~", "\0a\0hunter2?>~", "hunter2?>~"] {
             for engine in [&BASE64_STANDARD, &BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE, &BASE64_URL_SAFE_NO_PAD] {
                 let encoded = engine.encode(login);
                 for text in [format!("got Basic {encoded}"), format!("a={encoded}&b"), format!("x/{encoded}"), format!("\"{encoded}\"")] {
-                    let told = redactor.redact(&text);
-                    assert!(told.contains(MASK) && !told.contains(encoded.trim_end_matches('=')), "{text}: {told}");
+                    let shown = redactor.redact(&text);
+                    assert!(shown.contains(MASK) && !shown.contains(encoded.trim_end_matches('=')), "{text}: {shown}");
                 }
             }
         }
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_within_secrets_leave_nothing() {
+    fn a_secret_within_a_secret_leaves_nothing() {
         let redactor = Redactor::new([&Secret::new("abcd"), &Secret::new("abcdefgh")]);
         assert_eq!(redactor.redact("abcdefgh abcd"), "*** ***");
     }
@@ -438,23 +438,23 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever stands around it, and however often.
+        /// In any context, and any number of times.
         #[test]
         fn no_secret_survives(secret in "[A-Za-z0-9!#$%&/=?@:;,. \\\\\"'-]{6,24}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
             let redactor = Redactor::new([&Secret::new(secret.as_str())]);
             let text = format!("{before}{secret}{after}{secret}");
-            let told = redactor.redact(&text);
-            // What is left may hold it only where somebody else's words make it up.
+            let shown = redactor.redact(&text);
+            // The rest of the text may contain the secret by chance.
             prop_assume!(!before.contains(&secret) && !after.contains(&secret) && !is_url(&secret) && password_of(&secret).is_none());
-            prop_assert!(!told.contains(&secret), "{told}");
+            prop_assert!(!shown.contains(&secret), "{shown}");
         }
 
-        /// A password in a URL goes, in the middle of any text that has no other URL in it.
+        /// A password in a URL is removed from any text without other URLs.
         #[test]
         fn no_user_info_survives(user in "[a-z]{1,8}", password in "[a-zA-Z0-9%!$&'()*+,;=~._-]{6,20}", text in "[a-z ,.]{0,30}") {
-            let told = strip_user_info(&format!("{text} postgres://{user}:{password}@db.internal/orders {text}")).into_owned();
-            prop_assert!(!told.contains(&password), "{told}");
-            prop_assert!(told.contains("db.internal/orders"), "{told}");
+            let shown = strip_user_info(&format!("{text} postgres://{user}:{password}@db.internal/orders {text}")).into_owned();
+            prop_assert!(!shown.contains(&password), "{shown}");
+            prop_assert!(shown.contains("db.internal/orders"), "{shown}");
         }
     }
 }

@@ -1,24 +1,24 @@
-//! A value that is never shown.
+//! A value that is never printed.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use std::{borrow::Cow, fmt};
 
-/// A password, token, or URL that may hold one. It can be read from a configuration; it is never printed.
+/// A password, a token, or a URL that may contain one. It can be read from a configuration and is never printed.
 ///
-/// Its own memory is wiped when it is dropped. That covers this value only: what the value was read from, and the copies that drivers and
-/// TLS make of it, stay in memory until something overwrites them. So a core dump may hold secrets.
+/// Its own memory is wiped when it is dropped. That covers this value only: the text it was read from, and the copies of drivers and TLS,
+/// stay in memory until something overwrites them. So a core dump may contain secrets.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Keeps a value secret.
+    /// Wraps a secret value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(SecretString::from(value.into()))
     }
 
-    /// The value, for the driver and for nothing else.
+    /// The value, for the driver only.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// `format: password` is how the rest of the house recognises a secret key: it may come from a file, and is never quoted.
+/// Other code recognises a secret key by `format: password`: its value may come from a file and is never quoted.
 impl JsonSchema for Secret {
     fn inline_schema() -> bool {
         true
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_never_printed() {
+    fn debug_output_does_not_show_the_value() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
     }
 }

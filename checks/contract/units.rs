@@ -4,27 +4,27 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
-/// A duration in words: `"500ms"`, `"10s"`, `"1m 30s"`.
+/// A duration, written as `"500ms"`, `"10s"` or `"1m 30s"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeSpan(pub Duration);
 
 impl TimeSpan {
-    /// Longer ones are refused where they are read: clocks cannot count that far.
+    /// The longest duration that can be read. Clocks cannot count much further.
     pub const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
-    /// That many seconds.
+    /// A number of seconds.
     #[must_use]
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// That many milliseconds.
+    /// A number of milliseconds.
     #[must_use]
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// Without what is finer than a millisecond: nobody reads it.
+    /// Without anything finer than a millisecond, which no reader needs.
     #[must_use]
     pub fn whole_millis(self) -> Self {
         Self::millis(self.0.as_millis().try_into().unwrap_or(u64::MAX))
@@ -53,7 +53,7 @@ impl fmt::Debug for TimeSpan {
     }
 }
 
-/// A number of bytes in words: `"512"`, `"64KiB"`, `"2GiB"`, `"1.5GB"`.
+/// A number of bytes, written as `"512"`, `"64KiB"`, `"2GiB"` or `"1.5GB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
@@ -95,17 +95,17 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// A part of a whole, as a share (`"5%"`) or as a size (`"2GiB"`).
+/// Part of a whole, as a share (`"5%"`) or a size (`"2GiB"`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// Between 0 and 1.
+    /// A number from 0 to 1.
     Share(f64),
-    /// So many bytes.
+    /// A number of bytes.
     Size(ByteSize),
 }
 
 impl Amount {
-    /// Whether `part` of `whole` is less than this.
+    /// Whether `part` of `whole` is less than this amount.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a threshold does not turn on the sixteenth digit")]
     pub fn is_above(self, part: u64, whole: u64) -> bool {
@@ -134,19 +134,19 @@ impl FromStr for Amount {
 impl fmt::Display for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // What was read as 29 must not be shown as 28.999999999999996.
+            // 29 must not become 28.999999999999996.
             Self::Share(share) => write!(formatter, "{}%", (share * 1e8).round() / 1e6),
             Self::Size(size) => size.fmt(formatter),
         }
     }
 }
 
-/// A part of a whole in words: `"80%"`.
+/// A share of a whole, written as `"80%"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
 impl Share {
-    /// Whether `part` is more than this of `whole`.
+    /// Whether `part` is more than this share of `whole`.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a threshold does not turn on the sixteenth digit")]
     pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
@@ -171,7 +171,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// Reads a value from its text, for a type that is written as one. The error of `T` must not quote the text: in a wrong place it may be a secret.
+/// Deserializes a type from its text form. The error of `T` must not quote the text: written in the wrong place, it may be a secret.
 pub(crate) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
@@ -200,7 +200,7 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
-/// Defaults are documented as they are written.
+/// Defaults in the documentation have the form in which users write them.
 impl serde::Serialize for TimeSpan {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_no_size() {
+    fn a_share_is_not_a_size() {
         assert!("80%".parse::<Share>().is_ok_and(|share| share.is_exceeded(81, 100) && !share.is_exceeded(80, 100)));
         assert!("1GiB".parse::<Share>().is_err_and(|message| message.contains("write \"80%\"")));
         assert_eq!("29%".parse::<Share>().map(|share| share.to_string()).as_deref(), Ok("29%"));

@@ -1,26 +1,26 @@
-//! What was observed, by name.
+//! Observed values by name.
 
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, ops::Index, vec};
 
-/// An observed value, as it stands in the JSON report.
+/// An observed value, as the JSON report shows it.
 pub type Value = serde_json::Value;
 
 /// Observed values by name: lower-case words joined by `_`, with the unit last (`used_memory_bytes`, `connect_ms`).
 ///
-/// A list in the order of the names, as reports have them: there are few, mostly, and each component has them, where a tree would have room for
+/// A list sorted by name, in which order reports show them. Most components have few values; each node of a B-tree would have room for
 /// eleven.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values(Vec<(Cow<'static, str>, Value)>);
 
 impl Values {
-    /// None.
+    /// No values.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Adds a value, in the place of one of the same name.
+    /// Adds a value, or replaces the one of the same name.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
         match self.find(&name) {
@@ -29,37 +29,37 @@ impl Values {
         }
     }
 
-    /// The value of a name.
+    /// The value with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.find(name).ok().map(|place| &self.0[place].1)
     }
 
-    /// Whether there is a value of a name.
+    /// Whether a value has this name.
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
         self.find(name).is_ok()
     }
 
-    /// Names and values, in the order of the names.
+    /// Names and values, sorted by name.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// How many there are.
+    /// The number of values.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Keeps what a closure says, which may change it, and no more memory than that needs.
+    /// Keeps the values for which `keep` returns `true`, after it may have changed them, and frees the memory of the others.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
         self.0.retain_mut(|(name, value)| keep(name, value));
         self.0.shrink_to_fit();
@@ -95,7 +95,7 @@ impl<N: Into<Cow<'static, str>>, V: Into<Value>> FromIterator<(N, V)> for Values
     }
 }
 
-/// `null` for a name that has none.
+/// `null` for a name without a value.
 impl Index<&str> for Values {
     type Output = Value;
 
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_told_by_name_and_each_once() {
+    fn values_are_sorted_by_name_and_each_name_is_unique() {
         let mut values = Values::new();
         for (name, value) in [("lag_ms", 3), ("connect_ms", 1), ("lag_ms", 2)] {
             values.insert(name, value);

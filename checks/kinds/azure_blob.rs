@@ -1,8 +1,15 @@
-//! Containers of Azure Blob Storage.
+//! Checks a container of Azure Blob Storage.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "azure_blob"
+//! account = "orders"
+//! bucket = "media"
+//! ```
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Provider, Refusal, Transport},
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
     wire::tls::TlsKeys,
 };
 use object_store::{
@@ -11,57 +18,59 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts a blob under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of a blob that is there
-/// already. The connection is kept.
+/// Writes a blob to a container, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing blob.
 ///
-/// Each check has one name for its blobs that nobody else has, so that at most one is left behind when a probe was cut off at its time limit,
-/// until the check's next probe. A program that ends just then leaves it for ever, and an account that keeps versions or deleted blobs (soft
-/// delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+/// The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain in the process's own environment, without `--env-file`: `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with
-/// `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`, `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
+/// Each check uses one unique blob name. A probe that ends at its timeout can leave one blob until the next probe. A process that ends at
+/// that moment leaves it permanently, and an account with versioning or soft delete keeps the blobs of every probe: add a lifecycle rule
+/// for `prefix`, or use `mode = "read"`.
 ///
-/// Needs, to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
-/// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as the role Storage Blob Data Contributor has them, or a SAS
-/// of the container with `rcwd`; to read, `blobs/read`, as the role Storage Blob Data Reader has it, or a SAS with `r`.
+/// Credentials are the keys below; otherwise the usual chain in the environment of this process, without `--env-file`:
+/// `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`,
+/// `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
+///
+/// Required rights: to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
+/// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as in the role Storage Blob Data Contributor, or a SAS of
+/// the container with `rcwd`; to read, `blobs/read`, as in the role Storage Blob Data Reader, or a SAS with `r`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The storage account.
+    /// Name of the storage account.
     pub account: String,
-    /// The container.
+    /// Name of the container.
     pub bucket: String,
-    /// Blobs are written under names that begin with this.
+    /// Prefix of the names of the blobs that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not `https://ACCOUNT.blob.core.windows.net`: another cloud, or an emulator, whose URL ends with the account:
-    /// `http://azurite:10000/devstoreaccount1`.
+    /// URL of another cloud or an emulator; for an emulator it ends with the account: `http://azurite:10000/devstoreaccount1`. Default:
+    /// `https://ACCOUNT.blob.core.windows.net`.
     pub endpoint: Option<String>,
-    /// What is done in the container.
+    /// What the probe does in the container.
     #[serde(default)]
-    pub mode: Mode,
-    /// The blob that is read with `mode = "read"`.
+    pub mode: BucketMode,
+    /// Blob to read with `mode = "read"`.
     pub key: Option<String>,
-    /// A key of the account, when credentials do not come from the usual chain.
+    /// Access key of the account. Default: the usual chain.
     pub access_key: Option<Secret>,
-    /// Or a shared access signature: `sv=…&sig=…`.
+    /// Shared access signature, instead of `access_key`: `sv=…&sig=…`.
     pub sas_token: Option<Secret>,
-    /// Send no credentials at all: for what everybody may read.
+    /// Send no credentials, for public buckets.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
 /// A check of one container.
-pub struct AzureBlob(Objects<Azure>);
+pub struct AzureBlob(BucketCheck<Azure>);
 
 impl Backend for AzureBlob {
     const KIND: &'static str = "azure_blob";
@@ -74,17 +83,19 @@ bucket = "media"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { account, bucket, prefix, mode, key, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(InvalidConfig::new("account", "is no storage account's name: write the name alone, such as `orders`"));
+            return Err(InvalidConfig::new("account", "is not the name of a storage account: write only the name, such as `orders`"));
         }
-        // What the access key signs, nobody can send for another request.
-        let reveals = !anonymous && config.access_key.is_none();
+        // A signature by the access key is valid for one request only.
+        let sends_reusable_credentials = !anonymous && config.access_key.is_none();
         let credentials = match (config.access_key, config.sas_token) {
-            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "stands beside `access_key`: choose one")),
+            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "cannot be combined with `access_key`: choose one")),
             (Some(key), None) => {
                 let key = AzureAccessKey::try_new(key.expose().trim());
-                Some(AzureCredential::AccessKey(key.map_err(|_| InvalidConfig::new("access_key", "is no key of Azure: it is not base64"))?))
+                Some(AzureCredential::AccessKey(
+                    key.map_err(|_| InvalidConfig::new("access_key", "is not an Azure key: it is not base64"))?,
+                ))
             }
             (None, Some(token)) => {
                 let pairs = split_sas(token.expose().trim());
@@ -93,13 +104,13 @@ bucket = "media"
             (None, None) => None,
         };
         if anonymous && credentials.is_some() {
-            return Err(InvalidConfig::new("anonymous", "stands beside credentials: choose one"));
+            return Err(InvalidConfig::new("anonymous", "cannot be combined with credentials: choose one"));
         }
         let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
-        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, reveals };
-        Objects::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
+        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, sends_reusable_credentials };
+        BucketCheck::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
 
@@ -120,19 +131,19 @@ struct Azure {
     endpoint: Option<String>,
     credentials: Option<AzureCredentialProvider>,
     anonymous: bool,
-    /// Whether requests hold what lets others ask, too: a token, and no signature.
-    reveals: bool,
+    /// Whether requests contain a token, which anyone could reuse; a signature is not reusable.
+    sends_reusable_credentials: bool,
 }
 
 #[async_trait]
 impl Provider for Azure {
     type Client = MicrosoftAzure;
 
-    fn reveals(&self) -> bool {
-        self.reveals
+    fn sends_reusable_credentials(&self) -> bool {
+        self.sends_reusable_credentials
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<MicrosoftAzure> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<MicrosoftAzure> {
         let mut builder = MicrosoftAzureBuilder::from_env();
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
@@ -170,10 +181,10 @@ impl Provider for Azure {
             "BlobArchived" => Failure::unhealthy(format!("the blob {object} is archived and cannot be read")),
             "AccountIsDisabled" => Failure::rejected(format!("the account {account} is disabled")),
             "AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch" | "IpAuthorizationError" | "PublicAccessNotPermitted" => {
-                Failure::rejected(format!("the account {account} does not let this machine in"))
+                Failure::rejected(format!("the account {account} does not allow access from this machine"))
             }
-            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} takes no access keys")),
-            // So Azurite says of a wrong key.
+            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} does not accept access keys")),
+            // Azurite reports a wrong key in this way.
             "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
             "AuthorizationFailure"
             | "AuthorizationPermissionMismatch"
@@ -181,18 +192,16 @@ impl Provider for Azure {
             | "AuthorizationServiceMismatch"
             | "InsufficientAccountPermissions" => Failure::rejected(format!("access denied: needs {right} on {container}/{object}")),
             "AuthenticationFailed" if refusal.mentions("date header") => {
-                Failure::rejected("the clock of this machine and the storage's differ too much")
+                Failure::rejected("the clocks of this machine and the storage differ too much")
             }
             "AuthenticationFailed" if refusal.mentions("time frame") || refusal.mentions("expired") => {
                 Failure::rejected("the credentials have expired")
             }
-            "NoAuthenticationInformation" => Failure::rejected("credentials are asked for, and none were sent"),
+            "NoAuthenticationInformation" => Failure::rejected("the storage requires credentials, and none were sent"),
             "AuthenticationFailed" | "InvalidAuthenticationInfo" => Failure::rejected("the credentials are not accepted"),
-            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => {
-                Failure::exhausted("the storage has no room for our requests: it says to slow down")
-            }
+            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => Failure::exhausted("the storage is throttling our requests"),
             "InsufficientStorage" | "AccountLimitExceeded" => Failure::exhausted("the quota is used up"),
-            _ => refusal.by_status(),
+            _ => refusal.explain_status(),
         }
     }
 }

@@ -1,18 +1,25 @@
-//! Free space and free inodes of a file system.
+//! Checks the free space and free inodes of a file system.
+//!
+//! ```toml
+//! [checks.data]
+//! kind = "disk"
+//! path = "/var/lib/orders"
+//! warn_free = "10%"
+//! ```
 
 use crate::contract::prelude::*;
 use std::path::PathBuf;
 
-/// Reads the free space and inodes of the file system that holds a path. What only the superuser may use does not count as free.
+/// Reads the free space and free inodes of the file system that contains a path. Space that only root may use does not count as free.
 ///
-/// Needs the right to enter the folders above the path (`chmod u+x`), and none to the path itself.
+/// Required rights: to enter the folders above the path (`chmod u+x`); none on the path itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Any path on the file system.
     #[serde(default = "root")]
     pub path: PathBuf,
-    /// Warn when less than this is free: a share (`"10%"`) counts for space and inodes, a size (`"5GiB"`) for space.
+    /// Warn when less than this is free. A share (`"10%"`) applies to space and inodes, a size (`"5GiB"`) to space.
     pub warn_free: Option<Amount>,
     /// Fail when less than this is free.
     #[serde(default = "fail_free")]
@@ -23,7 +30,7 @@ fn root() -> PathBuf {
     PathBuf::from("/")
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the type of the field")]
 const fn fail_free() -> Option<Amount> {
     Some(Amount::Share(0.05))
 }
@@ -58,7 +65,7 @@ impl Check for Disk {
         let path = self.config.path.clone();
         let found = self.blocking.run(move || rustix::fs::statvfs(&path)).await?.map_err(|error| match error {
             rustix::io::Errno::NOENT => Failure::unhealthy("there is no such path").because(error),
-            rustix::io::Errno::ACCESS => Failure::rejected("we may not look at the path").because(error),
+            rustix::io::Errno::ACCESS => Failure::rejected("permission to access the path denied").because(error),
             _ => Failure::unhealthy("the file system cannot be read").because(error),
         })?;
         let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
@@ -71,7 +78,7 @@ impl Check for Disk {
         let seen = Observation::pass()
             .with("free_bytes", free)
             .with("free_share", share(free, whole))
-            // Some file systems make inodes as they need them and say that they have none.
+            // Some file systems create inodes as needed and report that they have none.
             .with_some("free_inodes_share", (inodes > 0).then(|| share(free_inodes, inodes)));
         Ok(match short(self.config.warn_free) {
             Some(shortage) => seen.warned(shortage),
@@ -102,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortage_of_space_or_inodes_is_told() {
+    fn a_shortage_of_space_or_inodes_is_reported() {
         let limit = Amount::Share(0.05);
         assert_eq!(shortage(limit, (100, 1000), (100, 1000)), None);
         assert_eq!(shortage(limit, (40, 1000), (100, 1000)).as_deref(), Some("40 bytes (4%) free, less than 5%"));

@@ -1,8 +1,14 @@
-//! Buckets of Google Cloud Storage.
+//! Checks a bucket of Google Cloud Storage.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "gcs"
+//! bucket = "media"
+//! ```
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Provider, Refusal, Transport},
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
     wire::tls::TlsKeys,
 };
 use object_store::{
@@ -11,55 +17,56 @@ use object_store::{
 };
 use std::sync::Arc;
 
-/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
-/// already. The connection is kept.
+/// Writes an object to a bucket, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing object.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
-/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions or deleted objects
-/// (soft delete) keeps those of each probe: have a lifecycle rule for `prefix`, or use `mode = "read"`. What is read should not be stored with
-/// `Content-Encoding: gzip`, which Google's servers undo.
+/// The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`GOOGLE_SERVICE_ACCOUNT`,
-/// `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), what
-/// `gcloud auth application-default login` left, a machine's service account. Workload identity federation from outside of Google's cloud is
-/// not understood.
+/// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
+/// at that moment leaves it permanently, and a bucket with versioning or soft delete keeps the objects of every probe: add a lifecycle rule
+/// for `prefix`, or use `mode = "read"`. The object to read should not be stored with `Content-Encoding: gzip`, which Google's servers
+/// decompress.
 ///
-/// Needs, to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as the role
-/// Storage Object User has them, with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
-/// `storage.objects.get` on the one object; with `mode = "bucket"`, `storage.objects.get` and `storage.objects.list`.
+/// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file`
+/// (`GOOGLE_SERVICE_ACCOUNT`, `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), the file that `gcloud auth
+/// application-default login` writes, the service account of the machine. Workload identity federation from outside Google Cloud is not
+/// supported.
+///
+/// Required rights: to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as
+/// in the role Storage Object User with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
+/// `storage.objects.get` on the object; with `mode = "bucket"`, `storage.objects.get` and `storage.objects.list`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Objects are written under names that begin with this.
+    /// Prefix of the names of the objects that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not Google itself: `http://gcs:4443`.
+    /// URL of a store other than Google Cloud: `http://gcs:4443`.
     pub endpoint: Option<String>,
-    /// What is done in the bucket.
+    /// What the probe does in the bucket.
     #[serde(default)]
-    pub mode: Mode,
-    /// The object that is read with `mode = "read"`.
+    pub mode: BucketMode,
+    /// Object to read with `mode = "read"`.
     pub key: Option<String>,
-    /// The JSON of a service account's key, when it does not come from the usual chain; best given as `service_account_file`.
+    /// JSON key of a service account; preferably as `service_account_file`. Default: the usual chain.
     pub service_account: Option<Secret>,
-    /// Send no credentials at all: for what everybody may read, and for emulators.
+    /// Send no credentials, for public buckets and emulators.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
 /// A check of one bucket.
-pub struct Gcs(Objects<Google>);
+pub struct Gcs(BucketCheck<Google>);
 
 impl Backend for Gcs {
     const KIND: &'static str = "gcs";
@@ -71,14 +78,14 @@ bucket = "media"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { bucket, prefix, mode, key, service_account, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if anonymous && service_account.is_some() {
-            return Err(InvalidConfig::new("anonymous", "stands beside `service_account`: choose one"));
+            return Err(InvalidConfig::new("anonymous", "cannot be combined with `service_account`: choose one"));
         }
         let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
         let google = Google { bucket, endpoint: url, service_account, anonymous };
-        Objects::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
+        BucketCheck::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
 
@@ -104,18 +111,18 @@ struct Google {
 impl Provider for Google {
     type Client = GoogleCloudStorage;
 
-    fn reveals(&self) -> bool {
+    fn sends_reusable_credentials(&self) -> bool {
         !self.anonymous
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<GoogleCloudStorage> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<GoogleCloudStorage> {
         let mut builder = match &self.service_account {
-            // What else the environment says would stand beside it, and the driver wants one alone.
+            // The driver accepts only one source of credentials, so the environment must not add another.
             Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key.expose()),
-            // The driver's own switch for this is not heeded by all of its requests: they would ask for credentials all the same.
+            // Some requests of the driver ignore its own switch for this, and would ask for credentials.
             None if self.anonymous => {
-                let nobody = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
-                GoogleCloudStorageBuilder::new().with_credentials(Arc::new(nobody))
+                let anonymous = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+                GoogleCloudStorageBuilder::new().with_credentials(Arc::new(anonymous))
             }
             None => GoogleCloudStorageBuilder::from_env(),
         };
@@ -136,16 +143,14 @@ impl Provider for Google {
             Action::Delete => "storage.objects.delete",
         };
         match refusal.code.as_str() {
-            // Replacing is deleting, too.
+            // Replacing an object deletes the old one.
             "AccessDenied" if refusal.mentions("storage.objects.delete") => {
-                object_storage::of_s3(refusal, &self.bucket, object, "storage.objects.delete")
+                object_storage::explain_s3_code(refusal, &self.bucket, object, "storage.objects.delete")
             }
-            "UserProjectMissing" => {
-                Failure::rejected(format!("the bucket {} is paid for by who asks, and no project was named", self.bucket))
-            }
+            "UserProjectMissing" => Failure::rejected(format!("the bucket {} is requester-pays, and no project is set", self.bucket)),
             "InvalidAuthentication" => Failure::rejected("the credentials are not accepted"),
             _ if refusal.status.as_u16() == 401 => Failure::rejected("the credentials are not accepted"),
-            _ => object_storage::of_s3(refusal, &self.bucket, object, right),
+            _ => object_storage::explain_s3_code(refusal, &self.bucket, object, right),
         }
     }
 }

@@ -1,9 +1,16 @@
-//! Anything that answers HTTP.
+//! Checks a URL: the status, headers and body of an HTTP response.
+//!
+//! ```toml
+//! [checks.api]
+//! kind = "http"
+//! url = "https://api.internal/health"
+//! expect_json = { "/status" = "ok" }
+//! ```
 
+mod connection;
 mod diagnosis;
 mod dialect;
 mod expectation;
-mod link;
 mod link_local;
 mod request;
 mod upstream;
@@ -13,15 +20,16 @@ use crate::{
     wire::{
         address::Dialer,
         connect::Expiry,
+        http1::Origin,
         tls::{Tls, TlsKeys, login_warning},
         url,
     },
 };
+use connection::{BodyStart, HttpConnection};
 use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
-use link::{Beginning, Link};
 use link_local::LinkLocal;
-use request::{Ask, Place};
+use request::RequestSpec;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -31,64 +39,66 @@ use std::{
 };
 use tokio::time::Instant;
 
-pub use dialect::Dialect;
+pub use dialect::UpstreamDialect;
 pub use expectation::{Scalar, Statuses};
 
-/// Sends a request and looks at the answer's status, headers and body. The connection is kept. Redirects are answers, not orders: a redirect
-/// to a login page is not what the application's users get. A body of which nothing is expected is read for 250 ms and up to 64 KiB, so that
-/// the connection can be used again; one that goes on longer is well, and one that breaks off by then is a failure.
+/// Sends a request and checks the status, headers and body of the response.
 ///
-/// Needs no rights but the network and, where the URL wants one, a user who may read this one page. Observes `status_code`,
-/// `first_byte_ms`, for HTTPS `certificate_days_left`, and of an opened connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.
+/// The connection is kept. A redirect is a response like any other, unless `follow_redirects` is set: a redirect to a login page is not
+/// what the application's users need. If nothing is expected of the body, the probe reads it for up to 250 ms and 64 KiB, so that the
+/// connection can be reused. A longer body passes; a body that breaks off within these limits fails.
+///
+/// No rights are required, except, if the URL requires authentication, a user who may read this one page. Observes `status_code`,
+/// `first_byte_ms`, for HTTPS `certificate_days_left`, and for a new connection `connect_ms` with its parts `resolve_ms` and `tls_ms`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What to ask for: `https://api.internal/health`.
+    /// URL to request: `https://api.internal/health`.
     pub url: Secret,
-    /// The user for basic authentication, when it does not stand in `url`.
+    /// User name for basic authentication. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password for basic authentication, when it does not stand in `url`; it needs no escaping here.
+    /// Password for basic authentication, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// The request's method. A failure on a kept connection is believed only when a new one confirms it: so a request may be sent twice. A `GET`
-    /// or `HEAD` is also when its answer takes over a second and twice as long as the last.
+    /// Request method. A failure on a kept connection counts only when a new connection confirms it, so a request may be sent twice. `GET`
+    /// and `HEAD` are also sent again when the response takes over a second and twice as long as the previous one.
     #[serde(default = "method")]
     pub method: String,
-    /// More request headers, by name.
+    /// Further request headers, by name.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// What is sent as `Host`, when it is not the host of `url`: one of the names that the application expects.
+    /// `Host` header, if it is not the host of `url`: a name that the application accepts.
     pub host: Option<String>,
-    /// What is sent as `X-Forwarded-Proto`, for an application that redirects to HTTPS unless its proxy says `https`.
+    /// `X-Forwarded-Proto` header, for an application that redirects to HTTPS unless its proxy says `https`.
     pub forwarded_proto: Option<String>,
-    /// Statuses that are well: numbers and ranges.
+    /// Status codes that pass: numbers and ranges.
     #[serde(default = "Statuses::successes")]
     pub expect_status: Vec<Statuses>,
-    /// Texts that must stand in headers of the answer, by the header's name; an empty text: the header must be there.
+    /// Text that each of these response headers must contain, by name. With an empty text the header only has to exist.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_headers: BTreeMap<String, String>,
-    /// A text that must stand in the first 64 KiB of the body.
+    /// Text that the first 64 KiB of the body must contain.
     pub expect_body: Option<String>,
-    /// Values that must stand in a JSON body of at most 64 KiB, by JSON pointer: `{ "/status" = "ok", "/workers/0/ready" = true }`.
+    /// Values that a JSON body of at most 64 KiB must contain, by JSON pointer: `{ "/status" = "ok", "/workers/0/ready" = true }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expect_json: BTreeMap<String, Scalar>,
-    /// Whether to follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server is told neither
-    /// credentials nor `headers`, and sees no certificate of ours; of `tls` only `ca_file` and `verify` count for it. No redirect leads to a
-    /// link-local address, where clouds serve machines their credentials, unless the host of `url` has such an address itself.
+    /// Follow up to five redirects, also to other servers, but never from HTTPS to HTTP. Another server receives neither credentials nor
+    /// `headers` nor the client certificate; of `tls` only `ca_file` and `verify` apply to it. No redirect leads to a link-local address,
+    /// where clouds serve credentials to machines, unless the host of `url` has such an address itself.
     #[serde(default)]
     pub follow_redirects: bool,
-    /// Reads the body as a report of `allswell`, `aspnet`, `django` (django-health-check 3 and 4), `health+json`, `microprofile` or `spring`,
-    /// whatever the status is. A report that fails is a failure which names the components that fail there, one that warns is a warning;
-    /// their statuses are observed as `upstream`.
-    pub dialect: Option<Dialect>,
-    /// Warn when the answer's head takes longer than this.
+    /// Read the body as a health report, whatever the status code: `allswell`, `aspnet`, `django` (django-health-check 3 and 4),
+    /// `health+json`, `microprofile` or `spring`. A failing report is a failure that names the failing components, a warning report is a
+    /// warning. The statuses of its components are observed as `upstream`.
+    pub dialect: Option<UpstreamDialect>,
+    /// Warn when the response headers take longer than this.
     pub warn_after: Option<TimeSpan>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
@@ -99,18 +109,18 @@ fn method() -> String {
 
 /// A check of one URL.
 pub struct Http {
-    ask: Ask,
+    spec: RequestSpec,
     tls: Tls,
     /// For servers that a redirect leads to.
     tls_elsewhere: Tls,
     dialer: Dialer,
     expect: Expectation,
     follow_redirects: bool,
-    dialect: Option<Dialect>,
+    dialect: Option<UpstreamDialect>,
     warn_after: Option<TimeSpan>,
-    /// How long the last answer took, in milliseconds.
-    usual: AtomicU64,
-    kept: Kept<Vec<Link>>,
+    /// How long the last response took, in milliseconds.
+    last_duration_ms: AtomicU64,
+    kept: Kept<Vec<HttpConnection>>,
 }
 
 impl Backend for Http {
@@ -127,24 +137,35 @@ expect_json = { "/status" = "ok" }
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let url = url::parse("url", &config.url, &[("http", "http"), ("https", "https")])?;
-        config.tls.examine(url.scheme() == "https" || config.follow_redirects, "https://")?;
+        config.tls.validate(url.scheme() == "https" || config.follow_redirects, "https://")?;
         let accept = match config.dialect {
             Some(dialect) => dialect.accept(),
             None if config.expect_json.is_empty() => "*/*",
             None => "application/json, */*;q=0.5",
         };
-        let ask = Ask::new(&config, &url, accept)?;
+        let spec = RequestSpec::new(&config, &url, accept)?;
         let Config { follow_redirects, dialect, warn_after, .. } = config;
         let expect = Expectation::new(config.expect_status, config.expect_headers, config.expect_body, config.expect_json)?;
-        let of_body = expect.of_body().or_else(|| dialect.map(|_| "dialect"));
-        if let Some(key) = of_body.filter(|_| ask.method == Method::HEAD) {
-            return Err(InvalidConfig::new(key, "reads the body, and the answer to a HEAD request has none"));
+        let body_key = expect.body_key().or_else(|| dialect.map(|_| "dialect"));
+        if let Some(key) = body_key.filter(|_| spec.method == Method::HEAD) {
+            return Err(InvalidConfig::new(key, "reads the body, but the response to a HEAD request has none"));
         }
         let tls_elsewhere = TlsKeys { ca_file: config.tls.ca_file.clone(), verify: config.tls.verify, ..TlsKeys::default() };
         let tls_elsewhere = Tls::new(tls_elsewhere);
         let kept = Kept::new(config.connection, config.max_connection_age);
         let (tls, dialer) = (Tls::new(config.tls), Dialer::default());
-        Ok(Self { ask, tls, tls_elsewhere, dialer, expect, follow_redirects, dialect, warn_after, usual: AtomicU64::new(0), kept })
+        Ok(Self {
+            spec,
+            tls,
+            tls_elsewhere,
+            dialer,
+            expect,
+            follow_redirects,
+            dialect,
+            warn_after,
+            last_duration_ms: AtomicU64::new(0),
+            kept,
+        })
     }
 }
 
@@ -155,119 +176,130 @@ impl Check for Http {
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        let Place { encrypted, address } = &self.ask.place;
+        let Origin { encrypted, address } = &self.spec.origin;
         let tls = encrypted.then_some(self.tls.keys());
-        login_warning("url", Some(&address.host), self.ask.carries_credentials(), tls, "https://").into_iter().collect()
+        login_warning("url", Some(&address.host), self.spec.carries_credentials(), tls, "https://").into_iter().collect()
     }
 }
 
-/// How many redirects are followed.
-const REDIRECTS: usize = 5;
+/// Maximum number of redirects that are followed.
+const MAX_REDIRECTS: usize = 5;
 
-/// The connections are one for each server that redirects lead to.
+/// One connection for each server: that of `url`, and those that redirects lead to.
 #[async_trait]
 impl Session for Http {
-    type Connection = Vec<Link>;
+    type Connection = Vec<HttpConnection>;
 
-    async fn open(&self) -> Result<Vec<Link>, Failure> {
-        Ok(vec![self.link(&self.ask.place, LinkLocal::Permitted).await?])
+    async fn open(&self) -> Result<Vec<HttpConnection>, Failure> {
+        Ok(vec![self.connection(&self.spec.origin, LinkLocal::Permitted).await?])
     }
 
-    async fn ask(&self, links: &mut Vec<Link>) -> Result<Observation, Failure> {
-        let mut ask = self.ask.clone();
-        // Of all the connections and requests that it takes.
+    async fn ask(&self, connections: &mut Vec<HttpConnection>) -> Result<Observation, Failure> {
+        let mut spec = self.spec.clone();
+        // Summed over all connections and requests of this probe.
         let (mut opening, mut waiting) = (BTreeMap::<_, Duration>::new(), Duration::ZERO);
-        for _ in 0..=REDIRECTS {
-            let link = self.link_to(&ask.place, links).await?;
-            for (phase, took) in link.take_phases() {
+        for _ in 0..=MAX_REDIRECTS {
+            let connection = self.connection_to(&spec.origin, connections).await?;
+            for (phase, took) in connection.take_phases() {
                 *opening.entry(phase).or_default() += took;
             }
             let asked = Instant::now();
-            let answer = link.exchange(ask.request()).await?;
+            let response = connection.exchange(spec.request()).await?;
             waiting += asked.elapsed();
-            let next = if self.follow_redirects { ask.redirected(answer.status(), answer.headers())? } else { None };
+            let next = if self.follow_redirects { spec.redirected(response.status(), response.headers())? } else { None };
             let Some(next) = next else {
-                self.usual.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
-                let seen = self.seen(link.expiry, &answer, waiting);
+                self.last_duration_ms.store(waiting.as_millis().try_into().unwrap_or(u64::MAX), Relaxed);
+                let seen = self.seen(connection.expiry, &response, waiting);
                 let mut seen = opening.into_iter().fold(seen, |seen, (phase, took)| seen.took(phase, took));
-                return match self.judge(&ask, link, answer, &mut seen).await {
+                return match self.judge(&spec, connection, response, &mut seen).await {
                     Ok(()) => Ok(seen),
                     Err(failure) => Err(failure.observing(seen)),
                 };
             };
-            link.glance(answer.into_body()).await?;
-            ask = next;
+            connection.drain_briefly(response.into_body()).await?;
+            spec = next;
         }
-        Err(Failure::unhealthy(format!("more than {REDIRECTS} redirects")))
+        Err(Failure::unhealthy(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    /// Twice what the last answer took, so that a slow server is not asked twice; and nothing is ever asked twice that may have an effect.
-    fn silence(&self) -> Duration {
-        let usual = Duration::from_millis(self.usual.load(Relaxed));
-        if self.ask.is_safe() { usual.saturating_mul(2).clamp(SILENCE, FOR_EVER) } else { FOR_EVER }
+    /// Twice the duration of the last response, so that a slow server does not get each request twice. A request that may change something
+    /// is never sent twice.
+    fn silence_limit(&self) -> Duration {
+        let last_duration_ms = Duration::from_millis(self.last_duration_ms.load(Relaxed));
+        if self.spec.is_safe() { last_duration_ms.saturating_mul(2).clamp(MIN_SILENCE_LIMIT, NO_SILENCE_LIMIT) } else { NO_SILENCE_LIMIT }
     }
 }
 
-/// How long a kept connection may be silent at least.
-const SILENCE: Duration = Duration::from_secs(1);
+/// Minimum time after which a request is also sent on a new connection.
+const MIN_SILENCE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Longer than any time limit, and not too long for a clock.
-const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longer than any timeout, and short enough for clocks.
+const NO_SILENCE_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Http {
-    async fn link(&self, place: &Place, link_local: LinkLocal) -> Result<Link, Failure> {
-        let tls = if *place == self.ask.place { &self.tls } else { &self.tls_elsewhere };
-        Link::open(&self.dialer, place.clone(), tls, link_local).await
+    async fn connection(&self, origin: &Origin, link_local: LinkLocal) -> Result<HttpConnection, Failure> {
+        let tls = if *origin == self.spec.origin { &self.tls } else { &self.tls_elsewhere };
+        HttpConnection::open(&self.dialer, origin.clone(), tls, link_local).await
     }
 
-    /// The connection to a place: one that is there, or a new one.
-    async fn link_to<'a>(&self, place: &Place, links: &'a mut Vec<Link>) -> Result<&'a mut Link, Failure> {
-        // The first connection leads to the configured host.
-        let permitted = *place == self.ask.place || links.first().is_some_and(|first| first.is_link_local);
+    /// A usable connection to a server: a kept one, or a new one.
+    async fn connection_to<'a>(
+        &self,
+        origin: &Origin,
+        connections: &'a mut Vec<HttpConnection>,
+    ) -> Result<&'a mut HttpConnection, Failure> {
+        // The first connection is that to the configured host.
+        let permitted = *origin == self.spec.origin || connections.first().is_some_and(|first| first.is_link_local);
         let link_local = if permitted { LinkLocal::Permitted } else { LinkLocal::Refused };
-        let known = links.iter().position(|link| link.place == *place);
+        let known = connections.iter().position(|connection| connection.origin == *origin);
         match known {
-            Some(at) if links[at].is_usable() => {}
-            Some(at) => links[at] = self.link(place, link_local).await?,
+            Some(at) if connections[at].is_usable() => {}
+            Some(at) => connections[at] = self.connection(origin, link_local).await?,
             None => {
-                // A server may send us elsewhere each time; what was seen first is forgotten then, but for the first of all.
-                if links.len() > REDIRECTS {
-                    links.remove(1);
+                // A server may redirect to a new server each time: drop the oldest connection, except that to the configured host.
+                if connections.len() > MAX_REDIRECTS {
+                    connections.remove(1);
                 }
-                links.push(self.link(place, link_local).await?);
+                connections.push(self.connection(origin, link_local).await?);
             }
         }
-        let at = known.unwrap_or(links.len() - 1);
-        Ok(&mut links[at])
+        let at = known.unwrap_or(connections.len() - 1);
+        Ok(&mut connections[at])
     }
 
-    /// What the head of an answer shows.
-    fn seen(&self, expiry: Option<Expiry>, answer: &Response<Incoming>, waiting: Duration) -> Observation {
+    /// The values observed from the head of a response.
+    fn seen(&self, expiry: Option<Expiry>, response: &Response<Incoming>, waiting: Duration) -> Observation {
         let seen = Observation::pass()
-            .with("status_code", answer.status().as_u16())
+            .with("status_code", response.status().as_u16())
             .took("first_byte_ms", waiting)
             .with_some("certificate_days_left", expiry.map(Expiry::days_left))
-            .with_some("tls_verify", self.tls.observed().filter(|_| self.ask.place.encrypted));
+            .with_some("tls_verify", self.tls.observed_verify().filter(|_| self.spec.origin.encrypted));
         match self.warn_after {
-            Some(limit) if waiting > limit.0 => seen.warned(format!("the answer took longer than {limit}")),
+            Some(limit) if waiting > limit.0 => seen.warned(format!("the response took longer than {limit}")),
             _ => seen,
         }
     }
 
-    /// Judges an answer, and adds to what was seen.
-    async fn judge(&self, ask: &Ask, link: &mut Link, answer: Response<Incoming>, seen: &mut Observation) -> Result<(), Failure> {
-        let (head, body) = answer.into_parts();
-        let expected = self.expect.takes(head.status);
-        let body = if expected && (self.dialect.is_some() || self.expect.of_body().is_some()) {
-            link.read(body).await?
+    /// Judges a response, and adds to the observed values.
+    async fn judge(
+        &self,
+        spec: &RequestSpec,
+        connection: &mut HttpConnection,
+        response: Response<Incoming>,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
+        let (head, body) = response.into_parts();
+        let expected = self.expect.accepts(head.status);
+        let body = if expected && (self.dialect.is_some() || self.expect.body_key().is_some()) {
+            connection.read(body).await?
         } else {
-            match link.glance(body).await {
-                // The status says more than the end of what came with it.
-                Err(_) if !expected => Beginning::default(),
+            match connection.drain_briefly(body).await {
+                // The unexpected status matters more than a body that breaks off.
+                Err(_) if !expected => BodyStart::default(),
                 glanced => glanced?,
             }
         };
-        let reads_json = body.whole && (self.dialect.is_some() || self.expect.wants_json());
+        let reads_json = body.whole && (self.dialect.is_some() || self.expect.expects_json());
         let json: Option<Value> = if reads_json { serde_json::from_slice(&body.bytes).ok() } else { None };
         if let Some(dialect) = self.dialect.filter(|dialect| expected || dialect.comes_with(head.status)) {
             let report = dialect.read(&body.bytes, json.as_ref());
@@ -277,13 +309,13 @@ impl Http {
                     *seen = mem::take(seen).warned(warning);
                 }
             } else if expected {
-                return Err(Failure::unhealthy(format!("the body is not a report of the dialect {}", dialect.name())));
+                return Err(Failure::unhealthy(format!("the body is not a report in the dialect {}", dialect.name())));
             }
         }
         if !expected {
-            return Err(diagnosis::unexpected(ask, head.status, &head.headers, &body.bytes));
+            return Err(diagnosis::unexpected(spec, head.status, &head.headers, &body.bytes));
         }
-        self.expect.examine_headers(&head.headers)?;
-        self.expect.examine_body(&body.bytes, json.as_ref())
+        self.expect.check_headers(&head.headers)?;
+        self.expect.check_body(&body.bytes, json.as_ref())
     }
 }

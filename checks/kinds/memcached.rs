@@ -1,31 +1,39 @@
-//! Memcached, by its text protocol: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+//! Checks a memcached server, using its text protocol: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>.
+//!
+//! ```toml
+//! [checks.cache]
+//! kind = "memcached"
+//! address = "cache.internal:11211"
+//! write = true
+//! ```
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::{self, Address, Dialer},
-        meter::{Meter, Metered, TOO_LONG},
+        meter::{Meter, Metered, TOO_LONG_MESSAGE, is_too_long},
     },
 };
 use std::{collections::HashMap, io, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// Asks for the version, and on demand sets, gets and deletes a key of its own. The connection is kept; `stats`, for what is observed, travels
-/// in the same round trip, and may be refused.
+/// Requests the version, and with `write` sets, gets and deletes a key.
 ///
-/// Needs no right. A server that wants a login (SASL, or a file of users) is not supported.
+/// The connection is kept. `stats`, for the observed values, travels in the same round trip; the server may refuse it.
+///
+/// No rights are required. Servers that require authentication (SASL, or a file of users) are not supported.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where: `host:port`; the port is usually 11211.
+    /// Server as `host:port`. The port is usually 11211.
     pub address: Address,
-    /// Whether to `set`, `get` and `delete` a unique key, `allswell:…`, which would live for 10 s should the deletion get lost.
+    /// `set`, `get` and `delete` a unique key, `allswell:…`. It expires after 10 s in case it cannot be deleted.
     #[serde(default)]
     pub write: bool,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
@@ -35,14 +43,14 @@ pub struct Memcached {
     address: Address,
     write: bool,
     dialer: Dialer,
-    kept: Kept<Link>,
+    kept: Kept<MemcachedClient>,
 }
 
-/// The longest answer that is read: `stats` has a few thousand bytes.
-const ANSWER: usize = 64 * 1024;
+/// Maximum size of a reply: `stats` has a few thousand bytes.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// How many seconds a key lives that could not be deleted.
-const LIFE: u8 = 10;
+/// How long a key lives that could not be deleted.
+const KEY_TTL_SECONDS: u8 = 10;
 
 impl Backend for Memcached {
     const KIND: &'static str = "memcached";
@@ -78,26 +86,26 @@ impl Check for Memcached {
 
 #[async_trait]
 impl Session for Memcached {
-    type Connection = Link;
+    type Connection = MemcachedClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<MemcachedClient, Failure> {
         let (addresses, resolving) = self.dialer.look_up(&self.address).await?;
-        let (stream, meter) = (address::connect(&addresses).await?, Meter::new(ANSWER));
-        Ok(Link { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
+        let (stream, meter) = (address::connect(&addresses).await?, Meter::new(MAX_REPLY_BYTES));
+        Ok(MemcachedClient { stream: BufReader::new(Metered::new(Box::new(stream), meter.clone())), meter, resolving })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        let trial = self.write.then(Trial::new);
-        let commands = format!("version\r\nstats\r\n{}", trial.as_ref().map(Trial::commands).unwrap_or_default());
-        link.send(&commands).await;
-        let version = link.expect("VERSION ").await?;
-        let stats = link.stats().await?;
-        if let Some(trial) = trial {
-            trial.judge(link).await?;
+    async fn ask(&self, client: &mut MemcachedClient) -> Result<Observation, Failure> {
+        let round_trip = self.write.then(ItemRoundTrip::new);
+        let commands = format!("version\r\nstats\r\n{}", round_trip.as_ref().map(ItemRoundTrip::commands).unwrap_or_default());
+        client.send(&commands).await;
+        let version = client.expect("VERSION ").await?;
+        let stats = client.stats().await?;
+        if let Some(round_trip) = round_trip {
+            round_trip.judge(client).await?;
         }
         let number = |name| stats.get(name).and_then(|value| value.parse::<u64>().ok());
         Ok(Observation::pass()
-            .took_some("resolve_ms", link.resolving.take())
+            .took_some("resolve_ms", client.resolving.take())
             .with("server_version", version)
             .with_some("curr_connections", number("curr_connections"))
             .with_some("evictions", number("evictions"))
@@ -106,18 +114,18 @@ impl Session for Memcached {
     }
 }
 
-/// A connection, and a bound on what is read of it.
-pub struct Link {
+/// A connection, and a limit on what is read from it.
+pub struct MemcachedClient {
     stream: BufReader<Metered>,
     meter: Meter,
-    /// How long it took to resolve the name; told once.
+    /// How long the name took to resolve; observed once.
     resolving: Option<Duration>,
 }
 
-impl Link {
+impl MemcachedClient {
     async fn send(&mut self, commands: &str) {
-        self.meter.refill(ANSWER);
-        // Who hangs up may have said why, so that reading tells more than writing.
+        self.meter.refill(MAX_REPLY_BYTES);
+        // A server that closes the connection may have sent a reason: the error of reading says more than that of writing.
         let _ = self.stream.write_all(commands.as_bytes()).await;
     }
 
@@ -128,19 +136,19 @@ impl Link {
         let failed = match read {
             Ok(_) if line.ends_with(b"\n") => return Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
             Ok(_) => Failure::network(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Failure::protocol(error).saying(TOO_LONG),
+            Err(error) if is_too_long(&error) => Failure::protocol(error).saying(TOO_LONG_MESSAGE),
             Err(error) => Failure::network(error),
         };
         Err(self.meter.explain(failed))
     }
 
-    /// The next line, which must begin so; what follows.
+    /// The rest of the next line, which must begin with `beginning`.
     async fn expect(&mut self, beginning: &str) -> Result<String, Failure> {
         let line = self.line().await?;
         line.strip_prefix(beginning).map(str::to_owned).ok_or_else(|| failure(&line))
     }
 
-    /// What `stats` tells, if anything.
+    /// The reply to `stats`; empty if the server refuses it.
     async fn stats(&mut self) -> Result<HashMap<String, String>, Failure> {
         let mut stats = HashMap::new();
         loop {
@@ -149,7 +157,7 @@ impl Link {
                 ["STAT", name, value] => {
                     stats.insert(name.to_owned(), value.to_owned());
                 }
-                // A value of several words is none of ours.
+                // The values of interest are single words.
                 ["STAT", ..] => {}
                 ["END"] => return Ok(stats),
                 _ if is_error(&line) => return Ok(HashMap::new()),
@@ -163,51 +171,51 @@ fn is_error(line: &str) -> bool {
     matches!(line.split(' ').next(), Some("ERROR" | "CLIENT_ERROR" | "SERVER_ERROR"))
 }
 
-/// What a line means that was not to be expected.
+/// Classifies an unexpected line. Memcached has no error codes, so the text decides.
 fn failure(line: &str) -> Failure {
     let failure = if line.starts_with("ERROR Too many open connections") {
-        Failure::exhausted("no more connections are allowed there")
+        Failure::exhausted("the server's connection limit is reached")
     } else if line.starts_with("SERVER_ERROR out of memory") {
         Failure::exhausted("the server is out of memory")
     } else if line.starts_with("CLIENT_ERROR unauthenticated") {
-        Failure::rejected("the server wants a login, which this kind has not")
+        Failure::rejected("the server requires authentication, which this check does not support")
     } else if is_error(line) {
-        Failure::unhealthy("the server answered with an error")
+        Failure::unhealthy("the server replied with an error")
     } else {
-        return Failure::protocol(line).saying("the answer is not in Memcached's protocol");
+        return Failure::protocol(line).saying("the reply is not in the memcached protocol");
     };
     failure.because(line)
 }
 
-/// A key of ours: set, read, compared and deleted.
-struct Trial {
+/// A unique key and value: set, read, compared and deleted.
+struct ItemRoundTrip {
     key: String,
     value: String,
 }
 
-impl Trial {
+impl ItemRoundTrip {
     fn new() -> Self {
         Self { key: format!("allswell:{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
     }
 
-    /// It is deleted whatever was read.
+    /// The key is deleted whatever was read.
     fn commands(&self) -> String {
         let Self { key, value } = self;
-        format!("set {key} 0 {LIFE} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
+        format!("set {key} 0 {KEY_TTL_SECONDS} {}\r\n{value}\r\nget {key}\r\ndelete {key}\r\n", value.len())
     }
 
-    async fn judge(&self, link: &mut Link) -> Result<(), Failure> {
-        link.expect("STORED").await?;
-        let found = link.line().await?;
+    async fn judge(&self, client: &mut MemcachedClient) -> Result<(), Failure> {
+        client.expect("STORED").await?;
+        let found = client.line().await?;
         if is_error(&found) {
             return Err(failure(&found));
         }
-        if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || link.line().await? != self.value {
-            return Err(Failure::unhealthy("what was read is not what was written"));
+        if found != format!("VALUE {} 0 {}", self.key, self.value.len()) || client.line().await? != self.value {
+            return Err(Failure::unhealthy("the data read back is not the data written"));
         }
-        link.expect("END").await?;
-        // Somebody may have emptied the cache in between.
-        let deleted = link.line().await?;
+        client.expect("END").await?;
+        // The cache may have been flushed in between.
+        let deleted = client.line().await?;
         if matches!(deleted.as_str(), "DELETED" | "NOT_FOUND") { Ok(()) } else { Err(failure(&deleted)) }
     }
 }
@@ -216,7 +224,7 @@ impl Trial {
 mod tests {
     use super::*;
 
-    /// What a check makes of a server's words.
+    /// The result of a check for these replies of a server.
     async fn judged(words: &'static str, write: bool) -> Result<Observation, Failure> {
         let memcached = Memcached::build(Config {
             address: Address::new("localhost", 1),
@@ -224,19 +232,19 @@ mod tests {
             connection: Reuse::Kept,
             max_connection_age: MaxAge::default(),
         });
-        let meter = Meter::new(ANSWER);
+        let meter = Meter::new(MAX_REPLY_BYTES);
         let stream = Metered::new(Box::new(tokio::io::join(words.as_bytes(), tokio::io::sink())), meter.clone());
-        memcached.expect("it builds").ask(&mut Link { stream: BufReader::new(stream), meter, resolving: None }).await
+        memcached.expect("it builds").ask(&mut MemcachedClient { stream: BufReader::new(stream), meter, resolving: None }).await
     }
 
     #[tokio::test]
-    async fn a_server_that_refuses_stats_is_well() {
+    async fn a_server_that_refuses_stats_passes() {
         let seen = judged("VERSION 1.6.18\r\nERROR\r\n", false).await.expect("it is well");
         assert_eq!((seen.values().len(), &seen.values()["server_version"]), (1, &"1.6.18".into()));
     }
 
     #[tokio::test]
-    async fn every_answer_has_its_class() {
+    async fn every_reply_has_its_class() {
         for (words, class) in [
             ("ERROR Too many open connections\r\n", "exhausted"),
             ("CLIENT_ERROR unauthenticated\r\n", "rejected"),

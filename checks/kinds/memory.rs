@@ -1,4 +1,10 @@
-//! Memory that is available: of the cgroup when it has a limit, else of the host.
+//! Checks the available memory of the control group, if it has a limit, or of the host.
+//!
+//! ```toml
+//! [checks.memory]
+//! kind = "memory"
+//! warn_available = "10%"
+//! ```
 
 use crate::contract::prelude::*;
 use std::{
@@ -6,11 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Reads how much memory is available before something is killed. It is that of the control group (v1 or v2) when it has a limit below the
-/// host's memory, as in a container, else that of the host. Page cache that can be dropped counts as available. Observes how often
-/// something was killed for want of memory there, since the group or the host began.
+/// Reads how much memory is available before the kernel starts to kill processes.
 ///
-/// Needs no rights: everybody may read these numbers.
+/// If the control group (v1 or v2) has a limit below the memory of the host, as in a container, the limit counts; otherwise the memory of
+/// the host. Page cache that can be dropped counts as available. Observes the number of processes killed for lack of memory since the group
+/// was created or the host was started.
+///
+/// No rights are required: every user may read these values.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -21,12 +29,12 @@ pub struct Config {
     pub fail_available: Option<Amount>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the type of the field")]
 const fn fail_available() -> Option<Amount> {
     Some(Amount::Share(0.02))
 }
 
-/// A check of this machine's or this container's memory.
+/// A check of the memory of this host or container.
 pub struct Memory {
     config: Config,
     blocking: Blocking,
@@ -50,7 +58,7 @@ warn_available = "10%"
 impl Check for Memory {
     async fn probe(&self) -> Result<Observation, Failure> {
         let found = self.blocking.run(|| read(Path::new("/"))).await?;
-        let found = found.map_err(|error| Failure::internal(error).saying("this system does not tell about its memory"))?;
+        let found = found.map_err(|error| Failure::internal(error).saying("the memory figures of this system cannot be read"))?;
         let short = |limit: Option<Amount>| limit.filter(|limit| limit.is_above(found.available, found.limit));
         let sentence = |limit: Amount| format!("{} of {} available, less than {limit}", ByteSize(found.available), ByteSize(found.limit));
         if let Some(limit) = short(self.config.fail_available) {
@@ -72,14 +80,14 @@ impl Check for Memory {
 }
 
 #[derive(Debug, PartialEq)]
-struct Found {
+struct MemoryUsage {
     available: u64,
     limit: u64,
     oom_kills: Option<u64>,
 }
 
-/// Reads below `root`, which is `/` but in tests.
-fn read(root: &Path) -> io::Result<Found> {
+/// Reads below `root`, which is `/` except in tests.
+fn read(root: &Path) -> io::Result<MemoryUsage> {
     let mut host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
     host.oom_kills = number(&root.join("proc/vmstat"), "oom_kill");
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
@@ -87,20 +95,20 @@ fn read(root: &Path) -> io::Result<Found> {
 }
 
 /// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#meminfo>
-fn host(meminfo: &str) -> io::Result<Found> {
+fn host(meminfo: &str) -> io::Result<MemoryUsage> {
     let kibibytes = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
     };
     match (kibibytes("MemAvailable"), kibibytes("MemTotal")) {
-        (Some(available), Some(total)) => Ok(Found { available: available * 1024, limit: total * 1024, oom_kills: None }),
+        (Some(available), Some(total)) => Ok(MemoryUsage { available: available * 1024, limit: total * 1024, oom_kills: None }),
         _ => Err(io::Error::other("no MemAvailable in /proc/meminfo")),
     }
 }
 
-/// The tightest limit of our group and the groups around it.
-fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
-    let mut tightest: Option<Found> = None;
+/// The tightest limit of the control group of this process and the groups around it.
+fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
+    let mut tightest: Option<MemoryUsage> = None;
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
@@ -111,7 +119,7 @@ fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
         };
         let mount = root.join(version.mount);
         let own = mount.join(path.trim_start_matches('/'));
-        // In a container our own path may not be mounted: its root is ours then.
+        // In a container, our own path may not be mounted: then the root of the mount is our group.
         let start: PathBuf = if own.is_dir() { own } else { mount.clone() };
         for directory in start.ancestors().take_while(|directory| directory.starts_with(&mount)) {
             let found = version.read(directory).filter(|found| found.limit < host.limit);
@@ -123,18 +131,18 @@ fn group(root: &Path, groups: &str, host: &Found) -> Option<Found> {
     tightest
 }
 
-/// Where a version of control groups keeps its numbers.
-struct Version {
+/// The files of a version of control groups.
+struct CgroupVersion {
     mount: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: page cache, which is dropped before anything is killed.
+    /// In `memory.stat`: page cache, which the kernel drops before it kills a process.
     cache: [&'static str; 2],
     kills: &'static str,
 }
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
-const V2: Version = Version {
+const V2: CgroupVersion = CgroupVersion {
     mount: "sys/fs/cgroup",
     limit: "memory.max",
     usage: "memory.current",
@@ -143,7 +151,7 @@ const V2: Version = Version {
 };
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
-const V1: Version = Version {
+const V1: CgroupVersion = CgroupVersion {
     mount: "sys/fs/cgroup/memory",
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
@@ -151,19 +159,19 @@ const V1: Version = Version {
     kills: "memory.oom_control",
 };
 
-impl Version {
-    fn read(&self, directory: &Path) -> Option<Found> {
+impl CgroupVersion {
+    fn read(&self, directory: &Path) -> Option<MemoryUsage> {
         let text = |file: &str| fs::read_to_string(directory.join(file)).ok();
         let field = |file: &str, name: &str| number(&directory.join(file), name);
-        // "max" is no limit and no number.
+        // "max" means no limit.
         let limit = text(self.limit)?.trim().parse::<u64>().ok()?;
         let usage = text(self.usage)?.trim().parse::<u64>().ok()?;
         let cache: u64 = self.cache.iter().filter_map(|name| field("memory.stat", name)).sum();
-        Some(Found { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
+        Some(MemoryUsage { available: limit.saturating_sub(usage.saturating_sub(cache)), limit, oom_kills: field(self.kills, "oom_kill") })
     }
 }
 
-/// The number behind a name, in a file that has a name and a number on each line.
+/// The number after a name, in a file with a name and a number on each line.
 fn number(file: &Path, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok()))
@@ -187,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_the_host_counts() {
+    fn without_a_limit_the_memory_of_the_host_counts() {
         let files = [("proc/self/cgroup", "0::/app\n"), ("sys/fs/cgroup/app/memory.max", "max\n")];
         let read = |files: &[_]| read(machine(files).path()).expect("it reads");
-        assert_eq!(read(&files), Found { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
+        assert_eq!(read(&files), MemoryUsage { available: 4 * GIB, limit: 8 * GIB, oom_kills: None });
         let kills = [&files[..], &[("proc/vmstat", "pgfault 1\noom_kill 2\n")]].concat();
         assert_eq!(read(&kills).oom_kills, Some(2));
     }
@@ -206,7 +214,10 @@ mod tests {
             ("sys/fs/cgroup/pod/app/memory.stat", "anon 1\ninactive_file 500000000\n"),
             ("sys/fs/cgroup/pod/memory.events", "low 0\noom_kill 3\n"),
         ]);
-        assert_eq!(read(root.path()).expect("it reads"), Found { available: 2 * GIB - 2_000_000_000, limit: 2 * GIB, oom_kills: Some(3) });
+        assert_eq!(
+            read(root.path()).expect("it reads"),
+            MemoryUsage { available: 2 * GIB - 2_000_000_000, limit: 2 * GIB, oom_kills: Some(3) }
+        );
     }
 
     #[test]
@@ -217,11 +228,11 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
             ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000\ntotal_active_file 24\n"),
         ]);
-        assert_eq!(read(root.path()).expect("it reads"), Found { available: 1024, limit: GIB, oom_kills: None });
+        assert_eq!(read(root.path()).expect("it reads"), MemoryUsage { available: 1024, limit: GIB, oom_kills: None });
     }
 
     #[test]
-    fn a_system_without_numbers_says_so() {
+    fn a_system_without_memory_figures_is_an_error() {
         let root = tempfile::tempdir().expect("a temporary directory");
         assert!(read(root.path()).is_err());
     }

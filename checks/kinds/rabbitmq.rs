@@ -1,9 +1,18 @@
-//! `RabbitMQ`, and what else speaks AMQP 0-9-1.
+//! Checks a `RabbitMQ` vhost and its queues, or another broker with AMQP 0-9-1.
+//!
+//! ```toml
+//! [checks.mq]
+//! kind = "rabbitmq"
+//! url = "amqps://app@mq.internal:5671/orders"
+//! password = "${MQ_PASSWORD}"
+//! queues = ["invoices"]
+//! min_consumers = 1
+//! ```
 
 use crate::{
     contract::prelude::*,
     wire::{
-        amqp::{self, Broker, failure, queue_failure},
+        amqp::{self, AmqpBroker, AmqpConnection, failure, queue_failure},
         tls::TlsKeys,
     },
 };
@@ -11,21 +20,23 @@ use futures_util::future::{join, try_join_all};
 use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
 use serde_json::{Map, Value, json};
 
-/// Opens a channel and looks at named queues. They must exist; how much waits in them and who consumes them is observed, and judged on demand.
-/// The connection is kept; nothing is created, and no message is touched. So it does not notice when the broker blocks all who publish, as it
-/// does when its memory or disk runs out; the kind `celery`, which publishes, does.
+/// Opens a channel, and checks that the named queues exist. Observes the number of messages and consumers of each queue, with optional
+/// limits.
 ///
-/// Needs a user who may log in to the vhost, and no more: `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
+/// The connection is kept. The check creates nothing and touches no message. It therefore does not notice when the broker blocks publishers
+/// because memory or disk space runs out; the kind `celery`, which publishes, does.
+///
+/// Required rights: to log in to the vhost, `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where, as whom, and which vhost: `amqp://user:password@host:5672/vhost`; `amqps://` for TLS. Without a path: the vhost `/`.
+    /// URL with user, server and vhost: `amqp://user:password@host:5672/vhost`, `amqps://` for TLS. Without a path: the vhost `/`.
     pub url: Secret,
-    /// The user, when it does not stand in `url`.
+    /// User name. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `url`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are.
+    /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
     /// Queues that must exist.
@@ -37,22 +48,22 @@ pub struct Config {
     pub fail_messages: Option<u32>,
     /// Fail when one of `queues` has fewer consumers than this.
     pub min_consumers: Option<u32>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
 /// A check of one vhost.
 pub struct Rabbitmq {
-    broker: Broker,
+    broker: AmqpBroker,
     queues: Vec<String>,
     warn_messages: Option<u32>,
     fail_messages: Option<u32>,
     min_consumers: Option<u32>,
-    kept: Kept<Link>,
+    kept: Kept<RabbitmqClient>,
 }
 
 impl Backend for Rabbitmq {
@@ -81,9 +92,9 @@ min_consumers = 1
         let Config { queues, warn_messages, fail_messages, min_consumers, .. } = config;
         let limits = [("warn_messages", warn_messages), ("fail_messages", fail_messages), ("min_consumers", min_consumers)];
         if let Some((key, _)) = limits.iter().find(|(_, limit)| queues.is_empty() && limit.is_some()) {
-            return Err(InvalidConfig::new(key, "counts for `queues`, and none is named"));
+            return Err(InvalidConfig::new(key, "applies to `queues`, but none is named"));
         }
-        let broker = Broker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
+        let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, kept })
     }
@@ -100,44 +111,44 @@ impl Check for Rabbitmq {
     }
 }
 
-/// A connection and the channel of the last probe.
-pub struct Link {
-    amqp: amqp::Link,
+/// A connection, and the channel of the last probe.
+pub struct RabbitmqClient {
+    amqp: AmqpConnection,
     channel: Channel,
 }
 
 #[async_trait]
 impl Session for Rabbitmq {
-    type Connection = Link;
+    type Connection = RabbitmqClient;
 
-    async fn open(&self) -> Result<Link, Failure> {
+    async fn open(&self) -> Result<RabbitmqClient, Failure> {
         let amqp = self.broker.open().await?;
         let channel = amqp.connection.create_channel().await.map_err(failure)?;
-        Ok(Link { amqp, channel })
+        Ok(RabbitmqClient { amqp, channel })
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        link.amqp.refill();
-        if !link.channel.status().connected() {
-            // A queue that was missing has closed it, and nothing else.
-            link.channel = link.amqp.connection.create_channel().await.map_err(broken)?;
+    async fn ask(&self, client: &mut RabbitmqClient) -> Result<Observation, Failure> {
+        client.amqp.refill();
+        if !client.channel.status().connected() {
+            // A missing queue closes the channel only.
+            client.channel = client.amqp.connection.create_channel().await.map_err(broken)?;
         }
-        let seen = link.amqp.take_phases().with_some("server_version", link.amqp.server_version.clone());
+        let seen = client.amqp.take_phases().with_some("server_version", client.amqp.server_version.clone());
         let seen = seen.with_some("tls_verify", self.broker.tls_verify());
         if self.queues.is_empty() {
-            // A new channel proves that the broker works; the old one is closed in the same round trip.
-            let (opened, closed) = join(link.amqp.connection.create_channel(), link.channel.close(200, "".into())).await;
+            // Opening a channel shows that the broker works. The old channel is closed in the same round trip.
+            let (opened, closed) = join(client.amqp.connection.create_channel(), client.channel.close(200, "".into())).await;
             closed.map_err(broken)?;
-            link.channel = opened.map_err(broken)?;
+            client.channel = opened.map_err(broken)?;
             return Ok(seen);
         }
-        // All at once: one round trip for however many.
-        let queues = try_join_all(self.queues.iter().map(|name| look_at(&link.channel, name))).await?;
+        // All at once: one round trip for all queues.
+        let queues = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name))).await?;
         self.judge(seen, &queues)
     }
 
-    async fn hang_up(link: Link) {
-        link.amqp.hang_up(link.channel);
+    async fn hang_up(client: RabbitmqClient) {
+        client.amqp.hang_up(client.channel);
     }
 }
 
@@ -150,7 +161,7 @@ impl Rabbitmq {
             .map(|(name, queue)| (name.clone(), json!({ "messages": queue.message_count(), "consumers": queue.consumer_count() })))
             .collect();
         let mut seen = seen.with("queues", counts.clone());
-        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).in_order());
+        let failed = |message: String| Err(Failure::unhealthy(message).with("queues", counts.clone()).reusable_connection());
         for (name, queue) in self.queues.iter().zip(queues) {
             let (messages, consumers) = (queue.message_count(), queue.consumer_count());
             if let Some(limit) = self.min_consumers.filter(|limit| consumers < *limit) {
@@ -167,18 +178,18 @@ impl Rabbitmq {
     }
 }
 
-/// Asks for a queue that must be there already.
+/// Declares a queue passively: it must exist already.
 async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
     let options = QueueDeclareOptions::default().passive();
     let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
     declared.map_err(|error| {
-        let failure = queue_failure(name, error).midway();
-        // What is said of a queue is said on the channel: the connection is in order.
-        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.in_order() } else { failure }
+        let failure = queue_failure(name, error).truncated();
+        // An error of a queue closes the channel only: the connection can be reused.
+        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.reusable_connection() } else { failure }
     })
 }
 
-/// The broker has answered the log-in before.
+/// After the login, an end is a truncated reply.
 fn broken(error: lapin::Error) -> Failure {
-    failure(error).midway()
+    failure(error).truncated()
 }

@@ -1,77 +1,87 @@
-//! Redis and Valkey: one server, one behind Sentinel, or a cluster.
+//! Checks a Redis or Valkey server, one behind Sentinel, or a cluster.
+//!
+//! ```toml
+//! [checks.cache]
+//! kind = "redis"
+//! url = "rediss://cache.internal:6379/0"
+//! password = "${REDIS_PASSWORD}"
+//! write = true
+//! ```
 
 mod cluster;
-mod first;
 mod info;
+mod race;
+mod round_trip;
 mod sentinel;
-mod trial;
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        resp::{self, Link, Server},
+        resp::{self, RespConnection, RespServer},
         tls::TlsKeys,
     },
 };
-use info::{Info, text};
+use info::{InfoFields, text};
 use redis::{RedisConnectionInfo, RedisResult};
+use round_trip::KeyRoundTrip;
 use sentinel::Sentinels;
 use serde::Serialize;
-use trial::Trial;
 
-/// Sends `PING`, and on demand writes, reads and deletes a key of its own. The connection is kept; `INFO`, for what is observed, travels in
-/// the same round trip.
+/// Sends `PING`, and with `write` sets, gets and deletes a key of its own. Checks one server, one behind Sentinel, or a whole cluster.
 ///
-/// Needs a user who may `PING`: `ACL SETUSER probe on >PASSWORD +ping +info`. `INFO` may be forbidden, unless there are sentinels, or the
-/// role, the link of a replica or the memory is to be judged. More only for: another database than 0, `+select`; a cluster, `+cluster|info`; `write`,
-/// `+set +get +del ~allswell:*`, and in a cluster `+asking`. A user of the sentinels needs `+sentinel|get-master-addr-by-name`, or for
-/// `role = "replica"` `+sentinel|replicas`.
+/// The connection is kept. `INFO`, for the observed values, travels in the same round trip.
+///
+/// Required rights: `ACL SETUSER probe on >PASSWORD +ping +info`. `+info` may be missing unless the check uses Sentinel, `role`,
+/// `require_replica_link`, `warn_memory` or `fail_memory`. Further rights: for a database other than 0 `+select`; for a cluster
+/// `+cluster|info`; for `write` `+set +get +del ~allswell:*`, in a cluster also `+asking`. A Sentinel user needs
+/// `+sentinel|get-master-addr-by-name`, or with `role = "replica"` `+sentinel|replicas`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where and which database: `redis://user:password@host:6379/0`; `rediss://` for TLS; `redis+unix:///path/to/socket`. With Sentinel the
-    /// host is a sentinel (and its port usually 26379), and the rest is the watched servers' own; with a cluster it is one of the nodes.
+    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+unix:///path/to/socket` for a Unix
+    /// socket. With `mode = "sentinel"` the host and port (usually 26379) are those of a sentinel, and everything else applies to the
+    /// monitored servers. With `mode = "cluster"` it is any node of the cluster.
     pub url: Secret,
-    /// The user, when it does not stand in `url`.
+    /// User name. Default: the user in `url`.
     pub username: Option<String>,
-    /// The password, when it does not stand in `url`; it needs no escaping here.
+    /// Password, not percent-encoded. Default: the password in `url`.
     pub password: Option<Secret>,
-    /// Whom TLS trusts, and how it proves who we are; for every server, sentinel and node.
+    /// TLS settings, for every server, sentinel and node.
     #[serde(default)]
     pub tls: TlsKeys,
     /// How the servers work together.
     #[serde(default)]
-    pub mode: Mode,
-    /// More sentinels, or more nodes of the cluster, as `host:port`. The next one is asked when one fails, and beside one that is silent for
-    /// 250 ms.
+    pub mode: RedisMode,
+    /// Further sentinels, or further nodes of the cluster, as `host:port`. The check tries the next one when one fails, and in parallel
+    /// when one does not reply within 250 ms.
     #[serde(default)]
     pub nodes: Vec<Address>,
-    /// The name under which the sentinels watch the primary; needed with `mode = "sentinel"`.
+    /// Name of the primary in the sentinels' configuration. Required with `mode = "sentinel"`.
     pub master_name: Option<String>,
-    /// The sentinels' user, where they want one.
+    /// User name for the sentinels, if they require one.
     pub sentinel_username: Option<String>,
-    /// The sentinels' password, where they want one.
+    /// Password for the sentinels, if they require one.
     pub sentinel_password: Option<Secret>,
-    /// Which role the server must have. With Sentinel it also says which server is asked, and `any` means the primary; a cluster has
-    /// primaries and replicas alike.
+    /// Required role of the server. With Sentinel it also selects the server, and `any` means the primary. Not allowed for a cluster, which
+    /// has both roles.
     #[serde(default)]
-    pub role: Role,
+    pub role: RedisRole,
     /// Fail when the server is a replica whose link to its primary is down.
     #[serde(default)]
     pub require_replica_link: bool,
-    /// Warn when more than this share of `maxmemory` is used: `"80%"`. Without a `maxmemory` there is no limit. With an eviction policy a full
-    /// memory is no fault.
+    /// Warn when more than this share of `maxmemory` is used: `"80%"`. No effect without `maxmemory`. With an eviction policy, full memory
+    /// is normal.
     pub warn_memory: Option<Share>,
     /// Fail when more than this share of `maxmemory` is used: `"95%"`.
     pub fail_memory: Option<Share>,
-    /// Whether to `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`, which would live for 10 s should the deletion get lost.
+    /// `SET`, `GET` and `DEL` a unique key, `allswell:{probe}:…`. It expires after 10 s in case it cannot be deleted.
     #[serde(default)]
     pub write: bool,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
@@ -80,13 +90,13 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Mode {
-    /// The server at `url` is asked, and no other.
+pub enum RedisMode {
+    /// Check the server in `url` only.
     #[default]
     Standalone,
-    /// Sentinels are asked where the server is.
+    /// Ask sentinels for the server.
     Sentinel,
-    /// Any node is asked about the whole cluster; with `write`, the one that has our key.
+    /// Ask any node about the whole cluster; with `write`, the node that holds the key.
     Cluster,
 }
 
@@ -94,18 +104,18 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Role {
-    /// Either.
+pub enum RedisRole {
+    /// Both.
     #[default]
     Any,
-    /// It takes writes.
+    /// Accepts writes.
     Primary,
-    /// It follows a primary.
+    /// Follows a primary.
     Replica,
 }
 
-impl Role {
-    fn of(info: &Info<'_>) -> Option<Self> {
+impl RedisRole {
+    fn of(info: &InfoFields<'_>) -> Option<Self> {
         match info.get("role")? {
             "master" => Some(Self::Primary),
             "slave" => Some(Self::Replica),
@@ -113,25 +123,25 @@ impl Role {
         }
     }
 
-    /// Whether a server has this role.
-    fn judge(self, info: &Info<'_>) -> Result<(), Failure> {
+    /// Verifies that a server has this role.
+    fn judge(self, info: &InfoFields<'_>) -> Result<(), Failure> {
         match (self, Self::of(info)) {
             (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
             (Self::Primary, Some(_)) => Err(Failure::unhealthy("the server is a replica, not a primary")),
             (Self::Replica, Some(_)) => Err(Failure::unhealthy("the server is a primary, not a replica")),
-            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+            (_, None) => Err(Failure::unhealthy("the server does not report its role")),
         }
     }
 }
 
-/// What a server answers to one of several commands: a text, nothing, or an error.
-type Answer = RedisResult<Option<String>>;
+/// The reply to one of several commands: a text, null, or an error.
+type CommandReply = RedisResult<Option<String>>;
 
 /// A check of one server, or of several that work together.
 pub struct Redis {
-    server: Server,
-    system: System,
-    role: Role,
+    server: RespServer,
+    topology: Topology,
+    role: RedisRole,
     require_replica_link: bool,
     warn_memory: Option<Share>,
     fail_memory: Option<Share>,
@@ -139,17 +149,17 @@ pub struct Redis {
     kept: Kept<Node>,
 }
 
-enum System {
-    One,
-    Watched(Sentinels),
+enum Topology {
+    Standalone,
+    Sentinel(Sentinels),
     Cluster(Vec<Address>),
 }
 
-/// A connection to the server that is asked.
+/// A connection to the server that is probed.
 pub struct Node {
     /// The connection itself.
-    pub link: Link,
-    /// Whether our key's slot is only on its way to this node of a cluster.
+    pub connection: RespConnection,
+    /// Whether the slot of the key is being moved to this node, which then needs `ASKING`.
     asking: bool,
 }
 
@@ -177,26 +187,26 @@ write = true
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
-        let sentinels_own = [
+        let sentinel_keys = [
             ("master_name", config.master_name.is_some()),
             ("sentinel_username", config.sentinel_username.is_some()),
             ("sentinel_password", config.sentinel_password.is_some()),
         ];
-        if let Some((key, _)) = sentinels_own.into_iter().find(|(_, given)| *given && mode != Mode::Sentinel) {
-            return Err(InvalidConfig::new(key, "counts only with `mode = \"sentinel\"`"));
+        if let Some((key, _)) = sentinel_keys.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
+            return Err(InvalidConfig::new(key, "applies only with `mode = \"sentinel\"`"));
         }
-        let server = Server::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
+        let server = RespServer::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
         let addresses = || match server.address() {
             Some(address) => Ok([vec![address], config.nodes.clone()].concat()),
             None => Err(InvalidConfig::new("url", "a socket leads to one server: with this `mode` write `redis://host:port`")),
         };
-        let (system, role) = match mode {
-            Mode::Standalone if !config.nodes.is_empty() => {
-                return Err(InvalidConfig::new("nodes", "counts only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
+        let (topology, role) = match mode {
+            RedisMode::Standalone if !config.nodes.is_empty() => {
+                return Err(InvalidConfig::new("nodes", "applies only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
             }
-            Mode::Standalone => (System::One, role),
-            Mode::Sentinel => {
-                let missing = || InvalidConfig::new("master_name", "is missing: under which name do the sentinels watch the primary?");
+            RedisMode::Standalone => (Topology::Standalone, role),
+            RedisMode::Sentinel => {
+                let missing = || InvalidConfig::new("master_name", "is missing: name the primary as the sentinels do");
                 let name = config.master_name.ok_or_else(missing)?;
                 let mut login = RedisConnectionInfo::default();
                 if let Some(username) = config.sentinel_username {
@@ -205,16 +215,16 @@ write = true
                 if let Some(password) = config.sentinel_password {
                     login = login.set_password(password.expose());
                 }
-                let role = if role == Role::Any { Role::Primary } else { role };
-                (System::Watched(Sentinels { addresses: addresses()?, login, name, role }), role)
+                let role = if role == RedisRole::Any { RedisRole::Primary } else { role };
+                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, role }), role)
             }
-            Mode::Cluster if role != Role::Any => {
-                return Err(InvalidConfig::new("role", "does not count in a cluster, which has primaries and replicas"));
+            RedisMode::Cluster if role != RedisRole::Any => {
+                return Err(InvalidConfig::new("role", "has no effect in a cluster, which has primaries and replicas"));
             }
-            Mode::Cluster => (System::Cluster(addresses()?), role),
+            RedisMode::Cluster => (Topology::Cluster(addresses()?), role),
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { server, system, role, require_replica_link, warn_memory, fail_memory, write, kept })
+        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, kept })
     }
 }
 
@@ -225,10 +235,10 @@ impl Check for Redis {
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        let (others, has_another_password): (&[Address], _) = match &self.system {
-            System::One => (&[], false),
-            System::Watched(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
-            System::Cluster(nodes) => (nodes, false),
+        let (others, has_another_password): (&[Address], _) = match &self.topology {
+            Topology::Standalone => (&[], false),
+            Topology::Sentinel(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
+            Topology::Cluster(nodes) => (nodes, false),
         };
         self.server.warnings("url", self.server.has_password() || has_another_password, others)
     }
@@ -239,74 +249,74 @@ impl Session for Redis {
     type Connection = Node;
 
     async fn open(&self) -> Result<Node, Failure> {
-        let link = match &self.system {
-            System::One => self.server.open().await?,
-            System::Watched(sentinels) => sentinels.enter(&self.server).await?,
-            System::Cluster(seeds) => return cluster::enter(&self.server, seeds, self.write).await,
+        let connection = match &self.topology {
+            Topology::Standalone => self.server.open().await?,
+            Topology::Sentinel(sentinels) => sentinels.connect(&self.server).await?,
+            Topology::Cluster(seeds) => return cluster::connect(&self.server, seeds, self.write).await,
         };
-        Ok(Node { link, asking: false })
+        Ok(Node { connection, asking: false })
     }
 
     async fn ask(&self, node: &mut Node) -> Result<Observation, Failure> {
-        let in_cluster = matches!(self.system, System::Cluster(_));
-        let trial = self.write.then(Trial::new);
+        let in_cluster = matches!(self.topology, Topology::Cluster(_));
+        let round_trip = self.write.then(KeyRoundTrip::new);
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("PING").cmd("INFO");
         if in_cluster {
             commands.cmd("CLUSTER").arg("INFO");
         }
-        if let Some(trial) = &trial {
-            trial.add_to(&mut commands, node.asking);
+        if let Some(round_trip) = &round_trip {
+            round_trip.add_to(&mut commands, node.asking);
         }
-        let answers = node.link.query::<Vec<Answer>>(&commands).await?.into_iter();
-        let seen = node.link.take_phases().with_some("tls_verify", self.server.tls_verify());
-        self.judge(seen, trial, in_cluster, answers).map_err(|failure| match self.system {
-            // Another server may be the primary by now: the sentinels are asked again.
-            System::Watched(_) => failure,
-            // All answers have come, and were read.
-            System::One | System::Cluster(_) => failure.in_order(),
+        let replies = node.connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        let seen = node.connection.take_phases().with_some("tls_verify", self.server.tls_verify());
+        self.judge(seen, round_trip, in_cluster, replies).map_err(|failure| match self.topology {
+            // Another server may be the primary by now: open a new connection, which asks the sentinels again.
+            Topology::Sentinel(_) => failure,
+            // All replies were read.
+            Topology::Standalone | Topology::Cluster(_) => failure.reusable_connection(),
         })
     }
 }
 
 impl Redis {
-    /// Looks at all answers, in the order of the questions.
+    /// Judges all replies, in the order of the commands.
     fn judge(
         &self,
         seen: Observation,
-        trial: Option<Trial>,
+        round_trip: Option<KeyRoundTrip>,
         in_cluster: bool,
-        mut answers: impl Iterator<Item = Answer>,
+        mut replies: impl Iterator<Item = CommandReply>,
     ) -> Result<Observation, Failure> {
-        if text(answers.next())? != "PONG" {
-            return Err(Failure::protocol("another answer than PONG"));
+        if text(replies.next())? != "PONG" {
+            return Err(Failure::protocol("unexpected reply to PING"));
         }
-        let mut seen = self.judge_info(text(answers.next()), seen)?;
+        let mut seen = self.judge_info(text(replies.next()), seen)?;
         if in_cluster {
-            seen = cluster::judge(&Info::parse(&text(answers.next())?), seen)?;
+            seen = cluster::judge(&InfoFields::parse(&text(replies.next())?), seen)?;
         }
-        if let Some(trial) = trial {
-            trial.judge(answers).map_err(|failure| failed(failure, &seen))?;
+        if let Some(round_trip) = round_trip {
+            round_trip.judge(replies).map_err(|failure| failed(failure, &seen))?;
         }
         Ok(seen)
     }
 
-    /// What `INFO` tells, where the user may ask for it.
+    /// Judges the reply to `INFO`, which the user may not be allowed to run.
     fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
-        let judges = self.role != Role::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
+        let judges = self.role != RedisRole::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
         let info = match info {
             Ok(info) => info,
             Err(_) if !judges => return Ok(seen),
             Err(failure) if failure.class() == FailureClass::Rejected => {
-                return Err(failure.saying("the user may not run INFO, which tells what is to be judged"));
+                return Err(failure.saying("the user may not run INFO, which this check needs: grant `+info`"));
             }
             Err(failure) => return Err(failure),
         };
-        let info = Info::parse(&info);
-        let role = Role::of(&info);
+        let info = InfoFields::parse(&info);
+        let role = RedisRole::of(&info);
         let seen = seen
             .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
-            .with_some("role", role.map(|role| if role == Role::Primary { "primary" } else { "replica" }))
+            .with_some("role", role.map(|role| if role == RedisRole::Primary { "primary" } else { "replica" }))
             .with_some("used_memory_bytes", info.number("used_memory"))
             .with_some("maxmemory_bytes", info.number("maxmemory").filter(|limit| *limit > 0))
             .with_some("connected_clients", info.number("connected_clients"));
@@ -314,13 +324,13 @@ impl Redis {
             return Err(failed(Failure::unhealthy("the server is a sentinel: set `mode = \"sentinel\"`"), &seen));
         }
         self.role.judge(&info).map_err(|failure| failed(failure, &seen))?;
-        if self.require_replica_link && role == Some(Role::Replica) && info.get("master_link_status") != Some("up") {
+        if self.require_replica_link && role == Some(RedisRole::Replica) && info.get("master_link_status") != Some("up") {
             return Err(failed(Failure::unhealthy("the replica's link to its primary is down"), &seen));
         }
         self.judge_memory(&info, seen)
     }
 
-    fn judge_memory(&self, info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
+    fn judge_memory(&self, info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
         let (Some(used), Some(limit @ 1..)) = (info.number("used_memory"), info.number("maxmemory")) else { return Ok(seen) };
         let share = u128::from(used) * 100 / u128::from(limit);
         let passed = |threshold: Option<Share>| {
@@ -337,7 +347,7 @@ impl Redis {
     }
 }
 
-/// A failure that carries what was seen until then.
+/// Adds what was observed before the failure.
 fn failed(failure: Failure, seen: &Observation) -> Failure {
     failure.observing(seen.clone())
 }

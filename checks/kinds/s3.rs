@@ -1,11 +1,18 @@
-//! Buckets of S3, and of what speaks as S3 does.
+//! Checks a bucket of S3 or a compatible store.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "s3"
+//! bucket = "media"
+//! region = "eu-central-1"
+//! ```
 
 mod discovery;
 
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, Mode, Objects, Origin, Provider, Refusal, Transport, aws_profile::Profile},
-    wire::tls::TlsKeys,
+    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport, aws_profile::AwsProfile},
+    wire::{http1::Origin, tls::TlsKeys},
 };
 use object_store::{
     StaticCredentialProvider,
@@ -19,66 +26,66 @@ use std::{
 };
 use url::Url;
 
-/// Puts an object under `prefix`, gets it, compares, and deletes it. With `mode = "read"` it only reads one byte of an object that is there
-/// already. For S3 and what is compatible: `MinIO`, R2, Ceph. The connection is kept.
+/// Writes an object to a bucket, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing object.
 ///
-/// Each check has one name for its objects that nobody else has, so that at most one is left behind when a probe was cut off at its time
-/// limit, until the check's next probe. A program that ends just then leaves it for ever, and a bucket that keeps versions keeps those of each
-/// probe: have a lifecycle rule for `prefix`, or use `mode = "read"`.
+/// Works with S3 and compatible stores, such as `MinIO`, R2 and Ceph. The connection is kept.
 ///
-/// Credentials are the keys below, or else the usual chain: the process's own environment, without `--env-file` (`AWS_ACCESS_KEY_ID` …, a web
-/// identity as on EKS), a profile in
-/// the shared file of credentials, a container's role (ECS, EKS Pod Identity), a machine's role (`IMDSv2`). Profiles that assume a role or log
-/// in by SSO are not understood.
+/// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
+/// at that moment leaves it permanently, and a bucket with versioning keeps the versions of every probe: add a lifecycle rule for `prefix`,
+/// or use `mode = "read"`.
 ///
-/// Needs, to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read, `s3:GetObject` on
-/// `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and `s3:ListBucket` on
-/// `arn:aws:s3:::BUCKET`. Where objects are encrypted with a key of one's own in KMS, also the right to use that key.
+/// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file` (`AWS_ACCESS_KEY_ID` …,
+/// a web identity as on EKS), a profile in the shared credentials file, the role of the container (ECS, EKS Pod Identity), the role of the
+/// machine (`IMDSv2`). Profiles that assume a role or use SSO are not supported.
+///
+/// Required rights: to write, `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on `arn:aws:s3:::BUCKET/allswell/*`; to read,
+/// `s3:GetObject` on `arn:aws:s3:::BUCKET/KEY`; with `mode = "bucket"`, `s3:GetObject` on `arn:aws:s3:::BUCKET/allswell/*` and
+/// `s3:ListBucket` on `arn:aws:s3:::BUCKET`. If objects are encrypted with a customer-managed KMS key, also the right to use that key.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Objects are written under names that begin with this.
+    /// Prefix of the names of the objects that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// Whom to ask, when it is not AWS itself: `http://minio:9000`. Without it: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`.
+    /// URL of a store other than AWS: `http://minio:9000`. Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS.
     pub endpoint: Option<String>,
-    /// Where the bucket is. Without it: `AWS_REGION`, `AWS_DEFAULT_REGION`, or us-east-1, which most others than AWS take for theirs.
+    /// Region of the bucket. Default: `AWS_REGION`, `AWS_DEFAULT_REGION`, or us-east-1, which most other stores accept.
     pub region: Option<String>,
-    /// Whether the bucket's name stands in the path or in front of the host's name.
+    /// Where the URL has the name of the bucket: in the path, or before the host name.
     #[serde(default)]
     pub addressing: Addressing,
-    /// What is done in the bucket.
+    /// What the probe does in the bucket.
     #[serde(default)]
-    pub mode: Mode,
-    /// The object that is read with `mode = "read"`.
+    pub mode: BucketMode,
+    /// Object to read with `mode = "read"`.
     pub key: Option<String>,
-    /// The access key, when it does not come from the usual chain.
+    /// Access key. Default: the usual chain.
     pub access_key_id: Option<Secret>,
-    /// Its secret.
+    /// Secret of the access key.
     pub secret_access_key: Option<Secret>,
-    /// The token that belongs to short-lived keys.
+    /// Session token of temporary keys.
     pub session_token: Option<Secret>,
-    /// The profile in the shared file of credentials, which then comes before the rest of the chain. Default: `default`, after the environment.
+    /// Profile in the shared credentials file, which then comes before the rest of the chain. Default: `default`, after the environment.
     pub profile: Option<String>,
-    /// The shared file of credentials. Default: `~/.aws/credentials`.
+    /// Path of the shared credentials file. Default: `~/.aws/credentials`.
     pub credentials_file: Option<PathBuf>,
-    /// Send no credentials at all: for what everybody may read.
+    /// Send no credentials, for public buckets.
     #[serde(default)]
     pub anonymous: bool,
-    /// Whom TLS trusts, and how it proves who we are; for an `endpoint` alone.
+    /// TLS settings, for the `endpoint` only.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
-/// Where a bucket's name stands in a URL.
+/// Where the URL has the name of the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -91,7 +98,7 @@ pub enum Addressing {
 }
 
 /// A check of one bucket.
-pub struct S3(Objects<Aws>);
+pub struct S3(BucketCheck<Aws>);
 
 impl Backend for S3 {
     const KIND: &'static str = "s3";
@@ -104,19 +111,19 @@ region = "eu-central-1"
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { bucket, prefix, region, addressing, mode, key, profile, credentials_file, anonymous, .. } = config;
-        object_storage::examine_bucket(&bucket)?;
+        object_storage::validate_bucket_name(&bucket)?;
         if region
             .as_ref()
             .is_some_and(|region| region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
         {
-            return Err(InvalidConfig::new("region", "is no region: write `eu-central-1`"));
+            return Err(InvalidConfig::new("region", "is not a region: write `eu-central-1`"));
         }
         let has_token = config.session_token.is_some();
         let credentials = match (config.access_key_id, config.secret_access_key, config.session_token) {
             (Some(id), Some(secret), token) => Some(keys(&id, &secret, token.as_ref())?),
             (None, None, None) => None,
-            (None, ..) => return Err(InvalidConfig::new("access_key_id", "is missing beside the other keys")),
-            (_, None, _) => return Err(InvalidConfig::new("secret_access_key", "is missing beside `access_key_id`")),
+            (None, ..) => return Err(InvalidConfig::new("access_key_id", "is required with the other keys")),
+            (_, None, _) => return Err(InvalidConfig::new("secret_access_key", "is required with `access_key_id`")),
         };
         let said = [credentials.is_some(), profile.is_some() || credentials_file.is_some(), anonymous];
         if said.into_iter().filter(|said| *said).count() > 1 {
@@ -127,7 +134,7 @@ region = "eu-central-1"
             put_in_front(&bucket, url)?;
             *origin = Origin::new(url.scheme() == "https", url.host_str().unwrap_or_default(), url.port());
         }
-        let (url, transport) = object_storage::way(endpoint, config.connection, config.max_connection_age);
+        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
         let aws = Aws {
             bucket,
             region,
@@ -141,7 +148,7 @@ region = "eu-central-1"
             reading: Blocking::default(),
             has_token,
         };
-        Objects::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
+        BucketCheck::new(aws, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -149,9 +156,9 @@ region = "eu-central-1"
     }
 }
 
-/// The bucket in front of the host's name, which an address has not.
+/// Puts the bucket before the host name. An IP address cannot have one.
 fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
-    let refused = || InvalidConfig::new("endpoint", "cannot take a bucket in front of its host: set `addressing` to `path`");
+    let refused = || InvalidConfig::new("endpoint", "cannot have a bucket before its host: set `addressing` to `path`");
     let host = url.domain().map(|domain| format!("{bucket}.{domain}")).ok_or_else(refused)?;
     url.set_host(Some(&host)).map_err(|_| refused())
 }
@@ -169,9 +176,9 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
     Ok(Arc::new(StaticCredentialProvider::new(credential)))
 }
 
-const UNSENDABLE: &str = "is no key of AWS: blanks or special characters are in it";
+const UNSENDABLE: &str = "is not an AWS key: it contains blanks or special characters";
 
-/// Whether a key can travel in a header, as the driver takes for granted.
+/// Whether a key can be sent in a header, as the driver assumes.
 fn is_sendable(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -187,7 +194,7 @@ impl Check for S3 {
     }
 }
 
-/// The region in which the bucket is, where the answer names it.
+/// The region of the bucket, if the response names it.
 fn region(refusal: &Refusal) -> Option<String> {
     refusal.header("x-amz-bucket-region").or_else(|| refusal.element("Region"))
 }
@@ -201,23 +208,23 @@ struct Aws {
     profile: Option<String>,
     credentials_file: Option<PathBuf>,
     anonymous: bool,
-    /// Whose token is asked for credentials, where a variable names it.
+    /// The file with the token for credentials, if an environment variable names it.
     token_file: OnceLock<PathBuf>,
     reading: Blocking,
-    /// Whether each request holds a session token: without the key it is of little use, and still nobody else's.
+    /// Whether requests contain a session token. Without the key it is of little use, but still secret.
     has_token: bool,
 }
 
 impl Aws {
-    /// The profile, where one is asked for, or one is there and the environment has nothing to say.
-    fn profile(&self, builder: &AmazonS3Builder) -> Option<Profile> {
+    /// The profile, if one is configured, or if one exists and the environment has no credentials.
+    fn profile(&self, builder: &AmazonS3Builder) -> Option<AwsProfile> {
         let asked = self.profile.is_some() || self.credentials_file.is_some();
         let said = [Key::AccessKeyId, Key::WebIdentityTokenFile].iter().any(|key| builder.get_config_value(key).is_some());
         if said && !asked {
             return None;
         }
-        let file = self.credentials_file.clone().or_else(Profile::usual_file)?;
-        let profile = Profile::new(file, self.profile.as_deref().unwrap_or("default"));
+        let file = self.credentials_file.clone().or_else(AwsProfile::usual_file)?;
+        let profile = AwsProfile::new(file, self.profile.as_deref().unwrap_or("default"));
         (asked || profile.exists()).then_some(profile)
     }
 }
@@ -226,17 +233,17 @@ impl Aws {
 impl Provider for Aws {
     type Client = AmazonS3;
 
-    fn reveals(&self) -> bool {
+    fn sends_reusable_credentials(&self) -> bool {
         self.has_token
     }
 
-    fn client(&self, transport: Transport) -> object_store::Result<AmazonS3> {
+    fn client(&self, transport: StorageTransport) -> object_store::Result<AmazonS3> {
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(&self.bucket)
             .with_virtual_hosted_style_request(self.addressing == Addressing::Virtual)
             .with_skip_signature(self.anonymous)
             .with_retry(object_storage::no_retries())
-            // One DELETE, which everybody has, instead of a list of one.
+            // A plain DELETE, which every store supports, instead of a list with one object.
             .with_disable_bulk_delete(true)
             .with_http_connector(transport);
         if let Some(region) = &self.region {
@@ -245,7 +252,7 @@ impl Provider for Aws {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_config(Key::S3Endpoint, endpoint);
         } else if self.addressing == Addressing::Virtual {
-            // The driver takes one from the environment as it is, and would leave the bucket out.
+            // The driver uses an endpoint from the environment as it is, and would leave out the bucket.
             let written = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
             if let Some(mut url) = written.and_then(|written| Url::parse(&written).ok()) {
                 put_in_front(&self.bucket, &mut url)
@@ -271,7 +278,7 @@ impl Provider for Aws {
             return Ok(());
         }
         if let Some(file) = self.token_file.get().cloned() {
-            // The driver reads it on the thread of all probes, where a file that does not answer would stop them. What is wrong with it, the driver tells.
+            // The driver reads it on the thread of all probes, which a hung file would block. The driver reports what is wrong with it.
             let read = self.reading.run(move || fs::read(file).map(drop)).await;
             let _ = read.map_err(|failure| object_store::Error::Generic { store: "S3", source: failure.into() })?;
         }
@@ -301,7 +308,7 @@ impl Provider for Aws {
             Action::Read => "s3:GetObject",
             Action::Delete => "s3:DeleteObject",
         };
-        object_storage::of_s3(refusal, bucket, object, right)
+        object_storage::explain_s3_code(refusal, bucket, object, right)
     }
 }
 
@@ -310,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_stands_in_front_of_a_name_and_of_no_address() {
+    fn a_bucket_is_put_before_a_name_but_not_before_an_address() {
         let url = |text: &str| Url::parse(text).expect("a URL");
         let mut named = url("https://s3.internal:9000/");
         put_in_front("media", &mut named).expect("a name");
@@ -319,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_with_its_key() {
+    fn contradicting_keys_are_rejected_with_the_key() {
         for (more, key) in [
             (r#""bucket": "s3://media""#, "bucket"),
             (r#""bucket": "media", "region": "eu central""#, "region"),

@@ -1,4 +1,10 @@
-//! `SQLite` files.
+//! Checks a `SQLite` database file.
+//!
+//! ```toml
+//! [checks.db]
+//! kind = "sqlite"
+//! path = "/var/lib/orders/orders.sqlite3"
+//! ```
 
 use crate::{contract::prelude::*, sql};
 use sqlx::{
@@ -15,57 +21,57 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Opens the file as the application does and reads its header page. So a file that is no database is noticed, and one that was replaced.
-/// Never creates the file unless told to, and changes nothing in it.
+/// Opens a database file as the application does and reads its header page. So it notices a file that is missing, damaged or replaced.
+/// Creates the file only with `create`, and changes nothing in it.
 ///
-/// Needs what the application needs: to read the file, and to write in its folder where the database is in WAL mode. Name no file in a folder
-/// that other users can write to, such as `/tmp`: they could put another file, or a link, in its place.
+/// Required rights: to read the file, and in WAL mode to write to its folder. Do not name a file in a folder that other users can write to,
+/// such as `/tmp`: they could replace it with another file or a link.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The database's file. `:memory:` is an empty database in memory: it shows that SQLite itself works here, and opens no file.
+    /// The database file. `:memory:` is an empty database in memory: it shows that `SQLite` itself works, and opens no file.
     pub path: PathBuf,
-    /// Whether to create the file when it is missing. A link that leads nowhere is not followed.
+    /// Create the file if it does not exist. A link whose target does not exist is not followed.
     #[serde(default)]
     pub create: bool,
-    /// Whether to read the whole file and verify it by `PRAGMA quick_check`: for small databases only.
+    /// Read the whole file and verify it with `PRAGMA quick_check`. For small databases only.
     #[serde(default)]
     pub quick_check: bool,
-    /// A query of your own: one statement that returns at least one row.
+    /// One SQL statement that must return at least one row.
     pub query: Option<String>,
-    /// What the first column of the first row of `query` must be, as text.
+    /// Expected value, as text, of the first column of the first row that `query` returns.
     pub expect: Option<String>,
-    /// Whether the connection is kept between probes.
+    /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.
     #[serde(default)]
     pub connection: Reuse,
-    /// A kept connection is renewed after this time.
+    /// Maximum age of a kept connection. The next probe after that opens a new one.
     #[serde(default)]
     pub max_connection_age: MaxAge,
 }
 
-/// How long somebody else's lock is waited for: so long that it can be told within a probe's usual time limit, also when a new connection has
-/// to confirm it.
-const BUSY: Duration = Duration::from_millis(400);
+/// How long a probe waits for the lock of another process. Short enough for the default timeout, also when a second attempt on a new
+/// connection has to confirm the failure.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A check of one file.
 pub struct Sqlite {
-    file: Arc<File>,
+    file: Arc<SqliteFile>,
     blocking: Blocking,
 }
 
-struct File {
+struct SqliteFile {
     config: Config,
-    kept: Kept<Opened>,
+    kept: Kept<OpenFile>,
 }
 
-/// A connection, and the file that it was opened on, if there is one.
-struct Opened {
+/// A connection, and the identity of its file, if there is one.
+struct OpenFile {
     connection: SqliteConnection,
     identity: Option<(u64, u64)>,
 }
 
 /// The path of a database without a file.
-const MEMORY: &str = ":memory:";
+const IN_MEMORY: &str = ":memory:";
 
 impl Backend for Sqlite {
     const KIND: &'static str = "sqlite";
@@ -85,45 +91,45 @@ path = "/var/lib/orders/orders.sqlite3"
         }
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { file: Arc::new(File { config, kept }), blocking: Blocking::default() })
+        Ok(Self { file: Arc::new(SqliteFile { config, kept }), blocking: Blocking::default() })
     }
 }
 
 #[async_trait]
 impl Check for Sqlite {
     async fn probe(&self) -> Result<Observation, Failure> {
-        // All of it on a thread of its own, at most one: the driver starts a thread for each connection, and on a hung mount each would stay.
+        // On a blocking thread, one at a time: the driver starts a thread for each connection, and on a hung mount all of them would stay.
         let (file, runtime) = (Arc::clone(&self.file), Handle::current());
         self.blocking.run(move || runtime.block_on(file.kept.probe(&*file))).await?
     }
 }
 
 #[async_trait]
-impl Session for File {
-    type Connection = Opened;
+impl Session for SqliteFile {
+    type Connection = OpenFile;
 
-    async fn open(&self) -> Result<Opened, Failure> {
+    async fn open(&self) -> Result<OpenFile, Failure> {
         if self.config.create && self.on_disk().is_some() {
             create(&self.config.path)?;
         }
         let connection = SqliteConnectOptions::new()
             .filename(&self.config.path)
-            // Not read-only, which in WAL mode would leave the log behind that it opened. What cannot be written to is opened for reading.
+            // Not read-only: in WAL mode that would leave its log file behind. A file without write permission is opened for reading anyway.
             .pragma("query_only", if self.config.create { "0" } else { "1" })
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging()
             .connect()
             .await
             .map_err(|error| if self.config.path.exists() { failure(error) } else { missing(error) })?;
-        Ok(Opened { connection, identity: self.on_disk().map(identity).transpose()? })
+        Ok(OpenFile { connection, identity: self.on_disk().map(identity).transpose()? })
     }
 
-    async fn ask(&self, opened: &mut Opened) -> Result<Observation, Failure> {
-        if self.on_disk().map(identity).transpose()? != opened.identity {
+    async fn ask(&self, open: &mut OpenFile) -> Result<Observation, Failure> {
+        if self.on_disk().map(identity).transpose()? != open.identity {
             return Err(Failure::unhealthy("the file was replaced"));
         }
-        let connection = &mut opened.connection;
-        // Of these two the first reads the header page; `SELECT 1` would pass on any file.
+        let connection = &mut open.connection;
+        // `schema_version` reads the header page; `SELECT 1` would pass on any file.
         sqlx::raw_sql("PRAGMA schema_version").fetch_one(&mut *connection).await.map_err(failure)?;
         let journal_mode = sqlx::raw_sql("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(failure)?;
         if self.config.quick_check {
@@ -133,38 +139,38 @@ impl Session for File {
             }
         }
         if let Some(query) = &self.config.query {
-            let answer = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
-            let first = answer.as_ref().and_then(text);
-            sql::expect(answer.is_some(), first.as_deref(), self.config.expect.as_deref())?;
+            let row = sqlx::raw_sql(AssertSqlSafe(query.as_str())).fetch_optional(&mut *connection).await.map_err(failure)?;
+            let first = row.as_ref().and_then(text);
+            sql::expect(row.is_some(), first.as_deref(), self.config.expect.as_deref())?;
         }
         let size = self.on_disk().map(|path| path.metadata().map_err(unreadable)).transpose()?.map(|metadata| metadata.len());
         Ok(Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
     }
 
-    async fn hang_up(opened: Opened) {
-        // Only this closes the file at once; a mere drop leaves it to the driver's thread.
-        let _ = opened.connection.close().await;
+    async fn hang_up(open: OpenFile) {
+        // This closes the file at once; dropping the connection would leave that to the driver's thread.
+        let _ = open.connection.close().await;
     }
 }
 
-impl File {
+impl SqliteFile {
     /// The path, unless the database is in memory.
     fn on_disk(&self) -> Option<&Path> {
-        (self.config.path.as_os_str() != MEMORY).then_some(self.config.path.as_path())
+        (self.config.path.as_os_str() != IN_MEMORY).then_some(self.config.path.as_path())
     }
 }
 
-/// Creates an empty file, which is an empty database, when nothing has that name. SQLite would follow a link that leads nowhere, and create
-/// a file wherever whoever made the link wants it.
+/// Creates an empty file, which is an empty database, if the name is free. `SQLite` would follow a dangling link, and create a file
+/// wherever the link leads.
 fn create(path: &Path) -> Result<(), Failure> {
-    // The mode that SQLite gives its files.
+    // The mode of files that SQLite creates.
     match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(uncreatable(error)),
         _ => Ok(()),
     }
 }
 
-/// Device and inode: another file under the same name has others.
+/// Device and inode, which differ for another file with the same name.
 fn identity(path: &Path) -> Result<(u64, u64), Failure> {
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     Ok((metadata.dev(), metadata.ino()))
@@ -195,7 +201,7 @@ fn uncreatable(error: io::Error) -> Failure {
 fn unreadable(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::unhealthy("there is no such file").because(error),
-        io::ErrorKind::PermissionDenied => Failure::rejected("we may not read the file").because(error),
+        io::ErrorKind::PermissionDenied => Failure::rejected("permission to read the file denied").because(error),
         _ => Failure::unhealthy("the file cannot be read").because(error),
     }
 }
@@ -207,7 +213,7 @@ fn failure(error: sqlx::Error) -> Failure {
 /// By primary result code, the low byte of what the driver reports: <https://www.sqlite.org/rescode.html>.
 fn classify(code: &str) -> (FailureClass, &'static str) {
     match code.parse::<u32>().map_or(0, |code| code & 0xff) {
-        3 | 23 => (FailureClass::Rejected, "we may not read the file"),
+        3 | 23 => (FailureClass::Rejected, "permission to read the file denied"),
         5 | 6 => (FailureClass::Unhealthy, "the database is locked"),
         8 => (FailureClass::Unhealthy, "the file is read-only"),
         10 => (FailureClass::Unhealthy, "the file cannot be read"),
@@ -215,6 +221,6 @@ fn classify(code: &str) -> (FailureClass, &'static str) {
         13 => (FailureClass::Exhausted, "the disk is full"),
         14 => (FailureClass::Unhealthy, "the file cannot be opened"),
         26 => (FailureClass::Protocol, "the file is not a database"),
-        _ => (FailureClass::Unhealthy, "the database answered with an error"),
+        _ => (FailureClass::Unhealthy, "the database replied with an error"),
     }
 }

@@ -1,4 +1,10 @@
-//! A local or mounted directory, used as an application uses it.
+//! Checks that files can be written to a local or mounted directory.
+//!
+//! ```toml
+//! [checks.media]
+//! kind = "storage"
+//! path = "/srv/media"
+//! ```
 
 use crate::contract::prelude::*;
 use rustix::fs::OFlags;
@@ -11,24 +17,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Writes a uniquely named file, reads it back, compares, and deletes it. A hung mount, such as NFS without its server, is a timeout and
-/// blocks nothing else. The file is deleted whatever happens, also when the time limit has passed in the meantime; only a program that
-/// is ended in the middle leaves one, whose name begins with `.allswell-`.
+/// Writes a file to a directory, reads it back, compares it, and deletes it. The file has a unique name.
 ///
-/// Needs the right to write to the directory and to enter it (`chmod u+wx`), and without `write` to list it (`chmod u+r`).
+/// A hung mount, such as NFS without its server, is a timeout and blocks nothing else. The file is deleted in any case, also after a
+/// timeout. Only a process that is killed in the middle leaves a file, whose name begins with `.allswell-`.
+///
+/// Required rights: to enter the directory and write to it (`chmod u+wx`); with `write = false` to list it (`chmod u+r`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The directory.
     pub path: PathBuf,
-    /// Whether to write; if not, the directory is opened and its first entry is read.
+    /// Write a file. With `false` the probe opens the directory and reads its first entry.
     #[serde(default = "yes")]
     pub write: bool,
-    /// How much is written, at most 1 MiB.
+    /// Size of the file, at most 1 MiB.
     #[serde(default = "size")]
     pub size: ByteSize,
-    /// Whether to wait until what was written is on the medium (`fsync`). Without it, a network file system may keep to itself for a while
-    /// that there is no space or quota left.
+    /// Wait until the file is on the medium (`fsync`). Without it, a network file system may report only later that space or quota is
+    /// exhausted.
     #[serde(default)]
     pub sync: bool,
 }
@@ -47,7 +54,7 @@ pub struct Storage {
     write: bool,
     size: usize,
     sync: bool,
-    /// A file that could not be deleted: until it can be, no other is made.
+    /// A file that could not be deleted: until it is deleted, no other is created.
     left: Arc<Mutex<Option<PathBuf>>>,
     blocking: Blocking,
 }
@@ -86,7 +93,7 @@ impl Check for Storage {
     }
 }
 
-/// Deletes the file when it goes out of scope, whatever happened before, or remembers that it is left.
+/// Deletes the file when it goes out of scope, or remembers that it could not.
 struct Removed<'a> {
     path: &'a Path,
     left: &'a Mutex<Option<PathBuf>>,
@@ -94,7 +101,7 @@ struct Removed<'a> {
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
-        // Looked for, since a deletion may be believed that was none.
+        // Verified, because a deletion may report success without effect.
         let _ = fs::remove_file(self.path);
         let still_there = self.path.symlink_metadata().is_ok();
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = still_there.then(|| self.path.to_owned());
@@ -112,13 +119,13 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     if let Some(path) = is_left() {
         drop(Removed { path: &path, left });
         if is_left().is_some() {
-            return Err(Failure::unhealthy("a file cannot be deleted"));
+            return Err(Failure::unhealthy("the probe's file cannot be deleted"));
         }
     }
     let path = directory.join(format!(".allswell-{:016x}", fastrand::u64(..)));
     let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
     let started = Instant::now();
-    // Never follows or replaces what is there already.
+    // Never follows a link and never replaces a file.
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failure)?;
     let removed = Removed { path: &path, left };
     file.write_all(&sent).map_err(failure)?;
@@ -128,17 +135,17 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     drop(file);
     let written = started.elapsed();
     let mut found = Vec::with_capacity(size);
-    // Where others may delete our file, they may put a link or a pipe in its place, which must neither be followed nor waited for.
+    // Other users of the directory may replace the file by a link or a pipe: do not follow the first or wait for the second.
     let ours = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failure)?;
     file.take(size as u64 + 1).read_to_end(&mut found).map_err(failure)?;
     if found != sent {
-        return Err(Failure::unhealthy("what was read is not what was written"));
+        return Err(Failure::unhealthy("the data read back is not the data written"));
     }
     let read = started.elapsed().saturating_sub(written);
     drop(removed);
     if is_left().is_some() {
-        return Err(Failure::unhealthy("a file cannot be deleted"));
+        return Err(Failure::unhealthy("the probe's file cannot be deleted"));
     }
     Ok((written, read))
 }
@@ -147,13 +154,13 @@ fn failure(error: io::Error) -> Failure {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::NotFound => Failure::unhealthy("there is no such directory"),
-        Kind::NotADirectory => Failure::unhealthy("it is not a directory"),
-        Kind::PermissionDenied => Failure::rejected("we may not use the directory"),
+        Kind::NotADirectory => Failure::unhealthy("the path is not a directory"),
+        Kind::PermissionDenied => Failure::rejected("permission to use the directory denied"),
         Kind::ReadOnlyFilesystem => Failure::unhealthy("the file system is read-only"),
         Kind::StorageFull => Failure::exhausted("no space is left"),
         Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
-        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("what was mounted there is gone"),
-        // EMFILE and ENFILE: the shortage is on this side.
+        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("the mounted file system is gone"),
+        // EMFILE and ENFILE: the shortage is on this host.
         _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
             Failure::new(FailureClass::Internal, "this machine has no file descriptors left")
         }
@@ -179,12 +186,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_directory_or_a_file_is_told() {
+    async fn a_missing_directory_and_a_file_have_their_messages() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let missing = storage(&directory.path().join("none")).probe().await.expect_err("it is missing");
         assert_eq!(missing.message(), "there is no such directory");
         let file = directory.path().join("file");
         fs::write(&file, "").expect("it is writable");
-        assert_eq!(storage(&file).probe().await.expect_err("it is a file").message(), "it is not a directory");
+        assert_eq!(storage(&file).probe().await.expect_err("it is a file").message(), "the path is not a directory");
     }
 }

@@ -1,4 +1,11 @@
-//! Anything that listens on a TCP port.
+//! Checks that a TCP port accepts connections.
+//!
+//! ```toml
+//! [checks.bastion]
+//! kind = "tcp"
+//! address = "bastion.internal:22"
+//! expect_banner = "SSH-2.0"
+//! ```
 
 use crate::{
     contract::prelude::*,
@@ -10,16 +17,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Opens a connection and closes it again. Waits for a banner when told to.
+/// Opens a TCP connection and closes it again. With `expect_banner` it first waits for the server's greeting.
 ///
-/// Needs no rights but the network. Each probe is a connection of its own, that being the question; a server that counts connections without
-/// a word as errors, as `MySQL` does, is better asked by its own kind.
+/// No rights are required. Each probe opens a new connection, because that is what is checked. Some servers, such as `MySQL`, count a
+/// connection that sends nothing as an error: use their own kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where: `host:port`.
+    /// Server as `host:port`.
     pub address: Address,
-    /// What the server must send by itself, somewhere in its first 1,024 bytes, such as `SSH-2.0`.
+    /// Text that the server must send on its own within the first 1,024 bytes, such as `SSH-2.0`.
     pub expect_banner: Option<String>,
 }
 
@@ -30,11 +37,11 @@ pub struct Tcp {
     dialer: Dialer,
 }
 
-/// How much of a banner is looked at.
-const BANNER: usize = 1024;
+/// Maximum number of bytes of a banner that are read.
+const MAX_BANNER_BYTES: usize = 1024;
 
-/// How long the rest of a banner may take that has begun.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Maximum pause between two parts of a banner.
+const BANNER_REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Backend for Tcp {
     const KIND: &'static str = "tcp";
@@ -48,7 +55,7 @@ expect_banner = "SSH-2.0"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > BANNER) {
+        if config.expect_banner.as_ref().is_some_and(|banner| banner.is_empty() || banner.len() > MAX_BANNER_BYTES) {
             return Err(InvalidConfig::new("expect_banner", "must have between 1 and 1,024 bytes"));
         }
         Ok(Self { address: config.address, expect_banner: config.expect_banner, dialer: Dialer::default() })
@@ -62,24 +69,26 @@ impl Check for Tcp {
         let mut stream = self.dialer.connect(&self.address).await?;
         let seen = Observation::pass().took("connect_ms", started.elapsed());
         let Some(expected) = &self.expect_banner else {
-            // An orderly goodbye; what the peer makes of it is not our business.
+            // Close properly. An error of the server does not matter here.
             let _ = stream.shutdown().await;
             return Ok(seen);
         };
         let mut banner = Vec::new();
-        let mut chunk = [0; BANNER];
+        let mut chunk = [0; MAX_BANNER_BYTES];
         while !contains(&banner, expected.as_bytes()) {
-            let room = BANNER - banner.len();
+            let room = MAX_BANNER_BYTES - banner.len();
             let reading = stream.read(&mut chunk[..room]);
             let read = if banner.is_empty() {
                 reading.await
             } else {
-                // Who has greeted waits for us now: another banner is no silence.
-                timeout(PAUSE, reading).await.map_err(|_| Failure::unhealthy("the banner is not the expected one"))?
+                // After its banner the server waits for the client, so a pause means that the banner is complete.
+                timeout(BANNER_REST_TIMEOUT, reading)
+                    .await
+                    .map_err(|_| Failure::unhealthy("the banner does not contain the expected text"))?
             };
-            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.midway() })? {
+            match read.map_err(Failure::network).map_err(|failure| if banner.is_empty() { failure } else { failure.truncated() })? {
                 0 if banner.is_empty() => return Err(Failure::unreachable("end of stream").saying("connection closed before a banner")),
-                0 => return Err(Failure::unhealthy("the banner is not the expected one")),
+                0 => return Err(Failure::unhealthy("the banner does not contain the expected text")),
                 read => banner.extend_from_slice(&chunk[..read]),
             }
         }

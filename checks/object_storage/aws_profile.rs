@@ -1,4 +1,4 @@
-//! Profiles in the file of credentials that the AWS command line and SDKs share: the one link of the usual chain that `object_store` lacks.
+//! Profiles in the shared credentials file of the AWS command line and SDKs: the one part of the usual chain that `object_store` lacks.
 
 use crate::contract::Blocking;
 use async_trait::async_trait;
@@ -9,34 +9,34 @@ use std::{
     sync::Arc,
 };
 
-/// A profile's keys, read anew each time: short-lived ones are replaced in the file by somebody else.
+/// The keys of a profile. The file is read again each time, since other programs replace short-lived keys in it.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>
 #[derive(Debug)]
-pub(crate) struct Profile {
+pub(crate) struct AwsProfile {
     file: PathBuf,
     name: String,
     reading: Blocking,
 }
 
-impl Profile {
+impl AwsProfile {
     pub(crate) fn new(file: PathBuf, name: &str) -> Self {
         Self { file, name: name.to_owned(), reading: Blocking::default() }
     }
 
-    /// Where the file is for everybody who says nothing else. Like the rest of the chain it belongs to the user whom we run as, not to a
-    /// configuration.
+    /// The default path of the file. Like the rest of the usual chain it belongs to the user of this process, not to the configuration;
+    /// this is the only place in this crate that reads the environment itself.
     pub(crate) fn usual_file() -> Option<PathBuf> {
         std::env::home_dir().map(|home| home.join(".aws").join("credentials"))
     }
 
-    /// Whether the file has this profile, with keys in it. Blocks.
+    /// Whether the file has this profile, with keys. Blocks.
     pub(crate) fn exists(&self) -> bool {
         read(&self.file, &self.name).is_ok()
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Profile {
+impl CredentialProvider for AwsProfile {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>> {

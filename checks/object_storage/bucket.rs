@@ -1,12 +1,13 @@
-//! Object storage through `object_store`: shared by the kinds that keep objects in buckets.
+//! Probes a bucket through `object_store`.
 
 use super::{
     refusal::{Action, Refusal},
-    transport::{Heard, Origin, Transport},
+    transport::{LastExchange, StorageTransport},
 };
 use crate::{
     contract::{BoxError, prelude::*},
     wire::{
+        http1::Origin,
         tls::{Tls, TlsKeys},
         url,
     },
@@ -17,18 +18,18 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// What is done in the bucket.
+/// What a probe does in the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Mode {
-    /// Puts an object of 64 bytes under `prefix`, gets it, compares, and deletes it.
+pub enum BucketMode {
+    /// Write an object of 64 bytes under `prefix`, read it back, compare it, and delete it.
     #[default]
     Write,
-    /// Reads one byte of the object `key`.
+    /// Read one byte of the object `key`.
     Read,
-    /// Asks for an object that is not there, and is content with hearing so: for a bucket in which nothing may be written and nothing is
-    /// known. Where the right to list is missing, a bucket does not tell, which is a warning.
+    /// Request an object that does not exist, and pass if the store says so. For a bucket in which the check may not write and knows no
+    /// object. Without the right to list, the store hides whether an object exists: that is a warning.
     Bucket,
 }
 
@@ -37,106 +38,112 @@ pub(crate) fn prefix() -> String {
     "allswell/".to_owned()
 }
 
-/// What is done, to which object.
-struct Task {
-    mode: Mode,
+/// What a probe does, with which object.
+struct BucketTask {
+    mode: BucketMode,
     object: Path,
-    /// The object as sentences have it: a name of ours would tell nobody anything.
+    /// The object in messages: the unique name that the check writes would not help anyone.
     shown: String,
 }
 
-impl Task {
-    fn new(mode: Mode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
-        // One name for the life of this check: whatever a dropped probe left, the next one replaces and deletes. Nobody else has it.
+impl BucketTask {
+    fn new(mode: BucketMode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
+        // One unique name for the life of this check: the next probe replaces and deletes what a dropped probe left.
         let unique = |prefix: &str| format!("{prefix}{:032x}", fastrand::u128(..));
         let (wrong, object) = match (mode, key) {
-            (Mode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object that is to be read")),
-            (Mode::Read, Some(key)) => ("key", key.to_owned()),
-            (_, Some(_)) => return Err(InvalidConfig::new("key", "counts only with `mode = \"read\"`")),
+            (BucketMode::Read, None) => return Err(InvalidConfig::new("key", "is missing: name the object to read")),
+            (BucketMode::Read, Some(key)) => ("key", key.to_owned()),
+            (_, Some(_)) => return Err(InvalidConfig::new("key", "applies only with `mode = \"read\"`")),
             (_, None) => ("prefix", unique(prefix)),
         };
         let path = Path::parse(&object).ok().filter(|path| path.as_ref() == object);
-        let path =
-            path.ok_or_else(|| InvalidConfig::new(wrong, "cannot be used: write `folder/name`, without a `/` in front or two in a row"))?;
-        let shown = if mode == Mode::Read { object } else { format!("{prefix}*") };
+        let path = path
+            .ok_or_else(|| InvalidConfig::new(wrong, "is not a valid path: write `folder/name`, without a leading `/` and without `//`"))?;
+        let shown = if mode == BucketMode::Read { object } else { format!("{prefix}*") };
         Ok(Self { mode, object: path, shown })
     }
 }
 
-/// Looks whether a bucket can have this name; the provider knows better which do.
-pub(crate) fn examine_bucket(name: &str) -> Result<(), InvalidConfig> {
+/// Rejects what cannot be a bucket name. The provider has stricter rules.
+pub(crate) fn validate_bucket_name(name: &str) -> Result<(), InvalidConfig> {
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._$:".contains(&byte));
-    if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is no bucket's name: write the name alone, such as `media`")) }
+    if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is not a bucket name: write only the name, such as `media`")) }
 }
 
-/// The text of an endpoint's URL, as drivers take it, and the way there.
-pub(crate) fn way(
+/// The URL of the endpoint as drivers accept it, and the transport to it.
+pub(crate) fn transport_to(
     endpoint: Option<(::url::Url, Origin, Tls)>,
     connection: Reuse,
     max_connection_age: MaxAge,
-) -> (Option<String>, Transport) {
+) -> (Option<String>, StorageTransport) {
     let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-    (url, Transport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
+    (url, StorageTransport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
 }
 
-/// Reads the key `endpoint`: its URL, and what a transport has to know of it.
+/// Parses the key `endpoint`: its URL, origin and TLS.
 pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url::Url, Origin, Tls)>, InvalidConfig> {
     let Some(url) = url else {
-        return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "counts only with an `endpoint`")) };
+        return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "applies only with an `endpoint`")) };
     };
     let url = url::parse("endpoint", &Secret::new(url), &[("https", "https"), ("http", "http")])?;
     let encrypted = url.scheme() == "https";
-    keys.examine(encrypted, "https://")?;
+    keys.validate(encrypted, "https://")?;
     let host = url.host_str().ok_or_else(|| InvalidConfig::new("endpoint", "has no host"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(InvalidConfig::new("endpoint", "is a scheme, a host and a port; credentials have keys of their own"));
+        return Err(InvalidConfig::new("endpoint", "must be only a scheme, a host and a port; credentials have their own keys"));
     }
     let origin = Origin::new(encrypted, host, url.port());
     Ok(Some((url, origin, Tls::new(keys))))
 }
 
-/// The driver repeats nothing: a probe has one try, and the engine its interval.
+/// Turns off the retries of the driver: a probe makes one attempt, and the engine repeats it.
 pub(crate) fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
-/// One provider of object storage.
+/// A provider of object storage.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync + 'static {
-    /// The driver's client.
+    /// The client of the driver.
     type Client: ObjectStore;
 
-    /// Makes a client, by the driver's usual chain of credentials: reads the environment, and files.
-    fn client(&self, transport: Transport) -> object_store::Result<Self::Client>;
+    /// Creates a client with the driver's usual chain of credentials: reads the environment, and files.
+    fn client(&self, transport: StorageTransport) -> object_store::Result<Self::Client>;
 
-    /// Gets credentials, or keeps those that are not yet too old.
+    /// Gets credentials, or reuses those that are still valid.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
 
-    /// Whether requests hold what lets others ask, too.
-    fn reveals(&self) -> bool;
+    /// Whether requests contain credentials that anyone could reuse, such as a token. A signature is not reusable.
+    fn sends_reusable_credentials(&self) -> bool;
 
-    /// Whether a no says that the bucket is there, and somewhere else than we thought.
+    /// Whether an error response says that the bucket exists at another place.
     fn is_elsewhere(&self, _: &Refusal) -> bool {
         false
     }
 
-    /// What a no means; `object` is for the sentence.
+    /// Classifies an error response; `object` is for the message.
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure;
 }
 
 /// A check of one bucket.
-pub(crate) struct Objects<P: Provider> {
+pub(crate) struct BucketCheck<P: Provider> {
     provider: Arc<P>,
-    transport: Transport,
-    task: Task,
-    /// Made by the first probe, and again after a rejection: credentials may have been replaced.
+    transport: StorageTransport,
+    task: BucketTask,
+    /// Created by the first probe, and again after a rejection: credentials may have been replaced.
     client: Mutex<Option<Arc<P::Client>>>,
     making: Blocking,
 }
 
-impl<P: Provider> Objects<P> {
-    pub(crate) fn new(provider: P, transport: Transport, mode: Mode, prefix: &str, key: Option<&str>) -> Result<Self, InvalidConfig> {
-        let task = Task::new(mode, prefix, key)?;
+impl<P: Provider> BucketCheck<P> {
+    pub(crate) fn new(
+        provider: P,
+        transport: StorageTransport,
+        mode: BucketMode,
+        prefix: &str,
+        key: Option<&str>,
+    ) -> Result<Self, InvalidConfig> {
+        let task = BucketTask::new(mode, prefix, key)?;
         Ok(Self { provider: Arc::new(provider), transport, task, client: Mutex::default(), making: Blocking::default() })
     }
 
@@ -150,7 +157,7 @@ impl<P: Provider> Objects<P> {
     }
 
     pub(crate) fn warnings(&self) -> Vec<ConfigWarning> {
-        self.transport.warnings(self.provider.reveals())
+        self.transport.warnings(self.provider.sends_reusable_credentials())
     }
 
     async fn client(&self) -> Result<Arc<P::Client>, Failure> {
@@ -165,17 +172,17 @@ impl<P: Provider> Objects<P> {
     }
 
     async fn look(&self, client: &P::Client) -> Result<Observation, Failure> {
-        self.provider.log_in(client).await.map_err(|error| no_credentials(self.transport.heard(), error))?;
+        self.provider.log_in(client).await.map_err(|error| no_credentials(self.transport.take_last(), error))?;
         match self.task.mode {
-            Mode::Write => self.round_trip(client).await,
-            Mode::Read => self.first_byte(client).await,
-            Mode::Bucket => self.nothing(client).await,
+            BucketMode::Write => self.round_trip(client).await,
+            BucketMode::Read => self.first_byte(client).await,
+            BucketMode::Bucket => self.missing_object(client).await,
         }
     }
 
     async fn round_trip(&self, client: &P::Client) -> Result<Observation, Failure> {
         let object = &self.task.object;
-        // Other bytes each time: what an earlier probe wrote must not pass for what this one wrote.
+        // New bytes for each probe: the object of an earlier probe must not pass for this one.
         let sent = Bytes::from(std::iter::repeat_with(|| fastrand::alphanumeric() as u8).take(64).collect::<Vec<_>>());
         let began = Instant::now();
         client.put(object, sent.clone().into()).await.map_err(|error| self.failure(Action::Write, error))?;
@@ -183,17 +190,17 @@ impl<P: Provider> Objects<P> {
         let found = async { client.get(object).await?.bytes().await };
         let found = found.await.map_err(|error| self.failure(Action::Read, error));
         let read = began.elapsed().saturating_sub(written);
-        // Whatever was read, or was not.
+        // Delete the object also when it could not be read.
         let deleted = match client.delete(object).await {
             Ok(()) => Ok(()),
-            Err(error) => match self.transport.heard() {
-                // It was sent twice, since the first answer did not come: then the first has deleted it.
-                Some(heard) if heard.is_about_no_object(Action::Delete) => Ok(()),
-                heard => Err(self.explain(Action::Delete, heard, error)),
+            Err(error) => match self.transport.take_last() {
+                // The request was sent twice because the first response did not arrive: the first one has deleted the object.
+                Some(last) if last.is_missing_object(Action::Delete) => Ok(()),
+                last => Err(self.explain(Action::Delete, last, error)),
             },
         };
         if found? != sent {
-            return Err(Failure::unhealthy("what was read is not what was written"));
+            return Err(Failure::unhealthy("the data read back is not the data written"));
         }
         deleted?;
         Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
@@ -204,72 +211,72 @@ impl<P: Provider> Objects<P> {
         let one = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         let size = match client.get_opts(&self.task.object, one).await {
             Ok(found) => found.meta.size,
-            Err(error) => match self.transport.heard() {
-                // An empty object has no first byte; that it was looked for tells that it can be read.
-                Some(Heard::Answer(answer)) if answer.status.as_u16() == 416 => 0,
-                heard => return Err(self.explain(Action::Read, heard, error)),
+            Err(error) => match self.transport.take_last() {
+                // An empty object has no first byte, but this status shows that it can be read.
+                Some(LastExchange::Response(response)) if response.status.as_u16() == 416 => 0,
+                last => return Err(self.explain(Action::Read, last, error)),
             },
         };
         Ok(Observation::pass().took("read_ms", began.elapsed()).with("size_bytes", size))
     }
 
-    async fn nothing(&self, client: &P::Client) -> Result<Observation, Failure> {
+    async fn missing_object(&self, client: &P::Client) -> Result<Observation, Failure> {
         let began = Instant::now();
         let Err(error) = client.get(&self.task.object).await else {
-            return Err(Failure::unhealthy("the storage has an object that nobody put there"));
+            return Err(Failure::unhealthy("the bucket returned an object that was never written"));
         };
-        let heard = self.transport.heard();
+        let last = self.transport.take_last();
         let seen = || Observation::pass().took("read_ms", began.elapsed());
-        if let Some(Heard::Answer(answer)) = &heard {
-            let refusal = Refusal::new(Action::Read, answer);
-            if refusal.is_about_no_object() {
+        if let Some(LastExchange::Response(response)) = &last {
+            let refusal = Refusal::new(Action::Read, response);
+            if refusal.is_missing_object() {
                 return Ok(seen());
             }
             if self.provider.is_elsewhere(&refusal) {
-                // The application's own library may find it by itself.
+                // The library of the application may follow this by itself.
                 return Ok(seen().warned(self.provider.explain(&refusal, &self.task.shown).message()));
             }
             if refusal.code == "AccessDenied" {
-                return Ok(seen().warned("the bucket does not tell us what is not there: name an object as `key` to be sure"));
+                return Ok(seen().warned("the bucket hides whether an object exists: set `mode = \"read\"` and `key` to be sure"));
             }
         }
-        Err(self.explain(Action::Read, heard, error))
+        Err(self.explain(Action::Read, last, error))
     }
 
     fn failure(&self, action: Action, error: object_store::Error) -> Failure {
-        self.explain(action, self.transport.heard(), error)
+        self.explain(action, self.transport.take_last(), error)
     }
 
-    fn explain(&self, action: Action, heard: Option<Heard>, error: object_store::Error) -> Failure {
-        match heard {
-            Some(Heard::Nothing { failure, .. }) => failure,
-            Some(Heard::Answer(answer)) => {
-                let refusal = Refusal::new(action, &answer);
-                if answer.status.is_success() && refusal.code.is_empty() {
-                    return Failure::protocol(error).saying("the answer is not that of an object storage");
+    fn explain(&self, action: Action, last: Option<LastExchange>, error: object_store::Error) -> Failure {
+        match last {
+            Some(LastExchange::Failed { failure, .. }) => failure,
+            Some(LastExchange::Response(response)) => {
+                let refusal = Refusal::new(action, &response);
+                if response.status.is_success() && refusal.code.is_empty() {
+                    return Failure::protocol(error).saying("the response is not that of an object storage service");
                 }
-                if self.task.mode == Mode::Write && refusal.is_about_no_object() {
-                    return Failure::unhealthy("what was written is not there").because(error);
+                if self.task.mode == BucketMode::Write && refusal.is_missing_object() {
+                    return Failure::unhealthy("the object that was written is missing").because(error);
                 }
                 self.provider.explain(&refusal, &self.task.shown).because(error)
             }
-            None => Failure::protocol(error).saying("the answer is not that of an object storage"),
+            None => Failure::protocol(error).saying("the response is not that of an object storage service"),
         }
     }
 }
 
-/// Why there are no credentials: nobody who gives them, or who does said no.
-fn no_credentials(heard: Option<Heard>, error: impl Into<BoxError>) -> Failure {
-    const NOWHERE: &str = "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service";
-    match heard {
-        Some(Heard::Nothing { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
-        Some(Heard::Nothing { failure, plain: false }) => {
-            let message = format!("who gives us credentials: {}", failure.message());
+/// Why there are no credentials: no provider was found, or it rejected the request.
+fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
+    const NOWHERE: &str = "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
+    match last {
+        Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
+        Some(LastExchange::Failed { failure, plain: false }) => {
+            let message = format!("credential provider: {}", failure.message());
             failure.saying(message)
         }
-        Some(Heard::Answer(answer)) if answer.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
-        Some(Heard::Answer(answer)) if !answer.status.is_success() => {
-            Failure::rejected(format!("who gives us credentials answered {}", answer.status.as_u16())).because(error)
+        Some(LastExchange::Response(response)) if response.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
+        Some(LastExchange::Response(response)) if !response.status.is_success() => {
+            Failure::rejected(format!("the credential provider answered {}", response.status.as_u16())).because(error)
         }
         _ => Failure::rejected("the credentials cannot be used").because(error),
     }

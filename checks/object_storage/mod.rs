@@ -1,14 +1,17 @@
-//! What the kinds of object storage share: a bucket, the HTTP transport below `object_store`, and the reasons for which a store refuses.
+//! What the kinds of object storage share: [`BucketCheck`] probes a bucket through `object_store`, `transport` is the HTTP below that, and
+//! `refusal` explains error responses.
+//!
+//! A kind implements [`Provider`] for its client and its error codes.
 
 #[cfg(feature = "s3")]
 pub(crate) mod aws_profile;
 mod bucket;
-mod link;
+mod connection;
 mod refusal;
 mod transport;
 
-pub(crate) use bucket::{Mode, Objects, Provider, endpoint, examine_bucket, no_retries, prefix, way};
+pub(crate) use bucket::{BucketCheck, BucketMode, Provider, endpoint, no_retries, prefix, transport_to, validate_bucket_name};
 #[cfg(any(feature = "gcs", feature = "s3"))]
-pub(crate) use refusal::of_s3;
+pub(crate) use refusal::explain_s3_code;
 pub(crate) use refusal::{Action, Refusal};
-pub(crate) use transport::{Origin, Transport};
+pub(crate) use transport::StorageTransport;

@@ -1,14 +1,15 @@
-//! The network under `object_store`: connections, TLS and bounds are the house's own, and what was heard last is remembered as it was.
+//! The HTTP below `object_store`: our own connections, TLS and limits. It remembers the last exchange as it was.
 
 use super::{
-    link::{Answer, Link},
+    connection::{StorageConnection, StorageResponse},
     refusal::{Action, Refusal},
 };
 use crate::{
     contract::{ConfigWarning, Failure, FailureClass, Kept, MaxAge, Observation, Reuse, Session},
     wire::{
-        address::{Address, Dialer},
+        address::Dialer,
         connect::open,
+        http1::Origin,
         tls::{Tls, login_warning},
     },
 };
@@ -30,88 +31,94 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long a machine's metadata service has for an answer. It is next door; and where there is none, packets to its address get lost.
-const METADATA: Duration = Duration::from_secs(1);
+/// Timeout of the metadata service of a machine. It is close by; where there is none, packets to its address get lost.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Carries the requests of one check, to whatever hosts the driver asks. All of them may be sent twice without harm, as [`Kept`] does when a
-/// connection has died or is silent: an object is replaced by the same bytes, and what is deleted stays deleted, though some say then that it
-/// is not there.
+/// Sends the requests of one check to all hosts that the driver uses. Each request may be sent twice, as [`Kept`] does when a connection is
+/// dead or silent: an object is replaced by the same bytes, and a deleted object stays deleted, although some providers then report that it
+/// does not exist.
 #[derive(Clone)]
-pub(crate) struct Transport(Arc<Shared>);
+pub(crate) struct StorageTransport(Arc<TransportState>);
 
-struct Shared {
-    /// The configured endpoint, and its keys of TLS: they are about that server, and about nobody who gives us credentials.
+struct TransportState {
+    /// The configured endpoint and its TLS keys. They apply to that server only, not to providers of credentials.
     endpoint: Option<(Origin, Tls)>,
     others: Tls,
     dialer: Dialer,
     reuse: Reuse,
     max_age: MaxAge,
-    hosts: Mutex<BTreeMap<Origin, Arc<Kept<Link>>>>,
-    heard: Mutex<Option<Heard>>,
+    hosts: Mutex<BTreeMap<Origin, Arc<Kept<StorageConnection>>>>,
+    last: Mutex<Option<LastExchange>>,
 }
 
-/// What came of the last request.
-pub(crate) enum Heard {
-    /// An answer, good or bad.
-    Answer(Answer),
-    /// None; and whether it was asked for without encryption, as only a machine's own metadata service is.
-    Nothing {
+/// The result of the last request.
+pub(crate) enum LastExchange {
+    /// A response, good or bad.
+    Response(StorageResponse),
+    /// No response.
+    Failed {
         /// Why.
         failure: Failure,
-        /// Whether there was no TLS.
+        /// Whether the request was plaintext, as only those to a metadata service are.
         plain: bool,
     },
 }
 
-impl Heard {
-    /// Whether it is a no, because there is no such object.
-    pub(crate) fn is_about_no_object(&self, action: Action) -> bool {
-        matches!(self, Self::Answer(answer) if Refusal::new(action, answer).is_about_no_object())
+impl LastExchange {
+    /// Whether the response says that the object does not exist.
+    pub(crate) fn is_missing_object(&self, action: Action) -> bool {
+        matches!(self, Self::Response(received) if Refusal::new(action, received).is_missing_object())
     }
 }
 
-impl Transport {
-    /// For an endpoint, where one is configured.
+impl StorageTransport {
+    /// For a configured endpoint, or for the servers of the provider.
     pub(crate) fn new(endpoint: Option<(Origin, Tls)>, reuse: Reuse, max_age: MaxAge) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(TransportState {
             endpoint,
             others: Tls::default(),
             dialer: Dialer::default(),
             reuse,
             max_age,
             hosts: Mutex::default(),
-            heard: Mutex::default(),
+            last: Mutex::default(),
         }))
     }
 
-    /// What is observed of the endpoint's TLS as `tls_verify`.
+    /// The observed value `tls_verify` of the endpoint.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed())
+        self.0.endpoint.as_ref().filter(|(origin, _)| origin.encrypted).and_then(|(_, tls)| tls.observed_verify())
     }
 
-    /// The warning about the endpoint. `reveals`: whether requests hold what lets others ask, too: a signature does not.
-    pub(crate) fn warnings(&self, reveals: bool) -> Vec<ConfigWarning> {
+    /// The warning about the endpoint. `sends_reusable_credentials` is that of the provider.
+    pub(crate) fn warnings(&self, sends_reusable_credentials: bool) -> Vec<ConfigWarning> {
         let warning = self.0.endpoint.as_ref().and_then(|(origin, tls)| {
-            login_warning("endpoint", Some(&origin.host), reveals, origin.encrypted.then_some(tls.keys()), "https://")
+            login_warning(
+                "endpoint",
+                Some(&origin.address.host),
+                sends_reusable_credentials,
+                origin.encrypted.then_some(tls.keys()),
+                "https://",
+            )
         });
         warning.into_iter().collect()
     }
 
-    /// Takes what was heard last.
-    pub(crate) fn heard(&self) -> Option<Heard> {
-        lock(&self.0.heard).take()
+    /// Takes the last exchange.
+    pub(crate) fn take_last(&self) -> Option<LastExchange> {
+        lock(&self.0.last).take()
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<Answer, Failure> {
-        let origin = Origin::of(request.uri()).ok_or_else(|| Failure::protocol("an address that is none of HTTP"))?;
+    async fn exchange(&self, request: HttpRequest) -> Result<StorageResponse, Failure> {
+        let origin = origin_of(request.uri()).ok_or_else(|| Failure::protocol("an address that is not HTTP"))?;
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
-        let patience = if origin.is_metadata() { METADATA } else { Duration::MAX };
-        let exchange = Exchange { shared: &self.0, origin, request: addressed(request), answer: Mutex::default() };
-        let exchanged = timeout(patience, kept.probe(&exchange)).await;
-        exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no answer").because(late)))?;
-        let answer = lock(&exchange.answer).take();
-        answer.ok_or_else(|| Failure::internal("an exchange without an answer"))
+        let limit = if is_metadata_service(&origin) { METADATA_TIMEOUT } else { Duration::MAX };
+        let exchange = ExchangeSession { shared: &self.0, origin, request: addressed(request), received: Mutex::default() };
+        let exchanged = timeout(limit, kept.probe(&exchange)).await;
+        exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no response").because(late)))?;
+        let received = lock(&exchange.received).take();
+        received.ok_or_else(|| Failure::internal("an exchange without a response"))
     }
 }
 
@@ -119,11 +126,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The request as HTTP/1.1 has it on the wire.
+/// The request in the form of HTTP/1.1.
 fn addressed(mut request: HttpRequest) -> HttpRequest {
     let uri = request.uri();
     let host = match (uri.host().unwrap_or_default(), uri.port_u16(), uri.scheme_str()) {
-        // As signatures have it: without the port that the scheme says already.
+        // As in the signature: without the default port of the scheme.
         (host, None, _) | (host, Some(80), Some("http")) | (host, Some(443), Some("https")) => host.to_owned(),
         (host, Some(port), _) => format!("{host}:{port}"),
     };
@@ -133,103 +140,87 @@ fn addressed(mut request: HttpRequest) -> HttpRequest {
         request.headers_mut().insert(HOST, host);
     }
     if request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().trim_ascii() == b"Bearer") {
-        // Some of the driver's requests carry the empty token of nobody, which is refused even where everybody may read.
+        // Some requests of the driver carry an empty token, which is rejected even for public objects.
         request.headers_mut().remove(AUTHORIZATION);
     }
     request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
     request
 }
 
-impl fmt::Debug for Transport {
+impl fmt::Debug for StorageTransport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Transport")
+        formatter.write_str("StorageTransport")
     }
 }
 
-impl HttpConnector for Transport {
+impl HttpConnector for StorageTransport {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Transport {
+impl HttpService for StorageTransport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let plain = request.uri().scheme_str() == Some("http");
         let exchanged = self.exchange(request).await;
-        let (heard, result) = match exchanged {
-            Ok(answer) => {
-                let mut response = HttpResponse::new(answer.body.clone().into());
-                *response.status_mut() = answer.status;
-                *response.headers_mut() = answer.headers.clone();
-                (Heard::Answer(answer), Ok(response))
+        let (last, result) = match exchanged {
+            Ok(received) => {
+                let mut response = HttpResponse::new(received.body.clone().into());
+                *response.status_mut() = received.status;
+                *response.headers_mut() = received.headers.clone();
+                (LastExchange::Response(received), Ok(response))
             }
             Err(failure) => {
-                // The driver repeats nothing of this kind.
+                // The driver does not retry this kind.
                 let error = HttpError::new(HttpErrorKind::Unknown, io::Error::other(failure.to_string()));
-                (Heard::Nothing { failure, plain }, Err(error))
+                (LastExchange::Failed { failure, plain }, Err(error))
             }
         };
-        *lock(&self.0.heard) = Some(heard);
+        *lock(&self.0.last) = Some(last);
         result
     }
 }
 
-/// A scheme, a host and a port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Origin {
-    encrypted: bool,
-    host: String,
-    port: u16,
+fn origin_of(uri: &Uri) -> Option<Origin> {
+    let encrypted = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    Some(Origin::new(encrypted, uri.host()?, uri.port_u16()))
 }
 
-impl Origin {
-    /// A host may stand in brackets.
-    pub(crate) fn new(encrypted: bool, host: &str, port: Option<u16>) -> Self {
-        let Address { host, port } = Address::new(host, port.unwrap_or(if encrypted { 443 } else { 80 }));
-        Self { encrypted, host, port }
-    }
-
-    fn of(uri: &Uri) -> Option<Self> {
-        let encrypted = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        Some(Self::new(encrypted, uri.host()?, uri.port_u16()))
-    }
-
-    /// Whether it is what a cloud's machines and containers ask for their credentials: on the local link, and never encrypted.
-    fn is_metadata(&self) -> bool {
-        let local = self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local()) || self.host.starts_with("fd00:ec2:");
-        !self.encrypted && (local || self.host == "metadata.google.internal")
-    }
+/// Whether it is the metadata service that gives a cloud's machines and containers their credentials: link-local, and never encrypted.
+fn is_metadata_service(origin: &Origin) -> bool {
+    let host = &origin.address.host;
+    let is_local = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local()) || host.starts_with("fd00:ec2:");
+    !origin.encrypted && (is_local || host == "metadata.google.internal")
 }
 
-/// One request, and room for its answer.
-struct Exchange<'a> {
-    shared: &'a Shared,
+/// One request, and its response.
+struct ExchangeSession<'a> {
+    shared: &'a TransportState,
     origin: Origin,
     request: HttpRequest,
-    answer: Mutex<Option<Answer>>,
+    received: Mutex<Option<StorageResponse>>,
 }
 
 #[async_trait]
-impl Session for Exchange<'_> {
-    type Connection = Link;
+impl Session for ExchangeSession<'_> {
+    type Connection = StorageConnection;
 
-    async fn open(&self) -> Result<Link, Failure> {
-        let Origin { encrypted, host, port } = &self.origin;
+    async fn open(&self) -> Result<StorageConnection, Failure> {
         let tls = match &self.shared.endpoint {
             Some((origin, tls)) if *origin == self.origin => tls,
             _ => &self.shared.others,
         };
-        let stream = open(&self.shared.dialer, &Address::new(host, *port), encrypted.then_some(tls)).await?.stream;
-        Link::over(stream).await
+        let stream = open(&self.shared.dialer, &self.origin.address, self.origin.encrypted.then_some(tls)).await?.stream;
+        StorageConnection::over(stream).await
     }
 
-    async fn ask(&self, link: &mut Link) -> Result<Observation, Failure> {
-        *lock(&self.answer) = Some(link.ask(self.request.clone()).await?);
+    async fn ask(&self, connection: &mut StorageConnection) -> Result<Observation, Failure> {
+        *lock(&self.received) = Some(connection.ask(self.request.clone()).await?);
         Ok(Observation::pass())
     }
 }
@@ -244,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_addressed_as_they_were_signed() {
+    fn requests_have_the_host_that_was_signed() {
         for (uri, host, target) in [
             ("https://s3.eu-central-1.amazonaws.com/media/a?b=c", "s3.eu-central-1.amazonaws.com", "/media/a?b=c"),
             ("https://s3.internal:443/media", "s3.internal", "/media"),
@@ -256,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_services_are_known() {
+    fn metadata_services_are_recognised() {
         for (uri, known) in [
             ("http://169.254.169.254/latest", true),
             ("http://[fd00:ec2::254]/latest", true),
@@ -264,7 +255,7 @@ mod tests {
             ("https://169.254.169.254/latest", false),
             ("http://10.0.0.1/", false),
         ] {
-            assert_eq!(Origin::of(&uri.parse().expect("a URI")).map(|origin| origin.is_metadata()), Some(known), "{uri}");
+            assert_eq!(origin_of(&uri.parse().expect("a URI")).map(|origin| is_metadata_service(&origin)), Some(known), "{uri}");
         }
     }
 }

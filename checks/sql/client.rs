@@ -1,4 +1,4 @@
-//! What the SQL databases share: the answer of a query, and how sqlx's errors become failures.
+//! What all SQL kinds share: the result of a query, and the classification of errors of sqlx.
 
 use crate::{
     contract::{Failure, FailureClass, InvalidConfig},
@@ -6,16 +6,16 @@ use crate::{
 };
 use sqlx::Error;
 
-/// An expectation is one of a query's answer.
+/// `expect` applies to the result of a `query`.
 pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Result<(), InvalidConfig> {
     if expect.is_some() && query.is_none() {
-        return Err(InvalidConfig::new("expect", "needs a `query` whose answer it is compared with"));
+        return Err(InvalidConfig::new("expect", "needs a `query` whose result it is compared with"));
     }
     Ok(())
 }
 
-/// Looks at an answer: whether there was a row, and what its first column holds. There must be one, and it must hold what is expected, if
-/// anything is.
+/// Judges the result of a query: `row` is whether there is a row, and `found` its first column. There must be a row, and its first column
+/// must be `expected`, if that is set.
 pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> Result<(), Failure> {
     match expected {
         _ if !row => Err(Failure::unhealthy("the query returned no row")),
@@ -24,7 +24,7 @@ pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> 
     }
 }
 
-/// Classifies an error; what the database itself said is for the kind to classify.
+/// Classifies an error. The kind classifies the error codes of the database itself.
 pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &'static str)) -> Failure {
     match error {
         Error::Database(said) => {
@@ -32,11 +32,12 @@ pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &
             Failure::new(class, message).because(said.message().to_owned())
         }
         Error::Io(error) => tls::io_failure(error),
+        // sqlx has no type for this.
         Error::Tls(error) if error.to_string().contains("does not support TLS") => {
             Failure::tls(error).saying("the server does not offer TLS")
         }
         Error::Tls(error) => tls::failure(error),
-        Error::Configuration(error) => Failure::internal(error).saying("the driver does not take these settings"),
+        Error::Configuration(error) => Failure::internal(error).saying("the driver rejected these settings"),
         error @ (Error::Protocol(_) | Error::Decode(_) | Error::ColumnDecode { .. }) => Failure::protocol(error),
         error => Failure::internal(error),
     }

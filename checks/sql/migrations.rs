@@ -1,4 +1,4 @@
-//! Migrations of a database's tables: those that the application brings, against those that the database says were applied.
+//! Compares the migrations of the application with those that the database has recorded as applied.
 
 use crate::contract::{Blocking, Failure, InvalidConfig, from_text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,17 +12,17 @@ use std::{
     str::FromStr,
 };
 
-/// Who keeps account of migrations, and where.
+/// Which table records the applied migrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Framework {
-    /// Nobody is asked.
+    /// Migrations are not checked.
     #[default]
     None,
     /// Django: the table `django_migrations`.
     Django,
     /// sqlx: the table `_sqlx_migrations`.
     Sqlx,
-    /// Another one, which keeps a row for each migration that was applied in the table of that name.
+    /// Another table, with one row for each applied migration.
     Table(String),
 }
 
@@ -36,7 +36,7 @@ impl FromStr for Framework {
             "django" => Ok(Self::Django),
             "sqlx" => Ok(Self::Sqlx),
             table if table.split('.').count() <= 2 && table.split('.').all(named) => Ok(Self::Table(table.to_owned())),
-            _ => Err("neither `none`, `django`, `sqlx` nor the name of a table".to_owned()),
+            _ => Err("not `none`, `django`, `sqlx` or the name of a table".to_owned()),
         }
     }
 }
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Framework {
     }
 }
 
-/// Defaults are documented as they are written.
+/// Defaults in the documentation have the form in which users write them.
 impl Serialize for Framework {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
@@ -73,33 +73,33 @@ impl JsonSchema for Framework {
     }
 }
 
-/// What a check wants to know of migrations.
+/// How a check compares migrations.
 pub(crate) struct Migrations {
     framework: Framework,
     paths: Vec<PathBuf>,
     blocking: Blocking,
 }
 
-/// How many migrations that were applied are compared at most, so that an endless table cannot fill the memory.
+/// Maximum number of applied migrations that are compared: an endless table must not fill our memory.
 pub(crate) const MAX_MIGRATIONS: usize = 100_000;
 
-/// How many names stand in a sentence.
-const NAMED: usize = 3;
+/// Maximum number of names in a message.
+const MAX_NAMES_IN_MESSAGE: usize = 3;
 
-/// The longest file of a migration that is looked into.
-const FILE: u64 = 1 << 20;
+/// Maximum number of bytes of a migration's file that are read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 impl Migrations {
-    /// As configured: nothing when nothing is asked for.
+    /// As configured; `None` if migrations are not checked.
     pub(crate) fn new(framework: Framework, paths: Vec<PathBuf>) -> Result<Option<Self>, InvalidConfig> {
         let known = matches!(framework, Framework::Django | Framework::Sqlx);
         if !known && !paths.is_empty() {
-            return Err(InvalidConfig::new("migration_paths", "counts only with `pending_migrations` = \"django\" or \"sqlx\""));
+            return Err(InvalidConfig::new("migration_paths", "applies only with `pending_migrations` = \"django\" or \"sqlx\""));
         }
         Ok((framework != Framework::None).then(|| Self { framework, paths, blocking: Blocking::default() }))
     }
 
-    /// The query for what was applied, two columns; the database's names stand between `quote`s.
+    /// The query for the applied migrations, with two columns. `quote` encloses names.
     pub(crate) fn statement(&self, quote: char) -> String {
         match &self.framework {
             Framework::None => "SELECT 1, 1".to_owned(),
@@ -112,24 +112,24 @@ impl Migrations {
         }
     }
 
-    /// There is no table, or nothing in it.
-    pub(crate) fn never() -> Failure {
+    /// The table does not exist or is empty.
+    pub(crate) fn not_migrated() -> Failure {
         Failure::unhealthy("the database was never migrated")
     }
 
-    /// Compares the rows of [`statement`](Self::statement) with what the application brings.
+    /// Compares the rows of [`statement`](Self::statement) with the migrations of the application.
     pub(crate) async fn judge(&self, rows: Vec<(String, String)>) -> Result<(), Failure> {
         if rows.is_empty() {
-            return Err(Self::never());
+            return Err(Self::not_migrated());
         }
         if rows.len() > MAX_MIGRATIONS && !self.paths.is_empty() {
-            // What is missing in the part that was read is not therefore pending.
+            // A migration that is missing in the part that was read need not be pending.
             return Err(Failure::unhealthy(format!("more than {MAX_MIGRATIONS} migrations are recorded: too many to compare")));
         }
         let stopped = rows.iter().find(|(_, success)| !matches!(success.as_str(), "t" | "1"));
         let applied: BTreeSet<String> = match (&self.framework, stopped) {
             (Framework::Sqlx, Some((version, _))) => {
-                return Err(Failure::unhealthy(format!("the migration {version} stopped half-way")));
+                return Err(Failure::unhealthy(format!("the migration {version} did not finish")));
             }
             (Framework::Sqlx, None) => rows.into_iter().map(|(version, _)| version).collect(),
             (Framework::Django, _) => rows.into_iter().map(|(app, name)| format!("{app}.{name}")).collect(),
@@ -140,29 +140,29 @@ impl Migrations {
         }
         let (paths, django) = (self.paths.clone(), self.framework == Framework::Django);
         let compared = self.blocking.run(move || if django { pending_django(&paths, &applied) } else { pending_sqlx(&paths, &applied) });
-        let pending = compared.await?.map_err(|error| Failure::unhealthy("a folder of `migration_paths` cannot be read").because(error))?;
+        let pending = compared.await?.map_err(|error| Failure::unhealthy("a folder in `migration_paths` cannot be read").because(error))?;
         if pending.is_empty() {
             return Ok(());
         }
-        let named = pending.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = if pending.len() > NAMED { ", …" } else { "" };
+        let named = pending.iter().take(MAX_NAMES_IN_MESSAGE).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if pending.len() > MAX_NAMES_IN_MESSAGE { ", …" } else { "" };
         let are = if pending.len() == 1 { "migration is" } else { "migrations are" };
         Err(Failure::unhealthy(format!("{} {are} pending: {named}{more}", pending.len())).with("pending_migrations", pending.len()))
     }
 }
 
-/// Migrations of Django that were not applied, as `app.name`, in order.
+/// Migrations of Django that are not applied, as `app.name`, sorted.
 fn pending_django(folders: &[PathBuf], applied: &BTreeSet<String>) -> io::Result<Vec<String>> {
     let mut pending = BTreeSet::new();
     for folder in folders {
         let app = label(folder);
         for (name, path) in files(folder, ".py")? {
             let id = format!("{app}.{name}");
-            // As Django's loader has it: other modules are helpers, and no module has a dot in its name.
+            // As in Django's loader: modules with these prefixes are helpers, and no module has a dot in its name.
             if name.starts_with(['_', '~']) || name.contains('.') || applied.contains(&id) {
                 continue;
             }
-            // A squashed migration is applied when all that it replaces are.
+            // A squashed migration is applied when all the migrations that it replaces are.
             let replaced = replaces(&read(&path)?);
             if replaced.is_empty() || !replaced.iter().all(|id| applied.contains(id)) {
                 pending.insert(id);
@@ -172,7 +172,7 @@ fn pending_django(folders: &[PathBuf], applied: &BTreeSet<String>) -> io::Result
     Ok(pending.into_iter().collect())
 }
 
-/// The label of the application whose migrations are in a folder: as its `apps.py` says, or the name of the folder around.
+/// The label of the application that a folder of migrations belongs to: as its `apps.py` says, or the name of the parent folder.
 fn label(folder: &Path) -> String {
     let around = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).parent().map(Path::to_owned).unwrap_or_default();
     let said = read(&around.join("apps.py")).ok().and_then(|text| {
@@ -182,14 +182,14 @@ fn label(folder: &Path) -> String {
     said.unwrap_or_else(|| around.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-/// What stands in `replaces = [("app", "name"), …]`, as `app.name`.
+/// The names in `replaces = [("app", "name"), …]`, as `app.name`.
 fn replaces(text: &str) -> Vec<String> {
     let list = text.split_once("replaces").and_then(|(_, rest)| rest.trim_start().strip_prefix('='));
     let list = list.and_then(|rest| rest.split_once(']')).map_or("", |(list, _)| list);
     quoted(list).chunks_exact(2).map(|pair| pair.join(".")).collect()
 }
 
-/// The texts in quotes of either sort.
+/// The texts in single or double quotes.
 fn quoted(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -202,13 +202,13 @@ fn quoted(text: &str) -> Vec<String> {
     found
 }
 
-/// Migrations of sqlx that were not applied, by version, in order: `20240131120000_name.sql`, or `….up.sql`.
+/// Migrations of sqlx that are not applied, by version, sorted: `20240131120000_name.sql`, or `….up.sql`.
 fn pending_sqlx(folders: &[PathBuf], applied: &BTreeSet<String>) -> io::Result<Vec<String>> {
     let mut pending = BTreeSet::new();
     for folder in folders {
         for (name, _) in files(folder, ".sql")? {
             let (version, rest) = name.split_once('_').unwrap_or_default();
-            // Other files are not migrations to sqlx, either, and those that undo one are never pending.
+            // sqlx ignores other files, too, and a file that reverts a migration is never pending.
             let Some(version) = version.parse::<i64>().ok().filter(|_| rest.strip_suffix(".down").is_none()) else { continue };
             if !applied.contains(&version.to_string()) {
                 pending.insert(version);
@@ -218,7 +218,7 @@ fn pending_sqlx(folders: &[PathBuf], applied: &BTreeSet<String>) -> io::Result<V
     Ok(pending.into_iter().map(|version| version.to_string()).collect())
 }
 
-/// The files of a folder whose names have an ending, with their names without it.
+/// The files of a folder with an extension, and their names without it.
 fn files(folder: &Path, ending: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -233,7 +233,7 @@ fn files(folder: &Path, ending: &str) -> io::Result<Vec<(String, PathBuf)>> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = Vec::new();
-    fs::File::open(path)?.take(FILE).read_to_end(&mut text)?;
+    fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_django_has_not_applied_is_pending() {
+    fn a_migration_that_django_has_not_applied_is_pending() {
         let squashed = "class Migration:\n    replaces = [('orders', '0001_initial'), (\"orders\", \"0002_more\")]\n";
         let root = folder(&[
             ("orders/migrations/__init__.py", ""),
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(judged("django", paths(), &[&endless[2..], &both].concat()), too_many);
         assert_eq!(judged("django", paths(), &[&endless[4..], &both[1..]].concat()), Ok(()));
         let nowhere = vec![root.path().join("none")];
-        assert_eq!(judged("django", nowhere, &both), Err("unhealthy: a folder of `migration_paths` cannot be read".to_owned()));
+        assert_eq!(judged("django", nowhere, &both), Err("unhealthy: a folder in `migration_paths` cannot be read".to_owned()));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(judged("sqlx", paths(), &[("1", "1")]), Err("unhealthy: 1 migration is pending: 20240101".to_owned()));
         assert_eq!(
             judged("sqlx", paths(), &[("1", "t"), ("20240101", "f")]),
-            Err("unhealthy: the migration 20240101 stopped half-way".to_owned())
+            Err("unhealthy: the migration 20240101 did not finish".to_owned())
         );
     }
 

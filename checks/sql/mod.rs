@@ -1,4 +1,7 @@
-//! What the SQL kinds share: queries and their errors, and for databases with a server also its connection, TLS and migrations.
+//! What the SQL kinds share: queries and their errors. For databases with a server, also the statements about it, TLS and migrations.
+//!
+//! A kind classifies error codes and passes that to `failure`; a kind with a server runs `server::SqlQueries` with its own
+//! `server::SqlServer`.
 
 mod client;
 #[cfg(feature = "sql-server")]

@@ -1,4 +1,4 @@
-//! What the SQL databases with a server share: how they are asked, and what is judged beside the verdict.
+//! What databases with a server share: running all statements in one round trip, and judging role, lag and connections.
 
 pub(crate) mod encryption;
 pub(crate) mod socket;
@@ -16,37 +16,37 @@ use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Database, Either, Error, Executor};
 use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
-/// Drives the driver, which panics when a hostile or broken server's lengths do not fit: that is the server's failure, and the end of the
-/// connection, but no defect of the check.
+/// Runs the driver, which panics on inconsistent lengths of a hostile or broken server. That is a failure of the server and the end of the
+/// connection, not a defect of the check.
 pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
-    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver gave up on the server's words")))
+    ended.unwrap_or_else(|_| Err(Failure::protocol("the driver could not parse the server's reply")))
 }
 
-/// What a check asks, beside what every server is asked to tell of itself.
-pub(crate) struct Questions {
+/// The statements of a check, apart from those about the server itself: the user's query and the applied migrations.
+pub(crate) struct SqlQueries {
     query: Option<String>,
     expect: Option<String>,
     migrations: Option<Migrations>,
 }
 
-/// How one sort of server is asked.
-pub(crate) struct Server<R> {
-    /// What it is to tell of itself, and what it is asked when it does not let the user ask that, or does not know it; and so on.
-    pub(crate) tell: &'static [&'static [&'static str]],
-    /// What stands around a name.
+/// How a check talks to one kind of server.
+pub(crate) struct SqlServer<R> {
+    /// Status statements, from the most to the least detailed. If the server rejects those of one variant, the next is tried.
+    pub(crate) variants: &'static [&'static [&'static str]],
+    /// Encloses names.
     pub(crate) quote: char,
-    /// A column as text; nothing where there is none.
+    /// A column as text; `None` if it does not exist or is null.
     pub(crate) text: fn(&R, usize) -> Option<String>,
-    /// What an error means.
+    /// Classifies an error.
     pub(crate) failure: fn(Error) -> Failure,
-    /// Whether an error says that the server does not understand or allow the question.
+    /// Whether an error says that the server does not support or permit a statement.
     pub(crate) is_refusal: fn(&Error) -> bool,
-    /// Whether an error says that there is no such table.
+    /// Whether an error says that a table does not exist.
     pub(crate) is_no_table: fn(&Error) -> bool,
 }
 
-impl Questions {
+impl SqlQueries {
     /// As configured.
     pub(crate) fn new(
         query: Option<String>,
@@ -58,25 +58,25 @@ impl Questions {
         Ok(Self { query, expect, migrations: Migrations::new(pending_migrations, migration_paths)? })
     }
 
-    /// Asks all in one round trip, and judges what the user wants to know. What the server told of itself comes back, an answer for each
-    /// statement of `server.tell[tells]`; `tells` grows until the server answers.
+    /// Runs all statements in one round trip, and judges the user's query and the migrations. Returns the rows of each statement of
+    /// `server.variants[variant]`; `variant` grows until the server accepts one.
     pub(crate) async fn ask<DB>(
         &self,
         connection: &mut DB::Connection,
-        tells: &mut usize,
-        server: &Server<DB::Row>,
+        variant: &mut usize,
+        server: &SqlServer<DB::Row>,
     ) -> Result<Vec<Vec<DB::Row>>, Failure>
     where
         DB: Database,
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     {
         let mut applied = Vec::new();
-        let (mut told, error) = loop {
-            let tell = server.tell[*tells];
+        let (mut info, error) = loop {
+            let statements = server.variants[*variant];
             applied.clear();
-            // Of a migration only its name is kept: there may be very many.
+            // Only the names of migrations are kept: there may be very many.
             let mut keep = |statement: usize, row: DB::Row| {
-                if self.migrations.is_none() || statement != tell.len() {
+                if self.migrations.is_none() || statement != statements.len() {
                     return Some(row);
                 }
                 if applied.len() <= MAX_MIGRATIONS {
@@ -84,60 +84,61 @@ impl Questions {
                 }
                 None
             };
-            let (answers, error) = exchange::<DB>(connection, &self.statement(tell, server.quote), server.failure, &mut keep).await?;
+            let (results, error) = exchange::<DB>(connection, &self.statement(statements, server.quote), server.failure, &mut keep).await?;
             match error {
-                Some(error) if answers.len() < tell.len() => {
-                    if !(server.is_refusal)(&error) || *tells + 1 == server.tell.len() {
+                Some(error) if results.len() < statements.len() => {
+                    if !(server.is_refusal)(&error) || *variant + 1 == server.variants.len() {
                         return Err((server.failure)(error));
                     }
-                    *tells += 1;
+                    *variant += 1;
                 }
-                error => break (answers, error),
+                error => break (results, error),
             }
         };
-        let asked = told.split_off(server.tell[*tells].len().min(told.len()));
+        let asked = info.split_off(server.variants[*variant].len().min(info.len()));
         self.judge(asked, applied, error, server).await?;
-        Ok(told)
+        Ok(info)
     }
 
-    /// All questions in one text, and so in one round trip. What the user asks comes last: it may be anything.
-    fn statement(&self, tell: &[&str], quote: char) -> String {
+    /// All statements in one text, and so in one round trip. The user's query comes last, because it may be anything.
+    fn statement(&self, statements: &[&str], quote: char) -> String {
         let migrations = self.migrations.as_ref().map(|migrations| migrations.statement(quote));
-        let told = tell.iter().map(|&statement| statement.to_owned());
-        told.chain(migrations).chain(self.query.clone()).collect::<Vec<_>>().join(";\n")
+        let info = statements.iter().map(|&statement| statement.to_owned());
+        info.chain(migrations).chain(self.query.clone()).collect::<Vec<_>>().join(";\n")
     }
 
     async fn judge<R>(
         &self,
-        answers: Vec<Vec<R>>,
+        results: Vec<Vec<R>>,
         applied: Vec<(String, String)>,
         error: Option<Error>,
-        server: &Server<R>,
+        server: &SqlServer<R>,
     ) -> Result<(), Failure> {
-        let (mut answers, mut error) = (answers.into_iter(), error);
+        let (mut results, mut error) = (results.into_iter(), error);
         let text = server.text;
-        let mut next = || answers.next().ok_or_else(|| error.take());
-        let unanswered = |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer answers than questions"), server.failure);
+        let mut next = || results.next().ok_or_else(|| error.take());
+        let missing_result =
+            |error: Option<Error>| error.map_or_else(|| Failure::protocol("fewer results than statements"), server.failure);
         if let Some(migrations) = &self.migrations {
             match next() {
-                Ok(_) => migrations.judge(applied).await.map_err(Failure::in_order)?,
-                Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::never()),
-                Err(error) => return Err(unanswered(error)),
+                Ok(_) => migrations.judge(applied).await.map_err(Failure::reusable_connection)?,
+                Err(Some(error)) if (server.is_no_table)(&error) => return Err(Migrations::not_migrated()),
+                Err(error) => return Err(missing_result(error)),
             }
         }
         if self.query.is_some() {
-            let rows = next().map_err(unanswered)?;
+            let rows = next().map_err(missing_result)?;
             let first = rows.first().and_then(|row| text(row, 0));
-            sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::in_order)?;
+            sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::reusable_connection)?;
         }
         Ok(())
     }
 }
 
-/// How many rows of one answer are kept at most.
+/// Maximum number of rows kept of one result.
 const MAX_ROWS: usize = 10_000;
 
-/// The rows of each statement that was carried out, as far as `keep` returns them, and why the next statement was not.
+/// The rows of each completed statement, as far as `keep` returns them, and the error of the next one.
 async fn exchange<DB>(
     connection: &mut DB::Connection,
     statement: &str,
@@ -149,94 +150,94 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     let mut stream = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(statement)));
-    let (mut answers, mut rows) = (Vec::new(), Vec::new());
+    let (mut results, mut rows) = (Vec::new(), Vec::new());
     loop {
         match stream.try_next().await {
-            Ok(Some(Either::Right(row))) => rows.extend(keep(answers.len(), row).filter(|_| rows.len() < MAX_ROWS)),
-            Ok(Some(Either::Left(_))) => answers.push(std::mem::take(&mut rows)),
-            Ok(None) => return Ok((answers, None)),
-            Err(error @ Error::Database(_)) => return Ok((answers, Some(error))),
-            Err(error) => return Err(failure(error).midway()),
+            Ok(Some(Either::Right(row))) => rows.extend(keep(results.len(), row).filter(|_| rows.len() < MAX_ROWS)),
+            Ok(Some(Either::Left(_))) => results.push(std::mem::take(&mut rows)),
+            Ok(None) => return Ok((results, None)),
+            Err(error @ Error::Database(_)) => return Ok((results, Some(error))),
+            Err(error) => return Err(failure(error).truncated()),
         }
     }
 }
 
-/// What a server must be.
+/// The required role of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Role {
-    /// Either.
+pub enum ServerRole {
+    /// Both.
     #[default]
     Any,
-    /// It takes writes.
+    /// Accepts writes.
     Primary,
-    /// It follows another one.
+    /// Follows another server.
     Replica,
 }
 
-/// What is judged beside the verdict.
-pub(crate) struct Limits {
-    pub(crate) role: Role,
+/// Requirements on the state of a server.
+pub(crate) struct ServerLimits {
+    pub(crate) role: ServerRole,
     pub(crate) warn_lag: Option<TimeSpan>,
     pub(crate) fail_lag: Option<TimeSpan>,
     pub(crate) warn_connections: Option<Share>,
     pub(crate) fail_connections: Option<Share>,
 }
 
-/// What a server told beside the verdict; nothing where it does not tell.
+/// The state of a server; `None` for what it does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct ServerInfo {
     pub(crate) replica: Option<bool>,
     pub(crate) read_only: Option<bool>,
     pub(crate) lag: Option<Lag>,
-    /// How many connections there are, and how many there may be.
+    /// The number of connections in use, and the maximum.
     pub(crate) connections: Option<(u64, u64)>,
 }
 
-/// How far a server is behind the one that it follows: from good to bad.
+/// How far a server is behind its primary, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lag {
-    /// It follows nobody.
+    /// It follows no server.
     None,
-    /// So far.
+    /// This far.
     Behind(Duration),
-    /// Its replication is broken or was never begun.
+    /// Replication is broken or was never started.
     Stopped,
 }
 
-impl Limits {
-    /// Adds what was told to what was seen, and compares it with what is wanted. What is wanted and not told is a failure: nobody may believe
-    /// that it was looked at.
-    pub(crate) fn judge(&self, told: &Told, seen: Observation) -> Result<Observation, Failure> {
-        let lag = told.lag.and_then(|lag| if let Lag::Behind(lag) = lag { Some(milliseconds(lag)) } else { None });
-        let (connections, most) = told.connections.unzip();
+impl ServerLimits {
+    /// Adds the state of the server to what was observed, and compares it with the requirements. If the server does not report a required
+    /// value, that is a failure: otherwise the check would seem to verify it.
+    pub(crate) fn judge(&self, info: &ServerInfo, seen: Observation) -> Result<Observation, Failure> {
+        let lag = info.lag.and_then(|lag| if let Lag::Behind(lag) = lag { Some(milliseconds(lag)) } else { None });
+        let (connections, most) = info.connections.unzip();
         let seen = seen.with_some("lag_ms", lag).with_some("connections", connections).with_some("max_connections", most);
-        let judged = self.judge_role(told).and_then(|()| Ok([self.judge_lag(told)?, self.judge_connections(told)?]));
+        let judged = self.judge_role(info).and_then(|()| Ok([self.judge_lag(info)?, self.judge_connections(info)?]));
         match judged {
             Ok(warnings) => Ok(warnings.into_iter().flatten().fold(seen, Observation::warned)),
-            Err(failure) => Err(failure.observing(seen).in_order()),
+            Err(failure) => Err(failure.observing(seen).reusable_connection()),
         }
     }
 
-    fn judge_role(&self, told: &Told) -> Result<(), Failure> {
-        match (self.role, told.replica) {
-            (Role::Primary, Some(false)) if told.read_only == Some(true) => Err(Failure::unhealthy("the server is read-only")),
-            (Role::Any, _) | (Role::Primary, Some(false)) | (Role::Replica, Some(true)) => Ok(()),
-            (Role::Primary, Some(true)) => Err(Failure::unhealthy("this is a replica, not the primary")),
-            (Role::Replica, Some(false)) => Err(Failure::unhealthy("this is the primary, not a replica")),
-            (_, None) => Err(Failure::unhealthy("the server does not tell its role")),
+    fn judge_role(&self, info: &ServerInfo) -> Result<(), Failure> {
+        match (self.role, info.replica) {
+            (ServerRole::Primary, Some(false)) if info.read_only == Some(true) => Err(Failure::unhealthy("the server is read-only")),
+            (ServerRole::Any, _) | (ServerRole::Primary, Some(false)) | (ServerRole::Replica, Some(true)) => Ok(()),
+            (ServerRole::Primary, Some(true)) => Err(Failure::unhealthy("this is a replica, not the primary")),
+            (ServerRole::Replica, Some(false)) => Err(Failure::unhealthy("this is the primary, not a replica")),
+            (_, None) => Err(Failure::unhealthy("the server does not report its role")),
         }
     }
 
-    fn judge_lag(&self, told: &Told) -> Result<Option<String>, Failure> {
+    fn judge_lag(&self, info: &ServerInfo) -> Result<Option<String>, Failure> {
         let (warn, fail) = (self.warn_lag, self.fail_lag);
         let passed = |limit: Option<TimeSpan>, lag: Duration| limit.filter(|limit| lag > limit.0);
         let sentence = |lag: Duration, limit: TimeSpan| format!("{} behind its primary, more than {limit}", TimeSpan(lag).whole_millis());
-        match told.lag {
+        match info.lag {
             _ if warn.is_none() && fail.is_none() => Ok(None),
-            None => Err(Failure::rejected("the server does not tell this user how far it is behind")),
-            Some(Lag::None) if told.replica != Some(true) => Ok(None),
+            None => Err(Failure::rejected("the server does not report its replication lag to this user")),
+            Some(Lag::None) if info.replica != Some(true) => Ok(None),
             Some(Lag::None | Lag::Stopped) if fail.is_none() => Ok(Some("replication is not running".to_owned())),
             Some(Lag::None | Lag::Stopped) => Err(Failure::unhealthy("replication is not running")),
             Some(Lag::Behind(lag)) => match passed(fail, lag) {
@@ -246,16 +247,16 @@ impl Limits {
         }
     }
 
-    fn judge_connections(&self, told: &Told) -> Result<Option<String>, Failure> {
+    fn judge_connections(&self, info: &ServerInfo) -> Result<Option<String>, Failure> {
         let (warn, fail) = (self.warn_connections, self.fail_connections);
         if warn.is_none() && fail.is_none() {
             return Ok(None);
         }
-        let Some((connections, most)) = told.connections else {
-            return Err(Failure::rejected("the server does not tell this user how many connections there are"));
+        let Some((connections, most)) = info.connections else {
+            return Err(Failure::rejected("the server does not report its connection count to this user"));
         };
         let passed = |limit: Option<Share>| limit.filter(|limit| limit.is_exceeded(connections, most));
-        let sentence = |limit: Share| format!("{connections} of {most} connections are taken, more than {limit}");
+        let sentence = |limit: Share| format!("{connections} of {most} connections are in use, more than {limit}");
         match passed(fail) {
             Some(limit) => Err(Failure::unhealthy(sentence(limit))),
             None => Ok(passed(warn).map(sentence)),
@@ -267,10 +268,11 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const NONE: Limits = Limits { role: Role::Any, warn_lag: None, fail_lag: None, warn_connections: None, fail_connections: None };
+    const NONE: ServerLimits =
+        ServerLimits { role: ServerRole::Any, warn_lag: None, fail_lag: None, warn_connections: None, fail_connections: None };
 
-    fn judged(limits: &Limits, told: Told) -> Result<Option<String>, String> {
-        match limits.judge(&told, Observation::pass()) {
+    fn judged(limits: &ServerLimits, info: ServerInfo) -> Result<Option<String>, String> {
+        match limits.judge(&info, Observation::pass()) {
             Ok(seen) => Ok(seen.warning().map(str::to_owned)),
             Err(failure) => Err(failure.to_string()),
         }
@@ -281,52 +283,55 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asked_for_is_not_judged() {
-        assert_eq!(judged(&NONE, Told::default()), Ok(None));
-        assert_eq!(judged(&NONE, Told { lag: Some(Lag::Stopped), connections: Some((9, 9)), ..Told::default() }), Ok(None));
+    fn nothing_is_judged_without_requirements() {
+        assert_eq!(judged(&NONE, ServerInfo::default()), Ok(None));
+        assert_eq!(judged(&NONE, ServerInfo { lag: Some(Lag::Stopped), connections: Some((9, 9)), ..ServerInfo::default() }), Ok(None));
     }
 
     #[test]
-    fn a_role_must_be_told_and_right() {
-        let primary = Limits { role: Role::Primary, ..NONE };
-        assert_eq!(judged(&primary, Told { replica: Some(false), ..Told::default() }), Ok(None));
-        for (told, message) in [
-            (Told::default(), "unhealthy: the server does not tell its role"),
-            (Told { replica: Some(true), ..Told::default() }, "unhealthy: this is a replica, not the primary"),
-            (Told { replica: Some(false), read_only: Some(true), ..Told::default() }, "unhealthy: the server is read-only"),
+    fn a_required_role_must_be_reported_and_match() {
+        let primary = ServerLimits { role: ServerRole::Primary, ..NONE };
+        assert_eq!(judged(&primary, ServerInfo { replica: Some(false), ..ServerInfo::default() }), Ok(None));
+        for (info, message) in [
+            (ServerInfo::default(), "unhealthy: the server does not report its role"),
+            (ServerInfo { replica: Some(true), ..ServerInfo::default() }, "unhealthy: this is a replica, not the primary"),
+            (ServerInfo { replica: Some(false), read_only: Some(true), ..ServerInfo::default() }, "unhealthy: the server is read-only"),
         ] {
-            assert_eq!(judged(&primary, told), Err(message.to_owned()));
+            assert_eq!(judged(&primary, info), Err(message.to_owned()));
         }
-        let replica = Limits { role: Role::Replica, ..NONE };
+        let replica = ServerLimits { role: ServerRole::Replica, ..NONE };
         assert_eq!(
-            judged(&replica, Told { replica: Some(false), ..Told::default() }),
+            judged(&replica, ServerInfo { replica: Some(false), ..ServerInfo::default() }),
             Err("unhealthy: this is the primary, not a replica".to_owned())
         );
     }
 
     #[test]
     fn lag_warns_and_fails() {
-        let limits = Limits { warn_lag: Some(TimeSpan::seconds(1)), fail_lag: Some(TimeSpan::seconds(5)), ..NONE };
-        let behind = |millis| Told { lag: Some(Lag::Behind(Duration::from_millis(millis))), ..Told::default() };
+        let limits = ServerLimits { warn_lag: Some(TimeSpan::seconds(1)), fail_lag: Some(TimeSpan::seconds(5)), ..NONE };
+        let behind = |millis| ServerInfo { lag: Some(Lag::Behind(Duration::from_millis(millis))), ..ServerInfo::default() };
         assert_eq!(judged(&limits, behind(900)), Ok(None));
         assert_eq!(judged(&limits, behind(1500)), Ok(Some("1s 500ms behind its primary, more than 1s".to_owned())));
         assert_eq!(judged(&limits, behind(6000)), Err("unhealthy: 6s behind its primary, more than 5s".to_owned()));
-        assert_eq!(judged(&limits, Told { lag: Some(Lag::None), ..Told::default() }), Ok(None));
+        assert_eq!(judged(&limits, ServerInfo { lag: Some(Lag::None), ..ServerInfo::default() }), Ok(None));
         assert_eq!(
-            judged(&limits, Told { lag: Some(Lag::Stopped), ..Told::default() }),
+            judged(&limits, ServerInfo { lag: Some(Lag::Stopped), ..ServerInfo::default() }),
             Err("unhealthy: replication is not running".to_owned())
         );
-        assert_eq!(judged(&limits, Told::default()), Err("rejected: the server does not tell this user how far it is behind".to_owned()));
+        assert_eq!(
+            judged(&limits, ServerInfo::default()),
+            Err("rejected: the server does not report its replication lag to this user".to_owned())
+        );
     }
 
     #[test]
-    fn connections_warn_and_fail_and_are_observed_in_either_case() {
-        let limits = Limits { warn_connections: Some(share("50%")), fail_connections: Some(share("90%")), ..NONE };
-        let taken = |count| Told { connections: Some((count, 100)), ..Told::default() };
+    fn connections_warn_and_fail_and_are_observed_in_both_cases() {
+        let limits = ServerLimits { warn_connections: Some(share("50%")), fail_connections: Some(share("90%")), ..NONE };
+        let taken = |count| ServerInfo { connections: Some((count, 100)), ..ServerInfo::default() };
         assert_eq!(judged(&limits, taken(50)), Ok(None));
-        assert_eq!(judged(&limits, taken(51)), Ok(Some("51 of 100 connections are taken, more than 50%".to_owned())));
+        assert_eq!(judged(&limits, taken(51)), Ok(Some("51 of 100 connections are in use, more than 50%".to_owned())));
         let failure = limits.judge(&taken(91), Observation::pass()).expect_err("too many");
-        assert_eq!(failure.to_string(), "unhealthy: 91 of 100 connections are taken, more than 90%");
+        assert_eq!(failure.to_string(), "unhealthy: 91 of 100 connections are in use, more than 90%");
         assert_eq!(failure.values()["connections"], 91);
     }
 }

@@ -1,4 +1,4 @@
-//! Names and sockets: shared by every kind that opens a connection.
+//! Addresses, name resolution and TCP connections, for every kind that opens a connection.
 
 use crate::contract::{Blocking, Failure, FailureClass, from_text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,16 +17,16 @@ use tokio::{
 };
 
 /// A host and a port: `db.internal:5432`, `10.0.0.7:80`, `[::1]:6379`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
-    /// A name or an address, without brackets.
+    /// A name or an IP address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
 impl Address {
-    /// A host, which may stand in brackets, and a port.
+    /// A host, which may be in brackets, and a port.
     #[must_use]
     pub fn new(host: &str, port: u16) -> Self {
         Self { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port }
@@ -37,11 +37,11 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // It is not quoted: somebody may have written a password into it.
+        // The text is not quoted: it may contain a password.
         let wrong = || "not an address: write \"host:port\", such as \"db.internal:5432\"".to_owned();
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
         if host.contains('@') {
-            return Err("an address has no user and no password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
+            return Err("an address has neither user nor password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
         }
         if !is_host(host) {
             return Err(wrong());
@@ -50,7 +50,7 @@ impl FromStr for Address {
     }
 }
 
-/// Whether this can be a name, an address of IPv4, or one of IPv6 in brackets.
+/// Whether a text can be a name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
         Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
@@ -88,15 +88,15 @@ impl fmt::Display for Address {
     }
 }
 
-/// Resolves and connects for one check.
+/// Resolves names and opens connections for one check.
 ///
-/// The system's resolver blocks and cannot be cancelled, so at most one look-up of a check is alive.
+/// The resolver of the system blocks and cannot be cancelled, so each check runs at most one lookup at a time.
 #[derive(Debug, Default)]
 pub struct Dialer(Blocking);
 
 impl Dialer {
-    /// All addresses of a name, by the system's resolver. Kinds whose driver resolves by itself ask here first: a resolver that hangs then
-    /// costs one thread, and a name that does not resolve is told apart from a port that does not answer.
+    /// All addresses of a name, from the resolver of the system. Kinds whose driver resolves names itself call this first: then a hung
+    /// resolver costs only one thread, and a name that does not resolve differs from a port that does not answer.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Dialer {
         if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
     }
 
-    /// All addresses of a name, and how long it took to resolve it, where there was a name: `resolve_ms`.
+    /// All addresses of a name, and if it is not an IP address the time it took to resolve it: `resolve_ms`.
     ///
     /// # Errors
     ///
@@ -124,21 +124,21 @@ impl Dialer {
         Ok((addresses, is_name.then(|| began.elapsed())))
     }
 
-    /// A connection to the first of the name's addresses that takes one.
+    /// Connects to the first address of the name that accepts the connection.
     ///
     /// # Errors
     ///
-    /// Why the last address did not take it.
+    /// The error of the last address.
     pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
         connect(&self.resolve(address).await?).await
     }
 }
 
-/// A connection to the first of some addresses that takes one.
+/// Connects to the first of these addresses that accepts the connection.
 ///
 /// # Errors
 ///
-/// Why the last address did not take it.
+/// The error of the last address.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     let stream = TcpStream::connect(addresses).await.map_err(Failure::network)?;
     stream.set_nodelay(true).map_err(Failure::network)?;
@@ -148,7 +148,7 @@ pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failu
 /// A stream, encrypted or not.
 pub type Stream = Box<dyn Duplex>;
 
-/// What can be read and written.
+/// A stream that can be read and written.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
@@ -169,8 +169,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_does_not_resolve_says_so() {
-        // No label is that long: the resolver knows without asking anybody.
+    async fn a_name_that_does_not_resolve_is_unreachable() {
+        // No label may be that long: the resolver rejects it without a query.
         let failure = Dialer::default().connect(&Address::new(&format!("{}.invalid", "x".repeat(64)), 1)).await.expect_err("no such host");
         assert_eq!((failure.class(), failure.message()), (FailureClass::Unreachable, "the name does not resolve"));
     }

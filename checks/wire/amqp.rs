@@ -1,4 +1,4 @@
-//! Connections by AMQP 0-9-1, through lapin: shared by the kinds that speak to `RabbitMQ`.
+//! Connections by AMQP 0-9-1, through lapin, for the kinds that connect to `RabbitMQ`.
 
 mod mechanism;
 
@@ -20,7 +20,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     uri::{AMQPScheme, AMQPUri},
 };
-use mechanism::Offered;
+use mechanism::MechanismGuard;
 use std::{
     future::ready,
     io::{self, Read, Write},
@@ -32,32 +32,32 @@ use std::{
 };
 use tokio::{net::TcpStream, time::timeout};
 
-/// The schemes of this protocol, as people write them.
+/// URL schemes of this protocol.
 pub(crate) const SCHEMES: &[&str] = &["amqp", "amqps", "rabbitmq", "pyamqp"];
 
-/// How long the broker has to answer a goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the broker has to confirm that a connection is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Seconds between heartbeats: a peer that is gone without a word is noticed, and the kept connection with it.
-const HEARTBEAT: u16 = 10;
+/// Interval of heartbeats. They show when the broker of a kept connection is gone.
+const HEARTBEAT_SECONDS: u16 = 10;
 
-/// The largest frame in bytes: a few lines of JSON are the most that is sent.
-const FRAME: u32 = 16 * 1024;
+/// Maximum frame size. The check sends a few lines of JSON at most.
+const MAX_FRAME_BYTES: u32 = 16 * 1024;
 
-/// The most that is read between two questions: a peer that sends without end must not fill our memory.
-const ANSWER: usize = 16 << 20;
+/// Maximum number of bytes read between two questions: an endless reply must not fill our memory.
+const MAX_READ_BYTES: usize = 16 << 20;
 
-/// Where a broker is, and as whom one logs in to which vhost.
-pub(crate) struct Broker {
+/// A broker: its address, vhost and login.
+pub(crate) struct AmqpBroker {
     uri: AMQPUri,
-    /// Without one it is everybody's.
+    /// Without a password the login is the default `guest`, which is public.
     has_password: bool,
     tls: Option<Tls>,
     dialer: Dialer,
 }
 
-impl Broker {
-    /// Reads the URL under `key`, with the keys beside it.
+impl AmqpBroker {
+    /// Parses the URL in `key`, and adds the other keys.
     pub(crate) fn new(
         key: &'static str,
         url: &Secret,
@@ -68,18 +68,18 @@ impl Broker {
         let schemes: Vec<_> = SCHEMES.iter().map(|scheme| (*scheme, if *scheme == "amqps" { "amqps" } else { "amqp" })).collect();
         let mut url = url::parse(key, url, &schemes)?;
         if url.path() == "/" {
-            // To the driver this is a vhost without a name; to the users, and to Celery, it is the default one.
+            // The driver reads this as a vhost without a name; users and Celery mean the default vhost.
             url.set_path("");
         }
         let mut uri: AMQPUri =
             url.as_str().parse().map_err(|_| InvalidConfig::new(key, "not an AMQP URL: write `amqp://user@host:5672/vhost`"))?;
         if let Some(host) = url.host_str() {
-            // An address in brackets would silently become `localhost`.
+            // The driver would silently replace an address in brackets by `localhost`.
             Address::new(host, 0).host.clone_into(&mut uri.authority.host);
         }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT);
-        // The driver makes room for 64 frames at once, as large as the broker may ever wish them.
-        uri.query.frame_max = Some(uri.query.frame_max.map_or(FRAME, |wished| wished.clamp(4096, FRAME)));
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        // The driver allocates 64 frames of the largest size that the broker may use.
+        uri.query.frame_max = Some(uri.query.frame_max.map_or(MAX_FRAME_BYTES, |size| size.clamp(4096, MAX_FRAME_BYTES)));
         let has_password = password.is_some() || url.password().is_some();
         if let Some(username) = username {
             uri.authority.userinfo.username = username;
@@ -88,28 +88,28 @@ impl Broker {
             password.expose().clone_into(&mut uri.authority.userinfo.password);
         }
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
-        tls.examine(encrypted, "amqps://")?;
+        tls.validate(encrypted, "amqps://")?;
         Ok(Self { uri, has_password, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
     }
 
-    /// What is observed of TLS as `tls_verify`.
+    /// The observed value `tls_verify`.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.tls.as_ref().and_then(Tls::observed)
+        self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
-    /// The warning about the login; `key` is the URL's. The method `PLAIN` sends the password.
+    /// The warning about the login, which sends the password; `key` is that of the URL.
     pub(crate) fn warnings(&self, key: &'static str) -> Vec<ConfigWarning> {
         let tls = self.tls.as_ref().map(Tls::keys);
         login_warning(key, Some(&self.uri.authority.host), self.has_password, tls, "amqps://").into_iter().collect()
     }
 
     /// Connects and logs in.
-    pub(crate) async fn open(&self) -> Result<Link, Failure> {
+    pub(crate) async fn open(&self) -> Result<AmqpConnection, Failure> {
         let address = Address::new(&self.uri.authority.host, self.uri.authority.port);
         let (addresses, resolving) = self.dialer.look_up(&address).await?;
         let mut phases: Phases = resolving.map(|took| ("resolve_ms", took)).into_iter().collect();
-        let (stream, socket) = Socket::of(address::connect(&addresses).await?)?;
-        // TLS comes before the driver sees the stream: it can be dropped at any moment then.
+        let (stream, socket) = ShutdownOnDrop::of(address::connect(&addresses).await?)?;
+        // TLS is set up before the driver gets the stream, so that the probe can be dropped at any moment.
         let stream: Stream = match &self.tls {
             Some(tls) => {
                 let connected = Instant::now();
@@ -119,48 +119,48 @@ impl Broker {
             }
             None => Box::new(stream),
         };
-        let link = shake_hands(self.uri.clone(), stream, socket).await?;
-        Ok(Link { phases, ..link })
+        let connection = handshake(self.uri.clone(), stream, socket).await?;
+        Ok(AmqpConnection { phases, ..connection })
     }
 }
 
-/// A connection and its socket, which is shut down with it: only that ends the driver's thread when the peer is silent.
-pub(crate) struct Link {
+/// A connection and its socket. Shutting down the socket is the only way to end the driver's thread when the broker is silent.
+pub(crate) struct AmqpConnection {
     pub(crate) connection: Connection,
-    /// The broker's version, where it tells one.
-    #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` tells it"))]
+    /// The version of the broker, if it reports one.
+    #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` observes it"))]
     pub(crate) server_version: Option<String>,
     phases: Phases,
     meter: Meter,
-    _socket: Socket,
+    _socket: ShutdownOnDrop,
 }
 
-impl Link {
-    /// Allows for one more answer. To be called before each question.
+impl AmqpConnection {
+    /// Allows one more reply. Call it before each question.
     pub(crate) fn refill(&self) {
-        self.meter.refill(ANSWER);
+        self.meter.refill(MAX_READ_BYTES);
     }
 
-    /// How long the phases of the opening took; told once.
+    /// How long the phases of opening took; returned once.
     pub(crate) fn take_phases(&mut self) -> Observation {
-        connect::parts(mem::take(&mut self.phases))
+        connect::phase_values(mem::take(&mut self.phases))
     }
 
-    /// Says goodbye in a task of its own: the driver's thread ends with the answer, and when the peer is silent, with the socket. Channels
-    /// and their consumers end with the connection: one that is dropped before would say a goodbye of its own, and break into this one.
+    /// Closes the connection in a task of its own. The driver's thread ends with the broker's confirmation, or with the socket when the
+    /// broker is silent. `channels` end with the connection: dropped earlier, each would close itself in the middle of this.
     pub(crate) fn hang_up(self, channels: impl Send + 'static) {
         tokio::spawn(async move {
-            let _ = timeout(GOODBYE, self.connection.close(200, "".into())).await;
-            // Named as a whole: else the socket would stay outside of this task, and end before the goodbye.
+            let _ = timeout(CLOSE_TIMEOUT, self.connection.close(200, "".into())).await;
+            // Moves all of `self`, including the socket, into this task: otherwise the socket would be shut down first.
             drop((self, channels));
         });
     }
 }
 
-/// A second handle of a socket, which shuts it down when dropped.
-struct Socket(StdStream);
+/// A second handle of a socket that shuts it down when dropped.
+struct ShutdownOnDrop(StdStream);
 
-impl Socket {
+impl ShutdownOnDrop {
     fn of(stream: TcpStream) -> Result<(TcpStream, Self), Failure> {
         let stream = stream.into_std().map_err(Failure::network)?;
         let socket = Self(stream.try_clone().map_err(Failure::network)?);
@@ -168,21 +168,21 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
-        // Fails when the peer was faster, which is as good.
+        // Fails if the broker has closed the socket already, which is just as good.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
-/// The driver's handshake, in a task of its own: dropped in the middle it would leave a thread, a descriptor and a task behind for ever.
-/// When the probe is dropped instead, `socket` goes with it, and the handshake ends by its own error.
-async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Link, Failure> {
-    let meter = Meter::new(ANSWER);
+/// Runs the driver's handshake in a task: dropped in the middle, it would leave a thread, a descriptor and a task behind forever. If the
+/// probe is dropped instead, `socket` goes with it, and the handshake fails on its own.
+async fn handshake(uri: AMQPUri, stream: Stream, socket: ShutdownOnDrop) -> Result<AmqpConnection, Failure> {
+    let meter = Meter::new(MAX_READ_BYTES);
     let mechanism = uri.query.auth_mechanism.unwrap_or_default().name();
-    let stream: Stream = Box::new(Offered::new(stream, mechanism));
+    let stream: Stream = Box::new(MechanismGuard::new(stream, mechanism));
     let stream = AsyncTcpStream::Plain(Compat::new(Metered::new(stream, meter.clone())));
-    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), Streams(Tokio::current())));
+    let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), DriverReactor(Tokio::current())));
     let properties = ConnectionProperties::default().with_connection_name("allswell".into());
     let stream = Arc::new(Mutex::new(Some(stream)));
     let handshake = tokio::spawn(Connection::connector(
@@ -195,11 +195,11 @@ async fn shake_hands(uri: AMQPUri, stream: Stream, socket: Socket) -> Result<Lin
     ));
     let connection = handshake.await.map_err(Failure::internal)?.map_err(|error| meter.explain(failure(error)))?;
     let server_version = version(&meter.beginning());
-    Ok(Link { connection, server_version, phases: Phases::new(), meter, _socket: socket })
+    Ok(AmqpConnection { connection, server_version, phases: Phases::new(), meter, _socket: socket })
 }
 
-/// The version in what the broker says first, `Connection.Start`, whose table of properties the driver keeps to itself: a short name, an `S`
-/// for a long string, and its length. <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.5.
+/// Reads the version from `Connection.Start`, whose table of properties the driver does not return: a short name, an `S` for a long string,
+/// and its length. <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.5.
 fn version(beginning: &[u8]) -> Option<String> {
     const NAME: &[u8] = b"\x07versionS";
     let at = beginning.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
@@ -208,11 +208,11 @@ fn version(beginning: &[u8]) -> Option<String> {
     String::from_utf8(version.to_vec()).ok().filter(|version| version.len() <= 64)
 }
 
-/// Lets the driver run on streams of ours: encrypted by us, and measured.
+/// Lets the driver run on our own stream, which is encrypted and metered.
 #[derive(Clone, Debug)]
-struct Streams(Tokio);
+struct DriverReactor(Tokio);
 
-impl Reactor for Streams {
+impl Reactor for DriverReactor {
     type TcpStream = Compat<Metered>;
     type Sleep = tokio::time::Sleep;
 
@@ -232,11 +232,11 @@ impl Reactor for Streams {
     }
 
     fn tcp_connect_addr(&self, _: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        ready(Err(io::Error::other("connections are opened by us")))
+        ready(Err(io::Error::other("allswell opens the connections")))
     }
 }
 
-/// What the broker says of one queue.
+/// Classifies an error about one queue.
 #[cfg(feature = "rabbitmq")]
 pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
     match error.kind() {
@@ -245,9 +245,9 @@ pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
                 Failure::rejected(format!("the user may not use the queue {name}")).because(error)
             }
-            // An exclusive queue of somebody else's connection.
+            // An exclusive queue of another connection.
             AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => {
-                Failure::rejected(format!("the queue {name} belongs to one connection alone")).because(error)
+                Failure::rejected(format!("the queue {name} is exclusive to another connection")).because(error)
             }
             _ => failure(error),
         },
@@ -255,37 +255,40 @@ pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
     }
 }
 
-/// By reply code: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>.
+/// Classifies an error by its reply code: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>. The code for a connection limit is
+/// that for a missing vhost: there the text decides.
 pub(crate) fn failure(error: Error) -> Failure {
     let (class, message) = match error.kind() {
         ErrorKind::ProtocolError(said) => match said.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (FailureClass::Rejected, "the credentials are not accepted"),
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("connection limit (") => {
-                (FailureClass::Exhausted, "no more connections are allowed there")
+                (FailureClass::Exhausted, "the server's connection limit is reached")
             }
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (FailureClass::Rejected, "there is no such vhost, or it is not ours"),
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+                (FailureClass::Rejected, "the vhost does not exist, or the user may not access it")
+            }
             AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => (FailureClass::Unhealthy, "the broker closed the connection"),
             AMQPErrorKind::Hard(AMQPHardError::RESOURCEERROR) => (FailureClass::Exhausted, "the broker is out of resources"),
-            _ => (FailureClass::Unhealthy, "the broker answered with an error"),
+            _ => (FailureClass::Unhealthy, "the broker replied with an error"),
         },
         ErrorKind::IOError(io) if tls::is_tls(&**io) => return tls::failure(error),
         ErrorKind::IOError(io) if mechanism::is_not_offered(io) => {
-            (FailureClass::Rejected, "the broker does not offer our method of login; `?auth_mechanism=external` in the URL is another one")
+            (FailureClass::Rejected, "the broker does not offer this login method: try `?auth_mechanism=external` in the URL")
         }
         ErrorKind::IOError(io) => {
-            // The driver's word for the end of a stream.
+            // The driver reports the end of a stream with this kind.
             let kind = if io.kind() == io::ErrorKind::ConnectionAborted { io::ErrorKind::UnexpectedEof } else { io.kind() };
             return Failure::network(io::Error::new(kind, error));
         }
-        ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker is silent"),
-        // A channel that nobody opened, too, is the broker's word.
+        ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker sends no heartbeats"),
+        // An unknown channel number comes from the broker, too.
         ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) | ErrorKind::InvalidChannel(_) => {
-            (FailureClass::Protocol, "the answer is not AMQP 0-9-1")
+            (FailureClass::Protocol, "the reply is not AMQP 0-9-1")
         }
         ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_) => {
             (FailureClass::Unreachable, "the connection is closed")
         }
-        ErrorKind::ChannelsLimitReached => (FailureClass::Exhausted, "no more channels are allowed there"),
+        ErrorKind::ChannelsLimitReached => (FailureClass::Exhausted, "the broker's channel limit is reached"),
         _ => return Failure::internal(error),
     };
     Failure::new(class, message).because(error)
@@ -296,12 +299,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_channel_that_nobody_opened_is_the_brokers_mistake() {
+    fn an_unknown_channel_is_a_protocol_error() {
         assert_eq!(failure(ErrorKind::InvalidChannel(29_184).into()).class(), FailureClass::Protocol);
     }
 
     #[test]
-    fn the_version_is_found_in_the_brokers_first_words() {
+    fn the_version_is_read_from_the_first_bytes() {
         let said = b"\x01\0\0..\x08platformS\0\0\0\x01x\x07versionS\0\0\0\x073.10.28rest";
         assert_eq!(version(said).as_deref(), Some("3.10.28"));
         assert_eq!(version(b"\x07versionS\0\0\0\x09cut"), None);

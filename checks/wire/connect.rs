@@ -1,4 +1,4 @@
-//! Opens a connection, and tells how long each phase of it took and until when the peer's certificate is valid.
+//! Opens a connection, measures each phase of that, and reads the expiry of the server's certificate.
 
 #[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 use crate::contract::Observation;
@@ -18,43 +18,43 @@ use rustls::{
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
-/// A connection, and what its opening told.
+/// A new connection.
 pub struct Opened {
-    /// What is read and written.
+    /// The stream.
     pub stream: Stream,
-    /// What took time.
+    /// How long each phase took.
     pub phases: Phases,
-    /// Of the peer's own certificate, where there is TLS.
+    /// Expiry of the server's certificate; `None` without TLS.
     pub expiry: Option<Expiry>,
 }
 
-/// What took time before a connection could be used, by the name under which it is observed: the whole, `connect_ms`, and its parts
-/// `resolve_ms`, where there is a name, and `tls_ms`, where there is TLS.
+/// Durations by the name under which they are observed: `connect_ms` for the whole, and its parts `resolve_ms`, if there was a name to
+/// resolve, and `tls_ms`, if there is TLS.
 pub type Phases = Vec<(&'static str, Duration)>;
 
-/// What was seen of an opening beside the whole, which includes a log-in and is measured by [`Kept`](crate::contract::Kept).
+/// The observed parts of `connect_ms`. The whole includes the login and is measured by [`Kept`](crate::contract::Kept).
 #[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
-pub(crate) fn parts(phases: Phases) -> Observation {
+pub(crate) fn phase_values(phases: Phases) -> Observation {
     let parts = phases.into_iter().filter(|(name, _)| *name != "connect_ms");
     parts.fold(Observation::pass(), |seen, (name, took)| seen.took(name, took))
 }
 
-/// Opens a connection, encrypted or not.
+/// Opens a connection; encrypted if there is a `tls`.
 ///
 /// # Errors
 ///
-/// What the resolver, the network or TLS says, with the phases until then.
+/// What the resolver, the network or TLS reports, with the phases before it.
 pub async fn open(dialer: &Dialer, address: &Address, tls: Option<&Tls>) -> Result<Opened, Failure> {
-    open_to(dialer, address, tls, Ok).await
+    open_selected(dialer, address, tls, Ok).await
 }
 
-/// Opens a connection to one of the addresses that `select` leaves of a host's. The name is resolved once, so what is judged is what is
-/// connected to.
+/// Opens a connection to one of the addresses of the host that `select` returns. The name is resolved only once, so the connection goes to
+/// an address that `select` has seen.
 ///
 /// # Errors
 ///
-/// As [`open`], and what `select` says; no connection is attempted then.
-pub(crate) async fn open_to(
+/// As [`open`], and the error of `select`, before any connection is attempted.
+pub(crate) async fn open_selected(
     dialer: &Dialer,
     address: &Address,
     tls: Option<&Tls>,
@@ -74,7 +74,7 @@ pub(crate) async fn open_to(
     let connected = Instant::now();
     let stream = tls.handshake(&address.host, stream).await.map_err(until_then)?;
     phases.extend([("tls_ms", connected.elapsed()), ("connect_ms", began.elapsed())]);
-    let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of(chain.first()?));
+    let expiry = stream.get_ref().1.peer_certificates().and_then(|chain| Expiry::of_certificate(chain.first()?));
     Ok(Opened { stream: Box::new(stream), phases, expiry })
 }
 
@@ -83,9 +83,9 @@ pub(crate) async fn open_to(
 pub struct Expiry(UnixTime);
 
 impl Expiry {
-    /// Asks the verifier, as of the end of time: it says since when the certificate has been expired, and says it before anything else.
+    /// Asks the verifier with a time at the end of all time: before anything else, it reports when the certificate expired.
     #[must_use]
-    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    pub fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = ParsedCertificate::try_from(certificate).ok()?;
         let end_of_time = UnixTime::since_unix_epoch(Duration::MAX);
         match verify_server_cert_signed_by_trust_anchor(&certificate, &RootCertStore::empty(), &[], end_of_time, &[]) {
@@ -94,7 +94,7 @@ impl Expiry {
         }
     }
 
-    /// Whole days until then; negative when it has passed.
+    /// Whole days until then; negative after it.
     #[must_use]
     pub fn days_left(self) -> i64 {
         let seconds = |time: UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);

@@ -1,8 +1,12 @@
-//! HTTP/1 without a task of its own: what the kinds share that send requests through hyper.
+//! HTTP/1 without a task of its own, for the kinds that send requests through hyper.
 
 use crate::{
     contract::Failure,
-    wire::{meter::TOO_LONG, tls},
+    wire::{
+        address::Address,
+        meter::{TOO_LONG_MESSAGE, is_too_long},
+        tls,
+    },
 };
 use std::{
     error::Error as _,
@@ -12,11 +16,26 @@ use std::{
     task::Poll,
 };
 
-/// Waits for `work` and drives the connection on which it waits: it runs while a request does, and rests with the connection.
-pub async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
+/// The server of a URL: scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Origin {
+    /// Whether the scheme is `https`.
+    pub(crate) encrypted: bool,
+    pub(crate) address: Address,
+}
+
+impl Origin {
+    /// The host may be in brackets. Without a port it is that of the scheme: 443 or 80.
+    pub(crate) fn new(encrypted: bool, host: &str, port: Option<u16>) -> Self {
+        Self { encrypted, address: Address::new(host, port.unwrap_or(if encrypted { 443 } else { 80 })) }
+    }
+}
+
+/// Waits for `work`, and drives the connection that it needs meanwhile. Between two requests the connection rests.
+pub async fn drive_while<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
-        // An error of the connection reaches whoever waits on it; here it only means that there is nothing left to drive.
+        // `work` receives the error of the connection. Here it only means that there is nothing left to drive.
         if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(context).is_ready()) {
             *driver = None;
         }
@@ -28,23 +47,25 @@ pub async fn alongside<D: Future + Unpin, T>(driver: &mut Option<D>, work: impl 
     .await
 }
 
-/// What hyper's errors mean.
+/// Classifies an error of hyper.
 #[must_use]
 pub fn failure(error: hyper::Error) -> Failure {
     if tls::is_tls(&error) {
         return tls::failure(error);
     }
     if error.is_parse() {
-        // The method that would tell is there for servers alone.
+        // hyper offers a method for this to servers only, so the text of the error decides.
         let too_large = error.to_string() == "message head is too large";
-        return Failure::protocol(error).saying(if too_large { "the head of the answer is too large" } else { "the answer is not HTTP" });
+        return Failure::protocol(error).saying(if too_large { "the response headers are too large" } else { "the response is not HTTP" });
     }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return Failure::unreachable(error).saying("connection closed before an answer");
+        return Failure::unreachable(error).saying("connection closed before a response");
+    }
+    if is_too_long(&error) {
+        return Failure::protocol(error).saying(TOO_LONG_MESSAGE);
     }
     match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(io) if io.to_string() == TOO_LONG => Failure::protocol(error).saying(TOO_LONG),
         Some(io) => Failure::network(io::Error::new(io.kind(), error)),
-        None => Failure::protocol(error).saying("the answer is not HTTP"),
+        None => Failure::protocol(error).saying("the response is not HTTP"),
     }
 }

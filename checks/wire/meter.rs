@@ -1,4 +1,4 @@
-//! A bound on what is read of a stream: drivers that buffer whatever comes must not fill our memory.
+//! Limits how much is read of a stream: drivers that buffer everything must not fill our memory.
 
 use crate::{
     contract::{Failure, FailureClass},
@@ -15,73 +15,84 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a reader is told when the meter is empty.
-pub(crate) const TOO_LONG: &str = "the answer is too long";
+/// The message of a failure for which [`is_too_long`] is true.
+pub(crate) const TOO_LONG_MESSAGE: &str = "the reply is too long";
 
-/// How many of the first bytes are remembered.
-const BEGINNING: usize = 4096;
+/// The error of a reader whose meter is empty.
+#[derive(Debug, thiserror::Error)]
+#[error("{TOO_LONG_MESSAGE}")]
+struct TooLong;
 
-/// How much may still be read, and how the peer began.
+/// Whether an error, or its cause, is that a meter was empty.
+#[cfg(any(feature = "exchange", feature = "memcached", feature = "resp"))]
+pub(crate) fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
+    super::cause::find_cause::<TooLong>(error).is_some()
+}
+
+/// Maximum number of first bytes that are remembered.
+const MAX_BEGINNING_BYTES: usize = 4096;
+
+/// How much may still be read of a stream, and its first bytes.
 #[derive(Clone)]
-pub struct Meter(Arc<State>);
+pub struct Meter(Arc<MeterState>);
 
-struct State {
+struct MeterState {
     left: AtomicUsize,
     beginning: Mutex<Vec<u8>>,
 }
 
 impl Meter {
-    /// One that lets so many bytes through.
+    /// Allows this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(State { left: bytes.into(), beginning: Mutex::default() }))
+        Self(Arc::new(MeterState { left: bytes.into(), beginning: Mutex::default() }))
     }
 
-    /// Lets so many bytes through from now on.
+    /// Allows this many bytes from now on.
     pub fn refill(&self, bytes: usize) {
         self.0.left.store(bytes, Relaxed);
     }
 
-    /// Whether more came than was to be read.
+    /// Whether the limit is used up.
     #[cfg(feature = "redis")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.left.load(Relaxed) == 0
     }
 
-    /// The first bytes that were read, at most 4 KiB: what drivers keep to themselves.
+    /// The first bytes read, at most 4 KiB, which drivers do not return.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the driver's failure means, by how the peer began: an end after a first word is no answer's absence, and an alert of TLS is no
-    /// nonsense.
+    /// Corrects a driver's failure by the first bytes of the server: after a first byte, an end is a truncated reply; and a TLS alert means
+    /// that the server expects TLS.
     #[must_use]
     pub fn explain(&self, failure: Failure) -> Failure {
         // <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>: the type `alert`, and a version that has begun with 3 since 1996.
         const ALERT: &[u8] = &[21, 3];
         let beginning = self.beginning();
         if beginning.starts_with(ALERT) {
-            return failure.reclassified(FailureClass::Protocol).saying("the port speaks TLS, and was spoken to without");
+            return failure.reclassified(FailureClass::Protocol).saying("the server expects TLS, but the connection was plaintext");
         }
-        if beginning.is_empty() { failure } else { failure.midway() }
+        if beginning.is_empty() { failure } else { failure.truncated() }
     }
 
     fn count(&self, read: &[u8]) {
         self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
         let mut beginning = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = BEGINNING - beginning.len();
+        let room = MAX_BEGINNING_BYTES - beginning.len();
         beginning.extend_from_slice(&read[..read.len().min(room)]);
     }
 }
 
-/// A stream with a meter. It may read one buffer more than the meter has left.
+/// A stream with a limit. It may read one buffer more than the meter allows.
 pub struct Metered {
     stream: Stream,
     meter: Meter,
 }
 
 impl Metered {
-    /// A stream of which no more is read than the meter lets through.
+    /// A stream that reads no more than the meter allows.
     #[must_use]
     pub const fn new(stream: Stream, meter: Meter) -> Self {
         Self { stream, meter }
@@ -91,7 +102,7 @@ impl Metered {
 impl AsyncRead for Metered {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.meter.0.left.load(Relaxed) == 0 {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG)));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TooLong)));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
@@ -120,12 +131,12 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]
-    async fn an_endless_answer_ends() {
+    async fn an_endless_reply_ends() {
         let meter = Meter::new(1000);
         let mut endless = Metered::new(Box::new(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink())), meter.clone());
         let mut read = Vec::new();
         let error = endless.read_to_end(&mut read).await.expect_err("it is endless");
-        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG));
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, TOO_LONG_MESSAGE));
         assert!(read.len() < 100_000 && meter.beginning().starts_with(b"xxx"));
         meter.refill(10);
         assert!(endless.read_u8().await.is_ok());

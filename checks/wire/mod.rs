@@ -1,12 +1,15 @@
-//! What several kinds share on the network: addresses, connections, TLS, URLs, and the protocols that more than one kind speaks.
+//! What several kinds share on the network: addresses, connections, TLS, URLs, and protocols that more than one kind speaks.
 //!
-//! A kind parses its URL by [`url`], keeps its keys for TLS in [`tls::TlsKeys`], opens a connection by [`connect::open`], and measures it by
-//! [`meter`]; [`http1`], [`resp`] and [`amqp`] stand on these.
+//! A kind parses its URL with `url`, keeps its TLS keys in [`tls::TlsKeys`], opens a connection with [`connect::open`] and limits what it
+//! reads with [`meter`]. `resp` and `amqp` do all of this for their protocols; [`http1`] drives hyper without a task of its own. Nothing
+//! here knows a kind.
 
 #[cfg(feature = "net")]
 pub mod address;
 #[cfg(feature = "amqp")]
 pub(crate) mod amqp;
+#[cfg(any(feature = "memcached", feature = "tls"))]
+mod cause;
 #[cfg(all(feature = "net", feature = "tls"))]
 pub mod connect;
 #[cfg(feature = "exchange")]

@@ -1,11 +1,11 @@
-//! Connections by RESP, the protocol of Redis and Valkey, through redis-rs: shared by the kinds that speak it.
+//! Connections by RESP, the protocol of Redis and Valkey, through redis-rs.
 
 use crate::{
     contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
     wire::{
         address::{Address, Dialer, Stream},
         connect::{self, Phases},
-        meter::{Meter, Metered, TOO_LONG},
+        meter::{Meter, Metered, TOO_LONG_MESSAGE, is_too_long},
         tls::{self, Tls, TlsKeys, login_warning},
         url,
     },
@@ -23,28 +23,29 @@ use std::{
 };
 use tokio::{net::UnixStream, task::AbortHandle};
 
-/// The schemes of this protocol, by which a URL is recognised as one of it.
+/// URL schemes of this protocol.
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
 
-/// As people write it, as the driver knows it.
-const KNOWN: &[(&str, &str)] = &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
+/// Schemes as users write them, and as the driver knows them.
+const DRIVER_SCHEMES: &[(&str, &str)] =
+    &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
 
-/// The longest answer that is read: `INFO` has a few thousand bytes, and a peer that sends without end must not fill our memory.
-const ANSWER: usize = 1 << 20;
+/// Maximum size of a reply. `INFO` has a few thousand bytes, and an endless reply must not fill our memory.
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
-/// How many names are resolved beside each other.
-const DIALERS: usize = 32;
+/// Maximum number of names that are resolved in parallel.
+const MAX_DIALERS: usize = 32;
 
-/// Where a server is, and as whom one logs in to which database.
-pub(crate) struct Server {
+/// A server: its address, login and database.
+pub(crate) struct RespServer {
     info: ConnectionInfo,
     tls: Option<Tls>,
-    /// By the names that they resolve.
+    /// By the name that they resolve.
     dialers: Mutex<BTreeMap<String, Arc<Dialer>>>,
 }
 
-impl Server {
-    /// Reads the URL under `key`, with the keys beside it.
+impl RespServer {
+    /// Parses the URL in `key`, and adds the other keys.
     pub(crate) fn new(
         key: &'static str,
         url: &Secret,
@@ -52,11 +53,11 @@ impl Server {
         password: Option<&Secret>,
         tls: TlsKeys,
     ) -> Result<Self, InvalidConfig> {
-        // `redis+unix://` would lose its `+unix` as if it were a driver's name.
+        // Otherwise `parse` would remove `+unix` like the name of a driver.
         let written = Secret::new(url.expose().trim().replacen("redis+unix://", "unix://", 1));
-        let url = url::parse(key, &written, KNOWN)?;
+        let url = url::parse(key, &written, DRIVER_SCHEMES)?;
         let unusable =
-            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is a database's number");
+            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is the database number");
         let mut info = url.as_str().into_connection_info().map_err(unusable)?;
         let mut settings = info.redis_settings().clone();
         if let Some(username) = username {
@@ -67,16 +68,17 @@ impl Server {
         }
         info = info.set_redis_settings(settings);
         let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        tls.examine(encrypted, "rediss://")?;
+        tls.validate(encrypted, "rediss://")?;
         Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
     }
 
-    /// What is observed of TLS as `tls_verify`.
+    /// The observed value `tls_verify`.
     pub(crate) fn tls_verify(&self) -> Option<&'static str> {
-        self.tls.as_ref().and_then(Tls::observed)
+        self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
-    /// The warning about a login at the URL's address, or at one of `others`. The protocol has no method but to send the password.
+    /// The warning about a login at the address of the URL or one of `others`. The protocol has no login method that does not send the
+    /// password.
     pub(crate) fn warnings(&self, key: &'static str, has_password: bool, others: &[Address]) -> Vec<ConfigWarning> {
         let address = self.address();
         let hosts = others.iter().chain(&address).map(|address| Some(address.host.as_str()));
@@ -84,7 +86,7 @@ impl Server {
         hosts.chain([None]).find_map(|host| login_warning(key, host, has_password, tls, "rediss://")).into_iter().collect()
     }
 
-    /// Whether one logs in by a password.
+    /// Whether the login has a password.
     pub(crate) fn has_password(&self) -> bool {
         self.login().password().is_some()
     }
@@ -97,33 +99,33 @@ impl Server {
 
     /// Connects and logs in.
     #[cfg(feature = "redis")]
-    pub(crate) async fn open(&self) -> Result<Link, Failure> {
-        self.connect(self.login(), unlimited(), Meter::new(ANSWER)).await
+    pub(crate) async fn open(&self) -> Result<RespConnection, Failure> {
+        self.connect(self.login(), unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
-    /// Connects and logs in by RESP3, which Redis has had since version 6, and hands on whatever the server says unasked.
+    /// Connects and logs in with RESP3, which Redis has since version 6, and passes push messages to `hear`.
     #[cfg(feature = "celery")]
-    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<Link, Failure> {
-        let meter = Meter::new(ANSWER);
+    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<RespConnection, Failure> {
+        let meter = Meter::new(MAX_REPLY_BYTES);
         let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
         let listening = unlimited().set_push_sender(move |push| {
-            // What was said to its end is not kept by the driver, so it fills no memory.
-            filled.refill(ANSWER);
+            // The driver does not keep complete push messages, so they fill no memory.
+            filled.refill(MAX_REPLY_BYTES);
             hear(push);
             Ok::<(), ()>(())
         });
         self.connect(&settings, listening, meter).await
     }
 
-    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
+    async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<RespConnection, Failure> {
         match (self.address(), self.info.addr()) {
             (Some(address), _) => self.connect_to(&address, login, config, meter).await,
             (None, ConnectionAddr::Unix(path)) => {
                 let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
                 log_in(Box::new(stream), login, config, meter).await
             }
-            _ => Err(Failure::internal("an address of another sort")),
+            _ => Err(Failure::internal("another kind of address")),
         }
     }
 
@@ -133,26 +135,26 @@ impl Server {
         login: &RedisConnectionInfo,
         config: AsyncConnectionConfig,
         meter: Meter,
-    ) -> Result<Link, Failure> {
+    ) -> Result<RespConnection, Failure> {
         let opened = connect::open(&self.dialer(address), address, self.tls.as_ref()).await?;
         let link = log_in(opened.stream, login, config, meter).await?;
-        Ok(Link { phases: opened.phases, ..link })
+        Ok(RespConnection { phases: opened.phases, ..link })
     }
 
-    /// The one that resolves a name: a name that hangs must not keep the others waiting. Whoever is told of very many names waits with them.
+    /// The dialer of a name: a name whose lookup hangs must not delay the others. Beyond [`MAX_DIALERS`] names, the others share one.
     fn dialer(&self, address: &Address) -> Arc<Dialer> {
         let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = if dialers.len() < DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
+        let name = if dialers.len() < MAX_DIALERS || dialers.contains_key(&address.host) { address.host.as_str() } else { "" };
         Arc::clone(dialers.entry(name.to_owned()).or_default())
     }
 
-    /// The same at another address, which another server of the same system has told.
+    /// Connects to another server of the same system and logs in.
     #[cfg(feature = "redis")]
-    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<Link, Failure> {
-        self.connect_to(address, login, unlimited(), Meter::new(ANSWER)).await
+    pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<RespConnection, Failure> {
+        self.connect_to(address, login, unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
-    /// The address in the URL; none of a socket in the file system.
+    /// The address in the URL; `None` for a Unix socket.
     pub(crate) fn address(&self) -> Option<Address> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address::new(host, *port)),
@@ -160,25 +162,31 @@ impl Server {
         }
     }
 
-    /// As whom one logs in, and to which database.
+    /// User, password and database.
     pub(crate) fn login(&self) -> &RedisConnectionInfo {
         self.info.redis_settings()
     }
 }
 
-/// The driver's own limits of 1 s and 500 ms would speak before ours.
+/// Turns off the driver's own timeouts of 1 s and 500 ms, which would end before that of the check.
 fn unlimited() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
 }
 
-/// The driver's handshake on an open stream.
-async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<Link, Failure> {
-    // The driver says its name, which not every user may; but where there is no password, nothing else would show who answers.
+/// Logs in on an open stream.
+async fn log_in(
+    stream: Stream,
+    login: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+    meter: Meter,
+) -> Result<RespConnection, Failure> {
+    // Not every user may send the name of the driver (CLIENT SETINFO). Without a password it is sent all the same: nothing else would show whether
+    // the server speaks Redis.
     let login = if login.password().is_some() { login.clone().set_skip_set_lib_name() } else { login.clone() };
     match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
-            Ok(Link { connection, driver: Driver(driver), meter, phases: Phases::new() })
+            Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new() })
         }
         Err(error) => match turned_away(&meter.beginning()) {
             Some(said) => Err(said.because(error)),
@@ -187,10 +195,10 @@ async fn log_in(stream: Stream, login: &RedisConnectionInfo, config: AsyncConnec
     }
 }
 
-/// What a server says to whom it does not let in. It hangs up at once, while the driver still sends; the driver sees only the end.
+/// Why a server rejects a client. It closes the connection at once while the driver still sends, so the driver reports only the end.
 fn turned_away(beginning: &[u8]) -> Option<Failure> {
     if beginning.starts_with(b"-ERR max number of clients") {
-        Some(Failure::exhausted("no more connections are allowed there"))
+        Some(Failure::exhausted("the server's connection limit is reached"))
     } else if beginning.starts_with(b"-DENIED") {
         Some(Failure::rejected("the server is in protected mode: only its own machine may connect"))
     } else {
@@ -198,77 +206,80 @@ fn turned_away(beginning: &[u8]) -> Option<Failure> {
     }
 }
 
-/// A connection, and the task of the driver's that reads it.
-pub struct Link {
+/// A connection, and the task of the driver that reads it.
+pub struct RespConnection {
     pub(crate) connection: MultiplexedConnection,
     /// Ends with the connection.
     #[expect(dead_code, reason = "it is held to be dropped")]
-    driver: Driver,
+    driver: DriverTask,
     meter: Meter,
     phases: Phases,
 }
 
-struct Driver(AbortHandle);
+struct DriverTask(AbortHandle);
 
-impl Link {
-    /// Allows for one more answer. To be called before each question.
+impl RespConnection {
+    /// Allows one more reply. Call it before each command.
     pub(crate) fn refill(&self) {
-        self.meter.refill(ANSWER);
+        self.meter.refill(MAX_REPLY_BYTES);
     }
 
-    /// How long the phases of the opening took; told once.
+    /// How long the phases of opening took; returned once.
     pub(crate) fn take_phases(&mut self) -> Observation {
-        connect::parts(mem::take(&mut self.phases))
+        connect::phase_values(mem::take(&mut self.phases))
     }
 
-    /// Sends commands and reads all their answers, in one round trip.
+    /// Sends commands and reads all replies, in one round trip.
     #[cfg(feature = "redis")]
     pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
         self.refill();
         commands.query_async(&mut self.connection).await.map_err(|error| {
-            // The driver ends when it may not read on, and says no more than that.
-            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG) } else { self.meter.explain(failure(error)) }
+            // When the meter is empty, the driver reports only that the connection ended.
+            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG_MESSAGE) } else { self.meter.explain(failure(error)) }
         })
     }
 }
 
-impl Drop for Driver {
+impl Drop for DriverTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
+/// Classifies an error of the driver by its kind and code. Redis uses the code `ERR` for many errors: for these the text decides.
 pub(crate) fn failure(error: RedisError) -> Failure {
     use FailureClass::{Exhausted, Protocol, Rejected, Unhealthy};
-    use ServerErrorKind as Server;
+    use ServerErrorKind as ServerError;
     let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
     let (class, message) = match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
-        (ErrorKind::Server(Server::NoPerm), _) => (Rejected, "the user may not do that"),
-        (ErrorKind::Server(Server::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
-        (ErrorKind::Server(Server::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
-        (ErrorKind::Server(Server::ClusterDown), _) => (Unhealthy, "the cluster is down"),
-        (ErrorKind::Server(Server::ReadOnly), _) => (Unhealthy, "the server is read-only"),
-        (ErrorKind::Server(Server::Moved | Server::Ask | Server::TryAgain), _) => (Unhealthy, "another node of the cluster has the keys"),
+        (ErrorKind::Server(ServerError::NoPerm), _) => (Rejected, "the user does not have the required permission"),
+        (ErrorKind::Server(ServerError::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
+        (ErrorKind::Server(ServerError::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
+        (ErrorKind::Server(ServerError::ClusterDown), _) => (Unhealthy, "the cluster is down"),
+        (ErrorKind::Server(ServerError::ReadOnly), _) => (Unhealthy, "the server is read-only"),
+        (ErrorKind::Server(ServerError::Moved | ServerError::Ask | ServerError::TryAgain), _) => {
+            (Unhealthy, "another node of the cluster has the keys")
+        }
         (_, Some("OOM")) => (Exhausted, "the server is out of memory"),
         (_, Some("MISCONF")) => (Unhealthy, "the server cannot save its data"),
         (_, Some("NOREPLICAS")) => (Unhealthy, "the server has too few replicas to write"),
         (_, Some("BUSY")) => (Unhealthy, "the server is busy with a script"),
-        // What the driver reads of the answer to SELECT has lost its code.
+        // The driver drops the code of the reply to SELECT.
         (_, Some("ERR")) if says("Authentication required") => (Rejected, "the credentials are not accepted"),
-        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user may not do that"),
-        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "no more connections are allowed there"),
+        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user does not have the required permission"),
+        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "the server's connection limit is reached"),
         (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
-        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not of a cluster"),
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server answered with an error"),
+        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not part of a cluster"),
+        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server replied with an error"),
         (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
         (ErrorKind::Io, _) => return network(error),
-        _ => (Protocol, "the answer is not in Redis's protocol"),
+        _ => (Protocol, "the reply is not in the Redis protocol"),
     };
     Failure::new(class, message).because(error)
 }
 
-/// The driver hides the kind of an input or output error inside of its own.
+/// Classifies an I/O error, whose kind the driver hides.
 fn network(error: RedisError) -> Failure {
     if tls::is_tls(&error) {
         return tls::failure(error);
@@ -277,7 +288,7 @@ fn network(error: RedisError) -> Failure {
         error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
         error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
         error if error.is_timeout() => io::ErrorKind::TimedOut,
-        error if error.to_string().contains(TOO_LONG) => io::ErrorKind::InvalidData,
+        error if is_too_long(error) => io::ErrorKind::InvalidData,
         _ => io::ErrorKind::Other,
     };
     Failure::network(io::Error::new(kind, error))

@@ -1,14 +1,13 @@
-//! TLS: rustls, trusting what the system or the check's own files say, shared by every kind that speaks it.
+//! TLS through rustls, with the trusted roots of the system or the files of the check, for every kind that speaks it.
 
-mod certificate;
 mod failure;
 mod keys;
 mod verifier;
+mod x509;
 
 use crate::contract::{Blocking, BoxError, Failure, FailureClass};
-use certificate::Certificate;
 pub use failure::{failure, io_failure, is_tls};
-pub use keys::{Pin, TlsKeys, Verify, is_loopback, login_warning};
+pub use keys::{Fingerprint, TlsKeys, Verify, is_loopback, login_warning};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -21,25 +20,29 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use verifier::Verifier;
+use verifier::KeysVerifier;
+use x509::X509;
 
-/// The system's trust store, like the environment, belongs to the process; it is read once, since that takes tens of milliseconds.
-static SYSTEM: LazyLock<System> = LazyLock::new(System::default);
+/// The only global of this crate: a cache. The trust store belongs to the process, like the environment; reading it takes tens of
+/// milliseconds, so it is read once and shared by all checks. A restart is needed to read a new one; a `ca_file` is read again for each
+/// connection.
+static SYSTEM: LazyLock<SystemRoots> = LazyLock::new(SystemRoots::default);
 
+/// The trusted roots of the system, read once.
 #[derive(Default)]
-struct System {
+struct SystemRoots {
     reading: Blocking,
-    trusted: OnceLock<Trusted>,
+    trusted: OnceLock<TrustedRoots>,
 }
 
 #[derive(Clone)]
-struct Trusted {
+struct TrustedRoots {
     roots: Arc<RootCertStore>,
     config: Arc<ClientConfig>,
 }
 
-impl System {
-    async fn trusted(&self) -> Result<Trusted, Failure> {
+impl SystemRoots {
+    async fn trusted(&self) -> Result<TrustedRoots, Failure> {
         if let Some(trusted) = self.trusted.get() {
             return Ok(trusted.clone());
         }
@@ -48,26 +51,26 @@ impl System {
     }
 }
 
-/// Whom this machine trusts.
+/// The trusted roots of this host.
 ///
 /// # Errors
 ///
-/// [`FailureClass::Tls`] when that is nobody.
+/// [`FailureClass::Tls`] when there are none.
 pub async fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
     SYSTEM.trusted().await.map(|trusted| trusted.roots)
 }
 
-fn read_system() -> Result<Trusted, Failure> {
+fn read_system() -> Result<TrustedRoots, Failure> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs().certs;
-    roots.add_parsable_certificates(found.into_iter().filter(|found| Certificate::parse(found).is_ok_and(|found| found.is_valid_now())));
+    roots.add_parsable_certificates(found.into_iter().filter(|found| X509::parse(found).is_ok_and(|found| found.is_valid_now())));
     if roots.is_empty() {
-        return Err(Failure::new(FailureClass::Tls, "this machine trusts nobody: install ca-certificates, or set `tls.ca_file`"));
+        return Err(Failure::new(FailureClass::Tls, "no trusted CA certificates found: install ca-certificates, or set `tls.ca_file`"));
     }
     let roots = Arc::new(roots);
     let provider = provider();
     let verifier = chain(Arc::clone(&roots), Vec::new(), Verify::Full, &provider)?;
-    Ok(Trusted { config: Arc::new(client(verifier, provider, None)?), roots })
+    Ok(TrustedRoots { config: Arc::new(client(verifier, provider, None)?), roots })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -79,27 +82,27 @@ fn chain(
     trusted: Vec<CertificateDer<'static>>,
     verify: Verify,
     provider: &Arc<CryptoProvider>,
-) -> Result<Verifier, Failure> {
-    Verifier::chain(roots, trusted, verify, provider).map_err(Failure::internal)
+) -> Result<KeysVerifier, Failure> {
+    KeysVerifier::chain(roots, trusted, verify, provider).map_err(Failure::internal)
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn client(verifier: Verifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
+fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::internal)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
-            .map_err(|error| Failure::tls(error).saying("our certificate and its key do not fit"))?,
+            .map_err(|error| Failure::tls(error).saying("the client certificate and its key do not match"))?,
         None => builder.with_no_client_auth(),
     };
-    // A session that is resumed is not verified again: a certificate that expired, or was replaced by a wrong one, would go unseen.
+    // The certificate of a resumed session is not verified again: one that has expired, or was replaced by a wrong one, would go unnoticed.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-/// TLS of one check.
+/// The TLS settings of one check.
 #[derive(Debug, Default)]
 pub struct Tls {
     keys: TlsKeys,
@@ -107,15 +110,15 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// As configured.
+    /// TLS with these keys.
     #[must_use]
     pub fn new(keys: TlsKeys) -> Self {
         Self { keys, reading: Blocking::default() }
     }
 
-    /// The observed value `tls_verify`: `none` where no certificate is verified.
+    /// The observed value `tls_verify`: `none` if no certificate is verified.
     #[must_use]
-    pub fn observed(&self) -> Option<&'static str> {
+    pub fn observed_verify(&self) -> Option<&'static str> {
         (!self.keys.is_verified()).then_some("none")
     }
 
@@ -125,11 +128,11 @@ impl Tls {
         &self.keys
     }
 
-    /// Client settings; the files are read now.
+    /// The settings of the client. The files are read now.
     ///
     /// # Errors
     ///
-    /// [`FailureClass::Tls`] when a file cannot be used, or this machine trusts nobody.
+    /// [`FailureClass::Tls`] when a file cannot be used, or this host has no trusted roots.
     pub async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
         let keys = &self.keys;
         let uses_system = keys.ca_file.is_none() && keys.pinned_sha256.is_empty() && keys.verify != Some(Verify::None);
@@ -144,11 +147,11 @@ impl Tls {
         self.reading.run(move || read(&keys, system).map(Arc::new)).await?
     }
 
-    /// Shakes hands on an open connection with a server that must prove to be `host`, or who the keys say.
+    /// Runs the TLS handshake on an open connection, with a server that must be `host`, or what the keys require.
     ///
     /// # Errors
     ///
-    /// [`FailureClass::Tls`] with the reason, or what the network says.
+    /// [`FailureClass::Tls`] with the reason, or what the network reports.
     pub async fn handshake<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -159,13 +162,13 @@ impl Tls {
     }
 }
 
-/// Client settings by keys and their files; `system` is whom this machine trusts, where that counts.
+/// The settings of the client from the keys and their files; `system` are the roots of this host, if they apply.
 fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConfig, Failure> {
     let provider = provider();
     let verify = keys.verify.unwrap_or_default();
     let verifier = match (&keys.ca_file, system) {
-        _ if !keys.pinned_sha256.is_empty() => Verifier::pins(keys.pinned_sha256.clone(), &provider),
-        _ if verify == Verify::None => Verifier::nothing(&provider),
+        _ if !keys.pinned_sha256.is_empty() => KeysVerifier::pins(keys.pinned_sha256.clone(), &provider),
+        _ if verify == Verify::None => KeysVerifier::nothing(&provider),
         (Some(file), _) => {
             let trusted = certificates(file, "tls.ca_file")?;
             chain(Arc::new(roots(&trusted)?), trusted, verify, &provider)?
@@ -182,12 +185,13 @@ fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConf
     client(verifier, provider, identity)
 }
 
-/// Those of them that may sign others' certificates. A server's own certificate vouches for itself alone: else one server could pose as another.
+/// The authorities among these certificates. The certificate of a server is trusted only for itself: otherwise one server could pose as
+/// another.
 fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     let mut expired = 0;
     for certificate in certificates {
-        let read = Certificate::parse(certificate).map_err(|error| unusable("tls.ca_file", rustls::Error::from(error)))?;
+        let read = X509::parse(certificate).map_err(|error| unusable("tls.ca_file", rustls::Error::from(error)))?;
         match (read.is_authority(), read.is_valid_now()) {
             (true, true) => roots.add(certificate.clone()).map_err(|error| unusable("tls.ca_file", error))?,
             (true, false) => expired += 1,
@@ -195,7 +199,7 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fail
         }
     }
     if expired == certificates.len() {
-        return Err(Failure::new(FailureClass::Tls, "every certificate in the file of `tls.ca_file` has expired, or is not valid yet"));
+        return Err(Failure::new(FailureClass::Tls, "every certificate in `tls.ca_file` has expired or is not valid yet"));
     }
     Ok(roots)
 }
@@ -204,11 +208,11 @@ fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'st
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(key, "no certificate is in it")),
+        Ok(_) => Err(unusable(key, "the file has no certificate")),
         Err(error) => Err(unusable(key, error)),
     }
 }
 
 fn unusable(key: &'static str, cause: impl Into<BoxError>) -> Failure {
-    Failure::tls(cause).saying(format!("the file of `{key}` cannot be used"))
+    Failure::tls(cause).saying(format!("the file in `{key}` cannot be used"))
 }

@@ -1,16 +1,16 @@
-//! A backend's URL: shared by every kind that has one.
+//! Parses the URL of a backend.
 
 #[cfg(feature = "sql-server")]
 use crate::contract::ConfigWarning;
 use crate::contract::{InvalidConfig, Secret};
 use url::Url;
 
-/// Reads the URL under a key. `schemes` are pairs: as people write it, as the driver knows it. A `+driver` behind the scheme, as in
-/// `postgresql+asyncpg://`, belongs to somebody else's library and is left out.
+/// Parses the URL in a key. `schemes` are pairs of a scheme as users write it and as the driver knows it. A `+driver` after the scheme, as
+/// in `postgresql+asyncpg://`, names a library of the application and is removed.
 ///
 /// # Errors
 ///
-/// What is wrong with it; never the URL itself.
+/// What is wrong with the URL; never the URL itself.
 pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, InvalidConfig> {
     let invalid = |message: String| Err(InvalidConfig::new(key, message));
     let wanted = schemes.first().map_or("", |(_, known)| known);
@@ -19,16 +19,16 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
     };
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
-        // It is not quoted: what is no scheme may be anything, a password included.
-        return invalid(format!("the scheme before `://` is not of this kind: write `{wanted}://…`"));
+        // The text is not quoted: without a valid scheme it may be anything, even a password.
+        return invalid(format!("the scheme before `://` does not belong to this kind: write `{wanted}://…`"));
     };
     match Url::parse(&format!("{known}://{rest}")) {
         Ok(url) => Ok(url),
-        Err(error) => invalid(format!("not a URL: {error}; a password that holds `/`, `?`, `#` or `@` goes into the key `password`")),
+        Err(error) => invalid(format!("not a URL: {error}; a password that contains `/`, `?`, `#` or `@` belongs in the key `password`")),
     }
 }
 
-/// Warns of parameters in a URL that are none of those that count, of which a security setting may be one, or a misspelled one.
+/// Warns about parameters of a URL that are not in `known`: one of them may be a security setting, or misspelled.
 #[cfg(feature = "sql-server")]
 pub(crate) fn without_effect(url: &Url, known: &[&str]) -> Vec<ConfigWarning> {
     let is_word = |name: &str| name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_url() {
+    fn errors_do_not_quote_the_url() {
         for wrong in ["hunter2", "hunter2://db", "app:hunter2@db/x?next=http://y", "mysql://app:hunter2@db", "postgres://app:hunter2/@db:x"]
         {
             let error = parse("url", &Secret::new(wrong), SCHEMES).expect_err("it is wrong");

@@ -42,8 +42,10 @@ pub(super) async fn connect(
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate =
-        ServerCertificate { failure: error.map(tls::failure), days_left: presented.and_then(Expiry::of).map(Expiry::days_left) };
+    let certificate = ServerCertificate {
+        failure: error.map(tls::failure),
+        days_left: presented.and_then(Expiry::of_certificate).map(Expiry::days_left),
+    };
     Ok((stream, certificate))
 }
 

@@ -7,7 +7,7 @@ use crate::pollers::PollerProfile;
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
     wire::{
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::Metered,
     },
 };
@@ -35,9 +35,9 @@ pub(super) async fn request_response(
 ) -> Result<PollResponse, Failure> {
     let (mut sender, driver) = Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(failure)?;
     let mut driver = Some(driver);
-    let response = alongside(&mut driver, sender.send_request(request(url, host, profile)?)).await.map_err(failure)?;
+    let response = drive_while(&mut driver, sender.send_request(request(url, host, profile)?)).await.map_err(failure)?;
     let (head, body) = response.into_parts();
-    let body = alongside(&mut driver, std::pin::pin!(Limited::new(body, MAX_BODY_BYTES).collect())).await.map_err(Failure::protocol)?;
+    let body = drive_while(&mut driver, std::pin::pin!(Limited::new(body, MAX_BODY_BYTES).collect())).await.map_err(Failure::protocol)?;
     // A call that fails immediately has its status in the headers.
     let grpc_status = body.trailers().and_then(parse_status).or_else(|| parse_status(&head.headers));
     if profile.grpc && grpc_status.is_none() {

@@ -10,7 +10,7 @@ use allswell_checks::{
     contract::{Failure, FailureClass, TimeSpan},
     wire::{
         address::{Address, Dialer, Stream},
-        http1::{alongside, failure},
+        http1::{drive_while, failure},
         meter::{Meter, Metered},
     },
 };
@@ -231,7 +231,7 @@ impl PollRequest {
         on_informational(&mut request, move |response| {
             let _ = first.compare_exchange(0, response.status().as_u16(), Relaxed, Relaxed);
         });
-        let response = alongside(&mut driver, sender.send_request(request)).await;
+        let response = drive_while(&mut driver, sender.send_request(request)).await;
         let (head, mut body) = response.map_err(|error| meter.explain(failure(error)))?.into_parts();
         outcome.informational = Some(informational.load(Relaxed)).filter(|status| *status > 0);
         let is_framed = head.headers.contains_key(CONTENT_LENGTH)
@@ -276,8 +276,8 @@ where
     D: Future + Unpin,
 {
     let mut received = 0;
-    while let Some(frame) = alongside(driver, body.frame()).await {
-        let frame = frame.map_err(|error| failure(error).midway())?;
+    while let Some(frame) = drive_while(driver, body.frame()).await {
+        let frame = frame.map_err(|error| failure(error).truncated())?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
         kept.extend_from_slice(&data[..data.len().min(MAX_KEPT_BYTES - kept.len())]);
         received += data.len();

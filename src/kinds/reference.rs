@@ -59,12 +59,13 @@ pub fn markdown(registry: &Registry) -> String {
         policy_keys().join("`, `")
     );
     for kind in registry.kinds() {
-        let _ = write!(
-            text,
-            "\n## {}\n\n{}\n\n| key | default | meaning |\n| --- | --- | --- |\n",
-            kind.name,
-            paragraphs(description(&kind.schema)).collect::<Vec<_>>().join("\n\n")
-        );
+        let mut paragraphs = paragraphs(description(&kind.schema));
+        // What the kind checks, an example, and only then the details.
+        let _ = write!(text, "\n## {}\n\n{}\n\n```toml\n{}```\n", kind.name, paragraphs.next().unwrap_or_default(), example(kind));
+        for paragraph in paragraphs {
+            let _ = write!(text, "\n{paragraph}\n");
+        }
+        text.push_str("\n| key | default | meaning |\n| --- | --- | --- |\n");
         for key in keys(&kind.schema) {
             let default = match (&key.default, key.required) {
                 (_, true) => "required".to_owned(),
@@ -73,7 +74,6 @@ pub fn markdown(registry: &Registry) -> String {
             };
             let _ = writeln!(text, "| `{}` | {default} | {} |", key.name, key.description);
         }
-        let _ = write!(text, "\n```toml\n{}```\n", example(kind));
     }
     text
 }

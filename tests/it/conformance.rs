@@ -8,7 +8,7 @@ use crate::{
 };
 use allswell::{component::Policy, kinds::Registry};
 use allswell_checks::contract::Category;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 /// A table that points to an address for each kind that opens connections, and two for a kind with two brokers.
 fn networked(address: &str) -> Vec<(&'static str, String)> {
@@ -47,6 +47,18 @@ fn networked(address: &str) -> Vec<(&'static str, String)> {
 fn every_example_builds() {
     for kind in Registry::builtin().kinds() {
         on_demand(&format!("kind = \"{}\"\n{}", kind.name, kind.example));
+    }
+}
+
+#[test]
+fn every_example_in_a_module_doc_builds() {
+    for kind in Registry::builtin().kinds() {
+        let source =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("checks/kinds/{}.rs", kind.name))).expect("a file");
+        let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
+        let example: Vec<_> = lines.skip_while(|line| *line != "```toml").skip(2).take_while(|line| *line != "```").collect();
+        assert_eq!(example.first().copied(), Some(format!("kind = \"{}\"", kind.name).as_str()), "{} opens with an example", kind.name);
+        on_demand(&example.join("\n"));
     }
 }
 

@@ -114,6 +114,45 @@ fn only_its_owner_does_what_has_an_owner() {
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }
 
+/// Fails if a source in a folder contains one of these words, unless its path ends with one of `except`.
+fn assert_absent(folder: &str, words: &[&str], except: &[&str]) {
+    let mut files = Vec::new();
+    sources(&root().join(folder), &mut files);
+    assert!(!files.is_empty(), "{folder} has sources");
+    for file in files.iter().filter(|file| !except.iter().any(|except| file.ends_with(except))) {
+        let text = fs::read_to_string(file).expect("a file");
+        for word in words {
+            assert!(!text.contains(word), "{} contains {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_contract_uses_nothing_else_of_its_crate() {
+    assert_absent("checks/contract", &["crate::kinds", "crate::wire", "crate::sql", "crate::object_storage"], &[]);
+}
+
+#[test]
+fn the_shared_rooms_know_no_kind() {
+    for room in ["wire", "sql", "object_storage"] {
+        assert_absent(&format!("checks/{room}"), &["kinds::", "axum", "figment", "allswell::"], &[]);
+    }
+    assert_absent("checks/wire", &["crate::sql", "sql::", "object_storage"], &[]);
+    assert_absent("checks/sql", &["object_storage"], &[]);
+    assert_absent("checks/object_storage", &["sql::"], &[]);
+}
+
+#[test]
+fn only_the_drivers_and_the_home_directory_read_the_environment() {
+    assert_absent("checks", &["std::env", "env::var", "home_dir"], &["object_storage/aws_profile.rs"]);
+    assert_absent("checks", &["from_env()"], &["kinds/azure_blob.rs", "kinds/gcs.rs", "kinds/s3.rs"]);
+}
+
+#[test]
+fn the_trusted_roots_of_the_system_are_the_only_global_of_the_checks() {
+    assert_absent("checks", &["\nstatic ", "\npub static ", "\n    static ", "thread_local!"], &["wire/tls.rs"]);
+}
+
 #[test]
 fn the_reference_is_fresh() {
     assert!(

@@ -38,7 +38,7 @@ pub(crate) fn kinds_with_own_protocol() -> Vec<&'static str> {
     names(|schema, category| opens_connections(schema) && category != Category::Storage && !has_key(schema, "expect_banner"))
 }
 
-/// Kinds whose server sends the first bytes. The only list of kinds that is not derived from the registry.
+/// Whether the server of a kind sends the first bytes of a connection.
 pub(crate) fn speaks_first(kind: &str) -> bool {
-    ["mysql", "tcp"].contains(&kind)
+    Registry::builtin().get(kind).is_some_and(|kind| kind.speaks_first)
 }

@@ -41,7 +41,7 @@ fn a_server_is_verified_by_the_systems_roots_and_its_name() {
     for (name, class) in [("redis", Some("tls")), ("required", None), ("verified", Some("tls"))] {
         assert_eq!(distrusted.class(name).as_deref(), class, "{name}: {}", distrusted.body);
     }
-    assert_eq!(distrusted.json()["components"]["redis"]["failure"]["message"], "the certificate's issuer is not trusted here");
+    assert_eq!(distrusted.json()["components"]["redis"]["failure"]["message"], "the certificate's issuer is not trusted");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Celery's remote control over `RabbitMQ`: an exclusive queue of ours takes the answers, and vanishes with the connection.
+//! Celery's remote control over `RabbitMQ`: an exclusive queue receives the replies, and disappears with the connection.
 
-use super::pidbox::{COMMANDS, CONTENT_TYPE, EVENTS, Reply, Roll, Round, Wanted, unique};
+use super::pidbox::{COMMAND_EXCHANGE, CONTENT_TYPE, EVENT_EXCHANGE, Heartbeats, Inspection, Requirements, WorkerReply, unique};
 use crate::{
     contract::{Failure, FailureClass, Observation},
-    wire::amqp::{self, Broker, failure},
+    wire::amqp::{AmqpBroker, AmqpConnection, failure},
 };
 use futures_util::{
     StreamExt,
@@ -23,26 +23,26 @@ use tokio::{
     time::timeout_at,
 };
 
-/// So many answers may wait to be read; what comes beyond is lost.
-const ANSWERS: usize = 2000;
+/// Maximum number of replies that wait to be read; more are dropped.
+const MAX_WAITING_REPLIES: usize = 2000;
 
-/// A connection, and what is kept open on it.
-pub struct Link {
-    amqp: amqp::Link,
-    /// Takes the answers.
+/// A connection, and the channels open on it.
+pub struct AmqpControl {
+    amqp: AmqpConnection,
+    /// Receives the replies.
     _taking: Channel,
-    /// Asks. An exchange that is missing closes it.
+    /// Sends commands. A missing exchange closes it.
     asking: Channel,
-    /// Our queue.
+    /// The queue for replies.
     queue: String,
-    /// Whether heartbeats come, or may not.
+    /// Whether heartbeats arrive, or the right to receive them is missing.
     listening: bool,
-    replies: Receiver<Result<Reply, Failure>>,
-    /// Looks at the watched queues, each on a channel of its own: a queue that is missing closes it.
+    replies: Receiver<Result<WorkerReply, Failure>>,
+    /// Count the messages of the queues, each on its own channel: a missing queue closes it.
     watching: Vec<Channel>,
 }
 
-impl Link {
+impl AmqpControl {
     pub(super) fn take_phases(&mut self) -> Observation {
         self.amqp.take_phases()
     }
@@ -53,44 +53,44 @@ impl Link {
     }
 }
 
-/// Connects, and opens a queue of ours. Heartbeats are bound to it where the rights allow it and there are any.
-pub(super) async fn open(broker: &Broker, wanted: &Wanted, roll: &Arc<Roll>) -> Result<Link, Failure> {
+/// Connects, and declares the queue for replies. Binds it to the heartbeats, if the rights permit it and workers send any.
+pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heartbeats: &Arc<Heartbeats>) -> Result<AmqpControl, Failure> {
     let amqp = broker.open().await?;
     let connection = &amqp.connection;
     let (taking, asking) = try_join(connection.create_channel(), connection.create_channel()).await.map_err(refused)?;
-    let watching = try_join_all(wanted.watched.iter().map(|_| connection.create_channel())).await.map_err(refused)?;
+    let watching = try_join_all(requirements.counted_queues.iter().map(|_| connection.create_channel())).await.map_err(refused)?;
     let queue = format!("allswell.{}", unique());
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     taking.queue_declare(queue.as_str().into(), own, FieldTable::default()).await.map_err(refused)?;
     let no_ack = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
     let consumer = taking.basic_consume(queue.as_str().into(), "".into(), no_ack, FieldTable::default()).await.map_err(refused)?;
-    let (sender, replies) = channel(ANSWERS);
-    let roll = Arc::clone(roll);
+    let (sender, replies) = channel(MAX_WAITING_REPLIES);
+    let heartbeats = Arc::clone(heartbeats);
     consumer.set_delegate(move |delivery: DeliveryResult| {
         let reply = match delivery {
-            Ok(Some(delivery)) if delivery.exchange.as_str() == EVENTS => {
-                roll.hear(&delivery.data);
+            Ok(Some(delivery)) if delivery.exchange.as_str() == EVENT_EXCHANGE => {
+                heartbeats.record(&delivery.data);
                 return ready(());
             }
             Ok(Some(delivery)) => Ok(reply(delivery)),
-            Ok(None) => Err(Failure::new(FailureClass::Unhealthy, "the broker took our queue away")),
+            Ok(None) => Err(Failure::new(FailureClass::Unhealthy, "the broker deleted our queue")),
             Err(error) => Err(refused(error)),
         };
-        // Where nobody reads any more, or far too much has come, it may be lost.
+        // If the probe has ended, or far too many replies wait, this one is dropped.
         let _ = sender.try_send(reply);
         ready(())
     });
     let listening = listen(&amqp, &queue).await?;
     asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
-    Ok(Link { _taking: taking, asking, queue, listening, replies, watching, amqp })
+    Ok(AmqpControl { _taking: taking, asking, queue, listening, replies, watching, amqp })
 }
 
-/// Binds our queue to the workers' events. Before any worker has sent one there is nothing to bind to, and it has to be tried again; where
-/// the right is missing, we do without.
-async fn listen(amqp: &amqp::Link, queue: &str) -> Result<bool, Failure> {
+/// Binds the queue to the events of workers. The exchange does not exist before the first event, so this is repeated; without the right,
+/// the check goes on without heartbeats.
+async fn listen(amqp: &AmqpConnection, queue: &str) -> Result<bool, Failure> {
     let channel = amqp.connection.create_channel().await.map_err(refused)?;
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-    match channel.queue_bind(queue.into(), EVENTS.into(), "worker.#".into(), options, arguments).await {
+    match channel.queue_bind(queue.into(), EVENT_EXCHANGE.into(), "worker.#".into(), options, arguments).await {
         Ok(()) => Ok(true),
         Err(error) => match soft(&error) {
             Some(AMQPSoftError::NOTFOUND) => Ok(false),
@@ -100,60 +100,60 @@ async fn listen(amqp: &amqp::Link, queue: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Asks all workers, and collects their answers until nothing more has to be proven.
-pub(super) async fn ask(link: &mut Link, wanted: &Wanted) -> Result<Round, Failure> {
-    link.amqp.refill();
-    if !link.listening {
-        link.listening = listen(&link.amqp, &link.queue).await?;
+/// Sends the command to all workers, and collects replies until they prove enough.
+pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) -> Result<Inspection, Failure> {
+    control.amqp.refill();
+    if !control.listening {
+        control.listening = listen(&control.amqp, &control.queue).await?;
     }
-    if !link.asking.status().connected() {
-        link.asking = link.amqp.connection.create_channel().await.map_err(refused)?;
-        link.asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
+    if !control.asking.status().connected() {
+        control.asking = control.amqp.connection.create_channel().await.map_err(refused)?;
+        control.asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
     }
-    let mut round = Round::new();
-    // Answers that came when enough was proven already.
-    while link.replies.try_recv().is_ok() {}
+    let mut inspection = Inspection::new();
+    // Drop the replies that arrived after the last probe.
+    while control.replies.try_recv().is_ok() {}
     let mut blocking = pin!(
-        (link.amqp.connection.events_listener())
+        (control.amqp.connection.events_listener())
             .filter(|event| ready(matches!(event, Event::ConnectionBlocked(_))))
             .chain(stream::pending())
     );
-    if link.amqp.connection.status().blocked() {
+    if control.amqp.connection.status().blocked() {
         return Err(blocked());
     }
-    let command = round.command(wanted, "", &link.queue);
-    let asked = pin!(join(publish(&link.asking, &command), backlog(&link.amqp, &mut link.watching, wanted)));
+    let command = inspection.command(requirements, "", &control.queue);
+    let asked = pin!(join(publish(&control.asking, &command), backlog(&control.amqp, &mut control.watching, requirements)));
     let (published, backlog) = match select(asked, blocking.next()).await {
-        Either::Left((answers, _)) => answers,
-        // From then on the broker reads nothing of ours.
+        Either::Left((done, _)) => done,
+        // From then on, the broker reads nothing from this connection.
         Either::Right(_) => return Err(blocked()),
     };
-    round.nobody_listens = !published?;
-    round.backlog = backlog?.into_iter().flatten().collect();
-    if round.nobody_listens {
-        return Ok(round);
+    inspection.has_no_listener = !published?;
+    inspection.backlog = backlog?.into_iter().flatten().collect();
+    if inspection.has_no_listener {
+        return Ok(inspection);
     }
-    let collected = timeout_at(Round::deadline(wanted), async {
-        while !round.proves(wanted) {
-            match link.replies.recv().await {
-                Some(reply) => round.hear(&reply?, wanted),
-                None => return Err(Failure::new(FailureClass::Unreachable, "the connection is closed").midway()),
+    let collected = timeout_at(Inspection::deadline(requirements), async {
+        while !inspection.proves(requirements) {
+            match control.replies.recv().await {
+                Some(reply) => inspection.record(&reply?, requirements),
+                None => return Err(Failure::new(FailureClass::Unreachable, "the connection is closed").truncated()),
             }
         }
         Ok(())
     });
-    // The end of our patience is no failure of the broker's.
+    // A timeout here is not a failure of the broker.
     collected.await.unwrap_or(Ok(()))?;
-    Ok(round)
+    Ok(inspection)
 }
 
-fn reply(delivery: Delivery) -> Reply {
+fn reply(delivery: Delivery) -> WorkerReply {
     let headers = delivery.properties.headers().as_ref();
     let ticket = headers.and_then(|headers| headers.inner().get("ticket")).and_then(|ticket| ticket.as_long_string());
-    Reply { ticket: ticket.map(|ticket| String::from_utf8_lossy(ticket.as_bytes()).into_owned()), body: delivery.data }
+    WorkerReply { ticket: ticket.map(|ticket| String::from_utf8_lossy(ticket.as_bytes()).into_owned()), body: delivery.data }
 }
 
-/// Sends a command to all workers; whether there is any mailbox to take it.
+/// Sends the command; returns whether any mailbox received it.
 async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
     let properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
@@ -161,18 +161,22 @@ async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
         .with_headers(FieldTable::default())
         .with_delivery_mode(1);
     let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = async { asking.basic_publish(COMMANDS.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
+    let sent = async { asking.basic_publish(COMMAND_EXCHANGE.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
     match sent.await {
         Ok(confirmed) => Ok(confirmed.take_message().is_none()),
-        // No worker has ever listened.
+        // The exchange does not exist: no worker has ever listened.
         Err(error) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => Ok(false),
         Err(error) => Err(refused(error)),
     }
 }
 
-/// How much waits in the watched queues; nothing is told of one that does not exist.
-async fn backlog(amqp: &amqp::Link, watching: &mut [Channel], wanted: &Wanted) -> Result<Vec<Option<(String, u64)>>, Failure> {
-    try_join_all(wanted.watched.iter().zip(watching).map(async |(name, channel)| {
+/// The number of messages in the queues; `None` for a queue that does not exist.
+async fn backlog(
+    amqp: &AmqpConnection,
+    watching: &mut [Channel],
+    requirements: &Requirements,
+) -> Result<Vec<Option<(String, u64)>>, Failure> {
+    try_join_all(requirements.counted_queues.iter().zip(watching).map(async |(name, channel)| {
         if !channel.status().connected() {
             *channel = amqp.connection.create_channel().await.map_err(refused)?;
         }
@@ -196,14 +200,14 @@ fn soft(error: &Error) -> Option<AMQPSoftError> {
     }
 }
 
-/// After the log-in a refusal is about rights, and an end is one in the middle.
+/// After the login, a rejection concerns rights, and an end is a truncated reply.
 fn refused(error: Error) -> Failure {
     match soft(&error) {
-        Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not ask the workers").because(error),
-        _ => failure(error).midway(),
+        Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not send commands to the workers").because(error),
+        _ => failure(error).truncated(),
     }
 }
 
 fn blocked() -> Failure {
-    Failure::exhausted("the broker is short of memory or disk space, and takes no messages")
+    Failure::exhausted("the broker is short of memory or disk space, and accepts no messages")
 }

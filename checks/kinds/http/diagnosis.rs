@@ -1,6 +1,6 @@
-//! What an answer of the wrong status means: the mistakes that are made behind load balancers, told with what to do about them.
+//! Explains a response with an unexpected status: the usual mistakes behind load balancers, and their remedies.
 
-use super::request::Ask;
+use super::request::RequestSpec;
 use crate::{
     contract::prelude::*,
     wire::http_symptoms::{is_address, names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
@@ -8,30 +8,30 @@ use crate::{
 use hyper::{HeaderMap, StatusCode, header::LOCATION};
 use std::fmt::Write as _;
 
-/// The failure for a status that is not expected.
-pub(super) fn unexpected(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-    if status == StatusCode::BAD_REQUEST && !ask.place.encrypted && wants_tls(body) {
-        return Failure::new(FailureClass::Protocol, "the port speaks TLS, and was spoken to without");
+/// The failure for an unexpected status.
+pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && wants_tls(body) {
+        return Failure::new(FailureClass::Protocol, "the server expects TLS, but the connection was plaintext");
     }
-    let message = django(ask, status, headers, body).map_or_else(|| answered(status), str::to_owned);
+    let message = django(spec, status, headers, body).map_or_else(|| answered(status), str::to_owned);
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Failure::rejected(message),
         _ => Failure::unhealthy(message),
     }
 }
 
-/// What a Django app behind a load balancer does wrong, or is asked wrongly.
-fn django(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
+/// The usual mistakes of a Django app behind a load balancer, or of a request to it.
+fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
     match status {
-        // The page names the setting only where DEBUG is on.
-        StatusCode::BAD_REQUEST if is_address(ask.url.host_str()?) || names_allowed_hosts(body) => {
+        // The page names the setting only with DEBUG.
+        StatusCode::BAD_REQUEST if is_address(spec.url.host_str()?) || names_allowed_hosts(body) => {
             Some("the app rejects this Host: add it to ALLOWED_HOSTS or set `host`")
         }
         StatusCode::FORBIDDEN if protects_from_csrf(body) => {
-            Some("the app's CSRF protection refuses the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
+            Some("the app's CSRF protection rejects the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
         }
-        _ if status.is_redirection() && wants_https(ask, headers) => Some(if ask.says_https() {
-            "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path"
+        _ if status.is_redirection() && wants_https(spec, headers) => Some(if spec.says_https() {
+            "the app redirects to HTTPS despite `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path"
         } else {
             "the app redirects to HTTPS: set `forwarded_proto = \"https\"` or exempt the path"
         }),
@@ -39,10 +39,10 @@ fn django(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Op
     }
 }
 
-/// Whether the answer to a request without TLS is the same path with it.
-fn wants_https(ask: &Ask, headers: &HeaderMap) -> bool {
+/// Whether a plaintext request is redirected to the same path over HTTPS.
+fn wants_https(spec: &RequestSpec, headers: &HeaderMap) -> bool {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
-    !ask.place.encrypted && location.is_some_and(|location| redirects_to_https(ask.url.path(), location))
+    !spec.origin.encrypted && location.is_some_and(|location| redirects_to_https(spec.url.path(), location))
 }
 
 fn answered(status: StatusCode) -> String {

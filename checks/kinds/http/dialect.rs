@@ -1,16 +1,16 @@
-//! The wire formats of other health checks, read as statuses by name.
+//! Reads the health reports of other systems as statuses by name.
 
-use super::upstream::{Status, Upstream};
+use super::upstream::{Upstream, UpstreamStatus};
 use crate::contract::prelude::*;
 use hyper::StatusCode;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A system whose report an answer is.
+/// The format of a health report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Dialect {
+pub enum UpstreamDialect {
     /// allswell itself.
     Allswell,
     /// ASP.NET Core: its plain text, or the JSON for Xabaril's user interface.
@@ -26,8 +26,8 @@ pub enum Dialect {
     Spring,
 }
 
-impl Dialect {
-    /// What to ask for: some servers would answer with a page for people.
+impl UpstreamDialect {
+    /// The `Accept` header. Without it, some servers would return a page for people.
     pub(super) const fn accept(self) -> &'static str {
         match self {
             Self::HealthJson => "application/health+json, application/json;q=0.9, */*;q=0.5",
@@ -35,12 +35,12 @@ impl Dialect {
         }
     }
 
-    /// Whether a body that comes with a status which is not expected may be a report: Django's has no mark of its own.
+    /// Whether a body may be a report although its status is not expected. Django's format has no mark of its own, so only a 500 counts.
     pub(super) fn comes_with(self, status: StatusCode) -> bool {
         self != Self::Django || status == StatusCode::INTERNAL_SERVER_ERROR
     }
 
-    /// The name, as it is configured.
+    /// The name in the configuration.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Allswell => "allswell",
@@ -57,59 +57,59 @@ impl Dialect {
         let Some(json) = json else {
             let word = std::str::from_utf8(body).ok()?.trim();
             let known = self == Self::Aspnet && ["Healthy", "Degraded", "Unhealthy"].contains(&word);
-            return known.then(|| Upstream { verdict: Some(Status::of(word)), components: BTreeMap::new() });
+            return known.then(|| Upstream { verdict: Some(UpstreamStatus::parse(word)), components: BTreeMap::new() });
         };
-        let mut found = Found::default();
+        let mut found = ComponentStatuses::default();
         if self == Self::Django {
             for (name, said) in json.as_object()? {
                 found.add(name, django(said.as_str()?));
             }
             return Some(Upstream { verdict: None, components: found.0 });
         }
-        let verdict = Status::member(json)?;
+        let verdict = UpstreamStatus::of_member(json)?;
         match self {
-            Self::Allswell => found.all(&json["components"], |one| Status::member(one).filter(|_| one["muted"] != true)),
-            Self::Aspnet => found.all(&json["entries"], Status::member),
+            Self::Allswell => found.all(&json["components"], |one| UpstreamStatus::of_member(one).filter(|_| one["muted"] != true)),
+            Self::Aspnet => found.all(&json["entries"], UpstreamStatus::of_member),
             Self::HealthJson => found.all(&json["checks"], |readings| match readings {
-                Value::Array(readings) => readings.iter().filter_map(Status::member).max(),
-                reading => Status::member(reading),
+                Value::Array(readings) => readings.iter().filter_map(UpstreamStatus::of_member).max(),
+                reading => UpstreamStatus::of_member(reading),
             }),
             Self::Microprofile => {
                 for check in json["checks"].as_array().into_iter().flatten() {
-                    if let (Some(name), Some(status)) = (check["name"].as_str(), Status::member(check)) {
+                    if let (Some(name), Some(status)) = (check["name"].as_str(), UpstreamStatus::of_member(check)) {
                         found.add(name, status);
                     }
                 }
             }
-            // The second version of the actuator's format has `details`.
+            // Version 2 of the actuator's format has `details`.
             _ => found.spring(if json["components"].is_object() { &json["components"] } else { &json["details"] }, ""),
         }
         Some(Upstream { verdict: Some(verdict), components: found.0 })
     }
 }
 
-/// `OK` (4) or `working` (3) is well; warnings alone, a line each, are a warning.
-fn django(said: &str) -> Status {
+/// `OK` (version 4) or `working` (version 3) passes. A text with only warnings, one on each line, is a warning.
+fn django(said: &str) -> UpstreamStatus {
     let warns = |line: &str| line.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("warning:"));
     match said {
-        "OK" | "working" => Status::Pass,
-        _ if !said.is_empty() && said.lines().all(warns) => Status::Warn,
-        _ => Status::Fail,
+        "OK" | "working" => UpstreamStatus::Pass,
+        _ if !said.is_empty() && said.lines().all(warns) => UpstreamStatus::Warn,
+        _ => UpstreamStatus::Fail,
     }
 }
 
-/// Statuses by name. Names are somebody else's text: what is shown of them is redacted as every result is, and cut only then.
+/// Statuses by name. The names are foreign text: they are redacted like all results, and shortened only afterwards.
 #[derive(Default)]
-struct Found(BTreeMap<String, Status>);
+struct ComponentStatuses(BTreeMap<String, UpstreamStatus>);
 
-impl Found {
-    fn add(&mut self, name: &str, status: Status) {
-        // Names that are the same are as bad as the worst of them.
+impl ComponentStatuses {
+    fn add(&mut self, name: &str, status: UpstreamStatus) {
+        // The worst of several components with the same name counts.
         let entry = self.0.entry(name.to_owned()).or_insert(status);
         *entry = status.max(*entry);
     }
 
-    fn all(&mut self, members: &Value, status: impl Fn(&Value) -> Option<Status>) {
+    fn all(&mut self, members: &Value, status: impl Fn(&Value) -> Option<UpstreamStatus>) {
         for (name, member) in members.as_object().into_iter().flatten() {
             if let Some(status) = status(member) {
                 self.add(name, status);
@@ -117,11 +117,11 @@ impl Found {
         }
     }
 
-    /// A component may be made of others; then these count.
+    /// A component may contain others; then these count instead.
     fn spring(&mut self, members: &Value, above: &str) {
         for (name, member) in members.as_object().into_iter().flatten() {
             let name = format!("{above}{name}");
-            match (member.get("components"), Status::member(member)) {
+            match (member.get("components"), UpstreamStatus::of_member(member)) {
                 (Some(inner), _) if inner.is_object() => self.spring(inner, &format!("{name}/")),
                 (_, Some(status)) => self.add(&name, status),
                 _ => {}
@@ -135,8 +135,8 @@ mod tests {
     use super::*;
     use serde_json::{Map, json};
 
-    /// The failure, the warning, or "well"; and what is observed.
-    fn judged(dialect: Dialect, body: &Value, expected: bool) -> (String, Value) {
+    /// The failure, the warning, or "well"; and the observed values.
+    fn judged(dialect: UpstreamDialect, body: &Value, expected: bool) -> (String, Value) {
         let upstream = dialect.read(body.to_string().as_bytes(), Some(body)).expect("it is a report");
         let said = match upstream.judge(expected) {
             Ok(warning) => warning.unwrap_or_else(|| "well".to_owned()),
@@ -148,23 +148,23 @@ mod tests {
     #[test]
     fn django_health_check_is_read_in_both_versions() {
         let well = json!({ "Database(alias='default')": "OK", "Cache backend: default": "working" });
-        assert_eq!(judged(Dialect::Django, &well, true).0, "well");
-        assert_eq!(judged(Dialect::Django, &well, false).0, "well", "it has nothing to say about a 500");
+        assert_eq!(judged(UpstreamDialect::Django, &well, true).0, "well");
+        assert_eq!(judged(UpstreamDialect::Django, &well, false).0, "well", "it has nothing to say about a 500");
         let bad = json!({ "Boom()": "Unknown Error: unknown error", "Disk": "Warning: 95 %", "Database": "OK" });
-        let (said, observed) = judged(Dialect::Django, &bad, false);
+        let (said, observed) = judged(UpstreamDialect::Django, &bad, false);
         assert_eq!(said, "unhealthy: the report fails: Boom()");
         assert_eq!(observed, json!({ "Boom()": "fail", "Disk": "warn", "Database": "pass" }));
         let not_critical = json!({ "NonCrit": "unknown error: Oops", "DatabaseBackend": "working" });
-        assert_eq!(judged(Dialect::Django, &not_critical, true).0, "the report warns: NonCrit");
+        assert_eq!(judged(UpstreamDialect::Django, &not_critical, true).0, "the report warns: NonCrit");
         let warnings = json!({ "BoomW": "warning: w1
 warning: w2", "Disk": "working" });
-        assert_eq!(judged(Dialect::Django, &warnings, false).0, "unhealthy: the report fails: BoomW");
+        assert_eq!(judged(UpstreamDialect::Django, &warnings, false).0, "unhealthy: the report fails: BoomW");
         assert_eq!(
             django(
                 "warning: w1
 unknown error: e2"
             ),
-            Status::Fail
+            UpstreamStatus::Fail
         );
     }
 
@@ -172,7 +172,7 @@ unknown error: e2"
     fn every_other_dialect_is_read() {
         for (dialect, body, expected, sentence) in [
             (
-                Dialect::Spring,
+                UpstreamDialect::Spring,
                 json!({ "status": "DOWN", "components": {
                     "db": { "status": "DOWN", "details": { "error": "secret" } },
                     "broker": { "status": "DOWN", "components": { "us1": { "status": "UP" }, "us2": { "status": "OUT_OF_SERVICE" } } },
@@ -182,29 +182,29 @@ unknown error: e2"
                 false,
                 "unhealthy: the report fails: broker/us2, db",
             ),
-            (Dialect::Spring, json!({ "status": "DOWN" }), false, "unhealthy: the report fails without saying what"),
-            (Dialect::Spring, json!({ "status": "UP", "details": { "db": { "status": "UP" } } }), true, "well"),
-            (Dialect::Spring, json!({ "status": "DEGRADED" }), true, "the report warns without saying what"),
+            (UpstreamDialect::Spring, json!({ "status": "DOWN" }), false, "unhealthy: the report fails without naming a component"),
+            (UpstreamDialect::Spring, json!({ "status": "UP", "details": { "db": { "status": "UP" } } }), true, "well"),
+            (UpstreamDialect::Spring, json!({ "status": "DEGRADED" }), true, "the report warns without naming a component"),
             (
-                Dialect::Microprofile,
+                UpstreamDialect::Microprofile,
                 json!({ "status": "DOWN", "checks": [{ "name": "db", "status": "DOWN" }, { "name": "q", "status": "UP" }] }),
                 false,
                 "unhealthy: the report fails: db",
             ),
             (
-                Dialect::Aspnet,
+                UpstreamDialect::Aspnet,
                 json!({ "status": "Degraded", "entries": { "x": { "status": "Degraded" }, "y": { "status": "Healthy" } } }),
                 true,
                 "the report warns: x",
             ),
             (
-                Dialect::Aspnet,
+                UpstreamDialect::Aspnet,
                 json!({ "status": "Unhealthy", "entries": { "x": { "status": "Unhealthy" } } }),
                 true,
                 "unhealthy: the report fails: x",
             ),
             (
-                Dialect::HealthJson,
+                UpstreamDialect::HealthJson,
                 json!({ "status": "fail", "checks": {
                     "db:time": [{ "status": "pass" }, { "status": "Down" }],
                     "cpu:utilization": [{ "status": "warn" }],
@@ -213,9 +213,9 @@ unknown error: e2"
                 false,
                 "unhealthy: the report fails: db:time",
             ),
-            (Dialect::HealthJson, json!({ "status": "up" }), true, "well"),
+            (UpstreamDialect::HealthJson, json!({ "status": "up" }), true, "well"),
             (
-                Dialect::Allswell,
+                UpstreamDialect::Allswell,
                 json!({ "status": "warn", "components": {
                     "cache": { "status": "fail", "critical": false },
                     "db": { "status": "pass" },
@@ -227,7 +227,7 @@ unknown error: e2"
         ] {
             assert_eq!(judged(dialect, &body, expected).0, sentence, "{dialect:?}: {body}");
         }
-        let plain = |text: &str| Dialect::Aspnet.read(text.as_bytes(), None).and_then(|upstream| upstream.verdict);
+        let plain = |text: &str| UpstreamDialect::Aspnet.read(text.as_bytes(), None).and_then(|upstream| upstream.verdict);
         assert_eq!(
             (
                 plain(
@@ -236,36 +236,36 @@ unknown error: e2"
                 ),
                 plain("Fine")
             ),
-            (Some(Status::Warn), None)
+            (Some(UpstreamStatus::Warn), None)
         );
     }
 
     #[test]
-    fn what_is_no_report_is_none() {
+    fn other_bodies_are_not_reports() {
         for (dialect, body) in [
-            (Dialect::Django, json!({ "status": 1 })),
-            (Dialect::Django, json!([])),
-            (Dialect::Spring, json!({ "status": true })),
-            (Dialect::HealthJson, json!({ "checks": {} })),
-            (Dialect::Allswell, json!("pass")),
+            (UpstreamDialect::Django, json!({ "status": 1 })),
+            (UpstreamDialect::Django, json!([])),
+            (UpstreamDialect::Spring, json!({ "status": true })),
+            (UpstreamDialect::HealthJson, json!({ "checks": {} })),
+            (UpstreamDialect::Allswell, json!("pass")),
         ] {
             assert_eq!(dialect.read(body.to_string().as_bytes(), Some(&body)), None, "{dialect:?}: {body}");
         }
-        assert_eq!(Dialect::Spring.read(b"UP", None), None);
+        assert_eq!(UpstreamDialect::Spring.read(b"UP", None), None);
     }
 
     #[test]
-    fn of_many_components_the_worst_are_carried() {
+    fn the_worst_of_many_components_are_observed() {
         let many: Map<String, Value> = (0..1000).map(|number| (format!("a{number:03}"), "OK".into())).collect();
         let mut many = Value::Object(many);
         for number in 0..12 {
             many[format!("bad{number}")] = "broken: secret".into();
         }
-        let (said, observed) = judged(Dialect::Django, &many, false);
+        let (said, observed) = judged(UpstreamDialect::Django, &many, false);
         assert_eq!(said, "unhealthy: the report fails: bad0, bad1, bad10, bad11, bad2 and 7 more");
         let observed = observed.as_object().expect("a table").clone();
-        assert_eq!(observed.len(), Upstream::OBSERVED);
-        assert_eq!(observed.values().filter(|status| *status == "fail").count(), 12, "the worst are carried");
+        assert_eq!(observed.len(), Upstream::MAX_OBSERVED);
+        assert_eq!(observed.values().filter(|status| *status == "fail").count(), 12, "the worst are observed");
         assert!(!json!(observed).to_string().contains("secret"));
     }
 }

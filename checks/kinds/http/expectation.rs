@@ -1,4 +1,4 @@
-//! What an answer must be like: its status, its headers, its body.
+//! What a response must be like: its status, headers and body.
 
 use crate::contract::{from_text, prelude::*};
 use hyper::{HeaderMap, StatusCode, header::HeaderName};
@@ -7,19 +7,19 @@ use serde::{Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive, str::FromStr};
 
-/// Of a header whose name cannot be one. It is not quoted: often the value stands in it, too.
-pub(super) const NOT_A_NAME: &str = "a key is not a header's name: write `{ X-Api-Key = \"value\" }`";
+/// The message for an invalid header name. The name is not quoted: often it contains the value, too.
+pub(super) const NOT_A_NAME: &str = "a key is not a header name: write `{ X-Api-Key = \"value\" }`";
 
-/// How much of a body is looked at.
-pub(super) const BODY: usize = 64 * 1024;
+/// Maximum number of bytes of a body that are examined.
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A status or a range of them: `"204"`, `"200-299"`.
+/// A status code or a range of them: `"204"`, `"200-299"`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", inline)]
 pub struct Statuses(RangeInclusive<u16>);
 
 impl Statuses {
-    /// What is well unless something else is said.
+    /// The default.
     pub(super) fn successes() -> Vec<Self> {
         vec![Self(200..=299)]
     }
@@ -44,14 +44,14 @@ impl<'de> Deserialize<'de> for Statuses {
     }
 }
 
-/// Defaults are documented as they are written.
+/// Defaults in the documentation have the form in which users write them.
 impl Serialize for Statuses {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}-{}", self.0.start(), self.0.end()))
     }
 }
 
-/// A value of JSON that has no others in it.
+/// A JSON value without other values in it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Scalar(Value);
@@ -71,13 +71,13 @@ impl JsonSchema for Scalar {
 }
 
 impl Scalar {
-    /// Whether a value is the same; numbers are compared as numbers, so that `1` is `1.0`.
+    /// Whether a value is equal. Numbers are compared as numbers, so that `1` is `1.0`.
     fn is(&self, found: &Value) -> bool {
         self.0 == *found || (self.0.is_number() && self.0.as_f64() == found.as_f64())
     }
 }
 
-/// All that is expected of an answer.
+/// Everything that is expected of a response.
 pub(super) struct Expectation {
     status: Vec<Statuses>,
     headers: Vec<(HeaderName, String)>,
@@ -93,9 +93,9 @@ impl Expectation {
         json: BTreeMap<String, Scalar>,
     ) -> Result<Self, InvalidConfig> {
         if status.is_empty() {
-            return Err(InvalidConfig::new("expect_status", "is empty: nothing would ever be well"));
+            return Err(InvalidConfig::new("expect_status", "is empty: no response would ever pass"));
         }
-        if body.as_ref().is_some_and(|text| text.is_empty() || text.len() > BODY) {
+        if body.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_BODY_BYTES) {
             return Err(InvalidConfig::new("expect_body", "must have between 1 byte and 64 KiB"));
         }
         for (pointer, value) in &json {
@@ -114,38 +114,38 @@ impl Expectation {
         Ok(Self { status, headers, body, json })
     }
 
-    /// The key by which something is expected of the body, if there is one.
-    pub(super) fn of_body(&self) -> Option<&'static str> {
-        if self.body.is_some() { Some("expect_body") } else { self.wants_json().then_some("expect_json") }
+    /// The first key that needs the body.
+    pub(super) fn body_key(&self) -> Option<&'static str> {
+        if self.body.is_some() { Some("expect_body") } else { self.expects_json().then_some("expect_json") }
     }
 
-    pub(super) fn wants_json(&self) -> bool {
+    pub(super) fn expects_json(&self) -> bool {
         !self.json.is_empty()
     }
 
-    pub(super) fn takes(&self, status: StatusCode) -> bool {
+    pub(super) fn accepts(&self, status: StatusCode) -> bool {
         self.status.iter().any(|expected| expected.0.contains(&status.as_u16()))
     }
 
-    pub(super) fn examine_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Failure> {
         for (name, part) in &self.headers {
             let mut values = headers.get_all(name).iter().peekable();
             if values.peek().is_none() {
-                return Err(Failure::unhealthy(format!("there is no header {name}")));
+                return Err(Failure::unhealthy(format!("the response has no header {name}")));
             }
             if !values.any(|value| contains(value.as_bytes(), part.as_bytes())) {
-                return Err(Failure::unhealthy(format!("the header {name} is not the expected one")));
+                return Err(Failure::unhealthy(format!("the header {name} does not have the expected value")));
             }
         }
         Ok(())
     }
 
-    /// The body's beginning as text, and the whole of it as JSON where that is what it is.
-    pub(super) fn examine_body(&self, beginning: &[u8], json: Option<&Value>) -> Result<(), Failure> {
+    /// `beginning` is the beginning of the body; `json` is the complete body, if it is JSON.
+    pub(super) fn check_body(&self, beginning: &[u8], json: Option<&Value>) -> Result<(), Failure> {
         if self.body.as_ref().is_some_and(|text| !contains(beginning, text.as_bytes())) {
             return Err(Failure::unhealthy("the expected text is not in the body"));
         }
-        if !self.wants_json() {
+        if !self.expects_json() {
             return Ok(());
         }
         let json = json.ok_or_else(|| Failure::unhealthy("the body is not JSON of at most 64 KiB"))?;
@@ -187,7 +187,7 @@ mod tests {
     fn values_are_compared_as_json() {
         let body = json!({ "status": "ok", "workers": 3.0, "ready": true, "error": null, "list": [{ "a/b": 1 }] });
         let said = |expected: Value| {
-            let examined = expecting(&expected).expect("it is valid").examine_body(b"", Some(&body));
+            let examined = expecting(&expected).expect("it is valid").check_body(b"", Some(&body));
             examined.err().map(|failure| failure.message().to_owned())
         };
         for well in [json!({ "/status": "ok", "/workers": 3 }), json!({ "/ready": true }), json!({ "/error": null, "/list/0/a~1b": 1 })] {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expected_is_told() {
+    fn invalid_expectations_are_rejected() {
         for (wrong, message) in [
             (json!({ "status": "ok" }), "expect_json: a key is not a JSON pointer: write `\"/status\" = \"ok\"`"),
             (json!({ "/list": [] }), "expect_json: each value must be text, a number, true or false"),

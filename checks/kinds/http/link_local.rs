@@ -1,4 +1,4 @@
-//! Addresses that are valid on one link only, to which no redirect may lead.
+//! Link-local addresses, to which no redirect may lead.
 
 use crate::contract::Failure;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,16 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(super) enum LinkLocal {
     /// To the configured host, and from a host that is link-local itself.
     Permitted,
-    /// By a redirect.
+    /// After a redirect.
     Refused,
 }
 
 impl LinkLocal {
-    /// The addresses of a host that may be connected to.
+    /// The addresses of a host that a connection may use.
     ///
     /// # Errors
     ///
-    /// When none is left.
+    /// When there are none.
     pub(super) fn select(self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Failure> {
         if self == Self::Refused {
             addresses.retain(|address| !is_link_local(address.ip()));
@@ -29,8 +29,8 @@ impl LinkLocal {
     }
 }
 
-/// Whether an address is link-local (RFC 3927, RFC 4291), in any form that leads there: clouds serve machines their credentials at such
-/// addresses. AWS does so at `fd00:ec2::/32`, too, which counts here.
+/// Whether an address is link-local (RFC 3927, RFC 4291), in any form that leads there: clouds serve credentials to machines at such
+/// addresses. AWS also does so at `fd00:ec2::/32`, which counts here.
 pub(super) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),

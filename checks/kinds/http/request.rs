@@ -1,9 +1,9 @@
-//! What is asked, and of whom; and what is asked next when the answer is a redirect.
+//! The request that a probe sends, and the next one after a redirect.
 
 use super::{Config, expectation::NOT_A_NAME};
 use crate::{
     contract::{is_secret_name, prelude::*},
-    wire::address::Address,
+    wire::http1::Origin,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -15,44 +15,34 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-/// Where a connection goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) encrypted: bool,
-    pub(super) address: Address,
+fn origin_of(url: &Url) -> Option<Origin> {
+    Some(Origin::new(url.scheme() == "https", url.host_str()?, url.port()))
 }
 
-impl Place {
-    fn of(url: &Url) -> Option<Self> {
-        let encrypted = url.scheme() == "https";
-        Some(Self { encrypted, address: Address::new(url.host_str()?, url.port().unwrap_or(if encrypted { 443 } else { 80 })) })
-    }
-}
-
-/// One request.
+/// One request and the server it goes to.
 #[derive(Clone)]
-pub(super) struct Ask {
-    pub(super) place: Place,
-    /// As the server sees it: the scheme is that of `forwarded_proto`, and the host that of the header `Host`.
+pub(super) struct RequestSpec {
+    pub(super) origin: Origin,
+    /// As the server sees it: with the scheme of `forwarded_proto` and the host of the `Host` header.
     pub(super) url: Url,
     pub(super) method: Method,
     target: Uri,
     headers: HeaderMap,
 }
 
-impl Ask {
-    /// The request of a configuration. `accept` is what it asks for unless `headers` say otherwise.
+impl RequestSpec {
+    /// The request of a configuration. `accept` is the `Accept` header unless `headers` sets one.
     pub(super) fn new(config: &Config, url: &Url, accept: &'static str) -> Result<Self, InvalidConfig> {
-        let place = Place::of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
-        let target = target(url).ok_or_else(|| InvalidConfig::new("url", "its path cannot be sent as it is"))?;
+        let origin = origin_of(url).ok_or_else(|| InvalidConfig::new("url", "has no host"))?;
+        let target = target(url).ok_or_else(|| InvalidConfig::new("url", "has a path that cannot be sent as it is"))?;
         let method = config.method.parse().map_err(|_| InvalidConfig::new("method", "not a method: write `GET` or `HEAD`"))?;
         let headers = headers(config, url, accept)?;
         let scheme = config.forwarded_proto.as_deref().unwrap_or(url.scheme());
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        // A proxy's word may be none of ours, and a Host that no URL can have is sent all the same.
+        // `forwarded_proto` may be another scheme, and `host` may be no valid URL host: then the configured URL is used.
         let seen = Url::parse(&format!("{scheme}://{host}{}", &url[Position::BeforePath..Position::AfterQuery]));
         let url = seen.ok().filter(|seen| matches!(seen.scheme(), "http" | "https")).unwrap_or_else(|| url.clone());
-        Ok(Self { place, url, method, target, headers })
+        Ok(Self { origin, url, method, target, headers })
     }
 
     pub(super) fn request(&self) -> Request<Empty<Bytes>> {
@@ -63,24 +53,24 @@ impl Ask {
         request
     }
 
-    /// Whether a header holds a secret, by its name.
+    /// Whether a header is secret, by its name.
     pub(super) fn carries_credentials(&self) -> bool {
         self.headers.iter().any(|(name, value)| value.is_sensitive() && is_secret_name(name.as_str()))
     }
 
-    /// Whether it may be sent twice, as it changes nothing: RFC 9110, section 9.2.1.
+    /// Whether it may be sent twice because it changes nothing: RFC 9110, section 9.2.1.
     pub(super) fn is_safe(&self) -> bool {
         self.method.is_safe()
     }
 
-    /// Whether a server without TLS is told that there was TLS before it.
+    /// Whether a plaintext request says that it was HTTPS before the proxy.
     pub(super) fn says_https(&self) -> bool {
-        !self.place.encrypted && self.url.scheme() == "https"
+        !self.origin.encrypted && self.url.scheme() == "https"
     }
 
-    /// What to ask next when the answer is a redirect that can be followed.
+    /// The next request, if the response is a redirect that can be followed.
     ///
-    /// On the same server the request stays as it is but for its path; another one is told nothing but what every server may know.
+    /// For the same server, only the path changes. Another server receives nothing but public headers.
     pub(super) fn redirected(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, Failure> {
         use StatusCode as Code;
         let keeps_method = match status {
@@ -90,27 +80,27 @@ impl Ask {
         };
         let location = headers.get(LOCATION).and_then(|location| self.url.join(location.to_str().ok()?).ok());
         let Some(url) = location.filter(|url| matches!(url.scheme(), "http" | "https")) else { return Ok(None) };
-        let (Some(place), Some(target)) = (Place::of(&url), target(&url)) else { return Ok(None) };
+        let (Some(origin), Some(target)) = (origin_of(&url), target(&url)) else { return Ok(None) };
         let method = if keeps_method { self.method.clone() } else { Method::GET };
         if url.origin() == self.url.origin() {
             return Ok(Some(Self { url, method, target, ..self.clone() }));
         }
-        if url.scheme() == "http" && (self.place.encrypted || self.url.scheme() == "https") {
+        if url.scheme() == "http" && (self.origin.encrypted || self.url.scheme() == "https") {
             return Err(Failure::unhealthy("redirects from https to http, which is not followed"));
         }
         let Ok(host) = HeaderValue::from_str(authority(&url)) else { return Ok(None) };
         let mut headers = HeaderMap::new();
         for name in [USER_AGENT, ACCEPT] {
-            // One that the configuration gave may be a password of the first server's.
+            // A configured value may be a password for the first server.
             let value = self.headers.get(&name).filter(|value| !value.is_sensitive());
             headers.extend(value.map(|value| (name, value.clone())));
         }
         headers.insert(HOST, host);
-        Ok(Some(Self { place, url, method, target, headers }))
+        Ok(Some(Self { origin, url, method, target, headers }))
     }
 }
 
-/// Host and port, as they stand in the header `Host`.
+/// Host and port, as in the `Host` header.
 fn authority(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
@@ -121,7 +111,9 @@ fn target(url: &Url) -> Option<Uri> {
 
 fn headers(config: &Config, url: &Url, accept: &'static str) -> Result<HeaderMap, InvalidConfig> {
     let mut headers = HeaderMap::new();
-    let text = |key: &'static str, text: &str| HeaderValue::from_str(text).map_err(|_| InvalidConfig::new(key, "cannot stand in a header"));
+    let text = |key: &'static str, text: &str| {
+        HeaderValue::from_str(text).map_err(|_| InvalidConfig::new(key, "contains characters that a header cannot have"))
+    };
     headers.insert(HOST, text("host", config.host.as_deref().unwrap_or_else(|| authority(url)))?);
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("allswell/", env!("CARGO_PKG_VERSION"))));
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -151,42 +143,42 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What is asked of whom after a redirect: the connection's place, the target and the headers without those of every request.
+    /// The request after a redirect: method, host, target, server, and the number of secret headers.
     fn after(config: &serde_json::Value, status: u16, location: &str) -> Result<Option<String>, String> {
         let config: Config = serde_json::from_value(config.clone()).expect("a configuration");
-        let ask = Ask::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
+        let spec = RequestSpec::new(&config, &Url::parse(config.url.expose()).expect("a URL"), "*/*").expect("it is valid");
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_str(location).expect("a value"))]);
         let next =
-            ask.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
+            spec.redirected(StatusCode::from_u16(status).expect("a status"), &headers).map_err(|failure| failure.message().to_owned())?;
         Ok(next.map(|next| {
             let secrets = next.headers.iter().filter(|(_, value)| value.is_sensitive()).count();
-            let Place { encrypted, address } = &next.place;
+            let Origin { encrypted, address } = &next.origin;
             let host = next.headers[HOST].to_str().expect("text");
             format!("{} {host} {} at {address}{}, {secrets} secrets", next.method, next.target, if *encrypted { " by TLS" } else { "" })
         }))
     }
 
     #[test]
-    fn only_the_same_server_is_told_secrets() {
+    fn only_the_same_server_receives_secrets() {
         let with_secrets = json!({ "url": "http://a:b@10.0.0.7:81/x?y", "headers": { "x-token": "t" }, "method": "POST" });
-        let told = |location: &str| after(&with_secrets, 302, location).expect("it is followed");
-        assert_eq!(told("/login?next=1").as_deref(), Some("GET 10.0.0.7:81 /login?next=1 at 10.0.0.7:81, 2 secrets"));
-        assert_eq!(told("http://10.0.0.7:81/z").as_deref(), Some("GET 10.0.0.7:81 /z at 10.0.0.7:81, 2 secrets"));
-        assert_eq!(told("http://10.0.0.7/z").as_deref(), Some("GET 10.0.0.7 /z at 10.0.0.7:80, 0 secrets"), "another port");
-        assert_eq!(told("https://[::1]/z").as_deref(), Some("GET [::1] /z at [::1]:443 by TLS, 0 secrets"));
-        assert_eq!(told("ftp://10.0.0.7:81/z"), None);
+        let next = |location: &str| after(&with_secrets, 302, location).expect("it is followed");
+        assert_eq!(next("/login?next=1").as_deref(), Some("GET 10.0.0.7:81 /login?next=1 at 10.0.0.7:81, 2 secrets"));
+        assert_eq!(next("http://10.0.0.7:81/z").as_deref(), Some("GET 10.0.0.7:81 /z at 10.0.0.7:81, 2 secrets"));
+        assert_eq!(next("http://10.0.0.7/z").as_deref(), Some("GET 10.0.0.7 /z at 10.0.0.7:80, 0 secrets"), "another port");
+        assert_eq!(next("https://[::1]/z").as_deref(), Some("GET [::1] /z at [::1]:443 by TLS, 0 secrets"));
+        assert_eq!(next("ftp://10.0.0.7:81/z"), None);
     }
 
     #[test]
     fn a_server_behind_a_name_of_its_own_is_the_same_server() {
         let behind =
             json!({ "url": "http://10.0.0.7:81/x", "host": "www.example.com", "forwarded_proto": "https", "headers": { "x-token": "t" } });
-        let told = |location: &str| after(&behind, 301, location);
+        let next = |location: &str| after(&behind, 301, location);
         assert_eq!(
-            told("https://www.example.com/y").expect("it is followed").as_deref(),
+            next("https://www.example.com/y").expect("it is followed").as_deref(),
             Some("GET www.example.com /y at 10.0.0.7:81, 1 secrets")
         );
-        assert_eq!(told("http://www.example.com/y"), Err("redirects from https to http, which is not followed".to_owned()));
+        assert_eq!(next("http://www.example.com/y"), Err("redirects from https to http, which is not followed".to_owned()));
     }
 
     #[test]

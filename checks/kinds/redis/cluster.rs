@@ -1,78 +1,78 @@
-//! Redis Cluster: a node that says that the cluster is well, and for keys of ours the one that has their slot.
+//! Redis Cluster: any node reports the state of the cluster. With `write`, the connection goes to the node that has the slot of the key.
 
 use super::{
-    Answer, Node,
-    first::{Refusal, Tried, first},
-    info::{Info, text},
-    trial::KEY,
+    CommandReply, Node,
+    info::{InfoFields, text},
+    race::{AttemptFailure, TriedAddresses, first_success},
+    round_trip::KEY_PREFIX,
 };
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        resp::{Link, Server, failure},
+        resp::{RespConnection, RespServer, failure},
     },
 };
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// How often nodes may send us on: when slots move, what they know of each other is seconds old.
-const HOPS: usize = 5;
+/// Maximum number of redirects between nodes: while slots are moved, what nodes know of each other is seconds old.
+const MAX_HOPS: usize = 5;
 
-/// How many slots the keys of every cluster are spread over: <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>.
+/// Number of slots of every cluster: <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>.
 const SLOTS: u64 = 16_384;
 
-/// A connection to the first of the nodes that helps; where keys are written, to the one that has theirs.
-pub(super) async fn enter(server: &Server, seeds: &[Address], write: bool) -> Result<Node, Failure> {
-    let tried = Tried::default();
-    first(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
+/// Connects to the first node that works; with `write`, to the node that has the slot of the key.
+pub(super) async fn connect(server: &RespServer, seeds: &[Address], write: bool) -> Result<Node, Failure> {
+    let tried = TriedAddresses::default();
+    first_success(seeds.iter().map(|seed| find(server, seed, write, &tried)).collect()).await
 }
 
-async fn find(server: &Server, seed: &Address, write: bool, tried: &Tried) -> Result<Node, Refusal> {
+async fn find(server: &RespServer, seed: &Address, write: bool, tried: &TriedAddresses) -> Result<Node, AttemptFailure> {
     if !tried.is_new(seed) {
-        return Err(Refusal::unreached(Failure::unreachable("another node has led there already")));
+        return Err(AttemptFailure::not_reached(Failure::unreachable("this node was tried already")));
     }
-    let link = server.open_at(seed, server.login()).await.map_err(Refusal::unreached)?;
-    settle(server, seed.clone(), link, write).await.map_err(Refusal::answered)
+    let connection = server.open_at(seed, server.login()).await.map_err(AttemptFailure::not_reached)?;
+    follow_redirects(server, seed.clone(), connection, write).await.map_err(AttemptFailure::replied)
 }
 
-/// Goes where the nodes send us.
-async fn settle(server: &Server, mut address: Address, mut link: Link, write: bool) -> Result<Node, Failure> {
+/// Follows the redirects of the nodes.
+async fn follow_redirects(server: &RespServer, mut address: Address, mut connection: RespConnection, write: bool) -> Result<Node, Failure> {
     let mut asking = false;
-    for _ in 0..HOPS {
+    for _ in 0..MAX_HOPS {
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("CLUSTER").arg("INFO");
         if asking {
             commands.cmd("ASKING").ignore();
         }
         if write {
-            commands.cmd("GET").arg(KEY);
+            commands.cmd("GET").arg(KEY_PREFIX);
         }
-        let mut answers = link.query::<Vec<Answer>>(&commands).await?.into_iter();
-        judge(&Info::parse(&text(answers.next())?), Observation::pass())?;
-        let Some(Err(error)) = answers.next() else { return Ok(Node { link, asking }) };
+        let mut replies = connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
+        judge(&InfoFields::parse(&text(replies.next())?), Observation::pass())?;
+        let Some(Err(error)) = replies.next() else { return Ok(Node { connection, asking }) };
         let Some(there) = redirected(&error, &address) else { return Err(failure(error)) };
         asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
-        link = server.open_at(&there, server.login()).await?;
+        connection = server.open_at(&there, server.login()).await?;
         address = there;
     }
-    Err(Failure::unhealthy("the nodes of the cluster do not agree which of them has a key"))
+    Err(Failure::unhealthy("the nodes of the cluster do not agree which of them has the key"))
 }
 
-/// Where an error says that a key is. A node that does not know its own name leaves it out: then it is the one that was asked for.
+/// The address to which a node redirects. A node that does not know its own name leaves it out: then it is the node that replied.
 fn redirected(error: &RedisError, asked: &Address) -> Option<Address> {
     let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
     let host = if matches!(host, "" | "?") { &asked.host } else { host };
     Some(Address::new(host, port.parse().ok()?))
 }
 
-/// What a node says of the whole cluster.
-pub(super) fn judge(info: &Info<'_>, seen: Observation) -> Result<Observation, Failure> {
+/// Judges what a node reports about the cluster.
+pub(super) fn judge(info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
     let state = info.get("cluster_state").ok_or_else(|| Failure::protocol("no cluster_state"))?;
     let seen = seen.with("cluster_state", state);
     if state != "ok" {
         return Err(super::failed(Failure::unhealthy("the cluster is down"), &seen));
     }
-    // A cluster may be told to go on without some of its keys.
+    // A cluster may be configured to go on without some of its keys.
     match info.number("cluster_slots_ok").map(|slots| SLOTS.saturating_sub(slots)) {
         Some(lost @ 1..) => Ok(seen.warned(format!("{lost} of the cluster's {SLOTS} slots have no working node"))),
         _ => Ok(seen),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_cluster_without_some_slots_goes_on_with_a_warning() {
-        let judged = |text| judge(&Info::parse(text), Observation::pass());
+        let judged = |text| judge(&InfoFields::parse(text), Observation::pass());
         assert_eq!(judged("cluster_state:ok\r\ncluster_slots_ok:16384\r\n").expect("it is well").warning(), None);
         let partial = judged("cluster_state:ok\r\ncluster_slots_ok:16000\r\n").expect("it goes on");
         assert_eq!(partial.warning(), Some("384 of the cluster's 16384 slots have no working node"));

@@ -1,14 +1,14 @@
-//! What `INFO` and `CLUSTER INFO` tell.
+//! Parses the replies to `INFO` and `CLUSTER INFO`.
 
-use super::Answer;
+use super::CommandReply;
 use crate::{contract::prelude::*, wire::resp::failure};
 use std::collections::HashMap;
 
-/// Fields by name.
-pub(super) struct Info<'a>(HashMap<&'a str, &'a str>);
+/// The fields by name.
+pub(super) struct InfoFields<'a>(HashMap<&'a str, &'a str>);
 
-impl<'a> Info<'a> {
-    /// Reads `name:value`, one a line.
+impl<'a> InfoFields<'a> {
+    /// Parses `name:value` lines.
     pub(super) fn parse(text: &'a str) -> Self {
         Self(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect())
     }
@@ -22,7 +22,7 @@ impl<'a> Info<'a> {
     }
 }
 
-/// An answer that must be a text.
-pub(super) fn text(answer: Option<Answer>) -> Result<String, Failure> {
-    answer.and_then(Result::transpose).ok_or_else(|| Failure::protocol("an answer without a text"))?.map_err(failure)
+/// A reply that must be a text.
+pub(super) fn text(reply: Option<CommandReply>) -> Result<String, Failure> {
+    reply.and_then(Result::transpose).ok_or_else(|| Failure::protocol("a reply without text"))?.map_err(failure)
 }

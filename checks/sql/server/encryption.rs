@@ -1,4 +1,4 @@
-//! Whether a connection to a database is encrypted, and what the server must prove: by the mode in its URL and the keys of `tls`.
+//! Whether a connection to a database is encrypted, and what the server must prove: from the mode in its URL and the keys of `tls`.
 
 use crate::{
     contract::{ConfigWarning, InvalidConfig},
@@ -12,25 +12,25 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encryption {
     Never,
-    /// Where the server offers it.
-    Offered,
+    /// If the server offers it.
+    IfOffered,
     Always,
 }
 
-/// The mode of a URL, in the words of the database's own client.
+/// The TLS mode of a URL, as the database's own client reads it.
 pub(crate) struct UrlMode {
     pub(crate) encryption: Encryption,
     pub(crate) verify: Verify,
-    /// Whether the URL says so, or it is the client's default.
+    /// Whether the URL contains the mode; otherwise it is the default of the client.
     pub(crate) is_written: bool,
-    /// Whether a file of roots in the URL takes the place of a mode.
+    /// Whether a file of roots in the URL implies a mode.
     pub(crate) is_implied_by_roots: bool,
-    /// The parameter of the URL, as in `sslmode=verify-full`.
-    pub(crate) full: &'static str,
+    /// What to write in the URL for full verification: `sslmode=verify-full`.
+    pub(crate) remedy: &'static str,
 }
 
-/// Whether a URL says which mode it wants.
-pub(crate) fn is_written(url: &Url) -> bool {
+/// Whether a URL contains a TLS mode.
+pub(crate) fn has_mode(url: &Url) -> bool {
     url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
 }
 
@@ -41,22 +41,23 @@ pub(crate) struct UrlFiles<'a> {
     pub(crate) key: Option<&'a CertificateInput>,
 }
 
-/// Joins what URL and keys say.
+/// Combines the URL and the keys of `tls`.
 ///
 /// # Errors
 ///
-/// The key that says something else than the URL.
-pub(crate) fn join(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> Result<(Encryption, TlsKeys), InvalidConfig> {
+/// The key that contradicts the URL.
+pub(crate) fn merge(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> Result<(Encryption, TlsKeys), InvalidConfig> {
     let is_never = mode.encryption == Encryption::Never;
     let (has_roots, has_system) = match files.roots {
-        // libpq's word for the roots of this machine, with which it takes no other mode than `verify-full`.
+        // In libpq, `system` means the trusted roots of this host, and requires the mode `verify-full`.
         Some(CertificateInput::File(path)) if path.as_os_str() == "system" => (false, true),
         roots => (roots.is_some(), false),
     };
-    keys.examine(!(is_never && mode.is_written), mode.full)?;
+    keys.validate(!(is_never && mode.is_written), mode.remedy)?;
     let encryption = match keys.verify {
         Some(verify) if mode.is_written && (mode.encryption, mode.verify) != (Encryption::Always, verify) => {
-            let message = format!("the URL's mode says something else: leave it out there, or write `{}` and leave this out", mode.full);
+            let message =
+                format!("contradicts the mode in `url`: remove the mode there, or write `{}` there and remove this key", mode.remedy);
             return Err(InvalidConfig::new("tls.verify", message));
         }
         Some(_) => Encryption::Always,
@@ -69,7 +70,7 @@ pub(crate) fn join(mode: &UrlMode, files: &UrlFiles<'_>, mut keys: TlsKeys) -> R
             keys.verify = Some(Verify::Full);
             Encryption::Always
         }
-        // As the clients do, once they have a root certificate.
+        // As in the clients, once they have a root certificate.
         None if (keys.ca_file.is_some() || has_roots) && mode.encryption == Encryption::Always && mode.verify == Verify::None => {
             keys.verify = Some(Verify::Ca);
             Encryption::Always
@@ -95,22 +96,22 @@ fn file(given: Option<&CertificateInput>) -> Result<Option<PathBuf>, InvalidConf
     match given {
         None => Ok(None),
         Some(CertificateInput::File(path)) => Ok(Some(path.clone())),
-        Some(CertificateInput::Inline(_)) => Err(InvalidConfig::new("url", "holds a certificate: name its file under `tls`")),
+        Some(CertificateInput::Inline(_)) => Err(InvalidConfig::new("url", "contains a certificate: name its file under `tls`")),
     }
 }
 
-/// The warning about a login to a server whose certificate is not verified. `host` is none for a socket in the file system; `full` is
-/// what to write in the URL.
+/// The warning about a login to a server whose certificate is not verified. `host` is `None` for a Unix socket; `remedy` is what to write
+/// in the URL.
 pub(crate) fn warning(
     host: Option<&str>,
     has_password: bool,
     (encryption, keys): (Encryption, &TlsKeys),
     is_key_written: bool,
-    full: &str,
+    remedy: &str,
 ) -> Option<ConfigWarning> {
     if encryption == Encryption::Always && is_key_written {
-        // A password in clear needs `allow_cleartext_password` as well, so no credentials are sent by this alone.
-        return login_warning("url", host, false, Some(keys), full);
+        // The cleartext password needs `allow_cleartext_password` as well, so this alone sends no credentials.
+        return login_warning("url", host, false, Some(keys), remedy);
     }
     let is_proved = encryption == Encryption::Always && keys.proves_identity();
     let is_networked = host.is_some_and(|host| !is_loopback(host));
@@ -122,7 +123,7 @@ pub(crate) fn warning(
     } else {
         "the server's certificate is not verified"
     };
-    Some(ConfigWarning::new("url", format!("{accepted} before the login: write `{full}`")))
+    Some(ConfigWarning::new("url", format!("{accepted} before the login: write `{remedy}`")))
 }
 
 #[cfg(test)]
@@ -135,49 +136,49 @@ mod tests {
         is_written: bool,
         keys: TlsKeys,
     ) -> Result<(Encryption, Option<Verify>), &'static str> {
-        let mode = UrlMode { encryption, verify, is_written, is_implied_by_roots: false, full: "sslmode=verify-full" };
+        let mode = UrlMode { encryption, verify, is_written, is_implied_by_roots: false, remedy: "sslmode=verify-full" };
         let files = UrlFiles { roots: None, certificate: None, key: None };
-        join(&mode, &files, keys).map(|(encryption, keys)| (encryption, keys.verify)).map_err(|error| error.key)
+        merge(&mode, &files, keys).map(|(encryption, keys)| (encryption, keys.verify)).map_err(|error| error.key)
     }
 
     #[test]
-    fn roots_in_the_url_count_as_they_do_for_the_databases_own_client() {
-        use Encryption::{Always, Offered};
+    fn roots_in_the_url_have_the_same_effect_as_in_the_databases_own_client() {
+        use Encryption::{Always, IfOffered};
         let with = |encryption, is_written, is_implied_by_roots, roots: &str| {
-            let mode = UrlMode { encryption, verify: Verify::None, is_written, is_implied_by_roots, full: "sslmode=verify-full" };
+            let mode = UrlMode { encryption, verify: Verify::None, is_written, is_implied_by_roots, remedy: "sslmode=verify-full" };
             let roots = CertificateInput::from(roots.to_owned());
             let files = UrlFiles { roots: Some(&roots), certificate: None, key: None };
-            let (encryption, keys) = join(&mode, &files, TlsKeys::default()).ok()?;
+            let (encryption, keys) = merge(&mode, &files, TlsKeys::default()).ok()?;
             Some((encryption, keys.verify?, keys.ca_file.map(|file| file.display().to_string())))
         };
         let file = || Some("/ca.pem".to_owned());
         assert_eq!(with(Always, true, false, "/ca.pem"), Some((Always, Verify::Ca, file())));
-        assert_eq!(with(Offered, false, true, "/ca.pem"), Some((Always, Verify::Ca, file())));
-        assert_eq!(with(Offered, false, false, "/ca.pem"), Some((Offered, Verify::None, None)));
-        assert_eq!(with(Offered, false, false, "system"), Some((Always, Verify::Full, None)));
+        assert_eq!(with(IfOffered, false, true, "/ca.pem"), Some((Always, Verify::Ca, file())));
+        assert_eq!(with(IfOffered, false, false, "/ca.pem"), Some((IfOffered, Verify::None, None)));
+        assert_eq!(with(IfOffered, false, false, "system"), Some((Always, Verify::Full, None)));
         assert_eq!(with(Always, true, false, "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----"), None);
     }
 
     #[test]
-    fn the_mode_of_the_url_holds_unless_keys_say_more() {
-        use Encryption::{Always, Never, Offered};
+    fn the_mode_of_the_url_applies_unless_keys_require_more() {
+        use Encryption::{Always, IfOffered, Never};
         let none = TlsKeys::default;
         let roots = || TlsKeys { ca_file: Some("/ca.pem".into()), ..none() };
         let verify = |verify| TlsKeys { verify: Some(verify), ..none() };
         for (encryption, mode, is_written, keys, expected) in [
-            (Offered, Verify::None, false, none(), Ok((Offered, Some(Verify::None)))),
+            (IfOffered, Verify::None, false, none(), Ok((IfOffered, Some(Verify::None)))),
             (Always, Verify::None, true, none(), Ok((Always, Some(Verify::None)))),
             (Always, Verify::Full, true, none(), Ok((Always, Some(Verify::Full)))),
-            (Offered, Verify::None, false, roots(), Ok((Always, Some(Verify::Full)))),
-            (Offered, Verify::None, true, roots(), Ok((Offered, Some(Verify::None)))),
+            (IfOffered, Verify::None, false, roots(), Ok((Always, Some(Verify::Full)))),
+            (IfOffered, Verify::None, true, roots(), Ok((IfOffered, Some(Verify::None)))),
             (Always, Verify::None, true, roots(), Ok((Always, Some(Verify::Ca)))),
             (Never, Verify::None, true, roots(), Err("tls")),
-            (Offered, Verify::None, false, verify(Verify::None), Ok((Always, Some(Verify::None)))),
-            (Offered, Verify::None, false, verify(Verify::Ca), Ok((Always, Some(Verify::Ca)))),
+            (IfOffered, Verify::None, false, verify(Verify::None), Ok((Always, Some(Verify::None)))),
+            (IfOffered, Verify::None, false, verify(Verify::Ca), Ok((Always, Some(Verify::Ca)))),
             (Always, Verify::Full, true, verify(Verify::Full), Ok((Always, Some(Verify::Full)))),
             (Always, Verify::None, true, verify(Verify::Full), Err("tls.verify")),
             (Always, Verify::Full, true, verify(Verify::None), Err("tls.verify")),
-            (Offered, Verify::None, true, verify(Verify::None), Err("tls.verify")),
+            (IfOffered, Verify::None, true, verify(Verify::None), Err("tls.verify")),
         ] {
             assert_eq!(joined(encryption, mode, is_written, keys.clone()), expected, "{encryption:?} {mode:?} {is_written} {keys:?}");
         }

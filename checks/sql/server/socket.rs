@@ -1,4 +1,4 @@
-//! A stream of ours, as sqlx's drivers read and write it.
+//! Lets the drivers of sqlx read and write our own stream.
 
 use crate::wire::address::Stream;
 use sqlx_core::{io::ReadBuf as Reading, net::Socket};
@@ -9,14 +9,14 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much is read ahead, and how much is kept until it can be written.
-const BUFFER: usize = 8 * 1024;
+/// Size of the read-ahead buffer and of the buffer of unwritten bytes.
+const BUFFER_BYTES: usize = 8 * 1024;
 
-/// A stream with buffers: the drivers try first and wait only then, which streams of tokio's cannot.
+/// A stream with buffers. The drivers try first and wait only if that fails, which streams of tokio do not support.
 pub(crate) struct DriverSocket {
     stream: Stream,
     read: Vec<u8>,
-    /// How much of `read` was taken.
+    /// How many bytes of `read` were taken.
     taken: usize,
     is_at_end: bool,
     unwritten: Vec<u8>,
@@ -27,7 +27,7 @@ impl DriverSocket {
         Self { stream, read: Vec::new(), taken: 0, is_at_end: false, unwritten: Vec::new() }
     }
 
-    /// The stream alone; none if more was read than was asked for, which nobody may have sent before it is encrypted.
+    /// The stream alone; `None` if more was read than the driver took: bytes sent before encryption may come from anyone.
     #[cfg(feature = "mysql")]
     pub(crate) fn into_stream(self) -> Option<Stream> {
         (self.taken == self.read.len() && self.unwritten.is_empty()).then_some(self.stream)
@@ -58,7 +58,7 @@ impl Socket for DriverSocket {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = bytes.len().min(BUFFER.saturating_sub(self.unwritten.len()));
+        let length = bytes.len().min(BUFFER_BYTES.saturating_sub(self.unwritten.len()));
         if length == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -70,8 +70,8 @@ impl Socket for DriverSocket {
         if self.taken < self.read.len() || self.is_at_end {
             return Poll::Ready(Ok(()));
         }
-        self.read.resize(BUFFER, 0);
-        self.taken = BUFFER;
+        self.read.resize(BUFFER_BYTES, 0);
+        self.taken = BUFFER_BYTES;
         let mut buffer = ReadBuf::new(&mut self.read);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         let length = buffer.filled().len();
@@ -102,10 +102,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn what_is_written_arrives_and_what_arrives_is_read() {
+    async fn writes_arrive_and_replies_are_read() {
         let (ours, mut theirs) = tokio::io::duplex(1000);
         let mut socket = DriverSocket::new(Box::new(ours));
-        let sent = vec![7; 3 * BUFFER];
+        let sent = vec![7; 3 * BUFFER_BYTES];
         let writing = async {
             let mut rest = &sent[..];
             while !rest.is_empty() {
@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(socket.read(&mut &mut read[..]).await.expect("an end"), 0);
         };
         let reading = async {
-            let mut arrived = vec![0; 3 * BUFFER];
+            let mut arrived = vec![0; 3 * BUFFER_BYTES];
             theirs.read_exact(&mut arrived).await.expect("bytes");
             assert!(arrived.iter().all(|byte| *byte == 7));
             theirs.write_all(b"hello").await.expect("a peer that reads");
@@ -129,7 +129,7 @@ mod tests {
 
     #[cfg(feature = "mysql")]
     #[tokio::test]
-    async fn words_before_the_encryption_are_noticed() {
+    async fn bytes_sent_before_the_encryption_are_noticed() {
         let (ours, mut theirs) = tokio::io::duplex(1000);
         theirs.write_all(b"greeting and more").await.expect("room");
         let mut socket = DriverSocket::new(Box::new(ours));

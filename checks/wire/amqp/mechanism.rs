@@ -1,4 +1,4 @@
-//! The login method: the driver sends its own, with the password, whether the broker offers it or not.
+//! Checks that the broker offers the login method: the driver would send the password in any case.
 
 use crate::wire::address::Stream;
 use std::{
@@ -8,36 +8,36 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much of the broker's first words is looked at. `RabbitMQ` says some 500 bytes.
-const BEGINNING: usize = 64 * 1024;
+/// Maximum number of first bytes of the broker that are examined. `RabbitMQ` sends about 500.
+const MAX_BEGINNING_BYTES: usize = 64 * 1024;
 
 /// The broker does not offer the method.
 #[derive(Debug, thiserror::Error)]
 #[error("the broker offers {0:?}")]
 struct NotOffered(String);
 
-/// Whether that ended a log-in.
+/// Whether a login ended for this reason.
 pub(super) fn is_not_offered(error: &io::Error) -> bool {
     error.get_ref().and_then(|error| error.downcast_ref::<NotOffered>()).is_some()
 }
 
-/// A stream that refuses to answer a broker that does not offer the login method.
-pub(super) struct Offered {
+/// A stream that fails before the reply to a broker that does not offer the login method.
+pub(super) struct MechanismGuard {
     stream: Stream,
     mechanism: &'static str,
-    /// The broker's first words, until they are answered.
-    heard: Option<Vec<u8>>,
+    /// The first bytes of the broker, until the driver replies.
+    beginning: Option<Vec<u8>>,
 }
 
-impl Offered {
+impl MechanismGuard {
     pub(super) const fn new(stream: Stream, mechanism: &'static str) -> Self {
-        Self { stream, mechanism, heard: Some(Vec::new()) }
+        Self { stream, mechanism, beginning: Some(Vec::new()) }
     }
 
-    /// Examines what the broker offers before the first answer to it. The protocol header, which is sent first, is no answer.
-    fn choose(&mut self) -> io::Result<()> {
-        let Some(heard) = self.heard.take_if(|heard| !heard.is_empty()) else { return Ok(()) };
-        match mechanisms(&heard) {
+    /// Examines what the broker offers before the driver's first reply. The protocol header, which is sent first, is not a reply.
+    fn require_mechanism(&mut self) -> io::Result<()> {
+        let Some(beginning) = self.beginning.take_if(|beginning| !beginning.is_empty()) else { return Ok(()) };
+        match mechanisms(&beginning) {
             Some(offered) if !offered.split(' ').any(|offered| offered == self.mechanism) => {
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, NotOffered(offered)))
             }
@@ -46,36 +46,36 @@ impl Offered {
     }
 }
 
-/// The methods in `Connection.Start`, with blanks between them: behind the header of a frame, the method's number, the version and a table.
+/// The methods in `Connection.Start`, separated by blanks: after the header of a frame, the method's number, the version and a table.
 /// <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.3; <https://www.rabbitmq.com/amqp-0-9-1-reference#connection.start>
-fn mechanisms(heard: &[u8]) -> Option<String> {
+fn mechanisms(beginning: &[u8]) -> Option<String> {
     const HEAD: usize = 7 + 4 + 2;
-    let (_, rest) = long(heard.get(HEAD..)?)?;
+    let (_, rest) = long(beginning.get(HEAD..)?)?;
     let (mechanisms, _) = long(rest)?;
     Some(String::from_utf8_lossy(mechanisms).into_owned())
 }
 
-/// What stands behind its length, and what comes after it.
+/// Splits a long string with its length off the beginning.
 fn long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_be_bytes(*length).try_into().ok()?)
 }
 
-impl AsyncRead for Offered {
+impl AsyncRead for MechanismGuard {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if let Some(heard) = &mut self.heard {
-            let room = BEGINNING - heard.len();
-            heard.extend(buffer.filled()[before..].iter().take(room));
+        if let Some(beginning) = &mut self.beginning {
+            let room = MAX_BEGINNING_BYTES - beginning.len();
+            beginning.extend(buffer.filled()[before..].iter().take(room));
         }
         polled
     }
 }
 
-impl AsyncWrite for Offered {
+impl AsyncWrite for MechanismGuard {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.choose()?;
+        self.require_mechanism()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_broker_offers_is_read() {
+    fn the_offered_methods_are_read() {
         let start = b"\x01\0\0\0\0\0\x2b\0\x0a\0\x0a\0\x09\0\0\0\x03abc\0\0\0\x0ePLAIN EXTERNAL\0\0\0\x05en_US\xce";
         assert_eq!(mechanisms(start).as_deref(), Some("PLAIN EXTERNAL"));
         for cut in 0..start.len() - 10 {

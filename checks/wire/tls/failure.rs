@@ -1,43 +1,29 @@
-//! What TLS's errors mean: the sentence says what is wrong with whose certificate, and which key lets it through.
+//! Classifies TLS errors: which certificate is wrong and why, and which key of the configuration fixes it.
 
-use super::verifier::{NotHeld, NotPinned};
-use crate::contract::{BoxError, Failure, FailureDetail};
+use super::verifier::{KeyNotHeld, NotPinned};
+use crate::{
+    contract::{BoxError, Failure, FailureDetail},
+    wire::cause::find_cause,
+};
 use rustls::OtherError;
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, io};
 
-/// Whether an error, or what caused it, comes from TLS.
+/// Whether an error, or one of its causes, comes from TLS.
 #[must_use]
 pub fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    said_by_tls(error).is_some()
+    find_cause::<rustls::Error>(error).is_some()
 }
 
-/// What TLS said, somewhere in the chain of causes.
-fn said_by_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // redis-rs shares what caused its errors, by a pointer that is an error itself.
-        let error = error.downcast_ref::<Arc<dyn Error + Send + Sync>>().map_or(error, |shared| &**shared);
-        // An io::Error holds rustls's error without naming it as its source.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let said = error.downcast_ref::<rustls::Error>().or_else(|| held.and_then(|held| held.downcast_ref()));
-        if said.is_some() {
-            return said;
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// An input or output error of a connection that may be encrypted.
+/// Classifies an I/O error of a connection that may be encrypted.
 #[must_use]
 pub fn io_failure(error: io::Error) -> Failure {
     if is_tls(&error) { failure(error) } else { Failure::network(error) }
 }
 
-/// An error that comes from TLS, however deep: the sentence says what is wrong with whose certificate.
+/// Classifies an error whose cause is TLS.
 pub fn failure(error: impl Into<BoxError>) -> Failure {
     let error = error.into();
-    let (message, detail) = said_by_tls(&*error).map_or(("the TLS handshake failed", None), explain);
+    let (message, detail) = find_cause(&*error).map_or(("the TLS handshake failed", None), explain);
     let failure = Failure::tls(error).saying(message);
     match detail {
         Some(detail) => failure.detailed(detail),
@@ -54,13 +40,13 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
         Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
             ("the certificate is not valid yet", None)
         }
-        // Who bears a trusted name and signs with another key is not whom we trust.
+        // An issuer with a trusted name and another key is not the trusted one.
         Tls::InvalidCertificate(
             Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
-        ) => ("the certificate's issuer is not trusted here", None),
-        // Without any name, there is another remedy than for a certificate of another host.
+        ) => ("the certificate's issuer is not trusted", None),
+        // A certificate without any name has another remedy than one for another host.
         Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => {
-            ("the certificate has no subjectAltName, and so no host's name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
+            ("the certificate has no subjectAltName, and so no host name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
         }
         Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
             ("the certificate is for another name", Some(FailureDetail::CertificateForOtherName))
@@ -68,31 +54,33 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
         Tls::InvalidCertificate(Certificate::Other(other)) => (unaccepted(other), None),
         Tls::InvalidCertificate(_) => ("the certificate is not valid", None),
         Tls::InvalidMessage(_) => ("the port does not speak TLS", None),
-        Tls::AlertReceived(Alert::UnrecognisedName) => ("the server has no certificate for the name that it is asked by", None),
+        Tls::AlertReceived(Alert::UnrecognisedName) => ("the server has no certificate for the requested name", None),
         Tls::AlertReceived(Alert::CertificateRequired) => {
-            ("the server wants a certificate of ours", Some(FailureDetail::ClientCertificateRequired))
+            ("the server requires a client certificate", Some(FailureDetail::ClientCertificateRequired))
         }
         Tls::AlertReceived(
             Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateExpired | Alert::CertificateRevoked | Alert::CertificateUnknown,
-        ) => ("the server does not accept our certificate", Some(FailureDetail::ClientCertificateRejected)),
+        ) => ("the server rejected our client certificate", Some(FailureDetail::ClientCertificateRejected)),
         Tls::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) | Tls::PeerIncompatible(_) => {
             ("the server found no common cipher (static RSA and TLS 1.1 are not supported), or requires a client certificate", None)
         }
         Tls::AlertReceived(Alert::ProtocolVersion) => {
-            ("the server supports neither TLS 1.2 nor 1.3, and nothing older is supported here", None)
+            ("the server supports neither TLS 1.2 nor TLS 1.3, and older versions are not supported here", None)
         }
         _ => ("the TLS handshake failed", None),
     }
 }
 
-/// What webpki does not take and OpenSSL may, or is not pinned.
+/// Certificates that webpki rejects and OpenSSL may accept, and those that are not pinned.
 fn unaccepted(OtherError(error): &OtherError) -> &'static str {
     match error.downcast_ref() {
-        // As OpenSSL makes one by `req -x509`: it may sign others, and so may not be a server's.
+        // As `openssl req -x509` creates one: an authority, which webpki does not accept as the certificate of a server.
         Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
         Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
-        _ if error.is::<NotHeld>() => "the server does not hold the key of its certificate, or signs by an unsupported algorithm",
-        _ if error.is::<NotPinned>() => "the certificate is none of `tls.pinned_sha256`",
+        _ if error.is::<KeyNotHeld>() => {
+            "the server does not have the private key of its certificate, or signs with an unsupported algorithm"
+        }
+        _ if error.is::<NotPinned>() => "the certificate is not one of `tls.pinned_sha256`",
         _ => "the certificate is not valid",
     }
 }

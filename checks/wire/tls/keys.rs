@@ -1,4 +1,4 @@
-//! The keys under `tls`: whom a check trusts, and how it proves who it is.
+//! The keys under `tls`: which servers a check trusts, and its client certificate.
 
 use crate::contract::{ConfigWarning, InvalidConfig, from_text};
 use rustls::pki_types::ServerName;
@@ -6,24 +6,24 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
-/// Whom TLS trusts, and how it proves who we are. The files are PEM, and read anew for each connection, so that they can be replaced.
+/// TLS settings of a check. The files are PEM, and read again for each connection, so that they can be replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct TlsKeys {
-    /// Certificates that are trusted instead of the system's: authorities, and servers' own, which vouch for nobody else.
+    /// Certificates to trust instead of the system's: authorities, and certificates of servers, which are trusted for themselves only.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and those between it and its root, where the server wants one.
+    /// Client certificate and its intermediates, if the server requires one.
     pub client_certificate_file: Option<PathBuf>,
-    /// The key of our certificate.
+    /// Private key of the client certificate.
     pub client_key_file: Option<PathBuf>,
-    /// The name that the server's certificate must have, when it is not the host's.
+    /// Name that the server's certificate must have, if it is not the host.
     pub server_name: Option<String>,
     /// What the server's certificate must prove: `full` (default), `ca` or `none`.
     pub verify: Option<Verify>,
-    /// SHA-256 fingerprints of server certificates that are trusted whatever their issuer, name and dates, and no others: 64 hexadecimal
-    /// digits, with or without colons.
-    pub pinned_sha256: Vec<Pin>,
+    /// SHA-256 fingerprints of the only server certificates to trust, whatever their issuer, name and dates: 64 hexadecimal digits, with or
+    /// without colons.
+    pub pinned_sha256: Vec<Fingerprint>,
 }
 
 /// What the server's certificate must prove.
@@ -31,69 +31,66 @@ pub struct TlsKeys {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Verify {
-    /// That a trusted authority signed it, and that it is for this host.
+    /// A trusted authority signed it, and it is for this host.
     #[default]
     Full,
-    /// That a trusted authority signed it, for any host. Without `ca_file` that is any public authority, which proves little.
+    /// A trusted authority signed it, for any host. Without `ca_file` that is any public authority, which proves little.
     Ca,
     /// Nothing: every certificate is accepted. Reports say so.
     None,
 }
 
 impl TlsKeys {
-    /// Whether nothing is said.
+    /// Whether no key is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a server must prove who it is.
+    /// Whether the server's certificate is verified at all.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         !self.pinned_sha256.is_empty() || self.verify != Some(Verify::None)
     }
 
-    /// Whether a server must prove its identity. That any public authority signed its certificate, for any host, is no such proof.
+    /// Whether verification proves the identity of the server. A certificate of any public authority for any host does not.
     #[must_use]
     pub fn proves_identity(&self) -> bool {
         self.is_verified() && (self.verify != Some(Verify::Ca) || self.ca_file.is_some())
     }
 
-    /// Looks for what cannot be meant.
+    /// Rejects combinations of keys that make no sense.
     ///
     /// # Errors
     ///
-    /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL for it.
-    pub fn examine(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
+    /// The key that is wrong. `encrypted` says whether there is TLS at all; `instead` is what to write in the URL to get it.
+    pub fn validate(&self, encrypted: bool, instead: &str) -> Result<(), InvalidConfig> {
         if !encrypted && !self.is_empty() {
-            return Err(InvalidConfig::new("tls", format!("counts only with TLS: write `{instead}`")));
+            return Err(InvalidConfig::new("tls", format!("applies only with TLS: write `{instead}`")));
         }
         match (&self.client_certificate_file, &self.client_key_file) {
-            (Some(_), None) => return Err(InvalidConfig::new("tls.client_key_file", "is missing beside `client_certificate_file`")),
-            (None, Some(_)) => return Err(InvalidConfig::new("tls.client_certificate_file", "is missing beside `client_key_file`")),
+            (Some(_), None) => return Err(InvalidConfig::new("tls.client_key_file", "is required with `client_certificate_file`")),
+            (None, Some(_)) => return Err(InvalidConfig::new("tls.client_certificate_file", "is required with `client_key_file`")),
             _ => {}
         }
         if !self.pinned_sha256.is_empty() {
-            let beside = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
-            if let Some((key, _)) = beside.into_iter().find(|(_, is_given)| *is_given) {
-                return Err(InvalidConfig::new(
-                    key,
-                    "does not count beside `pinned_sha256`, which needs no other proof: leave one of them out",
-                ));
+            let conflicting = [("tls.verify", self.verify.is_some()), ("tls.ca_file", self.ca_file.is_some())];
+            if let Some((key, _)) = conflicting.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(InvalidConfig::new(key, "has no effect with `pinned_sha256`, which needs no other proof: remove one of them"));
             }
         }
         if self.verify == Some(Verify::None) && self.ca_file.is_some() {
-            return Err(InvalidConfig::new("tls.ca_file", "does not count with `verify = \"none\"`: leave one of them out"));
+            return Err(InvalidConfig::new("tls.ca_file", "has no effect with `verify = \"none\"`: remove one of them"));
         }
         match self.server_name.clone().map(ServerName::try_from) {
-            Some(Err(_)) => Err(InvalidConfig::new("tls.server_name", "is not a name: write `db.internal`")),
+            Some(Err(_)) => Err(InvalidConfig::new("tls.server_name", "is not a host name: write `db.internal`")),
             _ => Ok(()),
         }
     }
 }
 
-/// The warning about a login to a server that proves nothing. `host` is none for a socket in the file system; `tls` is none without TLS;
-/// `instead` is what to write for TLS in the key `key`.
+/// The warning about a login to a server whose identity is not proved. `host` is `None` for a Unix socket, `tls` is `None` without TLS, and
+/// `instead` is what to write in `key` to get TLS.
 #[must_use]
 pub fn login_warning(
     key: &'static str,
@@ -104,7 +101,7 @@ pub fn login_warning(
 ) -> Option<ConfigWarning> {
     match tls {
         Some(tls) if tls.proves_identity() => None,
-        Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", ANYBODY)),
+        Some(tls) if tls.is_verified() => Some(ConfigWarning::new("tls.verify", CA_WITHOUT_FILE)),
         Some(_) if has_credentials => Some(ConfigWarning::new(
             "tls.verify",
             "\"none\" sends the credentials to any server that answers: name the server's certificate in `tls.ca_file`",
@@ -119,10 +116,10 @@ pub fn login_warning(
     }
 }
 
-/// What is wrong with `verify = "ca"` that names no authority.
-const ANYBODY: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or leave this out";
+/// What is wrong with `verify = "ca"` without `ca_file`.
+const CA_WITHOUT_FILE: &str = "\"ca\" alone accepts a certificate of any public authority: name yours in `tls.ca_file`, or remove this key";
 
-/// Whether a host is this machine, by its name alone.
+/// Whether a host is this machine, by its name or address.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
@@ -133,18 +130,18 @@ pub fn is_loopback(host: &str) -> bool {
 
 /// The SHA-256 of a certificate in DER.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Pin([u8; 32]);
+pub struct Fingerprint([u8; 32]);
 
-impl Pin {
-    /// That of this certificate.
-    pub(super) fn of(certificate: &[u8]) -> Self {
+impl Fingerprint {
+    /// The fingerprint of this certificate.
+    pub(super) fn of_certificate(certificate: &[u8]) -> Self {
         let mut pin = [0; 32];
         pin.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref());
         Self(pin)
     }
 }
 
-impl FromStr for Pin {
+impl FromStr for Fingerprint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -162,31 +159,31 @@ impl FromStr for Pin {
     }
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().enumerate().try_for_each(|(at, byte)| write!(formatter, "{}{byte:02X}", if at == 0 { "" } else { ":" }))
     }
 }
 
-impl fmt::Debug for Pin {
+impl fmt::Debug for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
-impl<'de> Deserialize<'de> for Pin {
+impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
 }
 
-impl JsonSchema for Pin {
+impl JsonSchema for Fingerprint {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "Pin".into()
+        "Fingerprint".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -201,20 +198,20 @@ mod tests {
     const DIGITS: &str = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08";
 
     #[test]
-    fn a_pin_is_read_as_openssl_prints_it() {
-        let pin = Pin::of(b"test");
+    fn a_fingerprint_is_read_as_openssl_prints_it() {
+        let pin = Fingerprint::of_certificate(b"test");
         assert_eq!(pin.to_string(), DIGITS);
         assert_eq!(DIGITS.parse(), Ok(pin));
         assert_eq!(DIGITS.replace(':', "").to_lowercase().parse(), Ok(pin));
         for wrong in ["", "9F:86", &DIGITS.replace('F', "G"), &format!("{DIGITS}00"), &"ä".repeat(32)] {
-            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told() {
-        let pinned = TlsKeys { pinned_sha256: vec![Pin::of(b"test")], ..TlsKeys::default() };
-        let key_of = |keys: TlsKeys| keys.examine(true, "rediss://").err().map(|error| error.key);
+    fn contradicting_keys_are_rejected() {
+        let pinned = TlsKeys { pinned_sha256: vec![Fingerprint::of_certificate(b"test")], ..TlsKeys::default() };
+        let key_of = |keys: TlsKeys| keys.validate(true, "rediss://").err().map(|error| error.key);
         assert_eq!(key_of(pinned.clone()), None);
         assert_eq!(key_of(TlsKeys { verify: Some(Verify::Ca), ..pinned.clone() }), Some("tls.verify"));
         assert_eq!(key_of(TlsKeys { ca_file: Some("/ca.pem".into()), ..pinned }), Some("tls.ca_file"));
@@ -226,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_without_proof_is_told_but_on_this_machine() {
+    fn a_password_to_an_unproved_server_is_a_warning_except_on_loopback() {
         let plain = |host| login_warning("url", host, true, None, "rediss://").map(|warning| warning.key);
         assert_eq!(plain(Some("cache.internal")), Some("url"));
         assert_eq!(plain(Some("10.0.0.7")), Some("url"));

@@ -1,11 +1,12 @@
-//! Judges a server's certificate as the keys of `tls` say.
+//! Verifies the certificate of a server as the keys of `tls` say.
 //!
-//! Certificates that OpenSSL takes and webpki does not, of X.509 version 1 and authorities that are servers themselves, are taken where they are
-//! pinned or stand in `ca_file` themselves; or where nothing is to be proved. That the server has the certificate's key is proved in any case.
+//! OpenSSL accepts certificates that webpki rejects: those of X.509 version 1, and authorities that are servers themselves. They are
+//! accepted if they are pinned, if `ca_file` contains them, or if nothing is verified. The server must have the private key of its
+//! certificate in any case.
 
 use super::{
-    certificate::{self, Certificate},
-    keys::{Pin, Verify},
+    keys::{Fingerprint, Verify},
+    x509::{self, X509},
 };
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, RootCertStore, SignatureScheme,
@@ -22,9 +23,9 @@ use rustls::{
 use std::sync::Arc;
 use webpki::RawPublicKeyEntity;
 
-/// Judges certificates.
+/// Verifies certificates by the keys of `tls`.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct KeysVerifier {
     proof: Proof,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -33,42 +34,42 @@ pub(super) struct Verifier {
 #[derive(Debug)]
 enum Proof {
     Nothing,
-    Pins(Vec<Pin>),
+    Pins(Vec<Fingerprint>),
     Chain {
-        /// None where nobody may sign certificates.
+        /// `None` without any authority.
         webpki: Option<Arc<WebPkiServerVerifier>>,
-        /// Server certificates that are trusted themselves.
+        /// Certificates of servers that are trusted themselves.
         trusted: Vec<CertificateDer<'static>>,
         names: bool,
     },
 }
 
-/// A server that shows a certificate and cannot sign by its key: somebody else's.
+/// The server shows a certificate but cannot sign with its key: the certificate belongs to another server.
 #[derive(Debug, thiserror::Error)]
 #[error("the handshake is not signed by the certificate's key")]
-pub(super) struct NotHeld;
+pub(super) struct KeyNotHeld;
 
-fn not_held(_: impl Sized) -> Error {
-    CertificateError::Other(OtherError(Arc::new(NotHeld))).into()
+fn key_not_held(_: impl Sized) -> Error {
+    CertificateError::Other(OtherError(Arc::new(KeyNotHeld))).into()
 }
 
-/// A certificate that is not one of the pinned.
+/// The certificate is not one of those pinned.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate's SHA-256 is {0}")]
-pub(super) struct NotPinned(Pin);
+pub(super) struct NotPinned(Fingerprint);
 
-impl Verifier {
-    /// Whatever a certificate says.
+impl KeysVerifier {
+    /// Accepts every certificate.
     pub(super) fn nothing(provider: &CryptoProvider) -> Self {
         Self { proof: Proof::Nothing, algorithms: provider.signature_verification_algorithms }
     }
 
-    /// One of these certificates.
-    pub(super) fn pins(pins: Vec<Pin>, provider: &CryptoProvider) -> Self {
+    /// Accepts these certificates.
+    pub(super) fn pins(pins: Vec<Fingerprint>, provider: &CryptoProvider) -> Self {
         Self { proof: Proof::Pins(pins), algorithms: provider.signature_verification_algorithms }
     }
 
-    /// A certificate that one of the roots has signed, or one of `trusted` itself, which has signed nothing that counts.
+    /// Accepts a certificate that one of the roots has signed, and those in `trusted` themselves.
     pub(super) fn chain(
         roots: Arc<RootCertStore>,
         trusted: Vec<CertificateDer<'static>>,
@@ -82,7 +83,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for KeysVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -94,12 +95,12 @@ impl ServerCertVerifier for Verifier {
         match &self.proof {
             Proof::Nothing => Ok(ServerCertVerified::assertion()),
             Proof::Pins(pins) => {
-                let pin = Pin::of(end_entity);
+                let pin = Fingerprint::of_certificate(end_entity);
                 let not_pinned = || CertificateError::Other(OtherError(Arc::new(NotPinned(pin))));
                 if pins.contains(&pin) { Ok(ServerCertVerified::assertion()) } else { Err(not_pinned().into()) }
             }
             Proof::Chain { trusted, names, .. } if trusted.contains(end_entity) => {
-                let certificate = Certificate::parse(end_entity)?;
+                let certificate = X509::parse(end_entity)?;
                 certificate.judge_dates(now)?;
                 if *names {
                     certificate.judge_name(server_name)?;
@@ -109,7 +110,7 @@ impl ServerCertVerifier for Verifier {
             Proof::Chain { webpki: None, .. } => Err(CertificateError::UnknownIssuer.into()),
             Proof::Chain { webpki: Some(webpki), names, .. } => {
                 match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-                    // The name is looked at last.
+                    // webpki verifies the name last.
                     Err(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
                         if !names =>
                     {
@@ -128,14 +129,14 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         if ParsedCertificate::try_from(certificate).is_ok() {
-            return verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(not_held);
+            return verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
         }
-        let key = certificate::public_key(certificate)?;
+        let key = x509::public_key(certificate)?;
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
         let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
         let (_, algorithms) = offered.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
         let is_signed = algorithms.iter().any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
-        is_signed.then(HandshakeSignatureValid::assertion).ok_or(NotHeld).map_err(not_held)
+        is_signed.then(HandshakeSignatureValid::assertion).ok_or(KeyNotHeld).map_err(key_not_held)
     }
 
     fn verify_tls13_signature(
@@ -145,9 +146,9 @@ impl ServerCertVerifier for Verifier {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         if ParsedCertificate::try_from(certificate).is_ok() {
-            return verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(not_held);
+            return verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
         }
-        verify_tls13_signature_with_raw_key(message, &certificate::public_key(certificate)?, signed, &self.algorithms).map_err(not_held)
+        verify_tls13_signature_with_raw_key(message, &x509::public_key(certificate)?, signed, &self.algorithms).map_err(key_not_held)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -84,14 +84,14 @@ fn each_failure_of_the_connection_has_its_class_and_message() {
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", late(hole.port), "timeout", "no answer within 1s"),
         Case::new("silent", late(Hostile::silent().port()), "timeout", "no answer within 1s"),
-        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the answer is not HTTP"),
-        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
-        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the response is not HTTP"),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection was closed in the middle of a reply"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the server expects TLS, but the connection was plaintext"),
         Case::new(
             "unknown CA",
             table(front, "").replace("http://127.0.0.1", "https://localhost"),
             "tls",
-            "the certificate's issuer is not trusted here",
+            "the certificate's issuer is not trusted",
         ),
         Case::new("no container", table(server.port, "").replace("\"media\"", "\"none\""), "unhealthy", "there is no container none"),
     ]);
@@ -114,7 +114,7 @@ fn each_error_of_azure_has_its_class_and_message() {
     refused(|_, _| Some((403, "AuthenticationFailed")), "rejected", "the credentials are not accepted");
     refused(|_, _| Some((409, "ContainerBeingDeleted")), "unhealthy", "the container media is being deleted");
     refused(|_, _| Some((403, "AccountIsDisabled")), "rejected", "the account orders is disabled");
-    refused(|_, _| Some((503, "ServerBusy")), "exhausted", "the storage has no room for our requests: it says to slow down");
+    refused(|_, _| Some((503, "ServerBusy")), "exhausted", "the storage is throttling our requests");
     refused(|_, _| Some((500, "InternalError")), "unhealthy", "the storage answered 500 InternalError");
 }
 

@@ -16,7 +16,7 @@ use std::{ops::Range, thread};
 /// The replies of Redis 5 to the first commands of the driver, which it sends together.
 const OLD_REDIS: &str = "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n+OK\r\n+OK\r\n+OK\r\n";
 
-const NO_WORKER: &str = "no worker answered: none is connected";
+const NO_WORKER: &str = "no worker replied: none is connected";
 
 /// A table on a broker, with more keys.
 fn on(broker: &str, more: &str) -> String {
@@ -96,23 +96,23 @@ fn each_failure_of_rabbitmq_has_its_class_and_message() {
         Case::new("refused", on(&rabbit_url(1), ""), "unreachable", "connection refused"),
         Case::new("black hole", on(&rabbit_url(hole.port), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", on(&rabbit_url(Hostile::silent().port()), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", on(&rabbit_url(Hostile::hanging_up().port()), ""), "unreachable", "connection closed before an answer"),
-        Case::new("another protocol", on(&rabbit_url(Hostile::babbling().port()), ""), "protocol", "the answer is not AMQP 0-9-1"),
-        Case::new(
-            "endless",
-            on(&rabbit_url(Hostile::endless(b"", b"\x01\0\0\0\0").port()), ""),
-            "protocol",
-            "the answer is not AMQP 0-9-1",
-        ),
-        Case::new("breaks off", on(&rabbit_url(cut.port), ""), "protocol", "the connection broke off in the middle"),
+        Case::new("closes", on(&rabbit_url(Hostile::hanging_up().port()), ""), "unreachable", "connection closed before a reply"),
+        Case::new("another protocol", on(&rabbit_url(Hostile::babbling().port()), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("endless", on(&rabbit_url(Hostile::endless(b"", b"\x01\0\0\0\0").port()), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("breaks off", on(&rabbit_url(cut.port), ""), "protocol", "the connection was closed in the middle of a reply"),
         Case::new("password", on(&format!("amqp://app:wrong@127.0.0.1:{port}/"), ""), "rejected", "the credentials are not accepted"),
         Case::new(
             "vhost",
             on(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none"), ""),
             "rejected",
-            "there is no such vhost, or it is not ours",
+            "the vhost does not exist, or the user may not access it",
         ),
-        Case::new("plain to a TLS port", on(&rabbit_url(front), ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new(
+            "plain to a TLS port",
+            on(&rabbit_url(front), ""),
+            "protocol",
+            "the server expects TLS, but the connection was plaintext",
+        ),
         Case::new(
             "TLS to a plain port",
             on(&format!("amqps://app:{PASSWORD}@127.0.0.1:{port}/"), ""),
@@ -123,7 +123,7 @@ fn each_failure_of_rabbitmq_has_its_class_and_message() {
             "unknown CA",
             on(&format!("amqps://app:{PASSWORD}@localhost:{front}/"), ""),
             "tls",
-            "the certificate's issuer is not trusted here",
+            "the certificate's issuer is not trusted",
         ),
         Case::new(
             "expired",
@@ -141,16 +141,16 @@ fn each_failure_of_redis_has_its_class_and_message() {
     let cut = Proxy::to(port);
     cut.cut_after(100);
     let endless = Hostile::endless(b"$2000000000\r\n", b"x").port();
-    let too_long = "the answer is not in the expected protocol";
+    let too_long = "the reply is not in the expected protocol";
     assert_failures(&[
         Case::new("refused", on(&redis_url(1), ""), "unreachable", "connection refused"),
         Case::new("black hole", on(&redis_url(hole.port), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", on(&redis_url(Hostile::silent().port()), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("closes", on(&redis_url(Hostile::hanging_up().port()), ""), "unreachable", "connection reset"),
-        Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("another protocol", on(&redis_url(Hostile::babbling().port()), ""), "protocol", "the reply is not in the Redis protocol"),
         Case::new("too old", on(&redis_url(Hostile::answering(OLD_REDIS).port()), ""), "unhealthy", "the server is older than Redis 6"),
         Case::new("endless", on(&redis_url(endless), ""), "protocol", too_long),
-        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("breaks off", on(&redis_url(cut.port), ""), "protocol", "the reply is not in the Redis protocol"),
         Case::new("password", on(&format!("redis://:wrong@127.0.0.1:{port}/3"), ""), "rejected", "the credentials are not accepted"),
         Case::new("database", on(&format!("redis://:{PASSWORD}@127.0.0.1:{port}/99"), ""), "rejected", "there is no such database"),
         // A real server waits for the end of a line.
@@ -177,7 +177,7 @@ fn a_worker_without_remote_control_is_known_by_its_heartbeats() {
         let probed = Probed::new(&on(&url, ""));
         let _quiet = celery_without_remote_control(&url, "quiet@test", "celery");
         let observed = eventually("the check has heard a heartbeat", || probed.probe().ok());
-        assert_eq!(observed.warning(), Some("a fresh heartbeat, but no mailbox, of the worker quiet@test"));
+        assert_eq!(observed.warning(), Some("a recent heartbeat, but no mailbox for the worker quiet@test"));
         assert_eq!(observed.values()["workers"], json!(["quiet@test"]));
     });
 }
@@ -216,14 +216,14 @@ fn workers_queues_and_backlog_are_observed_and_compared() {
 
 fn missing_workers_and_consumers_are_named(url: &str) {
     assert_failures(&[
-        Case::new("no such worker", on(url, "workers = [\"c@test\"]"), "unhealthy", "no answer within 1s from the worker c@test"),
+        Case::new("no such worker", on(url, "workers = [\"c@test\"]"), "unhealthy", "no reply within 1s from the worker c@test"),
         Case::new(
             "no such workers",
             on(url, "workers = [\"c@test\", \"a@test\", \"d@test\"]\npatience = \"1s\""),
             "unhealthy",
-            "no answer within 1s from the workers c@test, d@test",
+            "no reply within 1s from the workers c@test, d@test",
         ),
-        Case::new("too few", on(url, "min_workers = 3"), "unhealthy", "2 workers answered, fewer than 3"),
+        Case::new("too few", on(url, "min_workers = 3"), "unhealthy", "2 workers replied, fewer than 3"),
         Case::new("not consumed", on(url, "queues = [\"celery\", \"bills\"]"), "unhealthy", "no worker consumes the queue bills"),
         Case::new(
             "neither consumed",
@@ -373,7 +373,7 @@ fn a_late_reply_creates_no_keys_on_redis() {
     assert_eq!(immortal_keys(&server), 0);
 }
 
-const BUSY: &str = "a fresh heartbeat, but no answer within 1s, of the worker a@test";
+const BUSY: &str = "a recent heartbeat, but no reply within 1s from the worker a@test";
 
 /// Pauses a worker until the check passes all the same, which it does once it has heard a heartbeat; resumes the worker and returns the warning.
 fn warning_during_a_pause(probed: &Probed, worker: &Server) -> String {
@@ -444,9 +444,9 @@ fn workers_whose_heartbeats_are_old_fail_until_one_replies_again() {
         eventually("both workers are known", || (any.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
         a.pause();
         b.kill();
-        let all_are_silent = "no worker answered within 1s; no answer within 1s from the workers a@test, b@test";
+        let all_are_silent = "no worker replied within 1s; no reply within 1s from the workers a@test, b@test";
         eventually("the last heartbeats are old", || both.probe().err().filter(|failure| failure.message() == all_are_silent));
-        assert_eq!(any.fail().message(), "no worker answered within 1s");
+        assert_eq!(any.fail().message(), "no worker replied within 1s");
         a.resume();
         eventually("a worker replies again", || any.probe().ok());
     });
@@ -471,7 +471,7 @@ fn a_memory_alarm_of_rabbitmq_is_exhausted_until_it_ends(server: &Server) {
     let probed = Probed::new(&on(&url, ""));
     probed.pass();
     server.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1"]);
-    let full = "the broker is short of memory or disk space, and takes no messages";
+    let full = "the broker is short of memory or disk space, and accepts no messages";
     eventually("the alarm", || (probed.probe().err()?.message() == full).then_some(()));
     assert_failures(&[Case::new("no memory", on(&url, ""), "exhausted", full)]);
     server.rabbitmqctl(&["set_vm_memory_high_watermark", "0.8"]);
@@ -507,7 +507,7 @@ fn on_rabbitmq_the_documented_permissions_suffice_and_fewer_do_not() {
         [("^$", r"^celery\.pidbox$", r"^allswell\."), (r"^allswell\.", "^$", r"^allswell\."), (r"^allswell\.", ".*", "^$")]
     {
         grant(configure, write, read);
-        assert_failures(&[Case::new("fewer rights", table(""), "rejected", "the user may not ask the workers")]);
+        assert_failures(&[Case::new("fewer rights", table(""), "rejected", "the user may not send commands to the workers")]);
     }
 }
 
@@ -532,7 +532,7 @@ fn on_redis_the_documented_rights_suffice_and_fewer_do_not() {
         "a limit that cannot be told",
         table("fail_backlog = 1"),
         "rejected",
-        "the user may not see how much waits in the queue celery",
+        "the user may not read the length of the queue celery",
     )]);
     grant(&format!("{least} +llen ~celery*"));
     assert_eq!(Probed::new(&table("fail_backlog = 1")).observed("backlog"), json!({ "celery": 0 }));
@@ -541,6 +541,6 @@ fn on_redis_the_documented_rights_suffice_and_fewer_do_not() {
     for missing in [" +multi", " +rpush", " +publish", " +lrange", " &/3.celery.pidbox", " ~allswell.*", " ~_kombu.binding.amq.allswell.*"]
     {
         grant(&least.replace(missing, ""));
-        assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not ask the workers")]);
+        assert_failures(&[Case::new(missing, table(""), "rejected", "the user may not send commands to the workers")]);
     }
 }

@@ -76,14 +76,14 @@ fn each_failure_of_the_connection_has_its_class_and_message() {
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", late(hole.port), "timeout", "no answer within 1s"),
         Case::new("silent", late(Hostile::silent().port()), "timeout", "no answer within 1s"),
-        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the answer is not HTTP"),
-        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
-        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the response is not HTTP"),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection was closed in the middle of a reply"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the server expects TLS, but the connection was plaintext"),
         Case::new(
             "unknown CA",
             table(front, "").replace("http://127.0.0.1", "https://localhost"),
             "tls",
-            "the certificate's issuer is not trusted here",
+            "the certificate's issuer is not trusted",
         ),
         Case::new("no bucket", table(server.port, "").replace("\"media\"", "\"none\""), "unhealthy", "there is no bucket none"),
     ]);
@@ -104,7 +104,7 @@ fn each_error_of_google_has_its_class_and_message() {
     let denied = "access denied: needs storage.objects.delete on media/allswell/*";
     refused(|method, _| (method == "DELETE").then_some((403, "AccessDenied")), "rejected", denied);
     refused(|_, _| Some((401, "AuthenticationRequired")), "rejected", "the credentials are not accepted");
-    refused(|_, _| Some((429, "SlowDown")), "exhausted", "the storage has no room for our requests: it says to slow down");
+    refused(|_, _| Some((429, "SlowDown")), "exhausted", "the storage is throttling our requests");
     refused(|_, _| Some((503, "ServiceUnavailable")), "unhealthy", "the storage answered 503 ServiceUnavailable");
 }
 

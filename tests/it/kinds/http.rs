@@ -57,15 +57,15 @@ fn each_failure_has_its_class_and_message() {
         Case::new("refused", table(1, "/", ""), "unreachable", "connection refused"),
         Case::new("black hole", table(BlackHole::new().port, "/", "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "/", "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", table(Hostile::hanging_up().port(), "/", ""), "unreachable", "connection closed before an answer"),
+        Case::new("closes", table(Hostile::hanging_up().port(), "/", ""), "unreachable", "connection closed before a response"),
         Case::new("resets", table(Hostile::resetting().port(), "/", ""), "unreachable", "connection reset"),
-        Case::new("another protocol", table(Hostile::babbling().port(), "/", ""), "protocol", "the answer is not HTTP"),
-        Case::new("breaks off in the head", table(cut(20), "/", ""), "protocol", "the connection broke off in the middle"),
+        Case::new("another protocol", table(Hostile::babbling().port(), "/", ""), "protocol", "the response is not HTTP"),
+        Case::new("breaks off in the head", table(cut(20), "/", ""), "protocol", "the connection was closed in the middle of a reply"),
         Case::new(
             "breaks off in the body",
             table(cut(400), "/large", "expect_body = \"y\""),
             "protocol",
-            "the answer broke off in the middle",
+            "the connection was closed in the middle of the response",
         ),
         Case::new("status", table(port, "/down", ""), "unhealthy", "answered 503 Service Unavailable"),
         Case::new("missing", table(port, "/none", ""), "unhealthy", "answered 404 Not Found"),
@@ -96,13 +96,13 @@ fn a_response_must_meet_every_expectation() {
     let wrong = |what, path: &str, more: &str, message| Case::new(what, table(server.port, path, more), "unhealthy", message);
     assert_failures(&[
         wrong("body", "/", "expect_body = \"ALL IS WELL\"", "the expected text is not in the body"),
-        wrong("header", "/", "expect_headers = { Server = \"Apache\" }", "the header server is not the expected one"),
-        wrong("no header", "/", "expect_headers = { x-none = \"\" }", "there is no header x-none"),
+        wrong("header", "/", "expect_headers = { Server = \"Apache\" }", "the header server does not have the expected value"),
+        wrong("no header", "/", "expect_headers = { x-none = \"\" }", "the response has no header x-none"),
         wrong("JSON", "/json", "expect_json = { \"/status\" = \"well\" }", "the body's /status is not the expected value"),
         wrong("no such value", "/json", "expect_json = { \"/workers/1/ready\" = true }", "the body has no /workers/1/ready"),
         wrong("no JSON", "/", "expect_json = { \"/status\" = \"ok\" }", "the body is not JSON of at most 64 KiB"),
         wrong("too long", "/large", "expect_json = { \"/status\" = \"ok\" }", "the body is not JSON of at most 64 KiB"),
-        wrong("no report", "/", "dialect = \"spring\"", "the body is not a report of the dialect spring"),
+        wrong("no report", "/", "dialect = \"spring\"", "the body is not a report in the dialect spring"),
     ]);
 }
 
@@ -110,7 +110,7 @@ fn a_response_must_meet_every_expectation() {
 fn a_slow_response_warns() {
     let server = nginx().0;
     let warned = Probed::new(&table(server.port, "/", "warn_after = \"0s\"")).pass();
-    assert_eq!(warned.warning(), Some("the answer took longer than 0s"));
+    assert_eq!(warned.warning(), Some("the response took longer than 0s"));
 }
 
 #[test]
@@ -124,13 +124,18 @@ fn the_certificate_of_the_server_is_verified() {
     let untrusted = format!("kind = \"http\"\nurl = \"https://localhost:{tls_port}/\"\n");
     let by_address = encrypted(tls_port, "/", certificates, "").replace("localhost:", "127.0.0.1:");
     assert_failures(&[
-        Case::new("plain to a TLS port", table(front, "/", ""), "protocol", "the port speaks TLS, and was spoken to without"),
-        Case::new("plain to nginx's TLS port", table(tls_port, "/", ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("plain to a TLS port", table(front, "/", ""), "protocol", "the server expects TLS, but the connection was plaintext"),
+        Case::new(
+            "plain to nginx's TLS port",
+            table(tls_port, "/", ""),
+            "protocol",
+            "the server expects TLS, but the connection was plaintext",
+        ),
         Case::new("TLS to a plain port", encrypted(server.port, "/", certificates, ""), "tls", "the port does not speak TLS"),
-        Case::new("unknown CA", untrusted, "tls", "the certificate's issuer is not trusted here"),
+        Case::new("unknown CA", untrusted, "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", by_address, "tls", "the certificate is for another name"),
         Case::new("expired", encrypted(old_front, "/", &expired, ""), "tls", "the certificate has expired"),
-        Case::new("no certificate of ours", encrypted(known, "/", certificates, ""), "tls", "the server wants a certificate of ours"),
+        Case::new("no certificate of ours", encrypted(known, "/", certificates, ""), "tls", "the server requires a client certificate"),
     ]);
 }
 
@@ -184,9 +189,9 @@ fn redirects_are_followed_without_taking_secrets_elsewhere() {
             "secrets stay",
             with("/elsewhere", &format!("{secrets}expect_headers = {{ x-seen = \"\" }}")),
             "unhealthy",
-            "there is no header x-seen",
+            "the response has no header x-seen",
         ),
-        Case::new("untrusted", with("/encrypt", ""), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("untrusted", with("/encrypt", ""), "tls", "the certificate's issuer is not trusted"),
     ]);
 }
 
@@ -269,21 +274,21 @@ fn an_endless_or_broken_response_fails() {
             "endless headers",
             with(Hostile::endless(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"), ""),
             "protocol",
-            "the head of the answer is too large",
+            "the response headers are too large",
         ),
         Case::new(
             "an endless header",
             with(Hostile::endless(b"HTTP/1.1 200 OK\r\nx: ", b"y"), ""),
             "protocol",
-            "the head of the answer is too large",
+            "the response headers are too large",
         ),
         Case::new(
             "an endless status",
             with(Hostile::endless(b"HTTP/1.1 200 ", b"y"), ""),
             "protocol",
-            "the head of the answer is too large",
+            "the response headers are too large",
         ),
-        Case::new("endless 1xx", with(Hostile::endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), ""), "protocol", "the answer is too long"),
+        Case::new("endless 1xx", with(Hostile::endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), ""), "protocol", "the reply is too long"),
         Case::new(
             "an endless body",
             with(Hostile::endless(b"HTTP/1.1 200 OK\r\n\r\n", b"y"), body),
@@ -300,7 +305,7 @@ fn an_endless_or_broken_response_fails() {
             "an endless size of a chunk",
             with(Hostile::endless(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"0"), body),
             "protocol",
-            "the answer broke off in the middle",
+            "the connection was closed in the middle of the response",
         ),
         Case::new(
             "a slow body that counts",
@@ -318,7 +323,7 @@ fn an_endless_or_broken_response_fails() {
             "a body that breaks off",
             with(Hostile::listening("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nonly").0, ""),
             "protocol",
-            "the answer broke off in the middle",
+            "the connection was closed in the middle of the response",
         ),
     ]);
 }
@@ -393,13 +398,13 @@ fn each_failure_of_a_django_app_names_its_fix() {
             "HTTPS in spite of what is said",
             table(wary.port, "/", &redirected),
             "unhealthy",
-            "the app redirects to HTTPS in spite of `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path",
+            "the app redirects to HTTPS despite `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path",
         ),
         Case::new(
             "CSRF",
             table(wary.port, "/open/", &format!("{name}method = \"POST\"")),
             "rejected",
-            "the app's CSRF protection refuses the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS",
+            "the app's CSRF protection rejects the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS",
         ),
         Case::new("another status", table(wary.port, "/open/none", name), "unhealthy", "answered 404 Not Found"),
         Case::new(

@@ -64,23 +64,23 @@ fn each_failure_has_its_class_and_message() {
     let cut = Proxy::to(server.port);
     cut.cut_after(50);
     let front = tls_front(server.port, &Certificates::new(folder.path()));
-    let nonsense = "the answer is not in Memcached's protocol";
+    let nonsense = "the reply is not in the memcached protocol";
     assert_failures(&[
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before an answer"),
+        Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before a reply"),
         Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", nonsense),
         Case::new("another text protocol", table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), ""), "protocol", nonsense),
-        Case::new("an endless line", table(Hostile::endless(b"VERSION ", b"1").port(), ""), "protocol", "the answer is too long"),
+        Case::new("an endless line", table(Hostile::endless(b"VERSION ", b"1").port(), ""), "protocol", "the reply is too long"),
         Case::new(
             "endless lines",
             table(Hostile::endless(b"VERSION 1\r\n", b"STAT a 1\r\n").port(), ""),
             "protocol",
-            "the answer is too long",
+            "the reply is too long",
         ),
-        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
-        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection was closed in the middle of a reply"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the server expects TLS, but the connection was plaintext"),
     ]);
 }
 
@@ -129,7 +129,7 @@ fn a_server_without_free_connections_is_exhausted() {
         held.push(stream);
         answer[..read].starts_with(b"ERROR").then_some(())
     });
-    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
+    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "the server's connection limit is reached")]);
     drop(held);
     let probed = Probed::new(&table(server.port, "write = true"));
     eventually("connections are free again", || probed.probe().ok());
@@ -153,6 +153,6 @@ fn a_server_that_requires_a_login_is_rejected() {
     fs::write(users.path(), "app:secret\n").expect("a file");
     fs::set_permissions(users.path(), PermissionsExt::from_mode(0o644)).expect("permissions");
     let server = memcached(&["-Y", &users.path().display().to_string()]);
-    let sentence = "the server wants a login, which this kind has not";
+    let sentence = "the server requires authentication, which this check does not support";
     assert_failures(&[Case::new("a login", table(server.port, ""), "rejected", sentence)]);
 }

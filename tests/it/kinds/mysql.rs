@@ -63,19 +63,19 @@ fn each_failure_has_its_class_and_message() {
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", table(Hostile::closing().port(), ""), "unreachable", "connection closed before an answer"),
+        Case::new("closes", table(Hostile::closing().port(), ""), "unreachable", "connection closed before a reply"),
         Case::new(
             "another protocol",
             table(Hostile::greeting(b"\x10\0\0\0SSH-2.0-OpenSSH\r").port(), ""),
             "protocol",
-            "the answer is not in the expected protocol",
+            "the reply is not in the expected protocol",
         ),
         Case::new("endless", table(Hostile::greeting(b"\xff\xff\xff\0x").port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new(
             "breaks off",
             table(cut.port, "query = \"SELECT repeat('x', 100000)\""),
             "protocol",
-            "the connection broke off in the middle",
+            "the connection was closed in the middle of a reply",
         ),
         Case::new("TLS to a plain port", with("?ssl-mode=REQUIRED"), "tls", "the server does not offer TLS"),
         Case::new("password", url(&format!("mysql://probe:wrong@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
@@ -83,10 +83,15 @@ fn each_failure_has_its_class_and_message() {
             "database",
             url(&format!("mysql://app:{PASSWORD}@127.0.0.1:{port}/none")),
             "rejected",
-            "there is no such database, or it is not ours",
+            "the database does not exist, or the user may not access it",
         ),
-        Case::new("a wrong query", table(port, "query = \"SELEC 1\""), "unhealthy", "the server does not accept the query"),
-        Case::new("a forbidden query", table(port, "query = \"SELECT * FROM mysql.global_priv\""), "rejected", "the user may not do that"),
+        Case::new("a wrong query", table(port, "query = \"SELEC 1\""), "unhealthy", "the server rejected the query"),
+        Case::new(
+            "a forbidden query",
+            table(port, "query = \"SELECT * FROM mysql.global_priv\""),
+            "rejected",
+            "the user does not have the required permission",
+        ),
         Case::new("no row", table(port, "query = \"SELECT 1 FROM orders.nothing\""), "unhealthy", "the query returned no row"),
         Case::new(
             "another value",
@@ -100,7 +105,7 @@ fn each_failure_has_its_class_and_message() {
             "no right to see the lag",
             table(port, "fail_lag = \"1s\""),
             "rejected",
-            "the server does not tell this user how far it is behind",
+            "the server does not report its replication lag to this user",
         ),
     ]);
 }
@@ -135,12 +140,12 @@ fn an_unfinished_migration_fails() {
         |more: &str| format!("kind = \"mysql\"\nurl = \"mysql://migrator:probe-password@127.0.0.1:{}/orders\"\n{more}", SERVER.port);
     let sqlx = Probed::new(&table("pending_migrations = \"sqlx\"\nquery = \"SELECT 1\""));
     // Without a right on a table, a user cannot find out whether it exists.
-    assert_eq!(sqlx.fail().to_string(), "rejected: the user may not do that");
+    assert_eq!(sqlx.fail().to_string(), "rejected: the user does not have the required permission");
     SERVER.mariadb("CREATE TABLE orders._sqlx_migrations (version BIGINT PRIMARY KEY, success BOOLEAN NOT NULL)");
     SERVER.mariadb("GRANT SELECT ON orders._sqlx_migrations TO migrator@'127.0.0.1'");
     assert_eq!(sqlx.fail().message(), "the database was never migrated");
     SERVER.mariadb("INSERT INTO orders._sqlx_migrations VALUES (1, true), (2, false)");
-    assert_eq!(sqlx.fail().message(), "the migration 2 stopped half-way");
+    assert_eq!(sqlx.fail().message(), "the migration 2 did not finish");
     SERVER.mariadb("UPDATE orders._sqlx_migrations SET success = true");
     sqlx.pass();
     Probed::new(&table("pending_migrations = \"_sqlx_migrations\"")).pass();
@@ -205,7 +210,7 @@ fn a_server_without_free_connections_is_exhausted() {
     let server = server(&["--max-connections=12"]);
     // A client that has not logged in yet takes a connection, too.
     let _crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("a connection")).collect();
-    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there")]);
+    assert_failures(&[Case::new("no slots", table(server.port, ""), "exhausted", "the server's connection limit is reached")]);
 }
 
 #[test]
@@ -293,14 +298,14 @@ fn the_certificate_of_the_server_is_verified() {
     let (server, good) = mariadb_with_tls(PASSWORD, Certificates::new);
     let (old, expired) = mariadb_with_tls(PASSWORD, Certificates::expired);
     assert_failures(&[
-        Case::new("unknown CA", at("localhost", &server, "?ssl-mode=VERIFY_CA"), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("unknown CA", at("localhost", &server, "?ssl-mode=VERIFY_CA"), "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", at("127.0.0.1", &server, "") + &trusting(&good), "tls", "the certificate is for another name"),
         Case::new("expired", at("localhost", &old, "") + &trusting(&expired), "tls", "the certificate has expired"),
         Case::new(
             "no such file",
             at("localhost", &server, "") + "tls.ca_file = \"/none\"",
             "tls",
-            "the file of `tls.ca_file` cannot be used",
+            "the file in `tls.ca_file` cannot be used",
         ),
     ]);
     Probed::new(&(at("localhost", &server, "") + &trusting(&good))).pass();

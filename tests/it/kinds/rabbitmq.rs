@@ -39,7 +39,7 @@ fn a_paused_broker_is_a_timeout_and_a_killed_one_unreachable() {
 fn a_vhost_without_free_connections_is_exhausted() {
     BROKER.add_vhost("full", &[]);
     BROKER.rabbitmqctl(&["set_vhost_limits", "-p", "full", r#"{"max-connections": 0}"#]);
-    assert_failures(&[Case::new("no slots", on_vhost(BROKER.port, "full", ""), "exhausted", "no more connections are allowed there")]);
+    assert_failures(&[Case::new("no slots", on_vhost(BROKER.port, "full", ""), "exhausted", "the server's connection limit is reached")]);
 }
 
 #[test]
@@ -53,17 +53,17 @@ fn each_failure_has_its_class_and_message() {
         Case::new("refused", table(1, ""), "unreachable", "connection refused"),
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
-        Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before an answer"),
-        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the answer is not AMQP 0-9-1"),
-        Case::new("endless", table(Hostile::endless(b"", b"\x01\0\0\0\0").port(), ""), "protocol", "the answer is not AMQP 0-9-1"),
-        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
+        Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before a reply"),
+        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("endless", table(Hostile::endless(b"", b"\x01\0\0\0\0").port(), ""), "protocol", "the reply is not AMQP 0-9-1"),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection was closed in the middle of a reply"),
         Case::new("TLS to a plain port", encrypted("127.0.0.1", port, ""), "tls", "the port does not speak TLS"),
         Case::new("password", url(&format!("amqp://app:wrong@127.0.0.1:{port}/")), "rejected", "the credentials are not accepted"),
         Case::new(
             "vhost",
             url(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none")),
             "rejected",
-            "there is no such vhost, or it is not ours",
+            "the vhost does not exist, or the user may not access it",
         ),
         Case::new("queue", table(port, "queues = [\"invoices\", \"none\"]"), "unhealthy", "there is no queue none"),
         Case::new(
@@ -85,21 +85,21 @@ fn the_certificate_of_the_broker_is_verified() {
     let ours =
         format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
-        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
-        Case::new("unknown CA", encrypted("localhost", front, ""), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the server expects TLS, but the connection was plaintext"),
+        Case::new("unknown CA", encrypted("localhost", front, ""), "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", encrypted("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
         Case::new("expired", encrypted("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
         Case::new(
             "no certificate of ours",
             encrypted("localhost", known, &trusting(&good)),
             "tls",
-            "the server wants a certificate of ours",
+            "the server requires a client certificate",
         ),
         Case::new(
             "no such file",
             encrypted("localhost", front, "tls.ca_file = \"/none\""),
             "tls",
-            "the file of `tls.ca_file` cannot be used",
+            "the file in `tls.ca_file` cannot be used",
         ),
     ]);
     Probed::new(&encrypted("localhost", front, &trusting(&good))).pass();

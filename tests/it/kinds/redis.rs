@@ -65,26 +65,26 @@ fn each_failure_has_its_class_and_message() {
         Case::new("black hole", table(hole.port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(Hostile::silent().port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection reset"),
-        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the answer is not in Redis's protocol"),
+        Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", "the reply is not in the Redis protocol"),
         Case::new(
             "HTTP",
             table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), ""),
             "protocol",
-            "the answer is not in Redis's protocol",
+            "the reply is not in the Redis protocol",
         ),
         Case::new(
             "an endless text",
             table(Hostile::endless(b"+OK\r\n$2000000000\r\n", b"x").port(), ""),
             "protocol",
-            "the answer is too long",
+            "the reply is too long",
         ),
         Case::new(
             "an endless list",
             table(Hostile::endless(b"+OK\r\n*2000000000\r\n", b"+\r\n").port(), ""),
             "protocol",
-            "the answer is too long",
+            "the reply is too long",
         ),
-        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection broke off in the middle"),
+        Case::new("breaks off", table(cut.port, ""), "protocol", "the connection was closed in the middle of a reply"),
         // Redis waits for the end of a line, which no handshake has for it.
         Case::new("TLS to a plain port", encrypted("127.0.0.1", port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("TLS to another plain port", encrypted("127.0.0.1", refusing, ""), "tls", "the port does not speak TLS"),
@@ -98,12 +98,17 @@ fn each_failure_has_its_class_and_message() {
             "the credentials are not accepted",
         ),
         Case::new("database", url(&format!("redis://:{PASSWORD}@127.0.0.1:{port}/99")), "rejected", "there is no such database"),
-        Case::new("no right", url(&format!("redis://nothing:nothing@127.0.0.1:{port}")), "rejected", "the user may not do that"),
+        Case::new(
+            "no right",
+            url(&format!("redis://nothing:nothing@127.0.0.1:{port}")),
+            "rejected",
+            "the user does not have the required permission",
+        ),
         Case::new(
             "no right to a database",
             url(&format!("redis://nothing:nothing@127.0.0.1:{port}/1")),
             "rejected",
-            "the user may not do that",
+            "the user does not have the required permission",
         ),
         Case::new(
             "protected",
@@ -111,14 +116,14 @@ fn each_failure_has_its_class_and_message() {
             "rejected",
             "the server is in protected mode: only its own machine may connect",
         ),
-        Case::new("no such socket", url("redis+unix:///none.sock"), "unreachable", "there is no such socket"),
+        Case::new("no such socket", url("redis+unix:///none.sock"), "unreachable", "the socket does not exist"),
         Case::new("not a replica", table(port, "role = \"replica\""), "unhealthy", "the server is a primary, not a replica"),
-        Case::new("no cluster", table(port, "mode = \"cluster\""), "unhealthy", "the server is not of a cluster"),
+        Case::new("no cluster", table(port, "mode = \"cluster\""), "unhealthy", "the server is not part of a cluster"),
         Case::new(
             "no sentinel",
             format!("{}sentinel_password = \"{PASSWORD}\"", table(port, "mode = \"sentinel\"\nmaster_name = \"orders\"\n")),
             "unhealthy",
-            "sentinel: the server is no sentinel",
+            "sentinel: the server is not a sentinel",
         ),
     ]);
 }
@@ -134,15 +139,15 @@ fn the_certificate_of_the_server_is_verified() {
     let ours =
         format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
-        Case::new("plain to a TLS port", table(front, ""), "protocol", "the port speaks TLS, and was spoken to without"),
-        Case::new("unknown CA", encrypted("localhost", front, ""), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("plain to a TLS port", table(front, ""), "protocol", "the server expects TLS, but the connection was plaintext"),
+        Case::new("unknown CA", encrypted("localhost", front, ""), "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", encrypted("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
         Case::new("expired", encrypted("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
         Case::new(
             "no certificate of ours",
             encrypted("localhost", known, &trusting(&good)),
             "tls",
-            "the server wants a certificate of ours",
+            "the server requires a client certificate",
         ),
     ]);
     Probed::new(&encrypted("localhost", front, &trusting(&good))).pass();
@@ -203,9 +208,9 @@ fn a_user_without_info_suffices_unless_the_check_judges_what_it_reports() {
             "INFO",
             table_of("mute", server.port, 0, "role = \"primary\""),
             "rejected",
-            "the user may not run INFO, which tells what is to be judged",
+            "the user may not run INFO, which this check needs: grant `+info`",
         ),
-        Case::new("writes", table_of("mute", server.port, 0, "write = true"), "rejected", "the user may not do that"),
+        Case::new("writes", table_of("mute", server.port, 0, "write = true"), "rejected", "the user does not have the required permission"),
     ]);
 }
 
@@ -286,8 +291,8 @@ fn a_server_without_free_connections_is_exhausted() {
     });
     let url = format!("kind = \"redis\"\nurl = \"redis://127.0.0.1:{}\"", server.port);
     assert_failures(&[
-        Case::new("no slots", table(server.port, ""), "exhausted", "no more connections are allowed there"),
-        Case::new("no slots, and no password", url, "exhausted", "no more connections are allowed there"),
+        Case::new("no slots", table(server.port, ""), "exhausted", "the server's connection limit is reached"),
+        Case::new("no slots, and no password", url, "exhausted", "the server's connection limit is reached"),
     ]);
 }
 
@@ -448,12 +453,12 @@ fn each_failure_of_sentinels_has_its_class_and_message() {
     let sentinels_password = format!("sentinel_password = \"{PASSWORD}\"");
     let sentence = "sentinel: the credentials are not accepted";
     assert_failures(&[
-        Case::new("no such name", with("\"orders\"", "\"none\""), "unhealthy", "sentinel: nothing is known of none"),
+        Case::new("no such name", with("\"orders\"", "\"none\""), "unhealthy", "sentinel: no primary named none is known"),
         Case::new(
             "no replicas of such a name",
             with("master_name = \"orders\"", "master_name = \"none\"\nrole = \"replica\""),
             "unhealthy",
-            "sentinel: nothing is known of none",
+            "sentinel: no primary named none is known",
         ),
         Case::new("sentinel's password", with(&sentinels_password, "sentinel_password = \"wrong\""), "rejected", sentence),
         Case::new("no password for sentinels", with(&sentinels_password, ""), "rejected", sentence),
@@ -483,7 +488,12 @@ fn the_documented_rights_on_a_sentinel_suffice() {
     // The replica has no such user: its refusal shows that the check has found it.
     assert_failures(&[
         Case::new("a replica", table("replicas", "role = \"replica\""), "rejected", "the credentials are not accepted"),
-        Case::new("no right", table("primaries", "role = \"replica\""), "rejected", "sentinel: the user may not do that"),
+        Case::new(
+            "no right",
+            table("primaries", "role = \"replica\""),
+            "rejected",
+            "sentinel: the user does not have the required permission",
+        ),
     ]);
 }
 

@@ -81,7 +81,7 @@ fn a_bucket_that_does_not_report_missing_objects_warns() {
     let bucket = |user: &str| Probed::new(&table(server.port, user, "mode = \"bucket\""));
     assert_eq!(bucket("lister").pass().warning(), None);
     let warned = bucket("reader").pass();
-    assert_eq!(warned.warning(), Some("the bucket does not tell us what is not there: name an object as `key` to be sure"));
+    assert_eq!(warned.warning(), Some("the bucket hides whether an object exists: set `mode = \"read\"` and `key` to be sure"));
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn each_failure_of_the_connection_has_its_class_and_message() {
         Case::new("no name", at(&format!("http://{}", no_such_name()), "probe", ""), "unreachable", "the name does not resolve"),
         Case::new("black hole", late(hole.port), "timeout", "no answer within 1s"),
         Case::new("silent", late(Hostile::silent().port()), "timeout", "no answer within 1s"),
-        Case::new("hangs up", probe(Hostile::hanging_up().port()), "unreachable", "connection closed before an answer"),
+        Case::new("hangs up", probe(Hostile::hanging_up().port()), "unreachable", "connection closed before a response"),
         Case::new("resets", probe(Hostile::resetting().port()), "unreachable", "connection reset"),
-        Case::new("another protocol", probe(Hostile::babbling().port()), "protocol", "the answer is not HTTP"),
-        Case::new("endless", probe(endless.port()), "protocol", "the answer is too long"),
-        Case::new("breaks off", probe(cut.port), "protocol", "the connection broke off in the middle"),
+        Case::new("another protocol", probe(Hostile::babbling().port()), "protocol", "the response is not HTTP"),
+        Case::new("endless", probe(endless.port()), "protocol", "the reply is too long"),
+        Case::new("breaks off", probe(cut.port), "protocol", "the connection was closed in the middle of a reply"),
         Case::new(
             "TLS to a plain port",
             at(&format!("https://127.0.0.1:{}", server.port), "probe", ""),
@@ -128,7 +128,7 @@ fn each_refusal_has_its_class_and_message_and_leaves_no_object_behind() {
             denied("s3:PutObject"),
         ),
         Case::new("no bucket", of("probe").replace("\"media\"", "\"none\""), "unhealthy", "there is no bucket none"),
-        Case::new("tampered", of(TAMPERED), "unhealthy", "what was read is not what was written"),
+        Case::new("tampered", of(TAMPERED), "unhealthy", "the data read back is not the data written"),
     ]);
     assert_eq!(server.objects(), Vec::<String>::new(), "an object that could not be read, or was read wrongly, is deleted");
 }
@@ -177,10 +177,7 @@ fn credentials_come_from_the_environment() {
     let configuration = without_credentials(&server);
     let nowhere = component(&configuration, &[], &[]);
     assert_eq!(nowhere["failure"]["class"], "rejected");
-    assert_eq!(
-        message(&nowhere),
-        "no credentials were found: not in the keys, the environment, a file, or by this machine's metadata service"
-    );
+    assert_eq!(message(&nowhere), "no credentials found: not in the keys, the environment, a file or this machine's metadata service");
     assert_eq!(message(&component(&configuration, &KEYS, &[])), "passed");
 }
 
@@ -215,7 +212,7 @@ fn credentials_come_from_a_container_agent() {
     assert_eq!(message(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
     let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
     let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
-    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "who gives us credentials answered 403");
+    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "the credential provider answered 403");
 }
 
 #[test]
@@ -274,7 +271,7 @@ fn each_error_of_aws_and_others_has_its_class_and_message() {
                 "<RequestTime>20261120T100000Z</RequestTime><ServerTime>2026-11-20T11:00:00Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>",
             ),
             "rejected",
-            "the clock of this machine and the storage's differ too much",
+            "the clocks of this machine and the storage differ too much",
         ),
         case(
             "key",
@@ -283,18 +280,18 @@ fn each_error_of_aws_and_others_has_its_class_and_message() {
             "the credentials are not accepted",
         ),
         case("token", error("400 Bad Request", "ExpiredToken", ""), "rejected", "the credentials have expired"),
-        case("slow", error("503 Slow Down", "SlowDown", ""), "exhausted", "the storage has no room for our requests: it says to slow down"),
+        case("slow", error("503 Slow Down", "SlowDown", ""), "exhausted", "the storage is throttling our requests"),
         case("quota", error("400 Bad Request", "XMinioAdminBucketQuotaExceeded", ""), "exhausted", "the quota is used up"),
         case("full", error("507 Insufficient Storage", "XMinioStorageFull", ""), "exhausted", "no space is left"),
         case("internal", error("500 Internal Server Error", "InternalError", ""), "unhealthy", "the storage answered 500 InternalError"),
         case("a proxy's no", answer("403 Forbidden", "", "<html>no</html>"), "rejected", "the storage answered 403 Forbidden"),
         case("a web server", answer("404 Not Found", "", "<html>nothing</html>"), "unhealthy", "the storage answered 404 Not Found"),
-        case("no storage", answer("200 OK", "", "<html>hello</html>"), "protocol", "the answer is not that of an object storage"),
+        case("no storage", answer("200 OK", "", "<html>hello</html>"), "protocol", "the response is not that of an object storage service"),
         case(
             "stale",
             answer("200 OK", "etag: \"1\"\r\nlast-modified: Fri, 20 Nov 2026 10:00:00 GMT\r\n", "old"),
             "unhealthy",
-            "what was read is not what was written",
+            "the data read back is not the data written",
         ),
     ]);
 }
@@ -311,12 +308,12 @@ fn the_certificate_of_the_server_is_verified() {
     let ours =
         format!("tls.client_certificate_file = \"{}\"\ntls.client_key_file = \"{}\"\n", good.certificate.display(), good.key.display());
     assert_failures(&[
-        Case::new("plain to a TLS port", table(front, "probe", ""), "protocol", "the port speaks TLS, and was spoken to without"),
-        Case::new("unknown CA", to("localhost", front, ""), "tls", "the certificate's issuer is not trusted here"),
+        Case::new("plain to a TLS port", table(front, "probe", ""), "protocol", "the server expects TLS, but the connection was plaintext"),
+        Case::new("unknown CA", to("localhost", front, ""), "tls", "the certificate's issuer is not trusted"),
         Case::new("another name", to("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
         Case::new("expired", to("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
-        Case::new("no certificate", to("localhost", known, &trusting(&good)), "tls", "the server wants a certificate of ours"),
-        Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file of `tls.ca_file` cannot be used"),
+        Case::new("no certificate", to("localhost", known, &trusting(&good)), "tls", "the server requires a client certificate"),
+        Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file in `tls.ca_file` cannot be used"),
     ]);
     Probed::new(&to("localhost", front, &trusting(&good))).pass();
     Probed::new(&to("127.0.0.1", front, &format!("{}tls.server_name = \"localhost\"", trusting(&good)))).pass();

@@ -102,7 +102,7 @@ fn a_file_that_is_missing_or_damaged_or_no_database_fails() {
     assert!(!at("none").exists());
     if !rustix::process::getuid().is_root() {
         fs::set_permissions(at("junk"), Permissions::from_mode(0o0)).expect("permissions");
-        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "we may not read the file")]);
+        assert_failures(&[Case::new("forbidden", table(&at("junk"), ""), "rejected", "permission to read the file denied")]);
     }
 }
 

@@ -46,8 +46,8 @@ fn a_path_that_is_missing_or_no_directory_fails() {
     assert_failures(&[
         Case::new("missing", table(&path.join("none"), ""), "unhealthy", "there is no such directory"),
         Case::new("missing, to list", table(&path.join("none"), "write = false"), "unhealthy", "there is no such directory"),
-        Case::new("a file", table(&file, ""), "unhealthy", "it is not a directory"),
-        Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "it is not a directory"),
+        Case::new("a file", table(&file, ""), "unhealthy", "the path is not a directory"),
+        Case::new("a file, to list", table(&file, "write = false"), "unhealthy", "the path is not a directory"),
     ]);
 }
 
@@ -77,7 +77,7 @@ fn a_file_that_was_changed_before_it_was_read_fails_and_is_deleted() {
     let failure = eventually("the saboteur was in time", || probed.probe().err());
     done.store(true, SeqCst);
     saboteur.join().expect("no panic");
-    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "what was read is not what was written"));
+    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "the data read back is not the data written"));
     assert_eq!(entries(&path), 0);
 }
 
@@ -110,7 +110,7 @@ fn a_pipe_in_place_of_the_file_does_not_block_and_a_link_is_not_followed() {
     let mut messages = Vec::new();
     eventually("the saboteur was in time with both", || {
         messages.extend(probed.probe().err().map(|failure| failure.message().to_owned()));
-        let both = ["what was read is not what was written", "the directory cannot be used"];
+        let both = ["the data read back is not the data written", "the directory cannot be used"];
         both.iter().all(|message| messages.iter().any(|one| one == message)).then_some(())
     });
     done.store(true, SeqCst);
@@ -165,7 +165,7 @@ fn the_documented_rights_suffice_and_fewer_do_not() {
     }
     for (mode, more) in [(0o500, ""), (0o200, ""), (0o100, "write = false"), (0o000, "write = false")] {
         let line = checked_as_nobody(mode, more);
-        assert!(line.starts_with("fail  media") && line.contains("rejected: we may not use the directory"), "{mode:o}: {line}");
+        assert!(line.starts_with("fail  media") && line.contains("rejected: permission to use the directory denied"), "{mode:o}: {line}");
     }
 }
 

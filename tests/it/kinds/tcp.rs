@@ -54,20 +54,20 @@ fn each_failure_has_its_class_and_message() {
             "another banner",
             table(port(Hostile::greeting(b"220 mail\r\n")), banner),
             "unhealthy",
-            "the banner is not the expected one",
+            "the banner does not contain the expected text",
         ),
-        Case::new("breaks off", table(cut.port, banner), "unhealthy", "the banner is not the expected one"),
+        Case::new("breaks off", table(cut.port, banner), "unhealthy", "the banner does not contain the expected text"),
         Case::new(
             "resets in the middle",
             table(port(Hostile::greeting_and_resetting("SSH")), banner),
             "protocol",
-            "the connection broke off in the middle",
+            "the connection was closed in the middle of a reply",
         ),
         Case::new(
             "endless",
             table(port(Hostile::endlessly_greeting("SSH-1.99 ")), banner),
             "unhealthy",
-            "the banner is not the expected one",
+            "the banner does not contain the expected text",
         ),
     ]);
 }

@@ -1,4 +1,4 @@
-//! Reads certificates of every version, which webpki does not.
+//! Reads X.509 certificates of every version; webpki reads only version 3.
 
 use rustls::{
     CertificateError,
@@ -11,17 +11,17 @@ use x509_parser::{
     prelude::{FromDer, ParsedExtension, X509Version},
 };
 
-/// A certificate, read.
-pub(super) struct Certificate<'a>(X509Certificate<'a>);
+/// A parsed certificate.
+pub(super) struct X509<'a>(X509Certificate<'a>);
 
-impl<'a> Certificate<'a> {
-    /// Reads one.
+impl<'a> X509<'a> {
+    /// Parses a certificate in DER.
     pub(super) fn parse(der: &'a CertificateDer<'_>) -> Result<Self, CertificateError> {
         X509Certificate::from_der(der).map(|(_, read)| Self(read)).map_err(|_| CertificateError::BadEncoding)
     }
 
-    /// Whether it may sign others: by its basicConstraints (RFC 5280, section 4.2.1.9), and without them as OpenSSL has it: one of version 1 that
-    /// signed itself, or one whose key may sign certificates.
+    /// Whether it may sign other certificates: by its basicConstraints (RFC 5280, section 4.2.1.9). Without them as in OpenSSL: if its key
+    /// may sign certificates, or if it is of version 1 and self-signed.
     pub(super) fn is_authority(&self) -> bool {
         let extension = |found: &dyn Fn(&ParsedExtension<'_>) -> Option<bool>| {
             self.0.extensions().iter().find_map(|extension| found(extension.parsed_extension()))
@@ -38,12 +38,12 @@ impl<'a> Certificate<'a> {
         constraints.or(usage).unwrap_or(is_old_root)
     }
 
-    /// Whether it is valid today. Of an authority webpki does not ask that.
+    /// Whether it is valid now. webpki does not verify this for an authority.
     pub(super) fn is_valid_now(&self) -> bool {
         self.judge_dates(UnixTime::now()).is_ok()
     }
 
-    /// Whether it is valid at this time.
+    /// Verifies that it is valid at this time.
     pub(super) fn judge_dates(&self, now: UnixTime) -> Result<(), CertificateError> {
         let (validity, now) = (self.0.validity(), i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         if now < validity.not_before.timestamp() {
@@ -55,7 +55,7 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether it is for this server: by its subjectAltName, and where there is none, as in certificates of version 1, by its common name.
+    /// Verifies that it is for this server: by its subjectAltName; without one, as in certificates of version 1, by its common name.
     pub(super) fn judge_name(&self, name: &ServerName<'_>) -> Result<(), CertificateError> {
         let names = self.0.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
@@ -86,7 +86,7 @@ pub(super) fn public_key<'a>(der: &'a CertificateDer<'_>) -> Result<SubjectPubli
     Ok(SubjectPublicKeyInfoDer::from(read.tbs_certificate.subject_pki.raw))
 }
 
-/// Whether a name in a certificate, of which the first label may be `*`, is this one: RFC 9525, section 6.3.
+/// Whether a name in a certificate, whose first label may be `*`, matches a name: RFC 9525, section 6.3.
 fn is_name_of(given: &str, wanted: &DnsName<'_>) -> bool {
     let wanted = wanted.as_ref().trim_end_matches('.');
     match given.strip_prefix("*.") {
