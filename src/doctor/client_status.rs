@@ -1,7 +1,7 @@
 //! What each client shows to an operator after a poll, in its own words.
 
 use super::{
-    poll::{PollOutcome, Step},
+    poll::{PollOutcome, PollStep},
     result::{ClientResult, ENVOY_FAIL_HEADER},
     text::{excerpt, status_line},
 };
@@ -41,7 +41,7 @@ pub(super) fn client_status(result: &ClientResult) -> String {
         }
         (PollerKind::Kubelet, _, true) => "success".to_owned(),
         (PollerKind::Kubelet, Some(_), false) => format!("HTTP probe failed with statuscode: {code}"),
-        (PollerKind::Kubelet, None, _) if timed_out && outcome.step == Step::Body => {
+        (PollerKind::Kubelet, None, _) if timed_out && outcome.step == PollStep::Body => {
             format!("Get \"{url}\": context deadline exceeded (Client.Timeout or context cancellation while reading body)")
         }
         (PollerKind::Kubelet, None, _) if timed_out => {
@@ -72,10 +72,10 @@ pub(super) fn client_status(result: &ClientResult) -> String {
 fn haproxy_check_status(outcome: &PollOutcome, timed_out: bool) -> &'static str {
     let is_reset = outcome.failure.as_ref().is_some_and(|failure| failure.detail() == Some(FailureDetail::Reset));
     match (outcome.step, timed_out) {
-        (Step::Connect, true) => "L4TOUT: Layer4 timeout",
-        (Step::Connect, false) => "L4CON: Layer4 connection problem",
-        (Step::Handshake, true) => "L6TOUT: Layer6 timeout",
-        (Step::Handshake, false) => "L6RSP: Layer6 invalid response",
+        (PollStep::Connect, true) => "L4TOUT: Layer4 timeout",
+        (PollStep::Connect, false) => "L4CON: Layer4 connection problem",
+        (PollStep::Handshake, true) => "L6TOUT: Layer6 timeout",
+        (PollStep::Handshake, false) => "L6RSP: Layer6 invalid response",
         (_, false) if is_reset => "SOCKERR: Socket error",
         (_, true) => "L7TOUT: Layer7 timeout",
         (_, false) => "L7RSP: Layer7 invalid response",

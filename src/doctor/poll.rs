@@ -69,7 +69,7 @@ pub(super) struct PollRequest {
 
 /// How far a poll got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PollStep {
     #[default]
     Connect,
     Handshake,
@@ -93,7 +93,7 @@ pub(super) struct PollOutcome {
     /// The last response, even if its body is incomplete.
     pub(super) response: Option<PollResponse>,
     /// How far the last request got.
-    pub(super) step: Step,
+    pub(super) step: PollStep,
     /// Why it got no further.
     pub(super) failure: Option<Failure>,
     pub(super) certificate: Option<ServerCertificate>,
@@ -158,7 +158,7 @@ impl PollRequest {
             }
             let status = outcome.response.take().map_or(StatusCode::FOUND, |response| response.status);
             outcome.hops.push(Hop { status, to: next.clone() });
-            outcome.step = Step::Connect;
+            outcome.step = PollStep::Connect;
             let address = Address::new(next.host_str().unwrap_or_default(), next.port_or_known_default().unwrap_or(80));
             peers = Dialer::default().resolve(&address).await?;
             host = HeaderValue::from_str(authority(&next)).ok();
@@ -177,7 +177,7 @@ impl PollRequest {
     }
 
     async fn exchange(&self, url: &Url, peers: &[SocketAddr], host: Option<HeaderValue>, outcome: &mut PollOutcome) -> Result<(), Failure> {
-        outcome.step = Step::Connect;
+        outcome.step = PollStep::Connect;
         let connecting = async { TcpStream::connect(peers).await.map_err(Failure::network) };
         let stream = match self.profile.connect {
             Some(limit) => timeout(limit, connecting).await.map_err(|_| timed_out(limit))??,
@@ -186,7 +186,7 @@ impl PollRequest {
         let rest = async {
             let server_name = if outcome.hops.is_empty() { &self.server_name } else { url.host_str().unwrap_or_default() };
             let stream = self.secure(url, server_name, stream, outcome).await?;
-            outcome.step = Step::Headers;
+            outcome.step = PollStep::Headers;
             self.request_response(url, host, stream, outcome).await
         };
         // If connecting has a timeout of its own, the rest has one, too.
@@ -201,7 +201,7 @@ impl PollRequest {
         if url.scheme() != "https" {
             return Ok(Box::new(stream));
         }
-        outcome.step = Step::Handshake;
+        outcome.step = PollStep::Handshake;
         let (stream, certificate) = handshake::connect(&self.profile, server_name, stream).await?;
         outcome.certificate = Some(certificate);
         Ok(Box::new(stream))
@@ -219,7 +219,7 @@ impl PollRequest {
         if self.profile.http_2 {
             let response = http2::request_response(url, host.as_ref(), &self.profile, stream).await;
             outcome.response = Some(response.map_err(|failure| meter.explain(failure))?);
-            outcome.step = Step::Done;
+            outcome.step = PollStep::Done;
             return Ok(());
         }
         let handshake = Builder::new().title_case_headers(true).max_buf_size(MAX_HEADER_BYTES).handshake(stream).await;
@@ -239,19 +239,19 @@ impl PollRequest {
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let response = PollResponse { status: head.status, headers: head.headers, body: Vec::new(), grpc_status: None, is_framed };
         let response = outcome.response.insert(response);
-        outcome.step = Step::Body;
+        outcome.step = PollStep::Body;
         let required = match self.profile.awaited {
             // The client ignores the body, but its beginning helps the diagnosis if it arrives at once.
             ResponsePart::Head => {
                 let _ = timeout(MAX_BODY_WAIT, read(&mut body, &mut driver, MAX_KEPT_BYTES, &mut response.body)).await;
-                outcome.step = Step::Done;
+                outcome.step = PollStep::Done;
                 return Ok(());
             }
             ResponsePart::Bytes(bytes) => bytes,
             ResponsePart::Whole => usize::MAX,
         };
         read(&mut body, &mut driver, required, &mut response.body).await?;
-        outcome.step = Step::Done;
+        outcome.step = PollStep::Done;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::{
     client::Client,
     client_status::client_status,
     http2,
-    poll::{PollOutcome, PollRequest, Step},
+    poll::{PollOutcome, PollRequest, PollStep},
     response::PollResponse,
     target::Target,
     text::{excerpt, status_line},
@@ -91,7 +91,7 @@ impl ClientResult {
                 let to = response.location().map_or_else(String::new, |location| format!(" to {}", excerpt(location)));
                 format!("{}{to}", status_line(response.status))
             }
-            (Some(failure), Some(response)) if self.outcome.step == Step::Body => {
+            (Some(failure), Some(response)) if self.outcome.step == PollStep::Body => {
                 format!("{}, but {}", status_line(response.status), failure.message())
             }
             (Some(failure), _) => failure.message().to_owned(),

@@ -6,10 +6,10 @@ use super::{
     explanation::{Context, Explanation},
     host::HostRejection,
     redirect::Redirect,
-    refusal::Refusal,
+    refusal::RefusedRequest,
     self_reported::SelfReported,
     server_error::ServerError,
-    tls::Tls,
+    tls::TlsProblem,
 };
 use crate::doctor::{result::ClientResult, trials::TrialPolls};
 
@@ -17,10 +17,10 @@ use crate::doctor::{result::ClientResult, trials::TrialPolls};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::doctor) enum Cause {
     Connection(Connection),
-    Tls(Tls),
+    Tls(TlsProblem),
     Redirect(Redirect),
     Host(HostRejection),
-    Refusal(Refusal),
+    Refusal(RefusedRequest),
     ClientRule(ClientRule),
     SelfReported(SelfReported),
     ServerError(ServerError),
@@ -38,7 +38,7 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
             None => Cause::Redirect(redirect),
         };
     }
-    if let Some(cause) = Tls::diagnose(result, trials).await {
+    if let Some(cause) = TlsProblem::diagnose(result, trials).await {
         return Cause::Tls(cause);
     }
     if let Some(cause) = Connection::diagnose(result, trials).await {
@@ -50,7 +50,7 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
     if let Some(cause) = HostRejection::diagnose(result, trials).await {
         return Cause::Host(cause);
     }
-    if let Some(cause) = Refusal::diagnose(result, trials).await {
+    if let Some(cause) = RefusedRequest::diagnose(result, trials).await {
         return Cause::Refusal(cause);
     }
     if let Some(cause) = ServerError::diagnose(result, trials).await {
@@ -60,7 +60,7 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
         return Cause::Redirect(cause);
     }
     match result.outcome.complete_response() {
-        Some(response) => Cause::Refusal(Refusal::from_response(response)),
+        Some(response) => Cause::Refusal(RefusedRequest::from_response(response)),
         None => Cause::Connection(Connection::without_response(result)),
     }
 }

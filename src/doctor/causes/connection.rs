@@ -2,7 +2,7 @@
 
 use super::explanation::{Context, Explanation, explanation};
 use crate::{
-    doctor::{poll::Step, result::ClientResult, trials::TrialPolls},
+    doctor::{poll::PollStep, result::ClientResult, trials::TrialPolls},
     pollers::PollerKind,
 };
 use allswell_checks::contract::{FailureClass, FailureDetail, TimeSpan};
@@ -34,11 +34,11 @@ impl Connection {
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
         let failure = result.outcome.failure.as_ref()?;
         match (failure.class(), result.outcome.step) {
-            (FailureClass::Timeout, Step::Connect) => Some(Self::PacketsDropped),
-            (_, Step::Connect) => Some(Self::Unreachable(failure.message().to_owned())),
-            (FailureClass::Timeout, Step::Body) => Some(Self::EndlessBody),
+            (FailureClass::Timeout, PollStep::Connect) => Some(Self::PacketsDropped),
+            (_, PollStep::Connect) => Some(Self::Unreachable(failure.message().to_owned())),
+            (FailureClass::Timeout, PollStep::Body) => Some(Self::EndlessBody),
             (FailureClass::Timeout, _) => Some(Self::Slow),
-            (_, Step::Body) => Some(Self::BrokenBody),
+            (_, PollStep::Body) => Some(Self::BrokenBody),
             _ if failure.detail() == Some(FailureDetail::NotGrpc) => Some(Self::NotGrpc),
             _ if speaks_other_version(result, trials).await => Some(Self::HttpVersion),
             // A server may reject HTTP/1.0 by a response that is not HTTP/1.0.

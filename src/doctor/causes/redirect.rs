@@ -2,7 +2,7 @@
 
 use super::explanation::{Context, Explanation, USE_ALLSWELL_PORT, explanation};
 use crate::doctor::{
-    poll::{Step, authority},
+    poll::{PollStep, authority},
     result::ClientResult,
     text::excerpt,
     trials::TrialPolls,
@@ -52,7 +52,7 @@ impl Redirect {
             // The only failure of this class is that of too many redirects.
             Some(failure) if failure.class() == FailureClass::Unhealthy => return Some(Self::Loop),
             // The server was reached, the target of its redirect was not.
-            Some(_) if matches!(outcome.step, Step::Connect | Step::Handshake) => first_hop?,
+            Some(_) if matches!(outcome.step, PollStep::Connect | PollStep::Handshake) => first_hop?,
             Some(_) => return None,
             None => outcome.response.as_ref()?.location()?,
         };

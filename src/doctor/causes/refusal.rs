@@ -6,7 +6,7 @@ use allswell_checks::wire::http_symptoms::protects_from_csrf;
 use hyper::{Method, StatusCode, header::ALLOW};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::doctor) enum Refusal {
+pub(in crate::doctor) enum RefusedRequest {
     /// CSRF protection.
     Csrf,
     /// The path requires credentials.
@@ -23,7 +23,7 @@ pub(in crate::doctor) enum Refusal {
     Unexpected(u16),
 }
 
-impl Refusal {
+impl RefusedRequest {
     /// The refusals that a trial with another method or version of HTTP recognises.
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
         let profile = &result.client.profile;

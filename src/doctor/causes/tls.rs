@@ -1,7 +1,7 @@
 //! The client and the server do not agree on TLS.
 
 use super::explanation::{Context, Explanation, USE_ALLSWELL_PORT, explanation};
-use crate::doctor::{poll::Step, response::PollResponse, result::ClientResult, trials::TrialPolls};
+use crate::doctor::{poll::PollStep, response::PollResponse, result::ClientResult, trials::TrialPolls};
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
     wire::http_symptoms::{requires_client_certificate, wants_tls},
@@ -9,7 +9,7 @@ use allswell_checks::{
 use hyper::StatusCode;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::doctor) enum Tls {
+pub(in crate::doctor) enum TlsProblem {
     /// The handshake fails: why.
     Handshake(String),
     /// The server requires a client certificate.
@@ -44,10 +44,10 @@ impl From<&Failure> for CertificateProblem {
     }
 }
 
-impl Tls {
+impl TlsProblem {
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
         match (&result.outcome.failure, &result.outcome.response) {
-            (Some(failure), _) if result.outcome.step == Step::Handshake => Self::diagnose_handshake(result, failure, trials).await,
+            (Some(failure), _) if result.outcome.step == PollStep::Handshake => Self::diagnose_handshake(result, failure, trials).await,
             (Some(failure), _) => Self::diagnose_failure(result, failure, trials).await,
             (None, Some(response)) => Self::diagnose_response(response),
             (None, None) => None,
@@ -87,7 +87,7 @@ impl Tls {
         if failure.class() == FailureClass::Tls && concerns_client_certificate(failure) {
             return Some(Self::ClientCertificate);
         }
-        let no_headers = result.outcome.step == Step::Headers && failure.class() != FailureClass::Timeout;
+        let no_headers = result.outcome.step == PollStep::Headers && failure.class() != FailureClass::Timeout;
         let expects_tls = no_headers && result.request.url.scheme() == "http" && trials.with_scheme(result, "https").await.is_some();
         expects_tls.then_some(Self::SpeaksHttps)
     }
