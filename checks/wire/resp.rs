@@ -5,7 +5,7 @@ use crate::{
     wire::{
         address::{Address, Dialer, Stream},
         connect::{self, Phases},
-        meter::{Meter, Metered, TOO_LONG_MESSAGE, is_too_long},
+        meter::{Meter, Metered, is_too_long},
         tls::{self, Tls, TlsKeys, login_warning},
         url,
     },
@@ -235,7 +235,11 @@ impl RespConnection {
         self.refill();
         commands.query_async(&mut self.connection).await.map_err(|error| {
             // When the meter is empty, the driver reports only that the connection ended.
-            if self.meter.is_empty() { Failure::protocol(error).saying(TOO_LONG_MESSAGE) } else { self.meter.explain(failure(error)) }
+            if self.meter.is_empty() {
+                Failure::protocol(error).saying(crate::wire::meter::TOO_LONG_MESSAGE)
+            } else {
+                self.meter.explain(failure(error))
+            }
         })
     }
 }

@@ -46,7 +46,7 @@ mod settings;
 pub use configured::Configured;
 pub use environment::Environment;
 pub use explain::Explained;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) use files::read_text;
 pub use init::init;
 pub use load::{Sources, load};

@@ -43,7 +43,7 @@ pub(crate) fn now() -> Instant {
     Instant::now() + Duration::from_secs(suspended_seconds())
 }
 
-/// The seconds that the machine has spent suspended since it was booted: `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, clock_gettime(2).
+/// The seconds that the machine has spent suspended since it was booted: `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, `clock_gettime(2)`.
 #[cfg(target_os = "linux")]
 fn suspended_seconds() -> u64 {
     use rustix::time::{ClockId, clock_gettime};

@@ -83,7 +83,7 @@ pub(crate) fn endpoint(path: &str) -> Option<(&'static str, &'static Endpoint)> 
 }
 
 /// The name of a component or group in a path.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) fn name(path: &str) -> Option<&str> {
     path.strip_prefix(NAMED_PREFIX).map(|name| name.strip_suffix('/').unwrap_or(name))
 }

@@ -90,7 +90,7 @@ fn pages(reference: &str) -> Vec<(String, String)> {
 /// The table of contents with an item for each page of a kind, below the item of their `README.md`.
 fn with_kinds<'a>(summary: &str, pages: impl Iterator<Item = &'a str>) -> String {
     let kinds = pages.filter_map(|page| page.strip_suffix(".md")).filter(|kind| *kind != "README");
-    let items: String = kinds.map(|kind| format!("  - [{kind}](kinds/{kind}.md)\n")).collect();
+    let items = kinds.fold(String::new(), |items, kind| items + &format!("  - [{kind}](kinds/{kind}.md)\n"));
     let others = summary.split_inclusive('\n').filter(|line| !(line.starts_with("  - ") && line.contains("](kinds/")));
     others.map(|line| if line.contains("(kinds/README.md)") { format!("{line}{items}") } else { line.to_owned() }).collect()
 }
