@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_do_not_fit_together_are_told() {
+    fn contradicting_keys_are_reported() {
         let (sentinel, cluster) = (("mode", "sentinel"), ("mode", "cluster"));
         for (table, key) in [
             (&[sentinel, ("master_name", "orders"), ("role", "replica"), ("nodes", r#"["b:1"]"#)][..], None),

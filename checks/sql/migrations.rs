@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlx_has_not_applied_or_not_finished_is_told() {
+    fn migrations_that_sqlx_has_not_applied_or_not_finished_are_reported() {
         let root = folder(&[("1_a.up.sql", ""), ("1_a.down.sql", ""), ("20240101_b.sql", ""), ("notes.sql", "")]);
         let paths = || vec![root.path().to_owned()];
         assert_eq!(judged("sqlx", paths(), &[("1", "t"), ("20240101", "t")]), Ok(()));

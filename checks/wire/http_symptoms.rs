@@ -5,7 +5,7 @@ use url::Url;
 
 /// Whether the server says, over plaintext, that it expects TLS: in the words of nginx, Apache httpd and Go's net/http.
 #[must_use]
-pub fn wants_tls(body: &[u8]) -> bool {
+pub fn requires_tls(body: &[u8]) -> bool {
     says(
         body,
         &[

@@ -6,7 +6,7 @@ use super::{
     target::Target,
 };
 use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
-use allswell_checks::wire::http_symptoms::wants_tls;
+use allswell_checks::wire::http_symptoms::requires_tls;
 use hyper::{StatusCode, header::HeaderValue};
 use std::time::Duration;
 use url::Position;
@@ -47,7 +47,7 @@ impl<'a> TrialPolls<'a> {
         let response = outcome.complete_response().map(|response| TrialResponse {
             status: response.status,
             location: response.location().map(str::to_owned),
-            expects_tls: wants_tls(&response.body),
+            expects_tls: requires_tls(&response.body),
         });
         self.sent.push((key, response.clone()));
         response

@@ -13,7 +13,7 @@ use hyper::StatusCode;
 /// The share of the timeout above which a response is close to it.
 const CLOSE_TO_TIMEOUT: f64 = 0.6;
 
-/// A certificate that expires within so many days gets a warning.
+/// A certificate that expires within this many days gets a warning.
 const EXPIRY_WARNING_DAYS: i64 = 21;
 
 /// All warnings about results, except for those about a cause.

@@ -112,7 +112,7 @@ impl Aggregator {
     }
 
     /// Sets the configuration section of the report: revision, load time and the outcome of the last reload.
-    pub fn tell_configuration(&self, configuration: ConfigReport) {
+    pub fn set_configuration(&self, configuration: ConfigReport) {
         self.0.configuration.store(Some(Arc::new(configuration)));
         self.0.pulse.bump();
     }

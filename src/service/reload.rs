@@ -98,7 +98,7 @@ impl Reloader {
     /// A reloader for a service that runs `configured`.
     pub(super) fn new(running: Running, configured: &Configured) -> Self {
         let reported = ConfigReport { revision: 1, loaded_at: Timestamp::now(), last_reload: None };
-        running.aggregator.tell_configuration(reported.clone());
+        running.aggregator.set_configuration(reported.clone());
         Self {
             origin: None,
             bound: running.settings.load_full(),
@@ -154,7 +154,7 @@ impl Reloader {
             Ok(Loaded { configured: Err(error), .. }) => self.refuse(error.problems.iter().map(ToString::to_string).collect()),
         };
         self.reported.last_reload = Some(reload.clone());
-        self.running.aggregator.tell_configuration(self.reported.clone());
+        self.running.aggregator.set_configuration(self.reported.clone());
         reload
     }
 

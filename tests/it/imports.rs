@@ -98,7 +98,7 @@ impl Tree {
         Self { modules, exports }
     }
 
-    /// The module in which a path from the crate's root is defined, as far as files tell.
+    /// The module in which a path from the crate's root is defined, as far as the file names show.
     fn resolve(&self, path: &[String]) -> Segments {
         let mut found = Segments::new();
         for segment in path {

@@ -20,6 +20,7 @@ mod helpers;
 mod http;
 mod imports;
 mod kinds;
+mod language;
 mod layout;
 mod leaks;
 mod listener;

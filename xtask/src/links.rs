@@ -22,7 +22,7 @@ struct Link {
     part: bool,
 }
 
-/// Checks the pages of a built book, and puts beside them the files of the repository that they link to.
+/// Checks the pages of a built book, and copies the files of the repository that they link to next to them.
 pub(crate) fn of_the_book(mirror: &Path, root: &Path) -> Result<Vec<String>, String> {
     let pages = read(&with_extension(mirror, "html")?, html::page)?;
     let mut trouble = Vec::new();
@@ -85,7 +85,7 @@ fn local(target: &str) -> Option<(&str, Option<&str>)> {
     (!leaves).then_some((path, anchor.filter(|anchor| !anchor.is_empty())))
 }
 
-/// What is wrong with a link that leaves. Nobody is asked: a build must not depend on who is up today.
+/// What is wrong with a link to another site. No request is sent: a build must not depend on whether that site is up.
 fn foreign(target: &str, part: bool) -> Option<&'static str> {
     if target.starts_with("mailto:") || target.starts_with("data:") {
         return None;
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaves_is_told_from_what_stays() {
+    fn links_to_other_sites_are_distinguished_from_local_ones() {
         assert_eq!(local("a.md#b"), Some(("a.md", Some("b"))));
         assert_eq!(local("#b"), Some(("", Some("b"))));
         for leaves in ["https://example.com", "mailto:somebody@example.com", "//example.com/x.js"] {

@@ -3,14 +3,14 @@
 use super::request::RequestSpec;
 use crate::{
     contract::prelude::*,
-    wire::http_symptoms::{is_address, names_allowed_hosts, protects_from_csrf, redirects_to_https, wants_tls},
+    wire::http_symptoms::{is_address, names_allowed_hosts, protects_from_csrf, redirects_to_https, requires_tls},
 };
 use hyper::{HeaderMap, StatusCode, header::LOCATION};
 use std::fmt::Write as _;
 
 /// The failure for an unexpected status.
 pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
-    if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && wants_tls(body) {
+    if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && requires_tls(body) {
         return Failure::new(FailureClass::Protocol, "the server expects TLS, but the connection was plaintext");
     }
     let message = django(spec, status, headers, body).map_or_else(|| answered(status), str::to_owned);
@@ -30,7 +30,7 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
         StatusCode::FORBIDDEN if protects_from_csrf(body) => {
             Some("the app's CSRF protection rejects the request: exempt the path, or add its origin to CSRF_TRUSTED_ORIGINS")
         }
-        _ if status.is_redirection() && wants_https(spec, headers) => Some(if spec.says_https() {
+        _ if status.is_redirection() && requires_https(spec, headers) => Some(if spec.says_https() {
             "the app redirects to HTTPS despite `forwarded_proto`: set SECURE_PROXY_SSL_HEADER or exempt the path"
         } else {
             "the app redirects to HTTPS: set `forwarded_proto = \"https\"` or exempt the path"
@@ -40,7 +40,7 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
 }
 
 /// Whether a plaintext request is redirected to the same path over HTTPS.
-fn wants_https(spec: &RequestSpec, headers: &HeaderMap) -> bool {
+fn requires_https(spec: &RequestSpec, headers: &HeaderMap) -> bool {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
     !spec.origin.encrypted && location.is_some_and(|location| redirects_to_https(spec.url.path(), location))
 }

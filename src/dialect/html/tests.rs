@@ -138,7 +138,7 @@ fn failing() -> Report {
 /// Every state that a page can be in, and its name.
 fn reports() -> Vec<(&'static str, Report)> {
     let mut warned = components();
-    set(&mut warned, "mail", |mail| ill(mail, failure(FailureClass::Rejected, "the server wants other credentials"), 95));
+    set(&mut warned, "mail", |mail| ill(mail, failure(FailureClass::Rejected, "the server rejected the credentials"), 95));
     set(&mut warned, "cache", |cache| ComponentReport {
         status: Status::Warn,
         held_left: Some(Duration::from_secs(17)),

@@ -38,7 +38,7 @@ impl ClientRule {
         let first = context.first();
         match self {
             Self::EnvoyFailHeader => explanation(
-                "envoy_told_to_fail",
+                "envoy_immediate_fail",
                 "A response header makes Envoy fail the health check",
                 format!("the response has the header {ENVOY_FAIL_HEADER}"),
                 ["If an Envoy in front of the app is draining, end the drain (POST /healthcheck/ok to its admin port). Otherwise \

@@ -4,7 +4,7 @@ use super::explanation::{Context, Explanation, USE_ALLSWELL_PORT, explanation};
 use crate::doctor::{poll::PollStep, response::PollResponse, result::ClientResult, trials::TrialPolls};
 use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
-    wire::http_symptoms::{requires_client_certificate, wants_tls},
+    wire::http_symptoms::{requires_client_certificate, requires_tls},
 };
 use hyper::StatusCode;
 
@@ -94,7 +94,7 @@ impl TlsProblem {
 
     fn diagnose_response(response: &PollResponse) -> Option<Self> {
         match response.status {
-            StatusCode::BAD_REQUEST if wants_tls(&response.body) => Some(Self::SpeaksHttps),
+            StatusCode::BAD_REQUEST if requires_tls(&response.body) => Some(Self::SpeaksHttps),
             StatusCode::BAD_REQUEST if requires_client_certificate(&response.body) => Some(Self::ClientCertificate),
             _ => None,
         }

@@ -106,7 +106,7 @@ fn a_header_of_envoy_fails_envoy_alone() {
         let (status, header) = if found { ("200 OK", "X-Envoy-Immediate-Health-Check-Fail: true\r\n") } else { ("404 Not Found", "") };
         format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\n\r\n").into()
     });
-    examine_as("alb,envoy", &health(&server)).assert("a header", &["alb"], &["envoy_told_to_fail"]);
+    examine_as("alb,envoy", &health(&server)).assert("a header", &["alb"], &["envoy_immediate_fail"]);
 }
 
 #[test]

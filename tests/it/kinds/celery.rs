@@ -529,7 +529,7 @@ fn on_redis_the_documented_rights_suffice_and_fewer_do_not() {
     eventually("both workers are known", || (probed.observed("workers") == json!(["a@test", "b@test"])).then_some(()));
     assert_eq!(probed.pass().values().get("backlog"), None, "a backlog that the user may not see is no failure");
     assert_failures(&[Case::new(
-        "a limit that cannot be told",
+        "a limit that cannot be checked",
         table("fail_backlog = 1"),
         "rejected",
         "the user may not read the length of the queue celery",

@@ -220,8 +220,8 @@ impl LeakCase {
                 }
                 let reached = !heard.plain.is_empty() || !heard.encrypted.is_empty();
                 // A client that rejects the greeting of a server sends nothing.
-                let is_told = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
-                if is_told && reached == self.request.avoided {
+                let receives_greeting = self.transport.trust != Trust::Failed && !self.request.is_refused(&self.transport);
+                if receives_greeting && reached == self.request.avoided {
                     wrong.push(format!("reached: {reached} ({message})"));
                 }
                 let named = matches!(class, Some("rejected" | "tls")) && message.contains("allow_cleartext_password");

@@ -187,8 +187,8 @@ fn each_certificate_is_trusted_only_with_the_keys_that_allow_it() {
                     class != "tls" && class != "internal"
                 } else {
                     // For a certificate that OpenSSL accepts, the message names the key that allows it.
-                    let is_key_told = !matches!(flaw, Flaw::Authority | Flaw::Version1) || message.contains("tls.");
-                    class == "tls" && complaint.iter().any(|word| message.contains(word)) && is_key_told
+                    let names_the_key = !matches!(flaw, Flaw::Authority | Flaw::Version1) || message.contains("tls.");
+                    class == "tls" && complaint.iter().any(|word| message.contains(word)) && names_the_key
                 };
                 if !is_right {
                     let _ = writeln!(

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_parts_and_anchors_are_told_apart() {
+    fn links_parts_and_anchors_are_distinguished() {
         let Page { links, anchors } =
             page("<h2 id=\"a\"><a class=\"x\" href=\"b.html?c&amp;d\">e</a></h2>\n<img src=\"f.png\"><link rel=\"g\" href=\"h.css\">");
         let found: Vec<_> = links.iter().map(|link| (link.line, link.target.as_str(), link.part)).collect();
