@@ -1,9 +1,9 @@
 //! The handle to the engine: reads its reports, requests fresh probes, drains and undrains.
 
 use super::{
-    board::{Board, Freshness, Made, Viewed},
+    board::{Board, CachedReport, Freshness, ViewState},
     builder::Builder,
-    drain::{Drain, Drainer},
+    drain::{Drain, DrainReason},
     moment::now,
     pulse::{Pulse, Stamp},
     supervisor::supervise,
@@ -138,19 +138,19 @@ impl Aggregator {
     /// The report on a view; `None` when there is no such group or component.
     #[must_use]
     pub fn report_on(&self, view: &View) -> Option<Arc<Report>> {
-        self.made(view).map(|made| Arc::clone(&made.report))
+        self.cached_report(view).map(|cached| Arc::clone(&cached.report))
     }
 
     /// The same, together with the state it was built from.
-    pub(crate) fn made(&self, view: &View) -> Option<Arc<Made>> {
+    pub(crate) fn cached_report(&self, view: &View) -> Option<Arc<CachedReport>> {
         let (stamp, board) = self.board();
         let since = |verdict| self.0.pulse.standing.since(verdict, self.is_draining());
         board.report(view, stamp, &self.0.pulse, || self.circumstances(&board, view, &since))
     }
 
     /// Whether a report is still current.
-    pub(crate) fn freshness(&self, made: &Made) -> Freshness {
-        made.freshness(&self.0.pulse)
+    pub(crate) fn freshness(&self, cached: &CachedReport) -> Freshness {
+        cached.freshness(&self.0.pulse)
     }
 
     /// The status of the whole, without building a report.
@@ -270,11 +270,11 @@ impl Aggregator {
 
     /// Waits until a condition on the view holds, or until `deadline`. If a reload replaces the board meanwhile, it waits on the next one: a reload
     /// is no reason to respond earlier.
-    async fn wait_on_board<D: FnMut() -> bool>(&self, view: &View, deadline: Instant, of: impl Fn(Arc<Viewed>) -> D) {
+    async fn wait_on_board<D: FnMut() -> bool>(&self, view: &View, deadline: Instant, condition: impl Fn(Arc<ViewState>) -> D) {
         loop {
             let board = self.0.board.load_full();
             let Some(viewed) = board.viewed(view) else { return };
-            let (mut done, mut is_done) = (of(Arc::clone(viewed)), false);
+            let (mut done, mut is_done) = (condition(Arc::clone(viewed)), false);
             self.wait(deadline, || {
                 is_done = done();
                 is_done || !Arc::ptr_eq(&board, &self.0.board.load())
@@ -337,22 +337,22 @@ impl Aggregator {
 
     /// Starts draining: the whole report, `ready` and every group fail, so that load balancers stop sending traffic.
     pub fn drain(&self) {
-        self.want_drain(Drainer::Owner, true);
+        self.set_drain(DrainReason::Owner, true);
     }
 
     /// Undoes [`drain`](Self::drain).
     pub fn undrain(&self) {
-        self.want_drain(Drainer::Owner, false);
+        self.set_drain(DrainReason::Owner, false);
     }
 
     /// Starts or ends a drain for one reason; logs a line if that starts or ends draining as a whole.
-    pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
-        if self.0.drain.set(drainer, wanted) {
+    pub(crate) fn set_drain(&self, reason: DrainReason, is_active: bool) {
+        if self.0.drain.set(reason, is_active) {
             self.0.pulse.standing.record_drain(Timestamp::now());
-            if wanted {
-                tracing::info!(by = drainer.as_str(), "draining: asking load balancers to stop sending traffic");
+            if is_active {
+                tracing::info!(by = reason.as_str(), "draining: asking load balancers to stop sending traffic");
             } else {
-                tracing::info!(by = drainer.as_str(), "drain cancelled: accepting traffic again");
+                tracing::info!(by = reason.as_str(), "drain cancelled: accepting traffic again");
             }
             self.0.pulse.bump();
         }

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) struct Board {
     /// Sorted by name.
     entries: Vec<Arc<Entry>>,
-    views: BTreeMap<View, Arc<Viewed>>,
+    views: BTreeMap<View, Arc<ViewState>>,
     /// The components of each group by its name, including `ready`.
     pub(crate) groups: Arc<Groups>,
     pub(crate) service: Arc<ServiceIdentity>,
@@ -32,17 +32,17 @@ pub(crate) struct Board {
 }
 
 /// The components that a view judges, and its cached report and status.
-pub(crate) struct Viewed {
+pub(crate) struct ViewState {
     entries: Vec<Arc<Entry>>,
     /// The status of the view before the last reload.
     pub(crate) previous: Option<Status>,
-    report: ArcSwapOption<Made>,
-    status: ArcSwapOption<(Judged, Stamp)>,
-    round: Mutex<Round>,
+    report: ArcSwapOption<CachedReport>,
+    status: ArcSwapOption<(ViewStatus, Stamp)>,
+    round: Mutex<ProbeRound>,
 }
 
 /// A report, and the state it was built from.
-pub(crate) struct Made {
+pub(crate) struct CachedReport {
     pub(crate) report: Arc<Report>,
     stamp: Stamp,
     /// When time alone makes it outdated.
@@ -52,7 +52,7 @@ pub(crate) struct Made {
 
 /// The status of a view, and until when it holds.
 #[derive(Clone, Copy)]
-struct Judged {
+struct ViewStatus {
     status: Status,
     /// A component has no result yet, or only a stale one.
     is_awaited: bool,
@@ -62,7 +62,7 @@ struct Judged {
 
 /// The last round of requested probes of a view, shared by all concurrent requests.
 #[derive(Debug, Default)]
-struct Round {
+struct ProbeRound {
     /// When it was requested; `None` if it never was.
     requested_at: Option<Instant>,
     /// The number of leading entries that have answered.
@@ -83,7 +83,7 @@ pub(crate) enum Freshness {
 /// How old observed values may be in a report whose statuses are all current.
 const MAX_VALUE_AGE: Duration = Duration::from_secs(2);
 
-impl Made {
+impl CachedReport {
     pub(crate) fn freshness(&self, pulse: &Pulse) -> Freshness {
         let (now, stamp) = (now(), pulse.stamp());
         if self.stamp.changes != stamp.changes || self.until.is_some_and(|until| now >= until) {
@@ -141,7 +141,7 @@ impl Board {
         let views = views.into_iter().map(|(view, entries)| {
             let previous = previous.get(&view).copied();
             let (report, status, round) = (ArcSwapOption::empty(), ArcSwapOption::empty(), Mutex::default());
-            (view, Arc::new(Viewed { entries, previous, report, status, round }))
+            (view, Arc::new(ViewState { entries, previous, report, status, round }))
         });
         Self { views: views.collect(), entries, groups, service: Arc::new(service), only_host }
     }
@@ -195,7 +195,7 @@ impl Board {
     }
 
     /// The state of a view; `None` if there is no such view.
-    pub(crate) fn viewed(&self, view: &View) -> Option<&Arc<Viewed>> {
+    pub(crate) fn viewed(&self, view: &View) -> Option<&Arc<ViewState>> {
         self.views.get(view)
     }
 
@@ -210,10 +210,10 @@ impl Board {
     }
 
     /// Judges every component of the view, unless the cached judgement still holds.
-    fn judged(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Judged> {
+    fn judged(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<ViewStatus> {
         let viewed = self.views.get(view)?;
-        if let Some((judged, made)) = viewed.status.load().as_deref()
-            && made.changes == pulse.stamp().changes
+        if let Some((judged, cached)) = viewed.status.load().as_deref()
+            && cached.changes == pulse.stamp().changes
             && judged.until.is_none_or(|until| now() < until)
         {
             return Some(*judged);
@@ -233,14 +233,14 @@ impl Board {
         stamp: Stamp,
         pulse: &Pulse,
         circumstances: impl FnOnce() -> Circumstances<'a>,
-    ) -> Option<Arc<Made>> {
+    ) -> Option<Arc<CachedReport>> {
         let viewed = self.views.get(view)?;
-        if let Some(made) = &*viewed.report.load()
-            && made.freshness(pulse) == Freshness::Current
+        if let Some(cached) = &*viewed.report.load()
+            && cached.freshness(pulse) == Freshness::Current
             // Liveness is judged at every call.
             && *view != View::Live
         {
-            return Some(Arc::clone(made));
+            return Some(Arc::clone(cached));
         }
         let began = now();
         let mut until: Option<Instant> = None;
@@ -254,9 +254,9 @@ impl Board {
         // The report also shows ages and the last hour: these may lag, but not for long.
         let until = until.map(|until| until.min(began + MAX_REPORT_AGE));
         let report = Arc::new(Report::new(view, components, circumstances()));
-        let made = Arc::new(Made { report, stamp, until, at: began });
-        viewed.report.store(Some(Arc::clone(&made)));
-        Some(made)
+        let cached = Arc::new(CachedReport { report, stamp, until, at: began });
+        viewed.report.store(Some(Arc::clone(&cached)));
+        Some(cached)
     }
 }
 
@@ -264,21 +264,21 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     [one, other].into_iter().flatten().min()
 }
 
-impl Viewed {
+impl ViewState {
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
 
-    fn judge(&self, view: &View, now: Instant) -> Judged {
+    fn judge(&self, view: &View, now: Instant) -> ViewStatus {
         let (mut is_awaited, mut until) = (false, None);
         let parts = self.entries.iter().map(|entry| {
-            let (part, has_result, stands_until) = entry.part(now);
-            is_awaited |= !has_result && view.waits_in(part.grace);
+            let (input, has_result, stands_until) = entry.verdict_input(now);
+            is_awaited |= !has_result && view.waits_in(input.grace);
             until = earlier(until, stands_until);
-            part
+            input
         });
         let status = verdict(view, parts, true, self.previous);
-        Judged { status, is_awaited, until }
+        ViewStatus { status, is_awaited, until }
     }
 
     /// Requests a probe of every component in this view; all requests within a second are one.
@@ -291,7 +291,7 @@ impl Viewed {
         let count = self.entries.len();
         let requests = self.entries.iter().enumerate().map(|(index, entry)| entry.demand.request(now, timer + spread(index, count)));
         // Another view may have requested some of them already: the round is as old as its oldest request.
-        *round = Round { requested_at: Some(requests.min().unwrap_or(now)), answered: 0 };
+        *round = ProbeRound { requested_at: Some(requests.min().unwrap_or(now)), answered: 0 };
     }
 
     /// Whether all components have answered the last request.
@@ -309,7 +309,7 @@ mod tests {
     use crate::report::ServiceIdentity;
     use tokio::time::advance;
 
-    fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
+    fn cached(board: &Board, pulse: &Pulse) -> Arc<CachedReport> {
         board.report(&View::Whole, pulse.stamp(), pulse, Circumstances::alive).expect("every board has this view")
     }
 
@@ -317,18 +317,18 @@ mod tests {
     async fn a_report_holds_until_something_changes_and_its_values_for_two_seconds() {
         let board = Board::new(BTreeMap::new(), &BTreeMap::new(), ServiceIdentity::default(), false, None);
         let pulse = Pulse::default();
-        let first = made(&board, &pulse);
+        let first = cached(&board, &pulse);
         advance(MAX_VALUE_AGE * 2).await;
         assert_eq!(first.freshness(&pulse), Freshness::Current, "there is no newer result");
         pulse.tick();
         assert_eq!(first.freshness(&pulse), Freshness::Outdated, "its values are older than two seconds");
-        let second = made(&board, &pulse);
+        let second = cached(&board, &pulse);
         assert!(!Arc::ptr_eq(&first, &second), "it is rebuilt for a reader");
         pulse.tick();
         assert_eq!(second.freshness(&pulse), Freshness::StaleValues);
         advance(MAX_VALUE_AGE).await;
         assert_eq!(second.freshness(&pulse), Freshness::Outdated);
-        let third = made(&board, &pulse);
+        let third = cached(&board, &pulse);
         pulse.bump();
         assert_eq!(third.freshness(&pulse), Freshness::Outdated, "a status changed");
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     component::{CheckName, Component, Policy},
-    report::{ComponentReport, FailureReport, Grace, Part, PastFailure, Status, Tally, View},
+    report::{ComponentReport, FailureReport, Grace, PastFailure, Status, Tally, VerdictInput, View},
 };
 use allswell_checks::contract::{FailureClass, TimeSpan, Values};
 use arc_swap::{ArcSwap, Guard};
@@ -230,12 +230,12 @@ impl Entry {
     }
 
     /// What this component contributes to a verdict, whether it has a result that is not stale, and until when both hold if no result comes.
-    pub(crate) fn part(&self, now: Instant) -> (Part, bool, Option<Instant>) {
+    pub(crate) fn verdict_input(&self, now: Instant) -> (VerdictInput, bool, Option<Instant>) {
         let (component, state) = (self.component.load(), self.state.load());
         let policy = &component.policy;
         let judgement = state.track.judge(policy, now);
         let grace = state.grace_at(&component.policy, &judgement, now);
-        let part = Part {
+        let input = VerdictInput {
             status: if policy.enabled { judgement.status } else { Status::Warn },
             critical: policy.critical,
             muted: !policy.enabled,
@@ -243,7 +243,7 @@ impl Entry {
             passed_once: state.track.passed_once(),
         };
         let has_result = !policy.enabled || !matches!(judgement.reason, Reason::Pending | Reason::Stale);
-        (part, has_result, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
+        (input, has_result, if policy.enabled { grace.map(|grace| grace.ends).or(judgement.until) } else { None })
     }
 
     /// The report on this component, and until when it holds if no result comes.

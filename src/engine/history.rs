@@ -1,12 +1,10 @@
 //! The history: the last status changes of all components, for feeds and the status page.
 
-use super::transition::Transition;
 use crate::{
     component::CheckName,
     report::{Change, Changes},
 };
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
 use std::sync::Arc;
 
 /// The number of changes that are kept.
@@ -24,19 +22,8 @@ struct Kept {
 }
 
 impl History {
-    /// Adds a change, and drops the oldest one if there are more than [`MAX_CHANGES`].
-    pub(crate) fn add(&self, component: &CheckName, transition: &Transition) {
-        let Transition { from, report, lasted } = transition;
-        let mut change = Change {
-            number: 0,
-            component: component.clone(),
-            from: *from,
-            to: report.status,
-            at: report.since.unwrap_or_else(Timestamp::now),
-            lasted: *lasted,
-            failure: report.failure.clone(),
-            warning: report.warning.clone(),
-        };
+    /// Adds a change and numbers it. Drops the oldest one if there are more than [`MAX_CHANGES`].
+    pub(crate) fn add(&self, mut change: Change) {
         self.0.rcu(|kept| {
             change.number = kept.count + 1;
             let dropped = (kept.changes.len() + 1).saturating_sub(MAX_CHANGES);
@@ -61,12 +48,20 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{ComponentReport, Status};
+    use crate::report::Status;
+    use jiff::Timestamp;
 
     fn add(history: &History, name: &str) {
-        let report = ComponentReport { status: Status::Fail, ..ComponentReport::default() };
-        let transition = Transition { from: Some(Status::Pass), report, lasted: None };
-        history.add(&name.parse().expect("a name"), &transition);
+        history.add(Change {
+            number: 0,
+            component: name.parse().expect("a name"),
+            from: Some(Status::Pass),
+            to: Status::Fail,
+            at: Timestamp::UNIX_EPOCH,
+            lasted: None,
+            failure: None,
+            warning: None,
+        });
     }
 
     #[test]

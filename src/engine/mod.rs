@@ -31,8 +31,8 @@ mod track;
 mod transition;
 
 pub use aggregator::Aggregator;
-pub(crate) use board::{Freshness, Made};
+pub(crate) use board::{CachedReport, Freshness};
 pub use builder::Builder;
 #[cfg(feature = "server")]
-pub(crate) use drain::Drainer;
+pub(crate) use drain::DrainReason;
 pub use on_demand::OnDemand;

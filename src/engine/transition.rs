@@ -2,10 +2,11 @@
 
 use super::pulse::Pulse;
 use crate::{
-    component::Component,
-    report::{ComponentReport, Status},
+    component::{CheckName, Component},
+    report::{Change, ComponentReport, Status},
 };
 use allswell_checks::contract::milliseconds;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// A status change of a component.
@@ -22,9 +23,24 @@ impl Transition {
     /// Adds the change to the history, wakes waiting requests, and logs it.
     pub(super) fn announce(&self, component: &Component, pulse: &Pulse) {
         // In this order: a woken client finds the change in the history, and no client waits for the log.
-        pulse.history.add(&component.name, self);
+        pulse.history.add(self.change(&component.name));
         pulse.bump();
         self.log(component);
+    }
+
+    /// The change for the history, which numbers it.
+    fn change(&self, component: &CheckName) -> Change {
+        let Self { from, report, lasted } = self;
+        Change {
+            number: 0,
+            component: component.clone(),
+            from: *from,
+            to: report.status,
+            at: report.since.unwrap_or_else(Timestamp::now),
+            lasted: *lasted,
+            failure: report.failure.clone(),
+            warning: report.warning.clone(),
+        }
     }
 
     /// Logs the change in one line.

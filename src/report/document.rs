@@ -1,6 +1,6 @@
 //! The report itself, and what it is made from.
 
-use super::{Change, Changes, ComponentReport, ConfigReport, Part, ServiceIdentity, Status, View, summary, verdict};
+use super::{Change, Changes, ComponentReport, ConfigReport, ServiceIdentity, Status, VerdictInput, View, summary, verdict};
 use crate::component::CheckName;
 use jiff::Timestamp;
 use std::{
@@ -86,7 +86,7 @@ impl Report {
             circumstances;
         let whole = *view == View::Whole;
         let draining = draining && view.drains();
-        let judged = verdict(view, components.values().map(Part::from), alive, previous);
+        let judged = verdict(view, components.values().map(VerdictInput::from), alive, previous);
         let summary = summary::summary(view, &components, judged, only_host && whole);
         let (status, summary) = if draining { (Status::Fail, format!("{DRAINING}{summary}")) } else { (judged, summary) };
         let configuration = configuration.filter(|_| whole);
@@ -103,7 +103,7 @@ impl Report {
     /// The name, the status and the number of components of each group; only in the report on [`View::Whole`].
     pub fn groups(&self) -> impl Iterator<Item = (&str, Status, usize)> {
         self.groups.iter().map(|(name, members)| {
-            let judged = members.iter().filter_map(|member| self.components.get(member)).map(Part::from);
+            let judged = members.iter().filter_map(|member| self.components.get(member)).map(VerdictInput::from);
             let status = if self.draining { Status::Fail } else { verdict(&View::Ready, judged, true, None) };
             (name.as_str(), status, members.len())
         })

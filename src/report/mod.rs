@@ -28,5 +28,5 @@ pub(crate) use document::{Circumstances, Groups};
 pub use service::ServiceIdentity;
 pub use status::Status;
 pub use tally::Tally;
-pub(crate) use verdict::{Part, verdict};
+pub(crate) use verdict::{VerdictInput, verdict};
 pub use view::View;

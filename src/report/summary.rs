@@ -1,6 +1,6 @@
 //! The verdict as a sentence.
 
-use super::{ComponentReport, NamedComponent, Part, Status, View};
+use super::{ComponentReport, NamedComponent, Status, VerdictInput, View};
 use crate::component::CheckName;
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn summary(view: &View, components: &Components, status: Status, only
 }
 
 fn startup(components: &Components) -> String {
-    let waits_for = |component: &ComponentReport| Part::from(component).counts_as().is_some() && !component.passed_once;
+    let waits_for = |component: &ComponentReport| VerdictInput::from(component).counts_as().is_some() && !component.passed_once;
     let missing: Vec<_> = components.iter().filter(|(_, component)| waits_for(component)).map(|(name, _)| name).collect();
     let new = without_result(components);
     let mut summary = match missing.len() {

@@ -4,7 +4,7 @@ use super::{ComponentReport, Grace, Status, View};
 
 /// The properties of one component on which the verdict depends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
+pub(crate) struct VerdictInput {
     /// The status by its own results.
     pub(crate) status: Status,
     pub(crate) critical: bool,
@@ -16,14 +16,14 @@ pub(crate) struct Part {
     pub(crate) passed_once: bool,
 }
 
-impl From<&ComponentReport> for Part {
+impl From<&ComponentReport> for VerdictInput {
     fn from(report: &ComponentReport) -> Self {
         let ComponentReport { status, critical, muted, grace, passed_once, .. } = *report;
         Self { status, critical, muted, grace, passed_once }
     }
 }
 
-impl Part {
+impl VerdictInput {
     /// The status that counts; `None` if it does not count.
     pub(crate) fn counts_as(self) -> Option<Status> {
         match self.grace {
@@ -37,7 +37,7 @@ impl Part {
 /// The status of a view of these components.
 ///
 /// `previous` is the status of the view before the last reload. It remains valid while every component is new and does not count yet.
-pub(crate) fn verdict(view: &View, parts: impl Iterator<Item = Part>, alive: bool, previous: Option<Status>) -> Status {
+pub(crate) fn verdict(view: &View, parts: impl Iterator<Item = VerdictInput>, alive: bool, previous: Option<Status>) -> Status {
     match view {
         View::Live => passes_if(alive),
         View::Startup => together(parts.map(|part| (part, part.counts_as().map(|_| passes_if(part.passed_once)))), previous),
@@ -52,7 +52,7 @@ fn passes_if(well: bool) -> Status {
 }
 
 /// The worst status that counts. A component that is not critical at most warns.
-fn together(parts: impl Iterator<Item = (Part, Option<Status>)>, previous: Option<Status>) -> Status {
+fn together(parts: impl Iterator<Item = (VerdictInput, Option<Status>)>, previous: Option<Status>) -> Status {
     let (mut worst, mut nothing_counts_yet) = (None, false);
     for (part, counts_as) in parts {
         let counts_as = counts_as.map(|status| if part.critical { status } else { status.min(Status::Warn) });
@@ -71,15 +71,15 @@ mod tests {
     use super::*;
     use Status::{Fail, Pass, Warn};
 
-    const WELL: Part = Part { status: Pass, critical: true, muted: false, grace: None, passed_once: true };
-    const FAILING: Part = Part { status: Fail, ..WELL };
+    const WELL: VerdictInput = VerdictInput { status: Pass, critical: true, muted: false, grace: None, passed_once: true };
+    const FAILING: VerdictInput = VerdictInput { status: Fail, ..WELL };
 
     /// In its grace period after a reload.
-    fn new(previous: Option<Status>) -> Part {
-        Part { grace: Some(Grace { previous }), passed_once: false, ..FAILING }
+    fn new(previous: Option<Status>) -> VerdictInput {
+        VerdictInput { grace: Some(Grace { previous }), passed_once: false, ..FAILING }
     }
 
-    fn whole(parts: &[Part], previous: Option<Status>) -> Status {
+    fn whole(parts: &[VerdictInput], previous: Option<Status>) -> Status {
         verdict(&View::Whole, parts.iter().copied(), true, previous)
     }
 
@@ -87,14 +87,14 @@ mod tests {
     fn the_worst_critical_component_decides() {
         assert_eq!(whole(&[], None), Pass);
         assert_eq!(whole(&[WELL, FAILING], None), Fail);
-        assert_eq!(whole(&[WELL, Part { critical: false, ..FAILING }], None), Warn);
-        assert_eq!(whole(&[WELL, Part { muted: true, ..FAILING }], None), Pass);
+        assert_eq!(whole(&[WELL, VerdictInput { critical: false, ..FAILING }], None), Warn);
+        assert_eq!(whole(&[WELL, VerdictInput { muted: true, ..FAILING }], None), Pass);
     }
 
     #[test]
     fn a_check_that_is_new_after_a_reload_does_not_count_before_its_first_result() {
         assert_eq!(whole(&[WELL, new(None)], None), Pass);
-        assert_eq!(whole(&[Part { status: Warn, ..WELL }, new(None)], None), Warn);
+        assert_eq!(whole(&[VerdictInput { status: Warn, ..WELL }, new(None)], None), Warn);
         assert_eq!(whole(&[FAILING, new(None)], Some(Pass)), Fail);
     }
 
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn startup_waits_for_the_first_pass_of_each() {
-        let startup = |parts: &[Part], previous| verdict(&View::Startup, parts.iter().copied(), true, previous);
+        let startup = |parts: &[VerdictInput], previous| verdict(&View::Startup, parts.iter().copied(), true, previous);
         assert_eq!(startup(&[WELL, FAILING], None), Pass, "it has passed once");
-        assert_eq!(startup(&[WELL, Part { passed_once: false, ..WELL }], None), Fail);
+        assert_eq!(startup(&[WELL, VerdictInput { passed_once: false, ..WELL }], None), Fail);
         assert_eq!(startup(&[WELL, new(None)], None), Pass, "a reload does not undo a start-up");
         assert_eq!(startup(&[new(None)], Some(Pass)), Pass);
     }

@@ -186,7 +186,7 @@ async fn a_new_check_has_a_grace_period_in_which_its_predecessor_counts() {
     let before = Logged::new(Policy::default());
     before.record(Ok(Observation::pass()));
     let after = Entry::after_reload(component(Policy::default()), Some(&before.entry), Duration::ZERO);
-    let counts = |entry: &Entry| entry.part(now()).0.counts_as();
+    let counts = |entry: &Entry| entry.verdict_input(now()).0.counts_as();
     assert_eq!(counts(&after), Some(Pass));
     let (report, until) = after.report(now());
     assert_eq!(
@@ -203,5 +203,5 @@ async fn a_component_that_is_probed_again_after_it_was_muted_is_new() {
     let db = Logged::new(Policy::default());
     db.entry.change_policy(component(Policy { enabled: false, ..Policy::default() }), Duration::ZERO);
     db.entry.change_policy(component(Policy::default()), Duration::ZERO);
-    assert_eq!(db.entry.part(now()).0.counts_as(), None);
+    assert_eq!(db.entry.verdict_input(now()).0.counts_as(), None);
 }
