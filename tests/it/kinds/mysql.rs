@@ -126,7 +126,7 @@ fn a_url_may_name_a_database() {
 
 #[test]
 fn more_connections_than_the_limit_warn_or_fail() {
-    let message = format!(" of {MAX_CONNECTIONS} connections are taken, more than 1%");
+    let message = format!(" of {MAX_CONNECTIONS} connections are in use, more than 1%");
     let failure = Probed::new(&table(SERVER.port, "fail_connections = \"1%\"")).fail();
     assert!(failure.message().ends_with(&message), "{failure}");
     let warned = Probed::new(&table(SERVER.port, "warn_connections = \"1%\"\nfail_connections = \"99%\"")).pass();
