@@ -4,9 +4,8 @@ use super::{
     check::CheckOnce, completions::Completions, doctor::Doctor, get::Get, init::Init, kinds::Kinds, serve::Serve, validate::Validate,
     wait::Wait,
 };
-use allswell_checks::contract::TimeSpan;
 use clap::{Parser, Subcommand};
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 /// Is all well? Probes databases, caches, queues and storage in the background and serves the verdict over HTTP.
 #[derive(Debug, Parser)]
@@ -44,9 +43,4 @@ pub(super) enum Command {
     Schema,
     /// Print a completion script for a shell
     Completions(Completions),
-}
-
-/// Parses a duration such as `500ms`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<TimeSpan>().map(|span| span.0)
 }

@@ -1,7 +1,7 @@
 //! `allswell check`: probes every component once, without a server, and prints the report.
 
 use super::{
-    arguments::duration,
+    duration::duration,
     error::CommandError,
     exit::Exit,
     probing::{prepare, runtime},

@@ -1,7 +1,7 @@
 //! `allswell completions`: completion scripts for shells.
 
-use super::{arguments::Arguments, exit::Exit, terminal::print};
-use clap::{Args, CommandFactory};
+use super::{exit::Exit, terminal::print};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 /// The arguments of `completions`.
@@ -12,9 +12,9 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Exit {
+    pub(super) fn run(self, mut program: Command) -> Exit {
         let mut script = Vec::new();
-        generate(self.shell, &mut Arguments::command(), "allswell", &mut script);
+        generate(self.shell, &mut program, "allswell", &mut script);
         print(&String::from_utf8_lossy(&script));
         Exit::Done
     }

@@ -12,6 +12,7 @@ use crate::{
     config::{Environment, Sources},
     kinds::Registry,
 };
+use clap::CommandFactory;
 use std::sync::Arc;
 
 /// Runs a command to its end.
@@ -38,6 +39,6 @@ fn execute(arguments: Arguments, mut environment: Environment, registry: Registr
         Command::Validate(validate) => validate.run(sources, &registry),
         Command::Kinds(kinds) => kinds.run(&registry),
         Command::Schema => Ok(schema::run(&registry)),
-        Command::Completions(completions) => Ok(completions.run()),
+        Command::Completions(completions) => Ok(completions.run(Arguments::command())),
     }
 }

@@ -1,7 +1,7 @@
 //! `allswell get`: requests a report from a running allswell, for images that have no curl.
 
 use super::{
-    arguments::duration,
+    duration::duration,
     error::CommandError,
     exit::Exit,
     terminal::{print, printable_lines, stdout_is_terminal},

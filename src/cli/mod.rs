@@ -11,6 +11,7 @@ mod completions;
 mod dispatch;
 mod doctor;
 mod doctor_output;
+mod duration;
 mod error;
 mod exit;
 mod get;

@@ -1,7 +1,7 @@
 //! `allswell wait`: delays the start of a program until the backends that it needs are there.
 
 use super::{
-    arguments::duration,
+    duration::duration,
     error::CommandError,
     exit::Exit,
     probing::{prepare, runtime},

@@ -2,6 +2,8 @@
 
 use super::{
     causes::{Cause, Context, diagnose},
+    client::Client,
+    client_status::client_status,
     finding::Finding,
     result::{ClientResult, labels},
     target::Target,
@@ -9,6 +11,14 @@ use super::{
     warnings,
 };
 use std::collections::BTreeMap;
+
+/// Polls a target once, as a client does.
+pub async fn poll_as(client: Client, target: &Target) -> ClientResult {
+    let request = client.request(target);
+    let outcome = request.send().await;
+    let result = ClientResult::new(client, request, outcome);
+    ClientResult { status: client_status(&result), ..result }
+}
 
 /// Finds out why clients report unhealthy, and which clients report healthy for the wrong reason. Sends trial polls to the target.
 pub async fn examine(target: &Target, results: &[ClientResult]) -> Vec<Finding> {

@@ -28,8 +28,8 @@ mod warnings;
 
 pub use allswell_settings::AllswellSettings;
 pub use client::Client;
-pub use examine::examine;
+pub use examine::{examine, poll_as};
 pub use finding::Finding;
-pub use result::{ClientResult, poll_as};
+pub use result::ClientResult;
 pub use target::Target;
 pub use target_group::{Advice, TargetGroup, read_target_groups};

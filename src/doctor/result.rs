@@ -2,11 +2,9 @@
 
 use super::{
     client::Client,
-    client_status::client_status,
     http2,
     poll::{PollOutcome, PollRequest, PollStep},
     response::PollResponse,
-    target::Target,
     text::{excerpt, status_line},
 };
 use crate::pollers::{HostHeader, PollerKind};
@@ -29,21 +27,14 @@ pub struct ClientResult {
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>.
 pub(super) const ENVOY_FAIL_HEADER: &str = "x-envoy-immediate-health-check-fail";
 
-/// Polls a target once, as a client does.
-pub async fn poll_as(client: Client, target: &Target) -> ClientResult {
-    let request = client.request(target);
-    let outcome = request.send().await;
-    ClientResult::new(client, request, outcome)
-}
-
 impl ClientResult {
-    fn new(client: Client, request: PollRequest, outcome: PollOutcome) -> Self {
+    /// A result without the words of the client.
+    pub(super) fn new(client: Client, request: PollRequest, outcome: PollOutcome) -> Self {
         let mut result = Self { client, request, outcome, is_healthy: false, status: String::new() };
         result.is_healthy = result.outcome.is_success(&result.client.profile)
             && result.has_required_length()
             && !result.envoy_must_fail()
             && result.unexpected_informational().is_none();
-        result.status = client_status(&result);
         result
     }
 
