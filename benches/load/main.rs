@@ -51,7 +51,7 @@ fn main() {
     let lines: Vec<String> = rows.iter().map(Row::to_markdown).collect();
     let table = format!("| figure | requirement | measured | met |\n| --- | --- | --- | --- |\n{}\n", lines.join("\n"));
     let results = format!(
-        "{table}\n## How cost grows\n\n{growth}\n### By name\n\n`List` and `Watch` are calls of gRPC's health service for all components, each on its own connection. When List takes longer than its smallest figure,\nthe client delayed an acknowledgement.\n\n{names}\n## How ten thousand probes are spread\n\n{histogram}"
+        "{table}\n## How cost grows\n\n{growth}\n### By name\n\n`List` and `Watch` are calls of gRPC's health service for all components, each on its own connection. If a figure of `List` is\nmuch larger than the smallest one, the client delayed a TCP acknowledgement.\n\n{names}\n## How ten thousand probes are spread\n\n{histogram}"
     );
     match env::var_os("ALLSWELL_BENCH_PAGE") {
         Some(page) => fs::write(page, results).expect("the page"),

@@ -58,7 +58,7 @@ pub struct Config {
     #[serde(default)]
     pub tls: TlsKeys,
     /// Send the password in cleartext when the server asks for that and TLS does not verify the server. Over verified TLS and over a Unix
-    /// socket it is always sent.
+    /// socket this key is not needed.
     #[serde(default)]
     pub allow_cleartext_password: bool,
     /// One SQL statement that must return at least one row. The server cancels it after 30 s.

@@ -50,7 +50,7 @@ pub struct Config {
     /// TLS settings, for every server, sentinel and node.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// How the servers work together.
+    /// How the servers work together: `standalone` (one server), `sentinel` or `cluster`.
     #[serde(default)]
     pub mode: RedisMode,
     /// Further sentinels, or further nodes of the cluster, as `host:port`. The check tries the next one when one fails, and in parallel

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "allswell", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Configuration file; can be repeated, and later files win [default: allswell.toml in the working directory, if it exists]
+    /// Configuration file; can be repeated: later files override earlier ones [default: allswell.toml in the working directory, if it exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Vec<PathBuf>,
-    /// File of NAME=value lines; variables that are already set win
+    /// File of NAME=value lines; variables that are already set take precedence
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) env_file: Vec<PathBuf>,
     #[command(subcommand)]
@@ -27,15 +27,15 @@ pub(super) enum Command {
     Serve(Serve),
     /// Probe every component once, without a server, and print the report
     Check(CheckOnce),
-    /// Request the report of a running allswell; for HEALTHCHECK in images without curl
+    /// Request the report of a running allswell, and exit with 0 on 2xx; for HEALTHCHECK in images without curl
     Get(Get),
     /// Poll an endpoint as load balancers do, and report what each would conclude, and why
     Doctor(Doctor),
     /// Wait until the critical components pass, then exit or run a command
     Wait(Wait),
-    /// Print a commented configuration for what is found in the environment
+    /// Print a commented configuration for the servers found in environment variables and the compose file
     Init(Init),
-    /// Print every problem of the configuration, or what it would check; starts nothing
+    /// Report every problem of the configuration, or if there is none, print its checks; starts nothing
     Validate(Validate),
     /// List the kinds, or print the keys, defaults and example of one kind
     Kinds(Kinds),

@@ -35,7 +35,7 @@ pub(super) struct CheckOnce {
     /// Timeout of every probe, such as 500ms or 5s [default: the timeout of each component]
     #[arg(long, value_name = "D", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Exit with 1 also if a component only warns
+    /// Exit with 1 if a component warns, too, not only if one fails
     #[arg(long)]
     warnings_as_errors: bool,
 }

@@ -21,13 +21,13 @@ use url::Url;
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// Health endpoint to poll [default: /health on the configured port of this machine; with --alb-json none]
+    /// Health endpoint to poll [default: /health on the configured port of this machine; none with --alb-json]
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// Clients to poll as: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul [default: all]
+    /// Clients to imitate, separated by commas: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul [default: all]
     #[arg(long = "as", value_name = "CLIENT", value_delimiter = ',')]
     clients: Vec<PollerKind>,
-    /// Output of `aws elbv2 describe-target-groups`: poll with these settings, and check them; can be repeated for the output of `describe-target-group-attributes`
+    /// File with the output of `aws elbv2 describe-target-groups`: check these settings, and with a URL also poll with them; can be repeated for the output of `describe-target-group-attributes`
     #[arg(long, value_name = "FILE")]
     alb_json: Vec<PathBuf>,
     /// Format of the result

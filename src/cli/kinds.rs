@@ -9,7 +9,7 @@ use clap::Args;
 pub(super) struct Kinds {
     /// Kind to describe, with its keys [default: list all kinds]
     kind: Option<String>,
-    /// Print the whole reference as Markdown
+    /// Print the reference of all kinds as Markdown
     #[arg(long, conflicts_with = "kind")]
     markdown: bool,
 }

@@ -13,7 +13,7 @@ const PARTS: [(&str, &str, &str, &str); 11] = [
     (
         "1-network",
         "The network",
-        "Every kind with a network probes a real server through a proxy, which breaks the connection in one way after the other.",
+        "Every kind with a network probes a real server through a proxy, which breaks the connection in different ways, one after the other.",
         FAULTS,
     ),
     (
@@ -48,8 +48,7 @@ const PARTS: [(&str, &str, &str, &str); 11] = [
     (
         "8-load",
         "Load",
-        "A client opens a new connection every 50 ms and polls, while a crowd of other clients misbehaves. The backend did not receive one additional \
-         probe.",
+        "A client opens a new connection every 50 ms and polls, while a crowd of other clients misbehaves. The backend received no additional probe.",
         "| crowd | operations | polls answered | slowest | resident memory |\n| --- | --- | --- | --- | --- |\n",
     ),
     (
@@ -65,7 +64,8 @@ const PARTS: [(&str, &str, &str, &str); 11] = [
     (
         "9-soak",
         "Soak",
-        "Components break and recover at random. The test compares what it did to each component with its reported state, the verdict and the metrics.",
+        "Components break and recover at random. The test compares the state into which it put each component with the reported status, the verdict \
+         and the metrics.",
         "| run | faults | probes | resources after a quarter of the time | resources at the end |\n| --- | --- | --- | --- | --- |\n",
     ),
 ];
@@ -75,12 +75,13 @@ const FAULTS: &str = "| fault | kind | class | noticed | recovery noticed | roun
 const HEAD: &str = "\
 # Reliability
 
-This page shows which faults allswell survives. `cargo xtask chaos` measured them and wrote the page. The tests run a short form, every fault once.
+This page shows which faults allswell survives. `cargo xtask chaos` measured them and wrote the page. `cargo xtask test` runs a short form, every
+fault once.
 
-A component is probed every 200 ms (with a jitter of 10 %) with a timeout of 1.5 s, a Celery worker with a timeout of 3 s. A fault and its end must
-each be noticed within an interval and a timeout. The tables show the worst of all rounds and that bound, as in `1.69 s of 1.72 s`. Measured times
-can exceed the bound by some hundredths of a second, because they include the measuring poll, every 15 ms, and the duration of the probe that noticed
-the change. The tests allow four seconds in addition, for other load on the machine. In each round, every other component kept passing. After the last
+A component is probed every 200 ms (jitter 10 %), with a timeout of 1.5 s; for a Celery worker the timeout is 3 s. A fault and its end must each be
+noticed within an interval and a timeout. The tables show the worst of all rounds and that bound, as in `1.69 s of 1.72 s`. Measured times can exceed
+the bound by some hundredths of a second, because they include the measuring poll, every 15 ms, and the duration of the probe that noticed the change.
+The tests allow four more seconds, because other programs may load the machine. In each round, every other component kept passing. After the last
 round, the numbers of sockets, files and threads and the memory were back at the values from before the first.
 ";
 

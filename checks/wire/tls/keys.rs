@@ -11,7 +11,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct TlsKeys {
-    /// Certificates to trust instead of the system's: authorities, and certificates of servers, which are trusted for themselves only.
+    /// Certificates to trust instead of the system's: CA certificates, and certificates of servers, each trusted for itself only.
     pub ca_file: Option<PathBuf>,
     /// Client certificate and its intermediates, if the server requires one.
     pub client_certificate_file: Option<PathBuf>,
