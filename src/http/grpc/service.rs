@@ -124,7 +124,7 @@ pub(in crate::http) async fn alb(state: &HttpState, request: Request<Body>) -> R
     whole_body(request, deadline).await;
     let well = status_by(aggregator, "", deadline).await.is_some_and(Status::is_good);
     let mut response =
-        if well { refused(GrpcCode::Unimplemented, "all is well") } else { refused(GrpcCode::Unavailable, "not all is well") };
+        if well { refused(GrpcCode::Unimplemented, "all is well") } else { refused(GrpcCode::Unavailable, "the verdict is fail") };
     response.extensions_mut().insert(Serving(well));
     response
 }
