@@ -12,7 +12,7 @@ use crate::{
     tls,
 };
 use allswell_checks::{
-    contract::TimeSpan,
+    contract::{BoxError, TimeSpan},
     wire::{
         address::{Address, Dialer, Stream},
         connect::open,
@@ -29,7 +29,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{runtime, time::timeout};
 use tokio_rustls::TlsConnector;
 
@@ -46,8 +46,6 @@ pub(super) struct Get {
 
 /// The largest response body.
 const MAX_BODY_BYTES: usize = 16 << 20;
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Get {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
