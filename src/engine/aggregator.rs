@@ -1,7 +1,7 @@
 //! The handle to the engine: reads its reports, requests fresh probes, drains and undrains.
 
 use super::{
-    board::{Board, Freshness, Made, Viewed},
+    board::{Board, Freshness, BuiltReport, Viewed},
     builder::Builder,
     drain::{Drain, Drainer},
     moment::now,
@@ -138,19 +138,19 @@ impl Aggregator {
     /// The report on a view; `None` when there is no such group or component.
     #[must_use]
     pub fn report_on(&self, view: &View) -> Option<Arc<Report>> {
-        self.made(view).map(|made| Arc::clone(&made.report))
+        self.built_report(view).map(|built| Arc::clone(&built.report))
     }
 
     /// The same, together with the state it was built from.
-    pub(crate) fn made(&self, view: &View) -> Option<Arc<Made>> {
+    pub(crate) fn built_report(&self, view: &View) -> Option<Arc<BuiltReport>> {
         let (stamp, board) = self.board();
         let since = |verdict| self.0.pulse.standing.since(verdict, self.is_draining());
         board.report(view, stamp, &self.0.pulse, || self.circumstances(&board, view, &since))
     }
 
     /// Whether a report is still current.
-    pub(crate) fn freshness(&self, made: &Made) -> Freshness {
-        made.freshness(&self.0.pulse)
+    pub(crate) fn freshness(&self, built: &BuiltReport) -> Freshness {
+        built.freshness(&self.0.pulse)
     }
 
     /// The status of the whole, without building a report.

@@ -36,13 +36,13 @@ pub(crate) struct Viewed {
     entries: Vec<Arc<Entry>>,
     /// The status of the view before the last reload.
     pub(crate) previous: Option<Status>,
-    report: ArcSwapOption<Made>,
+    report: ArcSwapOption<BuiltReport>,
     status: ArcSwapOption<(Judged, Stamp)>,
     round: Mutex<Round>,
 }
 
 /// A report, and the state it was built from.
-pub(crate) struct Made {
+pub(crate) struct BuiltReport {
     pub(crate) report: Arc<Report>,
     stamp: Stamp,
     /// When time alone makes it outdated.
@@ -83,7 +83,7 @@ pub(crate) enum Freshness {
 /// How old observed values may be in a report whose statuses are all current.
 const MAX_VALUE_AGE: Duration = Duration::from_secs(2);
 
-impl Made {
+impl BuiltReport {
     pub(crate) fn freshness(&self, pulse: &Pulse) -> Freshness {
         let (now, stamp) = (now(), pulse.stamp());
         if self.stamp.changes != stamp.changes || self.until.is_some_and(|until| now >= until) {
@@ -212,8 +212,8 @@ impl Board {
     /// Judges every component of the view, unless the cached judgement still holds.
     fn judged(&self, view: &View, stamp: Stamp, pulse: &Pulse) -> Option<Judged> {
         let viewed = self.views.get(view)?;
-        if let Some((judged, made)) = viewed.status.load().as_deref()
-            && made.changes == pulse.stamp().changes
+        if let Some((judged, built)) = viewed.status.load().as_deref()
+            && built.changes == pulse.stamp().changes
             && judged.until.is_none_or(|until| now() < until)
         {
             return Some(*judged);
@@ -233,14 +233,14 @@ impl Board {
         stamp: Stamp,
         pulse: &Pulse,
         circumstances: impl FnOnce() -> Circumstances<'a>,
-    ) -> Option<Arc<Made>> {
+    ) -> Option<Arc<BuiltReport>> {
         let viewed = self.views.get(view)?;
-        if let Some(made) = &*viewed.report.load()
-            && made.freshness(pulse) == Freshness::Current
+        if let Some(built) = &*viewed.report.load()
+            && built.freshness(pulse) == Freshness::Current
             // Liveness is judged at every call.
             && *view != View::Live
         {
-            return Some(Arc::clone(made));
+            return Some(Arc::clone(built));
         }
         let began = now();
         let mut until: Option<Instant> = None;
@@ -254,9 +254,9 @@ impl Board {
         // The report also shows ages and the last hour: these may lag, but not for long.
         let until = until.map(|until| until.min(began + MAX_REPORT_AGE));
         let report = Arc::new(Report::new(view, components, circumstances()));
-        let made = Arc::new(Made { report, stamp, until, at: began });
-        viewed.report.store(Some(Arc::clone(&made)));
-        Some(made)
+        let built = Arc::new(BuiltReport { report, stamp, until, at: began });
+        viewed.report.store(Some(Arc::clone(&built)));
+        Some(built)
     }
 }
 
@@ -309,7 +309,7 @@ mod tests {
     use crate::report::ServiceIdentity;
     use tokio::time::advance;
 
-    fn made(board: &Board, pulse: &Pulse) -> Arc<Made> {
+    fn built(board: &Board, pulse: &Pulse) -> Arc<BuiltReport> {
         board.report(&View::Whole, pulse.stamp(), pulse, Circumstances::alive).expect("every board has this view")
     }
 
@@ -317,18 +317,18 @@ mod tests {
     async fn a_report_holds_until_something_changes_and_its_values_for_two_seconds() {
         let board = Board::new(BTreeMap::new(), &BTreeMap::new(), ServiceIdentity::default(), false, None);
         let pulse = Pulse::default();
-        let first = made(&board, &pulse);
+        let first = built(&board, &pulse);
         advance(MAX_VALUE_AGE * 2).await;
         assert_eq!(first.freshness(&pulse), Freshness::Current, "there is no newer result");
         pulse.tick();
         assert_eq!(first.freshness(&pulse), Freshness::Outdated, "its values are older than two seconds");
-        let second = made(&board, &pulse);
+        let second = built(&board, &pulse);
         assert!(!Arc::ptr_eq(&first, &second), "it is rebuilt for a reader");
         pulse.tick();
         assert_eq!(second.freshness(&pulse), Freshness::StaleValues);
         advance(MAX_VALUE_AGE).await;
         assert_eq!(second.freshness(&pulse), Freshness::Outdated);
-        let third = made(&board, &pulse);
+        let third = built(&board, &pulse);
         pulse.bump();
         assert_eq!(third.freshness(&pulse), Freshness::Outdated, "a status changed");
     }

@@ -31,7 +31,7 @@ mod track;
 mod transition;
 
 pub use aggregator::Aggregator;
-pub(crate) use board::{Freshness, Made};
+pub(crate) use board::{Freshness, BuiltReport};
 pub use builder::Builder;
 #[cfg(feature = "server")]
 pub(crate) use drain::Drainer;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     dialect::{Detail, Dialect, MetricsFormat, PagePlace, RenderOptions},
-    engine::{Aggregator, Made},
+    engine::{Aggregator, BuiltReport},
     pollers::Polls,
     report::{Report, Status, View},
 };
@@ -63,7 +63,7 @@ pub(super) struct Rendered {
     head: Response<()>,
     pub(super) body: Bytes,
     /// The report that it shows, and which results that report contains.
-    pub(super) source: Arc<Made>,
+    pub(super) source: Arc<BuiltReport>,
     /// The settings with which it was rendered.
     pub(super) answers: Arc<Answers>,
     /// When the rendering began, by the clock of the cache.
@@ -87,7 +87,7 @@ pub(super) struct Renderer {
 impl Renderer {
     /// Renders the response for a key. `None`: there is no such component or group.
     pub(super) fn render(&self, key: &RenderingKey, began: u64) -> Option<Arc<Rendered>> {
-        let source = self.aggregator.made(&key.view)?;
+        let source = self.aggregator.built_report(&key.view)?;
         let answers = self.answers.load_full();
         let response = match key.format {
             RenderingFormat::Report(dialect) => self.report(key, dialect, &source.report, &answers),
