@@ -3,7 +3,7 @@
 use super::{
     board::{Board, Freshness, BuiltReport, Viewed},
     builder::Builder,
-    drain::{Drain, Drainer},
+    drain::{Drain, DrainReason},
     moment::now,
     pulse::{Pulse, Stamp},
     supervisor::supervise,
@@ -337,22 +337,22 @@ impl Aggregator {
 
     /// Starts draining: the whole report, `ready` and every group fail, so that load balancers stop sending traffic.
     pub fn drain(&self) {
-        self.want_drain(Drainer::Owner, true);
+        self.set_drain(DrainReason::Request, true);
     }
 
     /// Undoes [`drain`](Self::drain).
     pub fn undrain(&self) {
-        self.want_drain(Drainer::Owner, false);
+        self.set_drain(DrainReason::Request, false);
     }
 
     /// Starts or ends a drain for one reason; logs a line if that starts or ends draining as a whole.
-    pub(crate) fn want_drain(&self, drainer: Drainer, wanted: bool) {
-        if self.0.drain.set(drainer, wanted) {
+    pub(crate) fn set_drain(&self, reason: DrainReason, is_active: bool) {
+        if self.0.drain.set(reason, is_active) {
             self.0.pulse.standing.record_drain(Timestamp::now());
-            if wanted {
-                tracing::info!(by = drainer.as_str(), "draining: asking load balancers to stop sending traffic");
+            if is_active {
+                tracing::info!(by = reason.as_str(), "draining: asking load balancers to stop sending traffic");
             } else {
-                tracing::info!(by = drainer.as_str(), "drain cancelled: accepting traffic again");
+                tracing::info!(by = reason.as_str(), "drain cancelled: accepting traffic again");
             }
             self.0.pulse.bump();
         }

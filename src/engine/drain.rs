@@ -4,26 +4,26 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Why the service drains. One reason is enough, and each is withdrawn separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drainer {
+pub(crate) enum DrainReason {
     /// A call of `Aggregator::drain`, or a request with the token.
-    Owner = 1,
+    Request = 1,
     /// The drain file exists.
     #[cfg(feature = "server")]
     File = 2,
     /// The process is shutting down.
     #[cfg(feature = "server")]
-    End = 4,
+    Shutdown = 4,
 }
 
-impl Drainer {
+impl DrainReason {
     /// The name in the log.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Owner => "request",
+            Self::Request => "request",
             #[cfg(feature = "server")]
             Self::File => "file",
             #[cfg(feature = "server")]
-            Self::End => "end",
+            Self::Shutdown => "shutdown",
         }
     }
 }
@@ -34,8 +34,8 @@ pub(crate) struct Drain(AtomicU8);
 
 impl Drain {
     /// Sets or withdraws a reason, and returns whether draining as a whole starts or ends by that.
-    pub(crate) fn set(&self, drainer: Drainer, is_active: bool) -> bool {
-        let bit = drainer as u8;
+    pub(crate) fn set(&self, reason: DrainReason, is_active: bool) -> bool {
+        let bit = reason as u8;
         let before = if is_active { self.0.fetch_or(bit, Ordering::AcqRel) } else { self.0.fetch_and(!bit, Ordering::AcqRel) };
         let after = if is_active { before | bit } else { before & !bit };
         (before == 0) != (after == 0)
@@ -53,12 +53,12 @@ mod tests {
     #[test]
     fn one_reason_is_enough_and_each_is_withdrawn_separately() {
         let drain = Drain::default();
-        assert!(!drain.set(Drainer::Owner, false));
-        assert!(drain.set(Drainer::Owner, true));
-        assert!(!drain.set(Drainer::File, true));
-        assert!(!drain.set(Drainer::Owner, false));
+        assert!(!drain.set(DrainReason::Request, false));
+        assert!(drain.set(DrainReason::Request, true));
+        assert!(!drain.set(DrainReason::File, true));
+        assert!(!drain.set(DrainReason::Request, false));
         assert!(drain.is_active());
-        assert!(drain.set(Drainer::File, false));
+        assert!(drain.set(DrainReason::File, false));
         assert!(!drain.is_active());
     }
 }

@@ -34,5 +34,5 @@ pub use aggregator::Aggregator;
 pub(crate) use board::{Freshness, BuiltReport};
 pub use builder::Builder;
 #[cfg(feature = "server")]
-pub(crate) use drain::Drainer;
+pub(crate) use drain::DrainReason;
 pub use on_demand::OnDemand;

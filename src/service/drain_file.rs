@@ -2,7 +2,7 @@
 
 use crate::{
     config::Settings,
-    engine::{Aggregator, Drainer},
+    engine::{Aggregator, DrainReason},
 };
 use arc_swap::ArcSwap;
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ pub(super) async fn check(aggregator: &Aggregator, settings: &ArcSwap<Settings>)
     };
     // If the answer is unknown, nothing changes.
     if let Ok(Ok(exists)) = exists {
-        aggregator.want_drain(Drainer::File, exists);
+        aggregator.set_drain(DrainReason::File, exists);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Configured, Settings, Sources},
-    engine::Drainer,
+    engine::DrainReason,
     http::{Control, ReloadRequests, ResponseMemory, Server, haproxy_agent, service},
     kinds::Registry,
 };
@@ -200,7 +200,7 @@ async fn drained(handle: &ServiceHandle, shutdown: impl Future<Output = ()>, set
     }
     let drain = settings.load().server.drain.0;
     tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "shutting down: draining first");
-    handle.aggregator().want_drain(Drainer::End, true);
+    handle.aggregator().set_drain(DrainReason::Shutdown, true);
     tokio::select! {
         () = sleep(drain) => {}
         () = handle.stop_requested() => {}
