@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{Configured, Settings, Sources},
     engine::DrainReason,
-    http::{Control, ReloadRequests, ResponseMemory, Server, haproxy_agent, service},
+    http::{Control, ReloadRequests, ResponseMemory, Server, build_routes, haproxy_agent},
     kinds::Registry,
 };
 use arc_swap::ArcSwap;
@@ -70,7 +70,7 @@ impl Service {
         let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
         let memory = ResponseMemory::new(response_memory(settings));
         let (control, reload_requests) = Control::new();
-        let routes = service(&aggregator, Arc::clone(&answers), memory.clone(), &control);
+        let routes = build_routes(&aggregator, Arc::clone(&answers), memory.clone(), &control);
         let tls = certificate.as_ref().map(|certificate| Arc::clone(&certificate.config));
         let server = Server::new(routes, memory.clone(), limits(&configured), tls);
         let running = Running {
