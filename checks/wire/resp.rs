@@ -105,7 +105,10 @@ impl RespServer {
 
     /// Connects and logs in with RESP3, which Redis has since version 6, and passes push messages to `on_push`.
     #[cfg(feature = "celery")]
-    pub(crate) async fn open_listening(&self, on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<RespConnection, Failure> {
+    pub(crate) async fn open_listening(
+        &self,
+        on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+    ) -> Result<RespConnection, Failure> {
         let meter = Meter::new(MAX_REPLY_BYTES);
         let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();

@@ -1,7 +1,7 @@
 //! The handle to the engine: reads its reports, requests fresh probes, drains and undrains.
 
 use super::{
-    board::{Board, Freshness, BuiltReport, Viewed},
+    board::{Board, BuiltReport, Freshness, Viewed},
     builder::Builder,
     drain::{Drain, DrainReason},
     moment::now,

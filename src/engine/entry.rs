@@ -185,7 +185,15 @@ impl Entry {
     }
 
     /// Stores `next` as the state, and announces the status if it changed. Returns whether it did.
-    fn settle(&self, log: &mut AnnouncementLog, mut next: State, component: &Component, now: Moment, took: Option<Duration>, pulse: &Pulse) -> bool {
+    fn settle(
+        &self,
+        log: &mut AnnouncementLog,
+        mut next: State,
+        component: &Component,
+        now: Moment,
+        took: Option<Duration>,
+        pulse: &Pulse,
+    ) -> bool {
         let judgement = next.track.judge(&component.policy, now.at);
         let Some(since) = judgement.since else { return false };
         let failure = next.failure(component, &judgement, None);

@@ -31,7 +31,7 @@ mod track;
 mod transition;
 
 pub use aggregator::Aggregator;
-pub(crate) use board::{Freshness, BuiltReport};
+pub(crate) use board::{BuiltReport, Freshness};
 pub use builder::Builder;
 #[cfg(feature = "server")]
 pub(crate) use drain::DrainReason;

@@ -61,7 +61,7 @@ const BACKLOG: u32 = 65_535;
 
 /// The most bytes of a response that the kernel keeps unsent per connection. A response that a client does not read therefore takes little of
 /// the memory that the kernel accounts to us, however large it is.
-const MAX_UNSENT: u32 = 16 * 1024;
+const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Listens on the first usable address of a host name.
 async fn bind(address: &str) -> io::Result<TcpListener> {
@@ -72,7 +72,7 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
         socket.set_reuseaddr(true)?;
         // Accepted connections inherit both options. A response is one small write, so waiting for more data would only delay it.
         socket.set_nodelay(true)?;
-        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
