@@ -43,7 +43,9 @@ impl From<Unusable> for BindError {
 fn remedy(key: &str, error: &io::Error) -> String {
     let flag = if key == "server.listen" { " or --listen" } else { "" };
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(": another program uses this port: stop it, or choose another address with {key}{flag}"),
+        io::ErrorKind::AddrInUse => {
+            format!(": the port is in use: stop the program that uses it, or choose another address with {key}{flag}")
+        }
         io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}{flag}"),
         io::ErrorKind::PermissionDenied => ": ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher port".to_owned(),
         _ => String::new(),
@@ -91,6 +93,6 @@ mod tests {
         let address = taken.local_addr().expect("an address").to_string();
         let error = listen("server.haproxy_agent.listen", &address).await.expect_err("the port is taken").to_string();
         assert!(error.starts_with(&format!("server.haproxy_agent.listen: cannot listen on {address}: ")), "{error}");
-        assert!(error.ends_with("stop it, or choose another address with server.haproxy_agent.listen"), "{error}");
+        assert!(error.ends_with("stop the program that uses it, or choose another address with server.haproxy_agent.listen"), "{error}");
     }
 }

@@ -55,6 +55,10 @@ impl Service {
     /// # Errors
     ///
     /// An address is taken or is not one of this machine, a file of `[server.tls]` cannot be used, or no threads can be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, or in one without I/O or time (`enable_all`).
     pub async fn bind(configured: Configured) -> Result<Self, BindError> {
         let settings = &configured.settings.server;
         let listener = listen("server.listen", &settings.listen).await?;
@@ -136,7 +140,8 @@ impl Service {
     /// Answers requests until `shutdown` resolves or [`ServiceHandle::shut_down`] is called. It then drains: for `server.drain`, readiness fails
     /// while requests are still answered. At the end, requests in progress have `server.deadline` and a second to finish.
     ///
-    /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once.
+    /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
+    /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notifies_systemd } =
             self;

@@ -66,7 +66,7 @@ fn a_port_in_use_is_an_error() {
     let ran = run(command(&directory).args(["serve", "--listen", &address]));
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("another program uses this port: stop it, or choose another address with server.listen or --listen"),
+        ran.stderr.contains("the port is in use: stop the program that uses it, or choose another address with server.listen or --listen"),
         "{}",
         ran.stderr
     );

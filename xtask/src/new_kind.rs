@@ -36,7 +36,10 @@ fn create_in(root: &Path, name: &str) -> Result<(), String> {
         return Err(format!("`{name}` cannot be a kind: it is a keyword of Rust: choose another name"));
     }
     if uses_type(&type_name(name)) {
-        return Err(format!("`{name}` cannot be a kind: its type `{}` would hide one that every kind uses: choose another name", type_name(name)));
+        return Err(format!(
+            "`{name}` cannot be a kind: its type `{}` would hide one that every kind uses: choose another name",
+            type_name(name)
+        ));
     }
     let (kind, test) = (root.join(format!("checks/kinds/{name}.rs")), root.join(format!("tests/it/kinds/{name}.rs")));
     if let Some(existing) = [&kind, &test].into_iter().find(|path| path.exists()) {
