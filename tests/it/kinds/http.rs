@@ -178,7 +178,7 @@ fn redirects_are_followed_without_taking_secrets_elsewhere() {
     // The server echoes the credentials that it received in a header.
     Probed::new(&table(server.port, "/echo", &format!("{secrets}expect_headers = {{ x-seen = \"Basic YXBwOnNlY3JldA==token\" }}"))).pass();
     assert_failures(&[
-        Case::new("for ever", with("/round", ""), "unhealthy", "more than 5 redirects"),
+        Case::new("endless redirects", with("/round", ""), "unhealthy", "more than 5 redirects"),
         Case::new(
             "from HTTPS to HTTP",
             encrypted(tls_port, "/downgrade", certificates, follow),
