@@ -29,7 +29,7 @@ fn an_untrusted_certificate_fails_consul_and_is_a_warning_for_others() {
     let untrusted = examine_as(ALL_CLIENTS_WITH_TLS, &secure(tls_port));
     let healthy = ["alb", "nlb", "classic-elb", "route53", "kubelet", "envoy"];
     untrusted.assert("untrusted", &healthy, &["certificate", "certificate_unverified"]);
-    assert_eq!(untrusted.finding("certificate")["evidence"], "the certificate's issuer is not trusted here");
+    assert_eq!(untrusted.finding("certificate")["evidence"], "the certificate's issuer is not trusted");
     assert_eq!(untrusted.findings()["certificate"], ["consul"]);
 }
 

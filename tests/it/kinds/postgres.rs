@@ -160,7 +160,7 @@ fn a_password_that_saslprep_forbids_is_used_as_it_is() {
 
 #[test]
 fn more_connections_than_the_limit_warn_or_fail() {
-    let message = format!(" of {MAX_CONNECTIONS} connections are taken, more than 1%");
+    let message = format!(" of {MAX_CONNECTIONS} connections are in use, more than 1%");
     let failure = Probed::new(&table(SERVER.port, "fail_connections = \"1%\"")).fail();
     assert!(failure.message().ends_with(&message), "{failure}");
     assert_eq!(failure.values()["max_connections"], MAX_CONNECTIONS);
