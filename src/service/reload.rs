@@ -90,7 +90,7 @@ enum ReloadRefusal {
     Timeout,
     #[error("the configuration could not be read")]
     ReaderLost,
-    #[error("the new configuration has no checks; restart to apply it")]
+    #[error("it has no checks: if that is intended, restart the service")]
     NoChecks,
 }
 
