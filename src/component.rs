@@ -197,7 +197,7 @@ impl Policy {
     /// The age from which a result counts as stale: two intervals plus the timeout, at least 2 s.
     #[must_use]
     pub fn max_age(&self) -> Duration {
-        self.interval.saturating_mul(2).saturating_add(self.timeout).clamp(Duration::from_secs(2), TimeSpan::LONGEST)
+        self.interval.saturating_mul(2).saturating_add(self.timeout).clamp(Duration::from_secs(2), TimeSpan::MAX)
     }
 }
 

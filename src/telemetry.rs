@@ -41,6 +41,8 @@ impl Log {
 
 /// Sends the log of this process to standard error.
 ///
+/// It also replaces the panic hook of the process, so that panics are in the log.
+///
 /// A thread of its own writes the lines, from a bounded queue. If standard error is not read, lines are dropped: a stuck log must not delay a
 /// probe or a response.
 #[must_use]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// The Unicode category Cf, format characters: zero-width, bidirectional controls, tags. From
 /// <https://www.unicode.org/Public/17.0.0/ucd/extracted/DerivedGeneralCategory.txt>; a test compares it with a crate generated from that
 /// file.
-const FORMAT: [(char, char); 21] = [
+const FORMAT_CHARACTERS: [(char, char); 21] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{600}', '\u{605}'),
     ('\u{61c}', '\u{61c}'),
@@ -45,8 +45,8 @@ fn is_break(c: char) -> bool {
 }
 
 fn is_format(c: char) -> bool {
-    let after = FORMAT.partition_point(|(first, _)| *first <= c);
-    after.checked_sub(1).is_some_and(|at| c <= FORMAT[at].1)
+    let after = FORMAT_CHARACTERS.partition_point(|(first, _)| *first <= c);
+    after.checked_sub(1).is_some_and(|at| c <= FORMAT_CHARACTERS[at].1)
 }
 
 #[cfg(test)]

@@ -146,10 +146,10 @@ fn and_then(text: Cow<'_, str>, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_
 
 /// With either alphabet of RFC 4648, padded or not.
 fn decode_base64(letters: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig =
+    const LENIENT_BASE64_CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
-    const ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    ENGINE.decode(letters.replace('-', "+").replace('_', "/")).ok()
+    const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT_BASE64_CONFIG);
+    LENIENT_BASE64.decode(letters.replace('-', "+").replace('_', "/")).ok()
 }
 
 /// The end of a secret that begins at position `at` of the text, as it is or encoded, character by character.
@@ -220,7 +220,7 @@ fn escaped(c: char, text: &str) -> Option<usize> {
 
 /// The length of the entity for a character in HTML or XML.
 fn entity(c: char, text: &str) -> Option<usize> {
-    const NAMED: [(char, &str); 5] = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")];
+    const NAMED_ENTITIES: [(char, &str); 5] = [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&apos;")];
     if let Some(number) = text.strip_prefix("&#") {
         let (number, _) = number.split_once(';')?;
         let code = match number.strip_prefix(['x', 'X']) {
@@ -229,7 +229,7 @@ fn entity(c: char, text: &str) -> Option<usize> {
         };
         return (code == Ok(u32::from(c))).then_some(number.len() + 3);
     }
-    NAMED.iter().find(|(one, entity)| *one == c && text.starts_with(entity)).map(|(_, entity)| entity.len())
+    NAMED_ENTITIES.iter().find(|(one, entity)| *one == c && text.starts_with(entity)).map(|(_, entity)| entity.len())
 }
 
 /// The texts that must not be shown of a secret: the secret itself, or for a URL its secret parts, each also decoded.

@@ -10,7 +10,7 @@ pub struct TimeSpan(pub Duration);
 
 impl TimeSpan {
     /// The longest duration that can be read. Clocks cannot count much further.
-    pub const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+    pub const MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
     /// A number of seconds.
     #[must_use]
@@ -37,7 +37,7 @@ impl FromStr for TimeSpan {
     fn from_str(text: &str) -> Result<Self, String> {
         let duration = humantime::parse_duration(text)
             .map_err(|_| "not a duration: write a number and a unit, such as \"500ms\", \"10s\" or \"1m\"".to_owned())?;
-        if duration > Self::LONGEST { Err("longer than a hundred years".to_owned()) } else { Ok(Self(duration)) }
+        if duration > Self::MAX { Err("longer than a hundred years".to_owned()) } else { Ok(Self(duration)) }
     }
 }
 

@@ -220,7 +220,7 @@ const SERVER_STATE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('serv
                     (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections')";
 
 /// A replica without a receiver may have replayed everything it received and still be behind: its lag is the age of the last transaction.
-const LAG: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL \
+const REPLICATION_LAG_QUERY: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL \
                    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT 1 FROM pg_stat_wal_receiver) THEN 0 \
                    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END";
 
@@ -235,9 +235,9 @@ const NO_COLUMNS: &str = "SELECT";
 /// protocol have neither connections, role nor version.
 const SERVER: SqlServer<PgRow> = SqlServer {
     variants: &[
-        &[SERVER_STATE, LAG, CONNECTION_CHECK],
+        &[SERVER_STATE, REPLICATION_LAG_QUERY, CONNECTION_CHECK],
         &[SERVER_STATE, NO_COLUMNS, CONNECTION_CHECK],
-        &[SERVER_STATE, LAG, NO_COLUMNS],
+        &[SERVER_STATE, REPLICATION_LAG_QUERY, NO_COLUMNS],
         &[SERVER_STATE, NO_COLUMNS, NO_COLUMNS],
         &["SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only')"],
         &["SELECT 1"],

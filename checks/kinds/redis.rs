@@ -115,7 +115,7 @@ pub enum RedisRole {
 }
 
 impl RedisRole {
-    fn of(info: &InfoFields<'_>) -> Option<Self> {
+    fn from_info(info: &InfoFields<'_>) -> Option<Self> {
         match info.get("role")? {
             "master" => Some(Self::Primary),
             "slave" => Some(Self::Replica),
@@ -125,7 +125,7 @@ impl RedisRole {
 
     /// Verifies that a server has this role.
     fn judge(self, info: &InfoFields<'_>) -> Result<(), Failure> {
-        match (self, Self::of(info)) {
+        match (self, Self::from_info(info)) {
             (Self::Any, _) | (Self::Primary, Some(Self::Primary)) | (Self::Replica, Some(Self::Replica)) => Ok(()),
             (Self::Primary, Some(_)) => Err(Failure::unhealthy("the server is a replica, not a primary")),
             (Self::Replica, Some(_)) => Err(Failure::unhealthy("the server is a primary, not a replica")),
@@ -313,7 +313,7 @@ impl Redis {
             Err(failure) => return Err(failure),
         };
         let info = InfoFields::parse(&info);
-        let role = RedisRole::of(&info);
+        let role = RedisRole::from_info(&info);
         let seen = seen
             .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
             .with_some("role", role.map(|role| if role == RedisRole::Primary { "primary" } else { "replica" }))

@@ -166,7 +166,7 @@ fn put_in_front(bucket: &str, url: &mut Url) -> Result<(), InvalidConfig> {
 fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCredentialProvider, InvalidConfig> {
     let plain = |key: &'static str, value: &Secret| {
         let value = value.expose().trim();
-        if is_sendable(value) { Ok(value.to_owned()) } else { Err(InvalidConfig::new(key, UNSENDABLE)) }
+        if is_sendable(value) { Ok(value.to_owned()) } else { Err(InvalidConfig::new(key, INVALID_KEY_MESSAGE)) }
     };
     let credential = AwsCredential {
         key_id: plain("access_key_id", id)?,
@@ -176,7 +176,7 @@ fn keys(id: &Secret, secret: &Secret, token: Option<&Secret>) -> Result<AwsCrede
     Ok(Arc::new(StaticCredentialProvider::new(credential)))
 }
 
-const UNSENDABLE: &str = "is not an AWS key: it contains blanks or special characters";
+const INVALID_KEY_MESSAGE: &str = "is not an AWS key: it contains blanks or special characters";
 
 /// Whether a key can be sent in a header, as the driver assumes.
 fn is_sendable(key: &str) -> bool {
@@ -284,7 +284,7 @@ impl Provider for Aws {
         }
         let found = client.credentials().get_credential().await?;
         let sendable = is_sendable(&found.key_id) && found.token.as_deref().is_none_or(is_sendable);
-        if sendable { Ok(()) } else { Err(object_store::Error::Generic { store: "S3", source: UNSENDABLE.into() }) }
+        if sendable { Ok(()) } else { Err(object_store::Error::Generic { store: "S3", source: INVALID_KEY_MESSAGE.into() }) }
     }
 
     fn is_elsewhere(&self, refusal: &Refusal) -> bool {

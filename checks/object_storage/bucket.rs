@@ -267,14 +267,17 @@ impl<P: Provider> BucketCheck<P> {
 
 /// Why there are no credentials: no provider was found, or it rejected the request.
 fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
-    const NOWHERE: &str = "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
+    const NO_CREDENTIALS_MESSAGE: &str =
+        "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
     match last {
-        Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NOWHERE),
+        Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NO_CREDENTIALS_MESSAGE),
         Some(LastExchange::Failed { failure, plain: false }) => {
             let message = format!("credential provider: {}", failure.message());
             failure.saying(message)
         }
-        Some(LastExchange::Response(response)) if response.status.as_u16() == 404 => Failure::rejected(NOWHERE).because(error),
+        Some(LastExchange::Response(response)) if response.status.as_u16() == 404 => {
+            Failure::rejected(NO_CREDENTIALS_MESSAGE).because(error)
+        }
         Some(LastExchange::Response(response)) if !response.status.is_success() => {
             Failure::rejected(format!("the credential provider answered {}", response.status.as_u16())).because(error)
         }

@@ -108,7 +108,7 @@ impl AmqpBroker {
         let address = Address::new(&self.uri.authority.host, self.uri.authority.port);
         let (addresses, resolving) = self.dialer.look_up(&address).await?;
         let mut phases: Phases = resolving.map(|took| ("resolve_ms", took)).into_iter().collect();
-        let (stream, socket) = ShutdownOnDrop::of(address::connect(&addresses).await?)?;
+        let (stream, socket) = ShutdownOnDrop::from_stream(address::connect(&addresses).await?)?;
         // TLS is set up before the driver gets the stream, so that the probe can be dropped at any moment.
         let stream: Stream = match &self.tls {
             Some(tls) => {
@@ -161,7 +161,7 @@ impl AmqpConnection {
 struct ShutdownOnDrop(StdStream);
 
 impl ShutdownOnDrop {
-    fn of(stream: TcpStream) -> Result<(TcpStream, Self), Failure> {
+    fn from_stream(stream: TcpStream) -> Result<(TcpStream, Self), Failure> {
         let stream = stream.into_std().map_err(Failure::network)?;
         let socket = Self(stream.try_clone().map_err(Failure::network)?);
         Ok((TcpStream::from_std(stream).map_err(Failure::network)?, socket))

@@ -103,16 +103,19 @@ impl RespServer {
         self.connect(self.login(), unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
-    /// Connects and logs in with RESP3, which Redis has since version 6, and passes push messages to `hear`.
+    /// Connects and logs in with RESP3, which Redis has since version 6, and passes push messages to `on_push`.
     #[cfg(feature = "celery")]
-    pub(crate) async fn open_listening(&self, hear: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> Result<RespConnection, Failure> {
+    pub(crate) async fn open_listening(
+        &self,
+        on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+    ) -> Result<RespConnection, Failure> {
         let meter = Meter::new(MAX_REPLY_BYTES);
         let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
         let listening = unlimited().set_push_sender(move |push| {
             // The driver does not keep complete push messages, so they fill no memory.
             filled.refill(MAX_REPLY_BYTES);
-            hear(push);
+            on_push(push);
             Ok::<(), ()>(())
         });
         self.connect(&settings, listening, meter).await
@@ -188,15 +191,15 @@ async fn log_in(
             let driver = tokio::spawn(driver).abort_handle();
             Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new() })
         }
-        Err(error) => match turned_away(&meter.beginning()) {
-            Some(said) => Err(said.because(error)),
+        Err(error) => match connection_rejection(&meter.beginning()) {
+            Some(rejection) => Err(rejection.because(error)),
             None => Err(meter.explain(failure(error))),
         },
     }
 }
 
 /// Why a server rejects a client. It closes the connection at once while the driver still sends, so the driver reports only the end.
-fn turned_away(beginning: &[u8]) -> Option<Failure> {
+fn connection_rejection(beginning: &[u8]) -> Option<Failure> {
     if beginning.starts_with(b"-ERR max number of clients") {
         Some(Failure::exhausted("the server's connection limit is reached"))
     } else if beginning.starts_with(b"-DENIED") {

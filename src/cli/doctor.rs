@@ -101,7 +101,7 @@ async fn poll_all(url: Url, clients: Vec<Client>, output: &mut Output) -> Result
 
 fn parse_url(text: &str) -> Result<Url, CommandError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or_else(|| CommandError::Usage("this is not a URL: write http://127.0.0.1:8000/health".to_owned()))?;
+    let url = url.ok_or_else(|| CommandError::Usage("this is not an HTTP URL: write http://127.0.0.1:8000/health".to_owned()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(CommandError::Usage("no client sends credentials: remove user and password from the URL".to_owned()));
     }

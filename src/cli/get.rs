@@ -12,7 +12,7 @@ use crate::{
     tls,
 };
 use allswell_checks::{
-    contract::TimeSpan,
+    contract::{BoxError, TimeSpan},
     wire::{
         address::{Address, Dialer, Stream},
         connect::open,
@@ -29,9 +29,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{runtime, time::timeout};
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 /// The arguments of `get`.
 #[derive(Debug, Args)]
@@ -47,8 +48,6 @@ pub(super) struct Get {
 /// The largest response body.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 impl Get {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
         let (url, own) = if let Some(url) = self.url {
@@ -57,14 +56,15 @@ impl Get {
             let server = load(sources, registry)?.settings.server;
             (own_health_url(&server), server.tls)
         };
-        let uri = url.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-        let uri = uri.ok_or_else(|| CommandError::Usage("this is not a URL: write http://127.0.0.1:8080/health".to_owned()))?;
+        let uri = parse_url(&url);
+        let uri = uri.ok_or_else(|| CommandError::Usage("this is not an HTTP URL: write http://127.0.0.1:8080/health".to_owned()))?;
+        let server = server_and_path(&uri);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
         let response = runtime.block_on(async { timeout(self.timeout, request(&uri, own.as_ref())).await });
         runtime.shutdown_background();
         let (status, body) = response
-            .map_err(|_| CommandError::NotWell(format!("no response within {}", TimeSpan(self.timeout))))?
-            .map_err(|error| CommandError::NotWell(format!("no response: {error}")))?;
+            .map_err(|_| CommandError::NotWell(format!("no response from {server} within {}", TimeSpan(self.timeout))))?
+            .map_err(|error| CommandError::NotWell(format!("no response from {server}: {error}")))?;
         let body = String::from_utf8_lossy(&body);
         // A program gets every byte; a terminal would interpret control characters.
         if stdout_is_terminal() {
@@ -74,6 +74,17 @@ impl Get {
         }
         if status.is_success() { Ok(Exit::Done) } else { Err(CommandError::NotWell(format!("the server answered {status}"))) }
     }
+}
+
+/// Parses an `http` or `https` URL. `Uri` alone accepts ports that do not exist, and the request would then go to port 80 or 443.
+fn parse_url(text: &str) -> Option<Uri> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+    url.as_str().parse().ok()
+}
+
+/// The URL without credentials and query, for messages.
+fn server_and_path(uri: &Uri) -> String {
+    format!("{}://{}{}", uri.scheme_str().unwrap_or("http"), host_header(uri), uri.path())
 }
 
 /// The URL of the whole report of the service that runs with this configuration on this machine.
@@ -137,6 +148,22 @@ fn host_header(uri: &Uri) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_with_another_scheme_or_an_impossible_port_is_rejected() {
+        for text in ["http://127.0.0.1:99999/", "http://127.0.0.1:8080x/", "ftp://127.0.0.1/", "127.0.0.1:8080", "localhost", "http://"] {
+            assert_eq!(parse_url(text), None, "{text}");
+        }
+        for text in ["http://127.0.0.1:8080/health", "HTTPS://[::1]:8443/?a=b", "http://localhost"] {
+            assert!(parse_url(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_name_the_server_without_credentials_and_query() {
+        let uri = parse_url("http://user:hunter2@[::1]:8080/health?token=hunter2").expect("a URL");
+        assert_eq!(server_and_path(&uri), "http://[::1]:8080/health");
+    }
 
     #[test]
     fn a_listener_on_all_interfaces_is_reached_on_loopback() {

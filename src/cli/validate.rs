@@ -26,7 +26,7 @@ impl Validate {
         let configured = load(&sources, registry)?;
         configured.warnings.iter().for_each(print_warning);
         let (checks, groups) = (configured.components.len(), configured.groups.len());
-        print(&format!("the configuration is valid: {checks} checks, {groups} groups\n\n"));
+        print(&format!("the configuration is valid: {}, {}\n\n", with_number(checks, "check"), with_number(groups, "group")));
         print(&table(&plan(&configured)));
         if self.explain {
             let rows = configured.explained.iter().map(|one| vec![one.key.clone(), one.value.clone(), one.origin.clone()]);
@@ -60,6 +60,11 @@ fn plan(configured: &Configured) -> Vec<Vec<String>> {
     rows
 }
 
+fn with_number(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// Columns, each as wide as its widest value.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
@@ -70,4 +75,14 @@ fn table(rows: &[Vec<String>]) -> String {
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0, 1, 2].map(|number| with_number(number, "check")), ["0 checks", "1 check", "2 checks"]);
+    }
 }

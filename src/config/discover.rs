@@ -30,7 +30,7 @@ const CONVENTIONAL_URLS: &[&str] = &[
 ];
 
 /// Other variables that name a backend which the application needs. A warning is given when this build has no kind for them.
-const OTHER_CONVENTIONAL: &[&str] = &["EMAIL_URL", "SMTP_URL", "AWS_STORAGE_BUCKET_NAME", "S3_BUCKET"];
+const OTHER_CONVENTIONAL_VARIABLES: &[&str] = &["EMAIL_URL", "SMTP_URL", "AWS_STORAGE_BUCKET_NAME", "S3_BUCKET"];
 
 /// The directory for temporary files where `TMPDIR` is not set.
 const DEFAULT_TEMP_DIR: &str = "/tmp";
@@ -39,7 +39,7 @@ const DEFAULT_TEMP_DIR: &str = "/tmp";
 pub(super) fn discover(environment: &Environment, registry: &Registry) -> (Vec<Discovered>, Vec<Problem>) {
     let (mut found, mut warnings) = from_urls(environment, registry);
     found.extend(from_other_variables(environment, registry));
-    let unsupported = OTHER_CONVENTIONAL.iter().filter(|variable| is_unsupported(variable, environment, registry));
+    let unsupported = OTHER_CONVENTIONAL_VARIABLES.iter().filter(|variable| is_unsupported(variable, environment, registry));
     warnings.extend(unsupported.map(|variable| not_checked(variable, "this build has no kind for this variable")));
     let host = on_host(environment, registry).into_iter().filter(|check| is_free(&check.name, &found)).collect::<Vec<_>>();
     found.extend(host);

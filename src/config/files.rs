@@ -7,8 +7,13 @@ use std::{
     path::Path,
 };
 
+/// The largest configuration, env or compose file. A device such as `/dev/zero` never ends.
+const MAX_TEXT_FILE_BYTES: u64 = 16 << 20;
+
 /// The largest file that can hold a secret.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+const NOT_UTF_8: &str = "the file is not UTF-8";
 
 /// Reads a text file.
 ///
@@ -16,7 +21,13 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 ///
 /// Why the file cannot be read, without its path and without its text.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| explain(&error))
+    let file = fs::File::open(path).map_err(|error| explain(&error))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TEXT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
+    if bytes.len() as u64 > MAX_TEXT_FILE_BYTES {
+        return Err("the file is larger than the maximum of 16 MiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| NOT_UTF_8.to_owned())
 }
 
 /// Reads the file behind an `x_file` key: its text without line breaks at the end.
@@ -47,8 +58,25 @@ fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied: this user cannot read the file".to_owned(),
-        io::ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
+        io::ErrorKind::InvalidData => NOT_UTF_8.to_owned(),
         io::ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
         _ => format!("the file cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_never_ends_is_rejected() {
+        assert_eq!(read_text(Path::new("/dev/zero")), Err("the file is larger than the maximum of 16 MiB".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_text_is_rejected() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), b"\xff").expect("a file");
+        assert_eq!(read_text(file.path()), Err("the file is not UTF-8".to_owned()));
     }
 }

@@ -16,7 +16,7 @@ use schemars::schema_for;
 use std::collections::BTreeMap;
 
 /// Groups that are always there and that no configuration can change; `ready` is built in, too, but can be configured.
-const UNCHANGEABLE: [&str; 2] = ["live", "startup"];
+const RESERVED_GROUPS: [&str; 2] = ["live", "startup"];
 
 /// Reads all groups; `checks` are the names of all checks.
 pub(super) fn read_groups(
@@ -41,7 +41,7 @@ pub(super) fn read_groups(
         if checks.contains(&name) {
             issues.push(ConfigIssue::of_table("a check has the same name, and /health/NAME can show only one of them: rename one"));
         }
-        if UNCHANGEABLE.contains(&name.as_str()) {
+        if RESERVED_GROUPS.contains(&name.as_str()) {
             issues.push(ConfigIssue::of_table("this group is built in and cannot be changed: choose another name"));
         }
         match (name.parse::<CheckName>(), group) {

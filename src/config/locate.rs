@@ -36,12 +36,8 @@ impl ConfigFile {
             Err(error) => {
                 let at = error.span().map(|span| line_and_column(text, span.start));
                 // Only the first line: the others quote the file, which may hold a secret. The first may quote a key, which may hold one, too.
-                let message = error.message().lines().next().unwrap_or("not TOML");
-                let message = match (message.find('`'), message.rfind('`')) {
-                    (Some(first), Some(last)) if first < last => format!("{}`…`{}", &message[..first], &message[last + 1..]),
-                    _ => message.to_owned(),
-                };
-                Err((Place::File { path: path.to_owned(), at }, message))
+                let message = without_quotes(error.message().lines().next().unwrap_or("syntax error"));
+                Err((Place::File { path: path.to_owned(), at }, format!("not valid TOML: {message}")))
             }
         }
     }
@@ -75,6 +71,17 @@ impl ConfigFile {
             item = value;
         }
         (key.len(), place)
+    }
+}
+
+/// Removes what a message quotes, unless it is punctuation of TOML, as in "expected `=`".
+fn without_quotes(message: &str) -> String {
+    let is_punctuation = |quoted: &str| quoted.len() <= 16 && quoted.chars().all(|c| c.is_ascii_punctuation() || c == ' ');
+    match (message.find('`'), message.rfind('`')) {
+        (Some(first), Some(last)) if first < last && !is_punctuation(&message[first..=last]) => {
+            format!("{}`…`{}", &message[..first], &message[last + 1..])
+        }
+        _ => message.to_owned(),
     }
 }
 
@@ -194,6 +201,13 @@ mod tests {
         let Err((_, message)) = ConfigFile::parse(Path::new("a.toml"), "\"X: hunter2\" = 1\n\"X: hunter2\" = 2") else {
             panic!("it is there twice")
         };
-        assert_eq!(message, "duplicate key `…` in document root");
+        assert_eq!(message, "not valid TOML: duplicate key `…` in document root");
+    }
+
+    #[test]
+    fn a_file_in_another_format_is_reported_as_such() {
+        let Err((place, message)) = ConfigFile::parse(Path::new("a.yaml"), "server: {}\n") else { panic!("it is not TOML") };
+        assert_eq!(place.to_string(), "a.yaml:1:7");
+        assert!(message.starts_with("not valid TOML: expected `") && message.contains('='), "{message}");
     }
 }

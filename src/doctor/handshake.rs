@@ -21,7 +21,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// The server's certificate.
 #[derive(Debug)]
-pub(super) struct ServerCertificate {
+pub(super) struct PresentedCertificate {
     /// Why it fails verification, also for clients that do not verify it.
     pub(super) failure: Option<Failure>,
     pub(super) days_left: Option<i64>,
@@ -32,7 +32,7 @@ pub(super) async fn connect(
     profile: &PollerProfile,
     host: &str,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, ServerCertificate), Failure> {
+) -> Result<(TlsStream<TcpStream>, PresentedCertificate), Failure> {
     let roots = system_roots().await?;
     let expected = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(Failure::tls)?;
     let peer = stream.peer_addr().map_err(Failure::network)?;
@@ -42,7 +42,7 @@ pub(super) async fn connect(
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(tls::io_failure)?;
     let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
     let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate = ServerCertificate {
+    let certificate = PresentedCertificate {
         failure: error.map(tls::failure),
         days_left: presented.and_then(Expiry::of_certificate).map(Expiry::days_left),
     };

@@ -1,7 +1,7 @@
 //! One poll: the request as a client sends it, and its outcome.
 
 use super::{
-    handshake::{self, ServerCertificate},
+    handshake::{self, PresentedCertificate},
     http2,
     response::PollResponse,
 };
@@ -96,7 +96,7 @@ pub(super) struct PollOutcome {
     pub(super) step: PollStep,
     /// Why it got no further.
     pub(super) failure: Option<Failure>,
-    pub(super) certificate: Option<ServerCertificate>,
+    pub(super) certificate: Option<PresentedCertificate>,
     /// The status of the first informational response (1xx).
     pub(super) informational: Option<u16>,
     pub(super) took: Duration,

@@ -39,9 +39,9 @@ const MIN_RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// Probes components in the background and reports their status from memory. Clones are handles to the same engine, which stops when the last
 /// one is dropped.
 #[derive(Clone)]
-pub struct Aggregator(Arc<Inner>);
+pub struct Aggregator(Arc<AggregatorState>);
 
-struct Inner {
+struct AggregatorState {
     board: ArcSwap<Board>,
     /// Passes the next board to the supervisor.
     boards: watch::Sender<Arc<Board>>,
@@ -53,7 +53,7 @@ struct Inner {
     engine: Mutex<Option<AbortHandle>>,
 }
 
-impl Drop for Inner {
+impl Drop for AggregatorState {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.get_mut().unwrap_or_else(PoisonError::into_inner) {
             engine.abort();
@@ -72,7 +72,7 @@ impl Aggregator {
         let board = Arc::new(board);
         let pulse = Pulse::default();
         pulse.set_redactor(redactor);
-        Self(Arc::new(Inner {
+        Self(Arc::new(AggregatorState {
             board: ArcSwap::new(Arc::clone(&board)),
             boards: watch::channel(board).0,
             pulse: Arc::new(pulse),
@@ -337,12 +337,12 @@ impl Aggregator {
 
     /// Starts draining: the whole report, `ready` and every group fail, so that load balancers stop sending traffic.
     pub fn drain(&self) {
-        self.set_drain(DrainReason::Owner, true);
+        self.set_drain(DrainReason::Request, true);
     }
 
     /// Undoes [`drain`](Self::drain).
     pub fn undrain(&self) {
-        self.set_drain(DrainReason::Owner, false);
+        self.set_drain(DrainReason::Request, false);
     }
 
     /// Starts or ends a drain for one reason; logs a line if that starts or ends draining as a whole.

@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DrainReason {
     /// A call of `Aggregator::drain`, or a request with the token.
-    Owner = 1,
+    Request = 1,
     /// The drain file exists.
     #[cfg(feature = "server")]
     File = 2,
     /// The process is shutting down.
     #[cfg(feature = "server")]
-    End = 4,
+    Shutdown = 4,
 }
 
 impl DrainReason {
     /// The name in the log.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Owner => "request",
+            Self::Request => "request",
             #[cfg(feature = "server")]
             Self::File => "file",
             #[cfg(feature = "server")]
-            Self::End => "end",
+            Self::Shutdown => "shutdown",
         }
     }
 }
@@ -53,10 +53,10 @@ mod tests {
     #[test]
     fn one_reason_is_enough_and_each_is_withdrawn_separately() {
         let drain = Drain::default();
-        assert!(!drain.set(DrainReason::Owner, false));
-        assert!(drain.set(DrainReason::Owner, true));
+        assert!(!drain.set(DrainReason::Request, false));
+        assert!(drain.set(DrainReason::Request, true));
         assert!(!drain.set(DrainReason::File, true));
-        assert!(!drain.set(DrainReason::Owner, false));
+        assert!(!drain.set(DrainReason::Request, false));
         assert!(drain.is_active());
         assert!(drain.set(DrainReason::File, false));
         assert!(!drain.is_active());

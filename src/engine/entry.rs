@@ -33,20 +33,20 @@ pub(crate) struct Entry {
     component: ArcSwap<Component>,
     state: ArcSwap<State>,
     /// The holder of this lock may write the state, the history and the log. A poll never takes it.
-    log: Mutex<Log>,
+    log: Mutex<AnnouncementLog>,
     pub(crate) demand: Demand,
 }
 
 /// What was last announced about the component in history and log.
 #[derive(Default)]
-struct Log {
+struct AnnouncementLog {
     /// The last announced status, since when it holds, and whether its reason was a stale result.
     last: Option<(Status, Instant, bool)>,
     /// The component was removed from the board, so the result of a probe in progress is not announced.
     is_closed: bool,
 }
 
-impl Log {
+impl AnnouncementLog {
     /// Whether time alone has changed the status since it was announced.
     fn is_outdated(&self, state: &State, component: &Component, now: Moment) -> bool {
         self.last.is_some_and(|(last, ..)| last != state.track.judge(&component.policy, now.at).status)
@@ -185,7 +185,15 @@ impl Entry {
     }
 
     /// Stores `next` as the state, and announces the status if it changed. Returns whether it did.
-    fn settle(&self, log: &mut Log, mut next: State, component: &Component, now: Moment, took: Option<Duration>, pulse: &Pulse) -> bool {
+    fn settle(
+        &self,
+        log: &mut AnnouncementLog,
+        mut next: State,
+        component: &Component,
+        now: Moment,
+        took: Option<Duration>,
+        pulse: &Pulse,
+    ) -> bool {
         let judgement = next.track.judge(&component.policy, now.at);
         let Some(since) = judgement.since else { return false };
         let failure = next.failure(component, &judgement, None);
@@ -211,7 +219,7 @@ impl Entry {
         is_transition
     }
 
-    fn lock(&self) -> MutexGuard<'_, Log> {
+    fn lock(&self) -> MutexGuard<'_, AnnouncementLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

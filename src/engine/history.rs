@@ -12,10 +12,10 @@ const MAX_CHANGES: usize = 100;
 
 /// The last changes, oldest first. Readers take no lock.
 #[derive(Default)]
-pub(crate) struct History(ArcSwap<Kept>);
+pub(crate) struct History(ArcSwap<RecordedChanges>);
 
 #[derive(Clone, Default)]
-struct Kept {
+struct RecordedChanges {
     /// The number of changes since the start, including forgotten ones.
     count: u64,
     changes: Changes,
@@ -28,7 +28,7 @@ impl History {
             change.number = kept.count + 1;
             let dropped = (kept.changes.len() + 1).saturating_sub(MAX_CHANGES);
             let changes = kept.changes[dropped..].iter().cloned().chain([Arc::new(change.clone())]).collect();
-            Kept { count: change.number, changes }
+            RecordedChanges { count: change.number, changes }
         });
     }
 
@@ -36,7 +36,7 @@ impl History {
     pub(crate) fn retain(&self, stays: impl Fn(&CheckName) -> bool) {
         self.0.rcu(|kept| {
             let changes = kept.changes.iter().filter(|change| stays(&change.component)).cloned().collect();
-            Kept { count: kept.count, changes }
+            RecordedChanges { count: kept.count, changes }
         });
     }
 

@@ -1,6 +1,6 @@
 //! HTTP: routes, negotiation, status codes and headers; and, for the binary, the listener with its limits.
 //!
-//! An application merges [`router`] into its own; the binary runs `service` on its listener. Responses come from memory, so no request waits for
+//! An application merges [`router`] into its own; the binary serves `routes::build_routes` with its listener. Responses come from memory, so no request waits for
 //! a backend.
 //!
 //! # The way of a `GET /health`
@@ -65,5 +65,5 @@ pub(crate) use listener::{Limits, Server};
 #[cfg(feature = "server")]
 pub(crate) use memory::ResponseMemory;
 #[cfg(feature = "server")]
-pub(crate) use routes::service;
+pub(crate) use routes::build_routes;
 pub use routes::{router, router_with};

@@ -44,7 +44,7 @@ pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
 
 /// Everything that the binary serves: the health paths, `/`, and the paths that need the token.
 #[cfg(feature = "server")]
-pub(crate) fn service(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, memory: ResponseMemory, control: &Control) -> FastPath {
+pub(crate) fn build_routes(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, memory: ResponseMemory, control: &Control) -> FastPath {
     let state = HttpState::new(aggregator.clone(), answers, Some(memory));
     let unknown = |State(state): State<SharedState>| async move { state.not_found("unknown path: the report is at /health") };
     let mut routes = with_slash(Router::new().fallback(unknown), ROOT, report(View::Whole));

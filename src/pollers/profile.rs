@@ -169,7 +169,7 @@ const ONLY_200: SuccessCodes = SuccessCodes::fixed(&[200..=200]);
 const FROM_200_TO_399: SuccessCodes = SuccessCodes::fixed(&[200..=399]);
 
 /// What most kinds have in common.
-const COMMON: PollerProfile = PollerProfile {
+const BASE_PROFILE: PollerProfile = PollerProfile {
     name: "",
     title: "",
     method: "GET",
@@ -240,7 +240,7 @@ impl PollerKind {
                 title: "an ALB",
                 headers: &[("Connection", "close"), ("User-Agent", "ELB-HealthChecker/2.0"), ("Accept-Encoding", "gzip, compressed")],
                 tls13: false,
-                ..COMMON
+                ..BASE_PROFILE
             },
             Self::Nlb => PollerProfile {
                 name: "nlb",
@@ -251,7 +251,7 @@ impl PollerKind {
                 timeout_tls: seconds(10),
                 success: FROM_200_TO_399,
                 tls13: false,
-                ..COMMON
+                ..BASE_PROFILE
             },
             Self::ClassicElb => PollerProfile {
                 name: "classic-elb",
@@ -260,7 +260,7 @@ impl PollerKind {
                 framed: true,
                 tls13: false,
                 healthy: 10,
-                ..COMMON
+                ..BASE_PROFILE
             },
             // It connects within 4 s and waits 2 s for status line and headers; it reads a body only if it searches for a string.
             Self::Route53 => PollerProfile {
@@ -285,7 +285,7 @@ impl PollerKind {
                 server_name: true,
                 healthy: 3,
                 unhealthy: 3,
-                ..COMMON
+                ..BASE_PROFILE
             },
             Self::Kubelet => PollerProfile {
                 name: "kubelet",
@@ -299,7 +299,7 @@ impl PollerKind {
                 interval: seconds(10),
                 healthy: 1,
                 unhealthy: 3,
-                ..COMMON
+                ..BASE_PROFILE
             },
             // Without `timeout check`, `inter` is also the timeout.
             Self::Haproxy => PollerProfile {
@@ -315,7 +315,7 @@ impl PollerKind {
                 interval: seconds(2),
                 healthy: 2,
                 unhealthy: 3,
-                ..COMMON
+                ..BASE_PROFILE
             },
             // Timeout, interval and thresholds have no defaults: these are from its examples.
             Self::Envoy => PollerProfile {
@@ -329,7 +329,7 @@ impl PollerKind {
                 healthy: 2,
                 // An unexpected status code fails the target at once, whatever the threshold is.
                 unhealthy: 1,
-                ..COMMON
+                ..BASE_PROFILE
             },
             Self::Consul => PollerProfile {
                 name: "consul",
@@ -352,7 +352,7 @@ impl PollerKind {
                 interval: seconds(10),
                 healthy: 1,
                 unhealthy: 1,
-                ..COMMON
+                ..BASE_PROFILE
             },
         }
     }

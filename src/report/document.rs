@@ -12,7 +12,7 @@ use std::{
 pub(crate) type Groups = BTreeMap<String, BTreeSet<CheckName>>;
 
 /// The beginning of the summary while the service drains.
-const DRAINING: &str = "draining; ";
+const DRAINING_PREFIX: &str = "draining; ";
 
 /// The results of components, and the verdict, at one moment.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Report {
         let draining = draining && view.drains();
         let judged = verdict(view, components.values().map(VerdictInput::from), alive, previous);
         let summary = summary::summary(view, &components, judged, only_host && whole);
-        let (status, summary) = if draining { (Status::Fail, format!("{DRAINING}{summary}")) } else { (judged, summary) };
+        let (status, summary) = if draining { (Status::Fail, format!("{DRAINING_PREFIX}{summary}")) } else { (judged, summary) };
         let configuration = configuration.filter(|_| whole);
         let (since, groups) = if whole { (since(judged), groups) } else { (None, Arc::default()) };
         let awaited = components.values().any(|component| component.is_awaited() && view.waits_in(component.grace));
@@ -97,7 +97,7 @@ impl Report {
 
     /// The summary of the components, without the note that the service drains.
     pub(crate) fn components_summary(&self) -> &str {
-        self.summary.strip_prefix(DRAINING).unwrap_or(&self.summary)
+        self.summary.strip_prefix(DRAINING_PREFIX).unwrap_or(&self.summary)
     }
 
     /// The name, the status and the number of components of each group; only in the report on [`View::Whole`].

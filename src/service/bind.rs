@@ -43,7 +43,9 @@ impl From<Unusable> for BindError {
 fn remedy(key: &str, error: &io::Error) -> String {
     let flag = if key == "server.listen" { " or --listen" } else { "" };
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(": another program uses this port: stop it, or choose another address with {key}{flag}"),
+        io::ErrorKind::AddrInUse => {
+            format!(": the port is in use: stop the program that uses it, or choose another address with {key}{flag}")
+        }
         io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}{flag}"),
         io::ErrorKind::PermissionDenied => ": ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher port".to_owned(),
         _ => String::new(),
@@ -61,7 +63,7 @@ const BACKLOG: u32 = 65_535;
 
 /// The most bytes of a response that the kernel keeps unsent per connection. A response that a client does not read therefore takes little of
 /// the memory that the kernel accounts to us, however large it is.
-const MAX_UNSENT: u32 = 16 * 1024;
+const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 
 /// Listens on the first usable address of a host name.
 async fn bind(address: &str) -> io::Result<TcpListener> {
@@ -72,7 +74,7 @@ async fn bind(address: &str) -> io::Result<TcpListener> {
         socket.set_reuseaddr(true)?;
         // Accepted connections inherit both options. A response is one small write, so waiting for more data would only delay it.
         socket.set_nodelay(true)?;
-        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
@@ -91,6 +93,6 @@ mod tests {
         let address = taken.local_addr().expect("an address").to_string();
         let error = listen("server.haproxy_agent.listen", &address).await.expect_err("the port is taken").to_string();
         assert!(error.starts_with(&format!("server.haproxy_agent.listen: cannot listen on {address}: ")), "{error}");
-        assert!(error.ends_with("stop it, or choose another address with server.haproxy_agent.listen"), "{error}");
+        assert!(error.ends_with("stop the program that uses it, or choose another address with server.haproxy_agent.listen"), "{error}");
     }
 }

@@ -33,7 +33,7 @@ const MAX_READERS: usize = 4;
 /// Applies a new configuration to a running service.
 pub(super) struct Reloader {
     /// `None`: there is nothing to reload from.
-    origin: Option<Origin>,
+    origin: Option<ReloadSource>,
     pub(super) running: Running,
     /// The settings at the start; what was bound with them stays bound until the end.
     bound: Arc<Settings>,
@@ -49,7 +49,7 @@ pub(super) struct Reloader {
 
 /// Where the configuration comes from.
 #[derive(Clone)]
-struct Origin {
+struct ReloadSource {
     sources: Sources,
     registry: Arc<Registry>,
 }
@@ -78,7 +78,7 @@ struct Loaded {
 
 /// Why a reload was refused before there was a configuration to examine.
 #[derive(Debug, Error)]
-enum Refusal {
+enum ReloadRefusal {
     #[error("the service was started without configuration files, so there is nothing to reload")]
     NoOrigin,
     #[error("{MAX_READERS} earlier reloads still wait for their files: a file system hangs")]
@@ -90,7 +90,7 @@ enum Refusal {
     Timeout,
     #[error("the configuration could not be read")]
     ReaderLost,
-    #[error("the new configuration has no checks; restart to apply it")]
+    #[error("it has no checks: if that is intended, restart the service")]
     NoChecks,
 }
 
@@ -112,7 +112,7 @@ impl Reloader {
 
     /// Reads these sources at a reload.
     pub(super) fn reload_from(&mut self, sources: Sources, registry: Arc<Registry>) {
-        self.origin = Some(Origin { sources, registry });
+        self.origin = Some(ReloadSource { sources, registry });
     }
 
     /// The content of the files that is in force, now and after each reload.
@@ -148,7 +148,7 @@ impl Reloader {
         let reload = match self.load().await {
             Err(refusal) => self.refuse(vec![refusal.to_string()]),
             Ok(Loaded { configured: Ok(configured), .. }) if self.has_configured_checks && !configured.has_configured_checks => {
-                self.refuse(vec![Refusal::NoChecks.to_string()])
+                self.refuse(vec![ReloadRefusal::NoChecks.to_string()])
             }
             Ok(Loaded { configured: Ok(configured), certificate, .. }) => self.apply(configured, certificate).await,
             Ok(Loaded { configured: Err(error), .. }) => self.refuse(error.problems.iter().map(ToString::to_string).collect()),
@@ -159,10 +159,10 @@ impl Reloader {
     }
 
     /// Reads the files.
-    async fn load(&mut self) -> Result<Loaded, Refusal> {
-        let origin = self.origin.clone().ok_or(Refusal::NoOrigin)?;
+    async fn load(&mut self) -> Result<Loaded, ReloadRefusal> {
+        let origin = self.origin.clone().ok_or(ReloadRefusal::NoOrigin)?;
         if self.readers.len() >= MAX_READERS {
-            return Err(Refusal::TooManyReaders);
+            return Err(ReloadRefusal::TooManyReaders);
         }
         let known = self.fingerprints.borrow().clone();
         let reader = self.readers.spawn_blocking(move || read(&origin, &known)).id();
@@ -181,8 +181,8 @@ impl Reloader {
                 self.fingerprints.send_replace(loaded.fingerprints.clone());
                 Ok(loaded)
             }
-            Ok(None) => Err(Refusal::ReaderLost),
-            Err(_) => Err(Refusal::Timeout),
+            Ok(None) => Err(ReloadRefusal::ReaderLost),
+            Err(_) => Err(ReloadRefusal::Timeout),
         }
     }
 
@@ -231,7 +231,7 @@ impl Reloader {
     }
 }
 
-fn read(origin: &Origin, known: &FileFingerprints) -> Loaded {
+fn read(origin: &ReloadSource, known: &FileFingerprints) -> Loaded {
     // Fingerprints first: a change between the two reads is detected later.
     let before = FileFingerprints::read(known.files());
     let configured = load(&origin.sources, &origin.registry);

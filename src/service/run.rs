@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::{Configured, Settings, Sources},
     engine::DrainReason,
-    http::{Control, ReloadRequests, ResponseMemory, Server, haproxy_agent, service},
+    http::{Control, ReloadRequests, ResponseMemory, Server, build_routes, haproxy_agent},
     kinds::Registry,
 };
 use arc_swap::ArcSwap;
@@ -55,6 +55,10 @@ impl Service {
     /// # Errors
     ///
     /// An address is taken or is not one of this machine, a file of `[server.tls]` cannot be used, or no threads can be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, or in one without I/O or time (`enable_all`).
     pub async fn bind(configured: Configured) -> Result<Self, BindError> {
         let settings = &configured.settings.server;
         let listener = listen("server.listen", &settings.listen).await?;
@@ -70,7 +74,7 @@ impl Service {
         let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
         let memory = ResponseMemory::new(response_memory(settings));
         let (control, reload_requests) = Control::new();
-        let routes = service(&aggregator, Arc::clone(&answers), memory.clone(), &control);
+        let routes = build_routes(&aggregator, Arc::clone(&answers), memory.clone(), &control);
         let tls = certificate.as_ref().map(|certificate| Arc::clone(&certificate.config));
         let server = Server::new(routes, memory.clone(), limits(&configured), tls);
         let running = Running {
@@ -136,7 +140,8 @@ impl Service {
     /// Answers requests until `shutdown` resolves or [`ServiceHandle::shut_down`] is called. It then drains: for `server.drain`, readiness fails
     /// while requests are still answered. At the end, requests in progress have `server.deadline` and a second to finish.
     ///
-    /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once.
+    /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
+    /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notifies_systemd } =
             self;
@@ -200,7 +205,7 @@ async fn drained(handle: &ServiceHandle, shutdown: impl Future<Output = ()>, set
     }
     let drain = settings.load().server.drain.0;
     tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "shutting down: draining first");
-    handle.aggregator().set_drain(DrainReason::End, true);
+    handle.aggregator().set_drain(DrainReason::Shutdown, true);
     tokio::select! {
         () = sleep(drain) => {}
         () = handle.stop_requested() => {}

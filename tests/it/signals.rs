@@ -66,7 +66,7 @@ fn a_port_in_use_is_an_error() {
     let ran = run(command(&directory).args(["serve", "--listen", &address]));
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("another program uses this port: stop it, or choose another address with server.listen or --listen"),
+        ran.stderr.contains("the port is in use: stop the program that uses it, or choose another address with server.listen or --listen"),
         "{}",
         ran.stderr
     );
@@ -98,13 +98,16 @@ fn get_exits_with_0_for_a_success_and_1_for_a_failure_or_no_response() {
 
 #[test]
 fn get_exits_with_2_for_an_invalid_url() {
-    assert_eq!(get(&["not a url"]).code, Some(2));
+    for url in ["not a url", "http://127.0.0.1:99999/health"] {
+        assert_eq!(get(&[url]).code, Some(2), "{url}");
+    }
 }
 
 #[test]
 fn without_a_url_get_requests_the_port_of_the_configuration() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let listen = format!("0.0.0.0:{}", free_port());
-    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", listen));
-    assert_eq!((unreachable.code, unreachable.stderr.as_str()), (Some(1), "error: no response: unreachable: connection refused\n"));
+    let port = free_port();
+    let unreachable = run(command(&directory).arg("get").env("ALLSWELL_SERVER__LISTEN", format!("0.0.0.0:{port}")));
+    let expected = format!("error: no response from http://127.0.0.1:{port}/health: unreachable: connection refused\n");
+    assert_eq!((unreachable.code, unreachable.stderr), (Some(1), expected));
 }

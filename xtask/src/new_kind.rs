@@ -6,6 +6,11 @@ use std::{fs, path::Path};
 const KIND: &str = include_str!("new_kind/kind.rs.txt");
 const TEST: &str = include_str!("new_kind/test.rs.txt");
 
+/// The keywords of the 2024 edition, which cannot name a module. `mod` would also replace `tests/it/kinds/mod.rs`.
+const KEYWORDS: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen if impl \
+                        in let loop macro match mod move mut override priv pub ref return self static struct super trait true try type \
+                        typeof unsafe unsized use virtual where while yield";
+
 /// Creates the files of the kind `name`, and adds it to the lists.
 pub(crate) fn create(name: &str) -> Result<(), String> {
     create_in(&run::root(), name)?;
@@ -27,17 +32,27 @@ fn create_in(root: &Path, name: &str) -> Result<(), String> {
     if !is_name(name) {
         return Err(format!("`{name}` cannot be a kind: use lower-case letters, digits and single underscores, beginning with a letter"));
     }
-    let kind = root.join(format!("checks/kinds/{name}.rs"));
-    if kind.exists() {
-        return Err(format!("the kind `{name}` exists already: {}", kind.display()));
+    if KEYWORDS.split_whitespace().any(|keyword| keyword == name) {
+        return Err(format!("`{name}` cannot be a kind: it is a keyword of Rust: choose another name"));
     }
+    if uses_type(&type_name(name)) {
+        return Err(format!(
+            "`{name}` cannot be a kind: its type `{}` would hide one that every kind uses: choose another name",
+            type_name(name)
+        ));
+    }
+    let (kind, test) = (root.join(format!("checks/kinds/{name}.rs")), root.join(format!("tests/it/kinds/{name}.rs")));
+    if let Some(existing) = [&kind, &test].into_iter().find(|path| path.exists()) {
+        return Err(format!("the kind `{name}` exists already: {}", existing.display()));
+    }
+    // First: it rejects names that are taken, and nothing has been written yet.
+    edit(root, "checks/Cargo.toml", |text| add_feature(text, name))?;
     let module =
         |text: &str| insert_sorted(text, "    #[cfg(feature = \"", &format!("    #[cfg(feature = \"{name}\")]\n    pub mod {name};\n"), 2);
     let row = format!("    \"{name}\" => kinds::{name}::{},\n", type_name(name));
     edit(root, "checks/lib.rs", |text| insert_sorted(&module(text)?, "    \"", &row, 1))?;
-    edit(root, "checks/Cargo.toml", |text| add_feature(text, name))?;
     edit(root, "tests/it/kinds/mod.rs", |text| insert_sorted(text, "mod ", &format!("mod {name};\n"), 1))?;
-    for (path, template) in [(kind, KIND), (root.join(format!("tests/it/kinds/{name}.rs")), TEST)] {
+    for (path, template) in [(kind, KIND), (test, TEST)] {
         let text = template.replace("@NAME@", name).replace("@TYPE@", &type_name(name));
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -49,6 +64,12 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !name.contains("__")
         && !name.ends_with('_')
+}
+
+/// Whether the skeleton uses a type, trait or variant of this name.
+fn uses_type(name: &str) -> bool {
+    let code = KIND.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric())).any(|word| word == name)
 }
 
 /// The name of the kind's type: `azure_blob` becomes `AzureBlob`.
@@ -74,6 +95,9 @@ fn insert_sorted(text: &str, prefix: &str, item: &str, lines: usize) -> Result<S
 
 /// Adds a feature of this name, and its name to the feature `all`.
 fn add_feature(text: &str, name: &str) -> Result<String, String> {
+    if text.lines().any(|line| line.starts_with(&format!("{name} = "))) {
+        return Err(format!("`{name}` is the name of a feature or a dependency already: choose another name"));
+    }
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let all = lines.iter().position(|line| line.starts_with("all = [")).ok_or("the feature `all` is missing")?;
     let listed = lines[all].trim_end().trim_start_matches("all = [").trim_end_matches(']').to_owned();
@@ -129,6 +153,21 @@ mod tests {
         for name in ["", "Nats", "9lives", "a__b", "a_", "no-dash"] {
             assert!(create_in(Path::new("/nowhere"), name).expect_err("no name").contains("cannot be a kind"), "{name}");
         }
+        for name in ["mod", "type", "self", "gen"] {
+            assert!(create_in(Path::new("/nowhere"), name).expect_err("a keyword").contains("keyword"), "{name}");
+        }
+        for name in ["check", "config", "observation"] {
+            assert!(create_in(Path::new("/nowhere"), name).expect_err("a type").contains("would hide"), "{name}");
+        }
         assert_eq!(type_name("azure_blob"), "AzureBlob");
+    }
+
+    #[test]
+    fn a_feature_or_dependency_cannot_be_a_kind() {
+        let manifest = fs::read_to_string(run::root().join("checks/Cargo.toml")).expect("a file");
+        for name in ["all", "default", "net", "tls", "sql", "tokio"] {
+            let result = add_feature(&manifest, name);
+            assert!(result.is_err(), "{name}: {result:?}");
+        }
     }
 }

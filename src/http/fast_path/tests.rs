@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Aggregator,
     engine::OnDemand,
-    http::{Answers, Control, ResponseMemory, service, test_check::PassingCheck},
+    http::{Answers, Control, ResponseMemory, build_routes, test_check::PassingCheck},
 };
 use allocation_counter::measure;
 use arc_swap::ArcSwap;
@@ -22,7 +22,7 @@ async fn fast_path() -> (FastPath, OnDemand, Arc<ArcSwap<Answers>>) {
 }
 
 fn serve(checks: &OnDemand, answers: Arc<ArcSwap<Answers>>) -> FastPath {
-    service(checks.aggregator(), answers, ResponseMemory::new(usize::MAX), &Control::new().0)
+    build_routes(checks.aggregator(), answers, ResponseMemory::new(usize::MAX), &Control::new().0)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
