@@ -53,8 +53,8 @@ fn create_in(root: &Path, name: &str) -> Result<(), String> {
     edit(root, "checks/lib.rs", |text| insert_sorted(&module(text)?, "    \"", &row, 1))?;
     edit(root, "tests/it/kinds/mod.rs", |text| insert_sorted(text, "mod ", &format!("mod {name};\n"), 1))?;
     for (path, template) in [(kind, KIND), (test, TEST)] {
-        let text = template.replace("@NAME@", name).replace("@TYPE@", &type_name(name));
-        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let source = template.replace("@NAME@", name).replace("@TYPE@", &type_name(name));
+        fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
