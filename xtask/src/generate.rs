@@ -15,8 +15,11 @@ const KIND_PAGES: &str = "docs/kinds";
 /// The table of contents of the book, which lists these pages.
 const SUMMARY: &str = "docs/SUMMARY.md";
 
-/// The last line of each of these pages.
+/// The last line of the generated part of each of these pages.
 const COMMON_KEYS: &str = "Every check also takes [the common keys](README.md).";
+
+/// Begins the part of such a page that is written by hand.
+const BY_HAND: &str = "<!-- Written by hand from here on. -->";
 
 /// Writes all generated files.
 pub(crate) fn write() -> Result<(), String> {
@@ -54,7 +57,11 @@ fn generated() -> Result<Vec<(PathBuf, String)>, String> {
     let summary = run::root().join(SUMMARY);
     let text = fs::read_to_string(&summary).map_err(|error| format!("{SUMMARY}: {error}"))?;
     generated.push((summary, with_kinds(&text, pages.iter().map(|(name, _)| name.as_str()))));
-    generated.extend(pages.into_iter().map(|(name, text)| (run::root().join(KIND_PAGES).join(name), text)));
+    for (name, text) in pages {
+        let path = run::root().join(KIND_PAGES).join(name);
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        generated.push((path, with_part_by_hand(text, &before)));
+    }
     generated.extend(pages_with_includes()?);
     Ok(generated)
 }
@@ -87,6 +94,14 @@ fn pages(reference: &str) -> Vec<(String, String)> {
     pages
 }
 
+/// The generated text of a page, and after it what was written by hand at the end of the page before.
+fn with_part_by_hand(text: String, before: &str) -> String {
+    match before.split_once(BY_HAND) {
+        Some((_, by_hand)) => format!("{text}\n{BY_HAND}{by_hand}"),
+        None => text,
+    }
+}
+
 /// The table of contents with an item for each page of a kind, below the item of their `README.md`.
 fn with_kinds<'a>(summary: &str, pages: impl Iterator<Item = &'a str>) -> String {
     let kinds = pages.filter_map(|page| page.strip_suffix(".md")).filter(|kind| *kind != "README");
@@ -106,5 +121,12 @@ mod tests {
             "- [Kinds](kinds/README.md)\n  - [redis](kinds/redis.md)\n  - [tcp](kinds/tcp.md)\n- [More](more.md)\n  - [Inner](inner.md)\n";
         assert_eq!(with_kinds(summary, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
         assert_eq!(with_kinds(expected, ["redis.md", "tcp.md", "README.md"].into_iter()), expected);
+    }
+
+    #[test]
+    fn what_is_written_by_hand_stays_at_the_end_of_a_page() {
+        let before = format!("# redis\nold\n\n{BY_HAND}\n\n## Proxies\n");
+        assert_eq!(with_part_by_hand("# redis\nnew\n".to_owned(), &before), format!("# redis\nnew\n\n{BY_HAND}\n\n## Proxies\n"));
+        assert_eq!(with_part_by_hand("# redis\n".to_owned(), "# redis\nold\n"), "# redis\n");
     }
 }
