@@ -157,7 +157,7 @@ password = "${DB_PASSWORD}"
         let host = options.get_socket().is_none().then(|| options.get_host());
         let has_password = config.password.is_some() || url.password().is_some();
         let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_IDENTITY);
-        let warnings = url::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
+        let warnings = url::without_effect("url", &url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         Ok(Self { options, queries, limits, tls, warnings, dialer, kept })
     }

@@ -151,7 +151,7 @@ password = "${DB_PASSWORD}"
         let host = options.fetch_socket().is_none().then(|| options.get_host());
         let has_password = options.get_password().is_some();
         let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_FULL);
-        let warnings = url::without_effect(&url, PARAMETERS).into_iter().chain(warning).collect();
+        let warnings = url::without_effect("url", &url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         let allow_cleartext_password = config.allow_cleartext_password;
         Ok(Self { options, queries, limits, encryption, tls, allow_cleartext_password, warnings, dialer, kept })

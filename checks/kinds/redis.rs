@@ -10,7 +10,6 @@
 
 mod cluster;
 mod info;
-mod race;
 mod round_trip;
 mod sentinel;
 

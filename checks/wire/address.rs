@@ -1,11 +1,14 @@
 //! Addresses, name resolution and TCP connections, for every kind that opens a connection.
 
-use crate::contract::{Blocking, Failure, FailureClass, from_text};
+use crate::{
+    contract::{Blocking, Failure, FailureClass, from_text},
+    wire::race::{AttemptFailure, first_success},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::{
     borrow::Cow,
-    fmt, io,
+    fmt, io, iter,
     net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     str::FromStr,
     time::Duration,
@@ -128,21 +131,34 @@ impl Dialer {
     ///
     /// # Errors
     ///
-    /// The error of the last address.
+    /// The error of the first address.
     pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
         connect(&self.resolve(address).await?).await
     }
 }
 
-/// Connects to the first of these addresses that accepts the connection.
+/// Connects to the first of these addresses that accepts the connection. If one is silent, the next one is tried in parallel after 250 ms, and
+/// so an address whose packets are lost does not cost the whole timeout. <https://www.rfc-editor.org/rfc/rfc8305#section-5>
 ///
 /// # Errors
 ///
-/// The error of the last address.
+/// The error of the first address.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-    let stream = TcpStream::connect(addresses).await.map_err(Failure::network)?;
+    let attempt = async |address| TcpStream::connect(address).await.map_err(|error| AttemptFailure::not_reached(Failure::network(error)));
+    let stream = first_success(by_alternating_family(addresses).into_iter().map(attempt).collect()).await?;
     stream.set_nodelay(true).map_err(Failure::network)?;
     Ok(stream)
+}
+
+/// The addresses in the resolver's order, but each followed by one of the other family while there is one: a network without a route for one
+/// family then costs one attempt. <https://www.rfc-editor.org/rfc/rfc8305#section-4>
+fn by_alternating_family(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_first_family = |address: &&SocketAddr| addresses.first().is_some_and(|first| first.is_ipv4() == address.is_ipv4());
+    let (first, second): (Vec<&SocketAddr>, Vec<_>) = addresses.iter().partition(is_first_family);
+    let mut second = second.into_iter();
+    let mut ordered: Vec<SocketAddr> = first.into_iter().flat_map(|address| iter::once(address).chain(second.next())).copied().collect();
+    ordered.extend(second);
+    ordered
 }
 
 /// A stream, encrypted or not.
@@ -155,6 +171,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::{
+        net::{TcpListener, TcpSocket},
+        time::timeout,
+    };
 
     #[test]
     fn addresses_are_read() {
@@ -173,5 +193,36 @@ mod tests {
         // No label may be that long: the resolver rejects it without a query.
         let failure = Dialer::default().connect(&Address::new(&format!("{}.invalid", "x".repeat(64)), 1)).await.expect_err("no such host");
         assert_eq!((failure.class(), failure.message()), (FailureClass::Unreachable, "the name does not resolve"));
+    }
+
+    #[test]
+    fn the_other_family_is_tried_second() {
+        let parsed = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect::<Vec<SocketAddr>>();
+        let ordered = by_alternating_family(&parsed(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]));
+        assert_eq!(ordered, parsed(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+        let ordered = by_alternating_family(&parsed(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]));
+        assert_eq!(ordered, parsed(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]));
+    }
+
+    /// A listener whose backlog is full, so that the kernel drops the packets of further clients; and the clients that fill it.
+    async fn without_answer() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let mut clients = Vec::new();
+        while let Ok(client) = timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+            clients.push(client.expect("the backlog has room"));
+        }
+        (listener, clients)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_does_not_delay_the_next_one_for_long() {
+        let (silent, _clients) = without_answer().await;
+        let healthy = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addresses = [silent.local_addr().expect("its address"), healthy.local_addr().expect("its address")];
+        let connected = timeout(Duration::from_secs(20), connect(&addresses)).await.expect("in time").expect("a connection");
+        assert_eq!(connected.peer_addr().expect("its peer"), addresses[1]);
     }
 }

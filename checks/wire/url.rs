@@ -1,9 +1,9 @@
 //! Parses the URL of a backend.
 
-#[cfg(feature = "sql-server")]
+#[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 use crate::contract::ConfigWarning;
 use crate::contract::{InvalidConfig, Secret};
-use url::Url;
+use url::{ParseError, Url};
 
 /// Parses the URL in a key. `schemes` are pairs of a scheme as users write it and as the driver knows it. A `+driver` after the scheme, as
 /// in `postgresql+asyncpg://`, names a library of the application and is removed.
@@ -14,7 +14,11 @@ use url::Url;
 pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -> Result<Url, InvalidConfig> {
     let invalid = |message: String| Err(InvalidConfig::new(key, message));
     let wanted = schemes.first().map_or("", |(_, known)| known);
-    let Some((scheme, rest)) = url.expose().trim().split_once("://") else {
+    let text = url.expose().trim();
+    if text.starts_with(['"', '\'']) {
+        return invalid("the URL begins with a quotation mark: remove the quotes, which are part of the value here".to_owned());
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
         return invalid(format!("not a URL: write `{wanted}://…`"));
     };
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
@@ -22,19 +26,44 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
         // The text is not quoted: without a valid scheme it may be anything, even a password.
         return invalid(format!("the scheme before `://` does not belong to this kind: write `{wanted}://…`"));
     };
-    match Url::parse(&format!("{known}://{rest}")) {
-        Ok(url) => Ok(url),
-        Err(error) => invalid(format!("not a URL: {error}; a password that contains `/`, `?`, `#` or `@` belongs in the key `password`")),
+    Url::parse(&format!("{known}://{rest}")).or_else(|error| invalid(explain(rest, error)))
+}
+
+/// What is wrong with a URL, by the text after its scheme.
+fn explain(rest: &str, error: ParseError) -> String {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let (login, hosts) = authority.rsplit_once('@').map_or((None, authority), |(login, hosts)| (Some(login), hosts));
+    // A password with `/`, `?` or `#` ends the authority, and its beginning is taken for a port.
+    let is_password_cut = rest.len() > authority.len() && login.is_none() && rest[authority.len()..].contains('@');
+    match error {
+        ParseError::EmptyHost => "the URL has no host".to_owned(),
+        _ if is_password_cut => {
+            "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL".to_owned()
+        }
+        _ if hosts.contains(',') => "the URL has several hosts: configure a check for each".to_owned(),
+        ParseError::InvalidPort => "the port of the URL is not a number from 1 to 65535".to_owned(),
+        error => format!("not a URL: {error}"),
     }
 }
 
-/// Warns about parameters of a URL that are not in `known`: one of them may be a security setting, or misspelled.
-#[cfg(feature = "sql-server")]
-pub(crate) fn without_effect(url: &Url, known: &[&str]) -> Vec<ConfigWarning> {
+/// Warns about parameters of the URL in `key` that are not in `known`: one of them may be a security setting, or misspelled.
+#[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
+pub(crate) fn without_effect(key: &'static str, url: &Url, known: &[&str]) -> Vec<ConfigWarning> {
     let is_word = |name: &str| name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     let named = |name: &str| if is_word(name) { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
-    let unknown = url.query_pairs().filter(|(name, _)| !known.contains(&&**name) && !name.starts_with("options["));
-    unknown.map(|(name, _)| ConfigWarning::new("url", format!("{} has no effect here", named(&name)))).collect()
+    let similar = |name: &str| known.iter().find(|known| is_slip(name, known)).map(|known| format!("; did you mean `{known}`?"));
+    let message = |name: &str| format!("{} of the URL has no effect here{}", named(name), similar(name).unwrap_or_default());
+    let unknown = url.query_pairs().filter(|(name, _)| !known.contains(&&**name));
+    unknown.map(|(name, _)| ConfigWarning::new(key, message(&name))).collect()
+}
+
+/// Whether a word becomes the other one by changing, adding or removing one letter, or by other cases.
+#[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
+fn is_slip(word: &str, other: &str) -> bool {
+    let (word, other) = (word.to_ascii_lowercase(), other.to_ascii_lowercase());
+    let start = word.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let rest = |text: &str, skip: usize| text.bytes().skip(start + skip).collect::<Vec<_>>();
+    [(0, 0), (1, 0), (0, 1), (1, 1)].iter().any(|&(skipped, missed)| rest(&word, skipped) == rest(&other, missed))
 }
 
 #[cfg(test)]
@@ -56,5 +85,36 @@ mod tests {
             let error = parse("url", &Secret::new(wrong), SCHEMES).expect_err("it is wrong");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn each_fault_of_a_url_has_its_own_hint() {
+        let message = |url: &str| parse("url", &Secret::new(url), SCHEMES).expect_err(url).message;
+        for (url, hint) in [
+            ("postgres://app:pw@a:1,b:2/orders", "the URL has several hosts: configure a check for each"),
+            ("postgres://app:pw@/orders", "the URL has no host"),
+            ("postgres://app:pw@db:x/orders", "the port of the URL is not a number from 1 to 65535"),
+            (
+                "postgres://app:p/w@db/orders",
+                "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL",
+            ),
+            ("\"postgres://db\"", "the URL begins with a quotation mark: remove the quotes, which are part of the value here"),
+        ] {
+            assert_eq!(message(url), hint, "{url}");
+        }
+    }
+
+    #[cfg(feature = "sql-server")]
+    #[test]
+    fn a_parameter_without_effect_is_named_with_the_one_that_was_probably_meant() {
+        let url = Url::parse("postgres://db/orders?sslmod=verify-full&pool_size=5&sslmode=require").expect("a URL");
+        let warnings = without_effect("url", &url, &["sslmode"]).into_iter().map(|warning| warning.message).collect::<Vec<_>>();
+        assert_eq!(
+            warnings,
+            [
+                "the parameter `sslmod` of the URL has no effect here; did you mean `sslmode`?",
+                "the parameter `pool_size` of the URL has no effect here"
+            ]
+        );
     }
 }

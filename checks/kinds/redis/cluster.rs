@@ -3,13 +3,13 @@
 use super::{
     CommandReply, Node,
     info::{InfoFields, text},
-    race::{AttemptFailure, TriedAddresses, first_success},
     round_trip::KEY_PREFIX,
 };
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
+        race::{AttemptFailure, TriedAddresses, first_success},
         resp::{RespConnection, RespServer, failure},
     },
 };

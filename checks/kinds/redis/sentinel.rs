@@ -4,12 +4,12 @@
 use super::{
     CommandReply, RedisRole,
     info::{InfoFields, text},
-    race::{AttemptFailure, TriedAddresses, first_success},
 };
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
+        race::{AttemptFailure, TriedAddresses, first_success},
         resp::{RespConnection, RespServer, failure},
     },
 };

@@ -1,12 +1,14 @@
-//! Connects to one of several servers: tries one after the other, and the next in parallel if one is silent.
+//! Connects to one of several servers or addresses: tries one after the other, and the next in parallel if one is silent.
 
-use crate::{contract::prelude::*, wire::address::Address};
+use crate::contract::Failure;
+#[cfg(feature = "redis")]
+use crate::wire::address::Address;
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use std::time::Duration;
+#[cfg(feature = "redis")]
 use std::{
     collections::BTreeSet,
-    future::Future,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::time::timeout;
 
@@ -15,35 +17,38 @@ use tokio::time::timeout;
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Why an attempt failed.
-pub(super) struct AttemptFailure {
+pub(crate) struct AttemptFailure {
     failure: Failure,
     /// Whether the server replied: its reply says more than that another server is gone.
     replied: bool,
 }
 
 impl AttemptFailure {
-    pub(super) fn not_reached(failure: Failure) -> Self {
+    pub(crate) fn not_reached(failure: Failure) -> Self {
         Self { failure, replied: false }
     }
 
-    pub(super) fn replied(failure: Failure) -> Self {
+    #[cfg(feature = "redis")]
+    pub(crate) fn replied(failure: Failure) -> Self {
         Self { failure, replied: true }
     }
 }
 
 /// The servers tried already by this probe.
+#[cfg(feature = "redis")]
 #[derive(Default)]
-pub(super) struct TriedAddresses(Mutex<BTreeSet<String>>);
+pub(crate) struct TriedAddresses(Mutex<BTreeSet<String>>);
 
+#[cfg(feature = "redis")]
 impl TriedAddresses {
     /// Whether this address was not tried before.
-    pub(super) fn is_new(&self, address: &Address) -> bool {
+    pub(crate) fn is_new(&self, address: &Address) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_string())
     }
 }
 
 /// The result of the first attempt that succeeds. Otherwise the failure of the first server that replied, or else of the first one.
-pub(super) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure>>>(attempts: Vec<F>) -> Result<T, Failure> {
+pub(crate) async fn first_success<T, F: Future<Output = Result<T, AttemptFailure>>>(attempts: Vec<F>) -> Result<T, Failure> {
     let mut waiting = attempts.into_iter();
     let mut asked = FuturesUnordered::new();
     let mut reason: Option<AttemptFailure> = None;
