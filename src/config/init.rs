@@ -8,7 +8,11 @@ use super::{
     settings::BUILT_IN_GROUPS,
 };
 use crate::kinds::Registry;
-use std::{collections::BTreeSet, fmt::Write as _};
+use figment::value::{Dict, Value};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 /// The beginning of every generated configuration.
 const HEADER: &str = "\
@@ -65,9 +69,18 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
 
 /// A line for each key; a value that a variable holds is referred to, so that no secret is printed.
 fn keys(check: &Discovered) -> String {
-    let line = |(key, value): (&String, &figment::value::Value)| match check.variables.get(key.as_str()) {
-        Some(variable) => format!("{key} = \"${{{variable}}}\"\n"),
-        None => format!("{key} = {}\n", quoted(value.as_str().unwrap_or_default())),
+    lines(&check.table, "", &check.variables)
+}
+
+/// The lines of a table, whose name with a dot after it is `within`.
+fn lines(table: &Dict, within: &str, variables: &BTreeMap<&'static str, String>) -> String {
+    let line = |(key, value): (&String, &Value)| {
+        let key = format!("{within}{key}");
+        match (value, variables.get(key.as_str())) {
+            (Value::Dict(_, inner), _) => lines(inner, &format!("{key}."), variables),
+            (_, Some(variable)) => format!("{key} = \"${{{variable}}}\"\n"),
+            (value, None) => format!("{key} = {}\n", quoted(value.as_str().unwrap_or_default())),
+        }
     };
-    check.table.iter().map(line).collect()
+    table.iter().map(line).collect()
 }
