@@ -110,7 +110,7 @@ pub(crate) fn messenger(variable: Lookup<'_>, schemes: &[&str]) -> Option<(::url
         host: url.host_str()?.trim_matches(['[', ']']).to_owned(),
         port: url.port(),
         path: url.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned(),
-        has_tls: url.scheme().ends_with('s'),
+        has_tls: ["amqps", "phpamqplibs", "rediss"].contains(&url.scheme()),
         login: key("username", username).into_iter().chain(key("password", password)).collect(),
     };
     Some((url, server))

@@ -9,10 +9,7 @@ use super::{
 };
 use crate::kinds::Registry;
 use figment::value::{Dict, Value};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// The beginning of every generated configuration.
 const HEADER: &str = "\
@@ -69,16 +66,18 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
 
 /// A line for each key; a value that a variable holds is referred to, so that no secret is printed.
 fn keys(check: &Discovered) -> String {
-    lines(&check.table, "", &check.variables)
+    lines(&check.table, "", check)
 }
 
 /// The lines of a table, whose name with a dot after it is `within`.
-fn lines(table: &Dict, within: &str, variables: &BTreeMap<&'static str, String>) -> String {
+fn lines(table: &Dict, within: &str, check: &Discovered) -> String {
     let line = |(key, value): (&String, &Value)| {
         let key = format!("{within}{key}");
-        match (value, variables.get(key.as_str())) {
-            (Value::Dict(_, inner), _) => lines(inner, &format!("{key}."), variables),
+        match (value, check.variables.get(key.as_str())) {
+            (Value::Dict(_, inner), _) => lines(inner, &format!("{key}."), check),
             (_, Some(variable)) => format!("{key} = \"${{{variable}}}\"\n"),
+            // It is a part of a variable.
+            (_, None) if key == "password" => format!("password = \"${{{}_PASSWORD:-}}\"\n", check.name.as_str().to_ascii_uppercase()),
             (value, None) => format!("{key} = {}\n", quoted(value.as_str().unwrap_or_default())),
         }
     };

@@ -26,7 +26,7 @@ const BROKERS: &[ServerVariables] = &[
 
 pub(super) fn checks(variable: Lookup<'_>) -> Vec<EnvironmentCheck> {
     // The path of Messenger's URL is the vhost, and after that a name of an exchange.
-    let messenger = variables::messenger(variable, &["amqp", "amqps", "phpamqplib"]).map(|(_, server)| server);
+    let messenger = variables::messenger(variable, &["amqp", "amqps", "phpamqplib", "phpamqplibs"]).map(|(_, server)| server);
     let brokers = BROKERS.iter().filter_map(|broker| {
         let mut server = broker.read(variable)?;
         server.path = encoded(&server.path);

@@ -39,7 +39,11 @@ impl Findings {
 
     /// Warns that a variable is not used.
     pub(super) fn warn(&mut self, variable: &str, why: impl AsRef<str>) {
-        let message = format!("not checked: {}", why.as_ref());
+        self.note(variable, format!("not checked: {}", why.as_ref()));
+    }
+
+    /// Warns about a variable that is used.
+    pub(super) fn note(&mut self, variable: &str, message: String) {
         self.warnings.push(Problem { place: Place::Variable(variable.to_owned()), path: Vec::new(), message, hint: None });
     }
 

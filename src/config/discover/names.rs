@@ -27,7 +27,7 @@ pub(super) const CONVENTIONAL_URLS: &[&str] = &[
 const URL_ENDINGS: &[&str] = &["_URL", "_URI", "_DSN"];
 
 /// Variables that hold a URL and have another ending.
-const OTHER_URLS: &[&str] = &["CACHE_LOCATION", "CELERY_RESULT_BACKEND"];
+pub(super) const OTHER_URLS: &[&str] = &["CACHE_LOCATION", "CELERY_RESULT_BACKEND"];
 
 /// Variables that platforms and libraries set next to another one, for another way to the same backend: through a public address, past a
 /// pooler, or with TLS.

@@ -32,7 +32,14 @@ pub(super) fn add(findings: &mut Findings, environment: &Environment, registry: 
         match url.map(|url| judge(variable, url, environment, registry)) {
             None | Some(Judgement::Ignored) => {}
             Some(Judgement::NotChecked(why)) => findings.warn(variable, why),
-            Some(Judgement::Url(kind)) => add_url(findings, kind, variable, url.unwrap_or_default(), environment),
+            Some(Judgement::Url(kind)) => {
+                if environment.get(variable) != url {
+                    // This check removes them: it may pass while the application fails.
+                    let message = "has blanks or a line break around the URL, which other clients may take as a part of it: remove them";
+                    findings.note(variable, message.to_owned());
+                }
+                add_url(findings, kind, variable, url.unwrap_or_default(), environment);
+            }
         }
     }
 }
@@ -52,7 +59,10 @@ fn judge<'a>(variable: &str, url: &str, environment: &Environment, registry: &'a
     let is_conventional = names::CONVENTIONAL_URLS.contains(&variable);
     match meaning {
         Meaning::WithinTheApplication => return Judgement::Ignored,
-        Meaning::Unknown | Meaning::File if !is_conventional => return Judgement::Ignored,
+        // The result backend of Celery may also be the name of one: `django-db`.
+        Meaning::Unknown | Meaning::File if !is_conventional && !(names::OTHER_URLS.contains(&variable) && url.contains("://")) => {
+            return Judgement::Ignored;
+        }
         _ => {}
     }
     if names::is_for_tests(variable) {

@@ -23,12 +23,10 @@ pub(super) fn fault(value: &str) -> Option<&'static str> {
     if has_reference(value) {
         return Some("the value has a reference to another variable, which nothing has replaced");
     }
-    if MARKS.iter().any(|(open, close, is_inside)| has_mark(value, open, close, *is_inside)) {
-        return Some("the value has a placeholder");
-    }
     let host = host(value).to_ascii_lowercase();
-    let is_placeholder = |known: &&str| host == **known || (known.contains('.') && host.ends_with(&format!(".{known}")));
-    PLACEHOLDER_HOSTS.iter().any(|known| is_placeholder(&known)).then_some("its host is a placeholder")
+    let is_host = |known: &&str| host == **known || (known.contains('.') && host.ends_with(&format!(".{known}")));
+    let has_placeholder = MARKS.iter().any(|(open, close, is_inside)| has_mark(value, open, close, *is_inside));
+    (has_placeholder || PLACEHOLDER_HOSTS.iter().any(is_host)).then_some("the value has a placeholder")
 }
 
 /// What is wrong with a password, which may contain anything, if the whole of it is a reference.
@@ -73,7 +71,7 @@ mod tests {
             "the value begins with a quotation mark, which is a part of it here: remove the quotes",
             "the value has a reference to another variable, which nothing has replaced",
         );
-        let (placeholder, host) = ("the value has a placeholder", "its host is a placeholder");
+        let placeholder = "the value has a placeholder";
         for (value, expected) in [
             ("\"redis://cache\"", quotes),
             ("'redis://cache'", quotes),
@@ -85,9 +83,9 @@ mod tests {
             ("sqlite:///%kernel.project_dir%/var/app.db", placeholder),
             ("postgres://app:<password>@db/orders", placeholder),
             ("postgres://app:[YOUR-PASSWORD]@db/orders", placeholder),
-            ("ecto://USER:PASS@HOST/DATABASE", host),
-            ("redis://host:6379", host),
-            ("mysql://app@db.example.com/orders", host),
+            ("ecto://USER:PASS@HOST/DATABASE", placeholder),
+            ("redis://host:6379", placeholder),
+            ("mysql://app@db.example.com/orders", placeholder),
         ] {
             assert_eq!(fault(value), Some(expected), "{value}");
         }
