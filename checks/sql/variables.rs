@@ -15,6 +15,8 @@ pub(crate) struct Database {
     pub(crate) port: u16,
     /// The parameter of a URL that holds the path of a Unix socket.
     pub(crate) socket: &'static str,
+    /// The parameter of a URL that requires TLS.
+    pub(crate) tls: &'static str,
     /// Variables of this kind only.
     pub(crate) own: &'static [ServerVariables],
 }
@@ -30,7 +32,7 @@ const SHARED: &[(&[&str], ServerVariables)] = &[
             username: &["DB_USERNAME", "DB_USER"],
             password: &["DB_PASSWORD", "DB_PASS"],
             path: &["DB_DATABASE", "DB_NAME"],
-            tls: &[],
+            tls: &["DB_SSL"],
         },
     ),
     // Strapi; others use some of them.
@@ -42,7 +44,7 @@ const SHARED: &[(&[&str], ServerVariables)] = &[
             username: &["DATABASE_USERNAME", "DATABASE_USER"],
             password: &["DATABASE_PASSWORD"],
             path: &["DATABASE_NAME"],
-            tls: &[],
+            tls: &["DATABASE_SSL"],
         },
     ),
     (
@@ -77,14 +79,15 @@ pub(crate) fn checks(variable: Lookup<'_>, database: &Database) -> Vec<Environme
         None => variables.port.iter().find_map(|name| value(variable, name)).is_some_and(|port| port.parse() == Ok(database.port)),
     });
     let all = database.own.iter().chain(shared.map(|(_, variables)| variables));
-    let servers = all.filter_map(|variables| variables.read(variable)).filter(|server| server.has_username());
+    let servers = all.filter_map(|variables| variables.read(variable)).filter(Server::has_username);
     let url = |server: &Server| {
         let (scheme, path) = (database.scheme, encoded(&server.path));
         if server.host.starts_with('/') {
             let port = server.port.map_or_else(String::new, |port| format!(":{port}"));
             return format!("{scheme}://localhost{port}/{path}?{}={}", database.socket, encoded(&server.host));
         }
-        format!("{scheme}://{}/{path}", server.authority())
+        let query = if server.has_tls { format!("?{}", database.tls) } else { String::new() };
+        format!("{scheme}://{}/{path}{query}", server.authority())
     };
     servers.map(|server| server.check(url)).collect()
 }

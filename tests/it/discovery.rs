@@ -54,6 +54,11 @@ fn a_postgresql_server_is_found_as_its_frameworks_describe_it() {
     assert_passes("db_host", &[&laravel[..], &[("DB_USERNAME", "app"), ("DB_PASSWORD", PASSWORD)]].concat());
     let libpq = [("PGHOST", "127.0.0.1"), ("PGPORT", &port), ("PGDATABASE", "orders"), ("PGUSER", "app"), ("PGPASSWORD", PASSWORD)];
     assert_passes("pghost", &libpq);
+    let directory = server.directory.path().display().to_string();
+    let socket = [("DB_TYPE", "postgresql"), ("DB_HOST", directory.as_str()), ("DB_PORT", &port), ("DB_NAME", "orders")];
+    assert_passes("db_host", &[&socket[..], &[("DB_USER", "app"), ("DB_PASSWORD", PASSWORD)]].concat());
+    let socket = [("PGHOST", directory.as_str()), ("PGPORT", &port), ("PGDATABASE", "orders"), ("PGUSER", "app"), ("PGPASSWORD", PASSWORD)];
+    assert_passes("pghost", &socket);
     // The same database by all of them is one check.
     let plain = url("postgres://app:PASSWORD@127.0.0.1:PORT/orders");
     assert_passes("database", &[&[("DATABASE_URL", plain.as_str()), ("OTHER_URL", &format!("{plain}/"))][..], &libpq].concat());

@@ -2,16 +2,7 @@
 
 use crate::{
     contract::{EnvironmentCheck, EnvironmentKey},
-    wire::variables::{Lookup, ServerVariables, is_driver_used, value},
-};
-
-const SERVER: ServerVariables = ServerVariables {
-    host: &["MEMCACHED_HOST"],
-    port: &["MEMCACHED_PORT"],
-    username: &["MEMCACHED_USERNAME"],
-    password: &["MEMCACHED_PASSWORD"],
-    path: &[],
-    tls: &[],
+    wire::variables::{Lookup, is_driver_used, value},
 };
 
 /// Variables of `host:port`; several are separated by commas.
@@ -27,8 +18,12 @@ pub(super) fn checks(variable: Lookup<'_>, port: u16) -> Vec<EnvironmentCheck> {
         let address = EnvironmentKey { key: "address", value: with_port(address), variable: None };
         EnvironmentCheck { variable, keys: vec![address] }
     };
-    let one = SERVER.read(variable).filter(|_| is_driver_used(variable, "memcached"));
-    let one = one.map(|server| check("MEMCACHED_HOST", server.authority()));
+    let one = value(variable, "MEMCACHED_HOST").filter(|_| is_driver_used(variable, "memcached")).map(|host| {
+        // Kubernetes sets `MEMCACHED_PORT=tcp://10.0.0.1:11211` for a service with the name `memcached`.
+        let port = value(variable, "MEMCACHED_PORT").and_then(|port| port.parse().ok()).unwrap_or(port);
+        let is_address = host.contains(':');
+        check("MEMCACHED_HOST", if is_address { host } else { format!("{host}:{port}") })
+    });
     let is_single = |servers: &String| !servers.contains([',', ';', ' ']) && !servers.contains("//");
     let lists = LISTS.iter().filter_map(|name| Some(check(name, value(variable, name).filter(is_single)?)));
     lists.chain(one).collect()

@@ -11,6 +11,7 @@ const DATABASE: Database = Database {
     engines: &["cockroachdb", "pg", "pgsql", "postgis", "postgresql", "psql"],
     port: 5432,
     socket: "host",
+    tls: "sslmode=require",
     own: &[
         ServerVariables {
             host: &["POSTGRES_HOST", "POSTGRES_SERVER"],

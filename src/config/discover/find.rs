@@ -67,7 +67,7 @@ fn add_unclaimed(findings: &mut Findings, environment: &Environment, claimed: &B
     let rows: Vec<_> = incomplete.chain(names::UNCLAIMED).collect();
     for (variables, why) in rows {
         let is_used = |variable: &&str| claimed.contains(variable) || findings.checks.iter().any(|check| check.origin == **variable);
-        if !variables.iter().any(|variable| is_used(&variable))
+        if !variables.iter().any(is_used)
             && let Some(variable) = variables.iter().find(is_set)
         {
             findings.warn(variable, why);

@@ -125,3 +125,239 @@ fn buckets_are_found_by_their_kind_and_a_build_without_it_warns() {
         ["AWS_STORAGE_BUCKET_NAME: not checked: this build has no kind for this variable"]
     );
 }
+
+/// An environment: what it is, its variables, its checks and its warnings.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str], &'static [&'static str]);
+
+/// Environments as frameworks and platforms write them.
+const CASES: &[Case] = &[
+    (
+        "Laravel with nothing but a database in use",
+        &[
+            ("DB_CONNECTION", "mysql"),
+            ("DB_HOST", "127.0.0.1"),
+            ("DB_PORT", "3306"),
+            ("DB_DATABASE", "shop"),
+            ("DB_USERNAME", "shop"),
+            ("CACHE_STORE", "database"),
+            ("QUEUE_CONNECTION", "sync"),
+            ("SESSION_DRIVER", "file"),
+            ("REDIS_HOST", "127.0.0.1"),
+            ("MEMCACHED_HOST", "127.0.0.1"),
+        ],
+        &["db_host: mysql from DB_HOST"],
+        &[],
+    ),
+    (
+        "Laravel with Redis, and a URL that replaces the host of the database",
+        &[
+            ("DB_CONNECTION", "pgsql"),
+            ("DB_URL", "postgres://shop@db/shop"),
+            ("DB_HOST", "127.0.0.1"),
+            ("DB_USERNAME", "shop"),
+            ("SESSION_DRIVER", "redis"),
+            ("REDIS_HOST", "tls://cache"),
+            ("REDIS_PASSWORD", "null"),
+        ],
+        &["db: postgres from DB_URL", "redis_host: redis from REDIS_HOST"],
+        &["DB_HOST: not checked: DB_URL names a server of this kind already: if the application needs both, configure a check for each"],
+    ),
+    (
+        "Laravel with SQLite",
+        &[("DB_CONNECTION", "sqlite"), ("DB_DATABASE", "/srv/shop.sqlite"), ("DB_HOST", "127.0.0.1"), ("QUEUE_CONNECTION", "sync")],
+        &["db_connection: sqlite from DB_CONNECTION"],
+        &[],
+    ),
+    (
+        "a host without a kind of server, and one without a user",
+        &[("DB_HOST", "db"), ("DB_USER", "shop"), ("MYSQL_HOST", "db")],
+        &[],
+        &[
+            "DB_HOST: not checked: no variable says which kind of server this is, or with which user to log in: configure a check",
+            "MYSQL_HOST: not checked: no variable says with which user to log in: configure a check",
+        ],
+    ),
+    (
+        "Elastic Beanstalk",
+        &[("RDS_HOSTNAME", "x.rds.amazonaws.com"), ("RDS_PORT", "5432"), ("RDS_DB_NAME", "ebdb"), ("RDS_USERNAME", "app")],
+        &["rds_hostname: postgres from RDS_HOSTNAME"],
+        &[],
+    ),
+    (
+        "Prisma",
+        &[
+            ("DATABASE_URL", "postgresql://app@pooler:6543/shop?pgbouncer=true"),
+            ("DIRECT_URL", "postgresql://app@db:5432/shop"),
+            ("SHADOW_DATABASE_URL", "postgresql://app@db:5432/shadow"),
+        ],
+        &["database: postgres from DATABASE_URL"],
+        &[
+            "DIRECT_URL: not checked: another way to the backend of DATABASE_URL",
+            "SHADOW_DATABASE_URL: not checked: by its name it is for tests or migrations",
+        ],
+    ),
+    (
+        "Prisma with SQLite, whose path is relative to its schema",
+        &[("DATABASE_URL", "file:./dev.db")],
+        &[],
+        &["DATABASE_URL: not checked: only the application knows the folder of the file: configure a check with its path"],
+    ),
+    (
+        "Railway",
+        &[
+            ("DATABASE_URL", "postgresql://postgres:s%33cret@postgres.railway.internal:5432/railway"),
+            ("DATABASE_PUBLIC_URL", "postgresql://postgres:s3cret@x.proxy.rlwy.net:23456/railway"),
+            ("PGHOST", "postgres.railway.internal"),
+            ("PGPORT", "5432"),
+            ("PGUSER", "postgres"),
+            ("PGPASSWORD", "s3cret"),
+            ("PGDATABASE", "railway"),
+        ],
+        &["database: postgres from DATABASE_URL"],
+        &["DATABASE_PUBLIC_URL: not checked: another way to the backend of DATABASE_URL"],
+    ),
+    (
+        "Heroku",
+        &[
+            ("DATABASE_URL", "postgres://u:p@ec2.compute.amazonaws.com:5432/d"),
+            ("HEROKU_POSTGRESQL_AMBER_URL", "postgres://u:p@ec2.compute.amazonaws.com:5432/d"),
+            ("REDIS_URL", "redis://:p@ec2.compute.amazonaws.com:8479"),
+            ("REDIS_TLS_URL", "rediss://:p@ec2.compute.amazonaws.com:8480"),
+            ("CLOUDAMQP_URL", "amqps://u:p@x.cloudamqp.com/u"),
+            ("FIXIE_URL", "http://fixie:x@velodrome.usefixie.com:80"),
+            ("MEMCACHIER_SERVERS", "mc1.memcachier.com:11211"),
+        ],
+        &["database: postgres from DATABASE_URL", "redis: redis from REDIS_URL", "cloudamqp: rabbitmq from CLOUDAMQP_URL"],
+        &[
+            "REDIS_TLS_URL: not checked: another way to the backend of REDIS_URL",
+            "MEMCACHIER_SERVERS: not checked: a list of servers, or a login by SASL, which is not supported: configure a check for each server",
+        ],
+    ),
+    (
+        "Fly.io",
+        &[("BUCKET_NAME", "media"), ("AWS_ENDPOINT_URL_S3", "https://fly.storage.tigris.dev"), ("AWS_REGION", "auto")],
+        &["bucket_name: s3 from BUCKET_NAME"],
+        &[],
+    ),
+    (
+        "Kubernetes, with services named like backends",
+        &[
+            ("REDIS_PORT", "tcp://10.0.0.1:6379"),
+            ("REDIS_SERVICE_HOST", "10.0.0.1"),
+            ("POSTGRES_PORT_5432_TCP_ADDR", "10.0.0.2"),
+            ("DB_PORT", "tcp://10.0.0.3:3306"),
+        ],
+        &[],
+        &[],
+    ),
+    (
+        "Cloud Foundry and .NET",
+        &[("VCAP_SERVICES", "{\"p-mysql\":[{\"credentials\":{}}]}"), ("ConnectionStrings__Default", "Server=db;Database=shop")],
+        &[],
+        &[
+            "ConnectionStrings__Default: not checked: connection strings of .NET do not say which kind of server they are for: configure a check",
+            "VCAP_SERVICES: not checked: services that a platform binds as JSON are not discovered: configure a check for each",
+        ],
+    ),
+    (
+        "nothing but what runs within the application",
+        &[
+            ("CACHE_URL", "locmemcache://"),
+            ("CELERY_BROKER_URL", "memory://"),
+            ("CELERY_RESULT_BACKEND", "django-db"),
+            ("MESSENGER_TRANSPORT_DSN", "doctrine://default?auto_setup=0"),
+            ("MAILER_DSN", "null://null"),
+            ("SENTRY_DSN", "https://key@sentry.io/1"),
+        ],
+        &[],
+        &[],
+    ),
+    (
+        "backends without a kind",
+        &[
+            ("DATABASE_URL", "sqlserver://db:1433;database=shop"),
+            ("WAREHOUSE_URL", "redshift://app@wh:5439/dev"),
+            ("LEGACY_URL", "oracle://app@db/shop"),
+            ("CELERY_BROKER_URL", "sqs://"),
+            ("CELERY_RESULT_BACKEND", "psycopg2://app@db/results"),
+            ("KAFKA_BROKERS", "k1:9092"),
+        ],
+        &[],
+        &[
+            "DATABASE_URL: not checked: this build has no kind for the scheme of this URL",
+            "CELERY_BROKER_URL: not checked: this build has no kind for the scheme of this URL",
+            "CELERY_RESULT_BACKEND: not checked: this build has no kind for the scheme of this URL",
+            "LEGACY_URL: not checked: this build has no kind for the scheme of this URL",
+            "WAREHOUSE_URL: not checked: this build has no kind for the scheme of this URL",
+            "KAFKA_BROKERS: not checked: this build has no kind for this variable",
+        ],
+    ),
+    (
+        "values that are none",
+        &[
+            ("DATABASE_URL", "\"postgres://app@db/shop\""),
+            ("REDIS_URL", "redis://:$(REDIS_PASSWORD)@cache:6379/0"),
+            ("CACHE_URL", "cache:11211"),
+            ("CELERY_BROKER_URL", "amqp://user:password@host/vhost"),
+            ("JOBS_URL", "redis://jobs\r"),
+            ("RABBITMQ_HOST", "{{ rabbitmq_host }}"),
+        ],
+        &["jobs: redis from JOBS_URL"],
+        &[
+            "DATABASE_URL: not checked: the value begins with a quotation mark, which is a part of it here: remove the quotes",
+            "REDIS_URL: not checked: the value has a reference to another variable, which nothing has replaced",
+            "CACHE_URL: not checked: this is not a URL: configure a check",
+            "CELERY_BROKER_URL: not checked: the value has a placeholder",
+            "JOBS_URL: has blanks or a line break around the URL, which other clients may take as a part of it: remove them",
+            "RABBITMQ_HOST: not checked: the value has a placeholder",
+        ],
+    ),
+    (
+        "one backend, written in many ways",
+        &[
+            ("DATABASE_URL", "postgres://app:p%40ss@DB:5432/shop?sslmode=require&connect_timeout=3"),
+            ("A_URL", "postgresql+asyncpg://app:p%40ss@db/shop?connect_timeout=3&sslmode=require"),
+            ("B_URL", "jdbc:postgresql://app:p%40ss@db/shop/?sslmode=require&connect_timeout=3"),
+            ("REDIS_URL", "redis://cache"),
+            ("C_URL", "redis://cache:6379/"),
+            ("D_URL", "rediss://cache"),
+            ("E_URL", "redis://cache/1"),
+        ],
+        &["database: postgres from DATABASE_URL", "redis: redis from REDIS_URL", "d: redis from D_URL", "e: redis from E_URL"],
+        &[],
+    ),
+    (
+        "what is for tests",
+        &[
+            ("TEST_DATABASE_URL", "postgres://app@db/test"),
+            ("SHOP_TEST_REDIS_URL", "redis://cache"),
+            ("LATEST_URL", "redis://latest"),
+            ("TEST_API_URL", "https://api"),
+        ],
+        &["latest: redis from LATEST_URL"],
+        &[
+            "SHOP_TEST_REDIS_URL: not checked: by its name it is for tests or migrations",
+            "TEST_DATABASE_URL: not checked: by its name it is for tests or migrations",
+        ],
+    ),
+    (
+        "Ecto with MySQL, which the scheme does not say",
+        &[("DATABASE_URL", "ecto://app:pw@db:3306/shop")],
+        &[],
+        &[
+            "DATABASE_URL: not checked: the scheme does not say which kind of server this is, and the port is usual for another: configure a check",
+        ],
+    ),
+];
+
+#[test]
+fn each_framework_and_platform_gets_the_checks_that_its_application_needs() {
+    for (what, variables, checks, warnings) in CASES {
+        let (found, warned) = discovered(variables);
+        assert_eq!(
+            (found, warned),
+            (checks.iter().map(ToString::to_string).collect(), warnings.iter().map(ToString::to_string).collect()),
+            "{what}"
+        );
+    }
+}

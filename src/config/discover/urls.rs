@@ -56,13 +56,12 @@ enum Judgement<'a> {
 
 fn judge<'a>(variable: &str, url: &str, environment: &Environment, registry: &'a Registry) -> Judgement<'a> {
     let meaning = meaning(url.trim_start_matches(['"', '\'']), registry);
-    let is_conventional = names::CONVENTIONAL_URLS.contains(&variable);
+    // The result backend of Celery may also be the name of one: `django-db`.
+    let is_other = names::OTHER_URLS.contains(&variable) && url.contains("://");
+    let is_conventional = is_other || names::CONVENTIONAL_URLS.contains(&variable);
     match meaning {
         Meaning::WithinTheApplication => return Judgement::Ignored,
-        // The result backend of Celery may also be the name of one: `django-db`.
-        Meaning::Unknown | Meaning::File if !is_conventional && !(names::OTHER_URLS.contains(&variable) && url.contains("://")) => {
-            return Judgement::Ignored;
-        }
+        Meaning::Unknown | Meaning::File if !is_conventional => return Judgement::Ignored,
         _ => {}
     }
     if names::is_for_tests(variable) {

@@ -3,8 +3,11 @@
 /// Hosts that stand for a host in documentation. The domains are reserved for it: <https://www.rfc-editor.org/rfc/rfc2606>.
 const PLACEHOLDER_HOSTS: &[&str] = &["host", "hostname", "your-host", "your_host", "yourhost", "example.com", "example.net", "example.org"];
 
+/// Whether a character may stand between two marks.
+type IsInside = fn(char) -> bool;
+
 /// Marks around the names in references and templates, with what may stand between them.
-const MARKS: &[(&str, &str, fn(char) -> bool)] = &[
+const MARKS: &[(&str, &str, IsInside)] = &[
     ("{{", "}}", |_| true),
     ("<%", "%>", |_| true),
     ("%kernel.", "%", |c| c.is_ascii_alphanumeric() || c == '_' || c == '.'),
@@ -46,7 +49,7 @@ fn is_plain_reference(value: &str) -> bool {
     value.strip_prefix('$').is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
 }
 
-fn has_mark(value: &str, open: &str, close: &str, is_inside: fn(char) -> bool) -> bool {
+fn has_mark(value: &str, open: &str, close: &str, is_inside: IsInside) -> bool {
     value.match_indices(open).any(|(at, _)| {
         let inside = &value[at + open.len()..];
         inside.find(close).is_some_and(|end| end > 0 && inside[..end].chars().all(is_inside))
