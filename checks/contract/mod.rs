@@ -15,6 +15,7 @@ mod redact;
 mod secret;
 mod units;
 mod values;
+mod wrapped_url;
 
 pub use blocking::Blocking;
 pub use check::{
@@ -31,3 +32,4 @@ pub use secret::Secret;
 pub(crate) use units::from_text;
 pub use units::{Amount, ByteSize, Share, TimeSpan};
 pub use values::{Value, Values};
+pub use wrapped_url::unwrapped;

@@ -7,6 +7,8 @@
 //! write = true
 //! ```
 
+mod discovery;
+
 use crate::{
     contract::prelude::*,
     wire::{
@@ -59,7 +61,8 @@ impl Backend for Memcached {
 address = "cache.internal:11211"
 write = true
 "#;
-    const SCHEMES: &'static [&'static str] = &["memcached", "memcache", "pymemcache"];
+    const SCHEMES: &'static [&'static str] =
+        &["memcached", "memcache", "pymemcache", "pymemcached", "djangopylibmc", "pylibmc", "elasticache"];
     const DEFAULT_PORT: Option<u16> = Some(11_211);
     const COMPOSE: Option<ComposeService> = Some(ComposeService {
         images: &["memcached"],
@@ -74,6 +77,10 @@ write = true
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { address, write, connection, max_connection_age } = config;
         Ok(Self { address, write, dialer: Dialer::default(), kept: Kept::new(connection, max_connection_age) })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable, 11_211)
     }
 }
 

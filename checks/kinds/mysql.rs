@@ -8,6 +8,8 @@
 //! role = "primary"
 //! ```
 
+mod discovery;
+
 use crate::{
     contract::prelude::*,
     sql::{
@@ -110,7 +112,8 @@ impl Backend for Mysql {
 url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
 password = "${DB_PASSWORD}"
 "#;
-    const SCHEMES: &'static [&'static str] = &["mysql", "mysql2", "mariadb", "aurora"];
+    const SCHEMES: &'static [&'static str] =
+        &["mysql", "mysql2", "mysqlgis", "mysql-connector", "mysql-pymysql", "trilogy", "mariadb", "aurora"];
     const DEFAULT_PORT: Option<u16> = Some(3306);
     const SPEAKS_FIRST: bool = true;
     const COMPOSE: Option<ComposeService> = Some(ComposeService {
@@ -160,6 +163,10 @@ password = "${DB_PASSWORD}"
         let warnings = url::without_effect("url", &url, PARAMETERS).into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         Ok(Self { options, queries, limits, tls, warnings, dialer, kept })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

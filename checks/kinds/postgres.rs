@@ -9,6 +9,8 @@
 //! role = "primary"
 //! ```
 
+mod discovery;
+
 use crate::{
     contract::prelude::*,
     sql::{
@@ -113,7 +115,8 @@ impl Backend for Postgres {
 url = "postgres://app@db.internal:5432/orders?sslmode=verify-full"
 password = "${DB_PASSWORD}"
 "#;
-    const SCHEMES: &'static [&'static str] = &["postgres", "postgresql", "postgis", "pgsql", "psql", "timescale"];
+    const SCHEMES: &'static [&'static str] =
+        &["postgres", "postgresql", "postgis", "pgsql", "psql", "timescale", "timescalegis", "cockroach", "cockroachdb", "ecto"];
     const DEFAULT_PORT: Option<u16> = Some(5432);
     const COMPOSE: Option<ComposeService> = Some(ComposeService {
         images: &["postgis", "postgres"],
@@ -155,6 +158,10 @@ password = "${DB_PASSWORD}"
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         let allow_cleartext_password = config.allow_cleartext_password;
         Ok(Self { options, queries, limits, encryption, tls, allow_cleartext_password, warnings, dialer, kept })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

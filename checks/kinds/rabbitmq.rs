@@ -9,6 +9,8 @@
 //! min_consumers = 1
 //! ```
 
+mod discovery;
+
 use crate::{
     contract::prelude::*,
     wire::{
@@ -97,6 +99,10 @@ min_consumers = 1
         let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, kept })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

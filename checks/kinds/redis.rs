@@ -9,6 +9,7 @@
 //! ```
 
 mod cluster;
+mod discovery;
 mod info;
 mod round_trip;
 mod sentinel;
@@ -224,6 +225,10 @@ write = true
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, kept })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

@@ -6,6 +6,8 @@
 //! path = "/var/lib/orders/orders.sqlite3"
 //! ```
 
+mod discovery;
+
 use crate::{contract::prelude::*, sql};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, ValueRef,
@@ -79,7 +81,7 @@ impl Backend for Sqlite {
     const EXAMPLE: &'static str = r#"
 path = "/var/lib/orders/orders.sqlite3"
 "#;
-    const SCHEMES: &'static [&'static str] = &["sqlite", "sqlite3"];
+    const SCHEMES: &'static [&'static str] = &["sqlite", "sqlite3", "spatialite"];
     // In memory: in a folder that every user can write to, a file with a known name may be another user's. That files can be written is the
     // host check of `storage`.
     const HOST_CHECK: Option<HostCheck> = Some(HostCheck::Path(":memory:"));
@@ -92,6 +94,10 @@ path = "/var/lib/orders/orders.sqlite3"
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
         Ok(Self { file: Arc::new(SqliteFile { config, kept }), blocking: Blocking::default() })
+    }
+
+    fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
+        discovery::checks(variable)
     }
 }
 

@@ -8,5 +8,7 @@ mod client;
 pub(crate) mod migrations;
 #[cfg(feature = "sql-server")]
 pub(crate) mod server;
+#[cfg(feature = "sql-server")]
+pub(crate) mod variables;
 
 pub(crate) use client::{expect, failure, needs_query};

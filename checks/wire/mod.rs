@@ -26,3 +26,5 @@ pub(crate) mod resp;
 pub mod tls;
 #[cfg(feature = "endpoint")]
 pub(crate) mod url;
+#[cfg(any(feature = "memcached", feature = "rabbitmq", feature = "redis", feature = "sql-server"))]
+pub(crate) mod variables;

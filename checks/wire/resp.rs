@@ -24,11 +24,19 @@ use std::{
 use tokio::{net::UnixStream, task::AbortHandle};
 
 /// URL schemes of this protocol.
-pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
+pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys", "rediscache", "redis-cache", "hiredis"];
 
 /// Schemes as users write them, and as the driver knows them.
-const DRIVER_SCHEMES: &[(&str, &str)] =
-    &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
+const DRIVER_SCHEMES: &[(&str, &str)] = &[
+    ("redis", "redis"),
+    ("rediss", "rediss"),
+    ("valkey", "redis"),
+    ("valkeys", "rediss"),
+    ("unix", "unix"),
+    ("rediscache", "redis"),
+    ("redis-cache", "redis"),
+    ("hiredis", "redis"),
+];
 
 /// Maximum size of a reply. `INFO` has a few thousand bytes, and an endless reply must not fill our memory.
 const MAX_REPLY_BYTES: usize = 1 << 20;

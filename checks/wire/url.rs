@@ -2,11 +2,11 @@
 
 #[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 use crate::contract::ConfigWarning;
-use crate::contract::{InvalidConfig, Secret};
+use crate::contract::{InvalidConfig, Secret, unwrapped};
 use url::{ParseError, Url};
 
 /// Parses the URL in a key. `schemes` are pairs of a scheme as users write it and as the driver knows it. A `+driver` after the scheme, as
-/// in `postgresql+asyncpg://`, names a library of the application and is removed.
+/// in `postgresql+asyncpg://`, names a library of the application and is removed, like a prefix such as `jdbc:`.
 ///
 /// # Errors
 ///
@@ -18,15 +18,27 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
     if text.starts_with(['"', '\'']) {
         return invalid("the URL begins with a quotation mark: remove the quotes, which are part of the value here".to_owned());
     }
-    let Some((scheme, rest)) = text.split_once("://") else {
+    let Some((scheme, rest)) = unwrapped(text).split_once("://") else {
         return invalid(format!("not a URL: write `{wanted}://…`"));
     };
+    if is_list(rest) {
+        return invalid("this is a list of URLs: configure a check for each".to_owned());
+    }
     let written = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let Some((_, known)) = schemes.iter().find(|(alias, _)| *alias == written) else {
         // The text is not quoted: without a valid scheme it may be anything, even a password.
         return invalid(format!("the scheme before `://` does not belong to this kind: write `{wanted}://…`"));
     };
     Url::parse(&format!("{known}://{rest}")).or_else(|error| invalid(explain(rest, error)))
+}
+
+/// Whether another URL follows, after a separator: brokers of kombu and servers of memcached are written so.
+fn is_list(rest: &str) -> bool {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    rest.match_indices("://").any(|(at, _)| {
+        let before = rest[..at].trim_end_matches(is_of_scheme);
+        before.len() < at && before.ends_with([';', ',', ' ', '|'])
+    })
 }
 
 /// What is wrong with a URL, by the text after its scheme.
@@ -76,6 +88,8 @@ mod tests {
     fn aliases_and_drivers_become_the_known_scheme() {
         let url = parse("url", &Secret::new("postgis+psycopg://app:pw@db:5432/orders"), SCHEMES).expect("a URL");
         assert_eq!(url.as_str(), "postgres://app:pw@db:5432/orders");
+        let url = parse("url", &Secret::new("jdbc:postgres://db/orders?next=http://x"), SCHEMES).expect("a URL");
+        assert_eq!(url.as_str(), "postgres://db/orders?next=http://x");
     }
 
     #[test]
@@ -98,6 +112,7 @@ mod tests {
                 "postgres://app:p/w@db/orders",
                 "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL",
             ),
+            ("postgres://a/orders;postgres://b/orders", "this is a list of URLs: configure a check for each"),
             ("\"postgres://db\"", "the URL begins with a quotation mark: remove the quotes, which are part of the value here"),
         ] {
             assert_eq!(message(url), hint, "{url}");

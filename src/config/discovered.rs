@@ -11,7 +11,7 @@ pub(crate) struct Discovered {
     pub(crate) kind: &'static str,
     /// The kind's own keys.
     pub(crate) table: Dict,
-    /// The variable that holds exactly the value of a key, by key.
+    /// The variable that holds exactly the value of a key, by key: `url`, or in an inner table `tls.ca_file`.
     pub(crate) variables: BTreeMap<&'static str, String>,
     /// The variable, or `this host`.
     pub(crate) origin: String,

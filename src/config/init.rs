@@ -8,6 +8,7 @@ use super::{
     settings::BUILT_IN_GROUPS,
 };
 use crate::kinds::Registry;
+use figment::value::{Dict, Value};
 use std::{collections::BTreeSet, fmt::Write as _};
 
 /// The beginning of every generated configuration.
@@ -65,9 +66,20 @@ pub fn init(environment: &Environment, compose: Option<&str>, registry: &Registr
 
 /// A line for each key; a value that a variable holds is referred to, so that no secret is printed.
 fn keys(check: &Discovered) -> String {
-    let line = |(key, value): (&String, &figment::value::Value)| match check.variables.get(key.as_str()) {
-        Some(variable) => format!("{key} = \"${{{variable}}}\"\n"),
-        None => format!("{key} = {}\n", quoted(value.as_str().unwrap_or_default())),
+    lines(&check.table, "", check)
+}
+
+/// The lines of a table, whose name with a dot after it is `within`.
+fn lines(table: &Dict, within: &str, check: &Discovered) -> String {
+    let line = |(key, value): (&String, &Value)| {
+        let key = format!("{within}{key}");
+        match (value, check.variables.get(key.as_str())) {
+            (Value::Dict(_, inner), _) => lines(inner, &format!("{key}."), check),
+            (_, Some(variable)) => format!("{key} = \"${{{variable}}}\"\n"),
+            // It is a part of a variable.
+            (_, None) if key == "password" => format!("password = \"${{{}_PASSWORD:-}}\"\n", check.name.as_str().to_ascii_uppercase()),
+            (value, None) => format!("{key} = {}\n", quoted(value.as_str().unwrap_or_default())),
+        }
     };
-    check.table.iter().map(line).collect()
+    table.iter().map(line).collect()
 }

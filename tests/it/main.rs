@@ -7,6 +7,7 @@ mod configuration;
 mod conformance;
 mod details;
 mod dialects;
+mod discovery;
 mod doctor;
 mod drain;
 mod embedding;

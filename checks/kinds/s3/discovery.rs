@@ -2,8 +2,11 @@
 
 use crate::contract::{EnvironmentCheck, EnvironmentKey};
 
-/// Variables that name a bucket: the first is that of django-storages.
-const BUCKETS: [&str; 2] = ["AWS_STORAGE_BUCKET_NAME", "S3_BUCKET"];
+/// Variables that name a bucket: those of django-storages, of Laravel and others.
+const BUCKETS: [&str; 6] = ["AWS_STORAGE_BUCKET_NAME", "S3_BUCKET", "AWS_BUCKET", "AWS_S3_BUCKET", "AWS_S3_BUCKET_NAME", "S3_BUCKET_NAME"];
+
+/// The variable of Fly.io's buckets. Its name is too general to count without an endpoint.
+const FLY: (&str, &str) = ("BUCKET_NAME", "AWS_ENDPOINT_URL_S3");
 
 /// The variables of the other keys: first those of django-storages, then those of AWS. Keys in one row belong together: all of them are taken
 /// from that row, or none.
@@ -37,7 +40,7 @@ pub(super) fn checks(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Environme
         keys.extend(found.into_iter().flatten());
     }
     let mut found: Vec<EnvironmentCheck> = Vec::new();
-    for name in BUCKETS {
+    for name in BUCKETS.into_iter().chain(variable(FLY.1).map(|_| FLY.0)) {
         let Some(written) = variable(name) else { continue };
         // Some write it as the command line of AWS takes it, with a folder after it.
         let bucket = written.trim_start_matches("s3://").split('/').next().unwrap_or_default();

@@ -1,0 +1,140 @@
+//! A server, from a set of variables.
+
+use super::{Lookup, value};
+use crate::contract::{EnvironmentCheck, EnvironmentKey};
+
+/// Names of variables that together describe a server. Of each list the first that is set counts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ServerVariables {
+    /// Host, or the path of a Unix socket.
+    pub(crate) host: &'static [&'static str],
+    pub(crate) port: &'static [&'static str],
+    pub(crate) username: &'static [&'static str],
+    pub(crate) password: &'static [&'static str],
+    /// The path of a URL: database, number of a database or virtual host.
+    pub(crate) path: &'static [&'static str],
+    /// Whether the server requires TLS: `true`, `1`, or as Laravel writes it `tls`.
+    pub(crate) tls: &'static [&'static str],
+}
+
+/// A server that variables describe.
+pub(crate) struct Server {
+    /// The variable of the host, after which the check is named.
+    pub(super) variable: &'static str,
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+    pub(crate) path: String,
+    pub(crate) has_tls: bool,
+    /// `username` and `password`.
+    pub(super) login: Vec<EnvironmentKey>,
+}
+
+impl ServerVariables {
+    /// The server, if its host is set.
+    pub(crate) fn read(&self, variable: Lookup<'_>) -> Option<Server> {
+        let first = |names: &[&'static str]| names.iter().find_map(|name| Some((*name, value(variable, name)?)));
+        let (name, written) = first(self.host)?;
+        // As phpredis takes it.
+        let encrypted = ["tls://", "ssl://"].iter().find_map(|scheme| written.strip_prefix(scheme));
+        let (host, own_port) = split(encrypted.unwrap_or(&written));
+        // Kubernetes sets `REDIS_PORT=tcp://10.0.0.1:6379` for a service with the name `redis`.
+        let port = first(self.port).and_then(|(_, port)| port.parse().ok());
+        let is_on = |text: &str| ["1", "on", "rediss", "ssl", "tls", "true", "yes"].contains(&&*text.to_ascii_lowercase());
+        let key = |key, names| first(names).map(|(name, value)| EnvironmentKey { key, value, variable: Some(name) });
+        Some(Server {
+            variable: name,
+            host: host.to_owned(),
+            port: own_port.or(port),
+            path: first(self.path).map(|(_, path)| path).unwrap_or_default(),
+            has_tls: encrypted.is_some() || first(self.tls).is_some_and(|(_, text)| is_on(&text)),
+            login: key("username", self.username).into_iter().chain(key("password", self.password)).collect(),
+        })
+    }
+}
+
+impl Server {
+    /// Whether a variable names the user.
+    #[cfg(feature = "sql-server")]
+    pub(crate) fn has_username(&self) -> bool {
+        self.login.iter().any(|key| key.key == "username")
+    }
+
+    /// `host:port` as in a URL.
+    pub(crate) fn authority(&self) -> String {
+        let host = if self.host.contains(':') && !self.host.contains(',') { format!("[{}]", self.host) } else { self.host.clone() };
+        self.port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+    }
+
+    /// The check of this server, by its URL. Some put the whole URL into the variable of the host.
+    pub(crate) fn check(self, url: impl FnOnce(&Self) -> String) -> EnvironmentCheck {
+        let is_url = self.host.contains("://");
+        let url = if is_url { self.host.clone() } else { url(&self) };
+        let url = EnvironmentKey { key: "url", value: url, variable: is_url.then_some(self.variable) };
+        EnvironmentCheck { variable: self.variable, keys: [url].into_iter().chain(self.login).collect() }
+    }
+}
+
+#[cfg(any(feature = "rabbitmq", feature = "sql-server"))]
+/// The text with everything encoded that has a meaning in a URL.
+pub(crate) fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Host and port; an IPv6 address may stand in brackets.
+fn split(written: &str) -> (&str, Option<u16>) {
+    let unbracketed = |host: &'_ str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::len);
+    let inner = |host| if unbracketed(host).is_some() { &host[1..host.len() - 1] } else { host };
+    match written.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
+            Ok(port) => (inner(host), Some(port)),
+            Err(_) => (inner(written), None),
+        },
+        _ => (inner(written), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VARIABLES: ServerVariables = ServerVariables {
+        host: &["X_HOST"],
+        port: &["X_PORT"],
+        username: &["X_USERNAME", "X_USER"],
+        password: &["X_PASSWORD"],
+        path: &["X_NAME"],
+        tls: &["X_TLS"],
+    };
+
+    fn url(set: &[(&str, &str)]) -> Option<String> {
+        let variable = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let server = VARIABLES.read(&variable)?;
+        let login: Vec<_> = server.login.iter().map(|key| format!("{}={}", key.key, key.value)).collect();
+        Some(format!("{} {} {} {}", server.authority(), server.path, server.has_tls, login.join(" ")).trim_end().to_owned())
+    }
+
+    #[test]
+    fn a_host_with_its_port_and_login_becomes_a_server() {
+        for (set, expected) in [
+            (
+                &[("X_HOST", "db"), ("X_PORT", "5433"), ("X_NAME", "orders"), ("X_USER", "app"), ("X_PASSWORD", "a b")][..],
+                "db:5433 orders false username=app password=a b",
+            ),
+            (&[("X_HOST", "db:7"), ("X_PORT", "8"), ("X_TLS", "TRUE")], "db:7  true"),
+            (&[("X_HOST", "db"), ("X_PORT", "tcp://10.0.0.1:6379"), ("X_PASSWORD", "null")], "db  false"),
+            (&[("X_HOST", "::1"), ("X_PORT", "5")], "[::1]:5  false"),
+            (&[("X_HOST", "[::1]:6")], "[::1]:6  false"),
+            (&[("X_HOST", " db\r\n")], "db  false"),
+        ] {
+            assert_eq!(url(set).as_deref(), Some(expected), "{set:?}");
+        }
+        assert_eq!(url(&[("X_HOST", "null"), ("X_PORT", "1")]), None);
+    }
+
+    #[cfg(any(feature = "rabbitmq", feature = "sql-server"))]
+    #[test]
+    fn what_has_a_meaning_in_a_url_is_encoded() {
+        assert_eq!(encoded("a/b c%"), "a%2Fb%20c%25");
+    }
+}
