@@ -109,8 +109,8 @@ fn each_error_of_azure_has_its_class_and_message() {
     let refused = |refuse, class, message| drop(objects_after_refusal(refuse, class, message));
     let denied = "access denied: needs blobs/write on media/allswell/*";
     refused(|method, _| (method == "PUT").then_some((403, "AuthorizationPermissionMismatch")), "rejected", denied);
-    let denied = "access denied: needs blobs/delete on media/allswell/*";
-    refused(|method, _| (method == "DELETE").then_some((403, "AuthorizationFailure")), "rejected", denied);
+    let denied = "access denied: a network rule of the account orders does not allow it, or it needs blobs/write on media/allswell/*";
+    refused(|method, _| (method == "PUT").then_some((403, "AuthorizationFailure")), "rejected", denied);
     refused(|_, _| Some((403, "AuthenticationFailed")), "rejected", "the credentials are not accepted");
     refused(|_, _| Some((409, "ContainerBeingDeleted")), "unhealthy", "the container media is being deleted");
     refused(|_, _| Some((403, "AccountIsDisabled")), "rejected", "the account orders is disabled");
@@ -121,7 +121,8 @@ fn each_error_of_azure_has_its_class_and_message() {
 #[test]
 fn a_blob_that_may_not_be_read_is_deleted() {
     let denied = "access denied: needs blobs/read on media/allswell/*";
-    let left = objects_after_refusal(|method, _| (method == "GET").then_some((403, "AuthorizationFailure")), "rejected", denied);
+    let refuse: Refuse = |method, _| (method == "GET").then_some((403, "AuthorizationPermissionMismatch"));
+    let left = objects_after_refusal(refuse, "rejected", denied);
     assert_eq!(left, Vec::<String>::new());
 }
 

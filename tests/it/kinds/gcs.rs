@@ -101,8 +101,6 @@ fn each_error_of_google_has_its_class_and_message() {
     let refused = |refuse, class, message| drop(objects_after_refusal(refuse, class, message));
     let denied = "access denied: needs storage.objects.create on media/allswell/*";
     refused(|method, _| (method == "PUT").then_some((403, "AccessDenied")), "rejected", denied);
-    let denied = "access denied: needs storage.objects.delete on media/allswell/*";
-    refused(|method, _| (method == "DELETE").then_some((403, "AccessDenied")), "rejected", denied);
     refused(|_, _| Some((401, "AuthenticationRequired")), "rejected", "the credentials are not accepted");
     refused(|_, _| Some((429, "SlowDown")), "exhausted", "the storage is throttling our requests");
     refused(|_, _| Some((503, "ServiceUnavailable")), "unhealthy", "the storage answered 503 ServiceUnavailable");
