@@ -68,18 +68,21 @@ impl ProfileFiles {
     /// The settings of a profile. Those in the credentials file come first.
     fn read(&self, name: &str) -> io::Result<ProfileSettings> {
         let mut found = ProfileSettings::default();
-        let mut missing = None;
+        let (mut is_read, mut missing) = (false, None);
         for (file, header) in [(&self.config, format!("profile {name}")), (&self.credentials, name.to_owned())] {
             let Some(file) = file else { continue };
             match text(file) {
                 // The default profile has no prefix in the config file.
-                Ok(text) => found.read(&text, |section| section == header || (section == "default" && name == "default")),
+                Ok(text) => {
+                    is_read = true;
+                    found.read(&text, |section| section == header || (section == "default" && name == "default"));
+                }
                 Err(error) => missing = Some(error),
             }
         }
         // One of the two files is enough.
         match missing {
-            Some(error) if found.0.is_empty() => Err(error),
+            Some(error) if !is_read => Err(error),
             _ => Ok(found),
         }
     }

@@ -17,8 +17,8 @@ pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, rig
         "AccessDenied" | "Forbidden" => denied(refusal, bucket, object, right),
         "InvalidObjectState" => Failure::unhealthy(format!("the object {object} is archived and cannot be read")),
         "AllAccessDisabled" | "InvalidPayer" => Failure::rejected(format!("the provider has disabled all access to the bucket {bucket}")),
-        "AccountProblem" | "UserSuspended" | "NotSignedUp" | "NotEntitled" => {
-            Failure::rejected("the account is suspended, or not signed up for the storage")
+        "AccountProblem" | "UserSuspended" | "NotEntitled" => {
+            Failure::rejected("the account is suspended, or has no access to the storage")
         }
         "AuthenticationRequired" => Failure::rejected("the storage requires credentials, and none were sent"),
         "ExpiredToken" | "TokenRefreshRequired" => Failure::rejected("the credentials have expired"),
@@ -28,6 +28,7 @@ pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, rig
         | "InvalidTokenId"
         | "InvalidSecurity"
         | "Unauthorized"
+        | "NotSignedUp"
         | "AuthorizationHeaderMalformed" => Failure::rejected("the credentials are not accepted"),
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Failure::rejected(skew(refusal)),
         "SlowDown" | "TooManyRequests" | "ThrottlingException" | "KMS.ThrottlingException" | "RequestLimitExceeded" => {
@@ -109,8 +110,8 @@ mod tests {
             (400, "InvalidBucketName", "unhealthy", "media is not a valid bucket name"),
             (403, "InvalidObjectState", "unhealthy", "the object allswell/* is archived and cannot be read"),
             (403, "AllAccessDisabled", "rejected", "the provider has disabled all access to the bucket media"),
-            (403, "AccountProblem", "rejected", "the account is suspended, or not signed up for the storage"),
-            (403, "UserSuspended", "rejected", "the account is suspended, or not signed up for the storage"),
+            (403, "AccountProblem", "rejected", "the account is suspended, or has no access to the storage"),
+            (403, "UserSuspended", "rejected", "the account is suspended, or has no access to the storage"),
             (400, "ExpiredToken", "rejected", "the credentials have expired"),
             (400, "TokenRefreshRequired", "rejected", "the credentials have expired"),
             (400, "InvalidToken", "rejected", "the credentials are not accepted"),

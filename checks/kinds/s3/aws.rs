@@ -182,6 +182,13 @@ fn metadata_endpoint() -> Option<String> {
     written.or_else(|| is_ipv6().then(|| "http://[fd00:ec2::254]".to_owned()))
 }
 
+/// The bytes of a hash in hexadecimal digits.
+fn bytes_of(hash: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = hash.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? * 16 + digit(pair[1])?));
+    pairs.collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == 32)
+}
+
 #[async_trait]
 impl Provider for Aws {
     type Client = AmazonS3;
@@ -242,9 +249,11 @@ impl Provider for Aws {
         let credential = client.credentials().get_credential().await?;
         let Signing { region, request_payer } = self.signing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Arc::new(move |request| {
-            let is_unsigned = request.headers().get("x-amz-content-sha256").is_some_and(|hash| hash == "UNSIGNED-PAYLOAD");
+            // The driver has computed the hash of the body.
+            let hash = request.headers().get("x-amz-content-sha256").and_then(|hash| hash.to_str().ok()).unwrap_or_default();
+            let (is_unsigned, hash) = (hash == "UNSIGNED-PAYLOAD", bytes_of(hash));
             let authorizer = AwsAuthorizer::new(&credential, "s3", &region);
-            authorizer.with_sign_payload(!is_unsigned).with_request_payer(request_payer).try_authorize(request, None)
+            authorizer.with_sign_payload(!is_unsigned).with_request_payer(request_payer).try_authorize(request, hash.as_deref())
         }))
     }
 
@@ -273,5 +282,18 @@ impl Provider for Aws {
 
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
         reasons::explain(refusal, &self.settings.bucket, object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_hash_is_read_as_one() {
+        assert_eq!(bytes_of(&"0aF".repeat(64).chars().take(64).collect::<String>()).map(|bytes| (bytes.len(), bytes[0])), Some((32, 10)));
+        for other in ["", "UNSIGNED-PAYLOAD", "0a", &"zz".repeat(32)] {
+            assert_eq!(bytes_of(other), None, "{other}");
+        }
     }
 }
