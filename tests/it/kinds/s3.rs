@@ -28,7 +28,7 @@ fn policy(user: &str, action: &str, object: &str) -> bool {
     }
 }
 
-fn server() -> S3Server {
+pub(super) fn server() -> S3Server {
     s3(&["probe", TAMPERED, "reader", "no_writer", "no_reader", "no_deleter", "lister"], policy)
 }
 
@@ -145,7 +145,7 @@ fn a_user_who_may_not_delete_is_warned_and_one_object_stays() {
 
 /// Runs `allswell check` with a configuration, variables and files, and returns the report of the component of the kind `s3`. There is no
 /// metadata service, and the program looks for it on loopback.
-fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
+pub(super) fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
     fs::create_dir(directory.path().join(".aws")).expect("a folder");
@@ -162,16 +162,16 @@ fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &s
 }
 
 /// A configuration without credentials.
-fn without_credentials(server: &S3Server) -> String {
+pub(super) fn without_credentials(server: &S3Server) -> String {
     format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{}\"\n", server.port)
 }
 
 /// The message of a failure, or `passed`.
-fn message(component: &Value) -> String {
+pub(super) fn message(component: &Value) -> String {
     component["failure"]["message"].as_str().unwrap_or("passed").to_owned()
 }
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+pub(super) const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
 
 #[test]
 fn credentials_come_from_the_environment() {
@@ -217,7 +217,7 @@ fn credentials_come_from_a_container_agent() {
     assert_eq!(message(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
     let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
     let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
-    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "the credential provider answered 403");
+    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "the credential provider answered 403 Forbidden");
 }
 
 #[test]
