@@ -265,6 +265,8 @@ pub(crate) fn unusable_credentials(error: object_store::Error) -> Failure {
 
 /// Why there are no credentials: no provider was found, or it rejected the request.
 fn no_credentials(last: Option<LastExchange>, error: object_store::Error) -> Failure {
+    const NO_CREDENTIALS_MESSAGE: &str =
+        "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
     let error: BoxError = match error {
         object_store::Error::Generic { source, .. } => match source.downcast::<Failure>() {
             Ok(failure) => return *failure,
@@ -272,8 +274,6 @@ fn no_credentials(last: Option<LastExchange>, error: object_store::Error) -> Fai
         },
         error => error.into(),
     };
-    const NO_CREDENTIALS_MESSAGE: &str =
-        "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
     match last {
         Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NO_CREDENTIALS_MESSAGE),
         Some(LastExchange::Failed { failure, plain: false }) => {

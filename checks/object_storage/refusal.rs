@@ -144,6 +144,7 @@ fn plain_word(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::Uri;
 
     fn refusal(status: u16, body: &'static str) -> Refusal {
         let status = StatusCode::from_u16(status).expect("a status");

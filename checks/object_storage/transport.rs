@@ -3,6 +3,7 @@
 use super::{
     amendment::Amendment,
     connection::{StorageConnection, StorageResponse},
+    environment::has_proxy,
     refusal::{Action, Refusal},
 };
 use crate::{
@@ -102,7 +103,13 @@ impl StorageTransport {
                 "https://",
             )
         });
-        warning.into_iter().collect()
+        let host = self.0.endpoint.as_ref().map(|(origin, _)| origin.address.host.as_str());
+        let is_encrypted = self.0.endpoint.as_ref().is_none_or(|(origin, _)| origin.encrypted);
+        let proxy = (is_encrypted && has_proxy(host)).then(|| {
+            let message = "the proxy of the variable HTTPS_PROXY is not used: the check connects directly. Add the host to NO_PROXY";
+            ConfigWarning::new("endpoint", message)
+        });
+        warning.into_iter().chain(proxy).collect()
     }
 
     /// Takes the last exchange.

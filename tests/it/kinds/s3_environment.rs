@@ -1,7 +1,10 @@
 //! `s3`, with the variables and files that the SDKs of AWS read.
 
 use super::s3::{KEYS, component, message, server, without_credentials};
-use crate::servers::{Certificates, s3::SECRET, tls_front};
+use crate::{
+    helpers::{command, run},
+    servers::{Certificates, s3::SECRET, tls_front},
+};
 
 /// A configuration without an endpoint and credentials.
 const BARE: &str = "[checks.media]\nkind = \"s3\"\nbucket = \"media\"\n";
@@ -70,4 +73,17 @@ fn the_authorities_of_the_environment_are_trusted() {
     assert_eq!(message(&component(&keyed, &variables, &[])), "passed");
     let variables = [KEYS[0], KEYS[1], ("AWS_CA_BUNDLE", &bundle), ("AWS_ENDPOINT_URL_S3", &endpoint)];
     assert_eq!(message(&component(BARE, &variables, &[])), "passed", "also for an endpoint of the environment");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_warned_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("allswell.toml"), format!("{BARE}endpoint = \"https://s3.example.com\"\n")).expect("a configuration");
+    let validated = |variables: &[(&str, &str)]| {
+        let ran = run(command(&folder).arg("validate").envs(variables.iter().copied()));
+        (ran.stdout + &ran.stderr).contains("the proxy of the variable HTTPS_PROXY is not used")
+    };
+    assert!(validated(&[("HTTPS_PROXY", "http://proxy:3128")]));
+    assert!(!validated(&[("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", "localhost,.example.com")]));
+    assert!(!validated(&[]));
 }

@@ -1,4 +1,4 @@
-//! Real stores that are compatible with S3: SeaweedFS, which stores on disk, and moto, which has Object Lock and archives in memory.
+//! Real stores that are compatible with S3: `SeaweedFS`, which stores on disk, and moto, which has Object Lock and archives in memory.
 
 use super::{
     process::{Server, folder, in_venv},
@@ -25,41 +25,29 @@ pub(crate) fn moto() -> Server {
     )
 }
 
-/// Starts SeaweedFS with room for a number of volumes, each bucket of which takes several.
+/// Starts `SeaweedFS` with room for a number of volumes, each bucket of which takes several.
 pub(crate) fn seaweedfs(volumes: u32) -> Server {
     let directory = folder();
     let user = format!(
         r#"{{"identities": [{{"name": "app", "credentials": [{{"accessKey": "app", "secretKey": "{STORE_SECRET}"}}], "actions": ["Admin"]}}]}}"#
     );
     fs::write(directory.path().join("s3.json"), user).expect("a file");
-    let others: [u16; 3] = std::array::from_fn(|_| free_port_of_seaweedfs());
+    // Without the last four, it would listen at its other ports plus 10000.
+    let names = ["master.port", "volume.port", "filer.port", "master.port.grpc", "volume.port.grpc", "filer.port.grpc", "s3.port.grpc"];
+    let ports = names.map(|name| format!("-{name}={}", free_port()));
     Server::launch(
         directory,
-        free_port_of_seaweedfs(),
+        free_port(),
         move |directory, port| {
             let mut command = Command::new(in_venv("objects", "weed"));
-            let [master, volume, filer] = others;
             command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.volumeSizeLimitMB=64"]);
+            command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]).args(&ports);
             command.args([format!("-dir={}", directory.display()), format!("-s3.config={}/s3.json", directory.display())]);
-            command.args([format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")]);
-            command.args([
-                format!("-s3.port={port}"),
-                format!("-volume.max={volumes}"),
-                "-s3.port.iceberg=0".to_owned(),
-                "-s3.port.lance=0".to_owned(),
-            ]);
+            command.args([format!("-s3.port={port}"), format!("-volume.max={volumes}")]);
             command
         },
         |_, port| answers(port),
     )
-}
-
-/// A free port that is low enough: SeaweedFS adds 10000 for its second protocol.
-fn free_port_of_seaweedfs() -> u16 {
-    std::iter::repeat_with(free_port)
-        .take(1000)
-        .find(|port| TcpStream::connect(("127.0.0.1", port + 10_000)).is_err())
-        .expect("a free pair of ports")
 }
 
 fn answers(port: u16) -> bool {
