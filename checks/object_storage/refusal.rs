@@ -41,6 +41,14 @@ impl Refusal {
         refusal
     }
 
+    /// An error response with a code and a text in XML.
+    #[cfg(test)]
+    pub(crate) fn with_code(action: Action, status: u16, code: &str, text: &str) -> Self {
+        let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{text}</Message></Error>");
+        let status = StatusCode::from_u16(status).expect("a status");
+        Self::new(action, &StorageResponse { uri: hyper::Uri::default(), status, headers: HeaderMap::new(), body: body.into() })
+    }
+
     /// The error code of the body. S3 puts `KMS.` before those of KMS.
     fn code(&self) -> Option<String> {
         let text = self.text("Code")?;

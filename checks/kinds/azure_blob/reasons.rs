@@ -66,3 +66,47 @@ pub(super) fn explain(refusal: &Refusal, account: &str, container: &str, object:
         _ => refusal.explain_status(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_its_class_and_message() {
+        for (status, code, text, class, message) in [
+            (403, "ContainerDisabled", "", "unhealthy", "the container media is disabled"),
+            (409, "BlobArchived", "", "unhealthy", "the blob allswell/* is archived and cannot be read"),
+            (409, "BlobBeingRehydrated", "", "unhealthy", "the blob allswell/* is being restored from the archive"),
+            (403, "InsufficientAccountPermissions", "Write operations are not allowed.", "unhealthy", "the account orders is read-only"),
+            (403, "KeyBasedAuthenticationNotPermitted", "", "rejected", "the account orders does not accept access keys"),
+            (409, "PublicAccessNotPermitted", "", "rejected", "the account orders does not allow access from this machine"),
+            (
+                403,
+                "AuthenticationFailed",
+                "Signature not valid in the specified time frame: Start [x] - Expiry [y] - Current [z]",
+                "rejected",
+                "the shared access signature has expired, or is not valid yet",
+            ),
+            (
+                403,
+                "AuthenticationFailed",
+                "Request date header too old: 'x'",
+                "rejected",
+                "the clocks of this machine and the storage differ too much",
+            ),
+            (
+                401,
+                "InvalidAuthenticationInfo",
+                "Lifetime validation failed. The token is expired.",
+                "rejected",
+                "the credentials have expired",
+            ),
+            (401, "NoAuthenticationInformation", "", "rejected", "the storage requires credentials, and none were sent"),
+            (500, "OperationTimedOut", "", "unhealthy", "the storage took too long: it answered 500 OperationTimedOut"),
+            (400, "Md5Mismatch", "", "unhealthy", "the storage received other content than was sent"),
+        ] {
+            let failure = explain(&Refusal::with_code(Action::Write, status, code, text), "orders", "media", "allswell/*");
+            assert_eq!((failure.class().as_str(), failure.message()), (class, message), "{code}");
+        }
+    }
+}

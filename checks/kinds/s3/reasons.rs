@@ -47,3 +47,25 @@ pub(super) fn explain(refusal: &Refusal, bucket: &str, object: &str) -> Failure 
     };
     object_storage::explain_s3_code(refusal, bucket, object, right)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_under_object_lock_is_recognised_by_the_texts_of_each_store() {
+        let explained = |code: &str, text: &str| {
+            let refusal = Refusal::with_code(Action::DeleteVersion, 403, code, text);
+            explain(&refusal, "media", "allswell/*").message().to_owned()
+        };
+        let locked = "Object Lock protects it: set `mode = \"read\"`";
+        assert_eq!(explained("AccessDenied", "Access Denied because object protected by object lock."), locked);
+        assert_eq!(explained("ObjectLocked", "Object is WORM protected and cannot be overwritten"), locked);
+        assert_eq!(
+            explained("AccessDenied", "Access Denied"),
+            "access denied: Object Lock protects it, or needs s3:DeleteObjectVersion on media/allswell/*"
+        );
+        let text = "User: arn:aws:iam::1:user/a is not authorized to perform: s3:DeleteObjectVersion on resource";
+        assert_eq!(explained("AccessDenied", text), "access denied: needs s3:DeleteObjectVersion on media/allswell/*");
+    }
+}
