@@ -10,9 +10,9 @@
 //! Absent here, on purpose: an HTTP server, configuration files, wall clocks, intervals, timeouts of probes, and names of checks. Those
 //! belong to the crate `allswell`, which depends on this one. A private check depends on this crate only.
 //!
-//! Two exceptions have one place each. Credentials that the environment of the process gives to the application's own client are found by
-//! the drivers (`object_store`, and sqlx for libpq's variables), and the home directory for AWS profiles by `object_storage`: nothing else
-//! reads the environment, and discovery gets its variables from the caller. The only global is a cache in [`wire::tls`]: the trusted roots
+//! Two exceptions have one place each. What the environment of the process gives to the application's own client is read by the drivers
+//! (`object_store`, and sqlx for libpq's variables), and what they leave out by `object_storage/environment.rs`: nothing else reads the
+//! environment, and discovery gets its variables from the caller. The only global is a cache in [`wire::tls`]: the trusted roots
 //! of the system, which are read once. A test (`tests/it/layout.rs`) enforces all of this.
 
 pub mod contract;

@@ -7,37 +7,40 @@
 //! bucket = "media"
 //! ```
 
+mod account;
+mod azure;
+mod connection_string;
+mod reasons;
+
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
-    wire::tls::TlsKeys,
+    object_storage::{self, BucketCheck, BucketMode, environment},
+    wire::tls::{Tls, TlsKeys},
 };
-use object_store::{
-    StaticCredentialProvider,
-    azure::{AzureAccessKey, AzureCredential, AzureCredentialProvider, MicrosoftAzure, MicrosoftAzureBuilder, split_sas},
-};
-use std::sync::Arc;
+use account::Account;
+use azure::Azure;
 
 /// Writes a blob to a container, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing blob.
 ///
 /// The connection is kept.
 ///
 /// Each check uses one unique blob name. A probe that ends at its timeout can leave one blob until the next probe. A process that ends at
-/// that moment leaves it permanently, and an account with versioning or soft delete keeps the blobs of every probe: add a lifecycle rule
-/// for `prefix`, or use `mode = "read"`.
+/// that moment leaves it permanently: add a lifecycle rule for `prefix`. In an account with versioning, the check also deletes the version
+/// that it wrote; if that is not permitted, it passes with a warning. An account with soft delete keeps the blob of every probe for a
+/// while: use `mode = "read"`.
 ///
 /// Credentials are the keys below; otherwise the usual chain in the environment of this process, without `--env-file`:
-/// `AZURE_STORAGE_ACCOUNT_KEY`, a workload identity, `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`,
+/// `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE_ACCOUNT_KEY` or `AZURE_STORAGE_KEY`, a workload identity, `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID`,
 /// `AZURE_STORAGE_SAS_TOKEN`, a managed identity.
 ///
 /// Required rights: to write, the data actions `blobs/write`, `blobs/add/action`, `blobs/read` and `blobs/delete` of
 /// `Microsoft.Storage/storageAccounts/blobServices/containers` on the container, as in the role Storage Blob Data Contributor, or a SAS of
-/// the container with `rcwd`; to read, `blobs/read`, as in the role Storage Blob Data Reader, or a SAS with `r`.
+/// the container with `rcwd`; to delete versions, `blobs/deleteBlobVersion/action`, or `x` in the SAS; to read, `blobs/read`, as in the role Storage Blob Data Reader, or a SAS with `r`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Name of the storage account.
-    pub account: String,
+    /// Name of the storage account. Default: that of the connection string, `AZURE_STORAGE_CONNECTION_STRING`, or `AZURE_STORAGE_ACCOUNT`.
+    pub account: Option<String>,
     /// Name of the container.
     pub bucket: String,
     /// Prefix of the names of the blobs that the check writes.
@@ -51,10 +54,14 @@ pub struct Config {
     pub mode: BucketMode,
     /// Blob to read with `mode = "read"`.
     pub key: Option<String>,
+    /// Connection string, instead of `account`, `endpoint` and credentials: `DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…`.
+    pub connection_string: Option<Secret>,
     /// Access key of the account. Default: the usual chain.
     pub access_key: Option<Secret>,
     /// Shared access signature, instead of `access_key`: `sv=…&sig=…`.
     pub sas_token: Option<Secret>,
+    /// Encryption scope of the blobs that the check writes. Default: that of the container.
+    pub encryption_scope: Option<String>,
     /// Send no credentials, for public buckets.
     #[serde(default)]
     pub anonymous: bool,
@@ -70,7 +77,10 @@ pub struct Config {
 }
 
 /// A check of one container.
-pub struct AzureBlob(BucketCheck<Azure>);
+pub struct AzureBlob {
+    check: BucketCheck<Azure>,
+    warnings: Vec<ConfigWarning>,
+}
 
 impl Backend for AzureBlob {
     const KIND: &'static str = "azure_blob";
@@ -84,124 +94,36 @@ bucket = "media"
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let Config { account, bucket, prefix, mode, key, anonymous, .. } = config;
         object_storage::validate_bucket_name(&bucket)?;
-        if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(InvalidConfig::new("account", "is not the name of a storage account: write only the name, such as `orders`"));
-        }
-        // A signature by the access key is valid for one request only.
-        let sends_reusable_credentials = !anonymous && config.access_key.is_none();
-        let credentials = match (config.access_key, config.sas_token) {
-            (Some(_), Some(_)) => return Err(InvalidConfig::new("sas_token", "cannot be combined with `access_key`: choose one")),
-            (Some(key), None) => {
-                let key = AzureAccessKey::try_new(key.expose().trim());
-                Some(AzureCredential::AccessKey(
-                    key.map_err(|_| InvalidConfig::new("access_key", "is not an Azure key: it is not base64"))?,
-                ))
-            }
-            (None, Some(token)) => {
-                let pairs = split_sas(token.expose().trim());
-                Some(AzureCredential::SASToken(pairs.map_err(|_| InvalidConfig::new("sas_token", "is not of the form `sv=…&sig=…`"))?))
-            }
-            (None, None) => None,
+        let headers = azure::headers(config.encryption_scope.as_deref())?;
+        let keys = account::Keys {
+            account,
+            endpoint: config.endpoint,
+            connection_string: config.connection_string,
+            access_key: config.access_key,
+            sas_token: config.sas_token,
         };
+        let Account { name, endpoint, credentials, mut warnings } = Account::new(keys, &environment::variable)?;
         if anonymous && credentials.is_some() {
             return Err(InvalidConfig::new("anonymous", "cannot be combined with credentials: choose one"));
         }
-        let credentials = credentials.map(|credential| Arc::new(StaticCredentialProvider::new(credential)) as AzureCredentialProvider);
-        let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
-        let azure = Azure { account, container: bucket, endpoint: url, credentials, anonymous, sends_reusable_credentials };
-        BucketCheck::new(azure, transport, mode, &prefix, key.as_deref()).map(Self)
+        if !anonymous && credentials.is_none() {
+            warnings.extend(account::unsupported_credentials(&environment::variable));
+        }
+        let endpoint = object_storage::endpoint(endpoint.as_deref(), config.tls)?;
+        let (url, transport) = object_storage::transport_to(endpoint, Tls::default(), config.connection, config.max_connection_age);
+        let azure = Azure::new(name, bucket, url, credentials, anonymous, headers);
+        let check = BucketCheck::new(azure, transport, mode, &prefix, key.as_deref())?;
+        Ok(Self { check, warnings })
     }
 }
 
 #[async_trait]
 impl Check for AzureBlob {
     async fn probe(&self) -> Result<Observation, Failure> {
-        self.0.probe().await
+        self.check.probe().await
     }
 
     fn warnings(&self) -> Vec<ConfigWarning> {
-        self.0.warnings()
-    }
-}
-
-struct Azure {
-    account: String,
-    container: String,
-    endpoint: Option<String>,
-    credentials: Option<AzureCredentialProvider>,
-    anonymous: bool,
-    /// Whether requests contain a token, which anyone could reuse; a signature is not reusable.
-    sends_reusable_credentials: bool,
-}
-
-#[async_trait]
-impl Provider for Azure {
-    type Client = MicrosoftAzure;
-
-    fn sends_reusable_credentials(&self) -> bool {
-        self.sends_reusable_credentials
-    }
-
-    fn client(&self, transport: StorageTransport) -> object_store::Result<MicrosoftAzure> {
-        let mut builder = MicrosoftAzureBuilder::from_env();
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_endpoint(endpoint.clone());
-        }
-        if let Some(credentials) = &self.credentials {
-            builder = builder.with_credentials(Arc::clone(credentials));
-        }
-        builder
-            .with_account(&self.account)
-            .with_container_name(&self.container)
-            .with_use_emulator(false)
-            .with_skip_signature(self.anonymous)
-            .with_retry(object_storage::no_retries())
-            .with_http_connector(transport)
-            .build()
-    }
-
-    async fn log_in(&self, client: &MicrosoftAzure) -> object_store::Result<()> {
-        if self.anonymous { Ok(()) } else { client.credentials().get_credential().await.map(drop) }
-    }
-
-    /// By error code: <https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes>.
-    fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
-        let (container, account) = (&self.container, &self.account);
-        let right = match refusal.action {
-            Action::Write => "blobs/write",
-            Action::Read => "blobs/read",
-            Action::Delete => "blobs/delete",
-        };
-        match refusal.code.as_str() {
-            "ContainerNotFound" => Failure::unhealthy(format!("there is no container {container}")),
-            "ContainerBeingDeleted" => Failure::unhealthy(format!("the container {container} is being deleted")),
-            "ContainerDisabled" => Failure::unhealthy(format!("the container {container} is disabled")),
-            "BlobNotFound" => Failure::unhealthy(format!("there is no blob {object}")),
-            "BlobArchived" => Failure::unhealthy(format!("the blob {object} is archived and cannot be read")),
-            "AccountIsDisabled" => Failure::rejected(format!("the account {account} is disabled")),
-            "AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch" | "IpAuthorizationError" | "PublicAccessNotPermitted" => {
-                Failure::rejected(format!("the account {account} does not allow access from this machine"))
-            }
-            "KeyBasedAuthenticationNotPermitted" => Failure::rejected(format!("the account {account} does not accept access keys")),
-            // Azurite reports a wrong key in this way.
-            "AuthorizationFailure" if refusal.mentions("failed to authenticate") => Failure::rejected("the credentials are not accepted"),
-            "AuthorizationFailure"
-            | "AuthorizationPermissionMismatch"
-            | "AuthorizationResourceTypeMismatch"
-            | "AuthorizationServiceMismatch"
-            | "InsufficientAccountPermissions" => Failure::rejected(format!("access denied: needs {right} on {container}/{object}")),
-            "AuthenticationFailed" if refusal.mentions("date header") => {
-                Failure::rejected("the clocks of this machine and the storage differ too much")
-            }
-            "AuthenticationFailed" if refusal.mentions("time frame") || refusal.mentions("expired") => {
-                Failure::rejected("the credentials have expired")
-            }
-            "NoAuthenticationInformation" => Failure::rejected("the storage requires credentials, and none were sent"),
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" => Failure::rejected("the credentials are not accepted"),
-            "ServerBusy" | "OperationTimedOut" | "TooManyRequests" => Failure::exhausted("the storage is throttling our requests"),
-            "InsufficientStorage" | "AccountLimitExceeded" => Failure::exhausted("the quota is used up"),
-            _ => refusal.explain_status(),
-        }
+        self.warnings.iter().cloned().chain(self.check.warnings()).collect()
     }
 }

@@ -6,30 +6,29 @@
 //! bucket = "media"
 //! ```
 
+mod google;
+mod reasons;
+
 use crate::{
     contract::prelude::*,
-    object_storage::{self, Action, BucketCheck, BucketMode, Provider, Refusal, StorageTransport},
-    wire::tls::TlsKeys,
+    object_storage::{self, BucketCheck, BucketMode, environment},
+    wire::tls::{Tls, TlsKeys},
 };
-use object_store::{
-    StaticCredentialProvider,
-    gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder},
-};
-use std::sync::Arc;
+use google::Google;
 
 /// Writes an object to a bucket, reads it back, compares it, and deletes it. With `mode = "read"` it reads one byte of an existing object.
 ///
 /// The connection is kept.
 ///
 /// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
-/// at that moment leaves it permanently, and a bucket with versioning or soft delete keeps the objects of every probe: add a lifecycle rule
-/// for `prefix`, or use `mode = "read"`. The object to read should not be stored with `Content-Encoding: gzip`, which Google's servers
+/// at that moment leaves it permanently: add a lifecycle rule for `prefix`. In a bucket with versioning, the check deletes the generation
+/// that it wrote. A bucket with soft delete keeps the object of every probe for a while: use `mode = "read"`. The object to read should not be stored with `Content-Encoding: gzip`, which Google's servers
 /// decompress.
 ///
 /// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file`
-/// (`GOOGLE_SERVICE_ACCOUNT`, `SERVICE_ACCOUNT` or `GOOGLE_APPLICATION_CREDENTIALS`, each the path of a file), the file that `gcloud auth
-/// application-default login` writes, the service account of the machine. Workload identity federation from outside Google Cloud is not
-/// supported.
+/// (`GOOGLE_APPLICATION_CREDENTIALS` or `GOOGLE_SERVICE_ACCOUNT`, each the path of a file), the file that `gcloud auth application-default
+/// login` writes, the service account of the machine. Workload identity federation from outside Google Cloud, and impersonation, are not
+/// supported, and the message says so.
 ///
 /// Required rights: to write, `storage.objects.create`, `storage.objects.get` and `storage.objects.delete` on objects under `allswell/`, as
 /// in the role Storage Object User with the condition `resource.name.startsWith("projects/_/buckets/BUCKET/objects/allswell/")`; to read,
@@ -42,7 +41,7 @@ pub struct Config {
     /// Prefix of the names of the objects that the check writes.
     #[serde(default = "object_storage::prefix")]
     pub prefix: String,
-    /// URL of a store other than Google Cloud: `http://gcs:4443`.
+    /// URL of a store other than Google Cloud: `http://gcs:4443`. Default: `STORAGE_EMULATOR_HOST`, then without credentials, or Google Cloud.
     pub endpoint: Option<String>,
     /// What the probe does in the bucket.
     #[serde(default)]
@@ -51,6 +50,11 @@ pub struct Config {
     pub key: Option<String>,
     /// JSON key of a service account; preferably as `service_account_file`. Default: the usual chain.
     pub service_account: Option<Secret>,
+    /// Key in Cloud KMS, if a policy requires the request to name it:
+    /// `projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY`. Default: that of the bucket.
+    pub kms_key_name: Option<String>,
+    /// Project that pays for requests to a requester-pays bucket.
+    pub user_project: Option<String>,
     /// Send no credentials, for public buckets and emulators.
     #[serde(default)]
     pub anonymous: bool,
@@ -77,14 +81,19 @@ bucket = "media"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        let Config { bucket, prefix, mode, key, service_account, anonymous, .. } = config;
+        let Config { bucket, prefix, mode, key, service_account, mut anonymous, .. } = config;
         object_storage::validate_bucket_name(&bucket)?;
         if anonymous && service_account.is_some() {
             return Err(InvalidConfig::new("anonymous", "cannot be combined with `service_account`: choose one"));
         }
-        let endpoint = object_storage::endpoint(config.endpoint.as_deref(), config.tls)?;
-        let (url, transport) = object_storage::transport_to(endpoint, config.connection, config.max_connection_age);
-        let google = Google { bucket, endpoint: url, service_account, anonymous };
+        let headers = google::headers(config.kms_key_name.as_deref(), config.user_project.as_deref())?;
+        let emulator = environment::variable("STORAGE_EMULATOR_HOST").filter(|_| config.endpoint.is_none());
+        // The libraries of Google do not log in to an emulator.
+        anonymous |= emulator.is_some() && service_account.is_none();
+        let emulator = emulator.map(|host| if host.contains("://") { host } else { format!("http://{host}") });
+        let endpoint = object_storage::endpoint(config.endpoint.or(emulator).as_deref(), config.tls)?;
+        let (url, transport) = object_storage::transport_to(endpoint, Tls::default(), config.connection, config.max_connection_age);
+        let google = Google { bucket, endpoint: url, service_account, anonymous, headers };
         BucketCheck::new(google, transport, mode, &prefix, key.as_deref()).map(Self)
     }
 }
@@ -97,60 +106,5 @@ impl Check for Gcs {
 
     fn warnings(&self) -> Vec<ConfigWarning> {
         self.0.warnings()
-    }
-}
-
-struct Google {
-    bucket: String,
-    endpoint: Option<String>,
-    service_account: Option<Secret>,
-    anonymous: bool,
-}
-
-#[async_trait]
-impl Provider for Google {
-    type Client = GoogleCloudStorage;
-
-    fn sends_reusable_credentials(&self) -> bool {
-        !self.anonymous
-    }
-
-    fn client(&self, transport: StorageTransport) -> object_store::Result<GoogleCloudStorage> {
-        let mut builder = match &self.service_account {
-            // The driver accepts only one source of credentials, so the environment must not add another.
-            Some(key) => GoogleCloudStorageBuilder::new().with_service_account_key(key.expose()),
-            // Some requests of the driver ignore its own switch for this, and would ask for credentials.
-            None if self.anonymous => {
-                let anonymous = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
-                GoogleCloudStorageBuilder::new().with_credentials(Arc::new(anonymous))
-            }
-            None => GoogleCloudStorageBuilder::from_env(),
-        };
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_base_url(endpoint);
-        }
-        builder.with_bucket_name(&self.bucket).with_retry(object_storage::no_retries()).with_http_connector(transport).build()
-    }
-
-    async fn log_in(&self, client: &GoogleCloudStorage) -> object_store::Result<()> {
-        client.credentials().get_credential().await.map(drop)
-    }
-
-    fn explain(&self, refusal: &Refusal, object: &str) -> Failure {
-        let right = match refusal.action {
-            Action::Write => "storage.objects.create",
-            Action::Read => "storage.objects.get",
-            Action::Delete => "storage.objects.delete",
-        };
-        match refusal.code.as_str() {
-            // Replacing an object deletes the old one.
-            "AccessDenied" if refusal.mentions("storage.objects.delete") => {
-                object_storage::explain_s3_code(refusal, &self.bucket, object, "storage.objects.delete")
-            }
-            "UserProjectMissing" => Failure::rejected(format!("the bucket {} is requester-pays, and no project is set", self.bucket)),
-            "InvalidAuthentication" => Failure::rejected("the credentials are not accepted"),
-            _ if refusal.status.as_u16() == 401 => Failure::rejected("the credentials are not accepted"),
-            _ => object_storage::explain_s3_code(refusal, &self.bucket, object, right),
-        }
     }
 }

@@ -1,19 +1,15 @@
 //! Probes a bucket through `object_store`.
 
 use super::{
+    amendment::{Amendment, Signer},
     refusal::{Action, Refusal},
     transport::{LastExchange, StorageTransport},
+    versions::{RefusedVersions, Versions, WrittenObject},
 };
-use crate::{
-    contract::{BoxError, prelude::*},
-    wire::{
-        http1::Origin,
-        tls::{Tls, TlsKeys},
-        url,
-    },
-};
+use crate::contract::{BoxError, prelude::*};
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig, path::Path};
+use hyper::{HeaderMap, http::Extensions};
+use object_store::{GetOptions, GetRange, ObjectStore, PutOptions, path::Path};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
@@ -39,11 +35,11 @@ pub(crate) fn prefix() -> String {
 }
 
 /// What a probe does, with which object.
-struct BucketTask {
-    mode: BucketMode,
-    object: Path,
+pub(super) struct BucketTask {
+    pub(super) mode: BucketMode,
+    pub(super) object: Path,
     /// The object in messages: the unique name that the check writes would not help anyone.
-    shown: String,
+    pub(super) shown: String,
 }
 
 impl BucketTask {
@@ -64,54 +60,28 @@ impl BucketTask {
     }
 }
 
-/// Rejects what cannot be a bucket name. The provider has stricter rules.
-pub(crate) fn validate_bucket_name(name: &str) -> Result<(), InvalidConfig> {
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._$:".contains(&byte));
-    if plain { Ok(()) } else { Err(InvalidConfig::new("bucket", "is not a bucket name: write only the name, such as `media`")) }
-}
-
-/// The URL of the endpoint as drivers accept it, and the transport to it.
-pub(crate) fn transport_to(
-    endpoint: Option<(::url::Url, Origin, Tls)>,
-    connection: Reuse,
-    max_connection_age: MaxAge,
-) -> (Option<String>, StorageTransport) {
-    let url = endpoint.as_ref().map(|(url, ..)| url.as_str().trim_end_matches('/').to_owned());
-    (url, StorageTransport::new(endpoint.map(|(_, origin, tls)| (origin, tls)), connection, max_connection_age))
-}
-
-/// Parses the key `endpoint`: its URL, origin and TLS.
-pub(crate) fn endpoint(url: Option<&str>, keys: TlsKeys) -> Result<Option<(::url::Url, Origin, Tls)>, InvalidConfig> {
-    let Some(url) = url else {
-        return if keys.is_empty() { Ok(None) } else { Err(InvalidConfig::new("tls", "applies only with an `endpoint`")) };
-    };
-    let url = url::parse("endpoint", &Secret::new(url), &[("https", "https"), ("http", "http")])?;
-    let encrypted = url.scheme() == "https";
-    keys.validate(encrypted, "https://")?;
-    let host = url.host_str().ok_or_else(|| InvalidConfig::new("endpoint", "has no host"))?;
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(InvalidConfig::new("endpoint", "must be only a scheme, a host and a port; credentials have their own keys"));
-    }
-    let origin = Origin::new(encrypted, host, url.port());
-    Ok(Some((url, origin, Tls::new(keys))))
-}
-
-/// Turns off the retries of the driver: a probe makes one attempt, and the engine repeats it.
-pub(crate) fn no_retries() -> RetryConfig {
-    RetryConfig { max_retries: 0, ..RetryConfig::default() }
-}
-
 /// A provider of object storage.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync + 'static {
     /// The client of the driver.
     type Client: ObjectStore;
 
-    /// Creates a client with the driver's usual chain of credentials: reads the environment, and files.
-    fn client(&self, transport: StorageTransport) -> object_store::Result<Self::Client>;
+    /// How a version of an object is deleted.
+    const VERSIONS: Versions;
 
-    /// Gets credentials, or reuses those that are still valid.
+    /// Creates a client with the driver's usual chain of credentials: reads the environment, and files.
+    fn client(&self, transport: StorageTransport) -> Result<Self::Client, Failure>;
+
+    /// Gets credentials, or reuses those that are still valid. A [`Failure`] inside of the error becomes that of the probe.
     async fn log_in(&self, client: &Self::Client) -> object_store::Result<()>;
+
+    /// Signs requests with the credentials of the client.
+    async fn signer(&self, client: &Self::Client) -> object_store::Result<Signer>;
+
+    /// Headers of a request beyond those of the driver. `content` is what a write sends.
+    fn headers(&self, _: Action, _content: &[u8]) -> HeaderMap {
+        HeaderMap::new()
+    }
 
     /// Whether requests contain credentials that anyone could reuse, such as a token. A signature is not reusable.
     fn sends_reusable_credentials(&self) -> bool;
@@ -121,15 +91,19 @@ pub(crate) trait Provider: Send + Sync + 'static {
         false
     }
 
+    /// Whether an error response says that a retention, a hold or a policy protects the object.
+    fn is_retained(&self, refusal: &Refusal) -> bool;
+
     /// Classifies an error response; `object` is for the message.
     fn explain(&self, refusal: &Refusal, object: &str) -> Failure;
 }
 
 /// A check of one bucket.
 pub(crate) struct BucketCheck<P: Provider> {
-    provider: Arc<P>,
-    transport: StorageTransport,
-    task: BucketTask,
+    pub(super) provider: Arc<P>,
+    pub(super) transport: StorageTransport,
+    pub(super) task: BucketTask,
+    pub(super) refused_versions: RefusedVersions,
     /// Created by the first probe, and again after a rejection: credentials may have been replaced.
     client: Mutex<Option<Arc<P::Client>>>,
     making: Blocking,
@@ -144,7 +118,8 @@ impl<P: Provider> BucketCheck<P> {
         key: Option<&str>,
     ) -> Result<Self, InvalidConfig> {
         let task = BucketTask::new(mode, prefix, key)?;
-        Ok(Self { provider: Arc::new(provider), transport, task, client: Mutex::default(), making: Blocking::default() })
+        let (client, refused_versions, making) = (Mutex::default(), RefusedVersions::default(), Blocking::default());
+        Ok(Self { provider: Arc::new(provider), transport, task, refused_versions, client, making })
     }
 
     pub(crate) async fn probe(&self) -> Result<Observation, Failure> {
@@ -166,7 +141,7 @@ impl<P: Provider> BucketCheck<P> {
         }
         let (provider, transport) = (Arc::clone(&self.provider), self.transport.clone());
         let made = self.making.run(move || provider.client(transport)).await?;
-        let client = Arc::new(made.map_err(|error| Failure::rejected("the credentials cannot be used").because(error))?);
+        let client = Arc::new(made?);
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&client));
         Ok(client)
     }
@@ -185,30 +160,31 @@ impl<P: Provider> BucketCheck<P> {
         // New bytes for each probe: the object of an earlier probe must not pass for this one.
         let sent = Bytes::from(std::iter::repeat_with(|| fastrand::alphanumeric() as u8).take(64).collect::<Vec<_>>());
         let began = Instant::now();
-        client.put(object, sent.clone().into()).await.map_err(|error| self.failure(Action::Write, error))?;
+        let extensions = self.extensions(client, Action::Write, &sent).await?;
+        let put = client.put_opts(object, sent.clone().into(), PutOptions { extensions, ..PutOptions::default() });
+        let put = put.await.map_err(|error| self.failure(Action::Write, error))?;
         let written = began.elapsed();
-        let found = async { client.get(object).await?.bytes().await };
+        let object_written = WrittenObject::new(self.transport.take_last(), put.version);
+        let reading = GetOptions { extensions: self.extensions(client, Action::Read, &[]).await?, ..GetOptions::default() };
+        let found = async { client.get_opts(object, reading).await?.bytes().await };
         let found = found.await.map_err(|error| self.failure(Action::Read, error));
         let read = began.elapsed().saturating_sub(written);
         // Delete the object also when it could not be read.
-        let deleted = match client.delete(object).await {
-            Ok(()) => Ok(()),
-            Err(error) => match self.transport.take_last() {
-                // The request was sent twice because the first response did not arrive: the first one has deleted the object.
-                Some(last) if last.is_missing_object(Action::Delete) => Ok(()),
-                last => Err(self.explain(Action::Delete, last, error)),
-            },
-        };
+        let deleted = self.delete(client, object_written).await;
         if found? != sent {
             return Err(Failure::unhealthy("the data read back is not the data written"));
         }
-        deleted?;
-        Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
+        let seen = Observation::pass().took("write_ms", written).took("read_ms", read);
+        Ok(match deleted? {
+            Some(warning) => seen.warned(warning),
+            None => seen,
+        })
     }
 
     async fn first_byte(&self, client: &P::Client) -> Result<Observation, Failure> {
         let began = Instant::now();
-        let one = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        let extensions = self.extensions(client, Action::Read, &[]).await?;
+        let one = GetOptions { range: Some(GetRange::Bounded(0..1)), extensions, ..GetOptions::default() };
         let size = match client.get_opts(&self.task.object, one).await {
             Ok(found) => found.meta.size,
             Err(error) => match self.transport.take_last() {
@@ -222,7 +198,8 @@ impl<P: Provider> BucketCheck<P> {
 
     async fn missing_object(&self, client: &P::Client) -> Result<Observation, Failure> {
         let began = Instant::now();
-        let Err(error) = client.get(&self.task.object).await else {
+        let reading = GetOptions { extensions: self.extensions(client, Action::Read, &[]).await?, ..GetOptions::default() };
+        let Err(error) = client.get_opts(&self.task.object, reading).await else {
             return Err(Failure::unhealthy("the bucket returned an object that was never written"));
         };
         let last = self.transport.take_last();
@@ -232,7 +209,7 @@ impl<P: Provider> BucketCheck<P> {
             if refusal.is_missing_object() {
                 return Ok(seen());
             }
-            if self.provider.is_elsewhere(&refusal) {
+            if self.provider.is_elsewhere(&refusal) && !refusal.code.is_empty() {
                 // The library of the application may follow this by itself.
                 return Ok(seen().warned(self.provider.explain(&refusal, &self.task.shown).message()));
             }
@@ -243,11 +220,27 @@ impl<P: Provider> BucketCheck<P> {
         Err(self.explain(Action::Read, last, error))
     }
 
+    /// What the transport adds to a request of the driver.
+    async fn extensions(&self, client: &P::Client, action: Action, content: &[u8]) -> Result<Extensions, Failure> {
+        let mut extensions = Extensions::new();
+        let amendment = self.amendment(client, action, content).await?;
+        if !amendment.headers.is_empty() {
+            extensions.insert(amendment);
+        }
+        Ok(extensions)
+    }
+
+    pub(super) async fn amendment(&self, client: &P::Client, action: Action, content: &[u8]) -> Result<Amendment, Failure> {
+        let headers = self.provider.headers(action, content);
+        let signer = self.provider.signer(client).await.map_err(|error| no_credentials(self.transport.take_last(), error))?;
+        Ok(Amendment { headers, signer })
+    }
+
     fn failure(&self, action: Action, error: object_store::Error) -> Failure {
         self.explain(action, self.transport.take_last(), error)
     }
 
-    fn explain(&self, action: Action, last: Option<LastExchange>, error: object_store::Error) -> Failure {
+    pub(super) fn explain(&self, action: Action, last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
         match last {
             Some(LastExchange::Failed { failure, .. }) => failure,
             Some(LastExchange::Response(response)) => {
@@ -265,10 +258,22 @@ impl<P: Provider> BucketCheck<P> {
     }
 }
 
+/// The driver cannot use the credentials that it has found.
+pub(crate) fn unusable_credentials(error: object_store::Error) -> Failure {
+    Failure::rejected("the credentials cannot be used").because(error)
+}
+
 /// Why there are no credentials: no provider was found, or it rejected the request.
-fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Failure {
+fn no_credentials(last: Option<LastExchange>, error: object_store::Error) -> Failure {
     const NO_CREDENTIALS_MESSAGE: &str =
         "no credentials found: not in the keys, the environment, a file or this machine's metadata service";
+    let error: BoxError = match error {
+        object_store::Error::Generic { source, .. } => match source.downcast::<Failure>() {
+            Ok(failure) => return *failure,
+            Err(source) => source,
+        },
+        error => error.into(),
+    };
     match last {
         Some(LastExchange::Failed { failure, plain: true }) => failure.reclassified(FailureClass::Rejected).saying(NO_CREDENTIALS_MESSAGE),
         Some(LastExchange::Failed { failure, plain: false }) => {
@@ -279,7 +284,8 @@ fn no_credentials(last: Option<LastExchange>, error: impl Into<BoxError>) -> Fai
             Failure::rejected(NO_CREDENTIALS_MESSAGE).because(error)
         }
         Some(LastExchange::Response(response)) if !response.status.is_success() => {
-            Failure::rejected(format!("the credential provider answered {}", response.status.as_u16())).because(error)
+            let refusal = Refusal::new(Action::Read, &response);
+            Failure::rejected(format!("the credential provider answered {}", refusal.with_reason())).because(error)
         }
         _ => Failure::rejected("the credentials cannot be used").because(error),
     }

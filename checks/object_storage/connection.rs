@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, StatusCode,
+    HeaderMap, StatusCode, Uri,
     client::conn::http1::{self, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -32,6 +32,8 @@ pub(super) struct StorageConnection {
 /// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct StorageResponse {
+    /// The URL of the request.
+    pub(crate) uri: Uri,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -58,7 +60,7 @@ impl StorageConnection {
         let body = drive_while(&mut self.driver, body.collect()).await?.to_bytes();
         // Ready for the next request. If this was the last one, the next request gets the error.
         let _ = drive_while(&mut self.driver, self.sender.ready()).await;
-        Ok(StorageResponse { status: head.status, headers: head.headers, body })
+        Ok(StorageResponse { uri: Uri::default(), status: head.status, headers: head.headers, body })
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) enum Action {
     Write,
     Read,
     Delete,
+    DeleteVersion,
 }
 
 /// An error response.
@@ -35,10 +36,23 @@ impl Refusal {
             headers: response.headers.clone(),
             body: String::from_utf8_lossy(&response.body).into_owned(),
         };
-        let code =
-            refusal.header("x-ms-error-code").or_else(|| refusal.element("Code")).or_else(|| refusal.inner_header("x-ms-error-code"));
+        let code = refusal.header("x-ms-error-code").or_else(|| refusal.code()).or_else(|| refusal.inner_header("x-ms-error-code"));
         refusal.code = code.unwrap_or_default();
         refusal
+    }
+
+    /// An error response with a code and a text in XML.
+    #[cfg(test)]
+    pub(crate) fn with_code(action: Action, status: u16, code: &str, text: &str) -> Self {
+        let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{text}</Message></Error>");
+        let status = StatusCode::from_u16(status).expect("a status");
+        Self::new(action, &StorageResponse { uri: hyper::Uri::default(), status, headers: HeaderMap::new(), body: body.into() })
+    }
+
+    /// The error code of the body. S3 puts `KMS.` before those of KMS.
+    fn code(&self) -> Option<String> {
+        let text = self.text("Code")?;
+        text.strip_prefix("KMS.").map_or_else(|| plain_word(text), |code| plain_word(code).map(|code| format!("KMS.{code}")))
     }
 
     /// The value of a header, if it is a plain word.
@@ -46,10 +60,47 @@ impl Refusal {
         self.headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok()).and_then(plain_word)
     }
 
-    /// The text of an element of the XML body, if it is a plain word. The elements of interest occur once, flat and unescaped.
-    pub(crate) fn element(&self, name: &str) -> Option<String> {
+    /// The text of an element of the XML body. The elements of interest occur once, flat and unescaped.
+    fn text(&self, name: &str) -> Option<&str> {
         let (_, rest) = self.body.split_once(&format!("<{name}>"))?;
-        plain_word(rest.split_once('<')?.0)
+        Some(rest.split_once('<')?.0.trim())
+    }
+
+    /// The text of an element of the XML body, if it is a plain word.
+    #[cfg(feature = "s3")]
+    pub(crate) fn element(&self, name: &str) -> Option<String> {
+        self.text(name).and_then(plain_word)
+    }
+
+    /// The time in an element of the XML body, in seconds: `20261120T100000Z` or `2026-11-20T10:00:00Z`.
+    #[cfg(any(feature = "gcs", feature = "s3"))]
+    pub(super) fn time(&self, name: &str) -> Option<i64> {
+        let digits: String = self.text(name)?.chars().filter(char::is_ascii_digit).take(14).collect();
+        let part = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+        let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+        // Days since a fixed day, with years that begin in March: <https://howardhinnant.github.io/date_algorithms.html>
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day;
+        Some(((days * 24 + part(8, 10)?) * 60 + part(10, 12)?) * 60 + part(12, 14)?)
+    }
+
+    /// Whether the body is a web page, as proxies, firewalls and captive portals send.
+    fn is_web_page(&self) -> bool {
+        let start: String = self.body.trim_start().chars().take(14).collect::<String>().to_ascii_lowercase();
+        start.starts_with("<html") || start.starts_with("<!doctype html")
+    }
+
+    /// The status and the error code, or the reason in JSON, as servers of credentials send it.
+    pub(super) fn with_reason(&self) -> String {
+        let reason = || {
+            let body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+            let word = ["error", "code", "Code"].iter().find_map(|key| body[key].as_str())?;
+            plain_word(&word.replace('_', "-")).map(|_| word.trim().to_owned())
+        };
+        match reason().filter(|_| self.code.is_empty()) {
+            Some(reason) => format!("{} {reason}", self.status.as_str()),
+            None => self.to_string(),
+        }
     }
 
     /// A header of a response inside the body of another, as in a batch.
@@ -59,14 +110,13 @@ impl Refusal {
     }
 
     /// Whether the body contains a text.
-    #[cfg(any(feature = "azure_blob", feature = "gcs"))]
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.body.contains(text)
     }
 
     /// Whether the bucket exists and is accessible, and the object does not exist.
     pub(crate) fn is_missing_object(&self) -> bool {
-        matches!(self.code.as_str(), "NoSuchKey" | "BlobNotFound")
+        matches!(self.code.as_str(), "NoSuchKey" | "NoSuchVersion" | "BlobNotFound")
     }
 
     /// Classifies a response by its status only.
@@ -76,6 +126,9 @@ impl Refusal {
             429 | 507 => FailureClass::Exhausted,
             _ => FailureClass::Unhealthy,
         };
+        if self.code.is_empty() && self.is_web_page() {
+            return Failure::new(class, format!("a proxy or web server answered {self} instead of the storage"));
+        }
         Failure::new(class, format!("the storage answered {self}"))
     }
 }
@@ -96,44 +149,14 @@ fn plain_word(text: &str) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
-/// Classifies the error codes of S3, which Google Cloud Storage uses, too. `bucket` and `object` are for the message, and `right` is what
-/// the action requires. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-#[cfg(any(feature = "gcs", feature = "s3"))]
-pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
-    match refusal.code.as_str() {
-        "NoSuchBucket" => Failure::unhealthy(format!("there is no bucket {bucket}")),
-        "InvalidBucketName" => Failure::unhealthy(format!("{bucket} is not a valid bucket name")),
-        "NoSuchKey" => Failure::unhealthy(format!("there is no object {object}")),
-        "AccessDenied" | "Forbidden" => Failure::rejected(format!("access denied: needs {right} on {bucket}/{object}")),
-        "InvalidObjectState" => Failure::unhealthy(format!("the object {object} is archived and cannot be read")),
-        "AllAccessDisabled" | "AccountProblem" | "UserProjectAccountProblem" => Failure::rejected("the account may not be used"),
-        "AuthenticationRequired" => Failure::rejected("the storage requires credentials, and none were sent"),
-        "ExpiredToken" | "TokenRefreshRequired" => Failure::rejected("the credentials have expired"),
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "InvalidSecurity" | "NotSignedUp" => {
-            Failure::rejected("the credentials are not accepted")
-        }
-        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => {
-            Failure::rejected("the clocks of this machine and the storage differ too much")
-        }
-        "SlowDown" | "TooManyRequests" | "ThrottlingException" | "RequestLimitExceeded" => {
-            Failure::exhausted("the storage is throttling our requests")
-        }
-        "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded" => Failure::exhausted("the quota is used up"),
-        "XMinioStorageFull" | "InsufficientStorage" => Failure::exhausted("no space is left"),
-        "MethodNotAllowed" | "NotImplemented" => {
-            Failure::unhealthy(format!("the storage does not support the operation: it answered {refusal}"))
-        }
-        _ => refusal.explain_status(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::Uri;
 
     fn refusal(status: u16, body: &'static str) -> Refusal {
         let status = StatusCode::from_u16(status).expect("a status");
-        Refusal::new(Action::Write, &StorageResponse { status, headers: HeaderMap::new(), body: body.into() })
+        Refusal::new(Action::Write, &StorageResponse { uri: Uri::default(), status, headers: HeaderMap::new(), body: body.into() })
     }
 
     #[test]

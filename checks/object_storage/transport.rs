@@ -1,7 +1,9 @@
 //! The HTTP below `object_store`: our own connections, TLS and limits. It remembers the last exchange as it was.
 
 use super::{
+    amendment::Amendment,
     connection::{StorageConnection, StorageResponse},
+    environment::has_proxy,
     refusal::{Action, Refusal},
 };
 use crate::{
@@ -73,10 +75,10 @@ impl LastExchange {
 
 impl StorageTransport {
     /// For a configured endpoint, or for the servers of the provider.
-    pub(crate) fn new(endpoint: Option<(Origin, Tls)>, reuse: Reuse, max_age: MaxAge) -> Self {
+    pub(crate) fn new(endpoint: Option<(Origin, Tls)>, others: Tls, reuse: Reuse, max_age: MaxAge) -> Self {
         Self(Arc::new(TransportState {
             endpoint,
-            others: Tls::default(),
+            others,
             dialer: Dialer::default(),
             reuse,
             max_age,
@@ -101,7 +103,13 @@ impl StorageTransport {
                 "https://",
             )
         });
-        warning.into_iter().collect()
+        let host = self.0.endpoint.as_ref().map(|(origin, _)| origin.address.host.as_str());
+        let is_encrypted = self.0.endpoint.as_ref().is_none_or(|(origin, _)| origin.encrypted);
+        let proxy = (is_encrypted && has_proxy(host)).then(|| {
+            let message = "the proxy of the variable HTTPS_PROXY is not used: the check connects directly. Add the host to NO_PROXY";
+            ConfigWarning::new("endpoint", message)
+        });
+        warning.into_iter().chain(proxy).collect()
     }
 
     /// Takes the last exchange.
@@ -109,8 +117,13 @@ impl StorageTransport {
         lock(&self.0.last).take()
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<StorageResponse, Failure> {
-        let origin = origin_of(request.uri()).ok_or_else(|| Failure::protocol("an address that is not HTTP"))?;
+    /// Sends a request, of the driver or one that the driver does not offer.
+    pub(super) async fn exchange(&self, mut request: HttpRequest) -> Result<StorageResponse, Failure> {
+        if let Some(amendment) = request.extensions_mut().remove::<Amendment>() {
+            amendment.apply(&mut request)?;
+        }
+        let uri = request.uri().clone();
+        let origin = origin_of(&uri).ok_or_else(|| Failure::protocol("an address that is not HTTP"))?;
         let kept =
             Arc::clone(lock(&self.0.hosts).entry(origin.clone()).or_insert_with(|| Arc::new(Kept::new(self.0.reuse, self.0.max_age))));
         let limit = if is_metadata_service(&origin) { METADATA_TIMEOUT } else { Duration::MAX };
@@ -118,7 +131,8 @@ impl StorageTransport {
         let exchanged = timeout(limit, kept.probe(&exchange)).await;
         exchanged.unwrap_or_else(|late| Err(Failure::new(FailureClass::Timeout, "no response").because(late)))?;
         let received = lock(&exchange.received).take();
-        received.ok_or_else(|| Failure::internal("an exchange without a response"))
+        let received = received.ok_or_else(|| Failure::internal("an exchange without a response"))?;
+        Ok(StorageResponse { uri, ..received })
     }
 }
 

@@ -39,6 +39,9 @@ pub(super) fn checks(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Environme
             row.iter().map(|(key, name)| Some(EnvironmentKey { key, value: variable(name)?, variable: Some(name) })).collect();
         keys.extend(found.into_iter().flatten());
     }
+    if let Some(style) = variable("AWS_S3_ADDRESSING_STYLE").filter(|style| style == "path" || style == "virtual") {
+        keys.push(EnvironmentKey { key: "addressing", value: style, variable: Some("AWS_S3_ADDRESSING_STYLE") });
+    }
     let mut found: Vec<EnvironmentCheck> = Vec::new();
     for name in BUCKETS.into_iter().chain(variable(FLY.1).map(|_| FLY.0)) {
         let Some(written) = variable(name) else { continue };
@@ -47,10 +50,20 @@ pub(super) fn checks(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Environme
         let is_known = found.iter().flat_map(|check| &check.keys).any(|key| key.key == "bucket" && key.value == bucket);
         if !is_known {
             let bucket = EnvironmentKey { key: "bucket", value: bucket.to_owned(), variable: (bucket == written).then_some(name) };
-            found.push(EnvironmentCheck { variable: name, keys: keys.iter().cloned().chain([bucket]).collect() });
+            let prefix = prefix(variable).filter(|_| name == BUCKETS[0]);
+            found.push(EnvironmentCheck { variable: name, keys: keys.iter().cloned().chain(prefix).chain([bucket]).collect() });
         }
     }
     found
+}
+
+/// A prefix in the folder of django-storages: a policy may permit only that.
+fn prefix(variable: &dyn Fn(&str) -> Option<String>) -> Option<EnvironmentKey> {
+    let location = variable("AWS_LOCATION")?;
+    let location = location.trim_matches('/');
+    let is_plain = location.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+        && location.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    is_plain.then(|| EnvironmentKey { key: "prefix", value: format!("{location}/allswell/"), variable: None })
 }
 
 #[cfg(test)]
@@ -76,12 +89,17 @@ mod tests {
             ("AWS_ACCESS_KEY_ID", "A"),
             ("AWS_SECRET_ACCESS_KEY", "B"),
             ("AWS_PROFILE", "ops"),
+            ("AWS_LOCATION", "/static/"),
+            ("AWS_S3_ADDRESSING_STYLE", "virtual"),
         ];
         let keys = "mode=bucket endpoint=AWS_S3_ENDPOINT_URL region=AWS_DEFAULT_REGION access_key_id=AWS_ACCESS_KEY_ID \
-                    secret_access_key=AWS_SECRET_ACCESS_KEY";
+                    secret_access_key=AWS_SECRET_ACCESS_KEY addressing=AWS_S3_ADDRESSING_STYLE";
         assert_eq!(
             found_in(&environment),
-            [format!("AWS_STORAGE_BUCKET_NAME: {keys} bucket=AWS_STORAGE_BUCKET_NAME"), format!("S3_BUCKET: {keys} bucket=backups")]
+            [
+                format!("AWS_STORAGE_BUCKET_NAME: {keys} prefix=static/allswell/ bucket=AWS_STORAGE_BUCKET_NAME"),
+                format!("S3_BUCKET: {keys} bucket=backups")
+            ]
         );
     }
 

@@ -1,6 +1,7 @@
 //! `gcs`, against our own server, with the errors that Google documents: no emulator of Google's storage runs here.
 
 use crate::{
+    helpers::{command, run},
     probing::{Case, Probed, assert_failures},
     servers::{
         Certificates,
@@ -101,11 +102,77 @@ fn each_error_of_google_has_its_class_and_message() {
     let refused = |refuse, class, message| drop(objects_after_refusal(refuse, class, message));
     let denied = "access denied: needs storage.objects.create on media/allswell/*";
     refused(|method, _| (method == "PUT").then_some((403, "AccessDenied")), "rejected", denied);
-    let denied = "access denied: needs storage.objects.delete on media/allswell/*";
-    refused(|method, _| (method == "DELETE").then_some((403, "AccessDenied")), "rejected", denied);
     refused(|_, _| Some((401, "AuthenticationRequired")), "rejected", "the credentials are not accepted");
+    refused(|_, _| Some((400, "UserProjectMissing")), "rejected", "the bucket media is requester-pays: set `user_project`");
+    refused(|_, _| Some((403, "AccountDisabled")), "rejected", "the account of the project is disabled");
+    refused(|_, _| Some((400, "CloudKmsDisabledKey")), "unhealthy", "the encryption key of the object is disabled");
+    let retained = "a retention policy or a hold protects it: set `mode = \"read\"`";
+    refused(|_, _| Some((403, "ObjectUnderActiveHold")), "unhealthy", retained);
     refused(|_, _| Some((429, "SlowDown")), "exhausted", "the storage is throttling our requests");
     refused(|_, _| Some((503, "ServiceUnavailable")), "unhealthy", "the storage answered 503 ServiceUnavailable");
+}
+
+#[test]
+fn the_generation_that_was_written_is_deleted() {
+    let server = open();
+    assert_eq!(Probed::new(&table(server.port, "")).pass().warning(), None);
+    let targets: Vec<String> = server.asked().into_iter().map(|[method, path, _]| format!("{method} {path}")).collect();
+    assert!(targets[2].starts_with("DELETE /media/allswell") && targets[2].ends_with("?generation=7"), "{targets:?}");
+}
+
+#[test]
+fn an_object_that_may_not_be_deleted_is_a_warning() {
+    let server = gcs(|method, _| (method == "DELETE").then_some((403, "AccessDenied")));
+    let probed = Probed::new(&table(server.port, ""));
+    let stays = "the object of the probe stays: access denied: needs storage.objects.delete on media/allswell/*";
+    assert_eq!(probed.pass().warning(), Some(stays));
+    let retained = gcs(|method, _| (method == "DELETE").then_some((403, "RetentionPolicyNotMet")));
+    let stays = "the object of the probe stays: a retention policy or a hold protects it: set `mode = \"read\"`";
+    assert_eq!(Probed::new(&table(retained.port, "")).pass().warning(), Some(stays));
+}
+
+#[test]
+fn headers_of_the_keys_are_sent_where_they_belong() {
+    let server = open();
+    let key = "projects/p/locations/eu/keyRings/r/cryptoKeys/k";
+    let probed = Probed::new(&table(server.port, &format!("user_project = \"billing\"\nkms_key_name = \"{key}\"")));
+    probed.pass();
+    assert_eq!(server.headers("x-goog-user-project"), ["billing"; 3]);
+    probed.pass();
+    assert_eq!(server.headers("x-goog-encryption-kms-key-name"), [key, "", ""]);
+    server.put("logo.png", b"12345");
+    Probed::new(&table(server.port, "user_project = \"billing\"\nmode = \"read\"\nkey = \"logo.png\"")).pass();
+    assert_eq!(server.headers("x-goog-user-project"), ["billing"]);
+}
+
+/// Runs `allswell check` with variables and a file `credentials.json`, and returns what it prints.
+fn checked(configuration: &str, variables: &[(&str, &str)], credentials: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("allswell.toml"), configuration).expect("a configuration");
+    std::fs::write(folder.path().join("credentials.json"), credentials).expect("a file");
+    let mut command = command(&folder);
+    run(command.arg("check").env("HOME", folder.path()).envs(variables.iter().copied())).stdout
+}
+
+#[test]
+fn the_emulator_of_the_environment_is_used_without_credentials() {
+    let server = open();
+    let host = format!("127.0.0.1:{}", server.port);
+    let printed = checked("[checks.media]\nkind = \"gcs\"\nbucket = \"media\"\n", &[("STORAGE_EMULATOR_HOST", &host)], "");
+    assert!(printed.contains("pass  media"), "{printed}");
+    assert!(server.asked().iter().all(|[_, _, authorization]| authorization.is_empty()));
+}
+
+#[test]
+fn credentials_that_are_not_supported_are_named() {
+    let configuration = format!("[checks.media]\nkind = \"gcs\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{}\"\n", open().port);
+    let variables = [("GOOGLE_APPLICATION_CREDENTIALS", "credentials.json"), ("SERVICE_ACCOUNT", "of something else")];
+    let external = r#"{"type": "external_account", "audience": "//iam.googleapis.com/projects/1/locations/global"}"#;
+    let printed = checked(&configuration, &variables, external);
+    assert!(printed.contains("the credentials are of workload identity federation, which is not supported"), "{printed}");
+    let missing = [("GOOGLE_APPLICATION_CREDENTIALS", "/none")];
+    let printed = checked(&configuration, &missing, "");
+    assert!(printed.contains("the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read"), "{printed}");
 }
 
 #[test]

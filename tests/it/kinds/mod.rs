@@ -13,6 +13,8 @@ mod postgres;
 mod rabbitmq;
 mod redis;
 mod s3;
+mod s3_buckets;
+mod s3_environment;
 mod sqlite;
 mod storage;
 mod tcp;

@@ -28,7 +28,7 @@ fn policy(user: &str, action: &str, object: &str) -> bool {
     }
 }
 
-fn server() -> S3Server {
+pub(super) fn server() -> S3Server {
     s3(&["probe", TAMPERED, "reader", "no_writer", "no_reader", "no_deleter", "lister"], policy)
 }
 
@@ -134,16 +134,18 @@ fn each_refusal_has_its_class_and_message_and_leaves_no_object_behind() {
 }
 
 #[test]
-fn a_user_who_may_not_delete_is_rejected_and_one_object_stays() {
+fn a_user_who_may_not_delete_is_warned_and_one_object_stays() {
     let server = server();
-    let denied = "access denied: needs s3:DeleteObject on media/allswell/*";
-    assert_failures(&[Case::new("no deleting", table(server.port, "no_deleter", ""), "rejected", denied)]);
-    assert_eq!(server.objects().len(), 1);
+    let probed = Probed::new(&table(server.port, "no_deleter", ""));
+    let stays = "the object of the probe stays: access denied: needs s3:DeleteObject on media/allswell/*";
+    assert_eq!(probed.pass().warning(), Some(stays), "writing and reading work");
+    probed.pass();
+    assert_eq!(server.objects().len(), 1, "the next probe replaces it");
 }
 
 /// Runs `allswell check` with a configuration, variables and files, and returns the report of the component of the kind `s3`. There is no
 /// metadata service, and the program looks for it on loopback.
-fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
+pub(super) fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
     fs::create_dir(directory.path().join(".aws")).expect("a folder");
@@ -160,16 +162,16 @@ fn component(configuration: &str, variables: &[(&str, &str)], files: &[(&str, &s
 }
 
 /// A configuration without credentials.
-fn without_credentials(server: &S3Server) -> String {
+pub(super) fn without_credentials(server: &S3Server) -> String {
     format!("[checks.media]\nkind = \"s3\"\nbucket = \"media\"\nendpoint = \"http://127.0.0.1:{}\"\n", server.port)
 }
 
 /// The message of a failure, or `passed`.
-fn message(component: &Value) -> String {
+pub(super) fn message(component: &Value) -> String {
     component["failure"]["message"].as_str().unwrap_or("passed").to_owned()
 }
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+pub(super) const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "probe"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
 
 #[test]
 fn credentials_come_from_the_environment() {
@@ -197,7 +199,10 @@ fn credentials_come_from_the_profile_that_is_named_or_the_environment_or_the_def
         "passed"
     );
     assert_eq!(accepted(&format!("{configuration}profile = \"ops\"\ncredentials_file = \"elsewhere\""), &[]), "passed");
-    assert_eq!(accepted(&format!("{configuration}profile = \"none\""), &[]), "the credentials cannot be used");
+    assert_eq!(accepted(&format!("{configuration}profile = \"none\""), &[]), "the AWS profile has no keys");
+    assert_eq!(accepted(&configuration, &[("AWS_PROFILE", "ops")]), "passed");
+    let file = [("AWS_PROFILE", "ops"), ("AWS_SHARED_CREDENTIALS_FILE", "elsewhere")];
+    assert_eq!(message(&component(&configuration, &file, &files[1..])), "passed");
 }
 
 /// As in a pod of EKS.
@@ -212,7 +217,7 @@ fn credentials_come_from_a_container_agent() {
     assert_eq!(message(&component(&configuration, &variables, &[("token", "from-the-pod")])), "passed");
     let denied = format!("http://127.0.0.1:{}/", answer("403 Forbidden", "", "no"));
     let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", denied.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "token")];
-    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "the credential provider answered 403");
+    assert_eq!(message(&component(&configuration, &variables, &[("token", "x")])), "the credential provider answered 403 Forbidden");
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn each_error_of_aws_and_others_has_its_class_and_message() {
             "elsewhere",
             answer("307 Temporary Redirect", "location: http://x/\r\n", ""),
             "unhealthy",
-            "the bucket media is in another region, or at another endpoint",
+            "the endpoint redirects to another address: set `endpoint` to the storage itself",
         ),
         case(
             "clock",
@@ -271,7 +276,7 @@ fn each_error_of_aws_and_others_has_its_class_and_message() {
                 "<RequestTime>20261120T100000Z</RequestTime><ServerTime>2026-11-20T11:00:00Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>",
             ),
             "rejected",
-            "the clocks of this machine and the storage differ too much",
+            "the clock of this machine is 1h behind that of the storage",
         ),
         case(
             "key",
@@ -284,8 +289,25 @@ fn each_error_of_aws_and_others_has_its_class_and_message() {
         case("quota", error("400 Bad Request", "XMinioAdminBucketQuotaExceeded", ""), "exhausted", "the quota is used up"),
         case("full", error("507 Insufficient Storage", "XMinioStorageFull", ""), "exhausted", "no space is left"),
         case("internal", error("500 Internal Server Error", "InternalError", ""), "unhealthy", "the storage answered 500 InternalError"),
-        case("a proxy's no", answer("403 Forbidden", "", "<html>no</html>"), "rejected", "the storage answered 403 Forbidden"),
-        case("a web server", answer("404 Not Found", "", "<html>nothing</html>"), "unhealthy", "the storage answered 404 Not Found"),
+        case("no code", answer("403 Forbidden", "", ""), "rejected", "the storage answered 403 Forbidden"),
+        case(
+            "a proxy's no",
+            answer("403 Forbidden", "", "<html>no</html>"),
+            "rejected",
+            "a proxy or web server answered 403 Forbidden instead of the storage",
+        ),
+        case(
+            "a proxy without a backend",
+            answer("502 Bad Gateway", "", "\r\n<!DOCTYPE html><title>502"),
+            "unhealthy",
+            "a proxy or web server answered 502 Bad Gateway instead of the storage",
+        ),
+        case(
+            "a web server",
+            answer("404 Not Found", "", "<html>nothing</html>"),
+            "unhealthy",
+            "a proxy or web server answered 404 Not Found instead of the storage",
+        ),
         case("no storage", answer("200 OK", "", "<html>hello</html>"), "protocol", "the response is not that of an object storage service"),
         case(
             "stale",

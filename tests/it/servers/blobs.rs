@@ -4,7 +4,7 @@
 use crate::helpers::eventually;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, body::Incoming, service::service_fn};
+use hyper::{HeaderMap, Method, Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
     collections::BTreeMap,
@@ -31,30 +31,40 @@ struct Stored {
     root: String,
     /// The error codes of a missing bucket and a missing object.
     missing: [&'static str; 2],
+    /// The header of a write with the version of the object, and the version.
+    version: Option<(&'static str, &'static str)>,
     refuse: Refuse,
     objects: Mutex<BTreeMap<String, Bytes>>,
     /// Method, path with query, and `Authorization`.
     asked: Mutex<Vec<[String; 3]>>,
+    headers: Mutex<Vec<HeaderMap>>,
     connections: AtomicUsize,
 }
 
 /// A server like Google Cloud Storage.
 pub(crate) fn gcs(refuse: Refuse) -> Blobs {
-    start("/media/", ["NoSuchBucket", "NoSuchKey"], refuse)
+    start("/media/", ["NoSuchBucket", "NoSuchKey"], Some(("x-goog-generation", "7")), refuse)
 }
 
 /// A server like Azurite, whose paths begin with the account `orders`.
 pub(crate) fn azure_blob(refuse: Refuse) -> Blobs {
-    start("/orders/media/", ["ContainerNotFound", "BlobNotFound"], refuse)
+    start("/orders/media/", ["ContainerNotFound", "BlobNotFound"], None, refuse)
 }
 
-fn start(root: &str, missing: [&'static str; 2], refuse: Refuse) -> Blobs {
+/// A server like Azure, in an account with versioning.
+pub(crate) fn azure_blob_with_versions(refuse: Refuse) -> Blobs {
+    start("/orders/media/", ["ContainerNotFound", "BlobNotFound"], Some(("x-ms-version-id", "2026-11-20T10:00:00.0000000Z")), refuse)
+}
+
+fn start(root: &str, missing: [&'static str; 2], version: Option<(&'static str, &'static str)>, refuse: Refuse) -> Blobs {
     let stored = Arc::new(Stored {
         root: root.to_owned(),
         missing,
+        version,
         refuse,
         objects: Mutex::default(),
         asked: Mutex::default(),
+        headers: Mutex::default(),
         connections: AtomicUsize::new(0),
     });
     let runtime = Runtime::new().expect("a runtime");
@@ -92,6 +102,13 @@ impl Blobs {
         std::mem::take(&mut self.stored.asked.lock().expect("a list"))
     }
 
+    /// The values of a header in the requests since the last call, empty where there is none.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let asked = std::mem::take(&mut *self.stored.headers.lock().expect("headers"));
+        let value = |headers: &HeaderMap| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        asked.iter().map(value).collect()
+    }
+
     /// Waits until this number of connections is open, so that the requests of others have ended.
     pub(crate) fn await_connections(&self, open: usize) {
         eventually(&format!("{open} connections are open"), || (self.stored.connections.load(SeqCst) == open).then_some(()));
@@ -106,10 +123,18 @@ impl Stored {
         let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         self.asked.lock().expect("a list").push([head.method.to_string(), target, authorization.to_owned()]);
+        self.headers.lock().expect("headers").push(head.headers.clone());
         // The only escaped character in the names that tests use.
         let path = &head.uri.path().replace("%2E", ".");
         if head.uri.query().is_some_and(|query| query.contains("comp=batch")) {
             return Ok(self.batch(&String::from_utf8_lossy(&body)));
+        }
+        if let Some(version) = head.uri.query().and_then(|query| query.split('&').find(|pair| pair.starts_with("versionid="))) {
+            let refused = (self.refuse)("DELETE", &format!("{path}?{version}"));
+            return Ok(refused.map_or_else(
+                || Response::builder().status(202).body(Full::default()).expect("an answer"),
+                |(status, code)| error(status, code),
+            ));
         }
         let range = head.headers.contains_key("range") || head.headers.contains_key("x-ms-range");
         Ok(self.answer(&head.method, path, body, range))
@@ -127,7 +152,12 @@ impl Stored {
         match *method {
             Method::PUT => {
                 objects.insert(name.to_owned(), body);
-                head(201).body(Full::default())
+                let head = head(201);
+                match self.version {
+                    Some((name, version)) => head.header(name, version),
+                    None => head,
+                }
+                .body(Full::default())
             }
             Method::DELETE => match objects.remove(name) {
                 Some(_) => head(202).body(Full::default()),

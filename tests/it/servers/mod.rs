@@ -12,6 +12,7 @@ mod mariadb;
 mod memcached;
 pub(crate) mod mounts;
 mod nginx;
+pub(crate) mod object_stores;
 mod postgres;
 mod process;
 pub(crate) mod proxy;

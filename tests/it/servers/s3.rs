@@ -1,6 +1,7 @@
 //! An S3 server that verifies signatures, stores on disk and obeys policies: the crates `s3s` and `s3s-fs`, within this process.
 
 use crate::helpers::eventually;
+use hyper::HeaderMap;
 use hyper_util::rt::TokioIo;
 use s3s::{
     S3Error, S3ErrorCode, S3Result,
@@ -26,6 +27,15 @@ pub(crate) const SECRET: &str = "a-secret-of-s3";
 
 /// A user whose objects the server changes before they are read.
 pub(crate) const TAMPERED: &str = "tampered";
+
+/// A user whose writes need a checksum, as in a bucket of AWS with Object Lock and a default retention.
+pub(crate) const LOCKED: &str = "locked";
+
+/// A user whose writes must not have the newer checksums, as with Backblaze B2.
+pub(crate) const WITHOUT_CHECKSUMS: &str = "without_checksums";
+
+/// A user whose writes must name a key in KMS, by a policy.
+pub(crate) const ENCRYPTING: &str = "encrypting";
 
 /// Whether a user may do an action, such as `s3:PutObject`, on an object, such as `media/allswell/x`.
 type Policy = fn(user: &str, action: &str, object: &str) -> bool;
@@ -132,9 +142,35 @@ impl S3Access for Access {
             return Err(S3Error::new(S3ErrorCode::NoSuchBucket));
         }
         let user = context.credentials().map(|credentials| credentials.access_key.as_str()).unwrap_or_default();
+        if action == "PutObject" {
+            refuse_headers(user, context.headers())?;
+        }
         if user == TAMPERED && action == "GetObject" {
             fs::write(self.root.join(&object), "something else").expect("an object");
         }
         if (self.policy)(user, &format!("s3:{action}"), &object) { Ok(()) } else { Err(S3Error::new(S3ErrorCode::AccessDenied)) }
     }
+}
+
+/// Enforces what AWS and others document about the headers of a write.
+fn refuse_headers(user: &str, headers: &HeaderMap) -> S3Result<()> {
+    let has = |name: &str| headers.keys().any(|key| key.as_str().starts_with(name));
+    let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_signed = |name: &str| authorization.split("SignedHeaders=").nth(1).is_some_and(|signed| signed.contains(name));
+    let encryption = ["x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"].map(|name| headers.get(name));
+    let refused = match user {
+        LOCKED if !(has("content-md5") && is_signed("content-md5") || has("x-amz-checksum-")) => (
+            S3ErrorCode::InvalidRequest,
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+        ),
+        WITHOUT_CHECKSUMS if has("x-amz-checksum-") || has("x-amz-sdk-checksum-") => {
+            (S3ErrorCode::InvalidArgument, "Unsupported header 'x-amz-checksum-sha256' received for this API call.")
+        }
+        ENCRYPTING if encryption.map(|value| value.is_some_and(|value| value == "aws:kms" || value == "alias/media")) != [true; 2] => (
+            S3ErrorCode::AccessDenied,
+            "User: arn:aws:iam::123456789012:user/app is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::media/a\" with an explicit deny in a resource-based policy",
+        ),
+        _ => return Ok(()),
+    };
+    Err(S3Error::with_message(refused.0, refused.1))
 }
