@@ -124,7 +124,12 @@ impl Parameters {
             "socket" | "unixsocket" | "socketpath" | "localsocket" => self.socket = Some(PathBuf::from(value)),
             "user" | "username" => self.username = owned(),
             "password" | "passwd" => self.password = Some(owned()),
-            "charset" => self.charset = Some(word(name, value.split(',').next().unwrap_or(value))?),
+            // Go takes a list, and Node.js the name of a collation, which begins with that of its character set.
+            "charset" => {
+                let first = word(name, value.split(',').next().unwrap_or(value))?;
+                self.charset = first.split('_').next().map(str::to_owned);
+                self.collation = self.collation.take().or(Some(first).filter(|first| first.contains('_')));
+            }
             "collation" => self.collation = Some(word(name, value)?),
             "sslca" | "serversslcert" => self.roots = Some((name.to_owned(), owned().into())),
             "sslcert" => self.certificate = Some(owned().into()),
@@ -291,6 +296,16 @@ mod tests {
             ["the parameter `allowCleartextPasswords` of the URL has no effect here: write `allow_cleartext_password = true`"]
         );
         assert!(warnings("mysql://db/orders?sslMode=VERIFY_CA&ssl-ca=/ca.pem&charset=utf8mb4,utf8").is_empty());
+    }
+
+    #[test]
+    fn a_character_set_may_be_a_list_or_a_collation() {
+        let names = |url: &str| {
+            let options = parsed(url).options;
+            (options.get_charset().to_owned(), options.get_collation().map(str::to_owned))
+        };
+        assert_eq!(names("mysql://db/orders?charset=utf8mb4,utf8"), ("utf8mb4".to_owned(), None));
+        assert_eq!(names("mysql://db/orders?charset=UTF8_GENERAL_CI"), ("UTF8".to_owned(), Some("UTF8_GENERAL_CI".to_owned())));
     }
 
     #[test]
