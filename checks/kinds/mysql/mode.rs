@@ -132,7 +132,7 @@ fn words(key: &str, name: &str, value: &str) -> Result<Option<Vec<TlsWord>>, Inv
         "sslaccept" => prisma(value).map(Some),
         // Connector/J: TLS if the server offers it, unless `requireSSL` or `verifyServerCertificate` demands more.
         "usessl" => either(&[Encrypt(Encryption::IfOffered)], &[Off]),
-        // The crates `mysql` and `mysql_async` verify everything unless told otherwise, Connector/J does not.
+        // The crates `mysql` and `mysql_async` verify everything unless other parameters relax that; Connector/J does not.
         "requiressl" if name.contains('_') => either(&[ALWAYS, ByDefault(Verify::Full)], &[]),
         "requiressl" => either(&[ALWAYS], &[]),
         "ssldisabled" => either(&[Off], &[]),

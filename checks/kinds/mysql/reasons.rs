@@ -74,7 +74,7 @@ const REASONS: &[(&[u16], &Reason)] = &[
     (&[1054, 1064, 1146, 1149, 1193, 1235, 1295, 1305], &of_statement(Unhealthy, "the server rejected the query")),
 ];
 
-/// The reason for an error. Some numbers have several meanings, which only the text of the server tells apart.
+/// The reason for an error. Some numbers have several meanings, which differ only in the text of the server.
 pub(super) fn reason(number: u16, text: &str) -> &'static Reason {
     let has = |words: &str| text.contains(words);
     match number {
@@ -153,6 +153,17 @@ mod tests {
             (9001, "Max connect timeout reached while reaching hostgroup 0 after 10000ms", "the proxy has no server that works"),
         ] {
             assert_eq!(reason(number, text).message, message, "{number} {text}");
+        }
+    }
+
+    #[test]
+    fn only_errors_about_a_statement_let_the_next_variant_be_tried() {
+        // Unsupported by a proxy, a permission, an error of Vitess; then the state of the server or the account.
+        for number in [1064, 1142, 1193, 1227, 1235, 1295, 1105] {
+            assert!(reason(number, "").is_about_statement, "{number}");
+        }
+        for number in [1040, 1045, 1053, 1205, 1820, 3032, 9001] {
+            assert!(!reason(number, "").is_about_statement, "{number}");
         }
     }
 

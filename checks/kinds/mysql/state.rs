@@ -96,11 +96,24 @@ impl ServerState {
 /// From this level on, tables are read-only: <https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-troubleshooting/innodb-recovery-modes>.
 const READ_ONLY_RECOVERY: u8 = 4;
 
-/// How far a server is behind one of its sources: `NULL` while replication does not run.
+/// How far a server is behind one of its sources.
 fn behind(source: &MySqlRow) -> Lag {
-    let column = source.columns().iter().position(|column| matches!(column.name(), "Seconds_Behind_Source" | "Seconds_Behind_Master"));
-    let seconds = column.and_then(|column| text(source, column)).and_then(|seconds| seconds.parse().ok());
-    seconds.map_or(Lag::Stopped, |seconds| Lag::Behind(Duration::from_secs(seconds)))
+    let fields = source.columns().iter().enumerate().map(|(index, column)| (column.name(), text(source, index)));
+    lag(fields.collect::<Vec<_>>().iter().map(|(name, value)| (*name, value.as_deref())))
+}
+
+/// The lag by the fields of `SHOW REPLICA STATUS`, old names and new ones. `MySQL` may report a lag of 0 without a connection to its source
+/// (<https://bugs.mysql.com/bug.php?id=82499>), so both threads must run as well.
+fn lag<'a>(fields: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Lag {
+    let (mut seconds, mut is_running) = (None, true);
+    for (name, value) in fields {
+        match name {
+            "Seconds_Behind_Source" | "Seconds_Behind_Master" => seconds = value.and_then(|seconds| seconds.parse().ok()),
+            "Replica_IO_Running" | "Replica_SQL_Running" | "Slave_IO_Running" | "Slave_SQL_Running" => is_running &= value == Some("Yes"),
+            _ => {}
+        }
+    }
+    seconds.filter(|_| is_running).map_or(Lag::Stopped, |seconds| Lag::Behind(Duration::from_secs(seconds)))
 }
 
 /// A column in the text form in which this protocol sends everything.
@@ -108,7 +121,28 @@ fn text(row: &MySqlRow, column: usize) -> Option<String> {
     row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
 }
 
-/// The server's own error: its number tells more than the SQLSTATE, which is too coarse (08004, HY000).
+/// The server's own error, which has a number: the SQLSTATE is too coarse (08004, HY000).
 pub(super) fn database_error(error: &Error) -> Option<&MySqlDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_counts_only_while_both_threads_run() {
+        let row = |io, sql, seconds| {
+            [
+                ("Replica_IO_State", None),
+                ("Replica_IO_Running", Some(io)),
+                ("Replica_SQL_Running", Some(sql)),
+                ("Seconds_Behind_Source", seconds),
+            ]
+        };
+        assert_eq!(lag(row("Yes", "Yes", Some("7")).into_iter()), Lag::Behind(Duration::from_secs(7)));
+        assert_eq!(lag(row("Connecting", "Yes", Some("0")).into_iter()), Lag::Stopped);
+        assert_eq!(lag(row("Yes", "No", Some("0")).into_iter()), Lag::Stopped);
+        assert_eq!(lag(row("Yes", "Yes", None).into_iter()), Lag::Stopped);
+    }
 }

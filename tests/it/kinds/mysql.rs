@@ -281,6 +281,19 @@ fn a_replica_passes_while_it_applies_what_its_source_writes() {
 }
 
 #[test]
+fn a_replica_that_cannot_apply_a_change_fails() {
+    let (source, replica) = source_and_replica();
+    let probed = check_of_lag(&replica);
+    replica.mariadb("START SLAVE 'named'");
+    eventually("the replica follows its source", || probed.probe().ok());
+    source.mariadb("CREATE TABLE orders.t (x int PRIMARY KEY)");
+    eventually("the table is replicated", || (replica.mariadb("SHOW TABLES FROM orders LIKE 't'") == "t").then_some(()));
+    replica.mariadb("INSERT INTO orders.t VALUES (1)");
+    source.mariadb("INSERT INTO orders.t VALUES (1)");
+    eventually("replication has stopped", || probed.probe().err().filter(|failure| failure.message() == NOT_REPLICATING));
+}
+
+#[test]
 fn a_replica_that_has_lost_its_source_fails() {
     let (mut source, replica) = source_and_replica();
     let probed = check_of_lag(&replica);

@@ -88,7 +88,7 @@ fn server_that_blocks() -> (Server, Proxy) {
 }
 
 #[test]
-fn a_host_without_an_account_and_a_blocked_host_are_told_apart() {
+fn a_host_without_an_account_and_a_blocked_host_have_different_messages() {
     let (server, proxy) = server_that_blocks();
     let probed = Probed::new(&table_of("probe", proxy.port, ""));
     assert_eq!(probed.fail().to_string(), "rejected: the server does not allow connections from this host");
