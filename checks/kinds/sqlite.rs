@@ -171,12 +171,17 @@ impl SqliteFile {
 
     fn unopened(&self, error: sqlx::Error) -> Failure {
         match self.on_disk().map(Path::metadata) {
-            Some(Err(missing)) if missing.kind() == io::ErrorKind::NotFound => unreadable(missing),
+            Some(Err(missing)) if missing.kind() == io::ErrorKind::NotFound => {
+                let failure = unreadable(missing);
+                if self.location.has_three_slashes { failure.saying(NO_RELATIVE_FILE) } else { failure }
+            }
             Some(Ok(found)) if found.is_dir() => Failure::unhealthy(IS_FOLDER).because(error),
             _ => sql::failure(error, reason),
         }
     }
 }
+
+const NO_RELATIVE_FILE: &str = "there is no such file: `sqlite:///` begins a relative path, `sqlite:////` an absolute one";
 
 /// Creates an empty file, which is an empty database, if the name is free. `SQLite` would follow a dangling link, and create a file
 /// wherever the link leads.

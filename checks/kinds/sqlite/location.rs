@@ -12,7 +12,9 @@ const IN_MEMORY: &str = ":memory:";
 pub(super) struct Location {
     /// `None` for a database in memory.
     pub(super) file: Option<PathBuf>,
-    /// Nothing else changes the file, so that no locks and no files beside it are needed.
+    /// Whether three slashes begin the path: it is relative, but some libraries read it as an absolute one.
+    pub(super) has_three_slashes: bool,
+    /// Nothing else changes the file, so that no locks and no other files are needed.
     pub(super) is_immutable: bool,
     pub(super) warnings: Vec<ConfigWarning>,
 }
@@ -31,7 +33,7 @@ impl Location {
     pub(super) fn parse(path: &Path) -> Result<Self, InvalidConfig> {
         let plain = |path: &Path| {
             let file = (path.as_os_str() != IN_MEMORY).then(|| path.to_owned());
-            Ok(Self { file, is_immutable: false, warnings: Vec::new() })
+            Ok(Self { file, has_three_slashes: false, is_immutable: false, warnings: Vec::new() })
         };
         if path.as_os_str().is_empty() {
             return Err(InvalidConfig::new("path", "is empty: name the database's file"));
@@ -72,14 +74,21 @@ fn url(rest: &str, slashes: Slashes) -> Result<Location, InvalidConfig> {
         Some(place) => place.strip_prefix("localhost").filter(|place| place.starts_with('/')).unwrap_or(place),
         None => place,
     };
+    // SQLAlchemy passes such a URI on to SQLite: `sqlite:///file:orders.db?mode=ro&uri=true`.
+    if slashes == Slashes::Relative
+        && let Some(place) = path.strip_prefix("file:")
+    {
+        return url(&format!("{place}?{query}"), Slashes::Absolute);
+    }
     let path = percent_decode_str(path).decode_utf8().map_err(|_| InvalidConfig::new("path", "is not UTF-8 after percent-decoding"))?;
-    let mut location = Location { file: None, is_immutable: false, warnings: Vec::new() };
+    let has_three_slashes = slashes == Slashes::Relative && place.starts_with("///") && !path.starts_with('/');
+    let mut location = Location { file: None, has_three_slashes, is_immutable: false, warnings: Vec::new() };
     // `sqlite://` is a database in memory for SQLAlchemy.
     let mut is_in_memory = path.is_empty() || path == IN_MEMORY;
     for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
         match (name, value) {
             // This check never writes, and creates a file only with `create`.
-            ("mode", "ro" | "rw") => {}
+            ("mode", "ro" | "rw") | ("uri", _) => {}
             ("mode", "memory") => is_in_memory = true,
             ("mode", "rwc") => {
                 location.warnings.push(ConfigWarning::new("path", "`mode=rwc` does not create the file here: write `create = true`"));
@@ -123,6 +132,8 @@ mod tests {
             ("sqlite+aiosqlite:////var/lib/orders.db", Some("/var/lib/orders.db")),
             ("sqlite+pysqlite:///orders.db?timeout=5", Some("orders.db")),
             ("sqlite://orders.db", Some("orders.db")),
+            ("sqlite:///file:orders.db?mode=ro&uri=true", Some("orders.db")),
+            ("sqlite:///file:/var/lib/orders.db?uri=true", Some("/var/lib/orders.db")),
             ("sqlite://:memory:", None),
             ("sqlite:///:memory:", None),
             ("sqlite://", None),
@@ -139,6 +150,14 @@ mod tests {
             ("C:orders.db", Some("C:orders.db")),
         ] {
             assert_eq!(parsed(path).file.as_deref(), expected.map(Path::new), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_that_looks_absolute_is_known_as_such() {
+        assert!(parsed("sqlite:///var/lib/orders.db").has_three_slashes);
+        for clear in ["sqlite:////var/lib/orders.db", "sqlite3:///var/lib/orders.db", "sqlite://orders.db", "orders.db"] {
+            assert!(!parsed(clear).has_three_slashes, "{clear}");
         }
     }
 

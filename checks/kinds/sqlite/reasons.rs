@@ -44,7 +44,7 @@ pub(super) fn reason(code: &str) -> (FailureClass, &'static str) {
 /// Docker creates a folder in place of a file that is mounted and does not exist.
 pub(super) const IS_FOLDER: &str = "the path is a folder, not a file";
 
-/// The reason while reading an open file, which differs for `SQLITE_CANTOPEN`: it concerns the log beside the file.
+/// The reason while reading an open file, which differs for `SQLITE_CANTOPEN`: it concerns the log of the file.
 pub(super) fn reason_while_reading(code: &str) -> (FailureClass, &'static str) {
     if code == "14" { WAL_NEEDS_FOLDER } else { reason(code) }
 }

@@ -185,6 +185,14 @@ fn a_file_is_named_as_in_each_library() {
 }
 
 #[test]
+fn a_missing_relative_path_that_looks_absolute_is_explained() {
+    let (_folder, orders) = folder_with_orders();
+    let url = format!("kind = \"sqlite\"\npath = \"sqlite://{}\"", orders.display());
+    let message = "there is no such file: `sqlite:///` begins a relative path, `sqlite:////` an absolute one";
+    assert_failures(&[Case::new("three slashes", url, "unhealthy", message)]);
+}
+
+#[test]
 fn an_empty_file_warns_unless_the_check_may_create_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let empty = folder.path().join("empty");
