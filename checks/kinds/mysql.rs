@@ -56,7 +56,8 @@ use url::ParsedUrl;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with user, server and database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
+    /// URL with user, server and database, in the form of the application's client library:
+    /// `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`, or with `?unix_socket=/run/mysqld/mysqld.sock` for a Unix socket.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
