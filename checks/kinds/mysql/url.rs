@@ -222,7 +222,8 @@ mod tests {
     }
 
     fn refused(url: &str) -> String {
-        parse(&Secret::new(url), SCHEMES).err().map(|error| error.message.into_owned()).unwrap_or_else(|| panic!("{url} is accepted"))
+        let error = parse(&Secret::new(url), SCHEMES).err().unwrap_or_else(|| panic!("{url} is accepted"));
+        error.message.into_owned()
     }
 
     fn place(url: &str) -> String {

@@ -59,7 +59,7 @@ impl Location {
 /// What three slashes mean.
 #[derive(Clone, Copy, PartialEq)]
 enum Slashes {
-    /// A relative path, and four an absolute one, as in SQLAlchemy and Django.
+    /// A relative path, and four an absolute one, as in `SQLAlchemy` and Django.
     Relative,
     /// An absolute path, as in `SQLite` itself and in Rails.
     Absolute,
