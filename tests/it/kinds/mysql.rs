@@ -1,6 +1,7 @@
 //! `mysql`, against real servers of `MariaDB`.
 
 mod accounts;
+mod proxies;
 mod states;
 mod urls;
 
