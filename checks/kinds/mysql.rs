@@ -9,6 +9,10 @@
 //! ```
 
 mod discovery;
+mod mode;
+mod reasons;
+mod state;
+mod url;
 
 use crate::{
     contract::prelude::*,
@@ -16,7 +20,7 @@ use crate::{
         self,
         migrations::Framework,
         server::{
-            Lag, ServerInfo, ServerLimits, ServerRole, SqlQueries, SqlServer,
+            ServerLimits, ServerRole, SqlQueries,
             encryption::{self, Encryption, UrlFiles, UrlMode},
             guarded,
             socket::DriverSocket,
@@ -25,19 +29,22 @@ use crate::{
     wire::{
         address::{self, Address, Dialer, Stream},
         connect::{Phases, phase_values},
-        tls::{Tls, TlsKeys, Verify},
-        url,
+        tls::{Tls, TlsKeys},
     },
 };
 use futures_util::TryFutureExt;
-use sqlx::{Column, ConnectOptions, Connection, Error, Row};
-use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use mode::TlsMode;
+use reasons::{Reason, reason, unsupported_login};
+use sqlx::{ConnectOptions, Connection, Error};
+use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use state::{SERVER, ServerState, database_error};
 use std::{
     mem,
     path::PathBuf,
     time::{Duration, Instant},
 };
 use tokio::net::UnixStream;
+use url::ParsedUrl;
 
 /// Runs a query, by default `SELECT 1`. Optionally checks the role, the replication lag, the share of connections in use and pending
 /// migrations.
@@ -50,7 +57,8 @@ use tokio::net::UnixStream;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with user, server and database: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`.
+    /// URL with user, server and database, in the form of the application's client library:
+    /// `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY`, or with `?unix_socket=/run/mysqld/mysqld.sock` for a Unix socket.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
@@ -113,7 +121,7 @@ url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
 password = "${DB_PASSWORD}"
 "#;
     const SCHEMES: &'static [&'static str] =
-        &["mysql", "mysql2", "mysqlgis", "mysql-connector", "mysql-pymysql", "trilogy", "mariadb", "aurora"];
+        &["mysql", "mysql2", "mariadb", "aurora", "trilogy", "mysqlgis", "mysql-connector", "mysql-pymysql", "mysqli", "pdo-mysql"];
     const DEFAULT_PORT: Option<u16> = Some(3306);
     const SPEAKS_FIRST: bool = true;
     const COMPOSE: Option<ComposeService> = Some(ComposeService {
@@ -127,19 +135,18 @@ password = "${DB_PASSWORD}"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        let schemes: Vec<_> = Self::SCHEMES.iter().map(|scheme| (*scheme, "mysql")).collect();
-        let url = url::parse("url", &config.url, &schemes)?;
-        let mut options = MySqlConnectOptions::from_url(&url)
-            .map_err(|_| InvalidConfig::new("url", "the MySQL driver rejected a parameter"))?
+        let ParsedUrl { options, has_password, mode, roots, certificate, key, warnings } = url::parse(&config.url, Self::SCHEMES)?;
+        let host = Address::new(options.get_host(), 0).host;
+        let mut options = options
+            .host(&host)
             // The session has the modes and time zone of the server, like that of the application.
             .timezone(None)
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .disable_statement_logging();
-        let host = Address::new(options.get_host(), 0).host;
-        options = options.host(&host);
         let is_key_written = config.tls.verify.is_some();
-        let (encryption, tls) = encryption::merge(&mode(&url, &options), &files(&options), config.tls)?;
+        let files = UrlFiles { roots: roots.as_ref(), certificate: certificate.as_ref(), key: key.as_ref() };
+        let (encryption, tls) = encryption::merge(&url_mode(&mode, options.get_socket().is_some()), &files, config.tls)?;
         let cleartext_password = match options.get_socket() {
             Some(_) => CleartextPassword::Always,
             None if config.allow_cleartext_password => CleartextPassword::Always,
@@ -158,9 +165,9 @@ password = "${DB_PASSWORD}"
         let limits = ServerLimits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
         let host = options.get_socket().is_none().then(|| options.get_host());
-        let has_password = config.password.is_some() || url.password().is_some();
+        let has_password = config.password.is_some() || has_password;
         let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_IDENTITY);
-        let warnings = url::without_effect("url", &url, PARAMETERS).into_iter().chain(warning).collect();
+        let warnings = warnings.into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());
         Ok(Self { options, queries, limits, tls, warnings, dialer, kept })
     }
@@ -170,43 +177,15 @@ password = "${DB_PASSWORD}"
     }
 }
 
-/// URL parameters that have an effect.
-const PARAMETERS: &[&str] = &[
-    "charset",
-    "collation",
-    "socket",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "ssl-mode",
-    "sslca",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "statement-cache-capacity",
-    "time-zone",
-    "timezone",
-];
-
 /// What to write in a URL for full verification.
 const VERIFY_IDENTITY: &str = "ssl-mode=VERIFY_IDENTITY";
 
 /// <https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode>. A Unix socket needs no TLS unless the URL
 /// requires it.
-fn mode(url: &::url::Url, options: &MySqlConnectOptions) -> UrlMode {
-    let (encryption, verify) = match options.get_ssl_mode() {
-        MySqlSslMode::Disabled => (Encryption::Never, Verify::None),
-        MySqlSslMode::Preferred if options.get_socket().is_some() => (Encryption::Never, Verify::None),
-        MySqlSslMode::Preferred => (Encryption::IfOffered, Verify::None),
-        MySqlSslMode::Required => (Encryption::Always, Verify::None),
-        MySqlSslMode::VerifyCa => (Encryption::Always, Verify::Ca),
-        MySqlSslMode::VerifyIdentity => (Encryption::Always, Verify::Full),
-    };
-    UrlMode { encryption, verify, is_written: encryption::has_mode(url), is_implied_by_roots: true, remedy: VERIFY_IDENTITY }
-}
-
-fn files(options: &MySqlConnectOptions) -> UrlFiles<'_> {
-    UrlFiles { roots: options.get_ssl_ca(), certificate: options.get_ssl_client_cert(), key: options.get_ssl_client_key() }
+fn url_mode(mode: &TlsMode, is_socket: bool) -> UrlMode {
+    let is_local = is_socket && mode.encryption == Encryption::IfOffered;
+    let encryption = if is_local { Encryption::Never } else { mode.encryption };
+    UrlMode { encryption, verify: mode.verify, is_written: mode.is_written, is_implied_by_roots: true, remedy: VERIFY_IDENTITY }
 }
 
 /// The mode for the driver: TLS itself is ours.
@@ -228,29 +207,6 @@ impl Check for Mysql {
         self.warnings.clone()
     }
 }
-
-/// Every user may read the variables, but not the state of replication, and not every server with this protocol has either.
-const SERVER: SqlServer<MySqlRow> = SqlServer {
-    variants: &[
-        // MariaDB has one row for each source with `ALL`, MySQL without it.
-        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW ALL REPLICAS STATUS"],
-        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT, "SHOW REPLICA STATUS"],
-        &[VARIABLES, CONNECTIONS, QUERY_TIMEOUT],
-        &["SELECT 1"],
-    ],
-    quote: '`',
-    text,
-    failure,
-    // Syntax, rights, unknown variables and unknown statements.
-    is_refusal: |error| matches!(number(error), Some(1064 | 1142 | 1193 | 1227 | 1295)),
-    is_no_table: |error| number(error) == Some(1146),
-};
-const VARIABLES: &str = "SELECT 1, @@version, @@read_only, @@innodb_read_only, @@max_connections";
-/// After a probe is dropped, the server goes on with its query, and each probe would add another. So the server ends each query after 30 s.
-/// `MariaDB` and `MySQL` each run their own part.
-const QUERY_TIMEOUT: &str =
-    "SET @allswell = 1 /*M!100101 , SESSION max_statement_time = 30 */ /*!50708 , SESSION max_execution_time = 30000 */";
-const CONNECTIONS: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct MysqlClient {
@@ -301,47 +257,19 @@ impl Session for Mysql {
     async fn ask(&self, client: &mut MysqlClient) -> Result<Observation, Failure> {
         let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
         let results = guarded(self.queries.ask::<sqlx_mysql::MySql>(&mut client.connection, &mut client.variant, &SERVER)).await?;
-        let info = server_info(&results);
-        let seen = seen.with_some("server_version", variable(&results, 1)).with_some("read_only", info.read_only);
-        self.limits.judge(&info, seen)
+        let state = ServerState(results);
+        let info = state.info(self.limits.role);
+        let seen = seen.with_some("server_version", state.version()).with_some("read_only", info.read_only);
+        if let Err(failure) = state.judge_usable() {
+            return Err(failure.observing(seen).reusable_connection());
+        }
+        Ok(state.warned(self.limits.judge(&info, seen)?))
     }
 
     async fn hang_up(client: MysqlClient) {
         // Otherwise the server logs an aborted connection. An error does not matter here.
         let _ = client.connection.close().await;
     }
-}
-
-/// A column of the first row of [`VARIABLES`].
-fn variable(results: &[Vec<MySqlRow>], column: usize) -> Option<String> {
-    results.first()?.first().and_then(|row| text(row, column))
-}
-
-fn server_info(results: &[Vec<MySqlRow>]) -> ServerInfo {
-    // A word since MariaDB 12: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
-    let is_on = |value: &String| !matches!(value.as_str(), "0" | "OFF");
-    let read_only = variable(results, 2).map(|value| is_on(&value) || variable(results, 3).as_ref().is_some_and(is_on));
-    let in_use = results.get(1).and_then(|rows| text(rows.first()?, 1)?.parse().ok());
-    let max = variable(results, 4).and_then(|max| max.parse().ok());
-    let lag = results.get(3).map(|sources| sources.iter().map(behind).max().unwrap_or(Lag::None));
-    ServerInfo { replica: read_only, read_only, lag, connections: in_use.zip(max) }
-}
-
-/// How far a server is behind one of its sources: `NULL` while replication does not run.
-fn behind(source: &MySqlRow) -> Lag {
-    let column = source.columns().iter().position(|column| matches!(column.name(), "Seconds_Behind_Source" | "Seconds_Behind_Master"));
-    let seconds = column.and_then(|column| text(source, column)).and_then(|seconds| seconds.parse().ok());
-    seconds.map_or(Lag::Stopped, |seconds| Lag::Behind(Duration::from_secs(seconds)))
-}
-
-/// A column in the text form in which this protocol sends everything.
-fn text(row: &MySqlRow, column: usize) -> Option<String> {
-    row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
-}
-
-/// The number of the error: the SQLSTATE is too coarse (08004, HY000).
-fn number(error: &Error) -> Option<u16> {
-    error.as_database_error()?.try_downcast_ref::<sqlx_mysql::MySqlDatabaseError>().map(sqlx_mysql::MySqlDatabaseError::number)
 }
 
 /// Classifies an error while a connection is opened. A TLS error contains our own failure.
@@ -356,36 +284,25 @@ fn open_failure(error: Error) -> Failure {
 }
 
 fn failure(error: Error) -> Failure {
-    match error {
-        Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => {
-            return Failure::rejected(
-                "the server asks for the cleartext password, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
-                 `allow_cleartext_password = true`",
-            )
-            .because(said);
-        }
-        _ => {}
+    if let Some(said) = database_error(&error) {
+        let Reason { class, message, .. } = reason(said.number(), said.message());
+        return Failure::new(*class, *message).because(error);
     }
-    let Some(number) = number(&error) else {
-        return sql::failure(error, |_| (FailureClass::Unhealthy, "the server replied with an error"));
-    };
-    let (class, message) = classify(number);
-    Failure::new(class, message).because(error)
+    match error {
+        Error::Configuration(said) if said.is::<CleartextPasswordRefused>() => Failure::rejected(
+            "the server asks for the cleartext password, which is sent over verified TLS only: write `ssl-mode=VERIFY_IDENTITY`, or set \
+             `allow_cleartext_password = true`",
+        )
+        .because(said),
+        Error::Protocol(words) => match unsupported_login(&words) {
+            Some(message) => Failure::rejected(message).because(words),
+            None => sql::failure(Error::Protocol(words), unclassified),
+        },
+        error => sql::failure(error, unclassified),
+    }
 }
 
-/// By error number: <https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference>.
-const fn classify(number: u16) -> (FailureClass, &'static str) {
-    match number {
-        1044 | 1049 => (FailureClass::Rejected, "the database does not exist, or the user may not access it"),
-        1045 | 1698 => (FailureClass::Rejected, "the credentials are not accepted"),
-        1129 | 1130 => (FailureClass::Rejected, "the server does not allow connections from this host"),
-        1142 | 1143 | 1227 => (FailureClass::Rejected, "the user does not have the required permission"),
-        1040 | 1203 | 1226 => (FailureClass::Exhausted, "the server's connection limit is reached"),
-        1021 | 1114 => (FailureClass::Exhausted, "the server's disk is full"),
-        1037 | 1038 | 1041 => (FailureClass::Exhausted, "the server is out of memory"),
-        1053 | 1927 => (FailureClass::Unhealthy, "the server is shutting down"),
-        1290 | 1836 => (FailureClass::Unhealthy, "the server is read-only"),
-        1054 | 1064 | 1146 => (FailureClass::Unhealthy, "the server rejected the query"),
-        _ => (FailureClass::Unhealthy, "the server replied with an error"),
-    }
+/// For an error of another database, which this driver never returns.
+const fn unclassified(_: &str) -> (FailureClass, &'static str) {
+    (FailureClass::Unhealthy, "the server replied with an error")
 }

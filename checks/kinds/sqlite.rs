@@ -7,8 +7,12 @@
 //! ```
 
 mod discovery;
+mod location;
+mod reasons;
 
 use crate::{contract::prelude::*, sql};
+use location::Location;
+use reasons::{IS_FOLDER, reason, reason_while_reading};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, ValueRef,
     sqlite::{SqliteConnectOptions, SqliteRow},
@@ -31,7 +35,8 @@ use tokio::runtime::Handle;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The database file. `:memory:` is an empty database in memory: it shows that `SQLite` itself works, and opens no file.
+    /// The database file, as a path or as the URL of the application: `sqlite:////srv/orders.db`, `file:/srv/orders.db?immutable=1`.
+    /// `:memory:` is an empty database in memory: it shows that `SQLite` itself works, and opens no file.
     pub path: PathBuf,
     /// Create the file if it does not exist. A link whose target does not exist is not followed.
     #[serde(default)]
@@ -62,6 +67,7 @@ pub struct Sqlite {
 }
 
 struct SqliteFile {
+    location: Location,
     config: Config,
     kept: Kept<OpenFile>,
 }
@@ -71,9 +77,6 @@ struct OpenFile {
     connection: SqliteConnection,
     identity: Option<(u64, u64)>,
 }
-
-/// The path of a database without a file.
-const IN_MEMORY: &str = ":memory:";
 
 impl Backend for Sqlite {
     const KIND: &'static str = "sqlite";
@@ -88,12 +91,10 @@ path = "/var/lib/orders/orders.sqlite3"
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
-        if config.path.as_os_str().is_empty() {
-            return Err(InvalidConfig::new("path", "is empty: name the database's file"));
-        }
+        let location = Location::parse(&config.path)?;
         sql::needs_query(config.query.as_ref(), config.expect.as_ref())?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { file: Arc::new(SqliteFile { config, kept }), blocking: Blocking::default() })
+        Ok(Self { file: Arc::new(SqliteFile { location, config, kept }), blocking: Blocking::default() })
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -108,6 +109,10 @@ impl Check for Sqlite {
         let (file, runtime) = (Arc::clone(&self.file), Handle::current());
         self.blocking.run(move || runtime.block_on(file.kept.probe(&*file))).await?
     }
+
+    fn warnings(&self) -> Vec<ConfigWarning> {
+        self.file.location.warnings.clone()
+    }
 }
 
 #[async_trait]
@@ -115,18 +120,19 @@ impl Session for SqliteFile {
     type Connection = OpenFile;
 
     async fn open(&self) -> Result<OpenFile, Failure> {
-        if self.config.create && self.on_disk().is_some() {
-            create(&self.config.path)?;
+        if let Some(path) = self.on_disk().filter(|_| self.config.create) {
+            create(path)?;
         }
         let connection = SqliteConnectOptions::new()
-            .filename(&self.config.path)
+            .filename(self.location.name())
+            .immutable(self.location.is_immutable)
             // Not read-only: in WAL mode that would leave its log file behind. A file without write permission is opened for reading anyway.
             .pragma("query_only", if self.config.create { "0" } else { "1" })
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging()
             .connect()
             .await
-            .map_err(|error| if self.config.path.exists() { failure(error) } else { missing(error) })?;
+            .map_err(|error| self.unopened(error))?;
         Ok(OpenFile { connection, identity: self.on_disk().map(identity).transpose()? })
     }
 
@@ -150,7 +156,10 @@ impl Session for SqliteFile {
             sql::expect(row.is_some(), first.as_deref(), self.config.expect.as_deref())?;
         }
         let size = self.on_disk().map(|path| path.metadata().map_err(unreadable)).transpose()?.map(|metadata| metadata.len());
-        Ok(Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode)))
+        let seen = Observation::pass().with_some("size_bytes", size).with_some("journal_mode", text(&journal_mode));
+        // A created file is empty until the application writes to it.
+        let is_empty = size == Some(0) && !self.config.create;
+        Ok(if is_empty { seen.warned("the file is empty: it is a database without tables") } else { seen })
     }
 
     async fn hang_up(open: OpenFile) {
@@ -162,9 +171,22 @@ impl Session for SqliteFile {
 impl SqliteFile {
     /// The path, unless the database is in memory.
     fn on_disk(&self) -> Option<&Path> {
-        (self.config.path.as_os_str() != IN_MEMORY).then_some(self.config.path.as_path())
+        self.location.file.as_deref()
+    }
+
+    fn unopened(&self, error: sqlx::Error) -> Failure {
+        match self.on_disk().map(Path::metadata) {
+            Some(Err(missing)) if missing.kind() == io::ErrorKind::NotFound => {
+                let failure = unreadable(missing);
+                if self.location.has_three_slashes { failure.saying(NO_RELATIVE_FILE) } else { failure }
+            }
+            Some(Ok(found)) if found.is_dir() => Failure::unhealthy(IS_FOLDER).because(error),
+            _ => sql::failure(error, reason),
+        }
     }
 }
+
+const NO_RELATIVE_FILE: &str = "there is no such file: `sqlite:///` begins a relative path, `sqlite:////` an absolute one";
 
 /// Creates an empty file, which is an empty database, if the name is free. `SQLite` would follow a dangling link, and create a file
 /// wherever the link leads.
@@ -191,10 +213,6 @@ fn text(row: &SqliteRow) -> Option<String> {
     row.try_get_unchecked::<String, _>(0).ok()
 }
 
-fn missing(cause: sqlx::Error) -> Failure {
-    Failure::unhealthy("there is no such file").because(cause)
-}
-
 fn uncreatable(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::unhealthy("there is no such folder").because(error),
@@ -213,20 +231,5 @@ fn unreadable(error: io::Error) -> Failure {
 }
 
 fn failure(error: sqlx::Error) -> Failure {
-    sql::failure(error, classify)
-}
-
-/// By primary result code, the low byte of what the driver reports: <https://www.sqlite.org/rescode.html>.
-fn classify(code: &str) -> (FailureClass, &'static str) {
-    match code.parse::<u32>().map_or(0, |code| code & 0xff) {
-        3 | 23 => (FailureClass::Rejected, "permission to read the file denied"),
-        5 | 6 => (FailureClass::Unhealthy, "the database is locked"),
-        8 => (FailureClass::Unhealthy, "the file is read-only"),
-        10 => (FailureClass::Unhealthy, "the file cannot be read"),
-        11 => (FailureClass::Unhealthy, "the file is damaged"),
-        13 => (FailureClass::Exhausted, "the disk is full"),
-        14 => (FailureClass::Unhealthy, "the file cannot be opened"),
-        26 => (FailureClass::Protocol, "the file is not a database"),
-        _ => (FailureClass::Unhealthy, "the database replied with an error"),
-    }
+    sql::failure(error, reason_while_reading)
 }

@@ -29,11 +29,10 @@ pub(super) fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static 
         if rest.strip_prefix("//").and_then(|rest| rest.split('/').next()).is_some_and(|authority| authority.contains('@')) {
             return Err("this kind does not support a login");
         }
-        // As Django and SQLAlchemy write it: three slashes before a relative path, four before an absolute one.
-        let path = rest.strip_prefix("///").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
-        let path = path.split('?').next().unwrap_or(path);
+        // The kind reads the URL itself: what three slashes mean depends on the scheme.
+        let path = rest.split('?').next().unwrap_or(rest).trim_start_matches('/');
         let is_file = !path.is_empty() && !path.contains(":memory:");
-        return if is_file { key("path", path) } else { Ok(None) };
+        return if is_file { key("path", url.strip_prefix("db+").unwrap_or(url)) } else { Ok(None) };
     }
     if takes("address") {
         // `cache:11211` without a scheme: the host has the name of one.

@@ -1,5 +1,10 @@
 //! `mysql`, against real servers of `MariaDB`.
 
+mod accounts;
+mod proxies;
+mod states;
+mod urls;
+
 use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
@@ -201,7 +206,7 @@ fn the_server_ends_a_query_after_30_seconds() {
 #[test]
 fn a_read_only_server_is_a_replica() {
     let server = server(&["--read-only"]);
-    assert_failures(&[Case::new("read-only", table(server.port, "role = \"primary\""), "unhealthy", "this is a replica, not the primary")]);
+    assert_failures(&[Case::new("read-only", table(server.port, "role = \"primary\""), "unhealthy", "the server is read-only")]);
     assert_eq!(Probed::new(&table(server.port, "role = \"replica\"")).observed("read_only"), true);
 }
 
@@ -263,6 +268,8 @@ fn a_replica_passes_while_it_applies_what_its_source_writes() {
     let (source, replica) = source_and_replica();
     let probed = check_of_lag(&replica);
     assert_eq!(probed.fail().message(), NOT_REPLICATING);
+    let primary = Probed::new(&table(replica.port, "role = \"primary\""));
+    assert_eq!(primary.fail().message(), "this is a replica, not the primary");
     replica.mariadb("START SLAVE 'named'");
     eventually("the replica follows its source", || probed.probe().ok().filter(|observed| observed.values()["lag_ms"] == 0.0));
     source.mariadb("CREATE TABLE orders.t (x int)");
@@ -272,6 +279,19 @@ fn a_replica_passes_while_it_applies_what_its_source_writes() {
     assert_eq!(probed.fail().message(), NOT_REPLICATING);
     replica.mariadb("START SLAVE 'named'");
     eventually("the replica follows its source again", || probed.probe().ok());
+}
+
+#[test]
+fn a_replica_that_cannot_apply_a_change_fails() {
+    let (source, replica) = source_and_replica();
+    let probed = check_of_lag(&replica);
+    replica.mariadb("START SLAVE 'named'");
+    eventually("the replica follows its source", || probed.probe().ok());
+    source.mariadb("CREATE TABLE orders.t (x int PRIMARY KEY)");
+    eventually("the table is replicated", || (replica.mariadb("SHOW TABLES FROM orders LIKE 't'") == "t").then_some(()));
+    replica.mariadb("INSERT INTO orders.t VALUES (1)");
+    source.mariadb("INSERT INTO orders.t VALUES (1)");
+    eventually("replication has stopped", || probed.probe().err().filter(|failure| failure.message() == NOT_REPLICATING));
 }
 
 #[test]

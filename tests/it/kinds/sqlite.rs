@@ -3,6 +3,7 @@
 use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
+    servers::mounts::Mounted,
 };
 use std::{
     fs::{self, Permissions},
@@ -95,8 +96,8 @@ fn a_file_that_is_missing_or_damaged_or_no_database_fails() {
     fs::write(at("damaged"), bytes).expect("a file");
     assert_failures(&[
         Case::new("missing", table(&at("none"), ""), "unhealthy", "there is no such file"),
-        Case::new("junk", table(&at("junk"), ""), "protocol", "the file is not a database"),
-        Case::new("a folder", table(&at("folder"), ""), "unhealthy", "the file cannot be opened"),
+        Case::new("junk", table(&at("junk"), ""), "protocol", "the file is not a database, or it is encrypted"),
+        Case::new("a folder", table(&at("folder"), ""), "unhealthy", "the path is a folder, not a file"),
         Case::new("damaged", table(&at("damaged"), "quick_check = true"), "unhealthy", "the file is damaged"),
     ]);
     assert!(!at("none").exists());
@@ -119,6 +120,7 @@ fn a_query_must_read_and_return_the_expected_value() {
             "the query did not return the expected value",
         ),
         Case::new("no row", table(&at("orders"), "query = \"SELECT x FROM t WHERE x = 1\""), "unhealthy", "the query returned no row"),
+        Case::new("no table", table(&at("orders"), "query = \"SELECT x FROM none\""), "unhealthy", "the database rejected the query"),
     ]);
 }
 
@@ -164,4 +166,72 @@ fn a_check_leaves_no_files_behind() {
     probed.pass();
     drop(probed);
     eventually("the log is deleted with the last connection", || (names(folder.path()) == before).then_some(()));
+}
+
+#[test]
+fn a_file_is_named_as_in_each_library() {
+    let (_folder, orders) = folder_with_orders();
+    let path = orders.display();
+    for url in [
+        format!("sqlite:///{path}"),
+        format!("sqlite+aiosqlite:///{path}"),
+        format!("sqlite3:{path}"),
+        format!("file:{path}?mode=ro"),
+        format!("file://{path}?immutable=1"),
+        format!("jdbc:sqlite:{path}"),
+    ] {
+        Probed::new(&format!("kind = \"sqlite\"\npath = \"{url}\"\nquery = \"SELECT x FROM t\"\nexpect = \"42\"")).pass();
+    }
+}
+
+#[test]
+fn a_missing_relative_path_that_looks_absolute_is_explained() {
+    let (_folder, orders) = folder_with_orders();
+    let url = format!("kind = \"sqlite\"\npath = \"sqlite://{}\"", orders.display());
+    let message = "there is no such file: `sqlite:///` begins a relative path, `sqlite:////` an absolute one";
+    assert_failures(&[Case::new("three slashes", url, "unhealthy", message)]);
+}
+
+#[test]
+fn an_empty_file_warns_unless_the_check_may_create_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "").expect("a file");
+    assert_eq!(Probed::new(&table(&empty, "")).pass().warning(), Some("the file is empty: it is a database without tables"));
+    assert_eq!(Probed::new(&table(&empty, "create = true")).pass().warning(), None);
+    assert_eq!(fs::metadata(&empty).expect("a file").len(), 0);
+}
+
+#[test]
+fn a_writer_blocks_readers_only_without_a_write_ahead_log() {
+    let (folder, orders) = folder_with_orders();
+    let with_wal = folder.path().join("wal");
+    create_with_wal(&with_wal);
+    let _writers = (Locked::new(&orders), Locked::new(&with_wal));
+    assert_eq!(Probed::new(&table(&orders, "")).fail().message(), "the database is locked");
+    Probed::new(&table(&with_wal, "query = \"SELECT count(*) FROM t\"")).pass();
+}
+
+#[test]
+fn a_file_with_a_write_ahead_log_needs_a_writable_folder_unless_it_is_immutable() {
+    let Some(mount) = Mounted::tmpfs("size=1m") else { return };
+    let at = |name: &str| mount.path().join(name);
+    create_with_wal(&at("wal"));
+    python(&at("plain"), "d.execute('CREATE TABLE t (x)')");
+    // A copy of a database in use: the log has changes that the file lacks.
+    python(
+        &at("used"),
+        "d.execute('PRAGMA journal_mode=WAL'); d.execute('CREATE TABLE t (x)')\n\
+         import shutil\nfor end in ['', '-wal']: shutil.copy(d.execute('PRAGMA database_list').fetchone()[2] + end, \
+         d.execute('PRAGMA database_list').fetchone()[2][:-4] + 'copy' + end)",
+    );
+    mount.make_read_only();
+    let needs_folder = "in WAL mode SQLite must be able to write to the database's folder";
+    assert_failures(&[
+        Case::new("a clean file", table(&at("wal"), ""), "unhealthy", needs_folder),
+        Case::new("a log", table(&at("copy"), ""), "unhealthy", needs_folder),
+    ]);
+    Probed::new(&table(&at("plain"), "")).pass();
+    let immutable = format!("kind = \"sqlite\"\npath = \"file:{}?immutable=1\"\nquery = \"SELECT count(*) FROM t\"", at("wal").display());
+    Probed::new(&immutable).pass();
 }

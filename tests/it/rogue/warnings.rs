@@ -80,10 +80,10 @@ fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
         ),
         ("any public authority", format!("{redis}url = \"rediss://{NETWORKED}\"\ntls.verify = \"ca\"\n")),
         (
-            "`channel_binding` has no effect",
+            "`channel_binding` of the URL has no effect",
             format!("kind = \"postgres\"\nurl = \"postgres://{USER}@{NETWORKED}/x?sslmode=verify-full&channel_binding=require\"\n"),
         ),
-        ("`useSSL` has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?useSSL=true\"\n")),
+        ("`connectTimeout` of the URL has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?connectTimeout=5\"\n")),
     ] {
         let found = warnings(&table);
         assert!(found.len() == 1 && found[0].contains(warning), "{table}{found:?}");

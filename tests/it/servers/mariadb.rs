@@ -5,7 +5,10 @@ use super::{
     process::{Server, as_user, copy_initialised, folder, own, set_up},
 };
 use crate::helpers::free_port;
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 use tempfile::TempDir;
 
 const SERVER: &str = "/usr/sbin/mariadbd";
@@ -35,6 +38,21 @@ pub(crate) fn mariadb_with_tls(password: &str, make: fn(&Path) -> Certificates) 
     (start(password, directory, options), certificates)
 }
 
+/// The same as the first node of a Galera cluster.
+pub(crate) fn galera_node(password: &str) -> Server {
+    let listen = format!("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{}", free_port());
+    let options = [
+        "--wsrep-on=ON",
+        "--wsrep-provider=/usr/lib/galera/libgalera_smm.so",
+        "--wsrep-cluster-address=gcomm://",
+        "--wsrep-node-address=127.0.0.1",
+        "--binlog-format=ROW",
+        "--innodb-autoinc-lock-mode=2",
+        &listen,
+    ];
+    mariadb_with(password, &options)
+}
+
 fn start(password: &str, directory: TempDir, options: Vec<String>) -> Server {
     // With the version: a newer server may not start with the data of an older one, or convert it at each start.
     copy_initialised(&format!("mariadb-{}", version()), &directory.path().join("data"), |directory| {
@@ -62,7 +80,8 @@ fn start(password: &str, directory: TempDir, options: Vec<String>) -> Server {
                 .args(&options);
             command
         },
-        |directory, _| client(directory, "SELECT 1").output().is_ok_and(|output| output.status.success()),
+        // Of a table: a Galera node that is not ready replies to `SELECT 1`.
+        |directory, _| client(directory, "SELECT count(*) FROM mysql.db").output().is_ok_and(|output| output.status.success()),
     );
     server.mariadb(&format!(
         "CREATE DATABASE orders; CREATE USER app@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT ALL ON orders.* TO app@'127.0.0.1'"
@@ -78,6 +97,11 @@ fn version() -> String {
 }
 
 impl Server {
+    /// The Unix socket of this `MariaDB`.
+    pub(crate) fn mariadb_socket(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
     /// Runs a statement as the superuser, which must succeed, and returns the rows as lines.
     pub(crate) fn mariadb(&self, statement: &str) -> String {
         let output = client(self.directory.path(), statement).output().expect("mariadb");

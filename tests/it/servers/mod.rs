@@ -29,7 +29,7 @@ pub(crate) use celery::{celery, celery_without_remote_control, send_tasks};
 pub(crate) use certificates::Certificates;
 pub(crate) use django::django;
 pub(crate) use haproxy::{haproxy, haproxy_state};
-pub(crate) use mariadb::{mariadb, mariadb_with, mariadb_with_tls};
+pub(crate) use mariadb::{galera_node, mariadb, mariadb_with, mariadb_with_tls};
 pub(crate) use memcached::{memcached, memcached_says};
 pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};

@@ -1,8 +1,8 @@
 //! A proxy between a check and a server that counts connections and round trips, and closes connections on demand.
 
 use std::{
-    io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -27,6 +27,15 @@ struct Counters {
 impl Proxy {
     /// In front of a port on loopback.
     pub(crate) fn to(port: u16) -> Self {
+        Self::between(move || TcpStream::connect(("127.0.0.1", port)))
+    }
+
+    /// The same, with another address of this machine: servers treat 127.0.0.1 in a special way.
+    pub(crate) fn with_source(source: Ipv4Addr, port: u16) -> Self {
+        Self::between(move || connect_from(source, port))
+    }
+
+    fn between(connect: impl Fn() -> io::Result<TcpStream> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Counters { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
@@ -34,7 +43,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 shared.connections.fetch_add(1, SeqCst);
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                let Ok(server) = connect() else { continue };
                 join(client, server, &shared);
             }
         });
@@ -60,6 +69,14 @@ impl Proxy {
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.seen.limit.store(bytes, SeqCst);
     }
+}
+
+fn connect_from(source: Ipv4Addr, port: u16) -> io::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::from((source, 0)))?;
+    connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(socket.into())
 }
 
 fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {

@@ -25,6 +25,13 @@ impl ProtocolDecode<'_, bool> for AuthSwitchRequest {
             ));
         }
 
+        // https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_old_auth_switch_request.html
+        if buf.is_empty() {
+            return Err(err_protocol!(
+                "unknown authentication plugin: mysql_old_password"
+            ));
+        }
+
         let plugin = buf.get_str_nul()?.parse()?;
 
         if matches!(plugin, AuthPlugin::MySqlClearPassword) && !enable_cleartext_plugin {
