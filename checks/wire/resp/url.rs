@@ -197,7 +197,10 @@ impl UrlTls {
                     // For a client, OpenSSL makes no difference between them.
                     "optional" | "required" => {}
                     _ => {
-                        return Err(InvalidConfig::new(key, "the parameter `ssl_cert_reqs` of the URL is `none`, `optional` or `required`"));
+                        return Err(InvalidConfig::new(
+                            key,
+                            "the parameter `ssl_cert_reqs` of the URL is `none`, `optional` or `required`",
+                        ));
                     }
                 },
                 "ssl_check_hostname" if is_false && parsed.verify.is_none() => parsed.verify = Some((Verify::Ca, "ssl_check_hostname")),
