@@ -88,12 +88,11 @@ impl Session for Redis {
         }
         let is_new = mem::replace(&mut node.is_new, false);
         let judged = if self.needs_info() { self.ask_with_info(node, is_new).await } else { self.ask_optionally(node, is_new).await };
-        judged.map_err(|failure| match self.topology {
-            // Another server may be the primary by now: open a new connection, which asks the sentinels again.
-            Topology::Sentinel(_) => failure,
-            // All replies were read, or the class says otherwise.
-            Topology::Standalone | Topology::Cluster(_) if !node.is_spent => failure.reusable_connection(),
-            Topology::Standalone | Topology::Cluster(_) => failure,
+        judged.map_err(|failure| {
+            // With Sentinel, another server may be the primary by now: a new connection asks the sentinels again.
+            let may_have_moved = matches!(self.topology, Topology::Sentinel(_));
+            // Otherwise all replies were read, or the class says otherwise.
+            if may_have_moved || node.is_spent { failure } else { failure.reusable_connection() }
         })
     }
 }

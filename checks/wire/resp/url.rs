@@ -98,7 +98,8 @@ impl ServerUrl {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let is_tls = transport == Transport::Tls;
 
-        let mut login = RedisConnectionInfo::default().set_db(database(key, &url, &target, first(&["db", "database", "virtual_host"]))?);
+        let mut login =
+            RedisConnectionInfo::default().set_db(database(key, &url, &target, first(&["db", "database", "virtual_host"]).as_deref())?);
         let username = Some(decoded(url.username())).filter(|name| !name.is_empty()).or_else(|| first(&["username", "user"]));
         if let Some(username) = username {
             login = login.set_username(username);
@@ -173,12 +174,12 @@ fn socket(key: &'static str, rest: &str) -> Result<(Url, Target), InvalidConfig>
 }
 
 /// The number of the database: a parameter, or the path.
-fn database(key: &'static str, url: &Url, target: &Target, parameter: Option<String>) -> Result<i64, InvalidConfig> {
+fn database(key: &'static str, url: &Url, target: &Target, parameter: Option<&str>) -> Result<i64, InvalidConfig> {
     let in_path = match target {
         Target::Hosts(_) => url.path().trim_matches('/'),
         Target::Socket(_) => "",
     };
-    let number = parameter.as_deref().unwrap_or(in_path).trim_matches('/');
+    let number = parameter.unwrap_or(in_path).trim_matches('/');
     let is_password = in_path.contains('@') && url.username().is_empty();
     // No host was written, and something other than a number.
     let is_socket = url.host_str() == Some("localhost") && url.username().is_empty() && in_path.contains('/');
@@ -352,8 +353,11 @@ mod tests {
         );
     }
 
-    /// What the URL and keys require together: `verify`, its parameter and `ca_file`; or the key with an error.
-    fn merged(parameters: &str, mut keys: TlsKeys) -> Result<(Option<Verify>, Option<&'static str>, Option<String>), &'static str> {
+    /// `verify`, its parameter and `ca_file`.
+    type Merged = (Option<Verify>, Option<&'static str>, Option<String>);
+
+    /// What the URL and keys require together, or the key with an error.
+    fn merged(parameters: &str, mut keys: TlsKeys) -> Result<Merged, &'static str> {
         let tls = parsed(&format!("rediss://cache?{parameters}")).tls.expect("TLS");
         let parameter = tls.merge(&mut keys).map_err(|error| error.key)?;
         Ok((keys.verify, parameter, keys.ca_file.map(|file| file.display().to_string())))
