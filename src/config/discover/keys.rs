@@ -41,6 +41,8 @@ pub(super) fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static 
         return match kind.default_port {
             _ if address.contains([',', ';']) => Err("this is a list of servers: configure a check for each"),
             _ if rest.contains('@') => Err("this kind does not support a login"),
+            // The path of a Unix socket, as Django writes it.
+            _ if address.is_empty() && rest.len() > 1 => key("address", rest.split(['?', '#']).next().unwrap_or(rest)),
             _ if address.is_empty() => Err("the URL has no host, which this kind needs"),
             // In brackets is an IPv6 address, which has colons of its own.
             Some(port) if address.ends_with(']') || !address.contains(':') => key("address", &format!("{address}:{port}")),

@@ -97,7 +97,8 @@ fn a_url_becomes_an_address_with_the_default_port() {
     }
     assert_eq!(address("memcache://a:1,b:2"), Err("this is a list of servers: configure a check for each"));
     assert_eq!(address("memcached://app:hunter/2@cache"), Err("this kind does not support a login"));
-    assert_eq!(address("memcache:///run/memcached.sock"), Err("the URL has no host, which this kind needs"));
+    assert_eq!(address("memcache:///run/memcached.sock?timeout=1"), Ok(Some("/run/memcached.sock".to_owned())));
+    assert_eq!(address("memcache://"), Err("the URL has no host, which this kind needs"));
     let (found, warnings) =
         discovered(&[("CACHE_URL", "memcache://cache"), ("MEMCACHED_URL", "memcached://other:1"), ("SESSIONS_URL", "memcached://a:1,b:1")]);
     assert_eq!(found, ["cache: memcached from CACHE_URL", "memcached: memcached from MEMCACHED_URL"]);
