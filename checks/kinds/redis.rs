@@ -11,20 +11,22 @@
 mod cluster;
 mod info;
 mod round_trip;
-mod sentinel;
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        resp::{self, RespConnection, RespServer},
+        race::AttemptFailure,
+        resp::{
+            self, RespConnection, RespServer,
+            sentinel::{self, Sentinels, WantedServer},
+        },
         tls::TlsKeys,
     },
 };
 use info::{InfoFields, text};
-use redis::{RedisConnectionInfo, RedisResult};
+use redis::RedisResult;
 use round_trip::KeyRoundTrip;
-use sentinel::Sentinels;
 use serde::Serialize;
 
 /// Sends `PING`, and with `write` sets, gets and deletes a key of its own. Checks one server, one behind Sentinel, or a whole cluster.
@@ -207,15 +209,10 @@ write = true
             RedisMode::Sentinel => {
                 let missing = || InvalidConfig::new("master_name", "is missing: name the primary as the sentinels do");
                 let name = config.master_name.ok_or_else(missing)?;
-                let mut login = RedisConnectionInfo::default();
-                if let Some(username) = config.sentinel_username {
-                    login = login.set_username(username);
-                }
-                if let Some(password) = config.sentinel_password {
-                    login = login.set_password(password.expose());
-                }
+                let login = sentinel::login(config.sentinel_username, config.sentinel_password.as_ref());
                 let role = if role == RedisRole::Any { RedisRole::Primary } else { role };
-                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, role }), role)
+                let wanted = if role == RedisRole::Replica { WantedServer::Replica } else { WantedServer::Primary };
+                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, wanted }), role)
             }
             RedisMode::Cluster if role != RedisRole::Any => {
                 return Err(InvalidConfig::new("role", "has no effect in a cluster, which has primaries and replicas"));
@@ -250,7 +247,7 @@ impl Session for Redis {
     async fn open(&self) -> Result<Node, Failure> {
         let connection = match &self.topology {
             Topology::Standalone => self.server.open().await?,
-            Topology::Sentinel(sentinels) => sentinels.connect(&self.server).await?,
+            Topology::Sentinel(sentinels) => sentinels.connect(&self.server, &|address| Box::pin(self.open_verified(address))).await?,
             Topology::Cluster(seeds) => return cluster::connect(&self.server, seeds, self.write).await,
         };
         Ok(Node { connection, asking: false })
@@ -279,6 +276,15 @@ impl Session for Redis {
 }
 
 impl Redis {
+    /// Connects to a server that the sentinels named, which must confirm its role.
+    async fn open_verified(&self, address: Address) -> Result<RespConnection, AttemptFailure> {
+        let mut connection = self.server.open_at(&address, self.server.login()).await.map_err(AttemptFailure::not_reached)?;
+        let (info,): (CommandReply,) =
+            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::replied)?;
+        let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
+        judged.map(|()| connection).map_err(AttemptFailure::replied)
+    }
+
     /// Judges all replies, in the order of the commands.
     fn judge(
         &self,

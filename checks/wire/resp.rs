@@ -1,5 +1,7 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs.
 
+pub(crate) mod sentinel;
+
 use crate::{
     contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
     wire::{
@@ -11,11 +13,9 @@ use crate::{
     },
 };
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
+    RedisError, ServerErrorKind, aio::MultiplexedConnection,
 };
-#[cfg(feature = "redis")]
-use redis::{FromRedisValue, Pipeline};
 use std::{
     collections::BTreeMap,
     io, mem,
@@ -109,16 +109,21 @@ impl RespServer {
         &self,
         on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
     ) -> Result<RespConnection, Failure> {
+        let (login, config, meter) = self.listening(on_push);
+        self.connect(&login, config, meter).await
+    }
+
+    #[cfg(feature = "celery")]
+    fn listening(&self, on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> (RedisConnectionInfo, AsyncConnectionConfig, Meter) {
         let meter = Meter::new(MAX_REPLY_BYTES);
-        let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
-        let listening = unlimited().set_push_sender(move |push| {
+        let config = unlimited().set_push_sender(move |push| {
             // The driver does not keep complete push messages, so they fill no memory.
             filled.refill(MAX_REPLY_BYTES);
             on_push(push);
             Ok::<(), ()>(())
         });
-        self.connect(&settings, listening, meter).await
+        (self.login().clone().set_protocol(redis::ProtocolVersion::RESP3), config, meter)
     }
 
     async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<RespConnection, Failure> {
@@ -152,7 +157,6 @@ impl RespServer {
     }
 
     /// Connects to another server of the same system and logs in.
-    #[cfg(feature = "redis")]
     pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<RespConnection, Failure> {
         self.connect_to(address, login, unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
@@ -233,7 +237,6 @@ impl RespConnection {
     }
 
     /// Sends commands and reads all replies, in one round trip.
-    #[cfg(feature = "redis")]
     pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
         self.refill();
         commands.query_async(&mut self.connection).await.map_err(|error| {
