@@ -20,6 +20,7 @@ use crate::{
         resp::{
             self, RespConnection, RespServer,
             sentinel::{self, Sentinels, WantedServer},
+            sentinel_url::SentinelUrl,
         },
         tls::TlsKeys,
     },
@@ -42,7 +43,8 @@ use serde::Serialize;
 pub struct Config {
     /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+unix:///path/to/socket` for a Unix
     /// socket. With `mode = "sentinel"` the host and port (usually 26379) are those of a sentinel, and everything else applies to the
-    /// monitored servers. With `mode = "cluster"` it is any node of the cluster.
+    /// monitored servers; `sentinel://a:26379;sentinel://b:26379/0` and `redis+sentinel://a,b/master_name/0` (`rediss+sentinel://` for
+    /// TLS) name several sentinels and need no `mode`. With `mode = "cluster"` it is any node of the cluster.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
@@ -147,6 +149,8 @@ pub struct Redis {
     warn_memory: Option<Share>,
     fail_memory: Option<Share>,
     write: bool,
+    /// About parts of a Sentinel URL without effect.
+    url_warnings: Vec<ConfigWarning>,
     kept: Kept<Node>,
 }
 
@@ -186,7 +190,20 @@ write = true
     });
     type Config = Config;
 
-    fn build(config: Config) -> Result<Self, InvalidConfig> {
+    fn build(mut config: Config) -> Result<Self, InvalidConfig> {
+        let url_warnings = match SentinelUrl::parse("url", &config.url)? {
+            Some(_) if config.mode == RedisMode::Cluster => {
+                return Err(InvalidConfig::new("mode", "is `cluster`, but the URL names sentinels: remove `mode`"));
+            }
+            Some(SentinelUrl { server, others, master_name, warnings }) => {
+                config.mode = RedisMode::Sentinel;
+                config.url = server;
+                config.nodes.splice(0..0, others);
+                config.master_name = config.master_name.or(master_name);
+                warnings
+            }
+            None => Vec::new(),
+        };
         let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
         let sentinel_keys = [
             ("master_name", config.master_name.is_some()),
@@ -220,7 +237,7 @@ write = true
             RedisMode::Cluster => (Topology::Cluster(addresses()?), role),
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, kept })
+        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, url_warnings, kept })
     }
 }
 
@@ -236,7 +253,9 @@ impl Check for Redis {
             Topology::Sentinel(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
             Topology::Cluster(nodes) => (nodes, false),
         };
-        self.server.warnings("url", self.server.has_password() || has_another_password, others)
+        let mut warnings = self.server.warnings("url", self.server.has_password() || has_another_password, others);
+        warnings.extend(self.url_warnings.iter().cloned());
+        warnings
     }
 }
 
@@ -377,6 +396,10 @@ mod tests {
             (&[cluster, ("nodes", r#"["b:1", "c:1"]"#), ("write", "true")], None),
             (&[("url", "redis+unix:///run/redis.sock")], None),
             (&[sentinel], Some("master_name")),
+            (&[("url", "sentinel://a:26379;sentinel://b:26379")], Some("master_name")),
+            (&[("url", "sentinel://a:26379;sentinel://b:26379"), ("master_name", "orders")], None),
+            (&[("url", "redis+sentinel://a,b/orders/0"), sentinel], None),
+            (&[("url", "redis+sentinel://a,b/orders/0"), cluster], Some("mode")),
             (&[("master_name", "orders")], Some("master_name")),
             (&[cluster, ("sentinel_password", "x")], Some("sentinel_password")),
             (&[("nodes", r#"["b:1"]"#)], Some("nodes")),

@@ -1,6 +1,7 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs.
 
 pub(crate) mod sentinel;
+pub(crate) mod sentinel_url;
 
 use crate::{
     contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
