@@ -114,6 +114,17 @@ impl RespServer {
         self.connect(&login, config, meter).await
     }
 
+    /// The same at the address of another server of the same system.
+    #[cfg(feature = "celery")]
+    pub(crate) async fn open_listening_at(
+        &self,
+        address: &Address,
+        on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+    ) -> Result<RespConnection, Failure> {
+        let (login, config, meter) = self.listening(on_push);
+        self.connect_to(address, &login, config, meter).await
+    }
+
     #[cfg(feature = "celery")]
     fn listening(&self, on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> (RedisConnectionInfo, AsyncConnectionConfig, Meter) {
         let meter = Meter::new(MAX_REPLY_BYTES);
@@ -230,6 +241,12 @@ impl RespConnection {
     /// Allows one more reply. Call it before each command.
     pub(crate) fn refill(&self) {
         self.meter.refill(MAX_REPLY_BYTES);
+    }
+
+    /// Allows a reply of up to this size. Call it before a command whose reply may be larger than most.
+    #[cfg(feature = "celery")]
+    pub(crate) fn refill_to(&self, bytes: usize) {
+        self.meter.refill(bytes);
     }
 
     /// How long the phases of opening took; returned once.
