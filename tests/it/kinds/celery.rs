@@ -1,6 +1,8 @@
 //! `celery`, with real workers on both brokers.
 
+mod brokers;
 mod settings;
+mod stuck;
 
 use crate::{
     helpers::{Allswell, eventually},
