@@ -133,6 +133,9 @@ impl BrokerClient {
             let message = format!("the transport `{scheme}` is not supported: this kind asks workers over RabbitMQ or Redis only");
             return Err(InvalidConfig::new("broker", message));
         }
+        if scheme.ends_with("sentinel") {
+            return Err(InvalidConfig::new("broker", "names brokers and sentinels: name either sentinels or brokers between `;`"));
+        }
         let url = Secret::new(if scheme == "librabbitmq" { format!("amqp{}", &url[scheme.len()..]) } else { url.to_owned() });
         if resp::SCHEMES.contains(&&*scheme) || scheme == "unix" {
             let server = RespServer::new("broker", &url, config.username.as_deref(), config.password.as_ref(), config.tls.clone())?;

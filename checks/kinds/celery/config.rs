@@ -81,16 +81,16 @@ pub struct Config {
     /// `sep` in the app's `broker_transport_options` (Redis).
     #[serde(default = "separator")]
     pub separator: String,
-    /// The same in the app's `broker_transport_options` (Redis).
+    /// `priority_steps` in the app's `broker_transport_options` (Redis).
     #[serde(default = "priority_steps")]
     pub priority_steps: Vec<u8>,
-    /// The same in the app's `broker_transport_options` (Redis).
+    /// `global_keyprefix` in the app's `broker_transport_options` (Redis).
     #[serde(default)]
     pub global_keyprefix: String,
-    /// The same in the app's `broker_transport_options` (Redis). `""` for `False`.
+    /// `fanout_prefix` in the app's `broker_transport_options` (Redis). `""` for `False`.
     #[serde(default = "fanout_prefix")]
     pub fanout_prefix: String,
-    /// The same in the app's `broker_transport_options` (Redis).
+    /// `fanout_patterns` in the app's `broker_transport_options` (Redis).
     #[serde(default = "yes")]
     pub fanout_patterns: bool,
     /// `kept` reuses the connection for the next probe, `fresh` opens a new one for each probe.

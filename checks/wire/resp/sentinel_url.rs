@@ -56,7 +56,7 @@ impl SentinelUrl {
         let mut warnings = Vec::new();
         for (written, url) in urls {
             if written.is_some_and(|written| !written.eq_ignore_ascii_case(scheme)) {
-                return Err(invalid("the URLs between `;` do not all have the same scheme: name sentinels only, or brokers only"));
+                return Err(invalid("names brokers and sentinels: name either sentinels or brokers between `;`"));
             }
             let (other_login, other_hosts, other_tail) = split(url);
             hosts.extend(addresses(key, other_hosts)?);

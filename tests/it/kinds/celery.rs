@@ -1,6 +1,7 @@
 //! `celery`, with real workers on both brokers.
 
 mod brokers;
+mod rights;
 mod settings;
 mod stuck;
 

@@ -6,6 +6,7 @@ use crate::{
     probing::{Case, Probed, assert_failures},
     servers::{Worker, folder, hostile::BlackHole, redis, redis_replica, redis_with, send_tasks, sentinel},
 };
+use allswell_checks::{contract::Backend, kinds::celery::Celery};
 use serde_json::json;
 
 /// The first broker that works is that of the workers, as for kombu.
@@ -114,6 +115,27 @@ fn each_trouble_of_redis_as_a_broker_has_its_class_and_message() {
         "unhealthy",
         "the key of the queue mails is not a list",
     )]);
+}
+
+#[test]
+fn what_is_no_broker_is_refused_by_name() {
+    let refused = |broker: &str| {
+        let config = json!({ "broker": broker, "master_name": broker.starts_with("sentinel").then_some("orders") });
+        let config = serde_json::from_value(config).expect("a configuration");
+        Celery::build(config).err().map(|error| error.message.into_owned())
+    };
+    for (broker, message) in [
+        ("sqs://", "the transport `sqs` is not supported: this kind asks workers over RabbitMQ or Redis only"),
+        ("sqla+postgresql://db/app", "the transport `sqla` is not supported: this kind asks workers over RabbitMQ or Redis only"),
+        ("amqp://a;sentinel://b", "names brokers and sentinels: name either sentinels or brokers between `;`"),
+        ("sentinel://a;amqp://b", "names brokers and sentinels: name either sentinels or brokers between `;`"),
+        (" ; ", "is empty: write `amqp://…`, `redis://…` or `sentinel://…`"),
+    ] {
+        assert_eq!(refused(broker).as_deref(), Some(message), "{broker}");
+    }
+    for broker in ["librabbitmq://a", "pyamqp://a//", "sentinel://a;sentinel://b", "amqp://a;redis://b"] {
+        assert_eq!(refused(broker), None, "{broker}");
+    }
 }
 
 /// Workers cannot start on such an exchange: theirs is a fanout exchange.

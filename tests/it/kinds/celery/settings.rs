@@ -141,7 +141,8 @@ fn replies_that_are_not_json_are_reported() {
 fn compression_pools_and_missing_services_do_not_matter() {
     on_both_brokers("variants", |broker| {
         let url = broker.url();
-        let variants: [(&str, Value, &[&str]); 4] = [
+        let variants: [(&str, Value, &[&str]); 5] = [
+            ("solo", json!({ "control_queue_exclusive": false, "control_queue_durable": true }), &[]),
             ("solo", json!({ "task_compression": "gzip", "result_compression": "gzip" }), &[]),
             ("solo", json!({ "task_acks_late": true, "worker_prefetch_multiplier": 1 }), &["--without-heartbeat"]),
             ("threads", json!({}), &[]),
