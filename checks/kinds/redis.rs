@@ -10,29 +10,32 @@
 
 mod cluster;
 mod info;
+mod judge;
+mod probe;
 mod round_trip;
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
-        race::AttemptFailure,
+        optional::OptionalQuestion,
         resp::{
-            self, RespConnection, RespServer,
+            self, RespServer,
             sentinel::{self, Sentinels, WantedServer},
             sentinel_url::SentinelUrl,
         },
         tls::TlsKeys,
     },
 };
-use info::{InfoFields, text};
+use info::InfoFields;
+use probe::Node;
 use redis::RedisResult;
-use round_trip::KeyRoundTrip;
 use serde::Serialize;
 
 /// Sends `PING`, and with `write` sets, gets and deletes a key of its own. Checks one server, one behind Sentinel, or a whole cluster.
 ///
-/// The connection is kept. `INFO`, for the observed values, travels in the same round trip.
+/// The connection is kept. `INFO`, for the observed values, travels in the same round trip. A server or proxy that does not answer it is asked
+/// again after 10 minutes, and meanwhile must answer `GET` of a key, because a proxy answers `PING` itself.
 ///
 /// Required rights: `ACL SETUSER probe on >PASSWORD +ping +info`. `+info` may be missing unless the check uses Sentinel, `role`,
 /// `require_replica_link`, `warn_memory` or `fail_memory`. Further rights: for a database other than 0 `+select`; for a cluster
@@ -41,10 +44,12 @@ use serde::Serialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+unix:///path/to/socket` for a Unix
-    /// socket. With `mode = "sentinel"` the host and port (usually 26379) are those of a sentinel, and everything else applies to the
-    /// monitored servers; `sentinel://a:26379;sentinel://b:26379/0` and `redis+sentinel://a,b/master_name/0` (`rediss+sentinel://` for
-    /// TLS) name several sentinels and need no `mode`. With `mode = "cluster"` it is any node of the cluster.
+    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `unix:///path/to/socket?db=0` for a Unix
+    /// socket; also the other [forms and parameters](../urls.md#redis-and-valkey) of the client libraries. With `mode = "sentinel"` the host
+    /// and port (usually 26379) are those of a sentinel, and everything else applies to the monitored servers;
+    /// `sentinel://a:26379;sentinel://b:26379/0` and `redis+sentinel://a,b/master_name/0` (`rediss+sentinel://` for TLS) name several
+    /// sentinels and need no `mode`. With `mode = "cluster"` it is any node of the cluster. With both it may name several hosts:
+    /// `redis://a:6379,b:6379`.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
@@ -151,6 +156,8 @@ pub struct Redis {
     write: bool,
     /// About parts of a Sentinel URL without effect.
     url_warnings: Vec<ConfigWarning>,
+    /// `INFO`, where nothing is required of it.
+    info: OptionalQuestion,
     kept: Kept<Node>,
 }
 
@@ -158,14 +165,6 @@ enum Topology {
     Standalone,
     Sentinel(Sentinels),
     Cluster(Vec<Address>),
-}
-
-/// A connection to the server that is probed.
-pub struct Node {
-    /// The connection itself.
-    pub connection: RespConnection,
-    /// Whether the slot of the key is being moved to this node, which then needs `ASKING`.
-    asking: bool,
 }
 
 impl Backend for Redis {
@@ -213,12 +212,16 @@ write = true
         if let Some((key, _)) = sentinel_keys.into_iter().find(|(_, given)| *given && mode != RedisMode::Sentinel) {
             return Err(InvalidConfig::new(key, "applies only with `mode = \"sentinel\"`"));
         }
-        let server = RespServer::new("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
-        let addresses = || match server.address() {
-            Some(address) => Ok([vec![address], config.nodes.clone()].concat()),
-            None => Err(InvalidConfig::new("url", "a socket leads to one server: with this `mode` write `redis://host:port`")),
+        let server = RespServer::with_nodes("url", &config.url, config.username.as_deref(), config.password.as_ref(), config.tls)?;
+        let addresses = || match server.nodes() {
+            [] => Err(InvalidConfig::new("url", "a socket leads to one server: with this `mode` write `redis://host:port`")),
+            nodes => Ok([nodes, &config.nodes].concat()),
         };
         let (topology, role) = match mode {
+            RedisMode::Standalone if server.nodes().len() > 1 => {
+                let message = "the URL has several hosts: configure a check for each, or set `mode = \"cluster\"` or `mode = \"sentinel\"`";
+                return Err(InvalidConfig::new("url", message));
+            }
             RedisMode::Standalone if !config.nodes.is_empty() => {
                 return Err(InvalidConfig::new("nodes", "applies only with `mode = \"sentinel\"` or `mode = \"cluster\"`"));
             }
@@ -237,7 +240,8 @@ write = true
             RedisMode::Cluster => (Topology::Cluster(addresses()?), role),
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, url_warnings, kept })
+        let info = OptionalQuestion::default();
+        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, url_warnings, info, kept })
     }
 }
 
@@ -256,118 +260,6 @@ impl Check for Redis {
         let mut warnings = self.server.warnings("url", self.server.has_password() || has_another_password, others);
         warnings.extend(self.url_warnings.iter().cloned());
         warnings
-    }
-}
-
-#[async_trait]
-impl Session for Redis {
-    type Connection = Node;
-
-    async fn open(&self) -> Result<Node, Failure> {
-        let connection = match &self.topology {
-            Topology::Standalone => self.server.open().await?,
-            Topology::Sentinel(sentinels) => sentinels.connect(&self.server, &|address| Box::pin(self.open_verified(address))).await?,
-            Topology::Cluster(seeds) => return cluster::connect(&self.server, seeds, self.write).await,
-        };
-        Ok(Node { connection, asking: false })
-    }
-
-    async fn ask(&self, node: &mut Node) -> Result<Observation, Failure> {
-        let in_cluster = matches!(self.topology, Topology::Cluster(_));
-        let round_trip = self.write.then(KeyRoundTrip::new);
-        let mut commands = redis::pipe();
-        commands.ignore_errors().cmd("PING").cmd("INFO");
-        if in_cluster {
-            commands.cmd("CLUSTER").arg("INFO");
-        }
-        if let Some(round_trip) = &round_trip {
-            round_trip.add_to(&mut commands, node.asking);
-        }
-        let replies = node.connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
-        let seen = node.connection.take_phases().with_some("tls_verify", self.server.tls_verify());
-        self.judge(seen, round_trip, in_cluster, replies).map_err(|failure| match self.topology {
-            // Another server may be the primary by now: open a new connection, which asks the sentinels again.
-            Topology::Sentinel(_) => failure,
-            // All replies were read.
-            Topology::Standalone | Topology::Cluster(_) => failure.reusable_connection(),
-        })
-    }
-}
-
-impl Redis {
-    /// Connects to a server that the sentinels named, which must confirm its role.
-    async fn open_verified(&self, address: Address) -> Result<RespConnection, AttemptFailure> {
-        let mut connection = self.server.open_at(&address, self.server.login()).await.map_err(AttemptFailure::not_reached)?;
-        let (info,): (CommandReply,) =
-            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::replied)?;
-        let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
-        judged.map(|()| connection).map_err(AttemptFailure::replied)
-    }
-
-    /// Judges all replies, in the order of the commands.
-    fn judge(
-        &self,
-        seen: Observation,
-        round_trip: Option<KeyRoundTrip>,
-        in_cluster: bool,
-        mut replies: impl Iterator<Item = CommandReply>,
-    ) -> Result<Observation, Failure> {
-        if text(replies.next())? != "PONG" {
-            return Err(Failure::protocol("unexpected reply to PING"));
-        }
-        let mut seen = self.judge_info(text(replies.next()), seen)?;
-        if in_cluster {
-            seen = cluster::judge(&InfoFields::parse(&text(replies.next())?), seen)?;
-        }
-        if let Some(round_trip) = round_trip {
-            round_trip.judge(replies).map_err(|failure| failed(failure, &seen))?;
-        }
-        Ok(seen)
-    }
-
-    /// Judges the reply to `INFO`, which the user may not be allowed to run.
-    fn judge_info(&self, info: Result<String, Failure>, seen: Observation) -> Result<Observation, Failure> {
-        let judges = self.role != RedisRole::Any || self.require_replica_link || self.warn_memory.is_some() || self.fail_memory.is_some();
-        let info = match info {
-            Ok(info) => info,
-            Err(_) if !judges => return Ok(seen),
-            Err(failure) if failure.class() == FailureClass::Rejected => {
-                return Err(failure.saying("the user may not run INFO, which this check needs: grant `+info`"));
-            }
-            Err(failure) => return Err(failure),
-        };
-        let info = InfoFields::parse(&info);
-        let role = RedisRole::from_info(&info);
-        let seen = seen
-            .with_some("server_version", info.get("valkey_version").or(info.get("redis_version")))
-            .with_some("role", role.map(|role| if role == RedisRole::Primary { "primary" } else { "replica" }))
-            .with_some("used_memory_bytes", info.number("used_memory"))
-            .with_some("maxmemory_bytes", info.number("maxmemory").filter(|limit| *limit > 0))
-            .with_some("connected_clients", info.number("connected_clients"));
-        if info.get("redis_mode").or(info.get("server_mode")) == Some("sentinel") {
-            return Err(failed(Failure::unhealthy("the server is a sentinel: set `mode = \"sentinel\"`"), &seen));
-        }
-        self.role.judge(&info).map_err(|failure| failed(failure, &seen))?;
-        if self.require_replica_link && role == Some(RedisRole::Replica) && info.get("master_link_status") != Some("up") {
-            return Err(failed(Failure::unhealthy("the replica's link to its primary is down"), &seen));
-        }
-        self.judge_memory(&info, seen)
-    }
-
-    fn judge_memory(&self, info: &InfoFields<'_>, seen: Observation) -> Result<Observation, Failure> {
-        let (Some(used), Some(limit @ 1..)) = (info.number("used_memory"), info.number("maxmemory")) else { return Ok(seen) };
-        let share = u128::from(used) * 100 / u128::from(limit);
-        let passed = |threshold: Option<Share>| {
-            let threshold = threshold.filter(|threshold| threshold.is_exceeded(used, limit))?;
-            Some(format!("{share}% of the server's memory is used, more than {threshold}"))
-        };
-        if let Some(message) = passed(self.fail_memory) {
-            return Err(failed(Failure::unhealthy(message), &seen));
-        }
-        Ok(match passed(self.warn_memory) {
-            Some(message) => seen.warned(message),
-            None => seen,
-        })
     }
 }
 
@@ -404,6 +296,8 @@ mod tests {
             (&[cluster, ("sentinel_password", "x")], Some("sentinel_password")),
             (&[("nodes", r#"["b:1"]"#)], Some("nodes")),
             (&[cluster, ("role", "primary")], Some("role")),
+            (&[cluster, ("url", "redis://a:1,b:2")], None),
+            (&[("url", "redis://a:1,b:2")], Some("url")),
             (&[cluster, ("url", "redis+unix:///run/redis.sock")], Some("url")),
         ] {
             assert_eq!(key_of(table), key, "{table:?}");

@@ -1,35 +1,38 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs.
 
+mod failure;
 pub(crate) mod sentinel;
 pub(crate) mod sentinel_url;
+mod url;
 
 use crate::{
-    contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
+    contract::{ConfigWarning, Failure, InvalidConfig, Observation, Secret},
     wire::{
         address::{Address, Dialer, Stream},
         connect::{self, Phases},
-        meter::{Meter, Metered, is_too_long},
-        tls::{self, Tls, TlsKeys, login_warning},
-        url,
+        meter::{Meter, Metered},
+        tls::{Tls, TlsKeys, login_warning},
     },
 };
-use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
-    RedisError, ServerErrorKind, aio::MultiplexedConnection,
-};
+pub(crate) use failure::failure;
+use redis::{AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
 use std::{
     collections::BTreeMap,
-    io, mem,
+    mem,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{net::UnixStream, task::AbortHandle};
+use url::{ServerUrl, Target};
+#[cfg(feature = "redis")]
+use {
+    crate::wire::optional::PATIENCE,
+    futures_util::future::{Either, select},
+    std::pin::pin,
+    tokio::time::timeout,
+};
 
 /// URL schemes of this protocol.
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
-
-/// Schemes as users write them, and as the driver knows them.
-const DRIVER_SCHEMES: &[(&str, &str)] =
-    &[("redis", "redis"), ("rediss", "rediss"), ("valkey", "redis"), ("valkeys", "rediss"), ("unix", "unix")];
 
 /// Maximum size of a reply. `INFO` has a few thousand bytes, and an endless reply must not fill our memory.
 const MAX_REPLY_BYTES: usize = 1 << 20;
@@ -39,14 +42,19 @@ const MAX_DIALERS: usize = 32;
 
 /// A server: its address, login and database.
 pub(crate) struct RespServer {
-    info: ConnectionInfo,
+    target: Target,
+    login: RedisConnectionInfo,
     tls: Option<Tls>,
+    /// The parameter of the URL that says what the certificate must prove, if no key does.
+    verify_parameter: Option<&'static str>,
+    /// About parts of the URL without effect.
+    url_warnings: Vec<ConfigWarning>,
     /// By the name that they resolve.
     dialers: Mutex<BTreeMap<String, Arc<Dialer>>>,
 }
 
 impl RespServer {
-    /// Parses the URL in `key`, and adds the other keys.
+    /// Parses the URL in `key`, which names one server, and adds the other keys.
     pub(crate) fn new(
         key: &'static str,
         url: &Secret,
@@ -54,23 +62,40 @@ impl RespServer {
         password: Option<&Secret>,
         tls: TlsKeys,
     ) -> Result<Self, InvalidConfig> {
-        // Otherwise `parse` would remove `+unix` like the name of a driver.
-        let written = Secret::new(url.expose().trim().replacen("redis+unix://", "unix://", 1));
-        let url = url::parse(key, &written, DRIVER_SCHEMES)?;
-        let unusable =
-            |_: RedisError| InvalidConfig::new(key, "not a Redis URL: write `redis://host:6379/0`, where 0 is the database number");
-        let mut info = url.as_str().into_connection_info().map_err(unusable)?;
-        let mut settings = info.redis_settings().clone();
+        let server = Self::with_nodes(key, url, username, password, tls)?;
+        let others = server.nodes().len().saturating_sub(1);
+        if others == 0 { Ok(server) } else { Err(InvalidConfig::new(key, "the URL has several hosts: configure a check for each")) }
+    }
+
+    /// The same for a URL that may name several servers.
+    pub(crate) fn with_nodes(
+        key: &'static str,
+        url: &Secret,
+        username: Option<&str>,
+        password: Option<&Secret>,
+        mut tls: TlsKeys,
+    ) -> Result<Self, InvalidConfig> {
+        let ServerUrl { target, mut login, tls: url_tls, warnings: mut url_warnings } = ServerUrl::parse(key, url)?;
+        let has_user = login.username().is_some();
         if let Some(username) = username {
-            settings = settings.set_username(username);
+            login = login.set_username(username);
         }
         if let Some(password) = password {
-            settings = settings.set_password(password.expose());
+            login = login.set_password(password.expose());
         }
-        info = info.set_redis_settings(settings);
-        let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        tls.validate(encrypted, "rediss://")?;
-        Ok(Self { info, tls: encrypted.then(|| Tls::new(tls)), dialers: Mutex::default() })
+        if login.username().is_some() && login.password().is_none() {
+            if has_user {
+                let message = "the URL has a user name and no password: write `redis://:PASSWORD@host` for a password alone";
+                url_warnings.push(ConfigWarning::new(key, message));
+            }
+            // As redis-py, ioredis and node-redis log in: the user may need none.
+            login = login.set_password("");
+        }
+        let is_encrypted = url_tls.is_some();
+        let verify_parameter = url_tls.map(|url_tls| url_tls.merge(&mut tls)).transpose()?.flatten();
+        tls.validate(is_encrypted, "rediss://")?;
+        let tls = is_encrypted.then(|| Tls::new(tls));
+        Ok(Self { target, login, tls, verify_parameter, url_warnings, dialers: Mutex::default() })
     }
 
     /// The observed value `tls_verify`.
@@ -78,24 +103,31 @@ impl RespServer {
         self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
-    /// The warning about a login at the address of the URL or one of `others`. The protocol has no login method that does not send the
-    /// password.
+    /// The warnings about the URL, and about a login at one of its addresses or one of `others`. The protocol has no login method that does not
+    /// send the password.
     pub(crate) fn warnings(&self, key: &'static str, has_password: bool, others: &[Address]) -> Vec<ConfigWarning> {
-        let address = self.address();
-        let hosts = others.iter().chain(&address).map(|address| Some(address.host.as_str()));
+        let hosts = others.iter().chain(self.nodes()).map(|address| Some(address.host.as_str()));
         let tls = self.tls.as_ref().map(Tls::keys);
-        hosts.chain([None]).find_map(|host| login_warning(key, host, has_password, tls, "rediss://")).into_iter().collect()
+        let login = hosts.chain([None]).find_map(|host| login_warning(key, host, has_password, tls, "rediss://"));
+        let login = login.map(|warning| match self.verify_parameter {
+            Some(parameter) => ConfigWarning::new(
+                key,
+                format!("`{parameter}` does not prove which server answers before the login: name its certificate in `tls.ca_file`"),
+            ),
+            None => warning,
+        });
+        login.into_iter().chain(self.url_warnings.iter().cloned()).collect()
     }
 
     /// Whether the login has a password.
     pub(crate) fn has_password(&self) -> bool {
-        self.login().password().is_some()
+        self.login.password().is_some_and(|password| !password.is_empty())
     }
 
     /// The number of the database.
     #[cfg(feature = "celery")]
     pub(crate) fn database(&self) -> i64 {
-        self.info.redis_settings().db()
+        self.login.db()
     }
 
     /// Connects and logs in.
@@ -139,13 +171,15 @@ impl RespServer {
     }
 
     async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<RespConnection, Failure> {
-        match (self.address(), self.info.addr()) {
-            (Some(address), _) => self.connect_to(&address, login, config, meter).await,
-            (None, ConnectionAddr::Unix(path)) => {
+        match &self.target {
+            Target::Hosts(hosts) => match hosts.first() {
+                Some(address) => self.connect_to(address, login, config, meter).await,
+                None => Err(Failure::internal("a URL without a host")),
+            },
+            Target::Socket(path) => {
                 let stream = UnixStream::connect(path).await.map_err(Failure::network)?;
                 log_in(Box::new(stream), login, config, meter).await
             }
-            _ => Err(Failure::internal("another kind of address")),
         }
     }
 
@@ -173,17 +207,17 @@ impl RespServer {
         self.connect_to(address, login, unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
 
-    /// The address in the URL; `None` for a Unix socket.
-    pub(crate) fn address(&self) -> Option<Address> {
-        match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address::new(host, *port)),
-            _ => None,
+    /// All addresses in the URL: none for a Unix socket.
+    pub(crate) fn nodes(&self) -> &[Address] {
+        match &self.target {
+            Target::Hosts(hosts) => hosts,
+            Target::Socket(_) => &[],
         }
     }
 
     /// User, password and database.
-    pub(crate) fn login(&self) -> &RedisConnectionInfo {
-        self.info.redis_settings()
+    pub(crate) const fn login(&self) -> &RedisConnectionInfo {
+        &self.login
     }
 }
 
@@ -199,30 +233,22 @@ async fn log_in(
     config: AsyncConnectionConfig,
     meter: Meter,
 ) -> Result<RespConnection, Failure> {
-    // Not every user may send the name of the driver (CLIENT SETINFO). Without a password it is sent all the same: nothing else would show whether
-    // the server speaks Redis.
-    let login = if login.password().is_some() { login.clone().set_skip_set_lib_name() } else { login.clone() };
+    // Not every user may send the name of the driver (CLIENT SETINFO), and twemproxy closes the connection at it.
+    let login = login.clone().set_skip_set_lib_name();
     match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
-            Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new() })
+            Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new(), is_dropped: false })
         }
-        Err(error) => match connection_rejection(&meter.beginning()) {
-            Some(rejection) => Err(rejection.because(error)),
-            None => Err(meter.explain(failure(error))),
-        },
+        Err(error) => Err(explain(error, &meter)),
     }
 }
 
-/// Why a server rejects a client. It closes the connection at once while the driver still sends, so the driver reports only the end.
-fn connection_rejection(beginning: &[u8]) -> Option<Failure> {
-    if beginning.starts_with(b"-ERR max number of clients") {
-        Some(Failure::exhausted("the server's connection limit is reached"))
-    } else if beginning.starts_with(b"-DENIED") {
-        Some(Failure::rejected("the server is in protected mode: only its own machine may connect"))
-    } else {
-        None
-    }
+/// Classifies an error by what the driver reports and what the server has sent.
+fn explain(error: RedisError, meter: &Meter) -> Failure {
+    let hides_reason = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Io);
+    let rejection = if hides_reason { failure::rejection(&meter.beginning()) } else { None };
+    rejection.unwrap_or_else(|| meter.explain(failure(error)))
 }
 
 /// A connection, and the task of the driver that reads it.
@@ -233,6 +259,8 @@ pub struct RespConnection {
     driver: DriverTask,
     meter: Meter,
     phases: Phases,
+    /// Whether the server has closed it.
+    is_dropped: bool,
 }
 
 struct DriverTask(AbortHandle);
@@ -254,17 +282,52 @@ impl RespConnection {
         connect::phase_values(mem::take(&mut self.phases))
     }
 
+    /// Whether the server closed the connection while commands were sent or replies were read.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
     /// Sends commands and reads all replies, in one round trip.
     pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
         self.refill();
-        commands.query_async(&mut self.connection).await.map_err(|error| {
-            // When the meter is empty, the driver reports only that the connection ended.
-            if self.meter.is_empty() {
-                Failure::protocol(error).saying(crate::wire::meter::TOO_LONG_MESSAGE)
-            } else {
-                self.meter.explain(failure(error))
+        let result = commands.query_async(&mut self.connection).await;
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// The same, with further commands in the same round trip, whose replies the verdict does not need. After the replies to `commands`, it calls
+    /// `on_decided`, and waits for the other replies for [`PATIENCE`] at most. Then they are `None`, and the connection must not be used again.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn query_both<T: FromRedisValue, U: FromRedisValue>(
+        &mut self,
+        commands: &Pipeline,
+        optional: &Pipeline,
+        on_decided: impl FnOnce(),
+    ) -> (Result<T, Failure>, Option<U>) {
+        self.refill();
+        let (mut first, mut second) = (self.connection.clone(), self.connection.clone());
+        // The first one is polled first, so its commands are sent first; the driver sends both at once.
+        let (first, second) = (pin!(commands.query_async(&mut first)), pin!(optional.query_async(&mut second)));
+        let (decisive, other) = match select(first, second).await {
+            Either::Left((Ok(replies), pending)) => {
+                on_decided();
+                (Ok(replies), timeout(PATIENCE, pending).await.ok().and_then(Result::ok))
             }
-        })
+            Either::Left((Err(error), _)) => (Err(error), None),
+            Either::Right((other, pending)) => (pending.await, other.ok()),
+        };
+        (decisive.map_err(|error: RedisError| self.failed(error)), other)
+    }
+
+    /// Classifies an error.
+    #[cfg(feature = "redis")]
+    fn failed(&mut self, error: RedisError) -> Failure {
+        // When the meter is empty, the driver reports only that the connection ended.
+        if self.meter.is_empty() {
+            return Failure::protocol(error).saying(crate::wire::meter::TOO_LONG_MESSAGE);
+        }
+        self.is_dropped = failure::is_dropped(&error);
+        explain(error, &self.meter)
     }
 }
 
@@ -272,52 +335,4 @@ impl Drop for DriverTask {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Classifies an error of the driver by its kind and code. Redis uses the code `ERR` for many errors: for these the text decides.
-pub(crate) fn failure(error: RedisError) -> Failure {
-    use FailureClass::{Exhausted, Protocol, Rejected, Unhealthy};
-    use ServerErrorKind as ServerError;
-    let says = |words: &str| error.detail().is_some_and(|detail| detail.contains(words));
-    let (class, message) = match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => (Rejected, "the credentials are not accepted"),
-        (ErrorKind::Server(ServerError::NoPerm), _) => (Rejected, "the user does not have the required permission"),
-        (ErrorKind::Server(ServerError::BusyLoading), _) => (Unhealthy, "the server is loading its data"),
-        (ErrorKind::Server(ServerError::MasterDown), _) => (Unhealthy, "the replica has lost its primary"),
-        (ErrorKind::Server(ServerError::ClusterDown), _) => (Unhealthy, "the cluster is down"),
-        (ErrorKind::Server(ServerError::ReadOnly), _) => (Unhealthy, "the server is read-only"),
-        (ErrorKind::Server(ServerError::Moved | ServerError::Ask | ServerError::TryAgain), _) => {
-            (Unhealthy, "another node of the cluster has the keys")
-        }
-        (_, Some("OOM")) => (Exhausted, "the server is out of memory"),
-        (_, Some("MISCONF")) => (Unhealthy, "the server cannot save its data"),
-        (_, Some("NOREPLICAS")) => (Unhealthy, "the server has too few replicas to write"),
-        (_, Some("BUSY")) => (Unhealthy, "the server is busy with a script"),
-        // The driver drops the code of the reply to SELECT.
-        (_, Some("ERR")) if says("Authentication required") => (Rejected, "the credentials are not accepted"),
-        (_, Some("ERR")) if says("no permissions") => (Rejected, "the user does not have the required permission"),
-        (_, Some("ERR")) if says("max number of clients") => (Exhausted, "the server's connection limit is reached"),
-        (_, Some("ERR")) if says("DB index") || says("SELECT is not allowed") => (Rejected, "there is no such database"),
-        (_, Some("ERR")) if says("cluster support disabled") => (Unhealthy, "the server is not part of a cluster"),
-        (ErrorKind::Server(_) | ErrorKind::Extension, _) => (Unhealthy, "the server replied with an error"),
-        (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
-        (ErrorKind::Io, _) => return network(error),
-        _ => (Protocol, "the reply is not in the Redis protocol"),
-    };
-    Failure::new(class, message).because(error)
-}
-
-/// Classifies an I/O error, whose kind the driver hides.
-fn network(error: RedisError) -> Failure {
-    if tls::is_tls(&error) {
-        return tls::failure(error);
-    }
-    let kind = match &error {
-        error if error.is_connection_refusal() => io::ErrorKind::ConnectionRefused,
-        error if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
-        error if error.is_timeout() => io::ErrorKind::TimedOut,
-        error if is_too_long(error) => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    Failure::network(io::Error::new(kind, error))
 }

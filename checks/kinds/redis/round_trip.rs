@@ -40,6 +40,7 @@ impl KeyRoundTrip {
         let replies = replies.collect::<Result<Vec<_>, _>>().map_err(failure)?;
         match &replies[..] {
             [_, Some(read), _] if *read == self.value => Ok(()),
+            [_, None, _] => Err(Failure::unhealthy("the value that was just written is gone: it was evicted, or another server replied")),
             _ => Err(Failure::unhealthy("the data read back is not the data written")),
         }
     }
@@ -55,8 +56,13 @@ mod tests {
         let judged =
             |read: Option<&str>| round_trip.judge([Some("OK"), read, Some("1")].into_iter().map(|text| Ok(text.map(str::to_owned))));
         assert!(judged(Some(round_trip.value.as_str())).is_ok());
-        for wrong in [None, Some(""), Some("another")] {
-            assert_eq!(judged(wrong).expect_err("it is wrong").class(), FailureClass::Unhealthy);
+        for (wrong, message) in [
+            (None, "the value that was just written is gone: it was evicted, or another server replied"),
+            (Some(""), "the data read back is not the data written"),
+            (Some("another"), "the data read back is not the data written"),
+        ] {
+            let failure = judged(wrong).expect_err("it is wrong");
+            assert_eq!((failure.class(), failure.message()), (FailureClass::Unhealthy, message));
         }
     }
 }

@@ -1,5 +1,9 @@
 //! `redis`, against real servers: alone, with a replica, watched by sentinels, and as a cluster.
 
+mod proxies;
+mod reasons;
+mod urls;
+
 use crate::{
     helpers::{eventually, free_port},
     probing::{Case, Probed, assert_failures},
@@ -55,7 +59,8 @@ fn each_failure_has_its_class_and_message() {
     let server = redis(PASSWORD);
     let (hole, port) = (BlackHole::new(), server.port);
     let cut = Proxy::to(port);
-    cut.cut_after(50);
+    // In the middle of the reply to PING, after that to AUTH.
+    cut.cut_after(8);
     let (protected, _) = Hostile::listening("-DENIED Redis is running in protected mode because ...\r\n");
     let refusing = Hostile::answering("-ERR unknown command\r\n").port();
     let url = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"");
@@ -90,12 +95,12 @@ fn each_failure_has_its_class_and_message() {
         Case::new("TLS to another plain port", encrypted("127.0.0.1", refusing, ""), "tls", "the port does not speak TLS"),
         Case::new("password", url(&format!("redis://:wrong@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
         Case::new("user", url(&format!("redis://none:{PASSWORD}@127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
-        Case::new("no password", url(&format!("redis://127.0.0.1:{port}")), "rejected", "the credentials are not accepted"),
+        Case::new("no password", url(&format!("redis://127.0.0.1:{port}")), "rejected", "the server requires a password"),
         Case::new(
             "no password, another database",
             url(&format!("redis://127.0.0.1:{port}/1")),
             "rejected",
-            "the credentials are not accepted",
+            "the server requires a password",
         ),
         Case::new("database", url(&format!("redis://:{PASSWORD}@127.0.0.1:{port}/99")), "rejected", "there is no such database"),
         Case::new(
@@ -461,7 +466,7 @@ fn each_failure_of_sentinels_has_its_class_and_message() {
             "sentinel: no primary named none is known",
         ),
         Case::new("sentinel's password", with(&sentinels_password, "sentinel_password = \"wrong\""), "rejected", sentence),
-        Case::new("no password for sentinels", with(&sentinels_password, ""), "rejected", sentence),
+        Case::new("no password for sentinels", with(&sentinels_password, ""), "rejected", "sentinel: the server requires a password"),
         Case::new("password", with(&format!(":{PASSWORD}@"), ":wrong@"), "rejected", "the credentials are not accepted"),
         Case::new("no sentinel is up", sentinel_table(&[closed, closed], ""), "unreachable", "sentinel: connection refused"),
         Case::new("a sentinel that errs", sentinel_table(&[stale.port], ""), "unhealthy", "the server is a replica, not a primary"),

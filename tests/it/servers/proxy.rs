@@ -27,6 +27,11 @@ struct Counters {
 impl Proxy {
     /// In front of a port on loopback.
     pub(crate) fn to(port: u16) -> Self {
+        Self::replacing(port, b"", b"")
+    }
+
+    /// The same, with another text in the place of each `from` that the client sends. No `from` may be split between packets.
+    pub(crate) fn replacing(port: u16, from: &'static [u8], into: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Counters { connections: 0.into(), open: 0.into(), turns: 0.into(), limit: usize::MAX.into() });
@@ -35,7 +40,7 @@ impl Proxy {
             for client in listener.incoming().flatten() {
                 shared.connections.fetch_add(1, SeqCst);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                join(client, server, &shared);
+                join(client, server, &shared, (from, into));
             }
         });
         Self { port: own, seen }
@@ -62,7 +67,7 @@ impl Proxy {
     }
 }
 
-fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
+fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>, replacement: (&'static [u8], &'static [u8])) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     let clients_turn = Arc::new(AtomicBool::new(true));
@@ -70,7 +75,7 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
     let (from, to) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
     let (shared, turn) = (Arc::clone(seen), Arc::clone(&clients_turn));
     thread::spawn(move || {
-        copy(from, to, |chunk| {
+        copy(from, to, replacement, |chunk| {
             if turn.swap(false, SeqCst) {
                 shared.turns.fetch_add(1, SeqCst);
             }
@@ -80,7 +85,7 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
     let shared = Arc::clone(seen);
     thread::spawn(move || {
         let mut sent = 0;
-        copy(server, client, |chunk| {
+        copy(server, client, (b"", b""), |chunk| {
             clients_turn.store(true, SeqCst);
             let room = shared.limit.load(SeqCst).saturating_sub(sent).min(chunk);
             sent += chunk;
@@ -91,14 +96,32 @@ fn join(client: TcpStream, server: TcpStream, seen: &Arc<Counters>) {
 }
 
 /// Copies until either side closes or the limit is reached; then closes both.
-fn copy(mut from: TcpStream, mut to: TcpStream, mut may_pass: impl FnMut(usize) -> usize) {
+fn copy(mut from: TcpStream, mut to: TcpStream, (old, new): (&'static [u8], &'static [u8]), mut may_pass: impl FnMut(usize) -> usize) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let passes = may_pass(read);
-        if to.write_all(&buffer[..passes]).is_err() || passes < read {
+        if to.write_all(&replaced(&buffer[..passes], old, new)).is_err() || passes < read {
             break;
         }
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, others)) = rest.split_first() {
+        match rest.strip_prefix(old).filter(|_| !old.is_empty()) {
+            Some(after) => {
+                result.extend_from_slice(new);
+                rest = after;
+            }
+            None => {
+                result.push(*first);
+                rest = others;
+            }
+        }
+    }
+    result
 }

@@ -1,0 +1,111 @@
+//! A question whose answer only adds observed values, such as `INFO` of Redis, asked so that it never spoils the decisive one.
+//!
+//! A proxy, or a managed service, may close the connection at such a question, answer it with an error, or never answer it. The question
+//! travels with the decisive one until it has failed once. It is then left out for a while, and asked again behind the decisive answer.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a question that failed is left out.
+pub(crate) const PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a probe waits for the answer once it has read the decisive one: the server sends both in a row.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of an optional question of one check.
+#[derive(Debug, Default)]
+pub(crate) struct OptionalQuestion(Mutex<Standing>);
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Standing {
+    /// It was answered, or never asked.
+    #[default]
+    Answered,
+    /// The last probe sent it together with the decisive question, and did not read the answer to that.
+    Suspected,
+    /// It was not answered.
+    Failed { since: Instant, refusal: Refusal },
+}
+
+/// How a question was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The user lacks the right.
+    Right,
+    /// An error, silence, or the end of the connection.
+    Unanswered,
+}
+
+/// How to ask now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// In the same round trip as the decisive question.
+    Together,
+    /// After the decisive answer.
+    Separately,
+    /// Not at all.
+    LeftOut(Refusal),
+}
+
+impl OptionalQuestion {
+    /// How to ask it in this probe.
+    pub(crate) fn plan(&self) -> Asking {
+        let mut standing = self.lock();
+        match *standing {
+            Standing::Answered => {
+                // This probe may be dropped or fail because of the question: then the next one asks separately.
+                *standing = Standing::Suspected;
+                Asking::Together
+            }
+            Standing::Failed { since, refusal } if since.elapsed() < PAUSE => Asking::LeftOut(refusal),
+            Standing::Suspected | Standing::Failed { .. } => Asking::Separately,
+        }
+    }
+
+    /// Records that it was answered.
+    pub(crate) fn answered(&self) {
+        *self.lock() = Standing::Answered;
+    }
+
+    /// Records that it was not answered. Also call it before the wait for the answer: the probe may be dropped then.
+    pub(crate) fn failed(&self, refusal: Refusal) {
+        *self.lock() = Standing::Failed { since: Instant::now(), refusal };
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_failed_is_left_out_for_a_while_and_then_asked_separately() {
+        let question = OptionalQuestion::default();
+        assert_eq!(question.plan(), Asking::Together);
+        question.failed(Refusal::Right);
+        assert_eq!(question.plan(), Asking::LeftOut(Refusal::Right));
+        advance(PAUSE).await;
+        assert_eq!(question.plan(), Asking::Separately);
+        question.failed(Refusal::Unanswered);
+        assert_eq!(question.plan(), Asking::LeftOut(Refusal::Unanswered));
+        advance(PAUSE).await;
+        assert_eq!(question.plan(), Asking::Separately);
+        question.answered();
+        assert_eq!(question.plan(), Asking::Together);
+    }
+
+    #[test]
+    fn a_probe_that_read_no_answer_at_all_only_raises_suspicion() {
+        let question = OptionalQuestion::default();
+        assert_eq!((question.plan(), question.plan(), question.plan()), (Asking::Together, Asking::Separately, Asking::Separately));
+        question.answered();
+        assert_eq!(question.plan(), Asking::Together);
+    }
+}
