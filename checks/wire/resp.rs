@@ -252,7 +252,7 @@ fn explain(error: RedisError, meter: &Meter) -> Failure {
 }
 
 /// A connection, and the task of the driver that reads it.
-pub struct RespConnection {
+pub(crate) struct RespConnection {
     pub(crate) connection: MultiplexedConnection,
     /// Ends with the connection.
     #[expect(dead_code, reason = "it is held to be dropped")]

@@ -4,7 +4,7 @@ use super::{BROKER, Broker, NO_WORKER, PASSWORD, on, rabbit_url, redis_url};
 use crate::{
     helpers::{eventually, free_port},
     probing::{Case, Probed, assert_failures},
-    servers::{Worker, folder, hostile::BlackHole, redis, redis_replica, redis_with, send_tasks, sentinel},
+    servers::{Worker, folder, hostile::BlackHole, redis, redis_replica, redis_with, redis_with_tls, send_tasks, sentinel},
 };
 use allswell_checks::{contract::Backend, kinds::celery::Celery};
 use serde_json::json;
@@ -84,7 +84,7 @@ fn sentinels_lead_to_the_broker_in_each_form_of_their_url() {
             "unhealthy",
             "sentinel: no primary named none is known",
         ),
-        Case::new("sentinel's password", with("master_name = \"orders\""), "rejected", "sentinel: the credentials are not accepted"),
+        Case::new("sentinel's password", with("master_name = \"orders\""), "rejected", "sentinel: the server requires a password"),
     ]);
 }
 
@@ -115,6 +115,39 @@ fn each_trouble_of_redis_as_a_broker_has_its_class_and_message() {
         "unhealthy",
         "the key of the queue mails is not a list",
     )]);
+}
+
+#[test]
+fn a_broker_on_a_socket_is_read_as_kombu_does() {
+    let directory = folder();
+    let socket = directory.path().join("redis.sock").display().to_string();
+    let _server = redis_with(directory, PASSWORD, &["--unixsocket", &socket]);
+    let url = format!("redis+socket://:{PASSWORD}@{socket}?virtual_host=3");
+    let worker = Worker::at(&url).start();
+    let probed = Probed::new(&on(&url, "queues = [\"celery\"]"));
+    probed.passes(3);
+    assert_eq!(probed.check.warnings(), []);
+    let other = url.replace("virtual_host=3", "virtual_host=2");
+    assert_failures(&[Case::new("another database", on(&other, ""), "unhealthy", NO_WORKER)]);
+    worker.assert_no_errors();
+}
+
+#[test]
+fn the_tls_parameters_of_kombu_have_their_effect() {
+    let (server, certificates) = redis_with_tls();
+    let authority = certificates.authority.display();
+    let url = |parameters: &str| format!("rediss://localhost:{}/3?{parameters}", server.port);
+    let trusting = url(&format!("ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={authority}"));
+    let worker = Worker::at(&trusting).start();
+    for parameters in [&*format!("ssl_cert_reqs=required&ssl_ca_certs={authority}"), "ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs=none"] {
+        Probed::new(&on(&url(parameters), "queues = [\"celery\"]")).passes(2);
+    }
+    worker.assert_no_errors();
+    let unknown = "the certificate's issuer is not trusted";
+    assert_failures(&[Case::new("unknown issuer", on(&url("ssl_cert_reqs=required"), ""), "tls", unknown)]);
+    let warnings = Probed::new(&on(&url("ssl_cert_reqs=required&ssl_version=3"), "")).check.warnings();
+    let messages: Vec<_> = warnings.into_iter().map(|warning| warning.message.into_owned()).collect();
+    assert_eq!(messages, ["the parameter `ssl_version` of the URL has no effect here"]);
 }
 
 #[test]

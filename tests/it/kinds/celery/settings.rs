@@ -142,11 +142,12 @@ fn compression_pools_and_missing_services_do_not_matter() {
     on_both_brokers("variants", |broker| {
         let url = broker.url();
         let variants: [(&str, Value, &[&str]); 5] = [
-            ("solo", json!({ "control_queue_exclusive": false, "control_queue_durable": true }), &[]),
             ("solo", json!({ "task_compression": "gzip", "result_compression": "gzip" }), &[]),
             ("solo", json!({ "task_acks_late": true, "worker_prefetch_multiplier": 1 }), &["--without-heartbeat"]),
             ("threads", json!({}), &[]),
             ("prefork", json!({ "worker_proc_alive_timeout": 60 }), &["--heartbeat-interval", "30"]),
+            // The last one, because its queue for commands stays.
+            ("solo", json!({ "control_queue_exclusive": false, "control_queue_durable": true }), &[]),
         ];
         for (pool, settings, arguments) in variants {
             let worker = Worker { pool, settings: settings.clone(), arguments, ..Worker::at(&url) }.start();
