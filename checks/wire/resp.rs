@@ -55,6 +55,7 @@ pub(crate) struct RespServer {
 
 impl RespServer {
     /// Parses the URL in `key`, which names one server, and adds the other keys.
+    #[cfg(feature = "celery")]
     pub(crate) fn new(
         key: &'static str,
         url: &Secret,
@@ -320,7 +321,6 @@ impl RespConnection {
     }
 
     /// Classifies an error.
-    #[cfg(feature = "redis")]
     fn failed(&mut self, error: RedisError) -> Failure {
         // When the meter is empty, the driver reports only that the connection ended.
         if self.meter.is_empty() {

@@ -11,6 +11,7 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult};
+#[cfg(feature = "redis")]
 use std::collections::HashMap;
 
 /// Maximum number of replicas that are tried.
