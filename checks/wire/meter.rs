@@ -39,18 +39,28 @@ pub struct Meter(Arc<MeterState>);
 struct MeterState {
     left: AtomicUsize,
     beginning: Mutex<Vec<u8>>,
+    /// The first bytes since the last refill.
+    #[cfg(feature = "redis")]
+    recent: Mutex<Vec<u8>>,
 }
 
 impl Meter {
     /// Allows this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(MeterState { left: bytes.into(), beginning: Mutex::default() }))
+        Self(Arc::new(MeterState {
+            left: bytes.into(),
+            beginning: Mutex::default(),
+            #[cfg(feature = "redis")]
+            recent: Mutex::default(),
+        }))
     }
 
     /// Allows this many bytes from now on.
     pub fn refill(&self, bytes: usize) {
         self.0.left.store(bytes, Relaxed);
+        #[cfg(feature = "redis")]
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether the limit is used up.
@@ -62,6 +72,12 @@ impl Meter {
     /// The first bytes read, at most 4 KiB, which drivers do not return.
     pub(crate) fn beginning(&self) -> Vec<u8> {
         self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first bytes read since the last refill, at most 4 KiB: replies that a driver holds back until it has read others.
+    #[cfg(feature = "redis")]
+    pub(crate) fn recent(&self) -> Vec<u8> {
+        self.0.recent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Corrects a driver's failure by the first bytes of the server: after a first byte, an end is a truncated reply; and a TLS alert means
@@ -79,10 +95,17 @@ impl Meter {
 
     fn count(&self, read: &[u8]) {
         self.0.left.store(self.0.left.load(Relaxed).saturating_sub(read.len()), Relaxed);
-        let mut beginning = self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MAX_BEGINNING_BYTES - beginning.len();
-        beginning.extend_from_slice(&read[..read.len().min(room)]);
+        remember(&self.0.beginning, read);
+        #[cfg(feature = "redis")]
+        remember(&self.0.recent, read);
     }
+}
+
+/// Appends bytes as long as there is room.
+fn remember(bytes: &Mutex<Vec<u8>>, read: &[u8]) {
+    let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = MAX_BEGINNING_BYTES - bytes.len();
+    bytes.extend_from_slice(&read[..read.len().min(room)]);
 }
 
 /// A stream with a limit. It may read one buffer more than the meter allows.

@@ -24,12 +24,7 @@ use std::{
 use tokio::{net::UnixStream, task::AbortHandle};
 use url::{ServerUrl, Target};
 #[cfg(feature = "redis")]
-use {
-    crate::wire::optional::PATIENCE,
-    futures_util::future::{Either, select},
-    std::pin::pin,
-    tokio::time::timeout,
-};
+use {crate::wire::optional::PATIENCE, redis::Value, std::pin::pin, tokio::time::timeout};
 
 /// URL schemes of this protocol.
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
@@ -296,28 +291,24 @@ impl RespConnection {
         result.map_err(|error| self.failed(error))
     }
 
-    /// The same, with further commands in the same round trip, whose replies the verdict does not need. After the replies to `commands`, it calls
-    /// `on_decided`, and waits for the other replies for [`PATIENCE`] at most. Then they are `None`, and the connection must not be used again.
+    /// The same, if the replies to the first commands decide. When the other replies do not come within [`PATIENCE`], or the connection ends before
+    /// them, it returns only those to the first `decisive` commands, and the connection must not be used again. No command may be ignored.
     #[cfg(feature = "redis")]
-    pub(crate) async fn query_both<T: FromRedisValue, U: FromRedisValue>(
-        &mut self,
-        commands: &Pipeline,
-        optional: &Pipeline,
-        on_decided: impl FnOnce(),
-    ) -> (Result<T, Failure>, Option<U>) {
+    pub(crate) async fn query_first<T: FromRedisValue>(&mut self, commands: &Pipeline, decisive: usize) -> Result<Vec<T>, Failure> {
         self.refill();
-        let (mut first, mut second) = (self.connection.clone(), self.connection.clone());
-        // The first one is polled first, so its commands are sent first; the driver sends both at once.
-        let (first, second) = (pin!(commands.query_async(&mut first)), pin!(optional.query_async(&mut second)));
-        let (decisive, other) = match select(first, second).await {
-            Either::Left((Ok(replies), pending)) => {
-                on_decided();
-                (Ok(replies), timeout(PATIENCE, pending).await.ok().and_then(Result::ok))
+        let mut connection = self.connection.clone();
+        let mut all = pin!(commands.query_async(&mut connection));
+        loop {
+            match timeout(PATIENCE, all.as_mut()).await {
+                Ok(Ok(replies)) => return Ok(replies),
+                Ok(Err(error)) => return first_replies(&self.meter, decisive).ok_or_else(|| self.failed(error)),
+                Err(_) => {
+                    if let Some(replies) = first_replies(&self.meter, decisive) {
+                        return Ok(replies);
+                    }
+                }
             }
-            Either::Left((Err(error), _)) => (Err(error), None),
-            Either::Right((other, pending)) => (pending.await, other.ok()),
-        };
-        (decisive.map_err(|error: RedisError| self.failed(error)), other)
+        }
     }
 
     /// Classifies an error.
@@ -329,6 +320,15 @@ impl RespConnection {
         self.is_dropped = failure::is_dropped(&error);
         explain(error, &self.meter)
     }
+}
+
+/// The first replies since the last refill, which the driver holds back until it has read all; `None` if there are not so many.
+#[cfg(feature = "redis")]
+fn first_replies<T: FromRedisValue>(meter: &Meter, number: usize) -> Option<Vec<T>> {
+    let recent = meter.recent();
+    let (mut parser, mut rest) = (redis::Parser::new(), recent.as_slice());
+    let replies: Result<Vec<Value>, RedisError> = (0..number).map(|_| parser.parse_value(&mut rest)).collect();
+    redis::from_redis_value(Value::Array(replies.ok()?)).ok()
 }
 
 impl Drop for DriverTask {

@@ -150,6 +150,8 @@ fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static str> {
         return match kind.default_port {
             _ if address.contains(',') => Err("this is a list of servers: configure a check for each"),
             _ if rest.contains('@') => Err("this kind does not support a login"),
+            // The path of a Unix socket, as Django writes it.
+            _ if address.is_empty() && rest.len() > 1 => key("address", rest.split(['?', '#']).next().unwrap_or(rest)),
             _ if address.is_empty() => Err("the URL has no host, which this kind needs"),
             // In brackets is an IPv6 address, which has colons of its own.
             Some(port) if address.ends_with(']') || !address.contains(':') => key("address", &format!("{address}:{port}")),
@@ -266,7 +268,8 @@ mod tests {
         }
         assert_eq!(address("memcache://a:1,b:2"), Err("this is a list of servers: configure a check for each"));
         assert_eq!(address("memcached://app:hunter/2@cache"), Err("this kind does not support a login"));
-        assert_eq!(address("memcache:///run/memcached.sock"), Err("the URL has no host, which this kind needs"));
+        assert_eq!(address("memcache:///run/memcached.sock?timeout=1"), Ok(Some("/run/memcached.sock".to_owned())));
+        assert_eq!(address("memcache://"), Err("the URL has no host, which this kind needs"));
         let (found, warnings) = discovered(&[
             ("CACHE_URL", "memcache://cache"),
             ("MEMCACHED_URL", "memcached://other:1"),

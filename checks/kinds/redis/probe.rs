@@ -49,7 +49,7 @@ impl Decisive {
     fn new(check: &Redis, node: &Node, is_info_left_out: bool) -> Self {
         let in_cluster = check.is_cluster();
         let reads_key = is_info_left_out && check.reads_key();
-        let round_trip = check.write.then(KeyRoundTrip::new);
+        let round_trip = check.write.then(|| KeyRoundTrip::new(node.asking));
         let mut commands = pipeline();
         commands.cmd("PING");
         if in_cluster {
@@ -59,7 +59,7 @@ impl Decisive {
             commands.cmd("GET").arg(KEY_PREFIX);
         }
         if let Some(round_trip) = &round_trip {
-            round_trip.add_to(&mut commands, node.asking);
+            round_trip.add_to(&mut commands);
         }
         Self { commands, in_cluster, reads_key, round_trip }
     }
@@ -149,26 +149,34 @@ impl Redis {
     async fn ask_optionally(&self, node: &mut Node, is_new: bool) -> Result<Observation, Failure> {
         let plan = self.info.plan();
         let decisive = Decisive::new(self, node, plan == Asking::LeftOut(Refusal::Unanswered));
-        let mut commands = pipeline();
-        commands.cmd("INFO");
         let unanswered = || self.info.failed(Refusal::Unanswered);
-        let (replies, info): (Vec<CommandReply>, Option<(CommandReply,)>) = match plan {
-            Asking::Together => match node.connection.query_both(&decisive.commands, &commands, unanswered).await {
-                (Ok(replies), info) => (replies, info),
-                // A proxy closes the connection at INFO, and takes the other replies with it.
-                (Err(_), _) if is_new && node.connection.is_dropped() => {
-                    *node = self.open().await?;
-                    node.is_new = false;
-                    let seen = self.ask_without_info(node).await?;
-                    unanswered();
-                    return Ok(seen);
+        let (replies, info): (Vec<CommandReply>, Option<CommandReply>) = match plan {
+            Asking::Together => {
+                let (mut commands, number) = (decisive.commands.clone(), decisive.commands.len());
+                commands.cmd("INFO");
+                match node.connection.query_first(&commands, number).await {
+                    Ok(mut replies) => {
+                        let info = replies.drain(number..).next();
+                        (replies, info)
+                    }
+                    // A proxy closes the connection at INFO, and takes the other replies with it.
+                    Err(_) if is_new && node.connection.is_dropped() => {
+                        *node = self.open().await?;
+                        node.is_new = false;
+                        let seen = self.ask_without_info(node).await?;
+                        unanswered();
+                        return Ok(seen);
+                    }
+                    Err(failure) => return Err(failure),
                 }
-                (Err(failure), _) => return Err(failure),
-            },
+            }
             Asking::Separately => {
                 let replies = node.connection.query(&decisive.commands).await?;
+                // This probe may be dropped while it waits.
                 unanswered();
-                (replies, timeout(PATIENCE, node.connection.query(&commands)).await.ok().and_then(Result::ok))
+                let mut commands = pipeline();
+                let info = timeout(PATIENCE, node.connection.query::<(CommandReply,)>(commands.cmd("INFO"))).await;
+                (replies, info.ok().and_then(Result::ok).map(|(info,)| info))
             }
             Asking::LeftOut(_) => {
                 let replies = node.connection.query(&decisive.commands).await?;
@@ -181,7 +189,8 @@ impl Redis {
             self.info.answered();
             return self.judge(decisive, replies, None, seen);
         }
-        let Some((info,)) = info else {
+        let Some(info) = info else {
+            unanswered();
             node.is_spent = true;
             return self.judge(decisive, replies, None, seen);
         };

@@ -14,18 +14,20 @@ const KEY_TTL_SECONDS: u8 = 10;
 pub(super) struct KeyRoundTrip {
     key: String,
     value: String,
+    /// Whether `ASKING` is sent before each command, as a node requires to which the slot is being moved.
+    asking: bool,
 }
 
 impl KeyRoundTrip {
-    pub(super) fn new() -> Self {
-        Self { key: format!("{KEY_PREFIX}{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)) }
+    pub(super) fn new(asking: bool) -> Self {
+        Self { key: format!("{KEY_PREFIX}{:016x}", fastrand::u64(..)), value: format!("{:016x}", fastrand::u64(..)), asking }
     }
 
-    /// Adds the commands. The key is deleted whatever was read. A node to which the slot is being moved requires `ASKING` before each.
-    pub(super) fn add_to(&self, commands: &mut Pipeline, asking: bool) {
+    /// Adds the commands. The key is deleted whatever was read.
+    pub(super) fn add_to(&self, commands: &mut Pipeline) {
         let each = |commands: &mut Pipeline, name: &str| {
-            if asking {
-                commands.cmd("ASKING").ignore();
+            if self.asking {
+                commands.cmd("ASKING");
             }
             commands.cmd(name).arg(&self.key);
         };
@@ -37,7 +39,8 @@ impl KeyRoundTrip {
 
     /// Judges the replies.
     pub(super) fn judge(&self, replies: impl Iterator<Item = CommandReply>) -> Result<(), Failure> {
-        let replies = replies.collect::<Result<Vec<_>, _>>().map_err(failure)?;
+        let (first, step) = if self.asking { (1, 2) } else { (0, 1) };
+        let replies = replies.skip(first).step_by(step).collect::<Result<Vec<_>, _>>().map_err(failure)?;
         match &replies[..] {
             [_, Some(read), _] if *read == self.value => Ok(()),
             [_, None, _] => Err(Failure::unhealthy("the value that was just written is gone: it was evicted, or another server replied")),
@@ -52,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_value_read_must_be_the_value_written() {
-        let round_trip = KeyRoundTrip::new();
+        let round_trip = KeyRoundTrip::new(false);
         let judged =
             |read: Option<&str>| round_trip.judge([Some("OK"), read, Some("1")].into_iter().map(|text| Ok(text.map(str::to_owned))));
         assert!(judged(Some(round_trip.value.as_str())).is_ok());

@@ -103,7 +103,8 @@ impl ServerUrl {
         if let Some(username) = username {
             login = login.set_username(username);
         }
-        if let Some(password) = url.password().map(decoded).or_else(|| first(&["password", "pass"])) {
+        if let Some(password) = url.password().map(decoded).filter(|password| !password.is_empty()).or_else(|| first(&["password", "pass"]))
+        {
             login = login.set_password(password);
         }
         match first(&["protocol"]).map(|version| version.to_ascii_lowercase()).as_deref() {
@@ -179,8 +180,13 @@ fn database(key: &'static str, url: &Url, target: &Target, parameter: Option<Str
     };
     let number = parameter.as_deref().unwrap_or(in_path).trim_matches('/');
     let is_password = in_path.contains('@') && url.username().is_empty();
-    let message =
-        if is_password { CUT_PASSWORD } else { "the URL names no database number: write `redis://host:6379/0`, where 0 is the number" };
+    // No host was written, and something other than a number.
+    let is_socket = url.host_str() == Some("localhost") && url.username().is_empty() && in_path.contains('/');
+    let message = match (is_password, is_socket) {
+        (true, _) => CUT_PASSWORD,
+        (_, true) => "the path is not the number of a database: for a socket write `unix:///run/redis.sock`",
+        _ => "the URL names no database number: write `redis://host:6379/0`, where 0 is the number",
+    };
     if number.is_empty() { Ok(0) } else { number.parse::<u32>().map(i64::from).map_err(|_| InvalidConfig::new(key, message)) }
 }
 
@@ -288,6 +294,7 @@ mod tests {
             ("redis://cache/0?db=4", "cache:6379", None, None, 4),
             ("redis://cache?database=4&password=pw&username=app", "cache:6379", Some("app"), Some("pw"), 4),
             ("redis://app@cache", "cache:6379", Some("app"), None, 0),
+            ("redis://:@cache", "cache:6379", None, None, 0),
             ("redis://:p,w@a:1,b,[::1]:3/0", "a:1 b:6379 [::1]:3", None, Some("p,w"), 0),
             ("unix:///run/redis.sock?db=1", "/run/redis.sock", None, None, 1),
             ("unix://app:pw@/run/redis.sock", "/run/redis.sock", Some("app"), Some("pw"), 0),
@@ -319,6 +326,7 @@ mod tests {
             ("redis://:hunter/2@cache", CUT_PASSWORD),
             ("redis://:12#hunter2@cache", CUT_PASSWORD),
             ("redis://cache/first", "the URL names no database number: write `redis://host:6379/0`, where 0 is the number"),
+            ("redis:///run/redis.sock", "the path is not the number of a database: for a socket write `unix:///run/redis.sock`"),
             ("unix://run/redis.sock", "the path of a socket begins with `/`: write `unix:///run/redis.sock`"),
             ("unix://", "the URL has no path of a socket: write `unix:///run/redis.sock`"),
             ("redis://cache?protocol=4", "the parameter `protocol` of the URL is 2 or 3"),

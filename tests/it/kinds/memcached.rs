@@ -4,11 +4,11 @@ use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
     servers::{
-        Certificates, Server,
+        Certificates, Server, folder,
         hostile::{BlackHole, Hostile},
         memcached, memcached_says,
         proxy::Proxy,
-        tls_front,
+        tls_front, twemproxy,
     },
 };
 use std::{
@@ -16,6 +16,8 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
+    process::Command,
+    time::{Duration, Instant},
 };
 
 /// A table for a port, with more keys.
@@ -62,7 +64,7 @@ fn each_failure_has_its_class_and_message() {
     let server = memcached(&[]);
     let (hole, folder) = (BlackHole::new(), tempfile::tempdir().expect("a folder"));
     let cut = Proxy::to(server.port);
-    cut.cut_after(50);
+    cut.cut_after(3);
     let front = tls_front(server.port, &Certificates::new(folder.path()));
     let nonsense = "the reply is not in the memcached protocol";
     assert_failures(&[
@@ -75,7 +77,7 @@ fn each_failure_has_its_class_and_message() {
         Case::new("an endless line", table(Hostile::endless(b"VERSION ", b"1").port(), ""), "protocol", "the reply is too long"),
         Case::new(
             "endless lines",
-            table(Hostile::endless(b"VERSION 1\r\n", b"STAT a 1\r\n").port(), ""),
+            table(Hostile::endless(b"VALUE allswell:probe 0 1\r\n", b"x\r\n").port(), ""),
             "protocol",
             "the reply is too long",
         ),
@@ -155,4 +157,91 @@ fn a_server_that_requires_a_login_is_rejected() {
     let server = memcached(&["-Y", &users.path().display().to_string()]);
     let sentence = "the server requires authentication, which this check does not support";
     assert_failures(&[Case::new("a login", table(server.port, ""), "rejected", sentence)]);
+}
+
+const UNREACHED: &str = "the proxy cannot reach a memcached server";
+
+#[test]
+fn a_proxy_that_closes_the_connection_at_stats_passes_while_it_reaches_a_server() {
+    let mut server = memcached(&[]);
+    let twemproxy = twemproxy(server.port, &[]);
+    let probed = ["", "write = true"].map(|more| {
+        let counted = Proxy::to(twemproxy.port);
+        let probed = Probed::new(&table(counted.port, more));
+        probed.passes(10);
+        assert_eq!(counted.connections(), 2, "`stats` has cost one, and is left out since");
+        probed
+    });
+    server.kill();
+    for probed in &probed {
+        assert_eq!(probed.fail().message(), UNREACHED);
+    }
+    assert_failures(&[
+        Case::new("reads", table(twemproxy.port, ""), "unhealthy", UNREACHED),
+        Case::new("writes", table(twemproxy.port, "write = true"), "unhealthy", UNREACHED),
+    ]);
+}
+
+#[test]
+fn statistics_that_are_never_answered_cost_neither_the_verdict_nor_the_timeout() {
+    let server = memcached(&[]);
+    let proxy = Proxy::replacing(server.port, b"version\r\nstats\r\n", b"");
+    let probed = Probed::new(&table(proxy.port, "write = true"));
+    let start = Instant::now();
+    probed.passes(10);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(proxy.connections(), 2, "the connection with the open question is not used again");
+    let dropped = Probed::new(&table(proxy.port, ""));
+    dropped.drop_at_every_await(false, 1);
+    dropped.passes(3);
+}
+
+#[test]
+fn a_restart_of_the_server_does_not_cost_the_observed_values() {
+    let mut server = memcached(&[]);
+    let probed = Probed::new(&table(server.port, ""));
+    for _ in 0..2 {
+        probed.pass();
+        server.kill();
+        server.restart();
+        for _ in 0..3 {
+            assert!(probed.pass().values().contains_key("server_version"));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_accepts_no_new_connections_warns_on_the_kept_one() {
+    let server = memcached(&["-c", "40", "-t", "1", "-o", "no_maxconns_fast"]);
+    let probed = Probed::new(&table(server.port, ""));
+    probed.pass();
+    let mut held = Vec::new();
+    let warning = eventually("no connection is free", || {
+        held.push(TcpStream::connect(("127.0.0.1", server.port)).expect("a connection"));
+        probed.pass().warning().map(str::to_owned)
+    });
+    assert_eq!(warning, "the server accepts no new connections: its connection limit is reached");
+    let limited = table(server.port, "timeout = \"1s\"");
+    assert_failures(&[Case::new("a new connection", limited, "timeout", "no answer within 1s")]);
+}
+
+#[test]
+fn a_unix_socket_and_a_name_are_addresses_too() {
+    let directory = folder();
+    // The server is started as another user.
+    fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).expect("permissions");
+    let socket = directory.path().join("memcached.sock");
+    let path = socket.display().to_string();
+    let mut server = Command::new("memcached").args(["-u", "nobody", "-s", &path]).spawn().expect("memcached");
+    eventually("the server listens", || socket.exists().then_some(()));
+    for address in [format!("unix:{path}"), path.clone()] {
+        Probed::new(&format!("kind = \"memcached\"\naddress = \"{address}\"\nwrite = true")).passes(2);
+    }
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    let gone = format!("kind = \"memcached\"\naddress = \"unix:{path}\"");
+    assert_failures(&[Case::new("killed", gone, "unreachable", "connection refused")]);
+    // The server listens at 127.0.0.1 only: `localhost` is ::1 as well on many hosts.
+    let server = memcached(&[]);
+    Probed::new(&table(server.port, "").replace("127.0.0.1", "localhost")).pass();
 }
