@@ -52,7 +52,7 @@ warn_backlog = 1000
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
         let requirements = Arc::new(config.requirements()?);
-        let brokers = Broker::all(&config, Arc::clone(&requirements))?;
+        let brokers = Broker::all(&config, &requirements)?;
         let Config { warn_backlog, fail_backlog, .. } = config;
         Ok(Self { brokers, current: AtomicUsize::new(0), requirements, warn_backlog, fail_backlog })
     }

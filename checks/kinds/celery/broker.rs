@@ -61,8 +61,8 @@ pub(super) struct Broker {
 
 /// The broker that carries commands and replies.
 enum BrokerClient {
-    Amqp(AmqpBroker, NamingKeys),
-    Redis(RedisBroker),
+    Amqp(Box<AmqpBroker>, NamingKeys),
+    Redis(Box<RedisBroker>),
 }
 
 /// A connection to either broker.
@@ -75,30 +75,29 @@ pub(super) enum BrokerConnection {
 
 impl Broker {
     /// The brokers of the app, in the order of the URLs.
-    pub(super) fn all(config: &Config, requirements: Arc<Requirements>) -> Result<Vec<Self>, InvalidConfig> {
+    pub(super) fn all(config: &Config, requirements: &Arc<Requirements>) -> Result<Vec<Self>, InvalidConfig> {
         let names = config.naming();
         names.validate()?;
-        let clients = match SentinelUrl::parse("broker", &config.broker)? {
-            Some(url) => vec![BrokerClient::by_sentinels(config, url, names)?],
-            None => {
-                let sentinel_keys = [
-                    ("master_name", config.master_name.is_some()),
-                    ("sentinel_username", config.sentinel_username.is_some()),
-                    ("sentinel_password", config.sentinel_password.is_some()),
-                ];
-                if let Some((key, _)) = sentinel_keys.into_iter().find(|(_, given)| *given) {
-                    return Err(InvalidConfig::new(key, "applies only to sentinels: write `sentinel://host:26379` in `broker`"));
-                }
-                let urls = config.broker.expose().trim().split(';').filter(|url| !url.trim().is_empty());
-                urls.map(|url| BrokerClient::at(config, url.trim(), names.clone())).collect::<Result<Vec<_>, _>>()?
+        let clients = if let Some(url) = SentinelUrl::parse("broker", &config.broker)? {
+            vec![BrokerClient::by_sentinels(config, url, names)?]
+        } else {
+            let sentinel_keys = [
+                ("master_name", config.master_name.is_some()),
+                ("sentinel_username", config.sentinel_username.is_some()),
+                ("sentinel_password", config.sentinel_password.is_some()),
+            ];
+            if let Some((key, _)) = sentinel_keys.into_iter().find(|(_, given)| *given) {
+                return Err(InvalidConfig::new(key, "applies only to sentinels: write `sentinel://host:26379` in `broker`"));
             }
+            let urls = config.broker.expose().trim().split(';').filter(|url| !url.trim().is_empty());
+            urls.map(|url| BrokerClient::at(config, url.trim(), names.clone())).collect::<Result<Vec<_>, _>>()?
         };
         if clients.is_empty() {
             return Err(InvalidConfig::new("broker", "is empty: write `amqp://…`, `redis://…` or `sentinel://…`"));
         }
         let broker = |client| Self {
             client,
-            requirements: Arc::clone(&requirements),
+            requirements: Arc::clone(requirements),
             heartbeats: Arc::default(),
             inspection: Mutex::default(),
             kept: Kept::new(config.connection, config.max_connection_age),
@@ -139,10 +138,10 @@ impl BrokerClient {
         let url = Secret::new(if scheme == "librabbitmq" { format!("amqp{}", &url[scheme.len()..]) } else { url.to_owned() });
         if resp::SCHEMES.contains(&&*scheme) || scheme == "unix" {
             let server = RespServer::new("broker", &url, config.username.as_deref(), config.password.as_ref(), config.tls.clone())?;
-            return Ok(Self::Redis(RedisBroker::new(server, None, Vec::new(), names)));
+            return Ok(Self::Redis(Box::new(RedisBroker::new(server, None, Vec::new(), names))));
         }
         let broker = AmqpBroker::new("broker", &url, config.username.clone(), config.password.as_ref(), config.tls.clone())?;
-        Ok(Self::Amqp(broker, names))
+        Ok(Self::Amqp(Box::new(broker), names))
     }
 
     fn by_sentinels(config: &Config, url: SentinelUrl, names: NamingKeys) -> Result<Self, InvalidConfig> {
@@ -152,7 +151,7 @@ impl BrokerClient {
         let addresses = server.nodes().iter().cloned().chain(url.others).collect();
         let login = sentinel::login(config.sentinel_username.clone(), config.sentinel_password.as_ref());
         let sentinels = Sentinels { addresses, login, name, wanted: WantedServer::Primary };
-        Ok(Self::Redis(RedisBroker::new(server, Some(sentinels), url.warnings, names)))
+        Ok(Self::Redis(Box::new(RedisBroker::new(server, Some(sentinels), url.warnings, names))))
     }
 }
 

@@ -46,7 +46,8 @@ impl NamingKeys {
             return Err(InvalidConfig::new("priority_steps", "names no priority: kombu's default is [0, 3, 6, 9]"));
         }
         // kombu cuts the prefix of a channel behind its first dot.
-        if !prefix.is_empty() && !(prefix.starts_with('/') && prefix.find('.') == Some(prefix.len() - 1)) {
+        let is_cut_right = prefix.starts_with('/') && prefix.find('.') == Some(prefix.len() - 1);
+        if !prefix.is_empty() && !is_cut_right {
             return Err(InvalidConfig::new(
                 "fanout_prefix",
                 "must begin with `/` and end with its only `.`, as kombu requires; `\"\"` means no prefix",
