@@ -14,21 +14,23 @@ mod info;
 mod judge;
 mod probe;
 mod round_trip;
-mod sentinel;
 
 use crate::{
     contract::prelude::*,
     wire::{
         address::Address,
         optional::OptionalQuestion,
-        resp::{self, RespServer},
+        resp::{
+            self, RespServer,
+            sentinel::{self, Sentinels, WantedServer},
+            sentinel_url::SentinelUrl,
+        },
         tls::TlsKeys,
     },
 };
 use info::InfoFields;
 use probe::Node;
-use redis::{RedisConnectionInfo, RedisResult};
-use sentinel::Sentinels;
+use redis::RedisResult;
 use serde::Serialize;
 
 /// Sends `PING`, and with `write` sets, gets and deletes a key of its own. Checks one server, one behind Sentinel, or a whole cluster.
@@ -43,10 +45,12 @@ use serde::Serialize;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `unix:///path/to/socket?db=0` for a Unix socket;
-    /// also the other [forms and parameters](../urls.md#redis-and-valkey) of the client libraries. With `mode = "sentinel"` the host and port (usually 26379) are those of a sentinel, and everything else applies to the
-    /// monitored servers. With `mode = "cluster"` it is any node of the cluster. With both it
-    /// may name several hosts: `redis://a:6379,b:6379`.
+    /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `unix:///path/to/socket?db=0` for a Unix
+    /// socket; also the other [forms and parameters](../urls.md#redis-and-valkey) of the client libraries. With `mode = "sentinel"` the host
+    /// and port (usually 26379) are those of a sentinel, and everything else applies to the monitored servers;
+    /// `sentinel://a:26379;sentinel://b:26379/0` and `redis+sentinel://a,b/master_name/0` (`rediss+sentinel://` for TLS) name several
+    /// sentinels and need no `mode`. With `mode = "cluster"` it is any node of the cluster. With both it may name several hosts:
+    /// `redis://a:6379,b:6379`.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
@@ -151,6 +155,8 @@ pub struct Redis {
     warn_memory: Option<Share>,
     fail_memory: Option<Share>,
     write: bool,
+    /// About parts of a Sentinel URL without effect.
+    url_warnings: Vec<ConfigWarning>,
     /// `INFO`, where nothing is required of it.
     info: OptionalQuestion,
     kept: Kept<Node>,
@@ -184,7 +190,20 @@ write = true
     });
     type Config = Config;
 
-    fn build(config: Config) -> Result<Self, InvalidConfig> {
+    fn build(mut config: Config) -> Result<Self, InvalidConfig> {
+        let url_warnings = match SentinelUrl::parse("url", &config.url)? {
+            Some(_) if config.mode == RedisMode::Cluster => {
+                return Err(InvalidConfig::new("mode", "is `cluster`, but the URL names sentinels: remove `mode`"));
+            }
+            Some(SentinelUrl { server, others, master_name, warnings }) => {
+                config.mode = RedisMode::Sentinel;
+                config.url = server;
+                config.nodes.splice(0..0, others);
+                config.master_name = config.master_name.or(master_name);
+                warnings
+            }
+            None => Vec::new(),
+        };
         let Config { mode, role, require_replica_link, warn_memory, fail_memory, write, .. } = config;
         let sentinel_keys = [
             ("master_name", config.master_name.is_some()),
@@ -211,15 +230,10 @@ write = true
             RedisMode::Sentinel => {
                 let missing = || InvalidConfig::new("master_name", "is missing: name the primary as the sentinels do");
                 let name = config.master_name.ok_or_else(missing)?;
-                let mut login = RedisConnectionInfo::default();
-                if let Some(username) = config.sentinel_username {
-                    login = login.set_username(username);
-                }
-                if let Some(password) = config.sentinel_password {
-                    login = login.set_password(password.expose());
-                }
+                let login = sentinel::login(config.sentinel_username, config.sentinel_password.as_ref());
                 let role = if role == RedisRole::Any { RedisRole::Primary } else { role };
-                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, role }), role)
+                let wanted = if role == RedisRole::Replica { WantedServer::Replica } else { WantedServer::Primary };
+                (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, wanted }), role)
             }
             RedisMode::Cluster if role != RedisRole::Any => {
                 return Err(InvalidConfig::new("role", "has no effect in a cluster, which has primaries and replicas"));
@@ -228,7 +242,7 @@ write = true
         };
         let kept = Kept::new(config.connection, config.max_connection_age);
         let info = OptionalQuestion::default();
-        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, info, kept })
+        Ok(Self { server, topology, role, require_replica_link, warn_memory, fail_memory, write, url_warnings, info, kept })
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -248,7 +262,9 @@ impl Check for Redis {
             Topology::Sentinel(sentinels) => (&sentinels.addresses, sentinels.login.password().is_some()),
             Topology::Cluster(nodes) => (nodes, false),
         };
-        self.server.warnings("url", self.server.has_password() || has_another_password, others)
+        let mut warnings = self.server.warnings("url", self.server.has_password() || has_another_password, others);
+        warnings.extend(self.url_warnings.iter().cloned());
+        warnings
     }
 }
 
@@ -277,6 +293,10 @@ mod tests {
             (&[cluster, ("nodes", r#"["b:1", "c:1"]"#), ("write", "true")], None),
             (&[("url", "redis+unix:///run/redis.sock")], None),
             (&[sentinel], Some("master_name")),
+            (&[("url", "sentinel://a:26379;sentinel://b:26379")], Some("master_name")),
+            (&[("url", "sentinel://a:26379;sentinel://b:26379"), ("master_name", "orders")], None),
+            (&[("url", "redis+sentinel://a,b/orders/0"), sentinel], None),
+            (&[("url", "redis+sentinel://a,b/orders/0"), cluster], Some("mode")),
             (&[("master_name", "orders")], Some("master_name")),
             (&[cluster, ("sentinel_password", "x")], Some("sentinel_password")),
             (&[("nodes", r#"["b:1"]"#)], Some("nodes")),

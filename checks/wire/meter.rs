@@ -64,7 +64,7 @@ impl Meter {
     }
 
     /// Whether the limit is used up.
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "resp")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.left.load(Relaxed) == 0
     }

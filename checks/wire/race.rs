@@ -1,11 +1,11 @@
 //! Connects to one of several servers or addresses: tries one after the other, and the next in parallel if one is silent.
 
 use crate::contract::Failure;
-#[cfg(feature = "redis")]
+#[cfg(feature = "resp")]
 use crate::wire::address::Address;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
-#[cfg(feature = "redis")]
+#[cfg(feature = "resp")]
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
@@ -28,18 +28,18 @@ impl AttemptFailure {
         Self { failure, replied: false }
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "resp")]
     pub(crate) fn replied(failure: Failure) -> Self {
         Self { failure, replied: true }
     }
 }
 
 /// The servers tried already by this probe.
-#[cfg(feature = "redis")]
+#[cfg(feature = "resp")]
 #[derive(Default)]
 pub(crate) struct TriedAddresses(Mutex<BTreeSet<String>>);
 
-#[cfg(feature = "redis")]
+#[cfg(feature = "resp")]
 impl TriedAddresses {
     /// Whether this address was not tried before.
     pub(crate) fn is_new(&self, address: &Address) -> bool {

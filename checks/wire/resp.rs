@@ -1,6 +1,8 @@
 //! Connections by RESP, the protocol of Redis and Valkey, through redis-rs.
 
 mod failure;
+pub(crate) mod sentinel;
+pub(crate) mod sentinel_url;
 mod url;
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
     },
 };
 pub(crate) use failure::failure;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ErrorKind, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
 use std::{
     collections::BTreeMap,
     mem,
@@ -22,12 +24,7 @@ use std::{
 use tokio::{net::UnixStream, task::AbortHandle};
 use url::{ServerUrl, Target};
 #[cfg(feature = "redis")]
-use {
-    crate::wire::optional::PATIENCE,
-    redis::{FromRedisValue, Pipeline, Value},
-    std::pin::pin,
-    tokio::time::timeout,
-};
+use {crate::wire::optional::PATIENCE, redis::Value, std::pin::pin, tokio::time::timeout};
 
 /// URL schemes of this protocol.
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", "valkey", "valkeys", "rediscache", "redis-cache", "hiredis"];
@@ -53,6 +50,7 @@ pub(crate) struct RespServer {
 
 impl RespServer {
     /// Parses the URL in `key`, which names one server, and adds the other keys.
+    #[cfg(feature = "celery")]
     pub(crate) fn new(
         key: &'static str,
         url: &Secret,
@@ -140,16 +138,32 @@ impl RespServer {
         &self,
         on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
     ) -> Result<RespConnection, Failure> {
+        let (login, config, meter) = self.listening(on_push);
+        self.connect(&login, config, meter).await
+    }
+
+    /// The same at the address of another server of the same system.
+    #[cfg(feature = "celery")]
+    pub(crate) async fn open_listening_at(
+        &self,
+        address: &Address,
+        on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static,
+    ) -> Result<RespConnection, Failure> {
+        let (login, config, meter) = self.listening(on_push);
+        self.connect_to(address, &login, config, meter).await
+    }
+
+    #[cfg(feature = "celery")]
+    fn listening(&self, on_push: impl Fn(redis::PushInfo) + Send + Sync + 'static) -> (RedisConnectionInfo, AsyncConnectionConfig, Meter) {
         let meter = Meter::new(MAX_REPLY_BYTES);
-        let settings = self.login().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let filled = meter.clone();
-        let listening = unlimited().set_push_sender(move |push| {
+        let config = unlimited().set_push_sender(move |push| {
             // The driver does not keep complete push messages, so they fill no memory.
             filled.refill(MAX_REPLY_BYTES);
             on_push(push);
             Ok::<(), ()>(())
         });
-        self.connect(&settings, listening, meter).await
+        (self.login().clone().set_protocol(redis::ProtocolVersion::RESP3), config, meter)
     }
 
     async fn connect(&self, login: &RedisConnectionInfo, config: AsyncConnectionConfig, meter: Meter) -> Result<RespConnection, Failure> {
@@ -185,7 +199,6 @@ impl RespServer {
     }
 
     /// Connects to another server of the same system and logs in.
-    #[cfg(feature = "redis")]
     pub(crate) async fn open_at(&self, address: &Address, login: &RedisConnectionInfo) -> Result<RespConnection, Failure> {
         self.connect_to(address, login, unlimited(), Meter::new(MAX_REPLY_BYTES)).await
     }
@@ -235,7 +248,7 @@ fn explain(error: RedisError, meter: &Meter) -> Failure {
 }
 
 /// A connection, and the task of the driver that reads it.
-pub struct RespConnection {
+pub(crate) struct RespConnection {
     pub(crate) connection: MultiplexedConnection,
     /// Ends with the connection.
     #[expect(dead_code, reason = "it is held to be dropped")]
@@ -254,6 +267,12 @@ impl RespConnection {
         self.meter.refill(MAX_REPLY_BYTES);
     }
 
+    /// Allows a reply of up to this size. Call it before a command whose reply may be larger than most.
+    #[cfg(feature = "celery")]
+    pub(crate) fn refill_to(&self, bytes: usize) {
+        self.meter.refill(bytes);
+    }
+
     /// How long the phases of opening took; returned once.
     pub(crate) fn take_phases(&mut self) -> Observation {
         connect::phase_values(mem::take(&mut self.phases))
@@ -266,7 +285,6 @@ impl RespConnection {
     }
 
     /// Sends commands and reads all replies, in one round trip.
-    #[cfg(feature = "redis")]
     pub(crate) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, Failure> {
         self.refill();
         let result = commands.query_async(&mut self.connection).await;
@@ -294,7 +312,6 @@ impl RespConnection {
     }
 
     /// Classifies an error.
-    #[cfg(feature = "redis")]
     fn failed(&mut self, error: RedisError) -> Failure {
         // When the meter is empty, the driver reports only that the connection ended.
         if self.meter.is_empty() {

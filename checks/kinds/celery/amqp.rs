@@ -1,6 +1,10 @@
 //! Celery's remote control over `RabbitMQ`: an exclusive queue receives the replies, and disappears with the connection.
 
-use super::pidbox::{COMMAND_EXCHANGE, CONTENT_TYPE, EVENT_EXCHANGE, Heartbeats, Inspection, Requirements, WorkerReply, unique};
+use super::{
+    heartbeats::{self, Heartbeats},
+    naming::NamingKeys,
+    pidbox::{CONTENT_TYPE, Inspection, Requirements, WorkerReply, unique},
+};
 use crate::{
     contract::{Failure, FailureClass, Observation},
     wire::amqp::{AmqpBroker, AmqpConnection, failure},
@@ -17,7 +21,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
-use std::{pin::pin, sync::Arc};
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 use tokio::{
     sync::mpsc::{Receiver, channel},
     time::timeout_at,
@@ -27,7 +31,7 @@ use tokio::{
 const MAX_WAITING_REPLIES: usize = 2000;
 
 /// A connection, and the channels open on it.
-pub struct AmqpControl {
+pub(super) struct AmqpControl {
     amqp: AmqpConnection,
     /// Receives the replies.
     _taking: Channel,
@@ -35,11 +39,20 @@ pub struct AmqpControl {
     asking: Channel,
     /// The queue for replies.
     queue: String,
-    /// Whether heartbeats arrive, or the right to receive them is missing.
-    listening: bool,
+    listening: Listening,
     replies: Receiver<Result<WorkerReply, Failure>>,
     /// Count the messages of the queues, each on its own channel: a missing queue closes it.
     watching: Vec<Channel>,
+}
+
+/// Whether heartbeats arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listening {
+    Yes,
+    /// The exchange does not exist before the first event.
+    NotYet,
+    /// The right is missing.
+    Forbidden,
 }
 
 impl AmqpControl {
@@ -54,7 +67,12 @@ impl AmqpControl {
 }
 
 /// Connects, and declares the queue for replies. Binds it to the heartbeats, if the rights permit it and workers send any.
-pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heartbeats: &Arc<Heartbeats>) -> Result<AmqpControl, Failure> {
+pub(super) async fn open(
+    broker: &AmqpBroker,
+    names: &NamingKeys,
+    requirements: &Requirements,
+    heartbeats: &Arc<Heartbeats>,
+) -> Result<AmqpControl, Failure> {
     let amqp = broker.open().await?;
     let connection = &amqp.connection;
     let (taking, asking) = try_join(connection.create_channel(), connection.create_channel()).await.map_err(refused)?;
@@ -65,10 +83,10 @@ pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heart
     let no_ack = BasicConsumeOptions { no_ack: true, exclusive: true, ..BasicConsumeOptions::default() };
     let consumer = taking.basic_consume(queue.as_str().into(), "".into(), no_ack, FieldTable::default()).await.map_err(refused)?;
     let (sender, replies) = channel(MAX_WAITING_REPLIES);
-    let heartbeats = Arc::clone(heartbeats);
+    let (heartbeats, event_exchange) = (Arc::clone(heartbeats), names.event_exchange.clone());
     consumer.set_delegate(move |delivery: DeliveryResult| {
         let reply = match delivery {
-            Ok(Some(delivery)) if delivery.exchange.as_str() == EVENT_EXCHANGE => {
+            Ok(Some(delivery)) if delivery.exchange.as_str() == event_exchange => {
                 heartbeats.record(&delivery.data);
                 return ready(());
             }
@@ -80,37 +98,52 @@ pub(super) async fn open(broker: &AmqpBroker, requirements: &Requirements, heart
         let _ = sender.try_send(reply);
         ready(())
     });
-    let listening = listen(&amqp, &queue).await?;
+    let listening = listen(&amqp, names, &queue).await?;
     asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
     Ok(AmqpControl { _taking: taking, asking, queue, listening, replies, watching, amqp })
 }
 
-/// Binds the queue to the events of workers. The exchange does not exist before the first event, so this is repeated; without the right,
-/// the check goes on without heartbeats.
-async fn listen(amqp: &AmqpConnection, queue: &str) -> Result<bool, Failure> {
+/// Binds the queue to the events of workers about themselves. Without the right, the check goes on without heartbeats. A second binding
+/// changes nothing.
+async fn listen(amqp: &AmqpConnection, names: &NamingKeys, queue: &str) -> Result<Listening, Failure> {
     let channel = amqp.connection.create_channel().await.map_err(refused)?;
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-    match channel.queue_bind(queue.into(), EVENT_EXCHANGE.into(), "worker.#".into(), options, arguments).await {
-        Ok(()) => Ok(true),
+    match channel.queue_bind(queue.into(), names.event_exchange.as_str().into(), "worker.#".into(), options, arguments).await {
+        Ok(()) => Ok(Listening::Yes),
         Err(error) => match soft(&error) {
-            Some(AMQPSoftError::NOTFOUND) => Ok(false),
-            Some(_) => Ok(true),
+            Some(AMQPSoftError::NOTFOUND) => Ok(Listening::NotYet),
+            Some(_) => Ok(Listening::Forbidden),
             None => Err(refused(error)),
         },
     }
 }
 
-/// Sends the command to all workers, and collects replies until they prove enough.
-pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) -> Result<Inspection, Failure> {
+/// Sends the commands to the workers, and collects replies until they prove enough.
+pub(super) async fn ask(
+    control: &mut AmqpControl,
+    names: &NamingKeys,
+    requirements: &Requirements,
+    heartbeats: &Heartbeats,
+) -> Result<Inspection, Failure> {
     control.amqp.refill();
-    if !control.listening {
-        control.listening = listen(&control.amqp, &control.queue).await?;
+    if control.listening == Listening::NotYet {
+        control.listening = listen(&control.amqp, names, &control.queue).await?;
+    }
+    if control.listening == Listening::Forbidden && requirements.needs_heartbeats() {
+        return Err(heartbeats::forbidden());
+    }
+    if !requirements.remote_control {
+        let mut inspection = Inspection::default();
+        inspection.backlog = backlog(&control.amqp, &mut control.watching, requirements).await?.into_iter().flatten().collect();
+        heartbeats.wait_until(Inspection::deadline(requirements), |workers| requirements.are_met_by(workers)).await;
+        return Ok(inspection);
     }
     if !control.asking.status().connected() {
         control.asking = control.amqp.connection.create_channel().await.map_err(refused)?;
         control.asking.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused)?;
     }
-    let mut inspection = Inspection::new();
+    let idle = requirements.warn_stuck.map_or_else(BTreeSet::new, |limit| heartbeats.to_ask(limit));
+    let mut inspection = Inspection::new(idle);
     // Drop the replies that arrived after the last probe.
     while control.replies.try_recv().is_ok() {}
     let mut blocking = pin!(
@@ -121,8 +154,9 @@ pub(super) async fn ask(control: &mut AmqpControl, requirements: &Requirements) 
     if control.amqp.connection.status().blocked() {
         return Err(blocked());
     }
-    let command = inspection.command(requirements, "", &control.queue);
-    let asked = pin!(join(publish(&control.asking, &command), backlog(&control.amqp, &mut control.watching, requirements)));
+    let commands = inspection.commands(requirements, "", &control.queue);
+    let exchange = names.command_exchange();
+    let asked = pin!(join(publish(&control.asking, &exchange, &commands), backlog(&control.amqp, &mut control.watching, requirements)));
     let (published, backlog) = match select(asked, blocking.next()).await {
         Either::Left((done, _)) => done,
         // From then on, the broker reads nothing from this connection.
@@ -153,21 +187,30 @@ fn reply(delivery: Delivery) -> WorkerReply {
     WorkerReply { ticket: ticket.map(|ticket| String::from_utf8_lossy(ticket.as_bytes()).into_owned()), body: delivery.data }
 }
 
-/// Sends the command; returns whether any mailbox received it.
-async fn publish(asking: &Channel, command: &str) -> Result<bool, Failure> {
+/// Sends the commands; returns whether any mailbox received the first one.
+async fn publish(asking: &Channel, exchange: &str, commands: &[String]) -> Result<bool, Failure> {
     let properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
         .with_content_encoding("utf-8".into())
         .with_headers(FieldTable::default())
         .with_delivery_mode(1);
     let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = async { asking.basic_publish(COMMAND_EXCHANGE.into(), "".into(), mandatory, command.as_bytes(), properties).await?.await };
-    match sent.await {
-        Ok(confirmed) => Ok(confirmed.take_message().is_none()),
-        // The exchange does not exist: no worker has ever listened.
-        Err(error) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => Ok(false),
-        Err(error) => Err(refused(error)),
+    let send = async |command: &String| {
+        asking.basic_publish(exchange.into(), "".into(), mandatory, command.as_bytes(), properties.clone()).await?.await
+    };
+    for command in commands {
+        match send(command).await {
+            Ok(confirmed) => {
+                if confirmed.take_message().is_some() {
+                    return Ok(false);
+                }
+            }
+            // The exchange does not exist: no worker has ever listened.
+            Err(error) if soft(&error) == Some(AMQPSoftError::NOTFOUND) => return Ok(false),
+            Err(error) => return Err(refused(error)),
+        }
     }
+    Ok(true)
 }
 
 /// The number of messages in the queues; `None` for a queue that does not exist.

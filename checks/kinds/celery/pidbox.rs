@@ -1,36 +1,20 @@
-//! The remote control of Celery with any broker: the command, the replies, and the heartbeats of workers.
+//! The remote control of Celery with any broker: the commands and the replies.
 
 use crate::contract::TimeSpan;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
-/// The exchange on which workers receive commands.
-pub(super) const COMMAND_EXCHANGE: &str = "celery.pidbox";
-
-/// The exchange to which workers send events.
-pub(super) const EVENT_EXCHANGE: &str = "celeryev";
+/// The queue of an app that names none.
+pub(super) const DEFAULT_QUEUE: &str = "celery";
 
 /// JSON, as kombu names it.
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// Maximum number of workers that are remembered: invented workers must not fill our memory.
-const MAX_WORKERS: usize = 1000;
+pub(super) const MAX_WORKERS: usize = 1000;
 /// Maximum length of a worker's name.
-const MAX_NAME_BYTES: usize = 255;
-
-/// A heartbeat is recent for this many intervals of the worker.
-const FRESH_INTERVALS: u32 = 5;
-/// A heartbeat is recent for at least this long.
-const MIN_FRESH_TIME: Duration = Duration::from_secs(10);
-
-/// Longer intervals count as this.
-const MAX_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const MAX_NAME_BYTES: usize = 255;
 
 /// What the replies must prove, and how long to wait for them.
 #[derive(Clone)]
@@ -43,6 +27,22 @@ pub(super) struct Requirements {
     pub(super) counted_queues: Vec<String>,
     /// Whether the backlog has limits: then it must be readable.
     pub(super) limits_backlog: bool,
+    /// Whether workers are asked. Otherwise their heartbeats must do.
+    pub(super) remote_control: bool,
+    /// For how long a worker may have reserved tasks and start none.
+    pub(super) warn_stuck: Option<TimeSpan>,
+}
+
+impl Requirements {
+    /// Whether the check needs the heartbeats of workers, and not only for a better verdict.
+    pub(super) const fn needs_heartbeats(&self) -> bool {
+        !self.remote_control || self.warn_stuck.is_some()
+    }
+
+    /// Whether these workers are enough, whatever they consume.
+    pub(super) fn are_met_by(&self, workers: &BTreeSet<String>) -> bool {
+        workers.len() >= self.min_workers && self.workers.iter().all(|worker| workers.contains(worker))
+    }
 }
 
 /// A unique id of 16 bytes.
@@ -51,10 +51,18 @@ pub(super) fn unique() -> String {
 }
 
 /// One command to all workers, and their replies.
+#[derive(Default)]
 pub(super) struct Inspection {
-    pub(super) ticket: String,
+    ticket: String,
     /// The queues that each worker consumes, of those in the requirements.
     pub(super) replies: BTreeMap<String, BTreeSet<String>>,
+    /// The second command, to the workers that started no task since the last probe: how many tasks have they reserved?
+    reserved_ticket: String,
+    idle: BTreeSet<String>,
+    /// The replies to the second command.
+    pub(super) reserved: BTreeMap<String, usize>,
+    /// Names under which more than one reply arrived.
+    pub(super) shared_names: BTreeSet<String>,
     /// Whether a worker replied with a serializer other than JSON.
     pub(super) has_unreadable_reply: bool,
     /// Whether the broker reports that no worker listens.
@@ -63,22 +71,29 @@ pub(super) struct Inspection {
 }
 
 impl Inspection {
-    pub(super) fn new() -> Self {
-        Self { ticket: unique(), replies: BTreeMap::new(), has_unreadable_reply: false, has_no_listener: false, backlog: BTreeMap::new() }
+    /// `idle` are the workers that are asked for their reserved tasks.
+    pub(super) fn new(idle: BTreeSet<String>) -> Self {
+        Self { ticket: unique(), reserved_ticket: unique(), idle, ..Self::default() }
     }
 
-    /// The command in JSON. A worker that lists its queues is as alive as one that says `pong`, so one command is enough.
-    pub(super) fn command(&self, requirements: &Requirements, reply_exchange: &str, reply_key: &str) -> String {
-        json!({
-            "method": if requirements.queues.is_empty() { "ping" } else { "active_queues" },
-            "arguments": {},
-            "destination": null,
-            "pattern": null,
-            "matcher": null,
-            "ticket": self.ticket,
-            "reply_to": { "exchange": reply_exchange, "routing_key": reply_key },
-        })
-        .to_string()
+    /// The commands in JSON: one to all workers, and one to those that may be stuck. A worker that lists its queues is as alive as one that
+    /// says `pong`, so one command to all is enough.
+    pub(super) fn commands(&self, requirements: &Requirements, reply_exchange: &str, reply_key: &str) -> Vec<String> {
+        let command = |method: &str, destination: Option<&BTreeSet<String>>, ticket: &str| {
+            json!({
+                "method": method,
+                "arguments": {},
+                "destination": destination,
+                "pattern": null,
+                "matcher": null,
+                "ticket": ticket,
+                "reply_to": { "exchange": reply_exchange, "routing_key": reply_key },
+            })
+            .to_string()
+        };
+        let method = if requirements.queues.is_empty() { "ping" } else { "active_queues" };
+        let reserved = (!self.idle.is_empty()).then(|| command("reserved", Some(&self.idle), &self.reserved_ticket));
+        [command(method, None, &self.ticket)].into_iter().chain(reserved).collect()
     }
 
     /// Until when to wait for replies, counted from when the broker accepted the command.
@@ -88,23 +103,33 @@ impl Inspection {
 
     /// Records a reply. Late replies to earlier commands do not count.
     pub(super) fn record(&mut self, reply: &WorkerReply, requirements: &Requirements) {
-        if reply.ticket.as_deref() != Some(&self.ticket) {
-            return;
-        }
-        match reply.read(&requirements.queues) {
-            Some((worker, queues)) if self.replies.len() < MAX_WORKERS => {
-                self.replies.insert(worker, queues);
+        match reply.ticket.as_deref() {
+            Some(ticket) if *ticket == *self.ticket => match reply.read() {
+                Some((worker, content)) if self.replies.len() < MAX_WORKERS => {
+                    let mut consumed = consumed(&content, &requirements.queues);
+                    if let Some(others) = self.replies.remove(&worker) {
+                        self.shared_names.insert(worker.clone());
+                        consumed.extend(others);
+                    }
+                    self.replies.insert(worker, consumed);
+                }
+                Some(_) => {}
+                None => self.has_unreadable_reply = true,
+            },
+            Some(ticket) if *ticket == *self.reserved_ticket => {
+                let reserved = reply.read().and_then(|(worker, tasks)| Some((worker, tasks.as_array()?.len())));
+                self.reserved.extend(reserved.filter(|(worker, _)| self.idle.contains(worker)));
             }
-            Some(_) => {}
-            None => self.has_unreadable_reply = true,
+            _ => {}
         }
     }
 
-    /// Whether the replies prove everything that is required.
+    /// Whether the replies prove everything that is required, and all replies to the second command are there.
     pub(super) fn proves(&self, requirements: &Requirements) -> bool {
         self.replies.len() >= requirements.min_workers
             && requirements.workers.iter().all(|worker| self.replies.contains_key(worker))
             && requirements.queues.iter().all(|queue| self.replies.values().any(|consumed| consumed.contains(queue)))
+            && self.idle.iter().all(|worker| self.reserved.contains_key(worker))
     }
 }
 
@@ -115,91 +140,22 @@ pub(super) struct WorkerReply {
 }
 
 impl WorkerReply {
-    /// The worker that replied, and which of the queues it consumes: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name":
-    /// "celery", …}]}`.
-    fn read(&self, queues: &[String]) -> Option<(String, BTreeSet<String>)> {
+    /// The worker that replied, and what it said: `{"celery@host": {"ok": "pong"}}`, `{"celery@host": [{"name": "celery", …}]}`.
+    fn read(&self) -> Option<(String, Value)> {
         let Ok(Value::Object(said)) = serde_json::from_slice(&self.body) else { return None };
-        let (worker, content) = said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)?;
-        let consumed: BTreeSet<_> = content.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
-        Some((worker, queues.iter().filter(|queue| consumed.contains(queue.as_str())).cloned().collect()))
+        said.into_iter().next().filter(|(worker, _)| worker.len() <= MAX_NAME_BYTES)
     }
 }
 
-/// The last heartbeat of each worker. Heartbeats are recorded as they arrive, also between probes, so that their age is known.
-#[derive(Default)]
-pub(super) struct Heartbeats(Mutex<BTreeMap<String, KnownWorker>>);
-
-struct KnownWorker {
-    /// The last heartbeat, and for how long it is recent.
-    beat: Option<(Instant, Duration)>,
-    /// What the worker consumed when it last replied.
-    queues: BTreeSet<String>,
-}
-
-impl KnownWorker {
-    fn is_fresh(&self, now: Instant) -> bool {
-        self.beat.is_some_and(|(at, fresh)| now.duration_since(at) < fresh)
-    }
-}
-
-/// An event of a worker: <https://docs.celeryq.dev/en/stable/userguide/monitoring.html#worker-events>.
-#[derive(Deserialize)]
-struct Event {
-    r#type: String,
-    hostname: String,
-    /// Seconds between two heartbeats.
-    freq: Option<f64>,
-}
-
-impl Heartbeats {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, KnownWorker>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in an event; what is none is nothing.
-    pub(super) fn record(&self, body: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
-        if event.hostname.len() > MAX_NAME_BYTES {
-            return;
-        }
-        let mut known = self.lock();
-        match event.r#type.as_str() {
-            "worker-offline" => {
-                known.remove(&event.hostname);
-            }
-            "worker-heartbeat" | "worker-online" => {
-                let every = Duration::try_from_secs_f64(event.freq.unwrap_or_default()).unwrap_or_default().min(MAX_INTERVAL);
-                let now = Instant::now();
-                if known.len() >= MAX_WORKERS {
-                    known.retain(|_, worker| worker.is_fresh(now));
-                }
-                if known.len() < MAX_WORKERS || known.contains_key(&event.hostname) {
-                    let worker = known.entry(event.hostname).or_insert(KnownWorker { beat: None, queues: BTreeSet::new() });
-                    worker.beat = Some((now, (every * FRESH_INTERVALS).max(MIN_FRESH_TIME)));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Remembers what the workers that replied consume. Returns the workers with a recent heartbeat that did not reply.
-    pub(super) fn silent(&self, inspection: &Inspection) -> BTreeMap<String, BTreeSet<String>> {
-        let (mut known, now) = (self.lock(), Instant::now());
-        known.retain(|_, worker| worker.is_fresh(now));
-        for (name, queues) in &inspection.replies {
-            if let Some(worker) = known.get_mut(name) {
-                worker.queues.clone_from(queues);
-            }
-        }
-        let silent = known.iter().filter(|(name, _)| !inspection.replies.contains_key(*name));
-        silent.map(|(name, worker)| (name.clone(), worker.queues.clone())).collect()
-    }
+/// Those of the queues that a worker lists as consumed.
+fn consumed(content: &Value, queues: &[String]) -> BTreeSet<String> {
+    let names: BTreeSet<_> = content.as_array().into_iter().flatten().filter_map(|queue| queue["name"].as_str()).collect();
+    queues.iter().filter(|queue| names.contains(queue.as_str())).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::advance;
 
     fn requirements(workers: &[&str], min_workers: usize, queues: &[&str]) -> Requirements {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -211,6 +167,8 @@ mod tests {
             patience,
             counted_queues: Vec::new(),
             limits_backlog: false,
+            remote_control: true,
+            warn_stuck: None,
         }
     }
 
@@ -223,7 +181,7 @@ mod tests {
 
     #[test]
     fn replies_prove_the_requirements() {
-        let mut inspection = Inspection::new();
+        let mut inspection = Inspection::new(BTreeSet::new());
         assert!(!inspection.proves(&requirements(&[], 1, &[])));
         heard(&mut inspection, r#"{"a@h": {"ok": "pong"}}"#);
         assert!(
@@ -239,7 +197,7 @@ mod tests {
 
     #[test]
     fn late_and_unreadable_replies_prove_nothing() {
-        let mut inspection = Inspection::new();
+        let mut inspection = Inspection::new(BTreeSet::new());
         inspection.record(
             &WorkerReply { ticket: Some("another".to_owned()), body: br#"{"a@h": {"ok": "pong"}}"#.into() },
             &requirements(&[], 1, &[]),
@@ -252,42 +210,40 @@ mod tests {
         assert!(inspection.replies.is_empty() && inspection.has_unreadable_reply);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_heartbeat_is_recent_for_five_intervals_and_at_least_ten_seconds() {
-        let heartbeats = Heartbeats::default();
-        let fresh = || heartbeats.silent(&Inspection::new()).into_keys().collect::<Vec<_>>();
-        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "often@h", "freq": 0.5}"#);
-        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "seldom@h", "freq": 10.0}"#);
-        heartbeats.record(br#"{"type": "worker-heartbeat", "hostname": "odd@h", "freq": -1e300}"#);
-        heartbeats.record(br#"{"type": "task-sent", "hostname": "task@h"}"#);
-        advance(Duration::from_secs(9)).await;
-        assert_eq!(fresh(), ["odd@h", "often@h", "seldom@h"]);
-        advance(Duration::from_secs(2)).await;
-        assert_eq!(fresh(), ["seldom@h"]);
-        advance(Duration::from_secs(40)).await;
-        assert!(fresh().is_empty());
+    #[test]
+    fn only_workers_that_may_be_stuck_are_asked_for_their_reserved_tasks() {
+        let all = requirements(&[], 1, &[]);
+        assert_eq!(Inspection::new(BTreeSet::new()).commands(&all, "", "q").len(), 1);
+        let mut inspection = Inspection::new(BTreeSet::from(["a@h".to_owned()]));
+        let commands = inspection.commands(&all, "", "q");
+        let second: Value = serde_json::from_str(&commands[1]).expect("JSON");
+        assert_eq!((&second["method"], &second["destination"]), (&json!("reserved"), &json!(["a@h"])));
+        heard(&mut inspection, r#"{"b@h": {"ok": "pong"}}"#);
+        assert!(!inspection.proves(&all), "the second reply is still missing");
+        let ticket = Some(inspection.reserved_ticket.clone());
+        for body in [r#"{"b@h": [{}]}"#, r#"{"a@h": {"error": "no"}}"#, r#"{"a@h": [{"id": "1"}, {"id": "2"}]}"#] {
+            inspection.record(&WorkerReply { ticket: ticket.clone(), body: body.into() }, &all);
+        }
+        assert_eq!(inspection.reserved, BTreeMap::from([("a@h".to_owned(), 2)]));
+        assert!(inspection.proves(&all));
     }
 
-    #[tokio::test]
-    async fn a_silent_worker_keeps_its_queues_and_an_offline_worker_is_forgotten() {
-        let (heartbeats, mut inspection) = (Heartbeats::default(), Inspection::new());
-        for worker in ["a@h", "b@h"] {
-            heartbeats.record(format!(r#"{{"type": "worker-online", "hostname": "{worker}", "freq": 2.0}}"#).as_bytes());
+    #[test]
+    fn workers_with_the_same_name_count_once_with_the_queues_of_all() {
+        let mut inspection = Inspection::new(BTreeSet::new());
+        for queue in ["mails", "bills"] {
+            heard(&mut inspection, &format!(r#"{{"a@h": [{{"name": "{queue}"}}]}}"#));
         }
-        heard(&mut inspection, r#"{"a@h": [{"name": "mails"}]}"#);
-        assert_eq!(heartbeats.silent(&inspection).into_keys().collect::<Vec<_>>(), ["b@h"]);
-        heartbeats.record(br#"{"type": "worker-offline", "hostname": "b@h"}"#);
-        let silent = heartbeats.silent(&Inspection::new());
-        assert_eq!(silent, BTreeMap::from([("a@h".to_owned(), BTreeSet::from(["mails".to_owned()]))]));
+        assert!(inspection.proves(&requirements(&[], 1, &["mails", "bills"])) && !inspection.proves(&requirements(&[], 2, &[])));
+        assert_eq!(inspection.shared_names, BTreeSet::from(["a@h".to_owned()]));
     }
 
     #[test]
     fn invented_workers_fill_no_memory() {
-        let (heartbeats, mut inspection) = (Heartbeats::default(), Inspection::new());
+        let mut inspection = Inspection::new(BTreeSet::new());
         for number in 0..2000 {
-            heartbeats.record(format!(r#"{{"type": "worker-heartbeat", "hostname": "{number}", "freq": 2.0}}"#).as_bytes());
             heard(&mut inspection, &format!(r#"{{"{number}": {{"ok": "pong"}}}}"#));
         }
-        assert_eq!((heartbeats.lock().len(), inspection.replies.len()), (MAX_WORKERS, MAX_WORKERS));
+        assert_eq!(inspection.replies.len(), MAX_WORKERS);
     }
 }

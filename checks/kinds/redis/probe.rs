@@ -8,7 +8,9 @@ use super::{
 use crate::{
     contract::prelude::*,
     wire::{
+        address::Address,
         optional::{Asking, PATIENCE, Refusal},
+        race::AttemptFailure,
         resp::{RespConnection, failure},
     },
 };
@@ -77,7 +79,10 @@ impl Session for Redis {
     async fn open(&self) -> Result<Node, Failure> {
         match &self.topology {
             Topology::Standalone => self.server.open().await.map(|connection| Node::new(connection, false)),
-            Topology::Sentinel(sentinels) => sentinels.connect(&self.server).await.map(|connection| Node::new(connection, false)),
+            Topology::Sentinel(sentinels) => {
+                let connection = sentinels.connect(&self.server, &|address| Box::pin(self.open_verified(address))).await?;
+                Ok(Node::new(connection, false))
+            }
             Topology::Cluster(seeds) => cluster::connect(&self.server, seeds, self.write).await,
         }
     }
@@ -98,6 +103,15 @@ impl Session for Redis {
 }
 
 impl Redis {
+    /// Connects to a server that the sentinels named, which must confirm its role.
+    async fn open_verified(&self, address: Address) -> Result<RespConnection, AttemptFailure> {
+        let mut connection = self.server.open_at(&address, self.server.login()).await.map_err(AttemptFailure::not_reached)?;
+        let (info,): (CommandReply,) =
+            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::replied)?;
+        let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
+        judged.map(|()| connection).map_err(AttemptFailure::replied)
+    }
+
     const fn is_cluster(&self) -> bool {
         matches!(self.topology, Topology::Cluster(_))
     }

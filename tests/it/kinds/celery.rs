@@ -1,5 +1,10 @@
 //! `celery`, with real workers on both brokers.
 
+mod brokers;
+mod rights;
+mod settings;
+mod stuck;
+
 use crate::{
     helpers::{Allswell, eventually},
     probing::{Case, Probed, assert_failures},
@@ -524,6 +529,15 @@ fn on_redis_the_documented_rights_suffice_and_fewer_do_not() {
     };
     let table = |more: &str| on(&format!("redis://probe:probe-password@127.0.0.1:{}/3", broker.port), more);
     let least = "resetchannels &/3.celery.pidbox &/3.celeryev/worker.* ~allswell.* ~_kombu.binding.amq.allswell.* -@all +multi +exec +del +rpush +expire +sadd +publish +lrange +psubscribe +select";
+    // One more right, for the separator.
+    grant(&format!("{least} +srandmember ~_kombu.binding.celery.pidbox"));
+    Probed::new(&table("")).pass();
+    assert_failures(&[Case::new(
+        "another separator",
+        table("separator = \":\""),
+        "unhealthy",
+        "the workers use another separator: set `separator` to `sep` in the app's `broker_transport_options`",
+    )]);
     grant(least);
     let probed = Probed::new(&table("queues = [\"mails\"]"));
     eventually("both workers are known", || (probed.observed("workers") == json!(["a@test", "b@test"])).then_some(()));

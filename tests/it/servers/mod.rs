@@ -26,7 +26,7 @@ pub(crate) mod shared;
 mod tls_front;
 
 pub(crate) use browser::Browser;
-pub(crate) use celery::{celery, celery_without_remote_control, send_tasks};
+pub(crate) use celery::{Worker, celery, celery_without_remote_control, send_tasks, send_tasks_with};
 pub(crate) use certificates::Certificates;
 pub(crate) use django::django;
 pub(crate) use haproxy::{haproxy, haproxy_state};

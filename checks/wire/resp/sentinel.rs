@@ -1,43 +1,72 @@
-//! Redis Sentinel: each new connection asks the sentinels for the primary or the replicas, and the server must confirm its role:
+//! Redis Sentinel: each new connection asks the sentinels for the primary or the replicas:
 //! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
 
-use super::{
-    CommandReply, RedisRole,
-    info::{InfoFields, text},
-};
+use super::{RespConnection, RespServer, failure};
 use crate::{
-    contract::prelude::*,
+    contract::{Failure, Secret},
     wire::{
         address::Address,
         race::{AttemptFailure, TriedAddresses, first_success},
-        resp::{RespConnection, RespServer, failure},
     },
 };
+use futures_util::future::BoxFuture;
 use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, RedisResult};
+#[cfg(feature = "redis")]
 use std::collections::HashMap;
 
 /// Maximum number of replicas that are tried.
+#[cfg(feature = "redis")]
 const MAX_REPLICAS: usize = 16;
 
 /// The sentinels, and which server they are asked for.
-pub(super) struct Sentinels {
-    pub(super) addresses: Vec<Address>,
+pub(crate) struct Sentinels {
+    pub(crate) addresses: Vec<Address>,
     /// The login to the sentinels.
-    pub(super) login: RedisConnectionInfo,
+    pub(crate) login: RedisConnectionInfo,
     /// The name of the primary in their configuration.
-    pub(super) name: String,
-    /// The required role of the server.
-    pub(super) role: RedisRole,
+    pub(crate) name: String,
+    pub(crate) wanted: WantedServer,
+}
+
+/// The server that the sentinels are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WantedServer {
+    Primary,
+    /// Any replica.
+    #[cfg(feature = "redis")]
+    Replica,
+}
+
+/// The login to the sentinels, which have their own users.
+pub(crate) fn login(username: Option<String>, password: Option<&Secret>) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default();
+    if let Some(username) = username {
+        login = login.set_username(username);
+    }
+    if let Some(password) = password {
+        login = login.set_password(password.expose());
+    }
+    login
 }
 
 impl Sentinels {
-    /// Connects to the server that the first working sentinel names.
-    pub(super) async fn connect(&self, server: &RespServer) -> Result<RespConnection, Failure> {
+    /// Connects, by `open`, to the server that the first working sentinel names.
+    pub(crate) async fn connect<'a>(
+        &'a self,
+        server: &'a RespServer,
+        open: &(dyn Fn(Address) -> BoxFuture<'a, Result<RespConnection, AttemptFailure>> + Send + Sync),
+    ) -> Result<RespConnection, Failure> {
         let tried = TriedAddresses::default();
-        first_success(self.addresses.iter().map(|sentinel| self.find(server, sentinel, &tried)).collect()).await
+        first_success(self.addresses.iter().map(|sentinel| self.find(server, sentinel, &tried, open)).collect()).await
     }
 
-    async fn find(&self, server: &RespServer, sentinel: &Address, tried: &TriedAddresses) -> Result<RespConnection, AttemptFailure> {
+    async fn find<'a>(
+        &'a self,
+        server: &'a RespServer,
+        sentinel: &'a Address,
+        tried: &TriedAddresses,
+        open: &(dyn Fn(Address) -> BoxFuture<'a, Result<RespConnection, AttemptFailure>> + Send + Sync),
+    ) -> Result<RespConnection, AttemptFailure> {
         let prefixed = |failure: Failure| {
             let message = format!("sentinel: {}", failure.message());
             failure.saying(message)
@@ -51,21 +80,26 @@ impl Sentinels {
         if others.is_empty() {
             return Err(AttemptFailure::not_reached(Failure::unreachable("another sentinel named it already")));
         }
-        first_success(others.iter().map(|address| self.open_verified(server, address)).collect()).await.map_err(AttemptFailure::replied)
+        first_success(others.into_iter().map(open).collect()).await.map_err(AttemptFailure::replied)
     }
 
     /// The servers that a sentinel names: at least one.
     async fn ask(&self, connection: &mut RespConnection) -> Result<Vec<Address>, Failure> {
         let mut commands = redis::pipe();
         commands.ignore_errors().cmd("SENTINEL");
-        if self.role == RedisRole::Replica {
-            let replicas: Vec<HashMap<String, String>> = self.query(connection, commands.arg("REPLICAS").arg(&self.name)).await?;
-            let up: Vec<Address> = replicas.iter().filter_map(reachable_address).take(MAX_REPLICAS).collect();
-            if up.is_empty() { Err(Failure::unhealthy(format!("no replica of {} is up", self.name))) } else { Ok(up) }
-        } else {
-            let primary: Option<(String, u16)> = self.query(connection, commands.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name)).await?;
-            let (host, port) = primary.ok_or_else(|| self.unknown())?;
-            Ok(vec![Address::new(&host, port)])
+        match self.wanted {
+            #[cfg(feature = "redis")]
+            WantedServer::Replica => {
+                let replicas: Vec<HashMap<String, String>> = self.query(connection, commands.arg("REPLICAS").arg(&self.name)).await?;
+                let up: Vec<Address> = replicas.iter().filter_map(reachable_address).take(MAX_REPLICAS).collect();
+                if up.is_empty() { Err(Failure::unhealthy(format!("no replica of {} is up", self.name))) } else { Ok(up) }
+            }
+            WantedServer::Primary => {
+                let primary: Option<(String, u16)> =
+                    self.query(connection, commands.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name)).await?;
+                let (host, port) = primary.ok_or_else(|| self.unknown())?;
+                Ok(vec![Address::new(&host, port)])
+            }
         }
     }
 
@@ -82,18 +116,10 @@ impl Sentinels {
     fn unknown(&self) -> Failure {
         Failure::unhealthy(format!("no primary named {} is known", self.name))
     }
-
-    /// Connects to a server, which must confirm its role.
-    async fn open_verified(&self, server: &RespServer, address: &Address) -> Result<RespConnection, AttemptFailure> {
-        let mut connection = server.open_at(address, server.login()).await.map_err(AttemptFailure::not_reached)?;
-        let (info,): (CommandReply,) =
-            connection.query(redis::pipe().ignore_errors().cmd("INFO").arg("replication")).await.map_err(AttemptFailure::replied)?;
-        let judged = text(Some(info)).and_then(|info| self.role.judge(&InfoFields::parse(&info)));
-        judged.map(|()| connection).map_err(AttemptFailure::replied)
-    }
 }
 
 /// The address of a replica that its sentinel can reach.
+#[cfg(feature = "redis")]
 fn reachable_address(replica: &HashMap<String, String>) -> Option<Address> {
     let flags = replica.get("flags")?;
     let down = flags.split(',').any(|flag| matches!(flag, "s_down" | "o_down" | "disconnected"));
@@ -101,7 +127,7 @@ fn reachable_address(replica: &HashMap<String, String>) -> Option<Address> {
     (!down).then_some(Address::new(replica.get("ip")?, port))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "redis"))]
 mod tests {
     use super::*;
 
