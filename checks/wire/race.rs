@@ -28,7 +28,7 @@ impl AttemptFailure {
         Self { failure, replied: false }
     }
 
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     pub(crate) fn replied(failure: Failure) -> Self {
         Self { failure, replied: true }
     }

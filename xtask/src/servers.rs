@@ -25,6 +25,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
     ("nginx", &["/usr/sbin/nginx"]),
+    ("pgbouncer", &["/usr/sbin/pgbouncer"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),
