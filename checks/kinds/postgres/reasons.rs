@@ -95,6 +95,8 @@ fn reason_of_text(text: &str) -> Option<Reason> {
         Some((_, reason)) => Some(*reason),
         None if is_missing("database") => Some(NO_DATABASE),
         None if is_missing("role") => Some((Rejected, "there is no such user")),
+        // All that the console says about a command that does not fit into its buffer.
+        None if text == "failure" => Some((Rejected, ADMIN_CONSOLE)),
         // To anyone but an administrator, PgBouncer's admin console says no more.
         None if text == "not allowed" => Some((Rejected, "the pooler does not allow this user to connect to this database")),
         None => None,
@@ -123,7 +125,7 @@ const TEXTS: &[(&str, Reason)] = &[
     ("is shutting down", (Unhealthy, "the server is shutting down")),
     ("in recovery mode", (Unhealthy, "the server is recovering from a crash")),
     // PgBouncer.
-    ("invalid command '", (Rejected, "this is PgBouncer's admin console, not a database: name a database in `url`")),
+    ("invalid command '", (Rejected, ADMIN_CONSOLE)),
     ("unsupported startup parameter", (Rejected, REJECTED_PARAMETER)),
     ("unsupported options startup parameter", (Rejected, REJECTED_PARAMETER)),
     ("no more connections allowed", (Exhausted, "the server's connection limit is reached")),
@@ -174,6 +176,7 @@ const TEXTS: &[(&str, Reason)] = &[
     ("authentication failed", REJECTED),
 ];
 
+const ADMIN_CONSOLE: &str = "this is PgBouncer's admin console, not a database: name a database in `url`";
 const NOT_ALLOWED: &str = "the server does not allow this user to connect from this host, or requires TLS";
 const REJECTED_PARAMETER: &str = "the pooler rejects a setting of the session: remove `options`, `search_path` and the like from the URL, or let the \
                                   pooler ignore it (PgBouncer's `ignore_startup_parameters`)";
