@@ -16,6 +16,7 @@ mod parameters;
 mod reasons;
 mod servers;
 mod state;
+mod user;
 mod vocabulary;
 
 use crate::{
@@ -37,11 +38,11 @@ use crate::{
 use attributes::SessionAttributes;
 use encryption::VERIFY_FULL;
 use parameters::Parameters;
-use percent_encoding::percent_decode_str;
 use servers::DatabaseServer;
-use sqlx::{ConnectOptions, Connection};
-use sqlx_postgres::{PasswordFileIgnored, PgConnectOptions, PgConnection, PgLogin, libpq_password};
+use sqlx::Connection;
+use sqlx_postgres::{PgConnectOptions, PgConnection, PgLogin};
 use std::{mem, path::PathBuf};
+use user::User;
 
 /// Runs a query, by default `SELECT 1`. Optionally checks the role, the replication lag, the share of connections in use and pending
 /// migrations.
@@ -54,7 +55,8 @@ use std::{mem, path::PathBuf};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with user, server and database: `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    /// URL with user, server and database: `postgres://user:password@host:5432/database?sslmode=verify-full`. All forms of libpq and of the
+    /// usual libraries are understood, and libpq's environment variables: see `docs/urls.md`.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,
@@ -186,80 +188,6 @@ fn login_warning(
         sql_encryption::warning(host, options.get_password().is_some(), tls, is_key_written, VERIFY_FULL)
     };
     servers.iter().find_map(warning)
-}
-
-/// Who logs in to which database.
-struct User {
-    name: Option<String>,
-    password: Option<String>,
-    database: Option<String>,
-}
-
-impl User {
-    fn new(url: &::url::Url, parameters: &Parameters, username: Option<String>, password: Option<Secret>) -> Result<Self, InvalidConfig> {
-        let decoded = |text: &str| {
-            let decoded = percent_decode_str(text).decode_utf8();
-            decoded.map(|text| Some(text.into_owned()).filter(|text| !text.is_empty()))
-        };
-        let not_utf8 = |_| InvalidConfig::new("url", "a percent-encoded part of the URL is not UTF-8");
-        // A parameter of the URL counts more than its other parts, and these count more than a service or the environment.
-        let chosen = |name: &str, of_url: Option<String>| match parameters.get(name) {
-            Some(found) if found.origin == parameters::Origin::Url => Some(found.value.clone()),
-            found => of_url.or_else(|| found.map(|found| found.value.clone())),
-        };
-        let name = decoded(url.username()).map_err(not_utf8)?;
-        let of_url = decoded(url.password().unwrap_or_default()).map_err(not_utf8)?;
-        let database = decoded(url.path().trim_start_matches('/')).map_err(not_utf8)?;
-        Ok(Self {
-            name: username.or_else(|| chosen("user", name)),
-            password: password.map(|password| password.expose().to_owned()).or_else(|| chosen("password", of_url)),
-            database: chosen("dbname", database),
-        })
-    }
-
-    /// The settings of a session with a server. Without a password, that of the password file is used.
-    fn options(&self, server: &DatabaseServer, parameters: &Parameters, warnings: &mut Vec<ConfigWarning>) -> PgConnectOptions {
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .host(&server.host)
-            .port(server.port)
-            .raw_options(vocabulary::session_options(parameters))
-            .application_name("allswell")
-            // PgBouncer rejects this parameter.
-            .extra_float_digits(None)
-            .disable_statement_logging();
-        if let Some(name) = &self.name {
-            options = options.username(name);
-        }
-        if let Some(database) = &self.database {
-            options = options.database(database);
-        }
-        let password = match &self.password {
-            Some(password) => Some(password.clone()),
-            None => {
-                let file = parameters.value("passfile").map(PathBuf::from);
-                let database = options.get_database().unwrap_or(options.get_username());
-                let found = libpq_password(file.as_deref(), &server.host, server.port, options.get_username(), database);
-                found.unwrap_or_else(|ignored| {
-                    let warning = ConfigWarning::new("url", ignored_file(ignored));
-                    if !warnings.contains(&warning) {
-                        warnings.push(warning);
-                    }
-                    None
-                })
-            }
-        };
-        match password {
-            Some(password) => options.password(&password),
-            None => options,
-        }
-    }
-}
-
-fn ignored_file(ignored: PasswordFileIgnored) -> &'static str {
-    match ignored {
-        PasswordFileIgnored::Exposed => "the password file is ignored, as by libpq, because others may read it: run `chmod 600` on it",
-        PasswordFileIgnored::NotReadable => "the password file is ignored: it is not a regular file of at most 64 KiB",
-    }
 }
 
 #[async_trait]

@@ -42,7 +42,9 @@ pub(super) fn url_tls(parameters: &Parameters) -> Result<UrlTls, InvalidConfig> 
     // To Prisma, `sslcert` is the certificate of the authority.
     let is_prisma = parameters.get("sslaccept").is_some();
     let sends_certificate = !is_prisma && parameters.value("sslcertmode") != Some("disable");
-    let roots = file("sslrootcert").or_else(|| file("sslcert").filter(|_| is_prisma));
+    // These modes verify nothing, whatever the roots.
+    let ignores_roots = parameters.value("sslmode") == Some("no-verify") || parameters.value("sslaccept") == Some("accept_invalid_certs");
+    let roots = file("sslrootcert").or_else(|| file("sslcert").filter(|_| is_prisma)).filter(|_| !ignores_roots);
     let (certificate, key) = if sends_certificate { (file("sslcert"), file("sslkey")) } else { (None, None) };
     match (parameters.get("sslcert").filter(|_| certificate.is_some()), parameters.get("sslkey").filter(|_| key.is_some())) {
         (Some(certificate), None) => {
@@ -85,13 +87,11 @@ fn mode(parameters: &Parameters) -> Result<(Encryption, Verify, bool), InvalidCo
 /// of libpq there. `no-verify` is of node-postgres.
 fn word(name: &str, value: &str) -> Option<(Encryption, Verify)> {
     Some(match (name, &*value.to_ascii_lowercase()) {
-        ("ssl", "true" | "1" | "on" | "yes") => (Encryption::Always, Verify::Full),
-        ("ssl", "false" | "0" | "off" | "no") => (Encryption::Never, Verify::None),
-        (_, "disable" | "allow") => (Encryption::Never, Verify::None),
+        ("ssl", "true" | "1" | "on" | "yes") | (_, "verify-full") => (Encryption::Always, Verify::Full),
+        ("ssl", "false" | "0" | "off" | "no") | (_, "disable" | "allow") => (Encryption::Never, Verify::None),
         (_, "prefer") => (Encryption::IfOffered, Verify::None),
         (_, "require" | "no-verify") => (Encryption::Always, Verify::None),
         (_, "verify-ca") => (Encryption::Always, Verify::Ca),
-        (_, "verify-full") => (Encryption::Always, Verify::Full),
         _ => return None,
     })
 }
@@ -180,6 +180,14 @@ mod tests {
             url_tls(&parameters("sslmode=require&sslaccept=strict&sslcert=/ca.pem")).map_err(|error| error.message).expect("settings");
         let files = tls.files();
         assert!(files.roots.is_some() && files.certificate.is_none());
+    }
+
+    #[test]
+    fn a_mode_that_verifies_nothing_ignores_the_roots() {
+        let has_roots = |query: &str| url_tls(&parameters(query)).is_ok_and(|tls| tls.files().roots.is_some());
+        assert!(has_roots("sslmode=require&sslrootcert=/ca.pem"));
+        assert!(!has_roots("sslmode=no-verify&sslrootcert=/ca.pem"));
+        assert!(!has_roots("sslmode=require&sslaccept=accept_invalid_certs&sslcert=/ca.pem"));
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub(super) fn parse(secret: &Secret, schemes: &[&str]) -> Result<(::url::Url, Ve
         let parsed = url::parse("url", &Secret::new(text), &schemes)?;
         return Ok((parsed, vec![host(hosts)?]));
     }
+    let database = path.split(['?', '#']).next().unwrap_or_default();
+    if hosts.is_empty() && database.trim_start_matches('/').contains('/') {
+        let message = "a socket does not belong before the database: write `postgres://user@/database?host=/folder`";
+        return Err(InvalidConfig::new("url", message));
+    }
     let at = if login.is_empty() { "" } else { "@" };
     let parsed = url::parse("url", &Secret::new(format!("{scheme}://{login}{at}localhost{path}")), &schemes)?;
     let hosts = if hosts.is_empty() { Vec::new() } else { hosts.split(',').map(host).collect::<Result<_, _>>()? };
@@ -196,6 +201,10 @@ mod tests {
                 "the parameter `hostaddr` of the URL has another number of values than there are hosts",
             ),
             ("postgres://a/orders?hostaddr=db", "the parameter `hostaddr` of the URL is not an IP address"),
+            (
+                "postgres://app:pw@/cloudsql/project:region:name/orders",
+                "a socket does not belong before the database: write `postgres://user@/database?host=/folder`",
+            ),
             ("postgres://a:x,b/orders", "the port of the URL is not a number from 1 to 65535"),
             ("postgres://a/orders?port=x", "the parameter `port` of the URL is not a port number"),
             ("postgres://db:x/orders", "the port of the URL is not a number from 1 to 65535"),

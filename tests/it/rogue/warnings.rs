@@ -83,7 +83,7 @@ fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
             "`sslnegotiation` of the URL has no effect",
             format!("kind = \"postgres\"\nurl = \"postgres://{USER}@{NETWORKED}/x?sslmode=verify-full&sslnegotiation=direct\"\n"),
         ),
-        ("`useSSL` has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?useSSL=true\"\n")),
+        ("`useSSL` of the URL has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?useSSL=true\"\n")),
     ] {
         let found = warnings(&table);
         assert!(found.len() == 1 && found[0].contains(warning), "{table}{found:?}");

@@ -15,9 +15,10 @@ use std::{
 pub(crate) fn pgbouncer(upstream: u16, databases: &[&str], users: &[(&str, &str)], settings: &[&str]) -> Server {
     let directory = folder();
     let path = directory.path().to_owned();
-    let list: String = users.iter().map(|(user, password)| format!("\"{user}\" \"{password}\"\n")).collect();
-    fs::write(path.join("users"), list).expect("a file");
-    let listed: String = databases.iter().map(|name| format!("{name} = host=127.0.0.1 port={upstream} dbname={name}\n")).collect();
+    let list: Vec<_> = users.iter().map(|(user, password)| format!("\"{user}\" \"{password}\"\n")).collect();
+    fs::write(path.join("users"), list.concat()).expect("a file");
+    let listed: Vec<_> = databases.iter().map(|name| format!("{name} = host=127.0.0.1 port={upstream} dbname={name}\n")).collect();
+    let listed = listed.concat();
     let settings = settings.join("\n");
     let port = free_port();
     let configuration = format!(
