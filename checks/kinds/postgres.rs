@@ -55,8 +55,7 @@ use user::User;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// URL with user, server and database: `postgres://user:password@host:5432/database?sslmode=verify-full`. All forms of libpq and of the
-    /// usual libraries are understood, and libpq's environment variables: see `docs/urls.md`.
+    /// URL with user, server and database: `postgres://user:password@host:5432/database?sslmode=verify-full`.
     pub url: Secret,
     /// User name. Default: the user in `url`.
     pub username: Option<String>,

@@ -263,7 +263,7 @@ fn without_a_configuration_the_backends_of_the_environment_are_checked() {
     assert_eq!(names, ["disk", "memory", "redis", "sqlite", "storage"]);
     assert!(!report.body.contains("ONLY THE HOST"), "{}", report.body);
     assert!(
-        service.log().contains("DATABASE_URL: not checked: not a URL"),
+        service.log().contains("DATABASE_URL: not checked: the port of the URL"),
         "a discovered URL that cannot be used is a warning: {}",
         service.log()
     );

@@ -42,7 +42,7 @@ pub(super) fn parse(secret: &Secret, schemes: &[&str]) -> Result<(::url::Url, Ve
     }
     let database = path.split(['?', '#']).next().unwrap_or_default();
     if hosts.is_empty() && database.trim_start_matches('/').contains('/') {
-        let message = "a socket does not belong before the database: write `postgres://user@/database?host=/folder`";
+        let message = "the folder of a socket belongs in the parameter `host`: write `?host=/folder` after the database";
         return Err(InvalidConfig::new("url", message));
     }
     let at = if login.is_empty() { "" } else { "@" };
@@ -203,7 +203,7 @@ mod tests {
             ("postgres://a/orders?hostaddr=db", "the parameter `hostaddr` of the URL is not an IP address"),
             (
                 "postgres://app:pw@/cloudsql/project:region:name/orders",
-                "a socket does not belong before the database: write `postgres://user@/database?host=/folder`",
+                "the folder of a socket belongs in the parameter `host`: write `?host=/folder` after the database",
             ),
             ("postgres://a:x,b/orders", "the port of the URL is not a number from 1 to 65535"),
             ("postgres://a/orders?port=x", "the parameter `port` of the URL is not a port number"),
