@@ -3,7 +3,7 @@
 use super::{
     Postgres, PostgresClient,
     attributes::SessionAttributes,
-    reasons::{demands_other_transport, failure},
+    reasons::{demands_other_transport, early_failure, failure},
     servers::DatabaseServer,
     state::{ROLE, server_info},
 };
@@ -223,7 +223,11 @@ async fn accepts_tls(stream: &mut TcpStream) -> Result<bool, Failure> {
         b'S' => Ok(true),
         b'N' => Ok(false),
         // An error, before the server reads a request: <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>.
-        b'E' => Err(Failure::unhealthy("the server could not start a session")),
+        b'E' => {
+            let mut error = [0; 1024];
+            let length = stream.read(&mut error).await.map_err(Failure::network)?;
+            Err(early_failure(&error[..length]))
+        }
         other => Err(Failure::protocol(format!("the first byte is {other}"))),
     }
 }

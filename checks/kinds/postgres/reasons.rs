@@ -37,6 +37,21 @@ pub(super) fn failure(error: Error) -> Failure {
     }
 }
 
+/// Classifies an error that the server reports instead of its reply to the request for TLS: the rest of an `ErrorResponse`. The text is not kept,
+/// because anyone on the network path may have sent it.
+/// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-ERRORRESPONSE>
+pub(super) fn early_failure(message: &[u8]) -> Failure {
+    let fields = || message.get(4..).unwrap_or_default().split(|byte| *byte == 0);
+    let field = |kind| fields().find_map(|field| field.strip_prefix(&[kind])).map(String::from_utf8_lossy).unwrap_or_default();
+    match (field(b'C'), field(b'M')) {
+        (code, text) if code.is_empty() && text.is_empty() => Failure::unhealthy("the server could not start a session"),
+        (code, text) => {
+            let (class, message) = reason(&code, &text);
+            Failure::new(class, message)
+        }
+    }
+}
+
 /// Why the driver did not go on with a login.
 fn refusal(refused: LoginRefused) -> &'static str {
     match refused {
@@ -249,6 +264,14 @@ mod tests {
         ] {
             assert_eq!(reason(code, text), (class, message), "{text}");
         }
+    }
+
+    /// As Pgpool-II 4.3 sends it.
+    #[test]
+    fn an_error_in_place_of_the_reply_about_tls_is_classified() {
+        let failure = early_failure(b"\0\0\0\x4aSERROR\0VERROR\0C53300\0MSorry, too many clients already\0\0");
+        assert_eq!(failure.to_string(), "exhausted: the server's connection limit is reached");
+        assert_eq!(early_failure(b"").to_string(), "unhealthy: the server could not start a session");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::{
 };
 use sqlx_core::net::tls::CertificateInput;
 use std::path::PathBuf;
-use url::Url;
 
 /// Whether a connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +29,8 @@ pub(crate) struct UrlMode {
 }
 
 /// Whether a URL contains a TLS mode.
-pub(crate) fn has_mode(url: &Url) -> bool {
+#[cfg(feature = "mysql")]
+pub(crate) fn has_mode(url: &url::Url) -> bool {
     url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
 }
 
