@@ -28,7 +28,7 @@ impl AttemptFailure {
         Self { failure, replied: false }
     }
 
-    #[cfg(feature = "resp")]
+    #[cfg(any(feature = "postgres", feature = "resp"))]
     pub(crate) fn replied(failure: Failure) -> Self {
         Self { failure, replied: true }
     }

@@ -162,6 +162,12 @@ impl Tls {
     }
 }
 
+/// The data of the channel binding `tls-server-end-point` for the server of a connection.
+#[cfg(feature = "postgres")]
+pub(crate) fn server_end_point<S>(stream: &TlsStream<S>) -> Option<Vec<u8>> {
+    stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(x509::end_point)
+}
+
 /// The settings of the client from the keys and their files; `system` are the roots of this host, if they apply.
 fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConfig, Failure> {
     let provider = provider();

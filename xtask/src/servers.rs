@@ -27,6 +27,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("nginx", &["/usr/sbin/nginx"]),
     // twemproxy.
     ("nutcracker", &["/usr/sbin/nutcracker", "/usr/local/sbin/nutcracker"]),
+    ("pgbouncer", &["/usr/sbin/pgbouncer"]),
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),

@@ -1,7 +1,10 @@
 //! The URL of a server, in the forms and with the parameters of the usual client libraries.
 
 use super::mode::{TlsMode, TlsWords};
-use crate::{contract::prelude::*, wire::url};
+use crate::{
+    contract::{prelude::*, unwrapped},
+    wire::url,
+};
 use ::url::Url;
 use percent_encoding::percent_decode_str;
 use sqlx_core::net::tls::CertificateInput;
@@ -73,7 +76,7 @@ struct Form {
 /// Rewrites what is not a URL in the strict sense: `jdbc:mysql://`, Go's `user@tcp(host:3306)` and `user@unix(/path)`, and an empty host,
 /// which is usual with a socket.
 fn form(text: &str) -> Form {
-    let text = if text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("jdbc:")) { &text[5..] } else { text };
+    let text = unwrapped(text);
     let unchanged = || Form { text: text.to_owned(), socket: None, has_host: true };
     let Some((scheme, rest)) = text.split_once("://") else { return unchanged() };
     let with_host = |login: &str, host: &str, rest: &str| format!("{scheme}://{login}{host}{rest}");

@@ -28,12 +28,6 @@ pub(crate) struct UrlMode {
     pub(crate) remedy: &'static str,
 }
 
-/// Whether a URL contains a TLS mode.
-#[cfg(feature = "postgres")]
-pub(crate) fn has_mode(url: &url::Url) -> bool {
-    url.query_pairs().any(|(key, _)| matches!(&*key, "sslmode" | "ssl-mode"))
-}
-
 /// The files that a URL names.
 pub(crate) struct UrlFiles<'a> {
     pub(crate) roots: Option<&'a CertificateInput>,

@@ -86,6 +86,32 @@ pub(super) fn public_key<'a>(der: &'a CertificateDer<'_>) -> Result<SubjectPubli
     Ok(SubjectPublicKeyInfoDer::from(read.tbs_certificate.subject_pki.raw))
 }
 
+/// The data of the channel binding `tls-server-end-point` for this certificate: a hash of it, by the hash function of its signature, but at
+/// least SHA-256. `None` for signatures without one, such as Ed25519, for which it is not defined.
+/// <https://www.rfc-editor.org/rfc/rfc5929#section-4.1>
+#[cfg(feature = "postgres")]
+pub(super) fn end_point(der: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+    use x509_parser::signature_algorithm::SignatureAlgorithm;
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    let written = read.signature_algorithm.algorithm.to_id_string();
+    let algorithm = match &*written {
+        // MD5 and SHA-1, with RSA and ECDSA, and SHA-256.
+        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" => &SHA256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &SHA384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &SHA512,
+        _ => match SignatureAlgorithm::try_from(&read.signature_algorithm).ok()? {
+            SignatureAlgorithm::RSASSA_PSS(parameters) => match &*parameters.hash_algorithm_oid().to_id_string() {
+                "2.16.840.1.101.3.4.2.2" => &SHA384,
+                "2.16.840.1.101.3.4.2.3" => &SHA512,
+                _ => &SHA256,
+            },
+            _ => return None,
+        },
+    };
+    Some(digest(algorithm, der).as_ref().to_vec())
+}
+
 /// Whether a name in a certificate, whose first label may be `*`, matches a name: RFC 9525, section 6.3.
 fn is_name_of(given: &str, wanted: &DnsName<'_>) -> bool {
     let wanted = wanted.as_ref().trim_end_matches('.');

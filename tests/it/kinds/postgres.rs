@@ -1,5 +1,9 @@
 //! `postgres`, against real servers.
 
+mod pooler;
+mod transports;
+mod urls;
+
 use crate::{
     helpers::{eventually, no_such_name},
     probing::{Case, Probed, assert_failures},
@@ -279,7 +283,50 @@ fn a_read_only_role_sees_no_primary() {
 fn a_role_without_free_connections_is_exhausted() {
     add_database("crowded");
     SERVER.psql(PASSWORD, "postgres", "ALTER ROLE crowded CONNECTION LIMIT 0");
-    assert_failures(&[Case::new("no slots", table_for("crowded", ""), "exhausted", "the server's connection limit is reached")]);
+    let message = "the role's connection limit is reached";
+    assert_failures(&[Case::new("no slots", table_for("crowded", ""), "exhausted", message)]);
+    SERVER.psql(PASSWORD, "postgres", "ALTER ROLE crowded CONNECTION LIMIT -1; ALTER DATABASE crowded CONNECTION LIMIT 0");
+    let message = "the database's connection limit is reached";
+    assert_failures(&[Case::new("no slots", table_for("crowded", ""), "exhausted", message)]);
+}
+
+#[test]
+fn the_slots_of_superusers_are_no_slots_for_others() {
+    let server = postgres_with(PASSWORD, &["max_connections=6", "superuser_reserved_connections=5", "max_wal_senders=0"]);
+    add_role(&server, "probe", "orders");
+    let first = Probed::new(&table(server.port, ""));
+    eventually("the only slot is free", || first.probe().ok());
+    assert_failures(&[Case::new("reserved", table(server.port, ""), "exhausted", "the server's connection limit is reached")]);
+}
+
+#[test]
+fn a_role_or_a_database_that_accepts_no_logins_is_named() {
+    add_database("closed");
+    SERVER.psql(
+        PASSWORD,
+        "postgres",
+        "CREATE ROLE sleeping PASSWORD 'probe-password'; CREATE ROLE expired LOGIN PASSWORD 'probe-password' VALID UNTIL '2020-01-01'; \
+         ALTER DATABASE closed ALLOW_CONNECTIONS false",
+    );
+    let message = "the database does not accept connections (ALLOW_CONNECTIONS false)";
+    assert_failures(&[
+        Case::new("NOLOGIN", table_of("sleeping", SERVER.port, "orders", ""), "rejected", "the role may not log in (NOLOGIN)"),
+        Case::new("VALID UNTIL", table_of("expired", SERVER.port, "orders", ""), "rejected", "the credentials are not accepted"),
+        Case::new("ALLOW_CONNECTIONS", table_for("closed", ""), "rejected", message),
+    ]);
+}
+
+#[test]
+fn a_primary_whose_writes_wait_for_a_standby_warns() {
+    let primary = postgres_with(PASSWORD, &["synchronous_standby_names=*"]);
+    // Commits of the test itself must not wait.
+    let set_up = "SET synchronous_commit = local; CREATE ROLE probe LOGIN PASSWORD 'probe-password'; \
+                  ALTER ROLE app SET synchronous_commit = local";
+    primary.psql(PASSWORD, "postgres", set_up);
+    let probed = Probed::new(&table(primary.port, ""));
+    assert_eq!(probed.pass().warning(), Some("writes wait for a synchronous standby, and no standby is connected"));
+    let _standby = postgres_standby(&primary, PASSWORD, &[]);
+    eventually("the standby is connected", || probed.pass().warning().is_none().then_some(()));
 }
 
 #[test]
@@ -385,6 +432,11 @@ fn a_server_that_requires_tls_and_a_client_certificate_rejects_others() {
     eventually("the server has reloaded its rules", || Probed::new(&plain).probe().err());
     assert_failures(&[
         Case::new("plain to TLS", plain, "rejected", message),
-        Case::new("no certificate of ours", at("localhost", &server, "") + &trusting(&good), "rejected", message),
+        Case::new(
+            "no certificate of ours",
+            at("localhost", &server, "") + &trusting(&good),
+            "rejected",
+            "the server requires a client certificate: set `tls.client_certificate_file`",
+        ),
     ]);
 }

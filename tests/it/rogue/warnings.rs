@@ -80,8 +80,8 @@ fn other_secrets_in_plaintext_and_weak_checks_are_warned_about() {
         ),
         ("any public authority", format!("{redis}url = \"rediss://{NETWORKED}\"\ntls.verify = \"ca\"\n")),
         (
-            "`channel_binding` of the URL has no effect",
-            format!("kind = \"postgres\"\nurl = \"postgres://{USER}@{NETWORKED}/x?sslmode=verify-full&channel_binding=require\"\n"),
+            "`sslnegotiation` of the URL has no effect",
+            format!("kind = \"postgres\"\nurl = \"postgres://{USER}@{NETWORKED}/x?sslmode=verify-full&sslnegotiation=direct\"\n"),
         ),
         ("`connectTimeout` of the URL has no effect", format!("kind = \"mysql\"\nurl = \"mysql://{USER}@localhost/x?connectTimeout=5\"\n")),
     ] {

@@ -5,6 +5,7 @@ use super::{
     process::{Server, as_user, copy_initialised, folder, newest, own, set_up, set_up_by},
 };
 use crate::helpers::free_port;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
     path::Path,
@@ -25,16 +26,22 @@ pub(crate) fn postgres_with(password: &str, settings: &[&str]) -> Server {
 
 /// The same with optional TLS.
 pub(crate) fn postgres_with_tls(password: &str, make: fn(&Path) -> Certificates) -> (Server, Certificates) {
+    postgres_with_tls_and(password, make, &[])
+}
+
+/// The same with settings.
+pub(crate) fn postgres_with_tls_and(password: &str, make: fn(&Path) -> Certificates, more: &[&str]) -> (Server, Certificates) {
     let directory = folder();
     // The key must belong to the server's user.
     let certificates = make(directory.path());
     own("postgres", &certificates.key);
-    let settings = vec![
+    let mut settings = vec![
         "ssl=on".to_owned(),
         format!("ssl_cert_file={}", certificates.certificate.display()),
         format!("ssl_key_file={}", certificates.key.display()),
         format!("ssl_ca_file={}", certificates.authority.display()),
     ];
+    settings.extend(more.iter().map(|&setting| setting.to_owned()));
     (start(password, directory, settings), certificates)
 }
 
@@ -89,6 +96,13 @@ fn launch(password: &str, directory: TempDir, port: u16, settings: Vec<String>) 
 }
 
 impl Server {
+    /// Shuts the server down as soon as the last session ends. Until then it rejects new ones.
+    pub(crate) fn shut_down_when_idle(&self) {
+        let pid = fs::read_to_string(self.directory.path().join("data/postmaster.pid")).expect("a file");
+        let pid = pid.lines().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::TERM).expect("a running process");
+    }
+
     /// Runs a statement as the superuser, which must succeed, and returns the rows as lines.
     pub(crate) fn psql(&self, password: &str, database: &str, statement: &str) -> String {
         let output = psql(self.port, password, database, statement).output().expect("psql");

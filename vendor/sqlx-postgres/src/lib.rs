@@ -56,7 +56,10 @@ pub use database::Postgres;
 pub use error::{PgDatabaseError, PgErrorPosition};
 pub use listener::{PgListener, PgNotification};
 pub use message::PgSeverity;
-pub use options::{CleartextPasswordRefused, PgConnectOptions, PgSslMode};
+pub use options::{
+    libpq_environment, libpq_password, libpq_service, EnvironmentParameter, LoginRefused,
+    PasswordFileIgnored, PgConnectOptions, PgLogin, PgLoginMethod, PgSslMode,
+};
 pub use query_result::PgQueryResult;
 pub use row::PgRow;
 pub use statement::PgStatement;

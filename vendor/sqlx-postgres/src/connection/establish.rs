@@ -7,7 +7,7 @@ use crate::io::StatementId;
 use crate::message::{
     Authentication, BackendKeyData, BackendMessageFormat, Password, ReadyForQuery, Startup,
 };
-use crate::{CleartextPasswordRefused, PgConnectOptions, PgConnection};
+use crate::{LoginRefused, PgConnectOptions, PgConnection, PgLogin, PgLoginMethod};
 
 use super::PgConnectionInner;
 
@@ -19,13 +19,14 @@ impl PgConnection {
         // Upgrade to TLS if we were asked to and the server supports it
         let stream = PgStream::connect(options).await?;
 
-        Self::establish_with_stream(options, stream, true).await
+        let login = PgLogin { cleartext: true, ..PgLogin::default() };
+        Self::establish_with_stream(options, stream, &login).await
     }
 
     pub(crate) async fn establish_with_stream(
         options: &PgConnectOptions,
         mut stream: PgStream,
-        allow_cleartext_password: bool,
+        login: &PgLogin,
     ) -> Result<Self, Error> {
         // To begin a session, a frontend opens a connection to the server
         // and sends a startup message.
@@ -69,21 +70,24 @@ impl PgConnection {
         let mut process_id = 0;
         let mut secret_key = 0;
         let transaction_status;
+        let mut has_asked = false;
 
         loop {
             let message = stream.recv().await?;
             match message.format {
                 BackendMessageFormat::Authentication => match message.decode()? {
                     Authentication::Ok => {
+                        if !has_asked {
+                            login.check(PgLoginMethod::None).map_err(refused)?;
+                        }
                         // the authentication exchange is successfully completed
                         // do nothing; no more information is required to continue
                     }
 
-                    Authentication::CleartextPassword if !allow_cleartext_password => {
-                        return Err(Error::Configuration(CleartextPasswordRefused.into()));
-                    }
-
                     Authentication::CleartextPassword => {
+                        login.check(PgLoginMethod::Cleartext).map_err(refused)?;
+                        has_asked = true;
+
                         // The frontend must now send a [PasswordMessage] containing the
                         // password in clear-text form.
 
@@ -95,6 +99,9 @@ impl PgConnection {
                     }
 
                     Authentication::Md5Password(body) => {
+                        login.check(PgLoginMethod::Md5).map_err(refused)?;
+                        has_asked = true;
+
                         // The frontend must now send a [PasswordMessage] containing the
                         // password (with user name) encrypted via MD5, then encrypted again
                         // using the 4-byte random salt specified in the
@@ -110,7 +117,14 @@ impl PgConnection {
                     }
 
                     Authentication::Sasl(body) => {
-                        sasl::authenticate(&mut stream, options, body).await?;
+                        login.check(PgLoginMethod::ScramSha256).map_err(refused)?;
+                        has_asked = true;
+
+                        sasl::authenticate(&mut stream, options, login, body).await?;
+                    }
+
+                    Authentication::Unsupported(method) => {
+                        return Err(refused(LoginRefused::Unsupported(method)));
                     }
 
                     method => {
@@ -165,4 +179,8 @@ impl PgConnection {
             }),
         })
     }
+}
+
+fn refused(reason: LoginRefused) -> Error {
+    Error::Configuration(reason.into())
 }

@@ -2,7 +2,7 @@ use crate::connection::stream::PgStream;
 use crate::error::Error;
 use crate::message::{Authentication, AuthenticationSasl, SaslInitialResponse, SaslResponse};
 use crate::rt;
-use crate::PgConnectOptions;
+use crate::{LoginRefused, PgConnectOptions, PgLogin};
 use hmac::{Hmac, Mac};
 use hmac::{HmacReset, KeyInit};
 use sha2::{Digest, Sha256};
@@ -13,6 +13,7 @@ use base64::prelude::{Engine as _, BASE64_STANDARD};
 use rand::RngExt;
 
 const GS2_HEADER: &str = "n,,";
+const GS2_HEADER_PLUS: &str = "p=tls-server-end-point,,";
 const CHANNEL_ATTR: &str = "c";
 const USERNAME_ATTR: &str = "n";
 const CLIENT_PROOF_ATTR: &str = "p";
@@ -21,12 +22,11 @@ const NONCE_ATTR: &str = "r";
 pub(crate) async fn authenticate(
     stream: &mut PgStream,
     options: &PgConnectOptions,
+    login: &PgLogin,
     data: AuthenticationSasl,
 ) -> Result<(), Error> {
     let mut has_sasl = false;
     let mut has_sasl_plus = false;
-    let mut unknown = Vec::new();
-
     for mechanism in data.mechanisms() {
         match mechanism {
             "SCRAM-SHA-256" => {
@@ -37,22 +37,26 @@ pub(crate) async fn authenticate(
                 has_sasl_plus = true;
             }
 
-            _ => {
-                unknown.push(mechanism.to_owned());
-            }
+            _ => {}
         }
     }
 
-    if !has_sasl_plus && !has_sasl {
-        return Err(err_protocol!(
-            "unsupported SASL authentication mechanisms: {}",
-            unknown.join(", ")
-        ));
-    }
+    // Channel binding is used only where this side or the server requires it: a proxy between the two may encrypt anew.
+    let refused = |reason: LoginRefused| Err(Error::Configuration(reason.into()));
+    let binding = match &login.channel_binding {
+        Some(data) if has_sasl_plus && (login.requires_channel_binding || !has_sasl) => Some(data),
+        _ if login.requires_channel_binding => return refused(LoginRefused::ChannelBinding),
+        _ if has_sasl => None,
+        _ if has_sasl_plus => return refused(LoginRefused::ChannelBindingRequired),
+        _ => return refused(LoginRefused::UnsupportedSasl),
+    };
+    let gs2_header = if binding.is_some() { GS2_HEADER_PLUS } else { GS2_HEADER };
 
     // channel-binding = "c=" base64
     let mut channel_binding = format!("{CHANNEL_ATTR}=");
-    BASE64_STANDARD.encode_string(GS2_HEADER, &mut channel_binding);
+    let mut bound = gs2_header.as_bytes().to_vec();
+    bound.extend(binding.into_iter().flatten());
+    BASE64_STANDARD.encode_string(&bound, &mut channel_binding);
 
     // "n=" saslname ;; Usernames are prepared using SASLprep.
     let username = format!("{}={}", USERNAME_ATTR, options.username);
@@ -71,12 +75,12 @@ pub(crate) async fn authenticate(
     // client-first-message-bare = [reserved-mext ","] username "," nonce ["," extensions]
     let client_first_message_bare = format!("{username},{nonce}");
 
-    let client_first_message = format!("{GS2_HEADER}{client_first_message_bare}");
+    let client_first_message = format!("{gs2_header}{client_first_message_bare}");
 
     stream
         .send(SaslInitialResponse {
             response: &client_first_message,
-            plus: false,
+            plus: binding.is_some(),
         })
         .await?;
 

@@ -58,6 +58,9 @@ pub enum Authentication {
     /// The server will next send [Authentication::Ok] to
     /// indicate successful authentication.
     SaslFinal(AuthenticationSaslFinal),
+
+    /// A method that this driver does not support: Kerberos, GSSAPI, SSPI, SCM credentials.
+    Unsupported(u32),
 }
 
 impl BackendMessage for Authentication {
@@ -80,9 +83,7 @@ impl BackendMessage for Authentication {
             11 => Authentication::SaslContinue(AuthenticationSaslContinue::decode(buf)?),
             12 => Authentication::SaslFinal(AuthenticationSaslFinal::decode(buf)?),
 
-            ty => {
-                return Err(err_protocol!("unknown authentication method: {}", ty));
-            }
+            ty => Authentication::Unsupported(ty),
         })
     }
 }

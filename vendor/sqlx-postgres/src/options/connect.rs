@@ -2,10 +2,9 @@ use crate::connection::ConnectOptions;
 use crate::error::Error;
 use crate::connection::PgStream;
 use crate::net::Socket;
-use crate::{PgConnectOptions, PgConnection};
+use crate::{PgConnectOptions, PgConnection, PgLogin};
 use log::LevelFilter;
 use sqlx_core::Url;
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -13,29 +12,17 @@ impl PgConnectOptions {
     /// Log in over `socket`, which the caller has connected, and encrypted if need be: host, port, socket path and
     /// everything about TLS in these options is not looked at.
     ///
-    /// Unless `allow_cleartext_password` is set, a server that asks for the password itself does not get it: the
-    /// connection fails with an [`Error::Configuration`] that holds a [`CleartextPasswordRefused`].
+    /// If the server asks for a login that `login` does not permit, or that this driver does not support, the connection
+    /// fails with an [`Error::Configuration`] that holds a [`LoginRefused`](crate::LoginRefused).
     pub async fn connect_with_socket<S: Socket>(
         &self,
         socket: S,
-        allow_cleartext_password: bool,
+        login: &PgLogin,
     ) -> Result<PgConnection, Error> {
         let stream = PgStream::with_socket(Box::new(socket));
-        PgConnection::establish_with_stream(self, stream, allow_cleartext_password).await
+        PgConnection::establish_with_stream(self, stream, login).await
     }
 }
-
-/// The server asked for the password in clear, which was not allowed.
-#[derive(Debug)]
-pub struct CleartextPasswordRefused;
-
-impl fmt::Display for CleartextPasswordRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server asked for the password in clear, which is not allowed")
-    }
-}
-
-impl std::error::Error for CleartextPasswordRefused {}
 
 impl ConnectOptions for PgConnectOptions {
     type Connection = PgConnection;

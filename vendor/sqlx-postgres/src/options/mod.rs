@@ -3,12 +3,16 @@ use std::env::var;
 use std::fmt::{self, Display, Write};
 use std::path::{Path, PathBuf};
 
-pub use connect::CleartextPasswordRefused;
+pub use environment::{libpq_environment, libpq_service, EnvironmentParameter};
+pub use login::{LoginRefused, PgLogin, PgLoginMethod};
+pub use pgpass::{libpq_password, PasswordFileIgnored};
 pub use ssl_mode::PgSslMode;
 
 use crate::{connection::LogSettings, net::tls::CertificateInput};
 
 mod connect;
+mod environment;
+mod login;
 mod parse;
 mod pgpass;
 mod ssl_mode;
@@ -63,7 +67,7 @@ impl PgConnectOptions {
         let host = var("PGHOSTADDR")
             .ok()
             .or_else(|| var("PGHOST").ok())
-            .unwrap_or_else(|| default_host(port));
+            .unwrap_or_else(|| Self::default_host(port));
 
         let username = if let Ok(username) = var("PGUSER") {
             username
@@ -453,6 +457,17 @@ impl PgConnectOptions {
         self
     }
 
+    /// The host without a host in the URL or the environment: the folder of a socket, or `localhost`.
+    pub fn default_host(port: u16) -> String {
+        default_host(port)
+    }
+
+    /// Replaces the options as a whole, in the form of libpq's parameter `options`.
+    pub fn raw_options(mut self, options: Option<String>) -> Self {
+        self.options = options;
+        self
+    }
+
     /// We try using a socket if hostname starts with `/` or if socket parameter
     /// is specified.
     pub fn fetch_socket(&self) -> Option<String> {
@@ -601,6 +616,13 @@ impl PgConnectOptions {
     pub fn get_ssl_client_key(&self) -> Option<&CertificateInput> {
         self.ssl_client_key.as_ref()
     }
+}
+
+/// The folder of the current user.
+fn home() -> Option<PathBuf> {
+    // home_dir fixed in 1.85 (rust-lang/rust#132515) and un-deprecated in 1.87 (rust-lang/rust#137327)
+    #[allow(deprecated)]
+    std::env::home_dir()
 }
 
 fn default_host(port: u16) -> String {

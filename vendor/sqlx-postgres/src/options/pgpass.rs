@@ -12,6 +12,42 @@ pub enum PGPassLineParseError {
     UnexpectedEOL,
 }
 
+/// Why a password file that exists is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordFileIgnored {
+    /// Others than its owner may read it.
+    Exposed,
+    /// It is not a regular file, or larger than 64 KiB.
+    NotReadable,
+}
+
+/// The password from one password file: from `file`, or else `~/.pgpass`. Unlike [`load_password`], and like libpq, only one file is
+/// examined.
+pub fn libpq_password(
+    file: Option<&std::path::Path>,
+    host: &str,
+    port: u16,
+    username: &str,
+    database: &str,
+) -> Result<Option<String>, PasswordFileIgnored> {
+    let Some(path) = file.map(|file| file.to_owned()).or_else(|| super::home().map(|home| home.join(".pgpass"))) else {
+        return Ok(None);
+    };
+    let Ok(found) = std::fs::metadata(&path) else { return Ok(None) };
+    if !found.is_file() || found.len() > MAX_FILE_LEN {
+        return Err(PasswordFileIgnored::NotReadable);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        if found.permissions().mode() & 0o77 != 0 {
+            return Err(PasswordFileIgnored::Exposed);
+        }
+    }
+    Ok(load_password_from_file(path, host, port, username, Some(database)))
+}
+
 /// try to load a password from the various pgpass file locations
 pub fn load_password(
     host: &str,
@@ -29,9 +65,7 @@ pub fn load_password(
     }
 
     #[cfg(not(target_os = "windows"))]
-    // home_dir fixed in 1.85 (rust-lang/rust#132515) and un-deprecated in 1.87 (rust-lang/rust#137327)
-    #[allow(deprecated)]
-    let default_file = std::env::home_dir().map(|path| path.join(".pgpass"));
+    let default_file = super::home().map(|path| path.join(".pgpass"));
     #[cfg(target_os = "windows")]
     let default_file = {
         use etcetera::BaseStrategy;
@@ -130,7 +164,8 @@ fn load_password_from_reader(
             trim_newline(&mut line);
             match load_password_from_line(&line, host, port, username, database) {
                 Err(err) => {
-                    tracing::warn!(line = line, "Malformed line in pgpass file: {err}");
+                    // The line may contain a password.
+                    tracing::warn!("Malformed line in pgpass file: {err}");
                 }
                 Ok(Some(password)) => return Some(password),
                 Ok(None) => (),
