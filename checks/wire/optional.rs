@@ -34,6 +34,7 @@ enum Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The user lacks the right.
+    #[cfg(feature = "redis")]
     Right,
     /// An error, silence, or the end of the connection.
     Unanswered,
@@ -83,8 +84,10 @@ impl OptionalQuestion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "redis")]
     use tokio::time::advance;
 
+    #[cfg(feature = "redis")]
     #[tokio::test(start_paused = true)]
     async fn a_question_that_failed_is_left_out_for_a_while_and_then_asked_separately() {
         let question = OptionalQuestion::default();

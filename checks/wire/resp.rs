@@ -63,7 +63,7 @@ impl RespServer {
         if others == 0 { Ok(server) } else { Err(InvalidConfig::new(key, "the URL has several hosts: configure a check for each")) }
     }
 
-    /// The same for a URL that may name several servers.
+    /// Parses the URL in `key`, which may name several servers, and adds the other keys.
     pub(crate) fn with_nodes(
         key: &'static str,
         url: &Secret,
@@ -234,7 +234,14 @@ async fn log_in(
     match MultiplexedConnection::new_with_config(&login, Metered::new(stream, meter.clone()), config).await {
         Ok((connection, driver)) => {
             let driver = tokio::spawn(driver).abort_handle();
-            Ok(RespConnection { connection, driver: DriverTask(driver), meter, phases: Phases::new(), is_dropped: false })
+            Ok(RespConnection {
+                connection,
+                driver: DriverTask(driver),
+                meter,
+                phases: Phases::new(),
+                #[cfg(feature = "redis")]
+                is_dropped: false,
+            })
         }
         Err(error) => Err(explain(error, &meter)),
     }
@@ -256,6 +263,7 @@ pub(crate) struct RespConnection {
     meter: Meter,
     phases: Phases,
     /// Whether the server has closed it.
+    #[cfg(feature = "redis")]
     is_dropped: bool,
 }
 
@@ -322,7 +330,7 @@ impl RespConnection {
     }
 }
 
-/// The first replies since the last refill, which the driver holds back until it has read all; `None` if there are not so many.
+/// The first replies since the last refill, which the driver holds back until it has read all; `None` if there are fewer.
 #[cfg(feature = "redis")]
 fn first_replies<T: FromRedisValue>(meter: &Meter, number: usize) -> Option<Vec<T>> {
     let recent = meter.recent();

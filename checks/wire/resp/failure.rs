@@ -77,6 +77,7 @@ const TEXTS: &[(&str, Verdict)] = &[
 ];
 
 /// Whether a driver's error is that the connection was closed, or never opened.
+#[cfg(feature = "redis")]
 pub(super) fn is_dropped(error: &RedisError) -> bool {
     error.is_connection_dropped() && !tls::is_tls(error) && !is_too_long(error)
 }

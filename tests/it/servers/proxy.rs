@@ -129,15 +129,12 @@ fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, others)) = rest.split_first() {
-        match rest.strip_prefix(old).filter(|_| !old.is_empty()) {
-            Some(after) => {
-                result.extend_from_slice(new);
-                rest = after;
-            }
-            None => {
-                result.push(*first);
-                rest = others;
-            }
+        if let Some(after) = rest.strip_prefix(old).filter(|_| !old.is_empty()) {
+            result.extend_from_slice(new);
+            rest = after;
+        } else {
+            result.push(*first);
+            rest = others;
         }
     }
     result

@@ -7,9 +7,9 @@ use std::{fs, net::TcpStream, process::Command};
 /// A twemproxy in front of one server on loopback, with further settings of the pool: `redis: true` for Redis.
 pub(crate) fn twemproxy(server: u16, settings: &[&str]) -> Server {
     let (directory, port) = (folder(), free_port());
-    let settings: String = settings.iter().map(|setting| format!("  {setting}\n")).collect();
+    let settings = settings.join("\n  ");
     let pool = format!(
-        "pool:\n  listen: 127.0.0.1:{port}\n  hash: fnv1a_64\n  distribution: ketama\n  timeout: 2000\n{settings}  servers:\n   - 127.0.0.1:{server}:1\n"
+        "pool:\n  listen: 127.0.0.1:{port}\n  hash: fnv1a_64\n  distribution: ketama\n  timeout: 2000\n  servers:\n   - 127.0.0.1:{server}:1\n  {settings}\n"
     );
     fs::write(directory.path().join("pool.yml"), pool).expect("a file");
     Server::launch(
