@@ -4,8 +4,8 @@
 //!   ([`Observation`](contract::Observation) or [`Failure`](contract::Failure)), and how to make a check configurable
 //!   ([`Backend`](contract::Backend)).
 //! * [`kinds`] has one module for each kind of backend: file = module = cargo feature = `kind` in a configuration.
-//! * [`wire`], `sql` and `object_storage` are what several kinds share. They know no kind. A kind uses them, the contract, its driver and
-//!   std; never another kind.
+//! * [`wire`], `files`, `sql` and `object_storage` are what several kinds share. They know no kind. A kind uses them, the contract, its driver
+//!   and std; never another kind.
 //!
 //! Absent here, on purpose: an HTTP server, configuration files, wall clocks, intervals, timeouts of probes, and names of checks. Those
 //! belong to the crate `allswell`, which depends on this one. A private check depends on this crate only.
@@ -18,6 +18,8 @@
 pub mod contract;
 pub use contract::prelude;
 
+#[cfg(feature = "files")]
+pub mod files;
 #[cfg(feature = "objects")]
 mod object_storage;
 #[cfg(feature = "sql")]

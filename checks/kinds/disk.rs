@@ -7,8 +7,15 @@
 //! warn_free = "10%"
 //! ```
 
-use crate::contract::prelude::*;
-use std::path::PathBuf;
+use crate::{
+    contract::prelude::*,
+    files::{failure::classify, mount::RequiredMount},
+};
+use rustix::fs::StatVfs;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Reads the free space and free inodes of the file system that contains a path. Space that only root may use does not count as free.
 ///
@@ -24,6 +31,10 @@ pub struct Config {
     /// Fail when less than this is free.
     #[serde(default = "fail_free")]
     pub fail_free: Option<Amount>,
+    /// Fail unless a file system is mounted at `path` (`true`), or at this folder above it (`"/srv/media"`). Otherwise the file system below a mount
+    /// that is gone is read instead.
+    #[serde(default)]
+    pub require_mount: RequiredMount,
 }
 
 fn root() -> PathBuf {
@@ -55,6 +66,7 @@ warn_free = "10%"
         if config.path.as_os_str().is_empty() {
             return Err(InvalidConfig::new("path", "is empty: name any path on the file system"));
         }
+        config.require_mount.validate()?;
         Ok(Self { config, blocking: Blocking::default() })
     }
 }
@@ -62,12 +74,12 @@ warn_free = "10%"
 #[async_trait]
 impl Check for Disk {
     async fn probe(&self) -> Result<Observation, Failure> {
-        let path = self.config.path.clone();
-        let found = self.blocking.run(move || rustix::fs::statvfs(&path)).await?.map_err(|error| match error {
-            rustix::io::Errno::NOENT => Failure::unhealthy("there is no such path").because(error),
-            rustix::io::Errno::ACCESS => Failure::rejected("permission to access the path denied").because(error),
-            _ => Failure::unhealthy("the file system cannot be read").because(error),
-        })?;
+        let (path, required_mount) = (self.config.path.clone(), self.config.require_mount.clone());
+        let found = self.blocking.run(move || required_mount.verify(&path).and_then(|()| figures(&path))).await??;
+        // Some file systems have no figures, such as many in user space. No figure is not a full disk.
+        if found.f_blocks == 0 {
+            return Ok(Observation::pass().warned("the file system does not report its size"));
+        }
         let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
         let (free_inodes, inodes) = (found.f_favail, found.f_files);
         let short = |limit: Option<Amount>| limit.and_then(|limit| shortage(limit, (free, whole), (free_inodes, inodes)));
@@ -85,6 +97,19 @@ impl Check for Disk {
             None => seen,
         })
     }
+}
+
+fn figures(path: &Path) -> Result<StatVfs, Failure> {
+    rustix::fs::statvfs(path).map_err(|error| {
+        classify(error.into(), path).unwrap_or_else(|error| {
+            let failure = match error.kind() {
+                io::ErrorKind::NotFound => Failure::unhealthy("there is no such path"),
+                io::ErrorKind::PermissionDenied => Failure::rejected("permission to access the path denied"),
+                _ => Failure::unhealthy("the file system cannot be read"),
+            };
+            failure.because(error)
+        })
+    })
 }
 
 fn shortage(limit: Amount, (free, whole): (u64, u64), (free_inodes, inodes): (u64, u64)) -> Option<String> {

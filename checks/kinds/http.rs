@@ -29,7 +29,7 @@ use connection::{BodyStart, HttpConnection};
 use expectation::Expectation;
 use hyper::{Method, Response, body::Incoming};
 use link_local::LinkLocal;
-use request::RequestSpec;
+use request::{RequestSpec, names_unix_socket};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -110,6 +110,7 @@ fn method() -> String {
 /// A check of one URL.
 pub struct Http {
     spec: RequestSpec,
+    has_fragment: bool,
     tls: Tls,
     /// For servers that a redirect leads to.
     tls_elsewhere: Tls,
@@ -136,6 +137,12 @@ expect_json = { "/status" = "ok" }
     type Config = Config;
 
     fn build(config: Config) -> Result<Self, InvalidConfig> {
+        if names_unix_socket(config.url.expose().trim()) {
+            return Err(InvalidConfig::new(
+                "url",
+                "names a Unix socket, which this kind does not support: let the server also listen on 127.0.0.1",
+            ));
+        }
         let url = url::parse("url", &config.url, &[("http", "http"), ("https", "https")])?;
         config.tls.validate(url.scheme() == "https" || config.follow_redirects, "https://")?;
         let accept = match config.dialect {
@@ -156,6 +163,7 @@ expect_json = { "/status" = "ok" }
         let (tls, dialer) = (Tls::new(config.tls), Dialer::default());
         Ok(Self {
             spec,
+            has_fragment: url.fragment().is_some(),
             tls,
             tls_elsewhere,
             dialer,
@@ -178,7 +186,10 @@ impl Check for Http {
     fn warnings(&self) -> Vec<ConfigWarning> {
         let Origin { encrypted, address } = &self.spec.origin;
         let tls = encrypted.then_some(self.tls.keys());
-        login_warning("url", Some(&address.host), self.spec.carries_credentials(), tls, "https://").into_iter().collect()
+        let login = login_warning("url", Some(&address.host), self.spec.carries_credentials(), tls, "https://");
+        let fragment =
+            self.has_fragment.then(|| ConfigWarning::new("url", "the part from `#` on has no effect: no client sends it to a server"));
+        login.into_iter().chain(fragment).collect()
     }
 }
 
@@ -290,7 +301,8 @@ impl Http {
     ) -> Result<(), Failure> {
         let (head, body) = response.into_parts();
         let expected = self.expect.accepts(head.status);
-        let body = if expected && (self.dialect.is_some() || self.expect.body_key().is_some()) {
+        let examines_body = self.dialect.is_some() || self.expect.body_key().is_some();
+        let body = if expected && examines_body {
             connection.read(body).await?
         } else {
             match connection.drain_briefly(body).await {
@@ -299,6 +311,9 @@ impl Http {
                 glanced => glanced?,
             }
         };
+        if expected && examines_body && expectation::is_compressed(&head.headers) {
+            return Err(Failure::unhealthy("the body is compressed, and so cannot be examined: let the server send it as it is"));
+        }
         let reads_json = body.whole && (self.dialect.is_some() || self.expect.expects_json());
         let json: Option<Value> = if reads_json { serde_json::from_slice(&body.bytes).ok() } else { None };
         if let Some(dialect) = self.dialect.filter(|dialect| expected || dialect.comes_with(head.status)) {

@@ -15,7 +15,7 @@ use std::{
 /// Reads how much memory is available before the kernel starts to kill processes.
 ///
 /// If the control group (v1 or v2) has a limit below the memory of the host, as in a container, the limit counts; otherwise the memory of
-/// the host. Page cache that can be dropped counts as available. Observes the number of processes killed for lack of memory since the group
+/// the host. Page cache and other caches that the kernel can drop count as available, also the ARC of ZFS. Observes the number of processes killed for lack of memory since the group
 /// was created or the host was started.
 ///
 /// No rights are required: every user may read these values.
@@ -89,6 +89,7 @@ struct MemoryUsage {
 /// Reads below `root`, which is `/` except in tests.
 fn read(root: &Path) -> io::Result<MemoryUsage> {
     let mut host = host(&fs::read_to_string(root.join("proc/meminfo"))?)?;
+    host.available = host.available.saturating_add(arc(&root.join("proc/spl/kstat/zfs/arcstats"))).min(host.limit);
     host.oom_kills = number(&root.join("proc/vmstat"), "oom_kill");
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     Ok(group(root, &groups, &host).unwrap_or(host))
@@ -100,10 +101,27 @@ fn host(meminfo: &str) -> io::Result<MemoryUsage> {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
     };
-    match (kibibytes("MemAvailable"), kibibytes("MemTotal")) {
+    // Linux before 3.14 and some emulations of it estimate nothing: free memory and caches, except shared memory, which counts as cache there.
+    let estimate = || {
+        let caches = kibibytes("Cached")?.saturating_add(kibibytes("Buffers").unwrap_or_default());
+        Some(kibibytes("MemFree")?.saturating_add(caches).saturating_sub(kibibytes("Shmem").unwrap_or_default()))
+    };
+    match (kibibytes("MemAvailable").or_else(estimate), kibibytes("MemTotal")) {
         (Some(available), Some(total)) => Ok(MemoryUsage { available: available * 1024, limit: total * 1024, oom_kills: None }),
-        _ => Err(io::Error::other("no MemAvailable in /proc/meminfo")),
+        _ => Err(io::Error::other("neither MemAvailable nor MemFree in /proc/meminfo")),
     }
+}
+
+/// The part of ZFS's cache that it gives back when memory is short. `MemAvailable` does not contain it.
+/// <https://openzfs.github.io/openzfs-docs/man/master/4/zfs.4.html>
+fn arc(file: &Path) -> u64 {
+    let Ok(text) = fs::read_to_string(file) else { return 0 };
+    // A name, a type and a number on each line.
+    let number = |name: &str| {
+        let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        fields.into_iter().find_map(|fields| if fields.first() == Some(&name) { fields.get(2)?.parse::<u64>().ok() } else { None })
+    };
+    number("size").zip(number("c_min")).map_or(0, |(size, minimum)| size.saturating_sub(minimum))
 }
 
 /// The tightest limit of the control group of this process and the groups around it.
@@ -117,14 +135,15 @@ fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
             _ if controllers.split(',').any(|controller| controller == "memory") => &V1,
             _ => continue,
         };
-        let mount = root.join(version.mount);
-        let own = mount.join(path.trim_start_matches('/'));
-        // In a container, our own path may not be mounted: then the root of the mount is our group.
-        let start: PathBuf = if own.is_dir() { own } else { mount.clone() };
-        for directory in start.ancestors().take_while(|directory| directory.starts_with(&mount)) {
-            let found = version.read(directory).filter(|found| found.limit < host.limit);
-            if let Some(found) = found.filter(|found| tightest.as_ref().is_none_or(|tightest| found.available < tightest.available)) {
-                tightest = Some(found);
+        for mount in version.mounts.iter().map(|mount| root.join(mount)) {
+            let own = mount.join(path.trim_start_matches('/'));
+            // In a container, our own path may not be mounted: then the root of the mount is our group.
+            let start: PathBuf = if own.is_dir() { own } else { mount.clone() };
+            for directory in start.ancestors().take_while(|directory| directory.starts_with(&mount)) {
+                let found = version.read(directory).filter(|found| found.limit < host.limit);
+                if let Some(found) = found.filter(|found| tightest.as_ref().is_none_or(|tightest| found.available < tightest.available)) {
+                    tightest = Some(found);
+                }
             }
         }
     }
@@ -133,29 +152,30 @@ fn group(root: &Path, groups: &str, host: &MemoryUsage) -> Option<MemoryUsage> {
 
 /// The files of a version of control groups.
 struct CgroupVersion {
-    mount: &'static str,
+    mounts: &'static [&'static str],
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: page cache, which the kernel drops before it kills a process.
-    cache: [&'static str; 2],
+    /// In `memory.stat`: caches that the kernel drops before it kills a process.
+    cache: &'static [&'static str],
     kills: &'static str,
 }
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
 const V2: CgroupVersion = CgroupVersion {
-    mount: "sys/fs/cgroup",
+    // The second one next to version 1, if the kernel starts with `cgroup_no_v1=memory`.
+    mounts: &["sys/fs/cgroup", "sys/fs/cgroup/unified"],
     limit: "memory.max",
     usage: "memory.current",
-    cache: ["active_file", "inactive_file"],
+    cache: &["active_file", "inactive_file", "slab_reclaimable"],
     kills: "memory.events",
 };
 
 /// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
 const V1: CgroupVersion = CgroupVersion {
-    mount: "sys/fs/cgroup/memory",
+    mounts: &["sys/fs/cgroup/memory"],
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    cache: ["total_active_file", "total_inactive_file"],
+    cache: &["total_active_file", "total_inactive_file"],
     kills: "memory.oom_control",
 };
 
@@ -229,6 +249,37 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000\ntotal_active_file 24\n"),
         ]);
         assert_eq!(read(root.path()).expect("it reads"), MemoryUsage { available: 1024, limit: GIB, oom_kills: None });
+    }
+
+    #[test]
+    fn caches_of_the_kernel_and_of_zfs_are_available() {
+        let root = machine(&[
+            ("proc/self/cgroup", "0::/app\n"),
+            ("sys/fs/cgroup/app/memory.max", "1000000\n"),
+            ("sys/fs/cgroup/app/memory.current", "990000\n"),
+            ("sys/fs/cgroup/app/memory.stat", "anon 90000\ninactive_file 100000\nslab_reclaimable 800000\nslab_unreclaimable 10000\n"),
+        ]);
+        assert_eq!(read(root.path()).expect("it reads").available, 910_000, "files and directory entries");
+        let arc = "13 1 0x01 123 33456 9 9\nname                            type data\nc_min                           4    1073741824\n\
+                   size                            4    3221225472\n";
+        let root = machine(&[("proc/spl/kstat/zfs/arcstats", arc)]);
+        assert_eq!(read(root.path()).expect("it reads").available, 6 * GIB);
+    }
+
+    #[test]
+    fn a_group_of_version_2_next_to_version_1_counts() {
+        let root = machine(&[
+            ("proc/self/cgroup", "4:cpu:/app\n0::/app\n"),
+            ("sys/fs/cgroup/unified/app/memory.max", "1073741824\n"),
+            ("sys/fs/cgroup/unified/app/memory.current", "1073741824\n"),
+        ]);
+        assert_eq!(read(root.path()).expect("it reads"), MemoryUsage { available: 0, limit: GIB, oom_kills: None });
+    }
+
+    #[test]
+    fn an_old_kernel_without_an_estimate_has_its_free_memory_and_caches() {
+        let old = "MemTotal: 8388608 kB\nMemFree: 1024 kB\nBuffers: 1024 kB\nCached: 3072 kB\nShmem: 1024 kB\n";
+        assert_eq!(host(old).expect("figures").available, 4 << 20);
     }
 
     #[test]

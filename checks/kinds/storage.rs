@@ -6,7 +6,10 @@
 //! path = "/srv/media"
 //! ```
 
-use crate::contract::prelude::*;
+use crate::{
+    contract::prelude::*,
+    files::{failure::classify, mount::RequiredMount},
+};
 use rustix::fs::OFlags;
 use std::{
     fs::{self, OpenOptions},
@@ -38,6 +41,10 @@ pub struct Config {
     /// exhausted.
     #[serde(default)]
     pub sync: bool,
+    /// Fail unless a file system is mounted at `path` (`true`), or at this folder above it (`"/srv/media"`). Otherwise the empty folder below a mount
+    /// that is gone passes.
+    #[serde(default)]
+    pub require_mount: RequiredMount,
 }
 
 const fn yes() -> bool {
@@ -51,6 +58,7 @@ const fn size() -> ByteSize {
 /// A check of one directory.
 pub struct Storage {
     path: PathBuf,
+    required_mount: RequiredMount,
     write: bool,
     size: usize,
     sync: bool,
@@ -72,23 +80,26 @@ path = "/srv/media"
         if config.path.as_os_str().is_empty() {
             return Err(InvalidConfig::new("path", "is empty: name a directory"));
         }
+        config.require_mount.validate()?;
         let size = usize::try_from(config.size.0).ok().filter(|size| (1..=1 << 20).contains(size));
         let size = size.ok_or_else(|| InvalidConfig::new("size", "must be between 1 byte and 1MiB"))?;
-        Ok(Self { path: config.path, write: config.write, size, sync: config.sync, left: Arc::default(), blocking: Blocking::default() })
+        let Config { path, require_mount: required_mount, write, sync, .. } = config;
+        Ok(Self { path, required_mount, write, size, sync, left: Arc::default(), blocking: Blocking::default() })
     }
 }
 
 #[async_trait]
 impl Check for Storage {
     async fn probe(&self) -> Result<Observation, Failure> {
-        let path = self.path.clone();
+        let (path, required_mount) = (self.path.clone(), self.required_mount.clone());
         if !self.write {
-            let read = self.blocking.run(move || list(&path)).await?.map_err(failure)?;
+            let read = self.blocking.run(move || required_mount.verify(&path).and_then(|()| list(&path))).await??;
             return Ok(Observation::pass().took("read_ms", read));
         }
         let (size, sync) = (self.size, self.sync);
         let left = Arc::clone(&self.left);
-        let (written, read) = self.blocking.run(move || round_trip(&path, size, sync, &left)).await??;
+        let probe = move || required_mount.verify(&path).and_then(|()| round_trip(&path, size, sync, &left));
+        let (written, read) = self.blocking.run(probe).await??;
         Ok(Observation::pass().took("write_ms", written).took("read_ms", read))
     }
 }
@@ -108,13 +119,15 @@ impl Drop for Removed<'_> {
     }
 }
 
-fn list(directory: &Path) -> io::Result<Duration> {
+fn list(directory: &Path) -> Result<Duration, Failure> {
     let started = Instant::now();
-    fs::read_dir(directory)?.next().transpose()?;
+    let first = fs::read_dir(directory).and_then(|mut entries| entries.next().transpose());
+    first.map_err(|error| failure(error, directory))?;
     Ok(started.elapsed())
 }
 
 fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<PathBuf>>) -> Result<(Duration, Duration), Failure> {
+    let failed = |error| failure(error, directory);
     let is_left = || left.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(path) = is_left() {
         drop(Removed { path: &path, left });
@@ -126,19 +139,19 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     let sent: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(size).collect();
     let started = Instant::now();
     // Never follows a link and never replaces a file.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failure)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     let removed = Removed { path: &path, left };
-    file.write_all(&sent).map_err(failure)?;
+    file.write_all(&sent).map_err(failed)?;
     if sync {
-        file.sync_all().map_err(failure)?;
+        file.sync_all().map_err(failed)?;
     }
     drop(file);
     let written = started.elapsed();
     let mut found = Vec::with_capacity(size);
     // Other users of the directory may replace the file by a link or a pipe: do not follow the first or wait for the second.
     let ours = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failure)?;
-    file.take(size as u64 + 1).read_to_end(&mut found).map_err(failure)?;
+    let file = OpenOptions::new().read(true).custom_flags(ours.bits().cast_signed()).open(&path).map_err(failed)?;
+    file.take(size as u64 + 1).read_to_end(&mut found).map_err(failed)?;
     if found != sent {
         return Err(Failure::unhealthy("the data read back is not the data written"));
     }
@@ -150,23 +163,18 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     Ok((written, read))
 }
 
-fn failure(error: io::Error) -> Failure {
+/// Classifies an error of the directory. Call it before the file is deleted: a full file system is then still full.
+fn failure(error: io::Error, directory: &Path) -> Failure {
     use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::NotFound => Failure::unhealthy("there is no such directory"),
-        Kind::NotADirectory => Failure::unhealthy("the path is not a directory"),
-        Kind::PermissionDenied => Failure::rejected("permission to use the directory denied"),
-        Kind::ReadOnlyFilesystem => Failure::unhealthy("the file system is read-only"),
-        Kind::StorageFull => Failure::exhausted("no space is left"),
-        Kind::QuotaExceeded => Failure::exhausted("the quota is used up"),
-        Kind::StaleNetworkFileHandle | Kind::NotConnected => Failure::unhealthy("the mounted file system is gone"),
-        // EMFILE and ENFILE: the shortage is on this host.
-        _ if matches!(error.raw_os_error(), Some(23 | 24)) => {
-            Failure::new(FailureClass::Internal, "this machine has no file descriptors left")
-        }
-        _ => Failure::unhealthy("the directory cannot be used"),
-    }
-    .because(error)
+    classify(error, directory).unwrap_or_else(|error| {
+        let failure = match error.kind() {
+            Kind::NotFound => Failure::unhealthy("there is no such directory"),
+            Kind::NotADirectory => Failure::unhealthy("the path is not a directory"),
+            Kind::PermissionDenied => Failure::rejected("permission to use the directory denied"),
+            _ => Failure::unhealthy("the directory cannot be used"),
+        };
+        failure.because(error)
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +182,15 @@ mod tests {
     use super::*;
 
     fn storage(path: &Path) -> Storage {
-        Storage { path: path.to_owned(), write: true, size: 64, sync: true, left: Arc::default(), blocking: Blocking::default() }
+        Storage {
+            path: path.to_owned(),
+            required_mount: RequiredMount::None,
+            write: true,
+            size: 64,
+            sync: true,
+            left: Arc::default(),
+            blocking: Blocking::default(),
+        }
     }
 
     #[tokio::test]

@@ -17,9 +17,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Opens a TCP connection and closes it again. With `expect_banner` it first waits for the server's greeting.
+/// Opens a TCP connection, looks for 50 ms whether the server keeps it, and closes it. With `expect_banner` it waits for the server's greeting instead.
 ///
-/// No rights are required. Each probe opens a new connection, because that is what is checked. Some servers, such as `MySQL`, count a
+/// A proxy without a server behind it accepts connections, and closes them at once: that is a failure. A proxy that closes them later passes, so
+/// prefer `expect_banner`, or the kind of the protocol. No rights are required. Each probe opens a new connection, because that is what is checked. Some servers, such as `MySQL`, count a
 /// connection that sends nothing as an error: use their own kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,8 +41,13 @@ pub struct Tcp {
 /// Maximum number of bytes of a banner that are read.
 const MAX_BANNER_BYTES: usize = 1024;
 
+/// How long the server must keep a connection. A proxy on the same network knows within this time that there is no server behind it.
+const KEEP_TIME: Duration = Duration::from_millis(50);
+
 /// Maximum pause between two parts of a banner.
 const BANNER_REST_TIMEOUT: Duration = Duration::from_secs(1);
+
+const CLOSED_AT_ONCE: &str = "the connection was accepted and closed at once: a proxy without a server behind it does this";
 
 impl Backend for Tcp {
     const KIND: &'static str = "tcp";
@@ -69,9 +75,15 @@ impl Check for Tcp {
         let mut stream = self.dialer.connect(&self.address).await?;
         let seen = Observation::pass().took("connect_ms", started.elapsed());
         let Some(expected) = &self.expect_banner else {
+            let closed = timeout(KEEP_TIME, stream.read(&mut [0])).await;
             // Close properly. An error of the server does not matter here.
             let _ = stream.shutdown().await;
-            return Ok(seen);
+            return match closed {
+                Ok(Ok(0)) => Err(Failure::unreachable("end of stream").saying(CLOSED_AT_ONCE).observing(seen)),
+                Ok(Err(error)) => Err(Failure::network(error).saying(CLOSED_AT_ONCE).observing(seen)),
+                // A greeting, or a server that waits for the client.
+                Ok(Ok(_)) | Err(_) => Ok(seen),
+            };
         };
         let mut banner = Vec::new();
         let mut chunk = [0; MAX_BANNER_BYTES];

@@ -103,14 +103,13 @@ impl Dialer {
     ///
     /// # Errors
     ///
-    /// [`FailureClass::Unreachable`] when the name does not resolve.
+    /// [`FailureClass::Unreachable`] when the name does not resolve, or the resolver has no answer.
     pub async fn resolve(&self, address: &Address) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(ip) = address.host.parse() {
             return Ok(vec![SocketAddr::new(ip, address.port)]);
         }
         let (host, port) = (address.host.clone(), address.port);
         let looked_up = self.0.run(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>)).await?;
-        let unresolved = |cause: io::Error| Failure::new(FailureClass::Unreachable, "the name does not resolve").because(cause);
         let addresses = looked_up.map_err(unresolved)?;
         if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
     }
@@ -131,7 +130,7 @@ impl Dialer {
     ///
     /// # Errors
     ///
-    /// The error of the first address.
+    /// As [`resolve`](Self::resolve), and the error of the first address that refused the connection, or else of the first address.
     pub async fn connect(&self, address: &Address) -> Result<TcpStream, Failure> {
         connect(&self.resolve(address).await?).await
     }
@@ -140,14 +139,36 @@ impl Dialer {
 /// Connects to the first of these addresses that accepts the connection. If one is silent, the next one is tried in parallel after 250 ms, and
 /// so an address whose packets are lost does not cost the whole timeout. <https://www.rfc-editor.org/rfc/rfc8305#section-5>
 ///
+/// An address that accepts the connection is chosen for good, as in other clients: what the server does then is the result of the probe.
+///
 /// # Errors
 ///
-/// The error of the first address.
+/// The error of the first address that refused the connection, or else of the first address: a machine that refuses says more than a network
+/// without a route for IPv6.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-    let attempt = async |address| TcpStream::connect(address).await.map_err(|error| AttemptFailure::not_reached(Failure::network(error)));
+    let attempt = async |address| TcpStream::connect(address).await.map_err(attempt_failure);
     let stream = first_success(by_alternating_family(addresses).into_iter().map(attempt).collect()).await?;
     stream.set_nodelay(true).map_err(Failure::network)?;
     Ok(stream)
+}
+
+fn attempt_failure(error: io::Error) -> AttemptFailure {
+    let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
+    let failure = Failure::network(error);
+    if is_refused { AttemptFailure::replied(failure) } else { AttemptFailure::not_reached(failure) }
+}
+
+/// Why a name has no address. The standard library returns the error of `getaddrinfo` only in the words of the C library, which are never
+/// translated here: those of glibc and musl for `EAI_AGAIN`.
+fn unresolved(error: io::Error) -> Failure {
+    let text = error.to_string();
+    let has_no_answer = ["Temporary failure in name resolution", "Try again"].iter().any(|words| text.ends_with(words));
+    let message = if has_no_answer {
+        "the name cannot be resolved now: the DNS server does not answer, or answers with an error"
+    } else {
+        "the name does not resolve"
+    };
+    Failure::new(FailureClass::Unreachable, message).because(error)
 }
 
 /// The addresses in the resolver's order, but each followed by one of the other family while there is one: a network without a route for one
@@ -193,6 +214,27 @@ mod tests {
         // No label may be that long: the resolver rejects it without a query.
         let failure = Dialer::default().connect(&Address::new(&format!("{}.invalid", "x".repeat(64)), 1)).await.expect_err("no such host");
         assert_eq!((failure.class(), failure.message()), (FailureClass::Unreachable, "the name does not resolve"));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_says_more_than_one_without_a_route() {
+        // Multicast is no address of a server: the kernel has no route for a connection to it.
+        let addresses = ["[ff02::1]:1", "127.0.0.1:1"].map(|text| text.parse().expect("an address"));
+        let failure = connect(&addresses).await.expect_err("nothing listens there");
+        assert_eq!(failure.message(), "connection refused");
+    }
+
+    #[test]
+    fn a_resolver_without_an_answer_differs_from_a_name_that_does_not_exist() {
+        let message =
+            |text: &str| unresolved(io::Error::other(format!("failed to lookup address information: {text}"))).message().to_owned();
+        let no_answer = "the name cannot be resolved now: the DNS server does not answer, or answers with an error";
+        for text in ["Temporary failure in name resolution", "Try again"] {
+            assert_eq!(message(text), no_answer);
+        }
+        for text in ["Name or service not known", "No address associated with hostname", "Name does not resolve"] {
+            assert_eq!(message(text), "the name does not resolve");
+        }
     }
 
     #[test]

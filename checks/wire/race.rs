@@ -28,7 +28,6 @@ impl AttemptFailure {
         Self { failure, replied: false }
     }
 
-    #[cfg(any(feature = "postgres", feature = "resp"))]
     pub(crate) fn replied(failure: Failure) -> Self {
         Self { failure, replied: true }
     }

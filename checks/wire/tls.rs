@@ -1,23 +1,23 @@
 //! TLS through rustls, with the trusted roots of the system or the files of the check, for every kind that speaks it.
 
+mod client_auth;
 mod failure;
 mod keys;
+mod pem;
 mod verifier;
 mod x509;
 
-use crate::contract::{Blocking, BoxError, Failure, FailureClass};
+use crate::contract::{Blocking, Failure, FailureClass};
+use client_auth::ClientCertificate;
 pub use failure::{failure, io_failure, is_tls};
 pub use keys::{Fingerprint, TlsKeys, Verify, is_loopback, login_warning};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock, OnceLock},
-};
+use std::sync::{Arc, LazyLock, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use verifier::KeysVerifier;
@@ -92,14 +92,21 @@ fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Optio
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::internal)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity {
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| Failure::tls(error).saying("the client certificate and its key do not match"))?,
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?,
         None => builder.with_no_client_auth(),
     };
     // The certificate of a resumed session is not verified again: one that has expired, or was replaced by a wrong one, would go unnoticed.
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// Why a client certificate and its key cannot be used.
+fn unusable_identity(error: rustls::Error) -> Failure {
+    let message = match error {
+        rustls::Error::InconsistentKeys(_) => "the client certificate and its key do not match",
+        _ => "the key in `tls.client_key_file` is of an unsupported type, such as RSA with fewer than 2,048 bits, or damaged",
+    };
+    Failure::tls(error).saying(message)
 }
 
 /// The TLS settings of one check.
@@ -158,7 +165,9 @@ impl Tls {
     {
         let name = self.keys.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(Failure::tls)?;
-        TlsConnector::from(self.config().await?).connect(name, stream).await.map_err(io_failure)
+        let (config, client_certificate) = ClientCertificate::noticing(&*self.config().await?);
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        connected.map_err(|error| failure::handshake_failure(error, &client_certificate))
     }
 }
 
@@ -176,16 +185,15 @@ fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConf
         _ if !keys.pinned_sha256.is_empty() => KeysVerifier::pins(keys.pinned_sha256.clone(), &provider),
         _ if verify == Verify::None => KeysVerifier::nothing(&provider),
         (Some(file), _) => {
-            let trusted = certificates(file, "tls.ca_file")?;
+            let trusted = pem::certificates(file, "tls.ca_file")?;
             chain(Arc::new(roots(&trusted)?), trusted, verify, &provider)?
         }
         (None, system) => chain(system.unwrap_or_else(|| Arc::new(RootCertStore::empty())), Vec::new(), verify, &provider)?,
     };
     let identity = match (&keys.client_certificate_file, &keys.client_key_file) {
-        (Some(certificate), Some(key)) => Some((
-            certificates(certificate, "tls.client_certificate_file")?,
-            PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("tls.client_key_file", error))?,
-        )),
+        (Some(certificate), Some(key)) => {
+            Some((pem::certificates(certificate, "tls.client_certificate_file")?, pem::private_key(key, "tls.client_key_file")?))
+        }
         _ => None,
     };
     client(verifier, provider, identity)
@@ -197,9 +205,9 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fail
     let mut roots = RootCertStore::empty();
     let mut expired = 0;
     for certificate in certificates {
-        let read = X509::parse(certificate).map_err(|error| unusable("tls.ca_file", rustls::Error::from(error)))?;
+        let read = X509::parse(certificate).map_err(|error| unusable(rustls::Error::from(error)))?;
         match (read.is_authority(), read.is_valid_now()) {
-            (true, true) => roots.add(certificate.clone()).map_err(|error| unusable("tls.ca_file", error))?,
+            (true, true) => roots.add(certificate.clone()).map_err(unusable)?,
             (true, false) => expired += 1,
             (false, _) => {}
         }
@@ -210,15 +218,6 @@ fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, Fail
     Ok(roots)
 }
 
-fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(key, "the file has no certificate")),
-        Err(error) => Err(unusable(key, error)),
-    }
-}
-
-fn unusable(key: &'static str, cause: impl Into<BoxError>) -> Failure {
-    Failure::tls(cause).saying(format!("the file in `{key}` cannot be used"))
+fn unusable(cause: rustls::Error) -> Failure {
+    pem::unusable("tls.ca_file", "has a block that is no certificate").because(cause)
 }

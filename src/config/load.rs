@@ -11,6 +11,7 @@ use super::{
     locate::{ConfigFile, Override, Places},
     place::Place,
     problem::{ConfigError, Problem},
+    tls_files,
 };
 use crate::kinds::Registry;
 use figment::{
@@ -53,7 +54,8 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let places = Places { documents: &documents, environment: &sources.environment, overrides: &sources.overrides };
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
-    let exposed = exposure::warnings(&documents, &merged, &places, registry);
+    let mut found = exposure::warnings(&documents, &merged, &places, registry);
+    found.extend(tls_files::warnings(&merged, &places));
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
     // In the order of the files, so that they can be fixed from top to bottom.
@@ -63,7 +65,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     match configured {
         Some(mut configured) if problems.is_empty() => {
             let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };
-            configured.warnings.extend(exposed);
+            configured.warnings.extend(found);
             configured.explained = explained.into_iter().map(redacted).collect();
             Ok(configured)
         }

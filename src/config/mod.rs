@@ -6,7 +6,7 @@
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
-//! 4. `exposure` warns of secrets that other users can read; `explain` lists where every value comes from.
+//! 4. `exposure` warns of secrets that other users can read, and `tls_files` of missing certificates; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -42,6 +42,7 @@ mod prepare;
 mod problem;
 mod schema;
 mod settings;
+mod tls_files;
 
 pub use configured::Configured;
 pub use environment::Environment;

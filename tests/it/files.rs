@@ -174,6 +174,23 @@ fn a_world_readable_secret_file_is_warned_about() {
 }
 
 #[test]
+fn a_missing_certificate_file_of_a_check_is_warned_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let there = folder.path().join("ca.pem");
+    fs::write(&there, "").expect("a file");
+    let configuration = format!(
+        "[checks.web]\nkind = \"http\"\nurl = \"https://web\"\ntls.ca_file = \"{}\"\ntls.client_certificate_file = \"/none/cert.pem\"\n\
+         tls.client_key_file = \"/none/key.pem\"\n",
+        there.display()
+    );
+    let stderr = validated(&configuration, 0o600, 0o755).stderr;
+    let warnings: Vec<_> = stderr.lines().filter(|line| line.contains("there is no such file")).collect();
+    let warning = |place: &str| format!("warning: allswell.toml:{place}: there is no such file: every probe fails until it exists");
+    let expected = [warning("5:5: checks.web.tls.client_certificate_file"), warning("6:5: checks.web.tls.client_key_file")];
+    assert_eq!(warnings, expected, "{stderr}");
+}
+
+#[test]
 fn a_readable_secret_is_warned_about_once_at_start_and_once_at_a_reload() {
     let open = "chmod 755 . && chmod 644 allswell.toml && exec \"$0\" \"$@\"";
     let wrapper = ["/bin/sh", "-c", open].map(str::to_owned);

@@ -84,7 +84,12 @@ impl HttpConnection {
     pub(super) async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failure> {
         self.meter.refill(MAX_EXCHANGE_BYTES);
         let response = self.sender.send_request(request);
-        drive_while(&mut self.driver, response).await.map_err(|error| self.meter.explain(failure(error)))
+        drive_while(&mut self.driver, response).await.map_err(|error| {
+            if speaks_http2(&self.meter.beginning()) {
+                return Failure::protocol(error).saying("the server speaks only HTTP/2, and HTTP/1.1 is required");
+            }
+            self.meter.explain(failure(error))
+        })
     }
 
     /// Reads a body to its end or up to 64 KiB. If it was read to its end, the connection can be used again.
@@ -121,6 +126,11 @@ impl HttpConnection {
         }
         Ok(())
     }
+}
+
+/// Whether a server begins with a SETTINGS frame for the whole connection, as HTTP/2 requires: RFC 9113, sections 3.4 and 4.1.
+fn speaks_http2(beginning: &[u8]) -> bool {
+    matches!(beginning, [0, 0, _, 4, 0, 0, 0, 0, 0, ..])
 }
 
 /// An error in the middle of a body: the response is incomplete.

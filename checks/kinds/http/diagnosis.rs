@@ -13,8 +13,10 @@ pub(super) fn unexpected(spec: &RequestSpec, status: StatusCode, headers: &Heade
     if status == StatusCode::BAD_REQUEST && !spec.origin.encrypted && requires_tls(body) {
         return Failure::new(FailureClass::Protocol, "the server expects TLS, but the connection was plaintext");
     }
-    let message = django(spec, status, headers, body).map_or_else(|| answered(status), str::to_owned);
+    let message = django(spec, status, headers, body).or_else(|| misdirected(spec, status));
+    let message = message.map_or_else(|| answered(status), str::to_owned);
     match status {
+        StatusCode::TOO_MANY_REQUESTS => Failure::exhausted(message),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Failure::rejected(message),
         _ => Failure::unhealthy(message),
     }
@@ -37,6 +39,14 @@ fn django(spec: &RequestSpec, status: StatusCode, headers: &HeaderMap, body: &[u
         }),
         _ => None,
     }
+}
+
+/// The server's sites differ by the name in TLS, which is the host of `url`, and this one does not answer for the name in `Host`.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.5.20>
+fn misdirected(spec: &RequestSpec, status: StatusCode) -> Option<&'static str> {
+    let is_other_name = spec.origin.encrypted && spec.url.host_str() != Some(spec.origin.address.host.as_str());
+    (status == StatusCode::MISDIRECTED_REQUEST && is_other_name)
+        .then_some("answered 421 Misdirected Request: the name in TLS is not that in `host`: set `tls.server_name` to the same name")
 }
 
 /// Whether a plaintext request is redirected to the same path over HTTPS.

@@ -1,7 +1,10 @@
 //! What a response must be like: its status, headers and body.
 
 use crate::contract::{from_text, prelude::*};
-use hyper::{HeaderMap, StatusCode, header::HeaderName};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_ENCODING, HeaderName},
+};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -158,6 +161,11 @@ impl Expectation {
         }
         Ok(())
     }
+}
+
+/// Whether a body is compressed, although the request asks for no encoding, unless `headers` do.
+pub(super) fn is_compressed(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

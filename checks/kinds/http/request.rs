@@ -19,6 +19,13 @@ fn origin_of(url: &Url) -> Option<Origin> {
     Some(Origin::new(url.scheme() == "https", url.host_str()?, url.port()))
 }
 
+/// Whether a URL has one of the forms of a Unix socket: of requests-unixsocket, Docker's clients and nginx.
+pub(super) fn names_unix_socket(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once(':') else { return false };
+    let scheme = scheme.to_ascii_lowercase();
+    scheme == "unix" || scheme.ends_with("+unix") || (scheme.starts_with("http") && rest.starts_with("//unix:/"))
+}
+
 /// One request and the server it goes to.
 #[derive(Clone)]
 pub(super) struct RequestSpec {
@@ -179,6 +186,14 @@ mod tests {
             Some("GET www.example.com /y at 10.0.0.7:81, 1 secrets")
         );
         assert_eq!(next("http://www.example.com/y"), Err("redirects from https to http, which is not followed".to_owned()));
+    }
+
+    #[test]
+    fn urls_of_unix_sockets_are_recognised() {
+        for url in ["http+unix://%2Frun%2Fapp.sock/health", "HTTPS+unix://x", "unix:///run/app.sock", "http://unix:/run/app.sock:/health"] {
+            assert!(names_unix_socket(url), "{url}");
+        }
+        assert!(!names_unix_socket("http://unix.example/") && !names_unix_socket("http://unix:80/") && !names_unix_socket("unix"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 use webpki::RawPublicKeyEntity;
 
 /// Verifies certificates by the keys of `tls`.
@@ -53,6 +53,30 @@ fn key_not_held(_: impl Sized) -> Error {
     CertificateError::Other(OtherError(Arc::new(KeyNotHeld))).into()
 }
 
+/// A key that OpenSSL may accept, and the provider does not.
+#[derive(Debug, thiserror::Error)]
+#[error("RSA with fewer than 2048 bits, or RSA-PSS")]
+pub(super) struct UnsupportedKey;
+
+/// Names the key of a certificate as the reason of an error, if it is unsupported: the error itself would blame the issuer or the signature.
+fn because_of_key<'a>(error: Error, certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>) -> Error {
+    let is_about_signature = matches!(
+        error,
+        Error::InvalidCertificate(
+            CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+                | CertificateError::UnknownIssuer
+                | CertificateError::Other(_)
+        )
+    );
+    let has_supported_key = |certificate: &CertificateDer<'_>| X509::parse(certificate).is_ok_and(|read| read.has_supported_key());
+    if is_about_signature && !certificates.into_iter().all(has_supported_key) {
+        return CertificateError::Other(OtherError(Arc::new(UnsupportedKey))).into();
+    }
+    error
+}
+
 /// The certificate is not one of those pinned.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate's SHA-256 is {0}")]
@@ -80,6 +104,37 @@ impl KeysVerifier {
             if roots.is_empty() { None } else { Some(WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build()?) };
         let proof = Proof::Chain { webpki, trusted, names: verify == Verify::Full };
         Ok(Self { proof, algorithms: provider.signature_verification_algorithms })
+    }
+}
+
+impl KeysVerifier {
+    fn verify_tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
+        }
+        let key = x509::public_key(certificate)?;
+        let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
+        let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+        let (_, algorithms) = offered.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let is_signed = algorithms.iter().any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
+        is_signed.then(HandshakeSignatureValid::assertion).ok_or(KeyNotHeld).map_err(key_not_held)
+    }
+
+    fn verify_tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if ParsedCertificate::try_from(certificate).is_ok() {
+            return verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
+        }
+        verify_tls13_signature_with_raw_key(message, &x509::public_key(certificate)?, signed, &self.algorithms).map_err(key_not_held)
     }
 }
 
@@ -116,7 +171,7 @@ impl ServerCertVerifier for KeysVerifier {
                     {
                         Ok(ServerCertVerified::assertion())
                     }
-                    judged => judged,
+                    judged => judged.map_err(|error| because_of_key(error, iter::once(end_entity).chain(intermediates))),
                 }
             }
         }
@@ -128,15 +183,7 @@ impl ServerCertVerifier for KeysVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if ParsedCertificate::try_from(certificate).is_ok() {
-            return verify_tls12_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
-        }
-        let key = x509::public_key(certificate)?;
-        let key = RawPublicKeyEntity::try_from(&key).map_err(|_| CertificateError::BadEncoding)?;
-        let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
-        let (_, algorithms) = offered.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
-        let is_signed = algorithms.iter().any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok());
-        is_signed.then(HandshakeSignatureValid::assertion).ok_or(KeyNotHeld).map_err(key_not_held)
+        self.verify_tls12(message, certificate, signed).map_err(|error| because_of_key(error, [certificate]))
     }
 
     fn verify_tls13_signature(
@@ -145,10 +192,7 @@ impl ServerCertVerifier for KeysVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if ParsedCertificate::try_from(certificate).is_ok() {
-            return verify_tls13_signature(message, certificate, signed, &self.algorithms).map_err(key_not_held);
-        }
-        verify_tls13_signature_with_raw_key(message, &x509::public_key(certificate)?, signed, &self.algorithms).map_err(key_not_held)
+        self.verify_tls13(message, certificate, signed).map_err(|error| because_of_key(error, [certificate]))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

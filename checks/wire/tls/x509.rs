@@ -9,6 +9,7 @@ use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
     prelude::{FromDer, ParsedExtension, X509Version},
+    public_key::PublicKey,
 };
 
 /// A parsed certificate.
@@ -36,6 +37,14 @@ impl<'a> X509<'a> {
         });
         let is_old_root = self.0.version() != X509Version::V3 && self.0.subject() == self.0.issuer();
         constraints.or(usage).unwrap_or(is_old_root)
+    }
+
+    /// Whether the provider can verify signatures of its key: of RSA keys only those with at least 2,048 bits, and no RSA-PSS keys
+    /// (1.2.840.113549.1.1.10, RFC 8017, appendix C).
+    pub(super) fn has_supported_key(&self) -> bool {
+        let key = self.0.public_key();
+        let is_pss = key.algorithm.algorithm.to_id_string() == "1.2.840.113549.1.1.10";
+        !is_pss && !matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if rsa.key_size() < 2048)
     }
 
     /// Whether it is valid now. webpki does not verify this for an authority.

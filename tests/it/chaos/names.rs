@@ -10,10 +10,10 @@ use crate::{
     registered::networked_kinds,
     servers::{
         breaker::{Breaker, Fault},
-        mounts::may_have_own_mounts,
+        mounts::{may_have_own_mounts, with_own_files},
     },
 };
-use std::{fs, path::Path, thread};
+use std::{fs, thread};
 
 const NAME: &str = "backend.test";
 
@@ -41,7 +41,7 @@ fn moves(kind: &'static str) -> Vec<Measurement> {
     // No DNS: without a network a query would take long.
     fs::write(&services, "hosts: files\n").expect("a file");
     let configuration = Trial::configuration(&backend.table(NAME, old.port), backend.timeout);
-    let service = Allswell::start_by(&namespace(&hosts, &services), &configuration, &[]);
+    let service = Allswell::start_by(&with_own_files(&[(&hosts, "/etc/hosts"), (&services, "/etc/nsswitch.conf")]), &configuration, &[]);
     let mut trial = Trial::of(service, kind, backend.timeout);
     let gone = Expected::Fails(&["unreachable"]);
     // A connection that works is kept, whatever the name resolves to.
@@ -72,14 +72,4 @@ fn moves(kind: &'static str) -> Vec<Measurement> {
         },
     );
     vec![failure, change]
-}
-
-/// The start of a command line that runs a program with its own `/etc/hosts` and without DNS.
-fn namespace(hosts: &Path, services: &Path) -> Vec<String> {
-    let script = format!(
-        "mount --bind '{}' /etc/hosts && mount --bind '{}' /etc/nsswitch.conf && exec \"$0\" \"$@\"",
-        hosts.display(),
-        services.display()
-    );
-    ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", &script].map(str::to_owned).into()
 }

@@ -57,3 +57,22 @@ fn less_free_space_or_fewer_free_inodes_than_the_limit_warn_or_fail() {
     assert_eq!(with("").fail().message(), "0% of the inodes free, less than 5%");
     with("fail_free = \"100KiB\"").pass();
 }
+
+#[test]
+fn a_file_system_without_figures_warns_and_does_not_fail() {
+    for limit in ["", "fail_free = \"5GiB\""] {
+        let seen = Probed::new(&table(Path::new("/proc"), limit)).pass();
+        assert_eq!((seen.warning(), seen.values().len()), (Some("the file system does not report its size"), 0), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_required_mount_that_is_gone_fails() {
+    let Some(mounted) = Mounted::tmpfs("size=1m") else { return };
+    let required = Probed::new(&table(&mounted.path(), "require_mount = true"));
+    assert_eq!(required.pass().values()["free_bytes"], 1 << 20);
+    mounted.unmount();
+    assert_eq!(required.fail().message(), "nothing is mounted at `path`");
+    let below = table(&mounted.path().join("file"), &format!("require_mount = \"{}\"", mounted.path().display()));
+    assert_eq!(Probed::new(&below).fail().message(), "nothing is mounted at the folder in `require_mount`");
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     helpers::{Allswell, eventually},
-    probing::{Case, Probed, assert_failures},
+    probing::{Case, Probed, assert_failures, loaded},
     servers::{
         Certificates, django,
         hostile::{BlackHole, Hostile},
@@ -69,6 +69,9 @@ fn each_failure_has_its_class_and_message() {
         ),
         Case::new("status", table(port, "/down", ""), "unhealthy", "answered 503 Service Unavailable"),
         Case::new("missing", table(port, "/none", ""), "unhealthy", "answered 404 Not Found"),
+        Case::new("rate limit", table(port, "/limited", ""), "exhausted", "answered 429 Too Many Requests"),
+        Case::new("HTTP/2 only", table(http2_port(), "/", ""), "protocol", "the server speaks only HTTP/2, and HTTP/1.1 is required"),
+        Case::new("HTTP/0.9", table(Hostile::listening("hello").0.port(), "/", ""), "protocol", "the response is not HTTP"),
         Case::new("credentials", table(port, "/secret", ""), "rejected", "answered 401 Unauthorized"),
         Case::new("redirect", table(port, "/moved", ""), "unhealthy", "answered 302 Found"),
     ]);
@@ -104,6 +107,56 @@ fn a_response_must_meet_every_expectation() {
         wrong("too long", "/large", "expect_json = { \"/status\" = \"ok\" }", "the body is not JSON of at most 64 KiB"),
         wrong("no report", "/", "dialect = \"spring\"", "the body is not a report in the dialect spring"),
     ]);
+}
+
+/// The port of a server that begins each connection with the preface of HTTP/2, and closes it for HTTP/1.1: as grpc-go and h2c servers do.
+fn http2_port() -> u16 {
+    Hostile::replying(|_| {
+        [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100][..], &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]].concat()
+    })
+    .port()
+}
+
+#[test]
+fn a_compressed_body_is_named_and_passes_if_it_is_not_examined() {
+    let server = nginx().0;
+    let compressed =
+        |more: &str| Probed::new(&table(server.port, "/compressed", &format!("headers = {{ accept-encoding = \"gzip\" }}\n{more}")));
+    compressed("expect_headers = { content-encoding = \"gzip\" }").pass();
+    let failure = compressed("expect_body = \"well\"").fail();
+    assert_eq!(failure.message(), "the body is compressed, and so cannot be examined: let the server send it as it is");
+    Probed::new(&table(server.port, "/compressed", "expect_body = \"well\"")).pass();
+}
+
+#[test]
+fn every_form_of_a_response_without_a_body_or_with_trailers_is_read() {
+    for answer in [
+        "HTTP/1.0 200 OK\r\n\r\nwell",
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nwell",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x\r\n\r\n4\r\nwell\r\n0\r\nx: y\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwell",
+    ] {
+        Probed::new(&table(Hostile::listening(answer).0.port(), "/", "expect_body = \"well\"")).pass();
+    }
+    for answer in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\ncontent-length: 100\r\n\r\n"] {
+        Probed::new(&table(Hostile::answering(answer).port(), "/", "expect_status = [\"204\", \"304\"]")).passes(2);
+    }
+}
+
+#[test]
+fn urls_are_read_as_clients_read_them_or_refused_with_the_reason() {
+    let (server, tls_port, certificates) = nginx();
+    for rest in ["", "?x=1#part"] {
+        let echoed = format!("kind = \"http\"\nurl = \"http://a:b%20c@LOCALHOST:{}/echo{rest}\"\n", server.port);
+        Probed::new(&format!("{echoed}expect_headers = {{ x-seen = \"Basic YTpiIGM=\" }}")).pass();
+    }
+    Probed::new(&table(server.port, "", "expect_body = \"well\"")).pass();
+    let with_dot = encrypted(tls_port, "/", &certificates, "tls.server_name = \"localhost.\"");
+    Probed::new(&with_dot).pass();
+    for url in ["http+unix://%2Frun%2Fapp.sock/", "http://unix:/run/app.sock:/health", "unix:///run/app.sock"] {
+        let error = loaded(&format!("kind = \"http\"\nurl = \"{url}\"")).err().expect("it is refused");
+        assert!(error.contains("names a Unix socket, which this kind does not support"), "{error}");
+    }
 }
 
 #[test]

@@ -414,7 +414,7 @@ fn the_certificate_of_the_server_is_verified() {
             "no such file",
             at("localhost", &server, "") + "tls.ca_file = \"/none\"",
             "tls",
-            "the file in `tls.ca_file` cannot be used",
+            "the file in `tls.ca_file` does not exist",
         ),
     ]);
     Probed::new(&(at("localhost", &server, "") + &trusting(&good))).pass();

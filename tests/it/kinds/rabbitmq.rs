@@ -99,7 +99,7 @@ fn the_certificate_of_the_broker_is_verified() {
             "no such file",
             encrypted("localhost", front, "tls.ca_file = \"/none\""),
             "tls",
-            "the file in `tls.ca_file` cannot be used",
+            "the file in `tls.ca_file` does not exist",
         ),
     ]);
     Probed::new(&encrypted("localhost", front, &trusting(&good))).pass();

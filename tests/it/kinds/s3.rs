@@ -335,7 +335,7 @@ fn the_certificate_of_the_server_is_verified() {
         Case::new("another name", to("127.0.0.1", front, &trusting(&good)), "tls", "the certificate is for another name"),
         Case::new("expired", to("localhost", old_front, &trusting(&expired)), "tls", "the certificate has expired"),
         Case::new("no certificate", to("localhost", known, &trusting(&good)), "tls", "the server requires a client certificate"),
-        Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file in `tls.ca_file` cannot be used"),
+        Case::new("no file", to("localhost", front, "tls.ca_file = \"/none\""), "tls", "the file in `tls.ca_file` does not exist"),
     ]);
     Probed::new(&to("localhost", front, &trusting(&good))).pass();
     Probed::new(&to("127.0.0.1", front, &format!("{}tls.server_name = \"localhost\"", trusting(&good)))).pass();

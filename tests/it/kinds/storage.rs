@@ -126,13 +126,78 @@ fn a_full_or_read_only_file_system_fails() {
     read_only.make_read_only();
     assert_failures(&[
         Case::new("space", table(&space.path(), "size = \"128KiB\""), "exhausted", "no space is left"),
-        Case::new("inodes", table(&inodes.path(), ""), "exhausted", "no space is left"),
+        Case::new("inodes", table(&inodes.path(), ""), "exhausted", "no inodes are left, although space is free"),
         Case::new("read-only", table(&read_only.path(), ""), "unhealthy", "the file system is read-only"),
     ]);
     assert_eq!(entries(&space.path()), 0, "the unfinished file is deleted");
     Probed::new(&table(&space.path(), "")).pass();
     for mounted in [&inodes, &read_only] {
         Probed::new(&table(&mounted.path(), "write = false")).pass();
+    }
+}
+
+#[test]
+fn a_required_mount_that_is_gone_fails() {
+    let Some(mounted) = Mounted::tmpfs("size=64k") else { return };
+    let Some(bound) = Mounted::bind(&mounted.path()) else { return };
+    let at = mounted.path();
+    fs::create_dir(at.join("below")).expect("a folder");
+    let required = |path: &Path, by: &str| Probed::new(&table(path, &format!("require_mount = {by}")));
+    let folder = format!("\"{}\"", at.display());
+    for probed in [required(&at, "true"), required(&at.join("below"), &folder), required(&bound.path(), "true")] {
+        probed.pass();
+    }
+    let link = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(&at, link.path().join("media")).expect("a link");
+    required(&link.path().join("media"), "true").pass();
+    assert_eq!(required(&at.join("below"), "true").fail().message(), "nothing is mounted at `path`");
+    assert_eq!(required(link.path(), &folder).fail().message(), "`path` is not below the folder in `require_mount`");
+    mounted.unmount();
+    Probed::new(&table(&at, "")).pass();
+    let failure = required(&at, "true").fail();
+    assert_eq!((failure.class().as_str(), failure.message()), ("unhealthy", "nothing is mounted at `path`"));
+    fs::create_dir(at.join("below")).expect("a folder");
+    assert_eq!(required(&at.join("below"), &folder).fail().message(), "nothing is mounted at the folder in `require_mount`");
+    assert_eq!(entries(&at), 1, "nothing was written to the folder below the mount");
+    required(&bound.path(), "true").pass();
+}
+
+#[test]
+fn a_folder_that_is_mounted_onto_itself_is_no_mount() {
+    // As systemd mounts the folders in `ReadWritePaths`.
+    let directory = tempfile::tempdir().expect("a folder");
+    let mount = |arguments: &[&str]| std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(directory.path()).status();
+    if !mount(&["mount", "--bind", directory.path().to_str().expect("a path")]).is_ok_and(|status| status.success()) {
+        return;
+    }
+    let failure = Probed::new(&table(directory.path(), "require_mount = true")).probe();
+    assert!(mount(&["umount"]).is_ok_and(|status| status.success()));
+    assert_eq!(failure.expect_err("nothing is mounted").message(), "nothing is mounted at `path`");
+}
+
+#[test]
+fn a_mount_without_its_daemon_and_one_that_became_read_only_fail_with_their_reason() {
+    let gone = "the daemon or server behind the mount is gone: unmount it and mount it again";
+    if let Some(orphan) = Mounted::fuse_without_daemon() {
+        assert_failures(&[
+            Case::new("to write", table(&orphan.path(), ""), "unhealthy", gone),
+            Case::new("to list", table(&orphan.path(), "write = false"), "unhealthy", gone),
+            Case::new("required", table(&orphan.path(), "require_mount = true"), "unhealthy", gone),
+            Case::new("of a disk", table(&orphan.path(), "").replace("\"storage\"", "\"disk\""), "unhealthy", gone),
+        ]);
+    }
+    if let Some(broken) = Mounted::ext4_with("errors=remount-ro").filter(Mounted::break_ext4) {
+        let message = "the file system is read-only, although it was mounted for writing: look into the kernel's log for errors";
+        assert_failures(&[Case::new("after an error", table(&broken.path(), ""), "unhealthy", message)]);
+    }
+    if let Some(immutable) = Mounted::ext4() {
+        let set =
+            |flag: &str| std::process::Command::new("chattr").arg(flag).arg(immutable.path()).status().is_ok_and(|status| status.success());
+        if set("+i") {
+            let message = "the operation is not permitted: the directory may be immutable (`chattr +i`)";
+            assert_failures(&[Case::new("immutable", table(&immutable.path(), ""), "rejected", message)]);
+            assert!(set("-i"));
+        }
     }
 }
 

@@ -49,6 +49,12 @@ fn each_failure_has_its_class_and_message() {
         Case::new("refused, with a banner", table(1, banner), "unreachable", "connection refused"),
         Case::new("black hole", table(BlackHole::new().port, "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new("silent", table(port(Hostile::silent()), slow), "timeout", "no answer within 1s"),
+        Case::new(
+            "closes at once, as a proxy without a server",
+            table(port(Hostile::closing()), ""),
+            "unreachable",
+            "the connection was accepted and closed at once: a proxy without a server behind it does this",
+        ),
         Case::new("closes", table(port(Hostile::closing()), banner), "unreachable", "connection closed before a banner"),
         Case::new(
             "another banner",

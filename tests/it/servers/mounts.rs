@@ -16,6 +16,13 @@ pub(crate) fn may_have_own_mounts() -> bool {
     may
 }
 
+/// The start of a command line that runs a program with other files in place of some of the system's, such as `/etc/hosts`.
+pub(crate) fn with_own_files(files: &[(&Path, &str)]) -> Vec<String> {
+    let mounts: String = files.iter().map(|(file, place)| format!("mount --bind '{}' {place} && ", file.display())).collect();
+    let script = format!("{mounts}exec \"$0\" \"$@\"");
+    ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", &script].map(str::to_owned).into()
+}
+
 /// A mounted file system; unmounted when dropped.
 pub(crate) struct Mounted {
     directory: TempDir,
@@ -29,6 +36,11 @@ impl Mounted {
 
     /// A file system that can be frozen. `None`: this user may not mount, or this machine has no loop devices.
     pub(crate) fn ext4() -> Option<Self> {
+        Self::ext4_with("defaults")
+    }
+
+    /// The same with options such as `errors=remount-ro`.
+    pub(crate) fn ext4_with(options: &str) -> Option<Self> {
         let image = tempfile::NamedTempFile::new().expect("a file");
         image.as_file().set_len(8 << 20).expect("a size");
         let path = image.path().to_str().expect("a path");
@@ -36,14 +48,30 @@ impl Mounted {
             return None;
         }
         // The kernel keeps the image while it is mounted.
-        Self::mount(&["-t", "ext4", "-o", "loop", path])
+        Self::mount(&["-t", "ext4", "-o", &format!("loop,{options}"), path])
+    }
+
+    /// A folder that is mounted again. `None`: this user may not mount.
+    pub(crate) fn bind(folder: &Path) -> Option<Self> {
+        Self::mount(&["--bind", folder.to_str().expect("a path")])
+    }
+
+    /// A file system in user space whose daemon has ended. `None`: this user may not mount, or this machine has no FUSE.
+    pub(crate) fn fuse_without_daemon() -> Option<Self> {
+        let script = "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 allswell \"$0\"";
+        Self::mount_by(Command::new("bash").args(["-c", script]))
     }
 
     fn mount(arguments: &[&str]) -> Option<Self> {
+        Self::mount_by(Command::new("mount").args(arguments))
+    }
+
+    /// Runs a command with the folder as its last argument.
+    fn mount_by(command: &mut Command) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(directory.path().join("mount")).expect("a folder");
         let mounted = Self { directory };
-        if succeeds(Command::new("mount").args(arguments).arg(mounted.path())) {
+        if succeeds(command.arg(mounted.path())) {
             return Some(mounted);
         }
         let _ = std::io::stderr().write_all(b"skipped: this user may not mount file systems here\n");
@@ -56,6 +84,19 @@ impl Mounted {
 
     pub(crate) fn make_read_only(&self) {
         assert!(succeeds(Command::new("mount").args(["-o", "remount,ro"]).arg(self.path())), "it is remounted");
+    }
+
+    /// Removes the mount and keeps the empty folder below it.
+    pub(crate) fn unmount(&self) {
+        assert!(succeeds(Command::new("umount").arg(self.path())), "it is unmounted");
+    }
+
+    /// Makes the kernel see an error in a mounted ext4. `false`: this kernel cannot.
+    pub(crate) fn break_ext4(&self) -> bool {
+        let found = Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(self.path()).output().expect("findmnt");
+        let device = String::from_utf8(found.stdout).expect("text");
+        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", device.trim().trim_start_matches("/dev/"));
+        std::fs::write(trigger, "1").is_ok()
     }
 
     pub(crate) fn make_writable(&self) {

@@ -69,6 +69,8 @@ http {{
         location = /json {{ default_type application/json; return 200 '{{"status": "ok", "workers": [{{"ready": true}}]}}'; }}
         location = /empty {{ return 204; }}
         location = /last {{ keepalive_timeout 0; return 200 "goodbye"; }}
+        location = /limited {{ add_header Retry-After 30 always; return 429; }}
+        location = /compressed {{ gzip on; gzip_types *; gzip_proxied any; gzip_min_length 1; gzip_http_version 1.0; alias {directory}/www/index.html; }}
         location = /down {{ return 503; }}
         location = /secret {{ auth_basic "secret"; auth_basic_user_file {directory}/users; }}
         location = /chunked {{ alias {directory}/www/index.html; ssi on; ssi_types *; }}
