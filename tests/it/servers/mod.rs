@@ -34,7 +34,7 @@ pub(crate) use nginx::nginx;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls};
 pub(crate) use process::{Server, as_nobody, folder, in_venv, own};
 pub(crate) use python::reading;
-pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq};
+pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq, rabbitmq_member};
 pub(crate) use redirecting::{Redirecting, redirecting_apache, redirecting_nginx};
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
 pub(crate) use tls_front::{tls_front, tls_front_by_tls13, tls_front_for_known_clients, tls_front_with_server_name};
