@@ -10,6 +10,7 @@
 //! ```
 
 mod discovery;
+mod refusal;
 
 use crate::{
     contract::prelude::*,
@@ -18,17 +19,24 @@ use crate::{
         tls::TlsKeys,
     },
 };
-use futures_util::future::{join, try_join_all};
-use lapin::{Channel, Queue, options::QueueDeclareOptions, types::FieldTable};
+use futures_util::future::{join, join_all, try_join, try_join_all};
+use lapin::{
+    BasicProperties, Channel, Error, ErrorKind, Queue,
+    options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use refusal::Refusal;
 use serde_json::{Map, Value, json};
 
-/// Opens a channel, and checks that the named queues exist. Observes the number of messages and consumers of each queue, with optional
-/// limits.
+/// Checks that the broker accepts messages and that the named queues work. Observes the number of messages and consumers of each queue, with
+/// optional limits.
 ///
-/// The connection is kept. The check creates nothing and touches no message. It therefore does not notice when the broker blocks publishers
-/// because memory or disk space runs out; the kind `celery`, which publishes, does.
+/// The connection is kept. The check creates nothing and leaves no message behind: the one that it publishes, to notice when the broker
+/// blocks publishers because memory or disk space runs out, is rolled back. A queue that reports neither messages nor consumers is read,
+/// because a quorum queue without a leader reports the same.
 ///
-/// Required rights: to log in to the vhost, `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`.
+/// Required rights: to log in to the vhost, `rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'`. Without the right to write to
+/// `amq.default` and to read the queues (`'^$' '^amq\.default$' '.*'`), blocked publishers and queues without a leader go unnoticed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -41,7 +49,7 @@ pub struct Config {
     /// TLS settings: trusted certificates, client certificate, verification.
     #[serde(default)]
     pub tls: TlsKeys,
-    /// Queues that must exist.
+    /// Queues that must exist and work.
     #[serde(default)]
     pub queues: Vec<String>,
     /// Warn when more messages than this wait in one of `queues`.
@@ -65,6 +73,10 @@ pub struct Rabbitmq {
     warn_messages: Option<u32>,
     fail_messages: Option<u32>,
     min_consumers: Option<u32>,
+    /// Whether the user may not publish.
+    publishing: Refusal,
+    /// For each queue, whether it cannot be read.
+    reading: Vec<Refusal>,
     kept: Kept<RabbitmqClient>,
 }
 
@@ -98,7 +110,8 @@ min_consumers = 1
         }
         let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, kept })
+        let reading = queues.iter().map(|_| Refusal::default()).collect();
+        Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, publishing: Refusal::default(), reading, kept })
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -120,7 +133,37 @@ impl Check for Rabbitmq {
 /// A connection, and the channel of the last probe.
 pub struct RabbitmqClient {
     amqp: AmqpConnection,
+    /// With transactions, if `publishes`.
     channel: Channel,
+    /// Whether the broker lets the user publish.
+    publishes: bool,
+}
+
+impl RabbitmqClient {
+    /// Opens a new channel if an error has closed the last one.
+    async fn renew_channel(&mut self) -> Result<(), Failure> {
+        if !self.channel.status().connected() {
+            self.channel = self.amqp.connection.create_channel().await.map_err(broken)?;
+            if self.publishes {
+                self.channel.tx_select().await.map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a new channel, which shows that the broker works, and closes the old one in the same round trip. That one goes first, because
+    /// the limit may be a single channel.
+    async fn replace_channel(&mut self) -> Result<(), Failure> {
+        let (closed, opened) = join(self.channel.close(200, "".into()), self.amqp.connection.create_channel()).await;
+        closed.map_err(broken)?;
+        self.channel = match opened {
+            // The driver counts the old channel until the broker has confirmed its end.
+            Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => self.amqp.connection.create_channel().await,
+            opened => opened,
+        }
+        .map_err(broken)?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -128,28 +171,45 @@ impl Session for Rabbitmq {
     type Connection = RabbitmqClient;
 
     async fn open(&self) -> Result<RabbitmqClient, Failure> {
-        let amqp = self.broker.open().await?;
+        let mut amqp = self.broker.open().await?;
         let channel = amqp.connection.create_channel().await.map_err(failure)?;
-        Ok(RabbitmqClient { amqp, channel })
+        if !amqp.is_rabbitmq || self.publishing.is_recent() {
+            return Ok(RabbitmqClient { amqp, channel, publishes: false });
+        }
+        // On its own, because without the right this closes the channel, and with it the answers to all other questions.
+        let asked = async {
+            channel.tx_select().await?;
+            publish_nothing(&channel).await
+        };
+        match amqp.unless_blocked(asked).await {
+            // The second error, if the refusal arrives before the rollback is sent.
+            Ok(Err(error)) if matches!(error.kind(), ErrorKind::ProtocolError(_) | ErrorKind::InvalidChannelState(..)) => {
+                self.publishing.record();
+                if !amqp.connection.status().connected() {
+                    amqp = self.broker.open().await?;
+                }
+                let channel = amqp.connection.create_channel().await.map_err(broken)?;
+                Ok(RabbitmqClient { amqp, channel, publishes: false })
+            }
+            Ok(Err(error)) => Err(broken(error)),
+            // If it is blocked, the question that follows notices that, too.
+            Ok(Ok(())) | Err(_) => Ok(RabbitmqClient { amqp, channel, publishes: true }),
+        }
     }
 
     async fn ask(&self, client: &mut RabbitmqClient) -> Result<Observation, Failure> {
         client.amqp.refill();
-        if !client.channel.status().connected() {
-            // A missing queue closes the channel only.
-            client.channel = client.amqp.connection.create_channel().await.map_err(broken)?;
-        }
+        client.renew_channel().await?;
         let seen = client.amqp.take_phases().with_some("server_version", client.amqp.server_version.clone());
         let seen = seen.with_some("tls_verify", self.broker.tls_verify());
-        if self.queues.is_empty() {
-            // Opening a channel shows that the broker works. The old channel is closed in the same round trip.
-            let (opened, closed) = join(client.amqp.connection.create_channel(), client.channel.close(200, "".into())).await;
-            closed.map_err(broken)?;
-            client.channel = opened.map_err(broken)?;
+        if self.queues.is_empty() && !client.publishes {
+            client.replace_channel().await?;
             return Ok(seen);
         }
-        // All at once: one round trip for all queues.
-        let queues = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name))).await?;
+        // The broker says when this ends; until then, another connection would be blocked as well.
+        let asked = client.amqp.unless_blocked(self.look(client)).await.map_err(Failure::reusable_connection)?;
+        let queues = asked?;
+        self.require_replies(client, &queues).await?;
         self.judge(seen, &queues)
     }
 
@@ -159,6 +219,46 @@ impl Session for Rabbitmq {
 }
 
 impl Rabbitmq {
+    /// Looks at all queues, and at whether the broker accepts messages, in one round trip.
+    async fn look(&self, client: &RabbitmqClient) -> Result<Vec<Queue>, Failure> {
+        let looking = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name)));
+        if client.publishes {
+            let publishing = async { publish_nothing(&client.channel).await.map_err(broken) };
+            return Ok(try_join(looking, publishing).await?.0);
+        }
+        looking.await
+    }
+
+    /// Reads the queues that report neither messages nor consumers: that is also the broker's reply for a quorum queue without a leader. From
+    /// a queue that is really empty, this takes nothing.
+    async fn require_replies(&self, client: &mut RabbitmqClient, queues: &[Queue]) -> Result<(), Failure> {
+        let is_silent = |at: &usize| queues[*at].message_count() == 0 && queues[*at].consumer_count() == 0;
+        let mut silent: Vec<usize> = (0..queues.len()).filter(is_silent).filter(|at| !self.reading[*at].is_recent()).collect();
+        while !silent.is_empty() {
+            let replies = join_all(silent.iter().map(|at| read(&client.channel, &self.queues[*at]))).await;
+            if replies.iter().any(|reply| matches!(reply, Ok(true))) {
+                // A message that arrived in between: closing the channel returns it to the queue.
+                client.channel.close(200, "".into()).await.map_err(broken)?;
+            }
+            let Some((position, Err(error))) = replies.into_iter().enumerate().find(|(_, reply)| reply.is_err()) else { break };
+            // An error closes the channel, so that the replies for the queues that follow are missing.
+            let at = silent[position];
+            silent.drain(..=position);
+            match error.kind() {
+                ErrorKind::ProtocolError(said) if matches!(said.get_id(), NO_RIGHT | IS_STREAM) => self.reading[at].record(),
+                // The leader of a queue with a single active consumer replies that it has none.
+                ErrorKind::ProtocolError(said) if said.get_id() == IS_LOCKED => {}
+                _ => return Err(queue_failure(&self.queues[at], error).truncated()),
+            }
+            if client.amqp.connection.status().connected() {
+                client.renew_channel().await?;
+            } else {
+                *client = self.open().await?;
+            }
+        }
+        Ok(())
+    }
+
     fn judge(&self, seen: Observation, queues: &[Queue]) -> Result<Observation, Failure> {
         let counts: Map<String, Value> = self
             .queues
@@ -184,6 +284,24 @@ impl Rabbitmq {
     }
 }
 
+/// Reply codes to reading a queue: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>.
+const NO_RIGHT: u16 = 403;
+const IS_LOCKED: u16 = 405;
+const IS_STREAM: u16 = 540;
+
+/// Publishes a message, and takes it back before it is routed. A broker with an alarm blocks a connection at the first message, and does not
+/// say so earlier.
+async fn publish_nothing(channel: &Channel) -> Result<(), Error> {
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    channel.basic_publish("".into(), "allswell".into(), options, b"", properties).await?;
+    channel.tx_rollback().await
+}
+
+/// Reads a queue; returns whether there was a message.
+async fn read(channel: &Channel, name: &str) -> Result<bool, Error> {
+    Ok(channel.basic_get(name.into(), BasicGetOptions::default()).await?.is_some())
+}
+
 /// Declares a queue passively: it must exist already.
 async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
     let options = QueueDeclareOptions::default().passive();
@@ -196,6 +314,6 @@ async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
 }
 
 /// After the login, an end is a truncated reply.
-fn broken(error: lapin::Error) -> Failure {
+fn broken(error: Error) -> Failure {
     failure(error).truncated()
 }

@@ -1,26 +1,39 @@
 //! Connections by AMQP 0-9-1, through lapin, for the kinds that connect to `RabbitMQ`.
 
+mod failure;
 mod mechanism;
+mod uri;
 
 use crate::{
-    contract::{ConfigWarning, Failure, FailureClass, InvalidConfig, Observation, Secret},
+    contract::{ConfigWarning, Failure, InvalidConfig, Observation, Secret},
     wire::{
         address::{self, Address, Dialer, Stream},
         connect::{self, Phases},
         meter::{Meter, Metered},
-        tls::{self, Tls, TlsKeys, login_warning},
-        url,
+        tls::{Tls, TlsKeys, login_warning},
     },
 };
 use async_compat::Compat;
 use async_rs::{Runtime, Tokio, traits::Reactor, util::RuntimeParts};
+pub(crate) use failure::failure;
+#[cfg(feature = "rabbitmq")]
+pub(crate) use failure::queue_failure;
 use futures_util::{AsyncRead, AsyncWrite, Stream as Ticks};
+#[cfg(feature = "rabbitmq")]
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
+#[cfg(feature = "rabbitmq")]
+use lapin::Event;
 use lapin::{
-    AsyncTcpStream, Connection, ConnectionProperties, Error, ErrorKind,
-    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
+    AsyncTcpStream, Connection, ConnectionProperties,
     uri::{AMQPScheme, AMQPUri},
 };
 use mechanism::MechanismGuard;
+#[cfg(feature = "rabbitmq")]
+use std::pin::pin;
 use std::{
     future::ready,
     io::{self, Read, Write},
@@ -31,9 +44,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{net::TcpStream, time::timeout};
+use uri::AmqpUrl;
 
-/// URL schemes of this protocol.
-pub(crate) const SCHEMES: &[&str] = &["amqp", "amqps", "rabbitmq", "pyamqp"];
+/// URL schemes of this protocol. Those with an `s` at the end mean TLS.
+pub(crate) const SCHEMES: &[&str] = &["amqp", "amqps", "rabbitmq", "rabbitmqs", "pyamqp"];
 
 /// How long the broker has to confirm that a connection is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +67,8 @@ pub(crate) struct AmqpBroker {
     /// Without a password the login is the default `guest`, which is public.
     has_password: bool,
     tls: Option<Tls>,
+    /// About the URL.
+    warnings: Vec<ConfigWarning>,
     dialer: Dialer,
 }
 
@@ -65,22 +81,11 @@ impl AmqpBroker {
         password: Option<&Secret>,
         tls: TlsKeys,
     ) -> Result<Self, InvalidConfig> {
-        let schemes: Vec<_> = SCHEMES.iter().map(|scheme| (*scheme, if *scheme == "amqps" { "amqps" } else { "amqp" })).collect();
-        let mut url = url::parse(key, url, &schemes)?;
-        if url.path() == "/" {
-            // The driver reads this as a vhost without a name; users and Celery mean the default vhost.
-            url.set_path("");
-        }
-        let mut uri: AMQPUri =
-            url.as_str().parse().map_err(|_| InvalidConfig::new(key, "not an AMQP URL: write `amqp://user@host:5672/vhost`"))?;
-        if let Some(host) = url.host_str() {
-            // The driver would silently replace an address in brackets by `localhost`.
-            Address::new(host, 0).host.clone_into(&mut uri.authority.host);
-        }
+        let AmqpUrl { mut uri, has_password, tls: keys, warnings } = AmqpUrl::parse(key, url, tls)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         // The driver allocates 64 frames of the largest size that the broker may use.
-        uri.query.frame_max = Some(uri.query.frame_max.map_or(MAX_FRAME_BYTES, |size| size.clamp(4096, MAX_FRAME_BYTES)));
-        let has_password = password.is_some() || url.password().is_some();
+        uri.query.frame_max = Some(MAX_FRAME_BYTES);
+        let has_password = has_password || password.is_some();
         if let Some(username) = username {
             uri.authority.userinfo.username = username;
         }
@@ -88,8 +93,8 @@ impl AmqpBroker {
             password.expose().clone_into(&mut uri.authority.userinfo.password);
         }
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
-        tls.validate(encrypted, "amqps://")?;
-        Ok(Self { uri, has_password, tls: encrypted.then(|| Tls::new(tls)), dialer: Dialer::default() })
+        keys.validate(encrypted, "amqps://")?;
+        Ok(Self { uri, has_password, tls: encrypted.then(|| Tls::new(keys)), warnings, dialer: Dialer::default() })
     }
 
     /// The observed value `tls_verify`.
@@ -97,10 +102,11 @@ impl AmqpBroker {
         self.tls.as_ref().and_then(Tls::observed_verify)
     }
 
-    /// The warning about the login, which sends the password; `key` is that of the URL.
+    /// The warnings about the URL, and about the login, which sends the password; `key` is that of the URL.
     pub(crate) fn warnings(&self, key: &'static str) -> Vec<ConfigWarning> {
         let tls = self.tls.as_ref().map(Tls::keys);
-        login_warning(key, Some(&self.uri.authority.host), self.has_password, tls, "amqps://").into_iter().collect()
+        let login = login_warning(key, Some(&self.uri.authority.host), self.has_password, tls, "amqps://");
+        login.into_iter().chain(self.warnings.iter().cloned()).collect()
     }
 
     /// Connects and logs in.
@@ -119,7 +125,7 @@ impl AmqpBroker {
             }
             None => Box::new(stream),
         };
-        let connection = handshake(self.uri.clone(), stream, socket).await?;
+        let connection = handshake(self.uri.clone(), stream, socket).await.map_err(|failure| failure::of_login(failure, &self.uri))?;
         Ok(AmqpConnection { phases, ..connection })
     }
 }
@@ -130,6 +136,9 @@ pub(crate) struct AmqpConnection {
     /// The version of the broker, if it reports one.
     #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` observes it"))]
     pub(crate) server_version: Option<String>,
+    /// Whether the broker is `RabbitMQ` itself, and not another one with the same protocol.
+    #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only `rabbitmq` asks"))]
+    pub(crate) is_rabbitmq: bool,
     phases: Phases,
     meter: Meter,
     _socket: ShutdownOnDrop,
@@ -139,6 +148,20 @@ impl AmqpConnection {
     /// Allows one more reply. Call it before each question.
     pub(crate) fn refill(&self) {
         self.meter.refill(MAX_READ_BYTES);
+    }
+
+    /// Waits for replies, unless the broker blocks publishers: then it reads nothing more from this connection.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) async fn unless_blocked<T>(&self, asked: impl Future<Output = T>) -> Result<T, Failure> {
+        let blocking = self.connection.events_listener().filter(|event| ready(matches!(event, Event::ConnectionBlocked(_))));
+        let mut blocking = pin!(blocking.chain(stream::pending()));
+        if self.connection.status().blocked() {
+            return Err(failure::blocked());
+        }
+        match select(pin!(asked), blocking.next()).await {
+            Either::Left((replies, _)) => Ok(replies),
+            Either::Right(_) => Err(failure::blocked()),
+        }
     }
 
     /// How long the phases of opening took; returned once.
@@ -193,19 +216,21 @@ async fn handshake(uri: AMQPUri, stream: Stream, socket: ShutdownOnDrop) -> Resu
         },
         properties,
     ));
-    let connection = handshake.await.map_err(Failure::internal)?.map_err(|error| meter.explain(failure(error)))?;
-    let server_version = version(&meter.beginning());
-    Ok(AmqpConnection { connection, server_version, phases: Phases::new(), meter, _socket: socket })
+    let connection = handshake.await.map_err(Failure::internal)?.map_err(|error| failure::of_handshake(error, &meter))?;
+    let beginning = meter.beginning();
+    let server_version = property(&beginning, b"version");
+    let is_rabbitmq = property(&beginning, b"product").as_deref() == Some("RabbitMQ");
+    Ok(AmqpConnection { connection, server_version, is_rabbitmq, phases: Phases::new(), meter, _socket: socket })
 }
 
-/// Reads the version from `Connection.Start`, whose table of properties the driver does not return: a short name, an `S` for a long string,
-/// and its length. <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.5.
-fn version(beginning: &[u8]) -> Option<String> {
-    const NAME: &[u8] = b"\x07versionS";
-    let at = beginning.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+/// Reads a text from `Connection.Start`, whose table of properties the driver does not return: a short name, an `S` for a long string, and
+/// its length. <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.5.
+fn property(beginning: &[u8], name: &[u8]) -> Option<String> {
+    let name = [&[u8::try_from(name.len()).ok()?], name, b"S"].concat();
+    let at = beginning.windows(name.len()).position(|window| window == name)? + name.len();
     let (length, rest) = beginning.get(at..)?.split_first_chunk::<4>()?;
-    let version = rest.get(..u32::from_be_bytes(*length).try_into().ok()?)?;
-    String::from_utf8(version.to_vec()).ok().filter(|version| version.len() <= 64)
+    let text = rest.get(..u32::from_be_bytes(*length).try_into().ok()?)?;
+    String::from_utf8(text.to_vec()).ok().filter(|text| text.len() <= 64)
 }
 
 /// Lets the driver run on our own stream, which is encrypted and metered.
@@ -236,79 +261,18 @@ impl Reactor for DriverReactor {
     }
 }
 
-/// Classifies an error about one queue.
-#[cfg(feature = "rabbitmq")]
-pub(crate) fn queue_failure(name: &str, error: Error) -> Failure {
-    match error.kind() {
-        ErrorKind::ProtocolError(said) => match said.kind() {
-            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Failure::unhealthy(format!("there is no queue {name}")).because(error),
-            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-                Failure::rejected(format!("the user may not use the queue {name}")).because(error)
-            }
-            // An exclusive queue of another connection.
-            AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => {
-                Failure::rejected(format!("the queue {name} is exclusive to another connection")).because(error)
-            }
-            _ => failure(error),
-        },
-        _ => failure(error),
-    }
-}
-
-/// Classifies an error by its reply code: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>. The code for a connection limit is
-/// that for a missing vhost: there the text decides.
-pub(crate) fn failure(error: Error) -> Failure {
-    let (class, message) = match error.kind() {
-        ErrorKind::ProtocolError(said) => match said.kind() {
-            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => (FailureClass::Rejected, "the credentials are not accepted"),
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if said.get_message().as_str().contains("connection limit (") => {
-                (FailureClass::Exhausted, "the server's connection limit is reached")
-            }
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
-                (FailureClass::Rejected, "the vhost does not exist, or the user may not access it")
-            }
-            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => (FailureClass::Unhealthy, "the broker closed the connection"),
-            AMQPErrorKind::Hard(AMQPHardError::RESOURCEERROR) => (FailureClass::Exhausted, "the broker is out of resources"),
-            _ => (FailureClass::Unhealthy, "the broker replied with an error"),
-        },
-        ErrorKind::IOError(io) if tls::is_tls(&**io) => return tls::failure(error),
-        ErrorKind::IOError(io) if mechanism::is_not_offered(io) => {
-            (FailureClass::Rejected, "the broker does not offer this login method: try `?auth_mechanism=external` in the URL")
-        }
-        ErrorKind::IOError(io) => {
-            // The driver reports the end of a stream with this kind.
-            let kind = if io.kind() == io::ErrorKind::ConnectionAborted { io::ErrorKind::UnexpectedEof } else { io.kind() };
-            return Failure::network(io::Error::new(kind, error));
-        }
-        ErrorKind::MissingHeartbeatError => (FailureClass::Unreachable, "the broker sends no heartbeats"),
-        // An unknown channel number comes from the broker, too.
-        ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) | ErrorKind::InvalidChannel(_) => {
-            (FailureClass::Protocol, "the reply is not AMQP 0-9-1")
-        }
-        ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_) => {
-            (FailureClass::Unreachable, "the connection is closed")
-        }
-        ErrorKind::ChannelsLimitReached => (FailureClass::Exhausted, "the broker's channel limit is reached"),
-        _ => return Failure::internal(error),
-    };
-    Failure::new(class, message).because(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_channel_is_a_protocol_error() {
-        assert_eq!(failure(ErrorKind::InvalidChannel(29_184).into()).class(), FailureClass::Protocol);
-    }
-
-    #[test]
     fn the_version_is_read_from_the_first_bytes() {
         let said = b"\x01\0\0..\x08platformS\0\0\0\x01x\x07versionS\0\0\0\x073.10.28rest";
+        let version = |said: &[u8]| property(said, b"version");
         assert_eq!(version(said).as_deref(), Some("3.10.28"));
         assert_eq!(version(b"\x07versionS\0\0\0\x09cut"), None);
         assert_eq!(version(b"\x07versionS\xff\xff\xff\xff3"), None);
         assert_eq!(version(b""), None);
+        assert_eq!(property(said, b"platform").as_deref(), Some("x"));
     }
 }

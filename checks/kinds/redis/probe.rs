@@ -21,7 +21,7 @@ use tokio::time::timeout;
 /// A connection to the server that is probed.
 pub struct Node {
     /// The connection itself.
-    pub connection: RespConnection,
+    pub(super) connection: RespConnection,
     /// Whether the slot of the key is being moved to this node, which then needs `ASKING`.
     asking: bool,
     /// Whether no probe has used it yet.

@@ -16,9 +16,19 @@ const MAX_BEGINNING_BYTES: usize = 64 * 1024;
 #[error("the broker offers {0:?}")]
 struct NotOffered(String);
 
-/// Whether a login ended for this reason.
-pub(super) fn is_not_offered(error: &io::Error) -> bool {
-    error.get_ref().and_then(|error| error.downcast_ref::<NotOffered>()).is_some()
+/// What to do about a login that ended for this reason; `None` for another error.
+pub(super) fn not_offered(error: &io::Error) -> Option<&'static str> {
+    let NotOffered(offered) = error.get_ref()?.downcast_ref()?;
+    let has = |method: &str| offered.split(' ').any(|offered| offered == method);
+    Some(if has("EXTERNAL") {
+        "the broker does not offer this login method: try `?auth_mechanism=external` in the URL"
+    } else if has("AMQPLAIN") {
+        "the broker does not offer this login method: try `?auth_mechanism=amqplain` in the URL"
+    } else if has("PLAIN") {
+        "the broker does not offer this login method: try `?auth_mechanism=plain` in the URL"
+    } else {
+        "the broker offers no login method that this kind supports"
+    })
 }
 
 /// A stream that fails before the reply to a broker that does not offer the login method.

@@ -106,12 +106,7 @@ fn each_failure_of_rabbitmq_has_its_class_and_message() {
         Case::new("endless", on(&rabbit_url(Hostile::endless(b"", b"\x01\0\0\0\0").port()), ""), "protocol", "the reply is not AMQP 0-9-1"),
         Case::new("breaks off", on(&rabbit_url(cut.port), ""), "protocol", "the connection was closed in the middle of a reply"),
         Case::new("password", on(&format!("amqp://app:wrong@127.0.0.1:{port}/"), ""), "rejected", "the credentials are not accepted"),
-        Case::new(
-            "vhost",
-            on(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none"), ""),
-            "rejected",
-            "the vhost does not exist, or the user may not access it",
-        ),
+        Case::new("vhost", on(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none"), ""), "rejected", "the vhost does not exist"),
         Case::new(
             "plain to a TLS port",
             on(&rabbit_url(front), ""),

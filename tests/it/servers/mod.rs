@@ -40,7 +40,7 @@ pub(crate) use pgbouncer::pgbouncer;
 pub(crate) use postgres::{postgres, postgres_standby, postgres_with, postgres_with_tls, postgres_with_tls_and};
 pub(crate) use process::{Server, as_nobody, folder, in_venv, own};
 pub(crate) use python::reading;
-pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq};
+pub(crate) use rabbitmq::{SHARED_BROKER, SHARED_PASSWORD, rabbitmq, rabbitmq_member};
 pub(crate) use redirecting::{Redirecting, redirecting_apache, redirecting_nginx};
 pub(crate) use redis::{redis, redis_cluster, redis_replica, redis_with, redis_with_tls, sentinel};
 pub(crate) use redis_proxy::{envoy, twemproxy};

@@ -14,6 +14,7 @@ use std::{
     sync::LazyLock,
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// The password of the user `app` of the shared broker.
 pub(crate) const SHARED_PASSWORD: &str = "correct-horse";
@@ -22,13 +23,32 @@ pub(crate) const SHARED_PASSWORD: &str = "correct-horse";
 pub(crate) static SHARED_BROKER: LazyLock<SharedServer> = LazyLock::new(|| SharedServer::new(rabbitmq(SHARED_PASSWORD)));
 
 pub(crate) fn rabbitmq(password: &str) -> Server {
+    launch(folder(), password)
+}
+
+/// A second broker in the cluster of the first one. Brokers of a cluster share a secret and the service that maps names to ports.
+pub(crate) fn rabbitmq_member(password: &str, first: &Server) -> Server {
     let directory = folder();
+    let cookie = directory.path().join(".erlang.cookie");
+    fs::copy(first.directory.path().join(".erlang.cookie"), &cookie).expect("a cookie");
+    fs::copy(first.directory.path().join("mapper"), directory.path().join("mapper")).expect("a port");
+    let member = launch(directory, password);
+    member.rabbitmqctl(&["stop_app"]);
+    member.rabbitmqctl(&["join_cluster", &node(first.directory.path())]);
+    member.rabbitmqctl(&["start_app"]);
+    member
+}
+
+fn launch(directory: TempDir, password: &str) -> Server {
     let configuration = format!("default_user = app\ndefault_pass = {password}\nloopback_users = none\nlog.console = true\n");
     for (name, text) in [("rabbitmq.conf", &*configuration), ("plugins", "[].\n")] {
         fs::write(directory.path().join(name), text).expect("a file");
     }
     for name in ["distribution", "mapper"] {
-        fs::write(directory.path().join(name), free_port().to_string()).expect("a file");
+        let file = directory.path().join(name);
+        if !file.exists() {
+            fs::write(file, free_port().to_string()).expect("a file");
+        }
     }
     Server::launch(
         directory,
@@ -59,6 +79,14 @@ impl Server {
         self.rabbitmqctl(&["eval", &(declare_queue("/", queue) + ".")]);
     }
 
+    /// Adds a queue of another type, `quorum` or `stream`, with its leader on this node.
+    pub(crate) fn add_replicated_queue(&self, vhost: &str, queue: &str, kind: &str) {
+        let arguments = format!("[{{<<\"x-queue-type\">>, longstr, <<\"{kind}\">>}}]");
+        let resource = format!("{{resource, <<\"{vhost}\">>, queue, <<\"{queue}\">>}}");
+        let declare = format!("rabbit_amqqueue:declare({resource}, true, false, {arguments}, none, <<\"app\">>).");
+        self.rabbitmqctl(&["eval", &declare]);
+    }
+
     /// Publishes messages to a queue of a vhost.
     pub(crate) fn publish(&self, vhost: &str, queue: &str, messages: &[&str]) {
         let exchange = format!("{{resource, <<\"{vhost}\">>, exchange, <<>>}}");
@@ -82,6 +110,12 @@ fn declare_queue(vhost: &str, queue: &str) -> String {
     format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"app\">>)")
 }
 
+/// The name of the broker in a folder.
+fn node(directory: &Path) -> String {
+    let port = fs::read_to_string(directory.join("distribution")).expect("a port");
+    format!("allswell{port}@localhost")
+}
+
 /// One of `RabbitMQ`'s programs, for the broker in a folder.
 fn program(name: &str, directory: &Path) -> Command {
     let port = |name: &str| fs::read_to_string(directory.join(name)).expect("a port");
@@ -89,7 +123,7 @@ fn program(name: &str, directory: &Path) -> Command {
     command
         .env("HOME", directory)
         .env("ERL_CRASH_DUMP", directory.join("crash"))
-        .env("RABBITMQ_NODENAME", format!("allswell{}@localhost", port("distribution")))
+        .env("RABBITMQ_NODENAME", node(directory))
         .env("RABBITMQ_DIST_PORT", port("distribution"))
         .env("ERL_EPMD_PORT", port("mapper"))
         .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
