@@ -21,7 +21,8 @@ struct Mount {
     device: Vec<u8>,
     /// The folder of the file system that is mounted.
     root: PathBuf,
-    mount_point: PathBuf,
+    /// Where it is mounted.
+    place: PathBuf,
     options: Vec<u8>,
     file_system: Vec<u8>,
     file_system_options: Vec<u8>,
@@ -38,20 +39,20 @@ impl MountTable {
 
     /// Whether a file system is mounted at this path, which is absolute and without links.
     pub(super) fn has_mount_at(&self, path: &Path) -> bool {
-        self.0.iter().any(|mount| mount.mount_point == path && mount.file_system != b"autofs" && !self.is_bound_to_itself(mount))
+        self.0.iter().any(|mount| mount.place == path && mount.file_system != b"autofs" && !self.is_bound_to_itself(mount))
     }
 
     /// Whether a folder is mounted onto itself, so that nothing else is mounted there: systemd does this for `ReadWritePaths`.
     fn is_bound_to_itself(&self, mount: &Mount) -> bool {
         let Some(parent) = self.0.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id) else { return false };
-        let Ok(below) = mount.mount_point.strip_prefix(&parent.mount_point) else { return false };
+        let Ok(below) = mount.place.strip_prefix(&parent.place) else { return false };
         parent.device == mount.device && parent.root.join(below) == mount.root
     }
 
     /// Whether the file system of this path is read-only, although it was mounted for writing: the kernel does this after an error.
     pub(super) fn became_read_only(&self, path: &Path) -> bool {
-        let deepest = |mount: &&Mount| mount.mount_point.components().count();
-        let mount = self.0.iter().filter(|mount| path.starts_with(&mount.mount_point)).max_by_key(deepest);
+        let deepest = |mount: &&Mount| mount.place.components().count();
+        let mount = self.0.iter().filter(|mount| path.starts_with(&mount.place)).max_by_key(deepest);
         mount.is_some_and(|mount| {
             let has = |options: &[u8], names: &[&[u8]]| options.split(|byte| *byte == b',').any(|option| names.contains(&option));
             has(&mount.options, &[b"rw"]) && has(&mount.file_system_options, &[b"ro", b"emergency_ro"])
@@ -65,12 +66,12 @@ impl Mount {
         let mut field = || fields.next();
         let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
         let (id, parent, device) = (number(field()?)?, number(field()?)?, field()?.to_vec());
-        let (root, mount_point, options) = (unescaped(field()?), unescaped(field()?), field()?.to_vec());
+        let (root, place, options) = (unescaped(field()?), unescaped(field()?), field()?.to_vec());
         // Optional fields end with a hyphen.
         fields.find(|field| *field == b"-")?;
         let file_system = fields.next()?.to_vec();
         let file_system_options = fields.nth(1).unwrap_or_default().to_vec();
-        Some(Self { id, parent, device, root, mount_point, options, file_system, file_system_options })
+        Some(Self { id, parent, device, root, place, options, file_system, file_system_options })
     }
 }
 

@@ -22,8 +22,8 @@ fn a_server_is_verified_by_the_systems_roots_and_its_name() {
     let (postgres, postgres_files) = postgres_with_tls("secret", Certificates::new);
     // A bundle with both authorities, like that of the system.
     let bundle = redis.directory.path().join("bundle.pem");
-    let pem = [&redis_files.authority, &postgres_files.authority].map(|path| std::fs::read_to_string(path).expect("a certificate"));
-    std::fs::write(&bundle, pem.concat()).expect("a file");
+    let pem = [&redis_files.authority, &postgres_files.authority].map(|path| fs::read_to_string(path).expect("a certificate"));
+    fs::write(&bundle, pem.concat()).expect("a file");
     let check = |name: &str, kind: &str, url: &str| format!("[checks.{name}]\nkind = \"{kind}\"\nurl = \"{url}\"\ntimeout = \"20s\"\n");
     let url = |host: &str, mode: &str| format!("postgres://app:secret@{host}:{}/orders?sslmode={mode}", postgres.port);
     let configuration = check("redis", "redis", &format!("rediss://localhost:{}/0", redis.port))
