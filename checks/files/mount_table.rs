@@ -21,6 +21,7 @@ struct Mount {
     device: Vec<u8>,
     /// The folder of the file system that is mounted.
     root: PathBuf,
+    /// Where it is mounted.
     place: PathBuf,
     options: Vec<u8>,
     file_system: Vec<u8>,

@@ -18,9 +18,8 @@ pub(crate) fn may_have_own_mounts() -> bool {
 
 /// The start of a command line that runs a program with other files in place of some of the system's, such as `/etc/hosts`.
 pub(crate) fn with_own_files(files: &[(&Path, &str)]) -> Vec<String> {
-    let mounts: Vec<String> = files.iter().map(|(file, place)| format!("mount --bind '{}' {place} && ", file.display())).collect();
-    let mounts = mounts.concat();
-    let script = format!("{mounts}exec \"$0\" \"$@\"");
+    let mounts: Vec<_> = files.iter().map(|(file, place)| format!("mount --bind '{}' {place} && ", file.display())).collect();
+    let script = format!("{}exec \"$0\" \"$@\"", mounts.concat());
     ["/usr/bin/unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", &script].map(str::to_owned).into()
 }
 
