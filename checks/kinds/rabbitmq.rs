@@ -9,6 +9,7 @@
 //! min_consumers = 1
 //! ```
 
+mod client;
 mod discovery;
 mod refusal;
 
@@ -19,12 +20,9 @@ use crate::{
         tls::TlsKeys,
     },
 };
-use futures_util::future::{join, join_all, try_join, try_join_all};
-use lapin::{
-    BasicProperties, Channel, Error, ErrorKind, Queue,
-    options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
+use client::{RabbitmqClient, broken, look_at, publish_nothing, read};
+use futures_util::future::{join, join_all, try_join_all};
+use lapin::{ErrorKind, Queue};
 use refusal::Refusal;
 use serde_json::{Map, Value, json};
 
@@ -130,48 +128,12 @@ impl Check for Rabbitmq {
     }
 }
 
-/// A connection, and the channel of the last probe.
-pub struct RabbitmqClient {
-    amqp: AmqpConnection,
-    /// With transactions, if `publishes`.
-    channel: Channel,
-    /// Whether the broker lets the user publish.
-    publishes: bool,
-}
-
-impl RabbitmqClient {
-    /// Opens a new channel if an error has closed the last one.
-    async fn renew_channel(&mut self) -> Result<(), Failure> {
-        if !self.channel.status().connected() {
-            self.channel = self.amqp.connection.create_channel().await.map_err(broken)?;
-            if self.publishes {
-                self.channel.tx_select().await.map_err(broken)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens a new channel, which shows that the broker works, and closes the old one in the same round trip. That one goes first, because
-    /// the limit may be a single channel.
-    async fn replace_channel(&mut self) -> Result<(), Failure> {
-        let (closed, opened) = join(self.channel.close(200, "".into()), self.amqp.connection.create_channel()).await;
-        closed.map_err(broken)?;
-        self.channel = match opened {
-            // The driver counts the old channel until the broker has confirmed its end.
-            Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => self.amqp.connection.create_channel().await,
-            opened => opened,
-        }
-        .map_err(broken)?;
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl Session for Rabbitmq {
     type Connection = RabbitmqClient;
 
     async fn open(&self) -> Result<RabbitmqClient, Failure> {
-        let mut amqp = self.broker.open().await?;
+        let amqp = self.broker.open().await?;
         let channel = amqp.connection.create_channel().await.map_err(failure)?;
         if !amqp.is_rabbitmq || self.publishing.is_recent() {
             return Ok(RabbitmqClient { amqp, channel, publishes: false });
@@ -181,25 +143,34 @@ impl Session for Rabbitmq {
             channel.tx_select().await?;
             publish_nothing(&channel).await
         };
-        match amqp.unless_blocked(asked).await {
-            // The second error, if the refusal arrives before the rollback is sent.
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::ProtocolError(_) | ErrorKind::InvalidChannelState(..)) => {
-                self.publishing.record();
-                if !amqp.connection.status().connected() {
-                    amqp = self.broker.open().await?;
-                }
-                let channel = amqp.connection.create_channel().await.map_err(broken)?;
-                Ok(RabbitmqClient { amqp, channel, publishes: false })
+        let published = amqp.unless_blocked(asked).await;
+        let client = RabbitmqClient { amqp, channel, publishes: true };
+        match published {
+            Ok(Ok(())) => Ok(client),
+            Ok(Err(error)) if client.is_refused(&error) => {
+                let status = client.amqp.connection.status();
+                let amqp = if status.connected() && !status.blocked() { client.amqp } else { self.broker.open().await? };
+                self.without_publishing(amqp).await
             }
             Ok(Err(error)) => Err(broken(error)),
-            // If it is blocked, the question that follows notices that, too.
-            Ok(Ok(())) | Err(_) => Ok(RabbitmqClient { amqp, channel, publishes: true }),
+            // The broker blocks the connection before it examines the right to publish: its refusal arrives while another connection is opened.
+            Err(_) => match self.broker.open().await {
+                Ok(other) if client.channel.status().connected() => {
+                    other.hang_up(());
+                    Ok(client)
+                }
+                Ok(other) => self.without_publishing(other).await,
+                // `ask` says that this one is blocked.
+                Err(_) => Ok(client),
+            },
         }
     }
 
     async fn ask(&self, client: &mut RabbitmqClient) -> Result<Observation, Failure> {
         client.amqp.refill();
-        client.renew_channel().await?;
+        if !client.amqp.connection.status().blocked() {
+            client.renew_channel().await?;
+        }
         let seen = client.amqp.take_phases().with_some("server_version", client.amqp.server_version.clone());
         let seen = seen.with_some("tls_verify", self.broker.tls_verify());
         if self.queues.is_empty() && !client.publishes {
@@ -219,14 +190,24 @@ impl Session for Rabbitmq {
 }
 
 impl Rabbitmq {
+    /// Goes on without the right to publish.
+    async fn without_publishing(&self, amqp: AmqpConnection) -> Result<RabbitmqClient, Failure> {
+        self.publishing.record();
+        let channel = amqp.connection.create_channel().await.map_err(broken)?;
+        Ok(RabbitmqClient { amqp, channel, publishes: false })
+    }
+
     /// Looks at all queues, and at whether the broker accepts messages, in one round trip.
     async fn look(&self, client: &RabbitmqClient) -> Result<Vec<Queue>, Failure> {
         let looking = try_join_all(self.queues.iter().map(|name| look_at(&client.channel, name)));
-        if client.publishes {
-            let publishing = async { publish_nothing(&client.channel).await.map_err(broken) };
-            return Ok(try_join(looking, publishing).await?.0);
+        if !client.publishes {
+            return looking.await;
         }
-        looking.await
+        let (queues, published) = join(looking, publish_nothing(&client.channel)).await;
+        // The error of a queue closes the channel, and so ends the other question as well.
+        let queues = queues?;
+        published.map_err(broken)?;
+        Ok(queues)
     }
 
     /// Reads the queues that report neither messages nor consumers: that is also the broker's reply for a quorum queue without a leader. From
@@ -288,32 +269,3 @@ impl Rabbitmq {
 const NO_RIGHT: u16 = 403;
 const IS_LOCKED: u16 = 405;
 const IS_STREAM: u16 = 540;
-
-/// Publishes a message, and takes it back before it is routed. A broker with an alarm blocks a connection at the first message, and does not
-/// say so earlier.
-async fn publish_nothing(channel: &Channel) -> Result<(), Error> {
-    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-    channel.basic_publish("".into(), "allswell".into(), options, b"", properties).await?;
-    channel.tx_rollback().await
-}
-
-/// Reads a queue; returns whether there was a message.
-async fn read(channel: &Channel, name: &str) -> Result<bool, Error> {
-    Ok(channel.basic_get(name.into(), BasicGetOptions::default()).await?.is_some())
-}
-
-/// Declares a queue passively: it must exist already.
-async fn look_at(channel: &Channel, name: &str) -> Result<Queue, Failure> {
-    let options = QueueDeclareOptions::default().passive();
-    let declared = channel.queue_declare(name.into(), options, FieldTable::default()).await;
-    declared.map_err(|error| {
-        let failure = queue_failure(name, error).truncated();
-        // An error of a queue closes the channel only: the connection can be reused.
-        if matches!(failure.class(), FailureClass::Unhealthy | FailureClass::Rejected) { failure.reusable_connection() } else { failure }
-    })
-}
-
-/// After the login, an end is a truncated reply.
-fn broken(error: Error) -> Failure {
-    failure(error).truncated()
-}

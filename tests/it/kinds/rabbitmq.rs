@@ -60,6 +60,7 @@ fn each_failure_has_its_class_and_message() {
         Case::new("TLS to a plain port", encrypted("127.0.0.1", port, ""), "tls", "the port does not speak TLS"),
         Case::new("password", url(&format!("amqp://app:wrong@127.0.0.1:{port}/")), "rejected", "the credentials are not accepted"),
         Case::new("vhost", url(&format!("amqp://app:{PASSWORD}@127.0.0.1:{port}/none")), "rejected", "the vhost does not exist"),
+        Case::new("first queue", table(port, "queues = [\"none\", \"invoices\"]"), "unhealthy", "there is no queue none"),
         Case::new("queue", table(port, "queues = [\"invoices\", \"none\"]"), "unhealthy", "there is no queue none"),
         Case::new(
             "consumers",
@@ -185,7 +186,8 @@ fn a_broker_that_blocks_publishers_is_exhausted_until_it_has_memory_again() {
     broker.rabbitmqctl(&["add_user", "reader", "pw"]);
     broker.rabbitmqctl(&["set_permissions", "reader", "^$", "^$", ".*"]);
     let (bare, with_queue) = (Probed::new(&table(broker.port, "")), Probed::new(&table(broker.port, "queues = [\"invoices\"]")));
-    let reader = Probed::new(&format!("kind = \"rabbitmq\"\nurl = \"amqp://reader:pw@127.0.0.1:{}/\"", broker.port));
+    let reading = || Probed::new(&format!("kind = \"rabbitmq\"\nurl = \"amqp://reader:pw@127.0.0.1:{}/\"", broker.port));
+    let reader = reading();
     for probed in [&bare, &with_queue, &reader] {
         probed.passes(2);
     }
@@ -197,8 +199,9 @@ fn a_broker_that_blocks_publishers_is_exhausted_until_it_has_memory_again() {
             assert_eq!(failure.class().as_str(), "exhausted");
         }
     }
-    // Whoever may not publish is not concerned.
+    // A user that may not publish is not concerned.
     reader.passes(2);
+    reading().passes(2);
     broker.rabbitmqctl(&["set_vm_memory_high_watermark", "0.9"]);
     for probed in [&bare, &with_queue] {
         eventually("the broker accepts messages again", || probed.probe().ok());
