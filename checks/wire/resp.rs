@@ -325,7 +325,10 @@ impl RespConnection {
         if self.meter.is_empty() {
             return Failure::protocol(error).saying(crate::wire::meter::TOO_LONG_MESSAGE);
         }
-        self.is_dropped = failure::is_dropped(&error);
+        #[cfg(feature = "redis")]
+        {
+            self.is_dropped = failure::is_dropped(&error);
+        }
         explain(error, &self.meter)
     }
 }
