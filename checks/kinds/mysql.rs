@@ -29,20 +29,16 @@ use crate::{
     wire::{
         address::{self, Address, Dialer, Stream},
         connect::{Phases, phase_values},
-        tls::{Tls, TlsKeys},
+        tls::{Encrypted, Tls, TlsKeys},
     },
 };
 use futures_util::TryFutureExt;
 use mode::TlsMode;
 use reasons::{Reason, reason, unsupported_login};
 use sqlx::{ConnectOptions, Connection, Error};
-use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx_mysql::{CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlConnection, MySqlSslMode, Upgraded};
 use state::{SERVER, ServerState, database_error};
-use std::{
-    mem,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{mem, path::PathBuf, time::Instant};
 use tokio::net::UnixStream;
 use url::ParsedUrl;
 
@@ -227,12 +223,14 @@ impl Mysql {
         Ok(Box::new(address::connect(&addresses).await?))
     }
 
-    /// Starts TLS on a connection after the greeting of the server, and measures it.
-    async fn encrypt(&self, socket: DriverSocket) -> Result<(DriverSocket, Duration), Failure> {
-        let began = Instant::now();
+    /// Starts TLS on a connection after the greeting of the server. A server that is not accepted counts an interrupted handshake, and
+    /// blocks this host after some of them: so the handshake is completed, and the driver logs in as nobody.
+    async fn encrypt(&self, socket: DriverSocket) -> Result<Upgraded<DriverSocket>, Failure> {
         let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server sent data between its greeting and our reply"))?;
-        let stream = self.tls.handshake(self.options.get_host(), stream).await?;
-        Ok((DriverSocket::new(Box::new(stream)), began.elapsed()))
+        Ok(match self.tls.complete_handshake(self.options.get_host(), stream).await? {
+            Encrypted::Trusted(stream) => Upgraded::Trusted(DriverSocket::new(Box::new(stream))),
+            Encrypted::Untrusted(stream, failure) => Upgraded::Untrusted(DriverSocket::new(Box::new(stream)), tls_error(failure)),
+        })
     }
 }
 
@@ -242,12 +240,17 @@ impl Session for Mysql {
 
     async fn open(&self) -> Result<MysqlClient, Failure> {
         let mut phases = Phases::new();
+        if matches!(self.options.get_ssl_mode(), MySqlSslMode::Required) {
+            // Before the connection: the server would count it as an interrupted handshake.
+            self.tls.config().await?;
+        }
         let socket = DriverSocket::new(self.dial(&mut phases).await?);
         let mut encrypting = None;
         let upgrade = async |socket| {
-            let (socket, took) = self.encrypt(socket).await.map_err(|failure| Error::Tls(Box::new(failure)))?;
-            encrypting = Some(took);
-            Ok(socket)
+            let began = Instant::now();
+            let upgraded = self.encrypt(socket).await.map_err(tls_error)?;
+            encrypting = Some(began.elapsed());
+            Ok(upgraded)
         };
         let connection = guarded(self.options.connect_with_socket(socket, upgrade).map_err(open_failure)).await?;
         phases.extend(encrypting.map(|took| ("tls_ms", took)));
@@ -270,6 +273,11 @@ impl Session for Mysql {
         // Otherwise the server logs an aborted connection. An error does not matter here.
         let _ = client.connection.close().await;
     }
+}
+
+/// Passes our own failure through the driver.
+fn tls_error(failure: Failure) -> Error {
+    Error::Tls(Box::new(failure))
 }
 
 /// Classifies an error while a connection is opened. A TLS error contains our own failure.

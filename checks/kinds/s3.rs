@@ -15,7 +15,7 @@ mod reasons;
 use crate::{
     contract::prelude::*,
     object_storage::{self, BucketCheck, BucketMode, environment},
-    wire::tls::{Tls, TlsKeys},
+    wire::tls::{Tls, TlsKeys, Verify},
 };
 use aws::{Aws, INVALID_KEY_MESSAGE, is_sendable};
 use endpoint::{carries_bucket, put_in_front};
@@ -171,7 +171,9 @@ region = "eu-central-1"
         let bundle = environment::variable("AWS_CA_BUNDLE").map(PathBuf::from);
         let mut tls = config.tls;
         let is_encrypted = config.endpoint.as_ref().is_some_and(|endpoint| endpoint.trim().to_ascii_lowercase().starts_with("https:"));
-        if is_encrypted && tls.ca_file.is_none() {
+        // Explicit keys take precedence: together they would be refused for a file that the configuration does not have.
+        let has_own_proof = tls.ca_file.is_some() || !tls.pinned_sha256.is_empty() || tls.verify == Some(Verify::None);
+        if is_encrypted && !has_own_proof {
             tls.ca_file.clone_from(&bundle);
         }
         let mut endpoint = object_storage::endpoint(config.endpoint.as_deref(), tls)?;

@@ -15,6 +15,8 @@ pub(crate) struct Database {
     pub(crate) port: u16,
     /// The parameter of a URL that holds the path of a Unix socket.
     pub(crate) socket: &'static str,
+    /// The variable of a Unix socket that takes precedence over `DB_HOST`, as in Laravel.
+    pub(crate) socket_variable: Option<&'static str>,
     /// The parameter of a URL that requires TLS.
     pub(crate) tls: &'static str,
     /// Variables of this kind only.
@@ -79,7 +81,14 @@ pub(crate) fn checks(variable: Lookup<'_>, database: &Database) -> Vec<Environme
         None => variables.port.iter().find_map(|name| value(variable, name)).is_some_and(|port| port.parse() == Ok(database.port)),
     });
     let all = database.own.iter().chain(shared.map(|(_, variables)| variables));
-    let servers = all.filter_map(|variables| variables.read(variable)).filter(Server::has_username);
+    let servers = all.filter_map(|variables| {
+        let mut server = variables.read(variable).filter(Server::has_username)?;
+        let socket = database.socket_variable.filter(|_| variables.host == ["DB_HOST"]);
+        if let Some(socket) = socket.and_then(|name| value(variable, name)) {
+            (server.host, server.port) = (socket, None);
+        }
+        Some(server)
+    });
     let url = |server: &Server| {
         let (scheme, path) = (database.scheme, encoded(&server.path));
         if server.host.starts_with('/') {

@@ -1,6 +1,7 @@
 //! TLS through rustls, with the trusted roots of the system or the files of the check, for every kind that speaks it.
 
 mod client_auth;
+mod deferred;
 mod failure;
 mod keys;
 mod pem;
@@ -9,6 +10,7 @@ mod x509;
 
 use crate::contract::{Blocking, Failure, FailureClass};
 use client_auth::ClientCertificate;
+use deferred::DeferredVerifier;
 pub use failure::{failure, io_failure, is_tls};
 pub use keys::{Fingerprint, TlsKeys, Verify, is_loopback, login_warning};
 use rustls::{
@@ -38,7 +40,22 @@ struct SystemRoots {
 #[derive(Clone)]
 struct TrustedRoots {
     roots: Arc<RootCertStore>,
+    client: Client,
+}
+
+/// The settings of a client, and the verifier in them.
+#[derive(Clone)]
+struct Client {
     config: Arc<ClientConfig>,
+    verifier: Arc<KeysVerifier>,
+}
+
+/// A connection with TLS, and whether its peer is the server that the keys require.
+pub enum Encrypted<S> {
+    /// The peer has proved what the keys require.
+    Trusted(S),
+    /// The peer has not proved it, for this reason: nothing that is meant for the server may be sent.
+    Untrusted(S, Failure),
 }
 
 impl SystemRoots {
@@ -70,7 +87,7 @@ fn read_system() -> Result<TrustedRoots, Failure> {
     let roots = Arc::new(roots);
     let provider = provider();
     let verifier = chain(Arc::clone(&roots), Vec::new(), Verify::Full, &provider)?;
-    Ok(TrustedRoots { config: Arc::new(client(verifier, provider, None)?), roots })
+    Ok(TrustedRoots { client: client(verifier, provider, None)?, roots })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -88,16 +105,17 @@ fn chain(
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
+fn client(verifier: KeysVerifier, provider: Arc<CryptoProvider>, identity: Option<Identity>) -> Result<Client, Failure> {
+    let verifier = Arc::new(verifier);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Failure::internal)?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
     let mut config = match identity {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?,
         None => builder.with_no_client_auth(),
     };
     // The certificate of a resumed session is not verified again: one that has expired, or was replaced by a wrong one, would go unnoticed.
     config.resumption = Resumption::disabled();
-    Ok(config)
+    Ok(Client { config: Arc::new(config), verifier })
 }
 
 /// Why a client certificate and its key cannot be used.
@@ -141,6 +159,10 @@ impl Tls {
     ///
     /// [`FailureClass::Tls`] when a file cannot be used, or this host has no trusted roots.
     pub async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
+        self.client().await.map(|client| client.config)
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
         let keys = &self.keys;
         let uses_system = keys.ca_file.is_none() && keys.pinned_sha256.is_empty() && keys.verify != Some(Verify::None);
         let system = if uses_system { Some(SYSTEM.trusted().await?) } else { None };
@@ -148,10 +170,10 @@ impl Tls {
             && keys.client_certificate_file.is_none()
             && keys.verify != Some(Verify::Ca)
         {
-            return Ok(Arc::clone(&system.config));
+            return Ok(system.client.clone());
         }
         let (keys, system) = (keys.clone(), system.map(|system| system.roots));
-        self.reading.run(move || read(&keys, system).map(Arc::new)).await?
+        self.reading.run(move || read(&keys, system)).await?
     }
 
     /// Runs the TLS handshake on an open connection, with a server that must be `host`, or what the keys require.
@@ -163,11 +185,39 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = self.keys.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(Failure::tls)?;
         let (config, client_certificate) = ClientCertificate::noticing(&*self.config().await?);
-        let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let connected = TlsConnector::from(Arc::new(config)).connect(self.server_name(host)?, stream).await;
         connected.map_err(|error| failure::handshake_failure(error, &client_certificate))
+    }
+
+    /// The same, but completes the handshake with a server whose certificate is not accepted: for protocols whose servers count
+    /// interrupted handshakes against this host. With a client certificate the handshake ends at once, because it would be sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tls::handshake`], except those of the server's certificate.
+    pub async fn complete_handshake<S>(&self, host: &str, stream: S) -> Result<Encrypted<TlsStream<S>>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Client { config, verifier } = self.client().await?;
+        if config.client_auth_cert_resolver.has_certs() {
+            return self.handshake(host, stream).await.map(Encrypted::Trusted);
+        }
+        let deferred = Arc::new(DeferredVerifier::new(verifier));
+        let (mut config, client_certificate) = ClientCertificate::noticing(&config);
+        config.dangerous().set_certificate_verifier(Arc::clone(&deferred) as Arc<_>);
+        let connected = TlsConnector::from(Arc::new(config)).connect(self.server_name(host)?, stream).await;
+        let stream = connected.map_err(|error| failure::handshake_failure(error, &client_certificate))?;
+        Ok(match deferred.verdict() {
+            Ok(()) => Encrypted::Trusted(stream),
+            Err(error) => Encrypted::Untrusted(stream, failure(error)),
+        })
+    }
+
+    fn server_name(&self, host: &str) -> Result<ServerName<'static>, Failure> {
+        let name = self.keys.server_name.as_deref().unwrap_or(host);
+        ServerName::try_from(name.to_owned()).map_err(Failure::tls)
     }
 }
 
@@ -178,7 +228,7 @@ pub(crate) fn server_end_point<S>(stream: &TlsStream<S>) -> Option<Vec<u8>> {
 }
 
 /// The settings of the client from the keys and their files; `system` are the roots of this host, if they apply.
-fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<ClientConfig, Failure> {
+fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<Client, Failure> {
     let provider = provider();
     let verify = keys.verify.unwrap_or_default();
     let verifier = match (&keys.ca_file, system) {

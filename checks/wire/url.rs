@@ -29,7 +29,27 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
         // The text is not quoted: without a valid scheme it may be anything, even a password.
         return invalid(format!("the scheme before `://` does not belong to this kind: write `{wanted}://…`"));
     };
+    // Otherwise the beginning of the password would be looked up as the name of a host.
+    if is_password_in_port(rest, known.starts_with("http")) {
+        return invalid(CUT_PASSWORD.to_owned());
+    }
     Url::parse(&format!("{known}://{rest}")).or_else(|error| invalid(explain(rest, error)))
+}
+
+const CUT_PASSWORD: &str = "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL";
+
+/// Whether a URL is valid only because the user name and the beginning of the password are taken for a host and a port:
+/// `app:12#34@db/orders`. The addresses of web pages may have an `@` in the path.
+fn is_password_in_port(rest: &str, is_web: bool) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let tail = &rest[authority.len()..];
+    if tail.split_once('#').is_some_and(|(_, fragment)| fragment.contains('@')) {
+        return true;
+    }
+    let Some((cut, host)) = tail.split_once('@') else { return false };
+    let may_be_login = !is_web && authority.contains(':') && !authority.contains(['@', ']']);
+    let is_host = host.contains(['/', ':']) && !cut.contains('=');
+    may_be_login && is_host && (tail.starts_with('?') || !cut.contains('?'))
 }
 
 /// Whether another URL follows, after a separator: brokers of kombu and servers of memcached are written so.
@@ -48,10 +68,8 @@ fn explain(rest: &str, error: ParseError) -> String {
     // A password with `/`, `?` or `#` ends the authority, and its beginning is taken for a port.
     let is_password_cut = rest.len() > authority.len() && login.is_none() && rest[authority.len()..].contains('@');
     match error {
+        _ if is_password_cut => CUT_PASSWORD.to_owned(),
         ParseError::EmptyHost => "the URL has no host".to_owned(),
-        _ if is_password_cut => {
-            "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL".to_owned()
-        }
         _ if hosts.contains(',') => "the URL has several hosts: configure a check for each".to_owned(),
         ParseError::InvalidPort => "the port of the URL is not a number from 1 to 65535".to_owned(),
         error => format!("not a URL: {error}"),
@@ -116,6 +134,32 @@ mod tests {
             ("\"postgres://db\"", "the URL begins with a quotation mark: remove the quotes, which are part of the value here"),
         ] {
             assert_eq!(message(url), hint, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_password_is_never_a_host() {
+        let parsed =
+            |url: &str| parse("url", &Secret::new(url), &[("postgres", "postgres"), ("https", "https")]).map_err(|error| error.message);
+        for cut in [
+            "postgres://app:12#34@db/orders",
+            "postgres://app:b@66@c#2@db/orders",
+            "postgres://app:12/34@db/orders",
+            "postgres://app:12?34@db:5432/orders",
+            "postgres://:12/34@db:5432",
+            "https://app:12#34@web/health",
+        ] {
+            assert_eq!(parsed(cut).expect_err(cut), CUT_PASSWORD, "{cut}");
+        }
+        for whole in [
+            "postgres://db:5432/orders?user=app@tenant&host=/x",
+            "postgres://db:5432?user=app@db:1",
+            "postgres://db:5432/tenant@prod",
+            "postgres://[::1]:5432/a@b/c",
+            "postgres://app:a@b@db:5432/orders",
+            "https://web:8443/@app/health",
+        ] {
+            assert!(parsed(whole).is_ok(), "{whole}");
         }
     }
 

@@ -11,6 +11,7 @@ const DATABASE: Database = Database {
     engines: &["mariadb", "mysql2", "mysqli"],
     port: 3306,
     socket: "socket",
+    socket_variable: Some("DB_SOCKET"),
     tls: "ssl-mode=REQUIRED",
     own: &[
         ServerVariables {

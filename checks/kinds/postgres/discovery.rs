@@ -11,6 +11,7 @@ const DATABASE: Database = Database {
     engines: &["cockroachdb", "pg", "pgsql", "postgis", "postgresql", "psql"],
     port: 5432,
     socket: "host",
+    socket_variable: None,
     tls: "sslmode=require",
     own: &[
         ServerVariables {

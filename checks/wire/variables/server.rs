@@ -25,7 +25,7 @@ pub(crate) struct Server {
     pub(crate) port: Option<u16>,
     pub(crate) path: String,
     pub(crate) has_tls: bool,
-    /// `username` and `password`.
+    /// `username` and `password`, or `password_file`.
     pub(super) login: Vec<EnvironmentKey>,
 }
 
@@ -41,13 +41,18 @@ impl ServerVariables {
         let port = first(self.port).and_then(|(_, port)| port.parse().ok());
         let is_on = |text: &str| ["1", "on", "rediss", "ssl", "tls", "true", "yes"].contains(&&*text.to_ascii_lowercase());
         let key = |key, names| first(names).map(|(name, value)| EnvironmentKey { key, value, variable: Some(name) });
+        // As the images of Docker take it.
+        let file = || {
+            let file = self.password.iter().find_map(|name| value(variable, &format!("{name}_FILE")))?;
+            Some(EnvironmentKey { key: "password_file", value: file, variable: None })
+        };
         Some(Server {
             variable: name,
             host: host.to_owned(),
             port: own_port.or(port),
             path: first(self.path).map(|(_, path)| path).unwrap_or_default(),
             has_tls: encrypted.is_some() || first(self.tls).is_some_and(|(_, text)| is_on(&text)),
-            login: key("username", self.username).into_iter().chain(key("password", self.password)).collect(),
+            login: key("username", self.username).into_iter().chain(key("password", self.password).or_else(file)).collect(),
         })
     }
 }
@@ -81,10 +86,13 @@ pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// Host and port; an IPv6 address may stand in brackets.
+/// Host and port; an IPv6 address may stand in brackets. `WordPress` writes a socket as `localhost:/run/mysqld/mysqld.sock`.
 fn split(written: &str) -> (&str, Option<u16>) {
     let unbracketed = |host: &'_ str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::len);
     let inner = |host| if unbracketed(host).is_some() { &host[1..host.len() - 1] } else { host };
+    if let Some((_, socket)) = written.split_once(':').filter(|(_, socket)| socket.starts_with('/') && !socket.starts_with("//")) {
+        return (socket, None);
+    }
     match written.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
             Ok(port) => (inner(host), Some(port)),
@@ -126,10 +134,18 @@ mod tests {
             (&[("X_HOST", "::1"), ("X_PORT", "5")], "[::1]:5  false"),
             (&[("X_HOST", "[::1]:6")], "[::1]:6  false"),
             (&[("X_HOST", " db\r\n")], "db  false"),
+            (&[("X_HOST", "db"), ("X_USER", "app"), ("X_PASSWORD_FILE", "/run/pw")], "db  false username=app password_file=/run/pw"),
         ] {
             assert_eq!(url(set).as_deref(), Some(expected), "{set:?}");
         }
         assert_eq!(url(&[("X_HOST", "null"), ("X_PORT", "1")]), None);
+    }
+
+    #[test]
+    fn a_socket_may_stand_after_the_host() {
+        assert_eq!(split("localhost:/run/mysqld/mysqld.sock"), ("/run/mysqld/mysqld.sock", None));
+        assert_eq!(split("/run/mysqld/mysqld.sock"), ("/run/mysqld/mysqld.sock", None));
+        assert_eq!(split("mysql://db/x"), ("mysql://db/x", None));
     }
 
     #[cfg(any(feature = "rabbitmq", feature = "sql-server"))]

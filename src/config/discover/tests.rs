@@ -71,6 +71,41 @@ fn a_conventional_variable_that_cannot_be_used_is_a_warning() {
 }
 
 #[test]
+fn a_secret_in_a_file_is_a_warning_and_not_a_login_without_a_password() {
+    for (variables, expected) in [
+        (
+            &[("WORDPRESS_DB_HOST", "db"), ("WORDPRESS_DB_USER", "wp"), ("WORDPRESS_DB_PASSWORD_FILE", "/run/secrets/db")][..],
+            "WORDPRESS_DB_HOST: not checked: the password is in a file, which discovery does not read: configure a check with `password_file`",
+        ),
+        (
+            &[("DATABASE_URL", "mysql://app@db/orders"), ("DATABASE_PASSWORD_FILE", "/run/secrets/db")],
+            "DATABASE_URL: not checked: the password is in a file, which discovery does not read: configure a check with `password_file`",
+        ),
+        (
+            &[("DATABASE_URL_FILE", "/run/secrets/url")],
+            "DATABASE_URL_FILE: not checked: the URL is in a file, which discovery does not read: configure a check with `url_file`",
+        ),
+    ] {
+        assert_eq!(discovered(variables), (Vec::new(), vec![expected.to_owned()]));
+    }
+    let (found, _) = discovered(&[("DATABASE_URL", "mysql://app:pw@db/orders"), ("DATABASE_PASSWORD_FILE", "/run/secrets/db")]);
+    assert_eq!(found, ["database: mysql from DATABASE_URL"], "the URL has a password");
+}
+
+#[test]
+fn a_socket_is_preferred_to_the_host() {
+    for (variables, expected) in [
+        (&[("DB_CONNECTION", "mysql"), ("DB_HOST", "localhost"), ("DB_USERNAME", "app"), ("DB_SOCKET", "/run/m.sock")][..], "db_host"),
+        (&[("WORDPRESS_DB_HOST", "localhost:/run/m.sock"), ("WORDPRESS_DB_USER", "app")], "wordpress_db_host"),
+    ] {
+        let environment = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (found, _) = discover(&environment, &Registry::builtin());
+        let check = found.iter().find(|check| check.name.as_str() == expected).expect("a check");
+        assert_eq!(check.table["url"].as_str(), Some("mysql://localhost/?socket=%2Frun%2Fm.sock"));
+    }
+}
+
+#[test]
 fn a_url_of_a_file_database_is_passed_on_to_its_kind() {
     let registry = Registry::builtin();
     let kind = registry.get("sqlite").expect("it is built in");

@@ -73,6 +73,8 @@ fn the_authorities_of_the_environment_are_trusted() {
     assert_eq!(message(&component(&keyed, &variables, &[])), "passed");
     let variables = [KEYS[0], KEYS[1], ("AWS_CA_BUNDLE", &bundle), ("AWS_ENDPOINT_URL_S3", &endpoint)];
     assert_eq!(message(&component(BARE, &variables, &[])), "passed", "also for an endpoint of the environment");
+    let variables = [KEYS[0], KEYS[1], ("AWS_CA_BUNDLE", &bundle)];
+    assert_eq!(message(&component(&format!("{keyed}tls.verify = \"none\"\n"), &variables, &[])), "passed", "keys take precedence");
 }
 
 #[test]

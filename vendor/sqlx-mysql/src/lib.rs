@@ -43,7 +43,7 @@ pub use connection::MySqlConnection;
 pub use database::MySql;
 pub use error::MySqlDatabaseError;
 pub use options::{
-    CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlSslMode,
+    CleartextPassword, CleartextPasswordRefused, MySqlConnectOptions, MySqlSslMode, Upgraded,
 };
 pub use query_result::MySqlQueryResult;
 pub use row::MySqlRow;

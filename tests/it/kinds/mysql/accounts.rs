@@ -4,11 +4,12 @@ use super::{PASSWORD, server, table_of};
 use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
-    servers::{Server, mariadb_with, proxy::Proxy},
+    servers::{Certificates, Server, mariadb_with, mariadb_with_tls, proxy::Proxy},
 };
 use std::{
     io::Read,
     net::{Ipv4Addr, TcpStream},
+    path::Path,
 };
 
 fn table(server: &Server, user: &str) -> String {
@@ -121,5 +122,59 @@ fn probes_that_log_in_do_not_block_their_host() {
     for _ in 0..3 {
         assert_eq!(Probed::new(&wrong_password).fail().message(), "the credentials are not accepted");
     }
+    fresh.pass();
+}
+
+#[test]
+fn probes_that_end_the_login_do_not_block_their_host() {
+    let (server, certificates) = mariadb_with_tls(PASSWORD, Certificates::new);
+    server
+        .mariadb("SET GLOBAL max_connect_errors = 1; SET GLOBAL secure_auth = 0; INSTALL SONAME 'auth_ed25519'; INSTALL SONAME 'auth_pam'");
+    for (user, how) in [
+        ("probe", "IDENTIFIED BY 'probe-password'"),
+        ("by_ed25519", "IDENTIFIED VIA ed25519 USING PASSWORD('probe-password')"),
+        ("by_pam", "IDENTIFIED VIA pam"),
+        ("by_old_password", "IDENTIFIED VIA mysql_old_password USING '6f8c114b58f2ce9e'"),
+    ] {
+        server.mariadb(&format!("CREATE USER {user}@'127.0.0.2' {how}"));
+    }
+    let proxy = Proxy::with_source(Ipv4Addr::new(127, 0, 0, 2), server.port);
+    let fresh = Probed::new(&table_of("probe", proxy.port, "connection = \"fresh\""));
+    let ca_file = |file: &Path| format!("tls.ca_file = \"{}\"", file.display());
+    for (failing, message) in [
+        (table_of("probe", proxy.port, "tls.verify = \"full\""), "tls: the certificate's issuer is not trusted"),
+        (
+            table_of("probe", proxy.port, &format!("{}\ntls.server_name = \"db.internal\"", ca_file(&certificates.authority))),
+            "tls: the certificate is for another name",
+        ),
+        (table_of("probe", proxy.port, &ca_file(Path::new("/nowhere/ca.pem"))), "tls: the file in `tls.ca_file` cannot be used"),
+        (table_of("by_ed25519", proxy.port, ""), "rejected: the login method `client_ed25519` of the account is not supported"),
+        (table_of("by_pam", proxy.port, ""), "rejected: the login method `dialog` of the account is not supported"),
+        (table_of("by_old_password", proxy.port, ""), "rejected: the login method `mysql_old_password` of the account is not supported"),
+    ] {
+        fresh.pass();
+        let probed = Probed::new(&failing);
+        for _ in 0..3 {
+            let failure = probed.fail().to_string();
+            assert!(failure.starts_with(message), "{failing}: {failure}");
+        }
+    }
+    fresh.pass();
+}
+
+#[test]
+fn probes_that_require_tls_do_not_block_their_host_if_the_server_has_none() {
+    let (server, proxy) = server_that_blocks();
+    server.mariadb("CREATE USER probe@'127.0.0.2' IDENTIFIED BY 'probe-password'");
+    let fresh = Probed::new(&table_of("probe", proxy.port, "connection = \"fresh\""));
+    fresh.pass();
+    let required = Probed::new(&table_of("probe", proxy.port, "tls.verify = \"full\""));
+    for _ in 0..3 {
+        assert_eq!(required.fail().to_string(), "tls: the server does not offer TLS");
+    }
+    fresh.pass();
+    // The login without a name succeeds.
+    server.mariadb("CREATE USER ''@'127.0.0.2'");
+    assert_eq!(required.fail().to_string(), "tls: the server does not offer TLS");
     fresh.pass();
 }

@@ -2,6 +2,7 @@ use bytes::buf::Buf;
 use bytes::Bytes;
 
 use crate::common::StatementCache;
+use crate::connection::leave::{self, Asked};
 use crate::connection::{tls, MySqlConnectionInner, MySqlStream, MAX_PACKET_SIZE};
 use crate::error::Error;
 use crate::net::{Socket, WithSocket};
@@ -9,7 +10,7 @@ use crate::protocol::connect::{
     AuthSwitchRequest, AuthSwitchResponse, Handshake, HandshakeResponse,
 };
 use crate::protocol::Capabilities;
-use crate::{CleartextPassword, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use crate::{CleartextPassword, MySqlConnectOptions, MySqlConnection, MySqlSslMode, Upgraded};
 use std::future::Future;
 
 impl MySqlConnection {
@@ -31,11 +32,12 @@ impl MySqlConnection {
     ) -> Result<Self, Error>
     where
         S: Socket,
-        F: Future<Output = Result<S, Error>>,
+        F: Future<Output = Result<Upgraded<S>, Error>>,
     {
         let do_handshake = DoHandshake { options };
         let (stream, handshake) = do_handshake.receive(socket).await?;
-        let stream = tls::maybe_upgrade_with(stream, options, upgrade).await?;
+        let stream =
+            tls::maybe_upgrade_with(stream, options, handshake.auth_plugin, upgrade).await?;
         let stream = do_handshake.log_in(stream, handshake).await?;
 
         Ok(Self::with_stream(stream, options))
@@ -134,7 +136,13 @@ impl<'a> DoHandshake<'a> {
         let mut nonce = handshake.auth_plugin_data;
 
         let auth_response = if let (Some(plugin), Some(password)) = (plugin, &options.password) {
-            Some(plugin.scramble(&mut stream, password, &nonce).await?)
+            match plugin.scramble(&mut stream, password, &nonce).await {
+                Ok(response) => Some(response),
+                Err(error) => {
+                    leave::as_nobody(&mut stream, Some(plugin)).await;
+                    return Err(error);
+                }
+            }
         } else {
             None
         };
@@ -160,8 +168,15 @@ impl<'a> DoHandshake<'a> {
                 }
 
                 0xfe => {
+                    let request = packet.0.clone();
                     let switch: AuthSwitchRequest =
-                        packet.decode_with(stream.allow_cleartext_password)?;
+                        match packet.decode_with(stream.allow_cleartext_password) {
+                            Ok(switch) => switch,
+                            Err(error) => {
+                                leave::by_answering(&mut stream, Asked::Switch(&request)).await;
+                                return Err(error);
+                            }
+                        };
 
                     plugin = Some(switch.plugin);
                     nonce = switch.data.chain(Bytes::new());
@@ -173,7 +188,14 @@ impl<'a> DoHandshake<'a> {
                             options.password.as_deref().unwrap_or_default(),
                             &nonce,
                         )
-                        .await?;
+                        .await;
+                    let response = match response {
+                        Ok(response) => response,
+                        Err(error) => {
+                            leave::by_answering(&mut stream, Asked::Switch(&request)).await;
+                            return Err(error);
+                        }
+                    };
 
                     stream.write_packet(AuthSwitchResponse(response))?;
                     stream.flush().await?;
@@ -181,9 +203,15 @@ impl<'a> DoHandshake<'a> {
 
                 id => {
                     if let (Some(plugin), Some(password)) = (plugin, &options.password) {
-                        if plugin.handle(&mut stream, packet, password, &nonce).await? {
+                        match plugin.handle(&mut stream, packet, password, &nonce).await {
                             // plugin signaled authentication is ok
-                            break;
+                            Ok(true) => break,
+                            Ok(false) => {}
+                            Err(error @ Error::Configuration(_)) => {
+                                leave::by_answering(&mut stream, Asked::WholePassword).await;
+                                return Err(error);
+                            }
+                            Err(error) => return Err(error),
                         }
 
                         // plugin signaled to continue authentication

@@ -18,6 +18,7 @@ use crate::{MySql, MySqlConnectOptions};
 mod auth;
 mod establish;
 mod executor;
+mod leave;
 mod stream;
 mod tls;
 

@@ -1,10 +1,11 @@
-use crate::connection::{MySqlStream, Waiting};
+use crate::connection::{leave, MySqlStream, Waiting};
 use crate::error::Error;
 use crate::net::tls::TlsConfig;
 use crate::net::{tls, BufferedSocket, Socket, WithSocket};
+use crate::protocol::auth::AuthPlugin;
 use crate::protocol::connect::SslRequest;
 use crate::protocol::Capabilities;
-use crate::{CleartextPassword, MySqlConnectOptions, MySqlSslMode};
+use crate::{CleartextPassword, MySqlConnectOptions, MySqlSslMode, Upgraded};
 use std::collections::VecDeque;
 use std::future::Future;
 
@@ -45,20 +46,32 @@ pub(super) async fn maybe_upgrade<S: Socket>(
 pub(super) async fn maybe_upgrade_with<S, F>(
     mut stream: MySqlStream<S>,
     options: &MySqlConnectOptions,
+    auth_plugin: Option<AuthPlugin>,
     upgrade: impl FnOnce(S) -> F,
 ) -> Result<MySqlStream, Error>
 where
     S: Socket,
-    F: Future<Output = Result<S, Error>>,
+    F: Future<Output = Result<Upgraded<S>, Error>>,
 {
-    if !should_upgrade(&mut stream, options, true)? {
-        return Ok(stream.boxed_socket());
+    match should_upgrade(&mut stream, options, true) {
+        Ok(true) => {}
+        Ok(false) => return Ok(stream.boxed_socket()),
+        Err(error) => {
+            leave::as_nobody(&mut stream, auth_plugin).await;
+            return Err(error);
+        }
     }
 
     let map_stream = request_upgrade(&mut stream, options).await?;
-    let socket = upgrade(stream.socket.into_inner()).await?;
 
-    Ok(map_stream.with_socket(socket).await)
+    match upgrade(stream.socket.into_inner()).await? {
+        Upgraded::Trusted(socket) => Ok(map_stream.with_socket(socket).await),
+        Upgraded::Untrusted(socket, error) => {
+            let mut stream = map_stream.with_socket(socket).await;
+            leave::as_nobody(&mut stream, auth_plugin).await;
+            Err(error)
+        }
+    }
 }
 
 fn should_upgrade<S: Socket>(

@@ -9,6 +9,16 @@ use sqlx_core::Url;
 use std::future::Future;
 use std::time::Duration;
 
+/// What the caller of [`MySqlConnectOptions::connect_with_socket`] has made of a connection.
+#[derive(Debug)]
+pub enum Upgraded<S> {
+    /// An encrypted connection to the server that it should be.
+    Trusted(S),
+    /// An encrypted connection to a server that is not trusted, and why. No user, password or database is sent to it: the
+    /// driver only ends the connection such that the server does not count an interrupted handshake.
+    Untrusted(S, Error),
+}
+
 impl MySqlConnectOptions {
     /// Log in over `socket`, which the caller has connected. Where [`ssl_mode`][Self::ssl_mode] and the server want TLS,
     /// the caller's `upgrade` encrypts it: nothing else about TLS in these options is looked at.
@@ -19,7 +29,7 @@ impl MySqlConnectOptions {
     ) -> Result<MySqlConnection, Error>
     where
         S: Socket,
-        F: Future<Output = Result<S, Error>>,
+        F: Future<Output = Result<Upgraded<S>, Error>>,
     {
         self.configure(MySqlConnection::establish_with_socket(self, socket, upgrade).await?)
             .await

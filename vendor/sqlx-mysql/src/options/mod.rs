@@ -7,6 +7,7 @@ mod ssl_mode;
 
 use crate::{connection::LogSettings, net::tls::CertificateInput};
 pub use cleartext_password::{CleartextPassword, CleartextPasswordRefused};
+pub use connect::Upgraded;
 pub use ssl_mode::MySqlSslMode;
 
 /// Options and flags which can be used to configure a MySQL connection.
