@@ -86,7 +86,7 @@ pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// Host and port; an IPv6 address may stand in brackets. WordPress writes a socket as `localhost:/run/mysqld/mysqld.sock`.
+/// Host and port; an IPv6 address may stand in brackets. `WordPress` writes a socket as `localhost:/run/mysqld/mysqld.sock`.
 fn split(written: &str) -> (&str, Option<u16>) {
     let unbracketed = |host: &'_ str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::len);
     let inner = |host| if unbracketed(host).is_some() { &host[1..host.len() - 1] } else { host };
