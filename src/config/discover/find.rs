@@ -33,16 +33,12 @@ pub(in crate::config) fn discover(environment: &Environment, registry: &Registry
     (checks, warnings)
 }
 
-/// Without the password, each probe would be a failed login of the application's account.
-pub(super) const PASSWORD_IN_FILE: &str =
-    "the password is in a file, which discovery does not read: configure a check with `password_file`";
-
 /// Adds a check that a kind finds in variables which are not URLs. Variables of a server count only if no other variable names a server of
 /// that kind: applications prefer a URL.
 fn add_described(findings: &mut Findings, kind: &Kind, check: &EnvironmentCheck) {
     let EnvironmentCheck { variable, keys } = check;
     if keys.iter().any(|key| key.key == "password_file") {
-        return findings.warn(variable, PASSWORD_IN_FILE);
+        return findings.warn(variable, value::PASSWORD_IN_FILE);
     }
     let fault = keys.iter().find_map(|key| if key.key == "password" { value::reference(&key.value) } else { value::fault(&key.value) });
     if let Some(fault) = fault {

@@ -1,6 +1,6 @@
 //! The keys of a check, from a URL and the login that stands in other variables.
 
-use super::{find::PASSWORD_IN_FILE, names, value};
+use super::{names, value};
 use crate::{
     config::environment::Environment,
     kinds::{Kind, schema::takes},
@@ -92,7 +92,7 @@ pub(super) fn add_login(
     if !has_password {
         add("password", &["_PASSWORD"])?;
         if !table.contains_key("password") && environment.get(&format!("{stem}_PASSWORD_FILE")).is_some() {
-            return Err(PASSWORD_IN_FILE);
+            return Err(value::PASSWORD_IN_FILE);
         }
     }
     Ok(())

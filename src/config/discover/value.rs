@@ -1,5 +1,9 @@
 //! Values that are none: references that nothing replaced, templates and placeholders.
 
+/// Without the password, each probe would be a failed login of the application's account.
+pub(super) const PASSWORD_IN_FILE: &str =
+    "the password is in a file, which discovery does not read: configure a check with `password_file`";
+
 /// Hosts that stand for a host in documentation. The domains are reserved for it: <https://www.rfc-editor.org/rfc/rfc2606>.
 const PLACEHOLDER_HOSTS: &[&str] = &["host", "hostname", "your-host", "your_host", "yourhost", "example.com", "example.net", "example.org"];
 
