@@ -46,7 +46,7 @@ use serde::Serialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// URL with server and database: `redis://user:password@host:6379/0`, `rediss://` for TLS, `unix:///path/to/socket?db=0` for a Unix
-    /// socket; also the other [forms and parameters](../urls.md#redis-and-valkey) of the client libraries. With `mode = "sentinel"` the host
+    /// socket; also the other forms and parameters of the client libraries. With `mode = "sentinel"` the host
     /// and port (usually 26379) are those of a sentinel, and everything else applies to the monitored servers;
     /// `sentinel://a:26379;sentinel://b:26379/0` and `redis+sentinel://a,b/master_name/0` (`rediss+sentinel://` for TLS) name several
     /// sentinels and need no `mode`. With `mode = "cluster"` it is any node of the cluster. With both it may name several hosts:
