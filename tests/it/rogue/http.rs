@@ -71,14 +71,19 @@ fn objects(lab: &Lab, transport: &Transport) -> Vec<LeakCase> {
             PASSWORD.to_owned(),
         ),
         ("azure_blob", "access_key", signs("a signature"), format!("access_key = \"{base64}\"\n"), base64.clone()),
+        ("azure_blob", "connection_string", signs("a signature"), String::new(), base64.clone()),
         ("azure_blob", "sas_token", shows("the token in the URL"), format!("sas_token = \"sv=1&sig={PASSWORD}\"\n"), PASSWORD.to_owned()),
         ("gcs", "service_account", signs("a signed token"), format!("service_account = '{}'\n", lab.service_account()), lab.private_key()),
     ];
     let mut cases = Vec::new();
     for (kind, key, request, keys, secret) in rows {
         let table = |port: u16| {
-            let account = if kind == "azure_blob" { "account = \"orders\"\n" } else { "" };
             let endpoint = format!("http{}://localhost:{port}", transport.s());
+            if key == "connection_string" {
+                let string = format!("AccountName=orders;AccountKey={base64};BlobEndpoint={endpoint}");
+                return format!("kind = \"{kind}\"\nbucket = \"media\"\nconnection_string = \"{string}\"\n{}", transport.keys);
+            }
+            let account = if kind == "azure_blob" { "account = \"orders\"\n" } else { "" };
             format!("kind = \"{kind}\"\nbucket = \"media\"\nendpoint = \"{endpoint}\"\n{account}{keys}{}", transport.keys)
         };
         let server = lab.rogue(transport, &lab.socket("http"), |peer, _| speak(peer, UNAUTHORIZED));

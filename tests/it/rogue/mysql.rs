@@ -53,6 +53,60 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
     cases
 }
 
+/// Whether these bytes are only logins without a user, a password and a database, and how they end: the client leaves a server that it does
+/// not accept so, because the server counts an interrupted handshake against the host of the client.
+pub(super) fn are_logins_of_nobody(mut bytes: &[u8]) -> bool {
+    while let Some((&[low, middle, high, number], rest)) = bytes.split_first_chunk() {
+        let length = usize::from(low) | usize::from(middle) << 8 | usize::from(high) << 16;
+        let Some((packet, rest)) = rest.split_at_checked(length) else { return false };
+        let is_harmless = match number {
+            2 => is_login_of_nobody(packet),
+            // COM_QUIT, or an answer without a password: empty, one zero, or a signature of zeros.
+            0 => packet == [1],
+            _ => [0, 1, 64].contains(&length) && packet.iter().all(|byte| *byte == 0),
+        };
+        if !is_harmless {
+            return false;
+        }
+        bytes = rest;
+    }
+    bytes.is_empty()
+}
+
+/// Capabilities, maximum, character set and 23 zeros; then an empty user, an empty proof, and the method that the server has named.
+fn is_login_of_nobody(packet: &[u8]) -> bool {
+    const CONNECT_WITH_DB: u8 = 8;
+    let Some((fixed, rest)) = packet.split_at_checked(32) else { return false };
+    let Some(method) = rest.strip_prefix(&[0, 0]).and_then(|rest| rest.strip_suffix(&[0])) else { return false };
+    fixed[0] & CONNECT_WITH_DB == 0
+        && fixed[9..].iter().all(|byte| *byte == 0)
+        && method.iter().all(|byte| b"_0123456789abcdefghijklmnopqrstuvwxyz".contains(byte))
+}
+
+#[test]
+fn a_login_with_a_name_a_proof_or_a_database_is_not_one_of_nobody() {
+    let login = |capabilities: u8, end: &[u8]| {
+        let packet = [&[capabilities, 170, 43, 1, 0, 4, 0, 0, 45][..], &[0; 23], end].concat();
+        [&[u8::try_from(packet.len()).expect("it is short"), 0, 0, 2][..], &packet].concat()
+    };
+    let nobody = login(0, b"\0\0sha256_password\0");
+    assert!(are_logins_of_nobody(&nobody));
+    assert!(are_logins_of_nobody(&[&nobody[..], &[1, 0, 0, 0, 1], &nobody].concat()));
+    assert!(are_logins_of_nobody(&[&nobody[..], &[1, 0, 0, 4, 0]].concat()));
+    for other in [
+        login(0, b"app\0\0sha256_password\0"),
+        login(0, b"\0\x01xsha256_password\0"),
+        login(8, b"\0\0sha256_password\0"),
+        login(8, b"\0\0orders\0sha256_password\0"),
+        [&nobody[..], &[3, 0, 0, 4, b'p', b'w', 0]].concat(),
+        [&nobody[..], &[2, 0, 0, 0, 3, b'x']].concat(),
+        nobody[..20].to_vec(),
+        b"hunter2".to_vec(),
+    ] {
+        assert!(!are_logins_of_nobody(&other), "{other:?}");
+    }
+}
+
 /// A check of an SQL database, with its password in the URL over plain TCP, and otherwise in its own key.
 pub(super) fn sql_case(
     kind: &'static str,
