@@ -478,7 +478,7 @@ proptest! {
 
 #[test]
 fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let configuration = format!(
         "[checks.good]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.bad]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n[checks.minor]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n",
         server.address

@@ -63,7 +63,7 @@ fn events(service: &Allswell) -> String {
 
 #[test]
 fn polls_of_unknown_components_do_not_change_the_conclusion_of_a_load_balancer() {
-    let backend = Hostile::closing();
+    let backend = Hostile::silent();
     let service =
         Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", backend.address));
     service.await_report("/health", "the component passes", |report| report.status == 200);

@@ -11,7 +11,7 @@ use std::{
 };
 
 fn passing() -> Allswell {
-    let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", Hostile::closing().address));
+    let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", Hostile::silent().address));
     service.await_report("/health", "the component passes", |response| response.status == 200);
     service
 }
@@ -179,7 +179,7 @@ fn status_codes_are_configurable() {
     let service = Allswell::start(&format!(
         "[server]\nfail_status = 503\nwarn_status = 299\n[checks.vital]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.minor]\nkind = \"tcp\"\ncritical = false\n{down}\n\
          [checks.muted]\nkind = \"tcp\"\nenabled = false\n{down}\n[groups.minors]\nchecks = [\"minor\"]\n[groups.ready]\nchecks = [\"vital\"]\nfail_status = 599\n",
-        Hostile::closing().address
+        Hostile::silent().address
     ));
     let whole = service.get("/health");
     assert_eq!((whole.status, whole.header("x-health-status")), (299, Some("warn")), "{}", whole.text);

@@ -41,7 +41,7 @@ fn a_thousand_polls_cause_no_probe_and_open_no_connection() {
 
 #[test]
 fn concurrent_fresh_polls_share_a_probe_and_at_most_one_runs_per_second() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let service = Allswell::start(&format!("[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address));
     assert_eq!(service.get("/health").status, 200);
     server.await_accepted(1);
@@ -56,7 +56,7 @@ fn concurrent_fresh_polls_share_a_probe_and_at_most_one_runs_per_second() {
 
 #[test]
 fn fresh_requires_the_token_if_one_is_configured() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let configuration =
         format!("[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"1h\"\n", server.address);
     let service = Allswell::start(&configuration);
@@ -116,7 +116,7 @@ fn a_stale_component_stays_failed_when_the_next_probe_fails() {
 
 #[test]
 fn a_resumed_service_waits_for_a_new_result() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let service = Allswell::start(&format!(
         "[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"100ms\"\ntimeout = \"100ms\"\n",
         server.address

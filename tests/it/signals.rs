@@ -11,7 +11,7 @@ use std::{
 };
 
 fn service(drain: &str) -> Allswell {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     Allswell::start(&format!("[server]\ndrain = \"{drain}\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n", server.address))
 }
 

@@ -105,7 +105,7 @@ impl Setting {
     pub(super) fn prepare(self) -> Result<AttackedService, String> {
         let folder = TempDir::new().expect("a folder");
         let group = self.memory_limit().map(|limit| MemoryGroup::with_limit(&limit)).transpose()?;
-        let backend = matches!(self, Self::Descriptors1024 | Self::Descriptors64).then(Hostile::closing);
+        let backend = matches!(self, Self::Descriptors1024 | Self::Descriptors64).then(Hostile::silent);
         let certificates = match self {
             Self::TlsEcdsa => Some(Certificates::new(folder.path())),
             Self::TlsRsa => Some(Certificates::of_rsa(folder.path())),

@@ -44,7 +44,7 @@ enum Behaviour {
 #[test]
 fn polls_of_a_load_balancer_are_answered_under_load() {
     raise_descriptor_limit();
-    let backend = Hostile::closing();
+    let backend = Hostile::silent();
     let service = Allswell::start(&format!(
         "[server]\nmax_connections = 2048\n[defaults]\ninterval = \"1h\"\n[checks.backend]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.memory]\nkind = \"memory\"\n",
         backend.address

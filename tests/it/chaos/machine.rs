@@ -88,7 +88,7 @@ fn a_resumed_service_reports_no_old_results() {
 }
 
 fn stopped() -> Measurement {
-    let server = crate::servers::hostile::Hostile::closing();
+    let server = crate::servers::hostile::Hostile::silent();
     let (nap, naps) = if is_full() { (Duration::from_secs(60), 2) } else { (Duration::from_secs(4), 1) };
     let configuration = Trial::configuration(&format!("kind = \"tcp\"\naddress = \"{}\"", server.address), None);
     let service = Allswell::start(&configuration);

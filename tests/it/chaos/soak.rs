@@ -25,7 +25,7 @@ fn a_soak_reports_every_fault_and_leaks_nothing() {
     let mut chance = fastrand::Rng::with_seed(seed);
     let lasts = Duration::from_secs(if is_full() { 600 } else { 10 });
     let servers: Vec<(Hostile, Breaker)> = std::iter::repeat_with(|| {
-        let server = Hostile::closing();
+        let server = Hostile::silent();
         let breaker = Breaker::to(server.port());
         (server, breaker)
     })
