@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Opens a TCP connection, looks for 50 ms whether the server keeps it, and closes it. With `expect_banner` it waits for the server's greeting instead.
+/// Opens a TCP connection and looks for 50 ms whether the server keeps it. With `expect_banner` it waits for the server's greeting instead.
 ///
 /// A proxy without a server behind it accepts connections, and closes them at once: that is a failure. A proxy that closes them later passes, so
 /// prefer `expect_banner`, or the kind of the protocol. No rights are required. Each probe opens a new connection, because that is what is checked. Some servers, such as `MySQL`, count a

@@ -20,7 +20,7 @@ fn answered(server: &str, critical: bool) -> Allswell {
     let service = Allswell::start(&format!(
         "[server]\n{server}\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n[checks.full]\nkind = \"disk\"\nwarn_free = \"100%\"\n\
          fail_free = \"0%\"\n[checks.gone]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = {critical}\n",
-        Hostile::closing().address
+        Hostile::silent().address
     ));
     service.await_report("/health", "all components have a result", |_| changed(&service) == 3);
     service
@@ -265,7 +265,7 @@ fn the_kind_http_reads_every_dialect_that_we_write() {
 fn a_drained_service_is_read_as_failing() {
     let service = Allswell::start(&format!(
         "[server]\ntoken = \"open-sesame\"\n[checks.port]\nkind = \"tcp\"\naddress = \"{}\"\n",
-        Hostile::closing().address
+        Hostile::silent().address
     ));
     service.await_report("/health", "the component passes", |response| response.status == 200);
     let drain =

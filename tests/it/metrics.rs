@@ -62,7 +62,7 @@ fn check(name: &str, address: &str, more: &str) -> String {
 
 /// A service with a component that passes, one that fails and is not critical, and one that is muted.
 fn service(server: &str) -> (Allswell, String) {
-    let well = check("port", &Hostile::closing().address.to_string(), "");
+    let well = check("port", &Hostile::silent().address.to_string(), "");
     let configuration = format!(
         "[server]\ntoken = \"{TOKEN}\"\n{server}\n{well}{}{}",
         check("gone", "127.0.0.1:1", "critical = false\n"),

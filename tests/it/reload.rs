@@ -42,7 +42,7 @@ fn revision(service: &Allswell, revision: u64) -> Response {
 
 #[test]
 fn unchanged_checks_keep_their_state_and_changed_ones_start_anew() {
-    let (kept, changed, new) = (Hostile::closing(), Hostile::closing(), Hostile::closing());
+    let (kept, changed, new) = (Hostile::silent(), Hostile::silent(), Hostile::silent());
     let server = |fail_status: u16| format!("[server]\ntoken = \"{TOKEN}\"\nfail_status = {fail_status}\n");
     let service = Allswell::start(&(server(500) + &check("kept", &kept) + &check("changed", &changed) + &check("gone", &changed)));
     let before = service.get("/health");
@@ -71,7 +71,7 @@ fn unchanged_checks_keep_their_state_and_changed_ones_start_anew() {
 
 #[test]
 fn an_invalid_configuration_is_refused_as_a_whole() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&valid);
     assert_eq!(service.get("/health").status, 200);
@@ -92,7 +92,7 @@ fn an_invalid_configuration_is_refused_as_a_whole() {
 
 #[test]
 fn a_reload_after_refused_ones_is_applied() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let valid = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&valid);
     write(&service, "");
@@ -107,7 +107,7 @@ fn a_reload_after_refused_ones_is_applied() {
 
 #[test]
 fn a_reload_request_requires_the_token() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let service = Allswell::start(&format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server)));
     let unauthorized = post(&service, "/admin/reload", "wrong");
     assert_eq!((unauthorized.status, unauthorized.header("www-authenticate")), (401, Some("Bearer")));
@@ -120,7 +120,7 @@ fn a_reload_request_requires_the_token() {
 
 #[test]
 fn a_watched_file_is_reloaded_when_its_content_or_its_link_changes() {
-    let (first, second) = (Hostile::closing(), Hostile::closing());
+    let (first, second) = (Hostile::silent(), Hostile::silent());
     let service = Allswell::start(&format!("[server]\nwatch_config = true\n{}", check("first", &first)));
     assert_eq!(service.get("/health").status, 200);
     // Kubernetes swaps a link to a folder.
@@ -142,7 +142,7 @@ fn a_watched_file_is_reloaded_when_its_content_or_its_link_changes() {
 
 #[test]
 fn settings_that_need_a_restart_are_named_and_the_others_applied() {
-    let (first, second) = (Hostile::closing(), Hostile::closing());
+    let (first, second) = (Hostile::silent(), Hostile::silent());
     let checks = check("first", &first) + &check("second", &second);
     let configuration =
         |log: &str, group: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\n{log}\n{checks}[groups.some]\nchecks = [\"{group}\"]\n");
@@ -165,7 +165,7 @@ fn settings_that_need_a_restart_are_named_and_the_others_applied() {
 
 #[test]
 fn a_hundred_reloads_under_load_lose_no_poll_and_leak_nothing() {
-    let (kept, other) = (Hostile::closing(), Hostile::closing());
+    let (kept, other) = (Hostile::silent(), Hostile::silent());
     let configuration = |number: u32| {
         let changing = format!("[checks.changing]\nkind = \"tcp\"\naddress = \"{}\"\ninterval = \"{}s\"\n", other.address, 1000 + number);
         format!("[server]\ntoken = \"{TOKEN}\"\n{}{changing}", check("kept", &kept))
@@ -263,7 +263,7 @@ fn a_change_of_policy_keeps_state_connection_and_verdict() {
 
 #[test]
 fn a_new_check_counts_from_its_first_result_or_its_timeout() {
-    let (old, slow, never) = (Hostile::closing(), Slow::by(1000), Slow::by(60_000));
+    let (old, slow, never) = (Hostile::silent(), Slow::by(1000), Slow::by(60_000));
     let server = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("old", &old));
     let service = Allswell::start(&server);
     assert_eq!(service.get("/health").status, 200);
@@ -285,7 +285,7 @@ fn a_new_check_counts_from_its_first_result_or_its_timeout() {
 
 #[test]
 fn a_changed_url_keeps_the_verdict_until_its_first_result() {
-    let (well, slow) = (Hostile::closing(), Slow::by(1000));
+    let (well, slow) = (Hostile::silent(), Slow::by(1000));
     let dead = format!("[server]\ntoken = \"{TOKEN}\"\n{}[checks.app]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\n", check("well", &well));
     let service = Allswell::start(&dead);
     service.await_report("/health", "the component fails", |report| report.class("app").as_deref() == Some("unreachable"));
@@ -304,7 +304,7 @@ fn a_changed_url_keeps_the_verdict_until_its_first_result() {
 
 #[test]
 fn a_removed_check_is_in_no_response_after_the_reload() {
-    let (kept, gone) = (Hostile::closing(), Slow::by(0));
+    let (kept, gone) = (Hostile::silent(), Slow::by(0));
     let with = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("kept", &kept));
     let configuration = format!("{with}[checks.gone]\n{}interval = \"50ms\"\n[groups.some]\nchecks = [\"gone\"]\n", gone.table());
     let service = Allswell::start(&with);
@@ -324,7 +324,7 @@ fn a_removed_check_is_in_no_response_after_the_reload() {
 
 #[test]
 fn settings_that_need_a_restart_are_compared_with_those_of_the_start() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let configuration = |format: &str| format!("[server]\ntoken = \"{TOKEN}\"\n[log]\nformat = \"{format}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration("json"));
     let needs_restart = |format: &str| {
@@ -354,7 +354,7 @@ fn reload_on_another_thread(service: &Allswell) -> thread::JoinHandle<(Response,
 
 #[test]
 fn hung_files_delay_neither_polls_nor_a_second_reload() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
     assert_eq!(service.get("/health").status, 200);
@@ -386,7 +386,7 @@ fn hung_files_delay_neither_polls_nor_a_second_reload() {
 
 #[test]
 fn a_hung_read_does_not_block_the_next_reload() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let configuration = format!("[server]\ntoken = \"{TOKEN}\"\n{}", check("port", &server));
     let service = Allswell::start(&configuration);
     hang(&service);
@@ -398,7 +398,7 @@ fn a_hung_read_does_not_block_the_next_reload() {
 
 #[test]
 fn a_secret_file_that_is_empty_or_no_regular_file_is_refused_at_once() {
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     fs::write(&token, TOKEN).expect("a token");
@@ -455,7 +455,7 @@ fn a_watched_secret_is_read_again_when_its_file_changes() {
     version("..1", TOKEN);
     let token = folder.path().join("token");
     symlink("..data/token", &token).expect("a link");
-    let server = Hostile::closing();
+    let server = Hostile::silent();
     let checks = check("port", &server);
     let service = Allswell::start(&format!("[server]\ntoken_file = \"{}\"\nwatch_config = true\n{checks}", token.display()));
     let before = service.get("/health").json()["components"].clone();

@@ -23,7 +23,7 @@ const FAULTS: [(&str, Fault); 6] = [
 fn expected(kind: &str, fault: Fault) -> Expected {
     match (kind, fault) {
         // A check opens a second connection if the first is silent; and `tcp` without a banner needs only a connection.
-        (_, Fault::None | Fault::HalfOpen) | ("tcp", Fault::Silent | Fault::Drip | Fault::Reset) => Expected::Passes,
+        (_, Fault::None | Fault::HalfOpen) | ("tcp", Fault::Silent | Fault::Drip) => Expected::Passes,
         (_, Fault::Refused) => Expected::Fails(&["unreachable"]),
         // A connection that is reset within a reply is a truncated reply.
         (_, Fault::Reset) => Expected::Fails(&["unreachable", "protocol"]),
