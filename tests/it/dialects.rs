@@ -147,7 +147,10 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
     let failed = service.await_report("/health", "the component fails", |response| response.status == 500);
     assert_eq!(failed.class("port").as_deref(), Some("unreachable"));
     let second = read("atom");
-    assert_eq!(column(&second, "title"), ["port fails: connection refused", "port passes"], "the newest first");
+    // The listener may be closed while a probe looks at its connection.
+    let titles = column(&second, "title");
+    assert!(titles[0].as_str().is_some_and(|title| title.starts_with("port fails: ")), "{titles:?}");
+    assert_eq!(titles[1..], ["port passes"], "the newest first");
     assert_eq!(column(&second, "tags"), [json!(["fail"]), json!(["pass"])]);
     assert_eq!(second["entries"][1], first["entries"][0], "id, time and text stay");
     let rss = read("rss");
@@ -164,7 +167,8 @@ fn a_feed_has_an_entry_for_every_change_and_its_ids_stay() {
     service.signal(Signal::HUP);
     service.await_report("/health", "the new component has a result", |report| report.class("other").as_deref() == Some("unreachable"));
     let third = read("atom");
-    assert_eq!(column(&third, "title"), ["other fails: connection refused", "port fails: connection refused", "port passes"]);
+    let titles = column(&third, "title");
+    assert_eq!([&titles[0], &titles[2]], ["other fails: connection refused", "port passes"]);
     assert_eq!(
         third["entries"].as_array().expect("entries")[1..],
         *second["entries"].as_array().expect("entries"),

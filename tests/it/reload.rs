@@ -55,8 +55,9 @@ fn unchanged_checks_keep_their_state_and_changed_ones_start_anew() {
     );
     service.signal(Signal::HUP);
     revision(&service, 2);
-    let after = service
-        .await_report("/health", "all components have a result", |response| response.class("down").as_deref() == Some("unreachable"));
+    let after = service.await_report("/health", "all components have a result", |response| {
+        response.class("down").as_deref() == Some("unreachable") && response.json()["components"]["changed"]["consecutive"] == 1
+    });
     let json = after.json();
     assert_eq!(after.status, 503, "server options change as well");
     assert_eq!(json["config"]["last_reload"]["outcome"], "applied");
