@@ -33,6 +33,7 @@ use crate::{
     wire::{
         address::Dialer,
         connect::{Phases, phase_values},
+        meter::Meter,
         tls::{Tls, TlsKeys},
     },
 };
@@ -210,9 +211,14 @@ impl Check for Postgres {
     }
 }
 
+/// Maximum size of all that is read in a login or a probe.
+const MAX_REPLY_BYTES: usize = 16 << 20;
+
 /// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct PostgresClient {
     connection: PgConnection,
+    /// The driver keeps a message until it is complete, and the names and values of all settings that the server reports.
+    meter: Meter,
     variant: usize,
     /// Observed by the first probe only.
     phases: Phases,
@@ -228,6 +234,7 @@ impl Session for Postgres {
     }
 
     async fn ask(&self, client: &mut PostgresClient) -> Result<Observation, Failure> {
+        client.meter.refill(MAX_REPLY_BYTES);
         let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
         let asking = self.queries.ask::<sqlx_postgres::Postgres>(&mut client.connection, &mut client.variant, &state::SERVER);
         let results = guarded(asking).await?;

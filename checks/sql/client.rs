@@ -6,8 +6,11 @@ use crate::{
 };
 use sqlx::Error;
 
-/// `expect` applies to the result of a `query`.
+/// A `query` is not empty, and `expect` applies to its result.
 pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Result<(), InvalidConfig> {
+    if query.is_some_and(|query| query.trim().is_empty()) {
+        return Err(InvalidConfig::new("query", "is empty: write a statement, or remove the key"));
+    }
     if expect.is_some() && query.is_none() {
         return Err(InvalidConfig::new("expect", "needs a `query` whose result it is compared with"));
     }
@@ -18,10 +21,15 @@ pub(crate) fn needs_query(query: Option<&String>, expect: Option<&String>) -> Re
 /// must be `expected`, if that is set.
 pub(crate) fn expect(row: bool, found: Option<&str>, expected: Option<&str>) -> Result<(), Failure> {
     match expected {
-        _ if !row => Err(Failure::unhealthy("the query returned no row")),
+        _ if !row => Err(no_row()),
         Some(expected) if found != Some(expected) => Err(Failure::unhealthy("the query did not return the expected value")),
         _ => Ok(()),
     }
+}
+
+/// A query without a result.
+pub(crate) fn no_row() -> Failure {
+    Failure::unhealthy("the query returned no row")
 }
 
 /// Classifies an error. The kind classifies the error codes of the database itself.

@@ -11,4 +11,6 @@ pub(crate) mod server;
 #[cfg(feature = "sql-server")]
 pub(crate) mod variables;
 
+#[cfg(feature = "sql-server")]
+pub(crate) use client::no_row;
 pub(crate) use client::{expect, failure, needs_query};

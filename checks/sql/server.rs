@@ -127,7 +127,13 @@ impl SqlQueries {
             }
         }
         if self.query.is_some() {
-            let rows = next().map_err(missing_result)?;
+            // A query of nothing but a comment has no result.
+            let no_result = |error: Option<Error>| error.map_or_else(sql::no_row, server.failure);
+            let rows = next().map_err(no_result)?;
+            // Of a query with several statements, a later one may fail.
+            if let Some(error) = error {
+                return Err((server.failure)(error));
+            }
             let first = rows.first().and_then(|row| text(row, 0));
             sql::expect(!rows.is_empty(), first.as_deref(), self.expect.as_deref()).map_err(Failure::reusable_connection)?;
         }

@@ -1,9 +1,9 @@
 //! Opens a connection to one of the servers: TLS or none, login, and the state that `target_session_attrs` requires.
 
 use super::{
-    Postgres, PostgresClient,
+    MAX_REPLY_BYTES, Postgres, PostgresClient,
     attributes::SessionAttributes,
-    reasons::{demands_other_transport, early_failure, failure},
+    reasons::{demands_other_transport, early_failure, failure, login_failure},
     servers::DatabaseServer,
     state::{ROLE, server_info},
 };
@@ -13,6 +13,7 @@ use crate::{
     wire::{
         address::{self, Address, Stream},
         connect::Phases,
+        meter::{Meter, Metered},
         race::{AttemptFailure, first_success},
         tls::server_end_point,
     },
@@ -173,17 +174,19 @@ async fn over(
         channel_binding: dialed.channel_binding,
         ..postgres.login.clone()
     };
-    let connecting = options.connect_with_socket(DriverSocket::new(dialed.stream), &login);
+    let meter = Meter::new(MAX_REPLY_BYTES);
+    let stream = Box::new(Metered::new(dialed.stream, meter.clone()));
+    let connecting = options.connect_with_socket(DriverSocket::new(stream), &login);
     let logged_in = guarded(async {
         Ok::<Result<PgConnection, Attempt>, Failure>(connecting.await.map_err(|error| {
             let is_other = demands_other_transport(&error);
-            let failure = failure(error);
+            let failure = login_failure(error);
             if is_other { Attempt::OtherTransport(failure) } else { Attempt::Failed(failure) }
         }))
     });
     let connection = logged_in.await??;
     let tls_verify = postgres.tls.observed_verify().filter(|_| dialed.is_encrypted);
-    Ok(PostgresClient { connection, variant: 0, phases, tls_verify })
+    Ok(PostgresClient { connection, meter, variant: 0, phases, tls_verify })
 }
 
 fn plain(stream: TcpStream) -> Dialed {

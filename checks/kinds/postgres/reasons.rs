@@ -7,6 +7,7 @@ use crate::{
         FailureClass::{self, Exhausted, Rejected, Unhealthy, Unreachable},
     },
     sql,
+    wire::meter::{TOO_LONG_MESSAGE, is_too_long},
 };
 use sqlx::Error;
 use sqlx_postgres::{LoginRefused, PgLoginMethod};
@@ -33,7 +34,18 @@ pub(super) fn failure(error: Error) -> Failure {
             let (class, message) = reason(said.code().as_deref().unwrap_or_default(), said.message());
             Failure::new(class, message).because(said.message().to_owned())
         }
+        Error::Io(error) if is_too_long(&error) => Failure::protocol(error).saying(TOO_LONG_MESSAGE),
         error => sql::failure(error, classify),
+    }
+}
+
+/// Classifies an error of a login. A setting of the session is unknown to the server, or has a value that it does not accept.
+pub(super) fn login_failure(error: Error) -> Failure {
+    match error.as_database_error() {
+        Some(said) if matches!(said.code().as_deref(), Some("22023" | "42704")) => {
+            Failure::rejected(REJECTED_SETTING).because(said.message().to_owned())
+        }
+        _ => failure(error),
     }
 }
 
@@ -193,6 +205,8 @@ const TEXTS: &[(&str, Reason)] = &[
 
 const ADMIN_CONSOLE: &str = "this is PgBouncer's admin console, not a database: name a database in `url`";
 const NOT_ALLOWED: &str = "the server does not allow this user to connect from this host, or requires TLS";
+const REJECTED_SETTING: &str =
+    "the server rejects a setting of the session: correct `options`, `search_path` and the like in the URL or the environment";
 const REJECTED_PARAMETER: &str = "the pooler rejects a setting of the session: remove `options`, `search_path` and the like from the URL, or let the \
                                   pooler ignore it (PgBouncer's `ignore_startup_parameters`)";
 const POOLER_LOGIN: &str = "the pooler cannot log in to the server behind it";

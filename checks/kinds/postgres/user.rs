@@ -38,9 +38,11 @@ impl User {
         let name = decoded(url.username()).map_err(not_utf8)?;
         let of_url = decoded(url.password().unwrap_or_default()).map_err(not_utf8)?;
         let database = decoded(url.path().trim_start_matches('/')).map_err(not_utf8)?;
+        // An empty value is usually that of a variable that has none.
+        let password = password.map(|password| password.expose().to_owned()).filter(|password| !password.is_empty());
         Ok(Self {
-            name: username.or_else(|| chosen("user", name)),
-            password: password.map(|password| password.expose().to_owned()).or_else(|| chosen("password", of_url)),
+            name: username.filter(|username| !username.is_empty()).or_else(|| chosen("user", name)),
+            password: password.or_else(|| chosen("password", of_url)),
             database: chosen("dbname", database),
         })
     }

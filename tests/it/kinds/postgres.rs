@@ -85,7 +85,20 @@ fn each_failure_has_its_class_and_message() {
             "protocol",
             "the reply is not in the expected protocol",
         ),
-        Case::new("endless", table(Hostile::trickling(b"N", b"N").port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
+        Case::new("endless", table(Hostile::trickling(b"N", b"N").port(), ""), "protocol", "the reply is not in the expected protocol"),
+        Case::new(
+            "claims a message of 2 GiB",
+            table(Hostile::endless(b"NE\x7f\xff\xff\xff", b"x").port(), ""),
+            "protocol",
+            "the reply is not in the expected protocol",
+        ),
+        Case::new(
+            "endless notices",
+            table(Hostile::endless(b"N", b"N\0\0\0\x1cSNOTICE\0VNOTICE\0C00000\0\0").port(), ""),
+            "protocol",
+            "the reply is too long",
+        ),
+        Case::new("a long text", table(port, "query = \"SELECT repeat('x', 20000000)\""), "protocol", "the reply is too long"),
         Case::new(
             "breaks off",
             table(cut.port, "query = \"SELECT repeat('x', 100000)\""),
@@ -124,6 +137,13 @@ fn each_failure_has_its_class_and_message() {
             "rejected",
             "the user does not have the required permission",
         ),
+        Case::new(
+            "a second statement that fails",
+            table(port, "query = \"SELECT 1; SELECT 1 / 0\""),
+            "unhealthy",
+            "the server replied with an error",
+        ),
+        Case::new("only a comment", table(port, "query = \"-- SELECT 1\""), "unhealthy", "the query returned no row"),
         Case::new("no row", table(port, "query = \"SELECT 1 WHERE false\""), "unhealthy", "the query returned no row"),
         Case::new(
             "another value",

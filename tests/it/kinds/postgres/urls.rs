@@ -1,6 +1,6 @@
 //! URLs and the environment, as libpq and the libraries of applications read them.
 
-use super::{PASSWORD, SERVER, add_database, add_role, at, table_for, url};
+use super::{PASSWORD, SERVER, add_database, add_role, at, table, table_for, url};
 use crate::{
     helpers::{command, run},
     probing::{Case, Probed, assert_failures, loaded},
@@ -108,6 +108,23 @@ fn settings_of_the_session_apply() {
     let table = table_for("session", "query = \"SELECT pg_sleep(20)\"");
     let slow = table.replace("/session\"", "/session?statement_timeout=100\"");
     assert_failures(&[Case::new("statement_timeout", slow, "unhealthy", "the server cancelled the query")]);
+}
+
+#[test]
+fn a_setting_that_the_server_rejects_is_named_as_such() {
+    let message =
+        "the server rejects a setting of the session: correct `options`, `search_path` and the like in the URL or the environment";
+    let with = |parameters: &str| table(SERVER.port, "").replace("/orders", &format!("/orders?{parameters}"));
+    assert_failures(&[
+        Case::new("an unknown one", with("options=-c%20none=1"), "rejected", message),
+        Case::new("a wrong number", with("statement_timeout=abc"), "rejected", message),
+        Case::new("a wrong path", with("currentSchema=my%20schema"), "rejected", message),
+    ]);
+}
+
+#[test]
+fn an_empty_key_of_a_login_counts_as_not_set() {
+    Probed::new(&table(SERVER.port, "username = \"\"\npassword = \"\"")).pass();
 }
 
 /// The output of a command for one check, with environment variables.

@@ -25,6 +25,9 @@ use crate::{PgConnectOptions, PgDatabaseError, PgSeverity};
 // in other words, `self` in any PgConnection method is a live connection to postgres that
 // is fully prepared to receive queries
 
+// The driver reserves memory for the length that the server claims.
+const MAX_MESSAGE_LEN: usize = 64 << 20;
+
 pub struct PgStream {
     // A trait object is okay here as the buffering amortizes the overhead of both the dynamic
     // function call as well as the syscall.
@@ -92,6 +95,10 @@ impl PgStream {
                 let format = BackendMessageFormat::try_from_u8(header.get_u8())?;
 
                 let message_len = header.get_u32() as usize;
+
+                if message_len > MAX_MESSAGE_LEN {
+                    return Err(err_protocol!("a message of {message_len} bytes"));
+                }
 
                 let expected_len = message_len
                     .checked_add(1)
