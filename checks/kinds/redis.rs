@@ -230,7 +230,7 @@ write = true
             RedisMode::Sentinel => {
                 let missing = || InvalidConfig::new("master_name", "is missing: name the primary as the sentinels do");
                 let name = config.master_name.ok_or_else(missing)?;
-                let login = sentinel::login(config.sentinel_username, config.sentinel_password.as_ref());
+                let login = sentinel::login(config.sentinel_username.as_deref(), config.sentinel_password.as_ref());
                 let role = if role == RedisRole::Any { RedisRole::Primary } else { role };
                 let wanted = if role == RedisRole::Replica { WantedServer::Replica } else { WantedServer::Primary };
                 (Topology::Sentinel(Sentinels { addresses: addresses()?, login, name, wanted }), role)

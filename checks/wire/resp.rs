@@ -73,19 +73,10 @@ impl RespServer {
     ) -> Result<Self, InvalidConfig> {
         let ServerUrl { target, mut login, tls: url_tls, warnings: mut url_warnings } = ServerUrl::parse(key, url)?;
         let has_user = login.username().is_some();
-        if let Some(username) = username {
-            login = login.set_username(username);
-        }
-        if let Some(password) = password {
-            login = login.set_password(password.expose());
-        }
-        if login.username().is_some() && login.password().is_none() {
-            if has_user {
-                let message = "the URL has a user name and no password: write `redis://:PASSWORD@host` for a password alone";
-                url_warnings.push(ConfigWarning::new(key, message));
-            }
-            // As redis-py, ioredis and node-redis log in: the user may need none.
-            login = login.set_password("");
+        login = with_login(login, username, password);
+        if has_user && login.password() == Some("") {
+            let message = "the URL has a user name and no password: write `redis://:PASSWORD@host` for a password alone";
+            url_warnings.push(ConfigWarning::new(key, message));
         }
         let is_encrypted = url_tls.is_some();
         let verify_parameter = url_tls.map(|url_tls| url_tls.merge(&mut tls)).transpose()?.flatten();
@@ -217,6 +208,18 @@ impl RespServer {
     }
 }
 
+/// Adds the keys of a login. An empty one counts as not set: it is usually that of a variable that has no value. A user without a password logs
+/// in with an empty one, as with redis-py, ioredis and node-redis: the user may need none.
+fn with_login(mut login: RedisConnectionInfo, username: Option<&str>, password: Option<&Secret>) -> RedisConnectionInfo {
+    if let Some(username) = username.filter(|username| !username.is_empty()) {
+        login = login.set_username(username);
+    }
+    if let Some(password) = password.map(Secret::expose).filter(|password| !password.is_empty()) {
+        login = login.set_password(password);
+    }
+    if login.username().is_some() && login.password().is_none() { login.set_password("") } else { login }
+}
+
 /// Turns off the driver's own timeouts of 1 s and 500 ms, which would end before that of the check.
 fn unlimited() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
@@ -250,8 +253,12 @@ async fn log_in(
 /// Classifies an error by what the driver reports and what the server has sent.
 fn explain(error: RedisError, meter: &Meter) -> Failure {
     let hides_reason = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Io);
-    let rejection = if hides_reason { failure::rejection(&meter.beginning()) } else { None };
-    rejection.unwrap_or_else(|| meter.explain(failure(error)))
+    let beginning = meter.beginning();
+    let rejection = if hides_reason { failure::rejection(&beginning) } else { None };
+    rejection.unwrap_or_else(|| {
+        let failed = meter.explain(failure(error));
+        if hides_reason && failure::is_foreign(&beginning) { failure::foreign(failed) } else { failed }
+    })
 }
 
 /// A connection, and the task of the driver that reads it.

@@ -149,7 +149,7 @@ impl BrokerClient {
         let name = config.master_name.clone().or(url.master_name).ok_or_else(missing)?;
         let server = RespServer::new("broker", &url.server, config.username.as_deref(), config.password.as_ref(), config.tls.clone())?;
         let addresses = server.nodes().iter().cloned().chain(url.others).collect();
-        let login = sentinel::login(config.sentinel_username.clone(), config.sentinel_password.as_ref());
+        let login = sentinel::login(config.sentinel_username.as_deref(), config.sentinel_password.as_ref());
         let sentinels = Sentinels { addresses, login, name, wanted: WantedServer::Primary };
         Ok(Self::Redis(Box::new(RedisBroker::new(server, Some(sentinels), url.warnings, names))))
     }

@@ -22,6 +22,7 @@ const NO_PASSWORD_SET: Verdict = (Rejected, "the server has no password, but the
 const NO_PERMISSION: Verdict = (Rejected, "the user does not have the required permission");
 const NO_DATABASE: Verdict = (Rejected, "there is no such database");
 const BEHIND_PROXY: Verdict = (Unhealthy, "the proxy cannot reach a Redis server");
+const FOREIGN: Verdict = (Protocol, "the reply is not in the Redis protocol");
 const UNKNOWN_COMMAND: Verdict = (Unhealthy, "the server does not support a command of this check");
 
 /// By the code, the first word of an error.
@@ -89,7 +90,7 @@ pub(crate) fn failure(error: RedisError) -> Failure {
         (_, Some(code)) => verdict(code, error.detail().unwrap_or_default()),
         (ErrorKind::RESP3NotSupported, _) => (Unhealthy, "the server is older than Redis 6"),
         (ErrorKind::Io, _) => return network(error),
-        _ => (Protocol, "the reply is not in the Redis protocol"),
+        _ => FOREIGN,
     };
     Failure::new(class, message).because(error)
 }
@@ -102,6 +103,21 @@ pub(super) fn rejection(beginning: &[u8]) -> Option<Failure> {
     let (code, detail) = line.split_once(' ').unwrap_or((&line, ""));
     let (class, message) = verdict(code, detail);
     Some(Failure::new(class, message).because(line.into_owned()))
+}
+
+/// Whether first bytes are those of another protocol, such as `HTTP/1.1 400` and memcached's `ERROR`. When they come before the driver has sent
+/// all its commands, it reports only that the connection ended.
+///
+/// Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/#resp-protocol-description>.
+pub(super) fn is_foreign(beginning: &[u8]) -> bool {
+    const TYPES: &[u8] = b"+-:$*_#,(!=%|~>";
+    beginning.first().is_some_and(|first| first.is_ascii_graphic() && !TYPES.contains(first))
+}
+
+/// A failure as that of a server with another protocol.
+pub(super) fn foreign(failure: Failure) -> Failure {
+    let (class, message) = FOREIGN;
+    failure.reclassified(class).saying(message)
 }
 
 /// Classifies an error of the server by its code and the rest of its text.

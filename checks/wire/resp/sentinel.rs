@@ -1,7 +1,7 @@
 //! Redis Sentinel: each new connection asks the sentinels for the primary or the replicas:
 //! <https://redis.io/docs/latest/develop/reference/sentinel-clients/>.
 
-use super::{RespConnection, RespServer, failure};
+use super::{RespConnection, RespServer, failure, with_login};
 use crate::{
     contract::{Failure, Secret},
     wire::{
@@ -38,15 +38,8 @@ pub(crate) enum WantedServer {
 }
 
 /// The login to the sentinels, which have their own users.
-pub(crate) fn login(username: Option<String>, password: Option<&Secret>) -> RedisConnectionInfo {
-    let mut login = RedisConnectionInfo::default();
-    if let Some(username) = username {
-        login = login.set_username(username);
-    }
-    if let Some(password) = password {
-        login = login.set_password(password.expose());
-    }
-    login
+pub(crate) fn login(username: Option<&str>, password: Option<&Secret>) -> RedisConnectionInfo {
+    with_login(RedisConnectionInfo::default(), username, password)
 }
 
 impl Sentinels {

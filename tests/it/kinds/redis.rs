@@ -10,6 +10,7 @@ use crate::{
     servers::{
         Certificates, Server, folder,
         hostile::{BlackHole, Hostile},
+        memcached,
         proxy::Proxy,
         redis, redis_cluster, redis_replica, redis_with, sentinel, tls_front, tls_front_for_known_clients,
     },
@@ -56,7 +57,7 @@ fn set_user(server: &Server, name: &str, rights: &[&str]) {
 
 #[test]
 fn each_failure_has_its_class_and_message() {
-    let server = redis(PASSWORD);
+    let (server, other) = (redis(PASSWORD), memcached(&[]));
     let (hole, port) = (BlackHole::new(), server.port);
     let cut = Proxy::to(port);
     // In the middle of the reply to PING, after that to AUTH.
@@ -74,6 +75,13 @@ fn each_failure_has_its_class_and_message() {
         Case::new(
             "HTTP",
             table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), ""),
+            "protocol",
+            "the reply is not in the Redis protocol",
+        ),
+        Case::new("memcached", url(&format!("redis://127.0.0.1:{}", other.port)), "protocol", "the reply is not in the Redis protocol"),
+        Case::new(
+            "HTTP, and the end",
+            url(&format!("redis://127.0.0.1:{}", Hostile::replying(|_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()).port())),
             "protocol",
             "the reply is not in the Redis protocol",
         ),

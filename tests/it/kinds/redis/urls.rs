@@ -51,6 +51,21 @@ fn resp3_is_spoken_if_the_url_requires_it() {
 }
 
 #[test]
+fn an_empty_key_of_a_login_counts_as_not_set() {
+    let (server, open) = (redis(PASSWORD), redis(""));
+    let empty = "username = \"\"\npassword = \"\"";
+    for (url, keys) in [
+        (format!("redis://127.0.0.1:{}", open.port), "password = \"\""),
+        (format!("redis://127.0.0.1:{}", open.port), "username = \"\""),
+        (format!("redis://127.0.0.1:{}", open.port), empty),
+        (format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port), empty),
+        (format!("redis://127.0.0.1:{}", server.port), &format!("username = \"\"\npassword = \"{PASSWORD}\"")),
+    ] {
+        Probed::new(&url_table(&url, keys)).pass();
+    }
+}
+
+#[test]
 fn a_user_without_a_password_logs_in_with_an_empty_one() {
     let server = redis(PASSWORD);
     assert_eq!(server.redis_cli(PASSWORD, &["ACL", "SETUSER", "free", "on", "nopass", "+ping", "+info"]).trim(), "OK");
