@@ -74,6 +74,12 @@ fn each_failure_has_its_class_and_message() {
         Case::new("closes", table(Hostile::hanging_up().port(), ""), "unreachable", "connection closed before a reply"),
         Case::new("another protocol", table(Hostile::babbling().port(), ""), "protocol", nonsense),
         Case::new("another text protocol", table(Hostile::answering("HTTP/1.1 400 Bad Request\r\n\r\n").port(), ""), "protocol", nonsense),
+        Case::new(
+            "another key",
+            table(Hostile::answering("VALUE another 0 1\r\nx\r\nEND\r\n").port(), ""),
+            "protocol",
+            "the server replied with another key",
+        ),
         Case::new("an endless line", table(Hostile::endless(b"VERSION ", b"1").port(), ""), "protocol", "the reply is too long"),
         Case::new(
             "endless lines",
