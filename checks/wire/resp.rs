@@ -10,7 +10,7 @@ use crate::{
     wire::{
         address::{Address, Dialer, Stream},
         connect::{self, Phases},
-        meter::{Meter, Metered},
+        meter::{Meter, Metered, TOO_LONG_MESSAGE},
         tls::{Tls, TlsKeys, login_warning},
     },
 };
@@ -252,6 +252,10 @@ async fn log_in(
 
 /// Classifies an error by what the driver reports and what the server has sent.
 fn explain(error: RedisError, meter: &Meter) -> Failure {
+    // When the meter is empty, the driver reports only that the connection ended.
+    if meter.is_empty() {
+        return Failure::protocol(error).saying(TOO_LONG_MESSAGE);
+    }
     let hides_reason = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Io);
     let beginning = meter.beginning();
     let rejection = if hides_reason { failure::rejection(&beginning) } else { None };
@@ -328,13 +332,9 @@ impl RespConnection {
 
     /// Classifies an error.
     fn failed(&mut self, error: RedisError) -> Failure {
-        // When the meter is empty, the driver reports only that the connection ended.
-        if self.meter.is_empty() {
-            return Failure::protocol(error).saying(crate::wire::meter::TOO_LONG_MESSAGE);
-        }
         #[cfg(feature = "redis")]
         {
-            self.is_dropped = failure::is_dropped(&error);
+            self.is_dropped = !self.meter.is_empty() && failure::is_dropped(&error);
         }
         explain(error, &self.meter)
     }

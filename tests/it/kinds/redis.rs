@@ -92,6 +92,12 @@ fn each_failure_has_its_class_and_message() {
             "the reply is too long",
         ),
         Case::new(
+            "an endless reply to the login",
+            table(Hostile::endless(b"*2000000000\r\n", b"+\r\n").port(), ""),
+            "protocol",
+            "the reply is too long",
+        ),
+        Case::new(
             "an endless list",
             table(Hostile::endless(b"+OK\r\n*2000000000\r\n", b"+\r\n").port(), ""),
             "protocol",
