@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The state of the network.
@@ -35,7 +35,8 @@ pub(crate) enum Fault {
 
 /// The interval at which threads look at the fault.
 const LOOK: Duration = Duration::from_millis(5);
-const DRIP: Duration = Duration::from_millis(100);
+/// The pause after each byte: the shortest replies, the 5 bytes of memcached's `END`, must not arrive within the timeout of a check.
+const DRIP: Duration = Duration::from_millis(400);
 
 pub(crate) struct Breaker {
     pub(crate) port: u16,
@@ -188,7 +189,10 @@ impl Network {
             if to.write_all(&[*byte]).is_err() {
                 return false;
             }
-            thread::sleep(DRIP);
+            let written = Instant::now();
+            while written.elapsed() < DRIP && self.fault() == Fault::Drip {
+                thread::sleep(LOOK);
+            }
         }
         true
     }
