@@ -53,16 +53,21 @@ pub(super) fn cases(lab: &Lab) -> Vec<LeakCase> {
             );
             cases.push(LeakCase::new("redis", "password", request, &transport, table, there).led_by(here));
         }
-        let sentinel = rogue();
-        let table = |login: &str, port: u16| {
-            let url = format!("redis{}://localhost:{port}", transport.s());
-            format!("kind = \"redis\"\nurl = \"{url}\"\nmode = \"sentinel\"\nmaster_name = \"orders\"\n{login}{}", transport.keys)
+        let table = |kind: &str, login: &str, port: u16| {
+            let place = match kind {
+                "redis" => format!("url = \"redis{}://localhost:{port}\"\nmode = \"sentinel\"\n", transport.s()),
+                _ => format!("broker = \"redis{}+sentinel://localhost:{port}\"\n", transport.s()),
+            };
+            format!("kind = \"{kind}\"\n{place}master_name = \"orders\"\n{login}{}", transport.keys)
         };
-        let own = table(&format!("sentinel_username = \"{USER}\"\nsentinel_password = \"{PASSWORD}\"\n"), sentinel.port);
-        cases.push(LeakCase::new("redis", "sentinel_password", SENTINEL, &transport, own, sentinel));
-        let sentinel = rogue();
-        let others = table(&login, sentinel.port);
-        cases.push(LeakCase::new("redis", "password", SERVERS, &transport, others, sentinel));
+        for kind in ["redis", "celery"] {
+            let sentinel = rogue();
+            let own = table(kind, &format!("sentinel_username = \"{USER}\"\nsentinel_password = \"{PASSWORD}\"\n"), sentinel.port);
+            cases.push(LeakCase::new(kind, "sentinel_password", SENTINEL, &transport, own, sentinel));
+            let sentinel = rogue();
+            let others = table(kind, &login, sentinel.port);
+            cases.push(LeakCase::new(kind, "password", SERVERS, &transport, others, sentinel));
+        }
     }
     cases
 }
