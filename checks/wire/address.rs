@@ -42,7 +42,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         // The text is not quoted: it may contain a password.
         let wrong = || "not an address: write \"host:port\", such as \"db.internal:5432\"".to_owned();
-        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let text = text.trim();
+        if text.matches(':').count() > 1 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)) {
+            return Err("write an IPv6 address in brackets: \"[::1]:PORT\"".to_owned());
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         if host.contains('@') {
             return Err("an address has neither user nor password: write \"host:port\", such as \"db.internal:5432\"".to_owned());
         }
@@ -201,9 +205,10 @@ mod tests {
     fn addresses_are_read() {
         assert_eq!("db:5432".parse(), Ok(Address::new("db", 5432)));
         assert_eq!("[::1]:80".parse::<Address>().map(|address| address.to_string()).as_deref(), Ok("[::1]:80"));
-        for wrong in
-            ["db", ":80", "db:", "db:0", "db:99999", "::1:80", "[db]:80", "http://db:80", "app:hunter2@db:80", "hunter2", "hunter2 x:80"]
-        {
+        for bare in ["::1", "::1:80", "2001:db8::2:11211"] {
+            assert_eq!(bare.parse::<Address>(), Err("write an IPv6 address in brackets: \"[::1]:PORT\"".to_owned()));
+        }
+        for wrong in ["db", ":80", "db:", "db:0", "db:99999", "[db]:80", "http://db:80", "app:hunter2@db:80", "hunter2", "hunter2 x:80"] {
             let message = wrong.parse::<Address>().expect_err(wrong);
             assert!(message.contains("write \"host:port\"") && !message.contains("hunter2"), "{message}");
         }

@@ -3,7 +3,7 @@
 use crate::{contract::from_text, wire::address::Address};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
-use std::{borrow::Cow, net::Ipv6Addr, path::PathBuf, str::FromStr};
+use std::{borrow::Cow, path::PathBuf, str::FromStr};
 
 /// The port of memcached.
 pub(super) const DEFAULT_PORT: u16 = 11_211;
@@ -33,9 +33,6 @@ impl FromStr for MemcachedAddress {
         }
         if text.contains([',', ';']) || text.split_whitespace().nth(1).is_some() {
             return Err("this is a list of servers: configure a check for each".to_owned());
-        }
-        if text.parse::<Ipv6Addr>().is_ok() {
-            return Err("write an IPv6 address in brackets: \"[::1]:11211\"".to_owned());
         }
         let with_port = |error| format!("{text}:{DEFAULT_PORT}").parse().map_err(|_: String| error);
         let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
@@ -94,8 +91,8 @@ mod tests {
             ("unix:run/memcached.sock", "the path of a socket begins with `/`: write \"unix:/run/memcached.sock\""),
             ("app:hunter2@cache:1", "an address has neither user nor password: write \"host:port\", such as \"cache.internal:11211\""),
             ("cache:x", "not an address: write \"host:port\", such as \"cache.internal:11211\""),
-            ("::1", "write an IPv6 address in brackets: \"[::1]:11211\""),
-            ("2001:db8::2:11211", "write an IPv6 address in brackets: \"[::1]:11211\""),
+            ("::1", "write an IPv6 address in brackets: \"[::1]:PORT\""),
+            ("2001:db8::2:11211", "write an IPv6 address in brackets: \"[::1]:PORT\""),
             ("", "not an address: write \"host:port\", such as \"cache.internal:11211\""),
         ] {
             assert_eq!(text.parse::<MemcachedAddress>(), Err(message.to_owned()), "{text}");
