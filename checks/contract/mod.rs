@@ -12,6 +12,8 @@ mod observation;
 pub mod prelude;
 mod printable;
 mod redact;
+#[cfg(any(feature = "memcached", feature = "objects", feature = "rabbitmq", feature = "redis"))]
+mod refusal;
 mod secret;
 mod units;
 mod values;
@@ -27,6 +29,8 @@ pub use kept::{Kept, MaxAge, Reuse, Session};
 pub use observation::{Observation, milliseconds};
 pub use printable::printable;
 pub use redact::{Redactor, is_secret_name, strip_user_info};
+#[cfg(any(feature = "memcached", feature = "objects", feature = "rabbitmq", feature = "redis"))]
+pub(crate) use refusal::RecentRefusal;
 pub use secret::Secret;
 #[cfg(any(feature = "http", feature = "net", feature = "tls"))]
 pub(crate) use units::from_text;

@@ -11,10 +11,9 @@
 
 mod client;
 mod discovery;
-mod refusal;
 
 use crate::{
-    contract::prelude::*,
+    contract::{RecentRefusal, prelude::*},
     wire::{
         amqp::{self, AmqpBroker, AmqpConnection, failure, queue_failure},
         tls::TlsKeys,
@@ -23,7 +22,6 @@ use crate::{
 use client::{RabbitmqClient, broken, look_at, publish_nothing, read};
 use futures_util::future::{join, join_all, try_join_all};
 use lapin::{ErrorKind, Queue};
-use refusal::Refusal;
 use serde_json::{Map, Value, json};
 
 /// Checks that the broker accepts messages and that the named queues work. Observes the number of messages and consumers of each queue, with
@@ -72,9 +70,9 @@ pub struct Rabbitmq {
     fail_messages: Option<u32>,
     min_consumers: Option<u32>,
     /// Whether the user may not publish.
-    publishing: Refusal,
+    publishing: RecentRefusal<()>,
     /// For each queue, whether it cannot be read.
-    reading: Vec<Refusal>,
+    reading: Vec<RecentRefusal<()>>,
     kept: Kept<RabbitmqClient>,
 }
 
@@ -108,8 +106,8 @@ min_consumers = 1
         }
         let broker = AmqpBroker::new("url", &config.url, config.username, config.password.as_ref(), config.tls)?;
         let kept = Kept::new(config.connection, config.max_connection_age);
-        let reading = queues.iter().map(|_| Refusal::default()).collect();
-        Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, publishing: Refusal::default(), reading, kept })
+        let reading = queues.iter().map(|_| RecentRefusal::default()).collect();
+        Ok(Self { broker, queues, warn_messages, fail_messages, min_consumers, publishing: RecentRefusal::default(), reading, kept })
     }
 
     fn discover(variable: &dyn Fn(&str) -> Option<String>) -> Vec<EnvironmentCheck> {
@@ -135,7 +133,7 @@ impl Session for Rabbitmq {
     async fn open(&self) -> Result<RabbitmqClient, Failure> {
         let amqp = self.broker.open().await?;
         let channel = amqp.connection.create_channel().await.map_err(failure)?;
-        if !amqp.is_rabbitmq || self.publishing.is_recent() {
+        if !amqp.is_rabbitmq || self.publishing.recent().is_some() {
             return Ok(RabbitmqClient { amqp, channel, publishes: false });
         }
         // On its own, because without the right this closes the channel, and with it the answers to all other questions.
@@ -192,7 +190,7 @@ impl Session for Rabbitmq {
 impl Rabbitmq {
     /// Goes on without the right to publish.
     async fn without_publishing(&self, amqp: AmqpConnection) -> Result<RabbitmqClient, Failure> {
-        self.publishing.record();
+        self.publishing.record(());
         let channel = amqp.connection.create_channel().await.map_err(broken)?;
         Ok(RabbitmqClient { amqp, channel, publishes: false })
     }
@@ -214,7 +212,7 @@ impl Rabbitmq {
     /// a queue that is really empty, this takes nothing.
     async fn require_replies(&self, client: &mut RabbitmqClient, queues: &[Queue]) -> Result<(), Failure> {
         let is_silent = |at: &usize| queues[*at].message_count() == 0 && queues[*at].consumer_count() == 0;
-        let mut silent: Vec<usize> = (0..queues.len()).filter(is_silent).filter(|at| !self.reading[*at].is_recent()).collect();
+        let mut silent: Vec<usize> = (0..queues.len()).filter(is_silent).filter(|at| self.reading[*at].recent().is_none()).collect();
         while !silent.is_empty() {
             let replies = join_all(silent.iter().map(|at| read(&client.channel, &self.queues[*at]))).await;
             if replies.iter().any(|reply| matches!(reply, Ok(true))) {
@@ -226,7 +224,7 @@ impl Rabbitmq {
             let at = silent[position];
             silent.drain(..=position);
             match error.kind() {
-                ErrorKind::ProtocolError(said) if matches!(said.get_id(), NO_RIGHT | IS_STREAM) => self.reading[at].record(),
+                ErrorKind::ProtocolError(said) if matches!(said.get_id(), NO_RIGHT | IS_STREAM) => self.reading[at].record(()),
                 // The leader of a queue with a single active consumer replies that it has none.
                 ErrorKind::ProtocolError(said) if said.get_id() == IS_LOCKED => {}
                 _ => return Err(queue_failure(&self.queues[at], error).truncated()),

@@ -4,9 +4,9 @@ use super::{
     amendment::{Amendment, Signer},
     refusal::{Action, Refusal},
     transport::{LastExchange, StorageTransport},
-    versions::{RefusedVersions, Versions, WrittenObject},
+    versions::{Versions, WrittenObject},
 };
-use crate::contract::{BoxError, prelude::*};
+use crate::contract::{BoxError, RecentRefusal, prelude::*};
 use bytes::Bytes;
 use hyper::{HeaderMap, http::Extensions};
 use object_store::{GetOptions, GetRange, ObjectStore, PutOptions, path::Path};
@@ -103,7 +103,8 @@ pub(crate) struct BucketCheck<P: Provider> {
     pub(super) provider: Arc<P>,
     pub(super) transport: StorageTransport,
     pub(super) task: BucketTask,
-    pub(super) refused_versions: RefusedVersions,
+    /// The warning after the store refused to delete a version.
+    pub(super) refused_versions: RecentRefusal<String>,
     /// Created by the first probe, and again after a rejection: credentials may have been replaced.
     client: Mutex<Option<Arc<P::Client>>>,
     making: Blocking,
@@ -118,7 +119,7 @@ impl<P: Provider> BucketCheck<P> {
         key: Option<&str>,
     ) -> Result<Self, InvalidConfig> {
         let task = BucketTask::new(mode, prefix, key)?;
-        let (client, refused_versions, making) = (Mutex::default(), RefusedVersions::default(), Blocking::default());
+        let (client, refused_versions, making) = (Mutex::default(), RecentRefusal::default(), Blocking::default());
         Ok(Self { provider: Arc::new(provider), transport, task, refused_versions, client, making })
     }
 

@@ -8,14 +8,6 @@ use super::{
 use crate::contract::{Failure, FailureClass};
 use hyper::Uri;
 use object_store::ObjectStoreExt;
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-use tokio::time::Instant;
-
-/// How long a check does not try again to delete versions after the store has refused it.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 
 /// Maximum length of the name of a version.
 const MAX_VERSION_BYTES: usize = 1024;
@@ -42,24 +34,6 @@ impl WrittenObject {
             _ => None,
         };
         Self { version }
-    }
-}
-
-/// The warning after the store has refused to delete a version, and until when it is not asked again.
-#[derive(Default)]
-pub(super) struct RefusedVersions(Mutex<Option<(Instant, String)>>);
-
-impl RefusedVersions {
-    fn lock(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn current(&self) -> Option<String> {
-        self.lock().as_ref().filter(|(until, _)| *until > Instant::now()).map(|(_, warning)| warning.clone())
-    }
-
-    fn remember(&self, warning: &str) {
-        *self.lock() = Some((Instant::now() + PAUSE_AFTER_REFUSAL, warning.to_owned()));
     }
 }
 
@@ -100,7 +74,7 @@ impl<P: Provider> BucketCheck<P> {
 
     /// Deletes a version, and returns a warning if the store refuses it.
     async fn delete_version(&self, client: &P::Client, object: &Uri, version: &str) -> Result<Option<String>, Failure> {
-        if let Some(warning) = self.refused_versions.current() {
+        if let Some(warning) = self.refused_versions.recent() {
             return Ok(Some(warning));
         }
         let amendment = self.amendment(client, Action::DeleteVersion, &[]).await?;
@@ -111,7 +85,7 @@ impl<P: Provider> BucketCheck<P> {
         }
         let failure = self.provider.explain(&refusal, &self.task.shown);
         let warning = format!("each probe leaves a version of its object: {}", failure.message());
-        self.refused_versions.remember(&warning);
+        self.refused_versions.record(warning.clone());
         Ok(Some(warning))
     }
 }

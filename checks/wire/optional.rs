@@ -3,31 +3,21 @@
 //! A proxy, or a managed service, may close the connection at such a question, answer it with an error, or never answer it. The question
 //! travels with the decisive one until it has failed once. It is then left out for a while, and asked again behind the decisive answer.
 
+use crate::contract::RecentRefusal;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
-use tokio::time::Instant;
-
-/// How long a question that failed is left out.
-pub(crate) const PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// How long a probe waits for the answer once it has read the decisive one: the server sends both in a row.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is known of an optional question of one check.
 #[derive(Debug, Default)]
-pub(crate) struct OptionalQuestion(Mutex<Standing>);
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Standing {
-    /// It was answered, or never asked.
-    #[default]
-    Answered,
-    /// The last probe sent it together with the decisive question, and did not read the answer to that.
-    Suspected,
-    /// It was not answered.
-    Failed { since: Instant, refusal: Refusal },
+pub(crate) struct OptionalQuestion {
+    /// Whether the last probe that asked it has not read its answer yet.
+    is_open: AtomicBool,
+    refused: RecentRefusal<Refusal>,
 }
 
 /// How a question was not answered.
@@ -54,30 +44,23 @@ pub(crate) enum Asking {
 impl OptionalQuestion {
     /// How to ask it in this probe.
     pub(crate) fn plan(&self) -> Asking {
-        let mut standing = self.lock();
-        match *standing {
-            Standing::Answered => {
-                // This probe may be dropped or fail because of the question: then the next one asks separately.
-                *standing = Standing::Suspected;
-                Asking::Together
-            }
-            Standing::Failed { since, refusal } if since.elapsed() < PAUSE => Asking::LeftOut(refusal),
-            Standing::Suspected | Standing::Failed { .. } => Asking::Separately,
+        match self.refused.recent() {
+            Some(refusal) => Asking::LeftOut(refusal),
+            // The last probe may have been dropped, or may have failed, because of the question.
+            None if self.is_open.swap(true, Relaxed) => Asking::Separately,
+            None => Asking::Together,
         }
     }
 
     /// Records that it was answered.
     pub(crate) fn answered(&self) {
-        *self.lock() = Standing::Answered;
+        self.refused.forget();
+        self.is_open.store(false, Relaxed);
     }
 
     /// Records that it was not answered. Also call it before the wait for the answer: the probe may be dropped then.
     pub(crate) fn failed(&self, refusal: Refusal) {
-        *self.lock() = Standing::Failed { since: Instant::now(), refusal };
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Standing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refused.record(refusal);
     }
 }
 
@@ -94,11 +77,11 @@ mod tests {
         assert_eq!(question.plan(), Asking::Together);
         question.failed(Refusal::Right);
         assert_eq!(question.plan(), Asking::LeftOut(Refusal::Right));
-        advance(PAUSE).await;
+        advance(Duration::from_secs(10 * 60)).await;
         assert_eq!(question.plan(), Asking::Separately);
         question.failed(Refusal::Unanswered);
         assert_eq!(question.plan(), Asking::LeftOut(Refusal::Unanswered));
-        advance(PAUSE).await;
+        advance(Duration::from_secs(10 * 60)).await;
         assert_eq!(question.plan(), Asking::Separately);
         question.answered();
         assert_eq!(question.plan(), Asking::Together);
