@@ -222,4 +222,13 @@ impl ConfigWarning {
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
     }
+
+    /// A warning that a parameter of the URL in `key` has no effect. Its name is left out if it is not a plain word: it may be part of a
+    /// password.
+    #[must_use]
+    pub fn parameter_without_effect(key: &'static str, name: &str) -> Self {
+        let is_word = name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        let parameter = if is_word { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
+        Self::new(key, format!("{parameter} of the URL has no effect here"))
+    }
 }

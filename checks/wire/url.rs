@@ -79,12 +79,15 @@ fn explain(rest: &str, error: ParseError) -> String {
 /// Warns about parameters of the URL in `key` that are not in `known`: one of them may be a security setting, or misspelled.
 #[cfg(any(feature = "amqp", feature = "resp", feature = "sql-server"))]
 pub(crate) fn without_effect(key: &'static str, url: &Url, known: &[&str]) -> Vec<ConfigWarning> {
-    let is_word = |name: &str| name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let named = |name: &str| if is_word(name) { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
-    let similar = |name: &str| known.iter().find(|known| is_slip(name, known)).map(|known| format!("; did you mean `{known}`?"));
-    let message = |name: &str| format!("{} of the URL has no effect here{}", named(name), similar(name).unwrap_or_default());
     let unknown = url.query_pairs().filter(|(name, _)| !known.contains(&&**name));
-    unknown.map(|(name, _)| ConfigWarning::new(key, message(&name))).collect()
+    let warning = |name: &str| {
+        let mut warning = ConfigWarning::parameter_without_effect(key, name);
+        if let Some(similar) = known.iter().find(|known| is_slip(name, known)) {
+            warning.message.to_mut().push_str(&format!("; did you mean `{similar}`?"));
+        }
+        warning
+    };
+    unknown.map(|(name, _)| warning(&name)).collect()
 }
 
 /// Whether a word becomes the other one by changing, adding or removing one letter, or by other cases.

@@ -40,6 +40,8 @@ impl Location {
         }
         // A path that is not UTF-8 is no URL.
         let Some((scheme, rest)) = path.to_str().and_then(|text| text.trim().split_once(':')) else { return plain(path) };
+        // Celery's result backends: `db+sqlite:///results.db`.
+        let scheme = scheme.strip_prefix("db+").unwrap_or(scheme);
         match scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase().as_str() {
             "jdbc" => match rest.strip_prefix("sqlite:") {
                 Some(rest) => url(rest, Slashes::Absolute),
@@ -96,7 +98,7 @@ fn url(rest: &str, slashes: Slashes) -> Result<Location, InvalidConfig> {
             ("immutable", _) => location.is_immutable = matches!(value, "1" | "true" | "yes" | "on"),
             ("vfs", _) => return Err(InvalidConfig::new("path", "`vfs` is not supported: this build has the usual file system only")),
             ("key" | "hexkey" | "cipher" | "password" | "_pragma_key" | "_key", _) => return Err(encrypted()),
-            (name, _) => location.warnings.push(without_effect(name)),
+            (name, _) => location.warnings.push(ConfigWarning::parameter_without_effect("path", name)),
         }
     }
     location.file = (!is_in_memory).then(|| PathBuf::from(&*path));
@@ -105,12 +107,6 @@ fn url(rest: &str, slashes: Slashes) -> Result<Location, InvalidConfig> {
 
 fn encrypted() -> InvalidConfig {
     InvalidConfig::new("path", "names an encrypted database, which this build cannot open")
-}
-
-fn without_effect(name: &str) -> ConfigWarning {
-    let is_word = name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let name = if is_word { format!("the parameter `{name}`") } else { "a parameter".to_owned() };
-    ConfigWarning::new("path", format!("{name} of the URL has no effect here"))
 }
 
 #[cfg(test)]
@@ -129,6 +125,7 @@ mod tests {
             (":memory:", None),
             ("sqlite:///orders.db", Some("orders.db")),
             ("sqlite:////var/lib/orders.db", Some("/var/lib/orders.db")),
+            ("db+sqlite:////var/lib/results.db", Some("/var/lib/results.db")),
             ("sqlite+aiosqlite:////var/lib/orders.db", Some("/var/lib/orders.db")),
             ("sqlite+pysqlite:///orders.db?timeout=5", Some("orders.db")),
             ("sqlite://orders.db", Some("orders.db")),

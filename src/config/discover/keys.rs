@@ -32,7 +32,7 @@ pub(super) fn own_keys(kind: &Kind, url: &str) -> Result<Option<Dict>, &'static 
         // The kind reads the URL itself: what three slashes mean depends on the scheme.
         let path = rest.split('?').next().unwrap_or(rest).trim_start_matches('/');
         let is_file = !path.is_empty() && !path.contains(":memory:");
-        return if is_file { key("path", url.strip_prefix("db+").unwrap_or(url)) } else { Ok(None) };
+        return if is_file { key("path", url) } else { Ok(None) };
     }
     if takes("address") {
         // `cache:11211` without a scheme: the host has the name of one.

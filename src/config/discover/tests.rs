@@ -111,7 +111,7 @@ fn a_url_of_a_file_database_is_passed_on_to_its_kind() {
     let kind = registry.get("sqlite").expect("it is built in");
     let path = |url| own_keys(kind, url).expect("it can be said").and_then(|table| table["path"].as_str().map(str::to_owned));
     assert_eq!(path("sqlite:///db.sqlite3"), Some("sqlite:///db.sqlite3".to_owned()));
-    assert_eq!(path("db+sqlite:////var/lib/db.sqlite3?mode=ro"), Some("sqlite:////var/lib/db.sqlite3?mode=ro".to_owned()));
+    assert_eq!(path("db+sqlite:////var/lib/db.sqlite3?mode=ro"), Some("db+sqlite:////var/lib/db.sqlite3?mode=ro".to_owned()));
     assert_eq!(path("sqlite://:memory:"), None);
     assert_eq!(path("sqlite://"), None);
 }
