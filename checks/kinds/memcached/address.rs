@@ -34,7 +34,8 @@ impl FromStr for MemcachedAddress {
         if text.contains([',', ';']) || text.split_whitespace().nth(1).is_some() {
             return Err("this is a list of servers: configure a check for each".to_owned());
         }
-        if text.parse::<Ipv6Addr>().is_ok() {
+        let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+        if is_ipv6(text) || text.rsplit_once(':').is_some_and(|(host, _)| is_ipv6(host)) {
             return Err("write an IPv6 address in brackets: \"[::1]:11211\"".to_owned());
         }
         let with_port = |error| format!("{text}:{DEFAULT_PORT}").parse().map_err(|_: String| error);
