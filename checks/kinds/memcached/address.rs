@@ -38,10 +38,8 @@ impl FromStr for MemcachedAddress {
         if is_ipv6(text) || text.rsplit_once(':').is_some_and(|(host, _)| is_ipv6(host)) {
             return Err("write an IPv6 address in brackets: \"[::1]:11211\"".to_owned());
         }
-        let with_port = |error| format!("{text}:{DEFAULT_PORT}").parse().map_err(|_: String| error);
-        let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let address = text.parse().or_else(|error: String| if has_port { Err(error) } else { with_port(error) });
-        address.map(Self::Tcp).map_err(|error: String| error.replace("db.internal:5432", "cache.internal:11211"))
+        let address = Address::with_default_port(text, DEFAULT_PORT);
+        address.map(Self::Tcp).map_err(|error| error.replace("db.internal:5432", "cache.internal:11211"))
     }
 }
 
