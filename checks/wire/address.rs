@@ -34,6 +34,15 @@ impl Address {
     pub fn new(host: &str, port: u16) -> Self {
         Self { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port }
     }
+
+    /// Parses `host:port`, or a host alone, which gets this port.
+    ///
+    /// # Errors
+    ///
+    /// What to write; never the text itself, which may contain a password.
+    pub fn with_default_port(text: &str, port: u16) -> Result<Self, String> {
+        text.parse().or_else(|_| format!("{}:{port}", text.trim()).parse())
+    }
 }
 
 impl FromStr for Address {

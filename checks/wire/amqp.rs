@@ -18,28 +18,23 @@ use async_rs::{Runtime, Tokio, traits::Reactor, util::RuntimeParts};
 pub(crate) use failure::failure;
 #[cfg(feature = "rabbitmq")]
 pub(crate) use failure::queue_failure;
-use futures_util::{AsyncRead, AsyncWrite, Stream as Ticks};
-#[cfg(feature = "rabbitmq")]
 use futures_util::{
-    StreamExt,
+    AsyncRead, AsyncWrite, Stream as Ticks, StreamExt,
     future::{Either, select},
     stream,
 };
-#[cfg(feature = "rabbitmq")]
-use lapin::Event;
 use lapin::{
-    AsyncTcpStream, Connection, ConnectionProperties,
+    AsyncTcpStream, Connection, ConnectionProperties, Event,
     uri::{AMQPScheme, AMQPUri},
 };
 use mechanism::MechanismGuard;
-#[cfg(feature = "rabbitmq")]
-use std::pin::pin;
 use std::{
     future::ready,
     io::{self, Read, Write},
     mem,
     net::{Shutdown, SocketAddr, TcpStream as StdStream},
     os::fd::{AsFd, AsRawFd},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -151,7 +146,6 @@ impl AmqpConnection {
     }
 
     /// Waits for replies, unless the broker blocks publishers: then it reads nothing more from this connection.
-    #[cfg(feature = "rabbitmq")]
     pub(crate) async fn unless_blocked<T>(&self, asked: impl Future<Output = T>) -> Result<T, Failure> {
         let blocking = self.connection.events_listener().filter(|event| ready(matches!(event, Event::ConnectionBlocked(_))));
         let mut blocking = pin!(blocking.chain(stream::pending()));

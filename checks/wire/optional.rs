@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a probe waits for the answer once it has read the decisive one: the server sends both in a row.
+/// Maximum time that a probe waits for the answer when the decisive one has arrived: the server sends both in a row.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is known of an optional question of one check.

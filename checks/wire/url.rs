@@ -36,7 +36,9 @@ pub(crate) fn parse(key: &'static str, url: &Secret, schemes: &[(&str, &str)]) -
     Url::parse(&format!("{known}://{rest}")).or_else(|error| invalid(explain(rest, error)))
 }
 
-const CUT_PASSWORD: &str = "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL";
+/// What to do about a password that ends the authority of a URL.
+pub(crate) const CUT_PASSWORD: &str =
+    "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL";
 
 /// Whether a URL is valid only because the user name and the beginning of the password are taken for a host and a port:
 /// `app:12#34@db/orders`. The addresses of web pages may have an `@` in the path.

@@ -9,19 +9,15 @@ use crate::{
     contract::{Failure, FailureClass, Observation},
     wire::amqp::{AmqpBroker, AmqpConnection, failure},
 };
-use futures_util::{
-    StreamExt,
-    future::{Either, join, ready, select, try_join, try_join_all},
-    stream,
-};
+use futures_util::future::{join, ready, try_join, try_join_all};
 use lapin::{
-    BasicProperties, Channel, Error, ErrorKind, Event,
+    BasicProperties, Channel, Error, ErrorKind,
     message::{Delivery, DeliveryResult},
     options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
-use std::{collections::BTreeSet, pin::pin, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::{
     sync::mpsc::{Receiver, channel},
     time::timeout_at,
@@ -146,22 +142,10 @@ pub(super) async fn ask(
     let mut inspection = Inspection::new(idle);
     // Drop the replies that arrived after the last probe.
     while control.replies.try_recv().is_ok() {}
-    let mut blocking = pin!(
-        (control.amqp.connection.events_listener())
-            .filter(|event| ready(matches!(event, Event::ConnectionBlocked(_))))
-            .chain(stream::pending())
-    );
-    if control.amqp.connection.status().blocked() {
-        return Err(blocked());
-    }
     let commands = inspection.commands(requirements, "", &control.queue);
     let exchange = names.command_exchange();
-    let asked = pin!(join(publish(&control.asking, &exchange, &commands), backlog(&control.amqp, &mut control.watching, requirements)));
-    let (published, backlog) = match select(asked, blocking.next()).await {
-        Either::Left((done, _)) => done,
-        // From then on, the broker reads nothing from this connection.
-        Either::Right(_) => return Err(blocked()),
-    };
+    let asked = join(publish(&control.asking, &exchange, &commands), backlog(&control.amqp, &mut control.watching, requirements));
+    let (published, backlog) = control.amqp.unless_blocked(asked).await?;
     inspection.has_no_listener = !published?;
     inspection.backlog = backlog?.into_iter().flatten().collect();
     if inspection.has_no_listener {
@@ -249,8 +233,4 @@ fn refused(error: Error) -> Failure {
         Some(AMQPSoftError::ACCESSREFUSED) => Failure::rejected("the user may not send commands to the workers").because(error),
         _ => failure(error).truncated(),
     }
-}
-
-fn blocked() -> Failure {
-    Failure::exhausted("the broker is short of memory or disk space, and accepts no messages")
 }

@@ -67,7 +67,7 @@ impl Heartbeats {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in an event; what is none is nothing.
+    /// Records an event of a worker. Ignores anything else.
     pub(super) fn record(&self, body: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Event>(body) else { return };
         if event.hostname.len() > MAX_NAME_BYTES {
@@ -113,7 +113,7 @@ impl Heartbeats {
                 arrived.await;
             }
         };
-        // At the deadline, there are as many as there are.
+        // At the deadline, the heartbeats so far decide.
         let _ = timeout_at(deadline, waited).await;
     }
 

@@ -34,10 +34,8 @@ impl FromStr for MemcachedAddress {
         if text.contains([',', ';']) || text.split_whitespace().nth(1).is_some() {
             return Err("this is a list of servers: configure a check for each".to_owned());
         }
-        let with_port = |error| format!("{text}:{DEFAULT_PORT}").parse().map_err(|_: String| error);
-        let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let address = text.parse().or_else(|error: String| if has_port { Err(error) } else { with_port(error) });
-        address.map(Self::Tcp).map_err(|error: String| error.replace("db.internal:5432", "cache.internal:11211"))
+        let address = Address::with_default_port(text, DEFAULT_PORT);
+        address.map(Self::Tcp).map_err(|error| error.replace("db.internal:5432", "cache.internal:11211"))
     }
 }
 

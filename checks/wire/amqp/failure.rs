@@ -120,7 +120,6 @@ pub(super) fn of_handshake(error: Error, meter: &Meter) -> Failure {
 }
 
 /// The broker has raised an alarm: <https://www.rabbitmq.com/docs/alarms>.
-#[cfg(feature = "rabbitmq")]
 pub(super) fn blocked() -> Failure {
     Failure::exhausted("the broker is short of memory or disk space, and accepts no messages")
 }

@@ -47,13 +47,10 @@ impl AmqpUrl {
     pub(super) fn parse(key: &'static str, url: &Secret, tls: TlsKeys) -> Result<Self, InvalidConfig> {
         let invalid = |message: &str| InvalidConfig::new(key, message.to_owned());
         let text = url.expose().trim();
-        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let (scheme, _) = text.split_once("://").unwrap_or_default();
         if scheme.contains('+') && scheme.contains("ssl") {
             // Dropping the part after the `+`, as for other drivers, would send the password unencrypted.
             return Err(invalid("`amqp+ssl://` is AMQP 1.0, which this kind does not speak: for AMQP 0-9-1 with TLS write `amqps://…`"));
-        }
-        if rest.split(';').skip(1).any(|next| next.contains("://")) {
-            return Err(invalid("the URL is a list of URLs: configure a check for each"));
         }
         let schemes: Vec<_> = SCHEMES.iter().map(|scheme| (*scheme, if scheme.ends_with('s') { "amqps" } else { "amqp" })).collect();
         let url = url::parse(key, &Secret::new(with_host(text)), &schemes)?;
@@ -223,7 +220,7 @@ mod tests {
                 "amqp+ssl://app:pw@mq:5671",
                 "`amqp+ssl://` is AMQP 1.0, which this kind does not speak: for AMQP 0-9-1 with TLS write `amqps://…`",
             ),
-            ("amqp://a:5672;amqp://b:5672", "the URL is a list of URLs: configure a check for each"),
+            ("amqp://a:5672;amqp://b:5672", "this is a list of URLs: configure a check for each"),
             ("amqp://app:pw@a,b/orders", "the URL has several hosts: configure a check for each"),
             ("amqp://app:pw@mq/%FF", "the vhost in the URL is not UTF-8 after percent-decoding"),
         ] {

@@ -90,7 +90,7 @@ impl SentinelUrl {
         let first = hosts.remove(0);
         let query = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
         Ok(Some(Self {
-            server: Secret::new(format!("{server_scheme}://{login}{}/{database}{query}", written(&first))),
+            server: Secret::new(format!("{server_scheme}://{login}{first}/{database}{query}")),
             others: hosts,
             master_name: in_query.or(in_path),
             warnings,
@@ -112,14 +112,8 @@ fn split(url: &str) -> (&str, &str, &str) {
 
 /// Hosts that are separated by commas: at least one.
 fn addresses(key: &'static str, hosts: &str) -> Result<Vec<Address>, InvalidConfig> {
-    let address = |host: &str| host.parse().or_else(|_| format!("{}:{DEFAULT_PORT}", host.trim()).parse());
-    let addresses = hosts.split(',').map(address).collect::<Result<Vec<Address>, String>>();
+    let addresses = hosts.split(',').map(|host| Address::with_default_port(host, DEFAULT_PORT)).collect::<Result<Vec<_>, _>>();
     addresses.map_err(|_| InvalidConfig::new(key, "a sentinel of the URL is not a host: write `sentinel://a:26379;sentinel://b:26379`"))
-}
-
-/// An address as in a URL.
-fn written(address: &Address) -> String {
-    if address.host.contains(':') { format!("[{}]:{}", address.host, address.port) } else { format!("{}:{}", address.host, address.port) }
 }
 
 fn decoded(text: &str) -> String {
@@ -133,7 +127,7 @@ mod tests {
     fn read(url: &str) -> (String, Vec<String>, Option<String>, usize) {
         let parsed = SentinelUrl::parse("url", &Secret::new(url)).unwrap_or_else(|error| panic!("{url}: {}", error.message));
         let parsed = parsed.unwrap_or_else(|| panic!("{url} names sentinels"));
-        let others = parsed.others.iter().map(written).collect();
+        let others = parsed.others.iter().map(ToString::to_string).collect();
         (parsed.server.expose().to_owned(), others, parsed.master_name, parsed.warnings.len())
     }
 

@@ -8,7 +8,7 @@ use crate::{
     wire::{
         address::Address,
         tls::{TlsKeys, Verify},
-        url,
+        url::{self, CUT_PASSWORD},
     },
 };
 use ::url::Url;
@@ -50,9 +50,6 @@ const PARAMETERS: &[&str] = &["db", "database", "virtual_host", "username", "use
 /// Parameters with an effect on TLS connections.
 const TLS_PARAMETERS: &[&str] =
     &["ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "verifyPeer", "skip_verify"];
-
-/// What to do about a password that ends the authority of the URL.
-const CUT_PASSWORD: &str = "a password that contains `/`, `?` or `#` belongs in the key `password`, or percent-encoded in the URL";
 
 /// A server, as its URL describes it.
 pub(super) struct ServerUrl {
@@ -152,8 +149,7 @@ fn hosts(key: &'static str, transport: Transport, rest: &str) -> Result<(Url, Ta
     let normalized = Secret::new(format!("{scheme}://{login}{local}{first}{tail}"));
     let url = url::parse(key, &normalized, &[("redis", "redis"), ("rediss", "rediss")])?;
     let host = Address::new(url.host_str().unwrap_or("localhost"), url.port().unwrap_or(DEFAULT_PORT));
-    let other = |text: &str| text.parse().or_else(|_| format!("{text}:{DEFAULT_PORT}").parse());
-    let others = hosts.map(other).collect::<Result<Vec<Address>, String>>();
+    let others = hosts.map(|host| Address::with_default_port(host, DEFAULT_PORT)).collect::<Result<Vec<_>, _>>();
     let others =
         others.map_err(|_| InvalidConfig::new(key, "one of the hosts of the URL is not a host: write `redis://a:6379,b:6379/0`"))?;
     Ok((url, Target::Hosts([vec![host], others].concat())))

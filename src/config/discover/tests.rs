@@ -65,7 +65,7 @@ fn a_conventional_variable_that_cannot_be_used_is_a_warning() {
             "NATS_URL: not checked: this build has no kind for the scheme of this URL",
             "X__Y_URL: not checked: the variable's name cannot be used as the name of a check",
             "EMAIL_URL: not checked: this build has no kind for this variable",
-            "CELERY_BROKER_URL: not checked: the URL is a list of URLs: configure a check for each",
+            "CELERY_BROKER_URL: not checked: this is a list of URLs: configure a check for each",
         ]
     );
 }

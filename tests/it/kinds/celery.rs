@@ -141,7 +141,7 @@ fn each_failure_of_redis_has_its_class_and_message() {
     let cut = Proxy::to(port);
     cut.cut_after(100);
     let endless = Hostile::endless(b"$2000000000\r\n", b"x").port();
-    let too_long = "the reply is not in the expected protocol";
+    let too_long = "the reply is too long";
     assert_failures(&[
         Case::new("refused", on(&redis_url(1), ""), "unreachable", "connection refused"),
         Case::new("black hole", on(&redis_url(hole.port), "timeout = \"1s\""), "timeout", "no answer within 1s"),
