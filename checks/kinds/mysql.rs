@@ -150,10 +150,12 @@ password = "${DB_PASSWORD}"
             None => CleartextPassword::Never,
         };
         options = options.ssl_mode(driver_mode(encryption)).cleartext_password(cleartext_password);
-        if let Some(username) = &config.username {
-            options = options.username(username);
+        // An empty value is usually that of a variable that has none.
+        if let Some(username) = config.username.filter(|username| !username.is_empty()) {
+            options = options.username(&username);
         }
-        if let Some(password) = &config.password {
+        let password = config.password.filter(|password| !password.expose().is_empty());
+        if let Some(password) = &password {
             options = options.password(password.expose());
         }
         let queries = SqlQueries::new(config.query, config.expect, config.pending_migrations, config.migration_paths)?;
@@ -161,7 +163,7 @@ password = "${DB_PASSWORD}"
         let limits = ServerLimits { role, warn_lag, fail_lag, warn_connections, fail_connections };
         let kept = Kept::new(config.connection, config.max_connection_age);
         let host = options.get_socket().is_none().then(|| options.get_host());
-        let has_password = config.password.is_some() || has_password;
+        let has_password = password.is_some() || has_password;
         let warning = encryption::warning(host, has_password, (encryption, &tls), is_key_written, VERIFY_IDENTITY);
         let warnings = warnings.into_iter().chain(warning).collect();
         let (tls, dialer) = (Tls::new(tls), Dialer::default());

@@ -1,4 +1,4 @@
-//! Which of several servers is wanted: libpq's `target_session_attrs`, and the JDBC driver's `targetServerType`.
+//! Which of several servers to use: libpq's `target_session_attrs`, and the JDBC driver's `targetServerType`.
 
 use super::parameters::Parameters;
 use crate::{contract::prelude::*, sql::server::ServerInfo};
@@ -38,7 +38,7 @@ impl SessionAttributes {
         })
     }
 
-    /// Whether a server is what is wanted. One that does not report its role is not.
+    /// Whether a server meets them. One that does not report its role meets only those that every server meets.
     pub(super) fn are_met_by(self, server: &ServerInfo) -> bool {
         match self {
             Self::Any | Self::PreferStandby => true,
@@ -61,7 +61,7 @@ impl SessionAttributes {
         }
     }
 
-    /// The failure of a server that is not what is wanted.
+    /// The failure of a server that does not meet them.
     pub(super) fn failure(self) -> Failure {
         Failure::unhealthy(match self {
             Self::ReadOnly => "no server is read-only, which `target_session_attrs` requires",

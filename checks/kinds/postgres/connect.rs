@@ -60,36 +60,33 @@ struct Dialed {
     channel_binding: Option<Vec<u8>>,
 }
 
-/// Opens a connection to the first server that meets the attributes. As libpq, it tries the next one if a server cannot be reached, is starting
-/// up, or does not meet them; not if it rejects the login.
+/// Opens a connection to the first server that meets the attributes. Like libpq, it tries the next one if a server cannot be reached, is
+/// starting up, or does not meet them; not if it rejects the login.
 pub(super) async fn open(postgres: &Postgres) -> Result<PostgresClient, Failure> {
-    let mut result = Err(Failure::internal("no server to try"));
+    let mut reason = Failure::internal("no server to try");
     for attributes in postgres.attributes.preferences() {
         let attempts = postgres.servers.iter().map(|(server, options)| attempt(postgres, server, options, *attributes));
-        // A rejection ends the search: the outer result is about the search, the inner one about the server that ended it.
-        result = first_success(attempts.collect()).await.and_then(|ended| ended);
-        if result.is_ok() {
-            break;
+        match first_success(attempts.collect()).await {
+            Ok(ended) => return ended,
+            Err(failure) => reason = failure,
         }
     }
-    result
+    Err(reason)
 }
 
+/// Tries a server. An `Ok` ends the search, also if it contains the server's rejection.
 async fn attempt(
     postgres: &Postgres,
     server: &DatabaseServer,
     options: &PgConnectOptions,
     attributes: SessionAttributes,
 ) -> Result<Result<PostgresClient, Failure>, AttemptFailure> {
-    let is_alone = postgres.servers.len() == 1;
     match connect(postgres, server, options, attributes).await {
-        Ok(client) => Ok(Ok(client)),
-        Err(failure) if is_alone => Ok(Err(failure)),
-        Err(failure) => match failure.class() {
-            FailureClass::Unreachable | FailureClass::Timeout => Err(AttemptFailure::not_reached(failure)),
-            FailureClass::Unhealthy => Err(AttemptFailure::replied(failure)),
-            _ => Ok(Err(failure)),
-        },
+        Err(failure) if matches!(failure.class(), FailureClass::Unreachable | FailureClass::Timeout) => {
+            Err(AttemptFailure::not_reached(failure))
+        }
+        Err(failure) if failure.class() == FailureClass::Unhealthy => Err(AttemptFailure::replied(failure)),
+        ended => Ok(ended),
     }
 }
 
@@ -109,8 +106,8 @@ async fn connect(
     if attributes.are_met_by(&info) { Ok(client) } else { Err(attributes.failure()) }
 }
 
-/// Tries the transports in the order of libpq: `prefer` begins with TLS, `allow` without it. The second one is tried if TLS cannot be established,
-/// or the server's rules demand the other one.
+/// Tries the transports in the order of libpq: `prefer` begins with TLS, `allow` without it. The second one is tried if TLS cannot be
+/// established, or the server's rules demand the other one.
 async fn over_any_transport(postgres: &Postgres, server: &DatabaseServer, options: &PgConnectOptions) -> Result<PostgresClient, Failure> {
     let (first, second) = match postgres.encryption {
         _ if server.socket.is_some() => (Transport::Plain, None),

@@ -36,14 +36,15 @@ impl UrlTls {
 /// A value that does not exist, or a file of which another is missing.
 pub(super) fn url_tls(parameters: &Parameters) -> Result<UrlTls, InvalidConfig> {
     let (encryption, verify, written) = mode(parameters)?;
-    let may_encrypt = parameters.value("sslmode").is_some_and(|mode| mode == "allow") && encryption == Encryption::Never;
+    let is_mode = |word: &str| mode_parameter(parameters).is_some_and(|found| found.value.eq_ignore_ascii_case(word));
+    let may_encrypt = is_mode("allow") && encryption == Encryption::Never;
     let mode = UrlMode { encryption, verify, is_written: written, is_implied_by_roots: false, remedy: VERIFY_FULL };
     let file = |name: &str| parameters.value(name).map(|path| CertificateInput::from(path.to_owned()));
     // To Prisma, `sslcert` is the certificate of the authority.
     let is_prisma = parameters.get("sslaccept").is_some();
     let sends_certificate = !is_prisma && parameters.value("sslcertmode") != Some("disable");
     // These modes verify nothing, whatever the roots.
-    let ignores_roots = parameters.value("sslmode") == Some("no-verify") || parameters.value("sslaccept") == Some("accept_invalid_certs");
+    let ignores_roots = is_mode("no-verify") || parameters.value("sslaccept") == Some("accept_invalid_certs");
     let roots = file("sslrootcert").or_else(|| file("sslcert").filter(|_| is_prisma)).filter(|_| !ignores_roots);
     let (certificate, key) = if sends_certificate { (file("sslcert"), file("sslkey")) } else { (None, None) };
     match (parameters.get("sslcert").filter(|_| certificate.is_some()), parameters.get("sslkey").filter(|_| key.is_some())) {
@@ -56,18 +57,24 @@ pub(super) fn url_tls(parameters: &Parameters) -> Result<UrlTls, InvalidConfig> 
     }
 }
 
-/// The mode, and whether the URL or a service contains it. <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS>
+/// The parameter that names the mode: one of the URL, or else `sslmode` of a service or the environment.
+fn mode_parameter(parameters: &Parameters) -> Option<&Parameter> {
+    let of_url = |name: &str| parameters.get(name).filter(|found| found.origin == Origin::Url);
+    of_url("sslmode").or_else(|| of_url("ssl")).or_else(|| parameters.get("sslmode"))
+}
+
+/// The mode, and whether the URL or a service contains it.
+/// <https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS>
 fn mode(parameters: &Parameters) -> Result<(Encryption, Verify, bool), InvalidConfig> {
     let is_written = |parameter: &Parameter| !matches!(parameter.origin, Origin::Variable(_));
-    let of_url = |name: &str| parameters.get(name).filter(|found| found.origin == Origin::Url);
-    let (encryption, verify, written) = match (of_url("sslmode"), of_url("ssl"), parameters.get("sslmode"), parameters.get("requiressl")) {
-        (Some(found), ..) | (None, Some(found), ..) | (None, None, Some(found), _) => {
+    let (encryption, verify, written) = match (mode_parameter(parameters), parameters.get("requiressl")) {
+        (Some(found), _) => {
             let (encryption, verify) = word(&found.name, &found.value).ok_or_else(|| {
                 found.invalid("has an unknown value: write `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`")
             })?;
             (encryption, verify, is_written(found))
         }
-        (.., Some(found)) if found.value == "1" => (Encryption::Always, Verify::None, is_written(found)),
+        (None, Some(found)) if found.value == "1" => (Encryption::Always, Verify::None, is_written(found)),
         _ => (Encryption::IfOffered, Verify::None, false),
     };
     match parameters.get("sslaccept") {
@@ -83,8 +90,8 @@ fn mode(parameters: &Parameters) -> Result<(Encryption, Verify, bool), InvalidCo
     }
 }
 
-/// A mode, of libpq or of another library. `ssl=true` means a verified connection to node-postgres and to the JDBC driver; asyncpg has the modes
-/// of libpq there. `no-verify` is of node-postgres.
+/// A mode, of libpq or of another library. `ssl=true` means a verified connection to node-postgres and to the JDBC driver; asyncpg has the
+/// modes of libpq there. `no-verify` is a mode of node-postgres.
 fn word(name: &str, value: &str) -> Option<(Encryption, Verify)> {
     Some(match (name, &*value.to_ascii_lowercase()) {
         ("ssl", "true" | "1" | "on" | "yes") | (_, "verify-full") => (Encryption::Always, Verify::Full),
@@ -171,6 +178,17 @@ mod tests {
         }
         for wrong in ["sslmode=verify_full", "ssl=maybe", "sslaccept=some", "sslcert=/cert.pem", "sslkey=/key.pem"] {
             assert!(url_tls(&parameters(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_the_mode_that_counts_permits_tls() {
+        let may_encrypt = |query: &str| url_tls(&parameters(query)).is_ok_and(|tls| tls.may_encrypt);
+        for allowing in ["sslmode=allow", "sslmode=ALLOW", "ssl=allow"] {
+            assert!(may_encrypt(allowing), "{allowing}");
+        }
+        for other in ["sslmode=disable", "ssl=false", "sslmode=disable&ssl=allow", "sslmode=prefer", ""] {
+            assert!(!may_encrypt(other), "{other}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! The server's reasons: SQLSTATE codes and, for poolers that have one code for everything, their texts. `docs/kinds/postgres.md` has the table
-//! with the sources.
+//! The server's reasons: SQLSTATE codes and, for poolers that have one code for everything, their texts. `docs/kinds/postgres.md` has the
+//! table with the sources.
 
 use crate::{
     contract::prelude::{
@@ -49,8 +49,8 @@ pub(super) fn login_failure(error: Error) -> Failure {
     }
 }
 
-/// Classifies an error that the server reports instead of its reply to the request for TLS: the rest of an `ErrorResponse`. The text is not kept,
-/// because anyone on the network path may have sent it.
+/// Classifies an error that the server reports instead of its reply to the request for TLS: the rest of an `ErrorResponse`. The text is not
+/// kept, because anyone on the network path may have sent it.
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-ERRORRESPONSE>
 pub(super) fn early_failure(message: &[u8]) -> Failure {
     let fields = || message.get(4..).unwrap_or_default().split(|byte| *byte == 0);
@@ -64,7 +64,7 @@ pub(super) fn early_failure(message: &[u8]) -> Failure {
     }
 }
 
-/// Why the driver did not go on with a login.
+/// Why the driver ended a login, and what to do.
 fn refusal(refused: LoginRefused) -> &'static str {
     match refused {
         LoginRefused::Cleartext => {

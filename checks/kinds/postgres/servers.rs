@@ -1,6 +1,6 @@
 //! The servers of a URL: hosts, addresses, ports and sockets, as libpq reads them.
 
-use super::parameters::{Origin, Parameters};
+use super::parameters::{Origin, Parameter, Parameters};
 use crate::{
     contract::{prelude::*, unwrapped},
     wire::url,
@@ -72,9 +72,9 @@ fn number(text: &str) -> Result<u16, InvalidConfig> {
 /// The servers that the parameters and the hosts of a URL name, at least one.
 pub(super) fn servers(hosts: Vec<Host>, parameters: &Parameters) -> Result<Vec<DatabaseServer>, InvalidConfig> {
     let mut hosts = named_hosts(hosts, parameters)?;
-    let addresses = list(parameters, "hostaddr");
+    let addresses: Vec<IpAddr> = list(parameters, "hostaddr", |text| text.parse().ok(), "is not an IP address")?;
     if hosts.is_empty() {
-        hosts = addresses.iter().map(|address| (address.clone(), None)).collect();
+        hosts = addresses.iter().map(|address| (address.to_string(), None)).collect();
     }
     if hosts.is_empty() {
         hosts.push((String::new(), None));
@@ -86,8 +86,7 @@ pub(super) fn servers(hosts: Vec<Host>, parameters: &Parameters) -> Result<Vec<D
         }
         _ => Ok(()),
     };
-    let ports = list(parameters, "port").iter().map(|port| number(port)).collect::<Result<Vec<_>, _>>();
-    let ports = ports.map_err(|error| parameters.get("port").map_or(error, |port| port.invalid("is not a port number")))?;
+    let ports = list(parameters, "port", |text| number(text).ok(), "is not a port number")?;
     must_match("port", ports.len())?;
     must_match("hostaddr", addresses.len())?;
     // A port in the host part of the URL is more important than one of a service or the environment.
@@ -96,15 +95,8 @@ pub(super) fn servers(hosts: Vec<Host>, parameters: &Parameters) -> Result<Vec<D
         let listed = ports.get(at).or_else(|| ports.first()).copied();
         (if is_url { listed.or(own) } else { own.or(listed) }).unwrap_or(DEFAULT_PORT)
     };
-    let address = |at: usize| match addresses.get(at).map(|address| address.parse()) {
-        Some(Err(_)) => {
-            Err(parameters.get("hostaddr").map_or_else(|| InvalidConfig::new("url", ""), |given| given.invalid("is not an IP address")))
-        }
-        Some(Ok(address)) => Ok(Some(address)),
-        None => Ok(None),
-    };
     let server = |(at, (host, own_port)): (usize, Host)| {
-        let (port, address) = (port(at, own_port), address(at)?);
+        let (port, address) = (port(at, own_port), addresses.get(at).copied());
         let host = if host.is_empty() { PgConnectOptions::default_host(port) } else { host };
         if host.starts_with('@') {
             return Err(InvalidConfig::new("url", "a socket in the abstract namespace is not supported: name the folder of a socket"));
@@ -129,12 +121,10 @@ fn named_hosts(of_url: Vec<Host>, parameters: &Parameters) -> Result<Vec<Host>, 
         Some((name, port)) if !text.starts_with('/') && !name.contains(':') && is_port(port) => Ok((name.to_owned(), Some(number(port)?))),
         _ => Ok((text.to_owned(), None)),
     };
-    let given = |is_url: bool| {
-        // The most important parameter is the last one of the URL.
-        let found = parameters.iter().rev().filter(move |found| found.name == "host" && (found.origin == Origin::Url) == is_url);
-        found.flat_map(|found| found.value.split(',')).map(entry).collect::<Result<Vec<_>, _>>()
-    };
-    let mut parameter = given(true)?;
+    let entries = |found: &Parameter| found.value.split(',').map(entry).collect::<Result<Vec<_>, _>>();
+    // The most important parameter is the last one of the URL.
+    let in_url = parameters.iter().rev().filter(|found| found.name == "host" && found.origin == Origin::Url);
+    let mut parameter = in_url.map(entries).collect::<Result<Vec<_>, _>>()?.concat();
     if !parameter.is_empty() {
         // The ports before the path stay.
         for (at, (_, port)) in parameter.iter_mut().enumerate() {
@@ -146,11 +136,13 @@ fn named_hosts(of_url: Vec<Host>, parameters: &Parameters) -> Result<Vec<Host>, 
     if !of_url.is_empty() {
         return Ok(of_url);
     }
-    list(parameters, "host").iter().map(|text| entry(text)).collect()
+    parameters.get("host").map_or_else(|| Ok(Vec::new()), entries)
 }
 
-fn list(parameters: &Parameters, name: &str) -> Vec<String> {
-    parameters.value(name).map(|value| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
+/// The values of a parameter that is a list.
+fn list<T>(parameters: &Parameters, name: &str, parse: impl Fn(&str) -> Option<T>, wrong: &'static str) -> Result<Vec<T>, InvalidConfig> {
+    let Some(given) = parameters.get(name) else { return Ok(Vec::new()) };
+    given.value.split(',').map(|text| parse(text).ok_or_else(|| given.invalid(wrong))).collect()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use sqlx::{Row, ValueRef};
 use sqlx_postgres::PgRow;
 use std::time::Duration;
 
-/// Role, version, whether the server accepts writes, its connections, and whether commits wait for a standby that is not there: plain functions
-/// and views that every user may use.
+/// Role, version, whether the server accepts writes, its connections, and whether commits wait for a standby that is not there: plain
+/// functions and views that every user may use.
 const SERVER_STATE: &str = "SELECT 1, pg_is_in_recovery(), current_setting('server_version'), current_setting('transaction_read_only'), \
                     (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections'), \
                     current_setting('synchronous_standby_names') <> '' AND NOT pg_is_in_recovery() \

@@ -2,7 +2,7 @@
 
 use crate::contract::FailureClass::{self, Exhausted, Protocol, Rejected, Unhealthy};
 
-/// Also to read: <https://www.sqlite.org/wal.html#read_only_databases>.
+/// Even to read the file: <https://www.sqlite.org/wal.html#read_only_databases>.
 const WAL_NEEDS_FOLDER: (FailureClass, &str) = (Unhealthy, "in WAL mode SQLite must be able to write to the database's folder");
 
 /// By extended result code, and by its low byte, the primary one: <https://www.sqlite.org/rescode.html>.

@@ -125,6 +125,11 @@ fn a_pass_observes_version_and_connections() {
 }
 
 #[test]
+fn an_empty_key_of_a_login_counts_as_not_set() {
+    Probed::new(&table(SERVER.port, "username = \"\"\npassword = \"\"")).pass();
+}
+
+#[test]
 fn a_url_may_name_a_database() {
     Probed::new(&url(&format!("mysql://probe:probe-password@127.0.0.1:{}/orders", SERVER.port))).pass();
 }

@@ -10,8 +10,7 @@ use std::{
 };
 
 /// A pooler in front of the port of a `PostgreSQL` server, for the users and passwords of its own list, which need not be those of the server.
-/// `app` is its administrator. Every database is passed on, except those without a server: `down`, whose server does not exist, and all
-/// others than `databases`.
+/// `app` is its administrator. It has the `databases` of that server, and `down`, whose server does not exist.
 pub(crate) fn pgbouncer(upstream: u16, databases: &[&str], users: &[(&str, &str)], settings: &[&str]) -> Server {
     let directory = folder();
     let path = directory.path().to_owned();

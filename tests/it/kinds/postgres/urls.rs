@@ -67,6 +67,14 @@ fn several_servers_are_tried_as_libpq_does() {
         ),
         Case::new("none", url(&format!("postgres://{LOGIN}@127.0.0.1:1,127.0.0.1:2/orders")), "unreachable", "connection refused"),
     ]);
+    let rejections = || {
+        let log = fs::read_to_string(primary.directory.path().join("log")).expect("a log");
+        log.matches("password authentication failed").count()
+    };
+    let before = rejections();
+    let wrong = url(&format!("postgres://probe:wrong@127.0.0.1:{one}/orders?target_session_attrs=prefer-standby"));
+    assert_eq!(Probed::new(&wrong).fail().message(), "the credentials are not accepted");
+    assert_eq!(rejections(), before + 1, "the second preference is not tried");
 }
 
 #[test]

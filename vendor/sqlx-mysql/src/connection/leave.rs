@@ -1,4 +1,4 @@
-//! Ends a login that cannot go on in a way which the server takes for a rejected login.
+//! Ends a login that cannot continue, so that the server counts it as a rejected login.
 //!
 //! A server counts interrupted handshakes and blocks a host after `max_connect_errors` of them, for every client on that
 //! host. It does not count a login that it has rejected itself. Nothing that is sent here is a secret.
@@ -13,8 +13,8 @@ use crate::protocol::connect::{AuthSwitchResponse, HandshakeResponse};
 use crate::protocol::text::Quit;
 use crate::protocol::Capabilities;
 
-/// How long the server may take to reject the login. The reason why the login cannot go on is known by then, and must not
-/// be replaced by a timeout.
+/// How long the server may take to reject the login. The reason why the login cannot continue is known by then, and must
+/// not be replaced by a timeout.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The answer of a client without a password to `sha256_password`, and to the full authentication of

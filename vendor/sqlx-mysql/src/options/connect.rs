@@ -15,7 +15,7 @@ pub enum Upgraded<S> {
     /// An encrypted connection to the server that it should be.
     Trusted(S),
     /// An encrypted connection to a server that is not trusted, and why. No user, password or database is sent to it: the
-    /// driver only ends the connection such that the server does not count an interrupted handshake.
+    /// driver only ends the connection so that the server does not count an interrupted handshake.
     Untrusted(S, Error),
 }
 

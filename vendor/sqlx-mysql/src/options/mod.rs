@@ -513,21 +513,6 @@ impl MySqlConnectOptions {
         self.ssl_mode
     }
 
-    /// Get the root certificates that the server must prove itself by.
-    pub fn get_ssl_ca(&self) -> Option<&CertificateInput> {
-        self.ssl_ca.as_ref()
-    }
-
-    /// Get the certificate that is shown to the server.
-    pub fn get_ssl_client_cert(&self) -> Option<&CertificateInput> {
-        self.ssl_client_cert.as_ref()
-    }
-
-    /// Get the key of the certificate that is shown to the server.
-    pub fn get_ssl_client_key(&self) -> Option<&CertificateInput> {
-        self.ssl_client_key.as_ref()
-    }
-
     /// Get the server charset.
     ///
     /// # Example

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What the caller knows of the connection, and what it permits the server to ask for.
+/// What the caller knows about the connection, and which login methods it permits.
 #[derive(Clone, Debug, Default)]
 pub struct PgLogin {
     /// Send the password itself when the server asks for it.
@@ -14,7 +14,7 @@ pub struct PgLogin {
     pub requires_channel_binding: bool,
 }
 
-/// A method by which a server has a client log in.
+/// A login method that a server asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PgLoginMethod {
     /// None: the server trusts the client.
@@ -27,7 +27,7 @@ pub enum PgLoginMethod {
     ScramSha256,
 }
 
-/// Why the driver did not go on with a login.
+/// Why the driver ended a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginRefused {
     /// The server asked for the password itself, which is not allowed.
@@ -60,7 +60,7 @@ impl fmt::Display for LoginRefused {
 impl StdError for LoginRefused {}
 
 impl PgLogin {
-    /// Whether the server may let the client log in by this method.
+    /// Rejects a login method that the caller does not permit.
     pub(crate) fn check(&self, method: PgLoginMethod) -> Result<(), LoginRefused> {
         if self.requires_channel_binding && method != PgLoginMethod::ScramSha256 {
             return Err(LoginRefused::ChannelBinding);

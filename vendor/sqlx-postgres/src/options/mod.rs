@@ -470,7 +470,7 @@ impl PgConnectOptions {
 
     /// We try using a socket if hostname starts with `/` or if socket parameter
     /// is specified.
-    pub fn fetch_socket(&self) -> Option<String> {
+    pub(crate) fn fetch_socket(&self) -> Option<String> {
         match self.socket {
             Some(ref socket) => {
                 let full_path = format!("{}/.s.PGSQL.{}", socket.display(), self.port);
@@ -600,21 +600,6 @@ impl PgConnectOptions {
     /// Get the password, from wherever it is: the URL, `PGPASSWORD` or the password file.
     pub fn get_password(&self) -> Option<&str> {
         self.password.as_deref()
-    }
-
-    /// Get the root certificates that the server must prove itself by.
-    pub fn get_ssl_root_cert(&self) -> Option<&CertificateInput> {
-        self.ssl_root_cert.as_ref()
-    }
-
-    /// Get the certificate that is shown to the server.
-    pub fn get_ssl_client_cert(&self) -> Option<&CertificateInput> {
-        self.ssl_client_cert.as_ref()
-    }
-
-    /// Get the key of the certificate that is shown to the server.
-    pub fn get_ssl_client_key(&self) -> Option<&CertificateInput> {
-        self.ssl_client_key.as_ref()
     }
 }
 

@@ -104,8 +104,7 @@ impl PgConnectOptions {
                     }
                 }
 
-                // The value may be a secret, such as that of `sslpassword`.
-                _ => tracing::warn!(%key, "ignoring unrecognized connect parameter"),
+                _ => tracing::warn!(%key, %value, "ignoring unrecognized connect parameter"),
             }
         }
 

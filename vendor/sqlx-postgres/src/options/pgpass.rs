@@ -34,6 +34,7 @@ pub fn libpq_password(
         return Ok(None);
     };
     let Ok(found) = std::fs::metadata(&path) else { return Ok(None) };
+    // Anything else could block the caller forever, or fill its memory.
     if !found.is_file() || found.len() > MAX_FILE_LEN {
         return Err(PasswordFileIgnored::NotReadable);
     }
@@ -85,12 +86,6 @@ fn load_password_from_file(
     username: &str,
     database: Option<&str>,
 ) -> Option<String> {
-    // Anything else could keep the caller for ever, or fill its memory.
-    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() || found.len() > MAX_FILE_LEN) {
-        tracing::warn!(path = %path.display(), "ignoring `.pgpass`: it is no regular file of at most 64 KiB");
-        return None;
-    }
-
     let file = File::open(&path)
         .map_err(|e| {
             match e.kind() {
