@@ -147,7 +147,7 @@ fn probes_that_end_the_login_do_not_block_their_host() {
             table_of("probe", proxy.port, &format!("{}\ntls.server_name = \"db.internal\"", ca_file(&certificates.authority))),
             "tls: the certificate is for another name",
         ),
-        (table_of("probe", proxy.port, &ca_file(Path::new("/nowhere/ca.pem"))), "tls: the file in `tls.ca_file` cannot be used"),
+        (table_of("probe", proxy.port, &ca_file(Path::new("/nowhere/ca.pem"))), "tls: the file in `tls.ca_file` does not exist"),
         (table_of("by_ed25519", proxy.port, ""), "rejected: the login method `client_ed25519` of the account is not supported"),
         (table_of("by_pam", proxy.port, ""), "rejected: the login method `dialog` of the account is not supported"),
         (table_of("by_old_password", proxy.port, ""), "rejected: the login method `mysql_old_password` of the account is not supported"),
