@@ -29,7 +29,7 @@ use crate::{
     wire::{
         address::{self, Address, Dialer, Stream},
         connect::{Phases, phase_values},
-        tls::{Encrypted, Tls, TlsKeys},
+        tls::{Encrypted, ReadyTls, Tls, TlsKeys},
     },
 };
 use futures_util::TryFutureExt;
@@ -227,9 +227,9 @@ impl Mysql {
 
     /// Starts TLS on a connection after the greeting of the server. A server that is not accepted counts an interrupted handshake, and
     /// blocks this host after some of them: so the handshake is completed, and the driver logs in as nobody.
-    async fn encrypt(&self, socket: DriverSocket) -> Result<Upgraded<DriverSocket>, Failure> {
+    async fn encrypt(&self, tls: &ReadyTls<'_>, socket: DriverSocket) -> Result<Upgraded<DriverSocket>, Failure> {
         let stream = socket.into_stream().ok_or_else(|| Failure::protocol("the server sent data between its greeting and our reply"))?;
-        Ok(match self.tls.complete_handshake(self.options.get_host(), stream).await? {
+        Ok(match tls.complete_handshake(self.options.get_host(), stream).await? {
             Encrypted::Trusted(stream) => Upgraded::Trusted(DriverSocket::new(Box::new(stream))),
             Encrypted::Untrusted(stream, failure) => Upgraded::Untrusted(DriverSocket::new(Box::new(stream)), tls_error(failure)),
         })
@@ -242,15 +242,18 @@ impl Session for Mysql {
 
     async fn open(&self) -> Result<MysqlClient, Failure> {
         let mut phases = Phases::new();
-        if matches!(self.options.get_ssl_mode(), MySqlSslMode::Required) {
-            // Before the connection: the server would count it as an interrupted handshake.
-            self.tls.config().await?;
-        }
+        let requires_tls = matches!(self.options.get_ssl_mode(), MySqlSslMode::Required);
+        // Before the connection: the server would count a file that cannot be used as an interrupted handshake.
+        let ready = if requires_tls { Some(self.tls.ready().await?) } else { None };
         let socket = DriverSocket::new(self.dial(&mut phases).await?);
         let mut encrypting = None;
         let upgrade = async |socket| {
             let began = Instant::now();
-            let upgraded = self.encrypt(socket).await.map_err(tls_error)?;
+            let ready = match ready {
+                Some(ready) => ready,
+                None => self.tls.ready().await.map_err(tls_error)?,
+            };
+            let upgraded = self.encrypt(&ready, socket).await.map_err(tls_error)?;
             encrypting = Some(began.elapsed());
             Ok(upgraded)
         };

@@ -32,7 +32,7 @@ use std::{path::PathBuf, sync::Arc};
 ///
 /// Each check uses one unique object name. A probe that ends at its timeout can leave one object until the next probe. A process that ends
 /// at that moment leaves it permanently: add a lifecycle rule for `prefix`. In a bucket with versioning, the check deletes the version that
-/// it wrote, and lays no delete marker. If the store does not permit that, the check passes with a warning.
+/// it wrote, and leaves no delete marker. If the store does not permit that, the check passes with a warning.
 ///
 /// Credentials are the keys below; otherwise the usual chain: the environment of this process, without `--env-file` (`AWS_ACCESS_KEY_ID` …,
 /// a web identity as on EKS), a profile in the shared files, the role of the container (ECS, EKS Pod Identity), the role of the

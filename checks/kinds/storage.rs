@@ -163,7 +163,7 @@ fn round_trip(directory: &Path, size: usize, sync: bool, left: &Mutex<Option<Pat
     Ok((written, read))
 }
 
-/// Classifies an error of the directory. Call it before the file is deleted: a full file system is then still full.
+/// Classifies an error of the directory. Call it before the file is deleted, while a full file system is still full.
 fn failure(error: io::Error, directory: &Path) -> Failure {
     use io::ErrorKind as Kind;
     classify(error, directory).unwrap_or_else(|error| {

@@ -224,15 +224,15 @@ impl<P: Provider> BucketCheck<P> {
     /// What the transport adds to a request of the driver.
     async fn extensions(&self, client: &P::Client, action: Action, content: &[u8]) -> Result<Extensions, Failure> {
         let mut extensions = Extensions::new();
-        let amendment = self.amendment(client, action, content).await?;
-        if !amendment.headers.is_empty() {
-            extensions.insert(amendment);
+        let headers = self.provider.headers(action, content);
+        if !headers.is_empty() {
+            extensions.insert(self.amendment(client, headers).await?);
         }
         Ok(extensions)
     }
 
-    pub(super) async fn amendment(&self, client: &P::Client, action: Action, content: &[u8]) -> Result<Amendment, Failure> {
-        let headers = self.provider.headers(action, content);
+    /// These headers, and what signs a request with them: the credentials are got for it, which may read a file.
+    pub(super) async fn amendment(&self, client: &P::Client, headers: HeaderMap) -> Result<Amendment, Failure> {
         let signer = self.provider.signer(client).await.map_err(|error| no_credentials(self.transport.take_last(), error))?;
         Ok(Amendment { headers, signer })
     }

@@ -7,6 +7,8 @@ use hyper::{
     header::{HeaderMap, HeaderName},
 };
 use std::fmt;
+#[cfg(any(feature = "gcs", feature = "s3"))]
+use std::time::SystemTime;
 
 /// What the probe tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +74,14 @@ impl Refusal {
         self.text(name).and_then(plain_word)
     }
 
-    /// The time in an element of the XML body, in seconds: `20261120T100000Z` or `2026-11-20T10:00:00Z`.
+    /// The time in an element of the XML body: `20261120T100000Z` or `2026-11-20T10:00:00Z`.
     #[cfg(any(feature = "gcs", feature = "s3"))]
-    pub(super) fn time(&self, name: &str) -> Option<i64> {
-        let digits: String = self.text(name)?.chars().filter(char::is_ascii_digit).take(14).collect();
-        let part = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+    pub(super) fn time(&self, name: &str) -> Option<SystemTime> {
+        let digits: String = self.text(name)?.chars().filter(char::is_ascii_digit).collect();
+        let part = |from: usize, to: usize| digits.get(from..to);
         let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
-        // Days since a fixed day, with years that begin in March: <https://howardhinnant.github.io/date_algorithms.html>
-        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-        let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day;
-        Some(((days * 24 + part(8, 10)?) * 60 + part(10, 12)?) * 60 + part(12, 14)?)
+        let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
+        humantime::parse_rfc3339(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z")).ok()
     }
 
     /// Whether the body is a web page, as proxies, firewalls and captive portals send.

@@ -5,7 +5,6 @@
 
 use super::refusal::{Action, Refusal};
 use crate::contract::Failure;
-use std::time::Duration;
 
 /// Classifies a code. `bucket` and `object` are for the message, and `right` is what the action requires.
 pub(crate) fn explain_s3_code(refusal: &Refusal, bucket: &str, object: &str, right: &str) -> Failure {
@@ -84,8 +83,11 @@ fn skew(refusal: &Refusal) -> String {
     let (Some(ours), Some(theirs)) = (refusal.time("RequestTime"), refusal.time("ServerTime")) else {
         return "the clocks of this machine and the storage differ too much".to_owned();
     };
-    let difference = humantime::format_duration(Duration::from_secs(ours.abs_diff(theirs)));
-    let direction = if ours < theirs { "behind" } else { "ahead of" };
+    let (difference, direction) = match theirs.duration_since(ours) {
+        Ok(difference) => (difference, "behind"),
+        Err(error) => (error.duration(), "ahead of"),
+    };
+    let difference = humantime::format_duration(difference);
     format!("the clock of this machine is {difference} {direction} that of the storage")
 }
 

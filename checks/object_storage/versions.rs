@@ -77,7 +77,7 @@ impl<P: Provider> BucketCheck<P> {
         if let Some(warning) = self.refused_versions.recent() {
             return Ok(Some(warning));
         }
-        let amendment = self.amendment(client, Action::DeleteVersion, &[]).await?;
+        let amendment = self.amendment(client, self.provider.headers(Action::DeleteVersion, &[])).await?;
         let response = self.transport.exchange(amendment.deletion(object, P::VERSIONS.parameter, version)?).await?;
         let refusal = Refusal::new(Action::DeleteVersion, &response);
         if response.status.is_success() || refusal.is_missing_object() {

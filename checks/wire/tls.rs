@@ -153,13 +153,13 @@ impl Tls {
         &self.keys
     }
 
-    /// The settings of the client. The files are read now.
+    /// Reads the files of the keys, for one connection. Before it is opened, if the server must not notice a file that cannot be used.
     ///
     /// # Errors
     ///
     /// [`FailureClass::Tls`] when a file cannot be used, or this host has no trusted roots.
-    pub async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
-        self.client().await.map(|client| client.config)
+    pub async fn ready(&self) -> Result<ReadyTls<'_>, Failure> {
+        Ok(ReadyTls { keys: &self.keys, client: self.client().await? })
     }
 
     async fn client(&self) -> Result<Client, Failure> {
@@ -176,6 +176,26 @@ impl Tls {
         self.reading.run(move || read(&keys, system)).await?
     }
 
+    /// [`ReadyTls::handshake`] with the files as they are now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tls::ready`] and [`ReadyTls::handshake`].
+    pub async fn handshake<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.ready().await?.handshake(host, stream).await
+    }
+}
+
+/// TLS whose files have been read, for one connection.
+pub struct ReadyTls<'a> {
+    keys: &'a TlsKeys,
+    client: Client,
+}
+
+impl ReadyTls<'_> {
     /// Runs the TLS handshake on an open connection, with a server that must be `host`, or what the keys require.
     ///
     /// # Errors
@@ -185,9 +205,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (config, client_certificate) = ClientCertificate::noticing(&*self.config().await?);
-        let connected = TlsConnector::from(Arc::new(config)).connect(self.server_name(host)?, stream).await;
-        connected.map_err(|error| failure::handshake_failure(error, &client_certificate))
+        self.connect(host, stream, None).await
     }
 
     /// The same, but completes the handshake with a server whose certificate is not accepted: for protocols whose servers count
@@ -195,29 +213,34 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Those of [`Tls::handshake`], except those of the server's certificate.
+    /// Those of [`ReadyTls::handshake`], except those of the server's certificate.
     pub async fn complete_handshake<S>(&self, host: &str, stream: S) -> Result<Encrypted<TlsStream<S>>, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Client { config, verifier } = self.client().await?;
-        if config.client_auth_cert_resolver.has_certs() {
+        if self.client.config.client_auth_cert_resolver.has_certs() {
             return self.handshake(host, stream).await.map(Encrypted::Trusted);
         }
-        let deferred = Arc::new(DeferredVerifier::new(verifier));
-        let (mut config, client_certificate) = ClientCertificate::noticing(&config);
-        config.dangerous().set_certificate_verifier(Arc::clone(&deferred) as Arc<_>);
-        let connected = TlsConnector::from(Arc::new(config)).connect(self.server_name(host)?, stream).await;
-        let stream = connected.map_err(|error| failure::handshake_failure(error, &client_certificate))?;
+        let deferred = Arc::new(DeferredVerifier::new(Arc::clone(&self.client.verifier)));
+        let stream = self.connect(host, stream, Some(Arc::clone(&deferred))).await?;
         Ok(match deferred.verdict() {
             Ok(()) => Encrypted::Trusted(stream),
             Err(error) => Encrypted::Untrusted(stream, failure(error)),
         })
     }
 
-    fn server_name(&self, host: &str) -> Result<ServerName<'static>, Failure> {
+    async fn connect<S>(&self, host: &str, stream: S, deferred: Option<Arc<DeferredVerifier>>) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let name = self.keys.server_name.as_deref().unwrap_or(host);
-        ServerName::try_from(name.to_owned()).map_err(Failure::tls)
+        let name = ServerName::try_from(name.to_owned()).map_err(Failure::tls)?;
+        let (mut config, client_certificate) = ClientCertificate::noticing(&self.client.config);
+        if let Some(deferred) = deferred {
+            config.dangerous().set_certificate_verifier(deferred);
+        }
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        connected.map_err(|error| failure::handshake_failure(error, &client_certificate))
     }
 }
 

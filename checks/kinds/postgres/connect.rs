@@ -198,7 +198,7 @@ async fn encrypted(
     phases: &mut Phases,
 ) -> Result<Dialed, Attempt> {
     // A file that cannot be used is not the server's fault, and no reason to do without TLS.
-    postgres.tls.config().await?;
+    let tls = postgres.tls.ready().await?;
     let mut stream = address::connect(addresses).await?;
     if !accepts_tls(&mut stream).await? {
         return match transport {
@@ -207,7 +207,7 @@ async fn encrypted(
         };
     }
     let connected = Instant::now();
-    let stream = postgres.tls.handshake(&server.host, stream).await.map_err(Attempt::OtherTransport)?;
+    let stream = tls.handshake(&server.host, stream).await.map_err(Attempt::OtherTransport)?;
     phases.push(("tls_ms", connected.elapsed()));
     let channel_binding = server_end_point(&stream);
     Ok(Dialed { stream: Box::new(stream), is_encrypted: true, channel_binding })

@@ -126,10 +126,13 @@ impl Aws {
                 let of_environment = [Key::S3Endpoint, Key::Endpoint].iter().find_map(|key| builder.get_config_value(key));
                 of_environment.or_else(|| profile.get("endpoint_url").map(ToOwned::to_owned))
             };
-            let is_ignored = is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-            let configured = if is_ignored { Some(format!("https://s3.{region}.amazonaws.com")) } else { configured() };
             let aws = || of_aws(&region, is_true("AWS_USE_FIPS_ENDPOINT"), is_true("AWS_USE_DUALSTACK_ENDPOINT"));
-            let endpoint = if is_ignored { aws().or(configured) } else { configured.or_else(aws) };
+            let endpoint = if is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+                // In place of the one in the environment, which the driver would use.
+                aws().or_else(|| Some(format!("https://s3.{region}.amazonaws.com")))
+            } else {
+                configured().or_else(aws)
+            };
             if let Some(endpoint) = endpoint {
                 let unusable = |error: url::ParseError| Failure::rejected("the endpoint in the environment is not a URL").because(error);
                 let mut url = Url::parse(&endpoint).map_err(unusable)?;

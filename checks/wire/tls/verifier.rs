@@ -105,9 +105,7 @@ impl KeysVerifier {
         let proof = Proof::Chain { webpki, trusted, names: verify == Verify::Full };
         Ok(Self { proof, algorithms: provider.signature_verification_algorithms })
     }
-}
 
-impl KeysVerifier {
     fn verify_tls12(
         &self,
         message: &[u8],

@@ -2,6 +2,8 @@
 
 use super::{Lookup, value};
 use crate::contract::{EnvironmentCheck, EnvironmentKey};
+#[cfg(any(feature = "rabbitmq", feature = "sql-server"))]
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Names of variables that together describe a server. Of each list the first that is set counts.
 #[derive(Clone, Copy, Default)]
@@ -79,26 +81,25 @@ impl Server {
     }
 }
 
-#[cfg(any(feature = "rabbitmq", feature = "sql-server"))]
 /// The text with everything encoded that has a meaning in a URL.
+#[cfg(any(feature = "rabbitmq", feature = "sql-server"))]
 pub(crate) fn encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// Host and port; an IPv6 address may stand in brackets. `WordPress` writes a socket as `localhost:/run/mysqld/mysqld.sock`.
 fn split(written: &str) -> (&str, Option<u16>) {
-    let unbracketed = |host: &'_ str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::len);
-    let inner = |host| if unbracketed(host).is_some() { &host[1..host.len() - 1] } else { host };
+    let unbracketed = |host| str::strip_prefix(host, '[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Some((_, socket)) = written.split_once(':').filter(|(_, socket)| socket.starts_with('/') && !socket.starts_with("//")) {
         return (socket, None);
     }
     match written.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
-            Ok(port) => (inner(host), Some(port)),
-            Err(_) => (inner(written), None),
+            Ok(port) => (unbracketed(host), Some(port)),
+            Err(_) => (unbracketed(written), None),
         },
-        _ => (inner(written), None),
+        _ => (unbracketed(written), None),
     }
 }
 
