@@ -13,8 +13,6 @@ mod postgres;
 mod rabbitmq;
 mod redis;
 mod s3;
-mod s3_buckets;
-mod s3_environment;
 mod sqlite;
 mod storage;
 mod tcp;

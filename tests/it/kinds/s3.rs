@@ -1,5 +1,8 @@
 //! `s3`, against a server that verifies signatures, stores objects and obeys policies; and against responses of AWS that it never sends.
 
+mod buckets;
+mod environment;
+
 use crate::{
     helpers::{command, eventually, no_such_name, run, write_private},
     probing::{Case, Probed, assert_failures},

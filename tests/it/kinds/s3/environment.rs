@@ -1,6 +1,6 @@
 //! `s3`, with the variables and files that the SDKs of AWS read.
 
-use super::s3::{KEYS, component, message, server, without_credentials};
+use super::{KEYS, component, message, server, without_credentials};
 use crate::{
     helpers::{command, run},
     servers::{Certificates, s3::SECRET, tls_front},
