@@ -17,10 +17,9 @@ mod url;
 use crate::{
     contract::prelude::*,
     sql::{
-        self,
         migrations::Framework,
         server::{
-            ServerLimits, ServerRole, SqlQueries,
+            self, MAX_REPLY_BYTES, ServerLimits, ServerRole, SqlQueries,
             encryption::{self, Encryption, UrlFiles, UrlMode},
             guarded,
             socket::DriverSocket,
@@ -29,6 +28,7 @@ use crate::{
     wire::{
         address::{self, Address, Dialer, Stream},
         connect::{Phases, phase_values},
+        meter::{Meter, Metered},
         tls::{Encrypted, ReadyTls, Tls, TlsKeys},
     },
 };
@@ -209,6 +209,7 @@ impl Check for Mysql {
 /// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct MysqlClient {
     connection: MySqlConnection,
+    meter: Meter,
     variant: usize,
     /// Observed by the first probe only.
     phases: Phases,
@@ -245,7 +246,9 @@ impl Session for Mysql {
         let requires_tls = matches!(self.options.get_ssl_mode(), MySqlSslMode::Required);
         // Before the connection: the server would count a file that cannot be used as an interrupted handshake.
         let ready = if requires_tls { Some(self.tls.ready().await?) } else { None };
-        let socket = DriverSocket::new(self.dial(&mut phases).await?);
+        // TLS runs within: its records are little larger than what they contain.
+        let meter = Meter::new(MAX_REPLY_BYTES);
+        let socket = DriverSocket::new(Box::new(Metered::new(self.dial(&mut phases).await?, meter.clone())));
         let mut encrypting = None;
         let upgrade = async |socket| {
             let began = Instant::now();
@@ -259,10 +262,11 @@ impl Session for Mysql {
         };
         let connection = guarded(self.options.connect_with_socket(socket, upgrade).map_err(open_failure)).await?;
         phases.extend(encrypting.map(|took| ("tls_ms", took)));
-        Ok(MysqlClient { connection, variant: 0, phases, tls_verify: self.tls.observed_verify().filter(|_| encrypting.is_some()) })
+        Ok(MysqlClient { connection, meter, variant: 0, phases, tls_verify: self.tls.observed_verify().filter(|_| encrypting.is_some()) })
     }
 
     async fn ask(&self, client: &mut MysqlClient) -> Result<Observation, Failure> {
+        client.meter.refill(MAX_REPLY_BYTES);
         let seen = phase_values(mem::take(&mut client.phases)).with_some("tls_verify", client.tls_verify);
         let results = guarded(self.queries.ask::<sqlx_mysql::MySql>(&mut client.connection, &mut client.variant, &SERVER)).await?;
         let state = ServerState(results);
@@ -309,9 +313,9 @@ fn failure(error: Error) -> Failure {
         .because(said),
         Error::Protocol(words) => match unsupported_login(&words) {
             Some(message) => Failure::rejected(message).because(words),
-            None => sql::failure(Error::Protocol(words), unclassified),
+            None => server::failure(Error::Protocol(words), unclassified),
         },
-        error => sql::failure(error, unclassified),
+        error => server::failure(error, unclassified),
     }
 }
 

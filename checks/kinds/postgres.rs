@@ -25,7 +25,7 @@ use crate::{
     sql::{
         migrations::Framework,
         server::{
-            ServerLimits, ServerRole, SqlQueries,
+            MAX_REPLY_BYTES, ServerLimits, ServerRole, SqlQueries,
             encryption::{self as sql_encryption, Encryption},
             guarded,
         },
@@ -211,13 +211,10 @@ impl Check for Postgres {
     }
 }
 
-/// Maximum size of all that is read in a login or a probe.
-const MAX_REPLY_BYTES: usize = 16 << 20;
-
 /// A connection, and the variant of `SERVER.variants` that its server accepts.
 pub struct PostgresClient {
     connection: PgConnection,
-    /// The driver keeps a message until it is complete, and the names and values of all settings that the server reports.
+    /// The driver also keeps the names and values of all settings that the server reports.
     meter: Meter,
     variant: usize,
     /// Observed by the first probe only.

@@ -4,11 +4,12 @@ pub(crate) mod encryption;
 pub(crate) mod socket;
 
 use crate::{
-    contract::{Failure, InvalidConfig, Observation, Share, TimeSpan, milliseconds},
+    contract::{Failure, FailureClass, InvalidConfig, Observation, Share, TimeSpan, milliseconds},
     sql::{
         self,
         migrations::{Framework, MAX_MIGRATIONS, Migrations},
     },
+    wire::meter::{TOO_LONG_MESSAGE, is_too_long},
 };
 use futures_util::{FutureExt, TryStreamExt};
 use schemars::JsonSchema;
@@ -21,6 +22,17 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|_| Err(Failure::protocol("the driver could not parse the server's reply")))
+}
+
+/// Maximum size of everything that is read in a login or a probe: drivers keep a message until it is complete.
+pub(crate) const MAX_REPLY_BYTES: usize = 16 << 20;
+
+/// Classifies an error of a server's driver. The kind classifies the error codes of the database itself.
+pub(crate) fn failure(error: Error, classify: fn(code: &str) -> (FailureClass, &'static str)) -> Failure {
+    match error {
+        Error::Io(error) if is_too_long(&error) => Failure::protocol(error).saying(TOO_LONG_MESSAGE),
+        error => sql::failure(error, classify),
+    }
 }
 
 /// The statements of a check, apart from those about the server itself: the user's query and the applied migrations.

@@ -24,7 +24,7 @@ pub(crate) const TOO_LONG_MESSAGE: &str = "the reply is too long";
 struct TooLong;
 
 /// Whether an error, or its cause, is that a meter was empty.
-#[cfg(any(feature = "exchange", feature = "memcached", feature = "postgres", feature = "resp"))]
+#[cfg(any(feature = "exchange", feature = "memcached", feature = "resp", feature = "sql-server"))]
 pub(crate) fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
     super::cause::find_cause::<TooLong>(error).is_some()
 }

@@ -16,7 +16,7 @@ pub mod connect;
 pub mod http1;
 #[cfg(feature = "exchange")]
 pub mod http_symptoms;
-#[cfg(any(feature = "amqp", feature = "exchange", feature = "memcached", feature = "postgres", feature = "resp"))]
+#[cfg(any(feature = "amqp", feature = "exchange", feature = "memcached", feature = "resp", feature = "sql-server"))]
 pub mod meter;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 pub(crate) mod optional;

@@ -1,7 +1,7 @@
 //! Opens a connection to one of the servers: TLS or none, login, and the state that `target_session_attrs` requires.
 
 use super::{
-    MAX_REPLY_BYTES, Postgres, PostgresClient,
+    Postgres, PostgresClient,
     attributes::SessionAttributes,
     reasons::{demands_other_transport, early_failure, failure, login_failure},
     servers::DatabaseServer,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     contract::prelude::*,
-    sql::server::{encryption::Encryption, guarded, socket::DriverSocket},
+    sql::server::{MAX_REPLY_BYTES, encryption::Encryption, guarded, socket::DriverSocket},
     wire::{
         address::{self, Address, Stream},
         connect::Phases,

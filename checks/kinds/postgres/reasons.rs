@@ -6,8 +6,7 @@ use crate::{
         Failure,
         FailureClass::{self, Exhausted, Rejected, Unhealthy, Unreachable},
     },
-    sql,
-    wire::meter::{TOO_LONG_MESSAGE, is_too_long},
+    sql::server,
 };
 use sqlx::Error;
 use sqlx_postgres::{LoginRefused, PgLoginMethod};
@@ -28,14 +27,13 @@ pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Configuration(said) => match said.downcast::<LoginRefused>() {
             Ok(refused) => Failure::rejected(refusal(*refused)).because(refused.to_string()),
-            Err(said) => sql::failure(Error::Configuration(said), classify),
+            Err(said) => server::failure(Error::Configuration(said), classify),
         },
         Error::Database(said) => {
             let (class, message) = reason(said.code().as_deref().unwrap_or_default(), said.message());
             Failure::new(class, message).because(said.message().to_owned())
         }
-        Error::Io(error) if is_too_long(&error) => Failure::protocol(error).saying(TOO_LONG_MESSAGE),
-        error => sql::failure(error, classify),
+        error => server::failure(error, classify),
     }
 }
 

@@ -77,6 +77,18 @@ fn each_failure_has_its_class_and_message() {
         ),
         Case::new("endless", table(Hostile::greeting(b"\xff\xff\xff\0x").port(), "timeout = \"1s\""), "timeout", "no answer within 1s"),
         Case::new(
+            "a packet without an end",
+            table(Hostile::endlessly_greeting(&[0xff; 65_536]).port(), ""),
+            "protocol",
+            "the reply is too long",
+        ),
+        Case::new(
+            "many long rows",
+            table(port, "query = \"SELECT repeat('x', 1000000) FROM information_schema.columns LIMIT 20\""),
+            "protocol",
+            "the reply is too long",
+        ),
+        Case::new(
             "breaks off",
             table(cut.port, "query = \"SELECT repeat('x', 100000)\""),
             "protocol",

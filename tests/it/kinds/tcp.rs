@@ -71,7 +71,7 @@ fn each_failure_has_its_class_and_message() {
         ),
         Case::new(
             "endless",
-            table(port(Hostile::endlessly_greeting("SSH-1.99 ")), banner),
+            table(port(Hostile::endlessly_greeting(b"SSH-1.99 ")), banner),
             "unhealthy",
             "the banner does not contain the expected text",
         ),
@@ -83,7 +83,7 @@ fn a_banner_may_come_slowly_or_within_endless_text() {
     let banner = "expect_banner = \"SSH-2.0\"\n";
     let port = |server: Hostile| server.port();
     Probed::new(&table(port(Hostile::greeting(b"SSH-2.0-slow\r\n")), banner)).pass();
-    Probed::new(&table(port(Hostile::endlessly_greeting("and on SSH-2.0 and on ")), banner)).pass();
+    Probed::new(&table(port(Hostile::endlessly_greeting(b"and on SSH-2.0 and on ")), banner)).pass();
 }
 
 #[test]

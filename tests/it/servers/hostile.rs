@@ -120,8 +120,8 @@ impl Hostile {
     }
 
     /// Sends an endless greeting.
-    pub(crate) fn endlessly_greeting(words: &'static str) -> Self {
-        Self::new(move |mut stream| while stream.write_all(words.as_bytes()).is_ok() {})
+    pub(crate) fn endlessly_greeting(words: &'static [u8]) -> Self {
+        Self::new(move |mut stream| while stream.write_all(words).is_ok() {})
     }
 
     /// Sends an endless reply at full speed.
