@@ -35,6 +35,7 @@ mod page;
 mod polls;
 mod probers;
 mod probing;
+mod proxies;
 mod recipes;
 mod redaction;
 mod registered;
