@@ -3,6 +3,7 @@
 mod attacks;
 mod book;
 mod chaos;
+mod clients;
 mod configuration;
 mod conformance;
 mod details;
