@@ -9,6 +9,7 @@ use allswell::{
     dialect::{Detail, Dialect},
     report::{Report, Status},
 };
+use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use std::{hint::black_box, sync::Arc, time::Duration};
 use tokio::runtime;
@@ -19,6 +20,8 @@ mod engine {
     pub(crate) mod moment;
     pub(crate) mod track;
 }
+#[path = "../src/http/accept.rs"]
+mod accept;
 #[expect(dead_code, unused_imports, reason = "the routes use the rest, and the tests run in the crate")]
 #[path = "../src/http/negotiate.rs"]
 mod negotiate;
@@ -92,8 +95,9 @@ fn negotiation(criterion: &mut Criterion) {
     for (client, accept) in
         [("curl", "*/*"), ("a_browser", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8")]
     {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
         criterion.bench_function(&format!("negotiation/{client}"), |bencher| {
-            bencher.iter(|| negotiate::by_accept([black_box(accept).as_bytes()].into_iter()));
+            bencher.iter(|| negotiate::by_accept(black_box(&headers), true));
         });
     }
 }

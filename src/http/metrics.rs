@@ -1,12 +1,12 @@
 //! `/metrics`: the text format that a collector accepts, and the response.
 
-use super::{negotiate::best, respond::complete};
+use super::{accept::Accepted, respond::complete};
 use crate::{
     dialect::{Detail, MetricsFormat, metrics_text},
     pollers::Polls,
     report::Report,
 };
-use axum::http::{HeaderValue, Response, StatusCode, header::ACCEPT, request::Parts};
+use axum::http::{Response, StatusCode, request::Parts};
 
 /// The metrics of a report and of the polls. Always 200: a collector would discard the numbers of any other response.
 pub(super) fn response(format: MetricsFormat, detail: Detail, report: &Report, polls: &Polls) -> Response<Vec<u8>> {
@@ -22,7 +22,7 @@ pub(super) fn format(request: &Parts) -> MetricsFormat {
         Some(_) => MetricsFormat::Prometheus,
         None => {
             let offered = MetricsFormat::ALL.map(|format| (format, format.media_type()));
-            best(request.headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes), &offered).unwrap_or(MetricsFormat::Prometheus)
+            Accepted::from_headers(&request.headers).best(offered).unwrap_or(MetricsFormat::Prometheus)
         }
     }
 }

@@ -17,7 +17,7 @@
 //!    of more than 64 components on another thread.
 //!
 //! Every other request takes the long way: `fast_path` → `routes`, an axum router made from `paths` → `counted`, the middleware that counts →
-//! `HttpState::report`, which reads the query and `Accept` (`negotiate`), decides by the token how much to show,
+//! `HttpState::report`, which reads the query and `Accept` (`negotiate`, `accept`), decides by the token how much to show,
 //! waits for missing results until the deadline, and then also asks `renderings`.
 //!
 //! # The rest
@@ -25,6 +25,7 @@
 //! * `metrics`, `page` and `events`, `grpc`, `admin`: what is served besides reports. `haproxy_agent` has a port of its own.
 //! * `peer`, `network`, `tokens`, `subscriptions`, `memory`: which client it is, and the limits of what it can hold.
 
+mod accept;
 #[cfg(feature = "server")]
 mod admin;
 mod answers;

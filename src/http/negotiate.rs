@@ -1,6 +1,8 @@
 //! The dialect of a response: `?format=` decides, then `Accept`, and without both it is JSON.
 
+use super::accept::Accepted;
 use crate::dialect::Dialect;
+use axum::http::{HeaderMap, header::UPGRADE_INSECURE_REQUESTS};
 
 /// The options in the query of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,48 +34,42 @@ fn by_name(name: &str) -> Option<Dialect> {
 }
 
 /// The best dialect that `Accept` names, or JSON if it names none that we have or cannot be parsed.
-pub(super) fn by_accept<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Dialect {
-    best(lines, &Dialect::ALL.map(|dialect| (dialect, dialect.media_type()))).unwrap_or(Dialect::Json)
+///
+/// Monitors and HTTP libraries list `text/html` because they copied the header of a browser, and then look for JSON in the response. So below the
+/// root the status page is only for browsers and for clients that accept nothing else. The response depends on headers that `Vary` does not
+/// list: `no-store` keeps it out of every cache.
+pub(super) fn by_accept(headers: &HeaderMap, at_root: bool) -> Dialect {
+    let accepted = Accepted::from_headers(headers);
+    let gets_page = at_root || is_browser(headers) || accepted.is_only(Dialect::Html.media_type());
+    let offered = Dialect::ALL.into_iter().filter(|dialect| gets_page || *dialect != Dialect::Html);
+    accepted.best(offered.map(|dialect| (dialect, dialect.media_type()))).unwrap_or(Dialect::Json)
 }
 
-/// The best offer by `Accept` (RFC 9110, section 12.5.1); of equally good ones the first.
-pub(super) fn best<'a, T: Copy>(lines: impl Iterator<Item = &'a [u8]>, offered: &[(T, &str)]) -> Option<T> {
-    let mut ranges = Vec::new();
-    for text in lines.filter_map(|line| std::str::from_utf8(line).ok()) {
-        for range in text.split(',') {
-            let mut parameters = range.split(';').map(str::trim);
-            let Some((main_type, subtype)) = parameters.next().and_then(|media| media.split_once('/')) else { continue };
-            // Clients that read XHTML read HTML.
-            let is_xhtml = subtype.eq_ignore_ascii_case("xhtml+xml");
-            let (main_type, subtype) = if is_xhtml { ("text", "html") } else { (main_type, subtype) };
-            let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
-            let quality: f32 = quality.map_or(1.0, |quality| quality.trim().parse().unwrap_or(0.0));
-            ranges.push((main_type, subtype, quality));
-        }
-    }
-    let mut best = (0.0, 0, None);
-    for (offer, media_type) in offered {
-        let (own_type, own_subtype) = media_type.split_once('/').unwrap_or_default();
-        let matching = ranges.iter().filter_map(|(main_type, subtype, quality)| {
-            let matches = |range: &str, own: &str| range == "*" || range.eq_ignore_ascii_case(own);
-            let specificity = u8::from(*main_type != "*") + u8::from(*subtype != "*");
-            (matches(main_type, own_type) && matches(subtype, own_subtype)).then_some((specificity, *quality))
-        });
-        // The most specific range decides about a media type. Among equal qualities the more specific range wins, then the earlier offer.
-        if let Some((specificity, quality)) = matching.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)))
-            && (quality, specificity) > (best.0, best.1)
-            && quality > 0.0
-        {
-            best = (quality, specificity, Some(*offer));
-        }
-    }
-    best.2
+/// Whether a browser sends the request because a person navigates. Browsers send the first header to HTTPS and to loopback only, and those older
+/// than 2023 only the second.
+fn is_browser(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate") || headers.contains_key(UPGRADE_INSECURE_REQUESTS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::{HeaderName, HeaderValue, header::ACCEPT};
     use proptest::prelude::*;
+
+    fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
+        let line =
+            |(name, value): &(&'static str, &[u8])| (HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("a value"));
+        lines.iter().map(line).collect()
+    }
+
+    fn at_root(accept: &str) -> Dialect {
+        by_accept(&headers(&[("accept", accept.as_bytes())]), true)
+    }
+
+    fn below_root(accept: &str) -> Dialect {
+        by_accept(&headers(&[("accept", accept.as_bytes())]), false)
+    }
 
     #[test]
     fn accept_is_evaluated_as_the_rfc_says() {
@@ -87,12 +83,10 @@ mod tests {
             ("application/json;q=0, */*", Dialect::Text),
             ("*/*, text/plain", Dialect::Text),
             ("image/png", Dialect::Json),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", Dialect::Html),
             ("application/*", Dialect::Json),
             ("application/json", Dialect::Json),
             ("application/health+json, application/json;q=0.9, */*;q=0.5", Dialect::HealthJson),
             ("application/vnd.spring-boot.actuator.v3+json, application/json;q=0.9", Dialect::Spring),
-            ("application/vnd.spring-boot.actuator.v2+json, application/json;q=0.9", Dialect::Json),
             ("application/atom+xml, application/rss+xml;q=0.9, */*;q=0.1", Dialect::Atom),
             ("application/rss+xml", Dialect::Rss),
             (
@@ -100,17 +94,69 @@ mod tests {
                 Dialect::OpenMetrics,
             ),
             ("application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;q=0.1,text/plain;q=0.5", Dialect::OpenMetrics),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Dialect::Html),
-            ("application/xhtml+xml, */*;q=0.1", Dialect::Html),
             ("application/json, text/html;q=0.9", Dialect::Json),
+            ("text/plain;q=7, application/json", Dialect::Text),
+            ("text/plain;q=nan, application/json;q=1", Dialect::Text),
             ("", Dialect::Json),
             (";;;,,,q=", Dialect::Json),
         ] {
-            assert_eq!(by_accept([accept.as_bytes()].into_iter()), expected, "{accept}");
+            assert_eq!((at_root(accept), below_root(accept)), (expected, expected), "{accept}");
         }
-        assert_eq!(by_accept([].into_iter()), Dialect::Json);
-        assert_eq!(by_accept([&b"\xff\xfe"[..]].into_iter()), Dialect::Json);
-        assert_eq!(by_accept([&b"image/png"[..], b"text/plain"].into_iter()), Dialect::Text, "several header lines count as one");
+        assert_eq!(by_accept(&HeaderMap::new(), true), Dialect::Json);
+        assert_eq!(by_accept(&headers(&[("accept", b"\xff\xfe")]), true), Dialect::Json);
+        let lines = headers(&[("accept", b"image/png"), ("accept", b"text/plain")]);
+        assert_eq!(by_accept(&lines, false), Dialect::Text, "several header lines count as one");
+    }
+
+    #[test]
+    fn of_equally_good_types_the_client_names_the_better_one_first() {
+        for (accept, expected) in [
+            ("application/json, text/plain", Dialect::Json),
+            ("text/plain, application/json", Dialect::Text),
+            ("application/json, text/plain, */*", Dialect::Json),
+            ("application/rss+xml, application/atom+xml", Dialect::Rss),
+            ("text/*, application/*", Dialect::Text),
+            // Spring Boot Admin, since 2.3 and before.
+            (
+                "application/vnd.spring-boot.actuator.v3+json, application/vnd.spring-boot.actuator.v2+json, \
+                 application/vnd.spring-boot.actuator.v1+json, application/json",
+                Dialect::Spring,
+            ),
+            ("application/vnd.spring-boot.actuator.v2+json,application/vnd.spring-boot.actuator.v1+json,application/json", Dialect::Spring),
+            ("application/json, application/vnd.spring-boot.actuator.v3+json", Dialect::Json),
+        ] {
+            assert_eq!(below_root(accept), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_for_browsers_and_for_clients_that_accept_nothing_else() {
+        const CHROME: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+        for (accept, expected) in [
+            (CHROME, (Dialect::Json, Dialect::Html)),
+            ("text/html, */*", (Dialect::Json, Dialect::Html)),
+            // Java's HttpURLConnection before version 26.
+            ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", (Dialect::Json, Dialect::Html)),
+            ("text/html, *; q=.2", (Dialect::Json, Dialect::Html)),
+            // w3m and Lynx.
+            ("text/html, text/*;q=0.5, image/*", (Dialect::Text, Dialect::Html)),
+            ("text/html, text/plain, text/sgml, text/css, application/xhtml+xml, */*;q=0.01", (Dialect::Text, Dialect::Html)),
+            ("text/html, application/xhtml+xml, */*;q=0", (Dialect::Html, Dialect::Html)),
+            ("application/xhtml+xml", (Dialect::Html, Dialect::Html)),
+            ("TEXT/HTML; charset=utf-8", (Dialect::Html, Dialect::Html)),
+            ("text/html;q=0", (Dialect::Json, Dialect::Json)),
+            ("application/atom+xml, application/rss+xml, text/html;q=0.7, */*;q=0.1", (Dialect::Atom, Dialect::Atom)),
+            ("text/html, application/rss+xml;q=0.9", (Dialect::Rss, Dialect::Html)),
+        ] {
+            assert_eq!((below_root(accept), at_root(accept)), expected, "{accept}");
+        }
+        for marker in [("sec-fetch-mode", &b"navigate"[..]), ("upgrade-insecure-requests", b"1")] {
+            for (accept, expected) in [(CHROME, Dialect::Html), ("text/html, */*", Dialect::Html), ("*/*", Dialect::Json)] {
+                assert_eq!(by_accept(&headers(&[("accept", accept.as_bytes()), marker]), false), expected, "{marker:?} {accept}");
+            }
+        }
+        let fetched = headers(&[("accept", CHROME.as_bytes()), ("sec-fetch-mode", b"cors")]);
+        assert_eq!(by_accept(&fetched, false), Dialect::Json, "a script of a page");
     }
 
     #[test]
@@ -130,7 +176,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_header_and_no_query_panics(accept in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,200}") {
-            by_accept([&accept[..]].into_iter());
+            if let Ok(accept) = HeaderValue::from_bytes(&accept) {
+                by_accept(&HeaderMap::from_iter([(ACCEPT, accept)]), false);
+            }
             query_options(Some(&query));
         }
     }

@@ -82,6 +82,11 @@ pub(crate) fn endpoint(path: &str) -> Option<(&'static str, &'static Endpoint)> 
     PATHS.iter().find(|(listed, _)| *listed == path).map(|(listed, endpoint)| (*listed, endpoint))
 }
 
+/// Whether it is the path of the status page.
+pub(super) fn is_root(path: &str) -> bool {
+    endpoint(path).is_some_and(|(listed, _)| listed == ROOT)
+}
+
 /// The name of a component or group in a path.
 #[cfg(feature = "cli")]
 pub(crate) fn name(path: &str) -> Option<&str> {

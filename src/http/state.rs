@@ -7,6 +7,7 @@ use super::{
     metrics,
     negotiate::{by_accept, query_options},
     page,
+    paths::is_root,
     renderer::{Renderer, RenderingFormat, RenderingKey},
     renderings::{Renderings, Unavailable},
     respond::{UnknownName, options, problem, read_only},
@@ -17,11 +18,7 @@ use crate::{dialect::Dialect, engine::Aggregator, pollers::Polls, report::View};
 use arc_swap::ArcSwap;
 use axum::{
     body::Body,
-    http::{
-        HeaderValue, Method, Response, StatusCode,
-        header::{ACCEPT, RETRY_AFTER},
-        request::Parts,
-    },
+    http::{HeaderValue, Method, Response, StatusCode, header::RETRY_AFTER, request::Parts},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -69,7 +66,7 @@ impl HttpState {
         }
         let answers = self.answers.load_full();
         let (query, headers) = (query_options(request.uri.query()), &request.headers);
-        let dialect = query.format.unwrap_or_else(|| by_accept(headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes)));
+        let dialect = query.format.unwrap_or_else(|| by_accept(headers, is_root(request.uri.path())));
         let detail = answers.detail(headers);
         let is_plain = request.uri.query().is_none() && dialect == Dialect::Json && detail == answers.detail;
         if is_plain

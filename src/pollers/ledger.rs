@@ -2,7 +2,11 @@
 //!
 //! Each poll writes to it. Dialects and metrics read it; the probe engine never does.
 
-use super::{PollerKind, PollerOverview, PollerProfile, PollerReport, report::TargetHealth};
+use super::{
+    PollerKind, PollerOverview, PollerProfile, PollerReport,
+    names::{client_name, may_be_balancer},
+    report::TargetHealth,
+};
 use crate::age::rounded;
 use allswell_checks::contract::printable;
 use jiff::{SignedDuration, Timestamp};
@@ -24,22 +28,6 @@ const MAX_MISSED_POLLS: u64 = 10;
 const DEFAULT_INTERVAL_NANOS: u64 = 30_000_000_000;
 /// The shortest time without a poll from a load balancer that is worth a notice: three intervals of an ALB's default.
 const MIN_SILENCE: Duration = Duration::from_secs(90);
-
-/// Names of other clients, by the beginning of their user agents.
-const OTHER_CLIENTS: [(&[u8], &str); 12] = [
-    (b"GoogleHC/", "google"),
-    (b"Prometheus/", "prometheus"),
-    (b"Blackbox Exporter/", "blackbox"),
-    (b"UptimeRobot/", "uptimerobot"),
-    (b"Pingdom", "pingdom"),
-    (b"Go-http-client/", "go"),
-    (b"grpc-", "grpc"),
-    (b"python-requests/", "python"),
-    (b"Wget/", "wget"),
-    (b"curl/", "curl"),
-    (b"allswell/", "allswell"),
-    (b"Mozilla/", "browser"),
-];
 
 /// One poll and its response.
 pub(crate) struct RecordedPoll<'a> {
@@ -152,7 +140,9 @@ fn silence_notices(pollers: &[TrackedPoller], began: Instant, now: Instant) -> V
     for poller in pollers.iter().filter(|poller| poller.polls > 2 && poller.kind.is_some_and(PollerKind::is_balancer)) {
         balancers.entry(poller.profile.as_ref().map_or(poller.client, |profile| profile.title)).or_default().push(poller);
     }
-    if balancers.is_empty() && now.saturating_duration_since(began) >= MIN_SILENCE {
+    // Traefik and Caddy poll with the user agent of a library.
+    let may_be_unknown = || pollers.iter().any(|poller| poller.polls > 2 && poller.kind.is_none() && may_be_balancer(&poller.agent));
+    if balancers.is_empty() && !may_be_unknown() && now.saturating_duration_since(began) >= MIN_SILENCE {
         return vec![format!("no load balancer has polled since the start, {} ago", age(began))];
     }
     let silent = balancers.into_iter().filter_map(|(title, pollers)| {
@@ -188,9 +178,8 @@ impl PollerTable {
         if self.pollers.len() >= MAX_POLLERS {
             self.forget_one(now);
         }
-        let other = OTHER_CLIENTS.iter().find(|(prefix, _)| agent.starts_with(prefix)).map_or("other", |(_, name)| name);
         self.pollers.push(TrackedPoller {
-            client: poll.kind.map_or(other, PollerKind::name),
+            client: poll.kind.map_or_else(|| client_name(agent), PollerKind::name),
             kind: poll.kind,
             profile: poll.kind.map(PollerKind::profile),
             address: poll.address,
@@ -367,6 +356,15 @@ mod tests {
         after(300).await;
         assert_eq!(ledger.report().notices, ["an ALB has not polled for 6 min"]);
         assert!(ledger.report().seen.iter().all(|poller| poller.client != "alb" || poller.health.is_none()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_balancer_with_the_user_agent_of_a_library_is_not_reported_as_missing() {
+        let ledger = Ledger::default();
+        for missing in [true, true, false] {
+            ledger.record(&poll(1, b"Go-http-client/1.1", 200), after(100).await);
+            assert_eq!(!ledger.report().notices.is_empty(), missing, "{:?}", ledger.report().notices);
+        }
     }
 
     #[tokio::test(start_paused = true)]

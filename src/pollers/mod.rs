@@ -3,6 +3,7 @@
 //! * `profile`: what is known about each kind of poller, from its vendor's pages and sources: the request that it sends, the responses that it
 //!   accepts, its timeout and its thresholds. [`doctor`](crate::doctor) polls any endpoint by these profiles.
 //! * `ledger`: which pollers have polled this process, from where and how often, and what each concluded from the responses.
+//! * `names`: the names of all other clients, by their user agents.
 //! * `counts`: the number of responses by path and status code.
 //! * `report`: the ledger's contents at one moment, for the dialects that show them.
 //!
@@ -11,6 +12,7 @@
 
 mod counts;
 mod ledger;
+mod names;
 mod profile;
 mod report;
 

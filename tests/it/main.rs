@@ -3,6 +3,7 @@
 mod attacks;
 mod book;
 mod chaos;
+mod clients;
 mod configuration;
 mod conformance;
 mod details;
@@ -35,6 +36,7 @@ mod page;
 mod polls;
 mod probers;
 mod probing;
+mod proxies;
 mod recipes;
 mod redaction;
 mod registered;

@@ -14,8 +14,9 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The Accept header of Chromium and Firefox.
-const BROWSER: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n";
+/// The headers of Chromium and Firefox when a person opens a page.
+const BROWSER: &str =
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\nUpgrade-Insecure-Requests: 1\r\n";
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

@@ -24,6 +24,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("mandoc", &["/usr/bin/mandoc"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
+    ("monitoring-plugins-basic", &["/usr/lib/nagios/plugins/check_http"]),
     ("nginx", &["/usr/sbin/nginx"]),
     // twemproxy.
     ("nutcracker", &["/usr/sbin/nutcracker", "/usr/local/sbin/nutcracker"]),
@@ -31,6 +32,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("postgresql", &["/usr/lib/postgresql/*/bin/postgres"]),
     // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),
+    ("prometheus-blackbox-exporter", &["/usr/bin/prometheus-blackbox-exporter"]),
     // Debian's Python cannot create virtual environments without it.
     ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
@@ -38,6 +40,7 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("shellcheck", &["/usr/bin/shellcheck"]),
     // For systemd-analyze.
     ("systemd", &["/usr/bin/systemd-analyze"]),
+    ("zabbix-agent", &["/usr/sbin/zabbix_agentd"]),
 ];
 
 /// Load generators of the benchmarks.

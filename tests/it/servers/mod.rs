@@ -1,5 +1,6 @@
 //! Real servers, each in a temporary folder on a free port, that tests can pause, kill and restart; and hostile servers.
 
+mod balancers;
 pub(crate) mod blobs;
 pub(crate) mod breaker;
 mod browser;
@@ -27,6 +28,7 @@ pub(crate) mod s3;
 pub(crate) mod shared;
 mod tls_front;
 
+pub(crate) use balancers::{StartBalancer, caddy, envoy_balancer, haproxy_balancer, traefik};
 pub(crate) use browser::Browser;
 pub(crate) use celery::{Worker, celery, celery_without_remote_control, send_tasks, send_tasks_with};
 pub(crate) use certificates::Certificates;
