@@ -8,7 +8,7 @@ use super::{
     terminal::{print_error, print_warning, uses_colour},
 };
 use crate::{
-    config::{Configured, Sources, load},
+    config::{Configured, ProxyProtocol, Sources, load},
     doctor::{AllswellSettings, Client, Target, TargetGroup, examine, poll_as, read_target_groups},
     kinds::Registry,
     pollers::PollerKind,
@@ -117,6 +117,7 @@ fn allswell_settings(configured: &Configured) -> AllswellSettings {
         drain: server.drain.0,
         fail_status: server.fail_status,
         warn_status: server.warn_status,
+        accepts_proxy_header: server.proxy_protocol == ProxyProtocol::Accept,
         components: configured.components.iter().map(|component| (component.name.clone(), component.policy.clone())).collect(),
         groups: configured
             .groups

@@ -54,4 +54,6 @@ pub use load::{Sources, load};
 pub use locate::Override;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
-pub use settings::{AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, ServerSettings, Settings, TlsSettings};
+pub use settings::{
+    AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, ProxyProtocol, ServerSettings, Settings, TlsSettings,
+};

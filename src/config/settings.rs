@@ -80,6 +80,9 @@ pub struct ServerSettings {
     pub header_timeout: TimeSpan,
     /// The timeout between two requests on a connection.
     pub idle_timeout: TimeSpan,
+    /// Whether a load balancer may announce its client with the PROXY protocol, version 1 or 2, before a request or a TLS handshake. With
+    /// `"accept"`, connections without the header are served as well. The announced address is shown, and never decides anything.
+    pub proxy_protocol: ProxyProtocol,
 }
 
 impl Default for ServerSettings {
@@ -100,6 +103,7 @@ impl Default for ServerSettings {
             response_memory: ByteSize(16 << 20),
             header_timeout: TimeSpan::seconds(5),
             idle_timeout: TimeSpan::seconds(75),
+            proxy_protocol: ProxyProtocol::Off,
         }
     }
 }
@@ -210,6 +214,16 @@ fn address(key: &[&str], listen: &str) -> Option<ConfigIssue> {
 
 fn positive(key: &str, duration: Duration) -> Option<ConfigIssue> {
     duration.is_zero().then(|| ConfigIssue::new([key], "must be greater than zero"))
+}
+
+/// What happens to the header of the PROXY protocol at the start of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// It is not expected: a connection with it gets a 400.
+    Off,
+    /// It is read where it is sent.
+    Accept,
 }
 
 /// What a response contains without the token.

@@ -23,6 +23,8 @@ pub struct AllswellSettings {
     pub fail_status: u16,
     /// `server.warn_status`.
     pub warn_status: u16,
+    /// Whether `server.proxy_protocol` is "accept".
+    pub accepts_proxy_header: bool,
     /// Every component and its policy.
     pub components: BTreeMap<CheckName, Policy>,
     /// Every group: its members, and its own `fail_status` if it has one.

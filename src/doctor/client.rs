@@ -20,11 +20,13 @@ pub struct Client {
     pub path: Option<String>,
     /// The scheme, if the client has one of its own; otherwise that of the target's URL.
     pub scheme: Option<&'static str>,
+    /// Whether it sends the header of the PROXY protocol before the request.
+    pub sends_proxy_header: bool,
 }
 
 impl From<PollerKind> for Client {
     fn from(poller: PollerKind) -> Self {
-        Self { label: poller.name().to_owned(), poller, profile: poller.profile(), path: None, scheme: None }
+        Self { label: poller.name().to_owned(), poller, profile: poller.profile(), path: None, scheme: None, sends_proxy_header: false }
     }
 }
 
@@ -59,6 +61,14 @@ impl Client {
             HostHeader::Cluster => Some("app".to_owned()),
         };
         let host = host.and_then(|host| HeaderValue::from_str(&host).ok());
-        PollRequest { profile: self.profile.clone(), url, peer: target.address, host, server_name, extra_headers: Vec::new() }
+        PollRequest {
+            profile: self.profile.clone(),
+            url,
+            peer: target.address,
+            host,
+            server_name,
+            extra_headers: Vec::new(),
+            sends_proxy_header: self.sends_proxy_header,
+        }
     }
 }

@@ -34,6 +34,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -65,6 +66,8 @@ pub(super) struct PollRequest {
     pub(super) server_name: String,
     /// Headers that the client does not send: trial polls add them.
     pub(super) extra_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether the header of the PROXY protocol precedes the request and the TLS handshake.
+    pub(super) sends_proxy_header: bool,
 }
 
 /// How far a poll got.
@@ -184,6 +187,10 @@ impl PollRequest {
             None => connecting.await?,
         };
         let rest = async {
+            let mut stream = stream;
+            if self.sends_proxy_header {
+                stream.write_all(&proxy_header()).await.map_err(Failure::network)?;
+            }
             let server_name = if outcome.hops.is_empty() { &self.server_name } else { url.host_str().unwrap_or_default() };
             let stream = self.secure(url, server_name, stream, outcome).await?;
             outcome.step = PollStep::Headers;
@@ -287,6 +294,14 @@ where
         }
     }
     Ok(())
+}
+
+/// The header of the PROXY protocol that the health checks of a Network Load Balancer send: version 2, the command `LOCAL`, no address, a checksum
+/// and padding. As captured in <https://github.com/kubernetes/kubernetes/issues/57250>.
+fn proxy_header() -> Vec<u8> {
+    const CHECKSUM: &[u8] = &[0x03, 0, 4, 0xbc, 0xe5, 0x95, 0x1f];
+    const PADDING: usize = 74;
+    [b"\r\n\r\n\0\r\nQUIT\n\x20\x11\x00\x54", CHECKSUM, &[0x04, 0, 74], &[0; PADDING]].concat()
 }
 
 /// Host and port of a URL, as in the Host header.

@@ -39,7 +39,8 @@ impl<'a> TrialPolls<'a> {
         let PollerProfile { method, http_1_0, http_2, grpc, tls13, server_name, .. } = request.profile;
         let path = &request.url[Position::BeforePath..Position::AfterQuery];
         let protocol = (http_1_0, http_2, grpc, tls13, server_name);
-        let key = format!("{method} {} {path} {:?} {:?} {protocol:?}", request.url.scheme(), request.host, request.extra_headers);
+        let (scheme, with_proxy_header) = (request.url.scheme(), request.sends_proxy_header);
+        let key = format!("{method} {scheme} {path} {:?} {:?} {protocol:?} {with_proxy_header}", request.host, request.extra_headers);
         if let Some((_, response)) = self.sent.iter().find(|(sent, _)| *sent == key) {
             return response.clone();
         }

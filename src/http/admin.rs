@@ -94,7 +94,7 @@ pub(super) async fn execute(command: AdminCommand, state: &HttpState, control: &
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }
-    let from = PEER.try_with(|peer| peer.ip().to_canonical().to_string()).unwrap_or_else(|_| "unknown".to_owned());
+    let from = PEER.try_with(ToString::to_string).unwrap_or_else(|_| "unknown".to_owned());
     tracing::info!(from, "{} requested", command.as_str());
     let (code, body) = match command {
         AdminCommand::Drain => {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 pub(super) async fn counted(State(state): State<Arc<HttpState>>, request: Request, next: Next) -> Response<Body> {
     let (polls, peer) = (&state.polls, peer(request.extensions()));
     if state.answers.load().has_wrong_token(request.headers()) {
-        sleep(state.wrong_tokens.count(peer.map(|peer| peer.ip().to_canonical()), Instant::now())).await;
+        sleep(state.wrong_tokens.count(peer.map(|peer| peer.address.ip().to_canonical()), Instant::now())).await;
     }
     let label = label(request.uri().path());
     let poller = is_verdict(request.uri().path()).then(|| PollerIdentity::new(&request, peer));

@@ -91,7 +91,7 @@ impl Events {
         }
         let source =
             EventSource { aggregator: aggregator.clone(), polls: Arc::clone(polls), view, detail: answers.detail(&request.headers) };
-        let events = self.subscribe(source, peer(&request.extensions));
+        let events = self.subscribe(source, peer(&request.extensions).map(|peer| peer.address));
         let frames = events.flat_map(stream::iter).map(|bytes| Ok::<_, Infallible>(Frame::data(bytes)));
         event_stream(status, Body::new(StreamBody::new(frames)))
     }

@@ -46,7 +46,7 @@ pub(crate) enum AdminCommand {
 /// Every path but `/health/NAME`. Each is also served with a trailing slash. The page's own paths begin with an underscore, which no component's or
 /// group's name does.
 pub(crate) const PATHS: &[(&str, Endpoint)] = &[
-    ("/health", Endpoint::Report(View::Whole)),
+    (WHOLE, Endpoint::Report(View::Whole)),
     (ROOT, Endpoint::Report(View::Whole)),
     ("/readyz", Endpoint::Report(View::Ready)),
     ("/livez", Endpoint::Report(View::Live)),
@@ -68,8 +68,15 @@ pub(crate) const PATHS: &[(&str, Endpoint)] = &[
 /// The path of the status page. An application that embeds the routes serves its own page there.
 pub(crate) const ROOT: &str = "/";
 
+/// The path of the whole report.
+pub(super) const WHOLE: &str = "/health";
+
+/// The path of `OPTIONS *`, which asks about the server as a whole: RFC 9110, section 9.3.7.
+#[cfg(feature = "server")]
+pub(super) const ASTERISK: &str = "*";
+
 /// The prefix of the paths of components and groups.
-const NAMED_PREFIX: &str = "/health/";
+pub(super) const NAMED_PREFIX: &str = "/health/";
 
 /// The label of a counter for all components and groups. Like [`OTHER_LABEL`] it is fixed, so that clients cannot add labels.
 pub(super) const NAMED_LABEL: &str = "/health/NAME";

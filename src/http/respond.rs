@@ -11,7 +11,11 @@ use axum::{
     },
 };
 use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
+
+/// The media type of plain text.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 const X_HEALTH_STATUS: HeaderName = HeaderName::from_static("x-health-status");
 
@@ -47,6 +51,9 @@ pub(super) fn complete<B: AsRef<[u8]>>(code: StatusCode, status: Status, content
 pub(super) fn streaming<B>(code: StatusCode, status: Status, content_type: &'static str, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
+    if code.canonical_reason().is_none() {
+        response.extensions_mut().insert(reason(status));
+    }
     let headers = response.headers_mut();
     headers.reserve(7);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -57,6 +64,15 @@ pub(super) fn streaming<B>(code: StatusCode, status: Status, content_type: &'sta
     // A backend's text may contain HTML: browsers must not guess the type from it.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// The reason phrase of a status code that has none of its own, such as a `fail_status` of 599. Some clients require one.
+const fn reason(status: Status) -> ReasonPhrase {
+    ReasonPhrase::from_static(match status {
+        Status::Pass => b"Healthy",
+        Status::Warn => b"Degraded",
+        Status::Fail => b"Unhealthy",
+    })
 }
 
 /// Adds the headers of the status page and its files: they forbid browsers everything that these never need.
@@ -77,13 +93,26 @@ struct ProblemDocument<'a> {
 
 /// A problem with the request, not with a component: RFC 9457.
 pub(super) fn problem(code: StatusCode, detail: &str, whole: Status) -> Response<Body> {
+    problem_bytes(code, detail, whole).map(Body::from)
+}
+
+/// The same with the body as bytes.
+pub(super) fn problem_bytes(code: StatusCode, detail: &str, whole: Status) -> Response<Bytes> {
     let title = code.canonical_reason().unwrap_or_default();
-    respond(
-        code,
-        whole,
-        "application/problem+json",
-        pretty(&ProblemDocument { r#type: "about:blank", title, status: code.as_u16(), detail }),
-    )
+    let document = ProblemDocument { r#type: "about:blank", title, status: code.as_u16(), detail };
+    complete(code, whole, "application/problem+json", pretty(&document))
+}
+
+/// The head of a response as HTTP/1.1 transmits it.
+#[cfg(feature = "server")]
+pub(super) fn head_of<B>(response: &Response<B>) -> Vec<u8> {
+    let code = response.status();
+    let mut head = format!("HTTP/1.1 {} {}\r\n", code.as_str(), code.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in response.headers() {
+        head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    head.extend(b"\r\n");
+    head
 }
 
 /// The response to a method that a path does not support.
@@ -100,7 +129,7 @@ pub(super) fn read_only(whole: Status) -> Response<Body> {
 
 /// The response to OPTIONS on a path that can only be read.
 pub(super) fn options(code: StatusCode, status: Status) -> Response<Body> {
-    let mut response = respond(code, status, "text/plain; charset=utf-8", Bytes::new());
+    let mut response = respond(code, status, TEXT, Bytes::new());
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(READ_METHODS));
     response
 }

@@ -46,7 +46,7 @@ pub fn router_with(aggregator: Aggregator, answers: Answers) -> Router {
 #[cfg(feature = "server")]
 pub(crate) fn build_routes(aggregator: &Aggregator, answers: Arc<ArcSwap<Answers>>, memory: ResponseMemory, control: &Control) -> FastPath {
     let state = HttpState::new(aggregator.clone(), answers, Some(memory));
-    let unknown = |State(state): State<SharedState>| async move { state.not_found("unknown path: the report is at /health") };
+    let unknown = |State(state): State<SharedState>, request: Request<Body>| async move { state.unknown_path(&request.into_parts().0) };
     let mut routes = with_slash(Router::new().fallback(unknown), ROOT, report(View::Whole));
     for (path, endpoint) in PATHS {
         let Endpoint::Admin(command) = endpoint else { continue };

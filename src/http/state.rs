@@ -1,5 +1,7 @@
 //! What all handlers share, and the handlers of reports and metrics.
 
+#[cfg(feature = "server")]
+use super::respond::{READ_METHODS, not_allowed};
 use super::{
     answers::Answers,
     events::Events,
@@ -20,6 +22,8 @@ use axum::{
     body::Body,
     http::{HeaderValue, Method, Response, StatusCode, header::RETRY_AFTER, request::Parts},
 };
+#[cfg(feature = "server")]
+use std::sync::atomic::AtomicBool;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -36,6 +40,9 @@ pub(super) struct HttpState {
     /// The subscribers of gRPC's `Watch`.
     pub(super) watchers: Subscriptions<()>,
     pub(super) wrong_tokens: WrongTokens,
+    /// Whether the listener ends, after which every connection is closed.
+    #[cfg(feature = "server")]
+    pub(super) is_ending: AtomicBool,
 }
 
 impl HttpState {
@@ -56,6 +63,8 @@ impl HttpState {
             events: Events::default(),
             watchers: Subscriptions::default(),
             wrong_tokens: WrongTokens::default(),
+            #[cfg(feature = "server")]
+            is_ending: AtomicBool::new(false),
         })
     }
 
@@ -133,6 +142,19 @@ impl HttpState {
 
     pub(super) fn not_found(&self, detail: &str) -> Response<Body> {
         problem(StatusCode::NOT_FOUND, detail, self.aggregator.status())
+    }
+
+    /// The response to a request for a path that the binary does not have.
+    #[cfg(feature = "server")]
+    pub(super) fn unknown_path(&self, request: &Parts) -> Response<Body> {
+        if request.method == Method::CONNECT {
+            return not_allowed(READ_METHODS, "this server is no proxy: the report is at /health", self.aggregator.status());
+        }
+        self.not_found(if request.uri.path().starts_with("//") {
+            "unknown path: it begins with two slashes, and the report is at /health"
+        } else {
+            "unknown path: the report is at /health"
+        })
     }
 
     fn overloaded(&self, detail: &str) -> Response<Body> {

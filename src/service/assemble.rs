@@ -1,7 +1,7 @@
 //! Makes the parts of the engine and the HTTP server from a configuration.
 
 use crate::{
-    config::{Configured, Details, ServerSettings},
+    config::{Configured, Details, ProxyProtocol, ServerSettings},
     dialect::Detail,
     engine::{Aggregator, Builder},
     http::{Answers, Limits, haproxy_agent},
@@ -48,6 +48,7 @@ pub(super) fn limits(configured: &Configured) -> Limits {
         header_timeout: server.header_timeout.0,
         idle_timeout: server.idle_timeout.0,
         deadline: server.deadline.0,
+        reads_proxy_header: server.proxy_protocol == ProxyProtocol::Accept,
     };
     limits.fit(configured.components.len(), if server.haproxy_agent.is_some() { haproxy_agent::MAX_CONNECTIONS } else { 0 });
     limits

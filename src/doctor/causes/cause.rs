@@ -5,6 +5,7 @@ use super::{
     connection::Connection,
     explanation::{Context, Explanation},
     host::HostRejection,
+    proxy_header::ProxyHeader,
     redirect::Redirect,
     refusal::RefusedRequest,
     self_reported::SelfReported,
@@ -16,6 +17,7 @@ use crate::doctor::{result::ClientResult, trials::TrialPolls};
 /// Why a client reports unhealthy. Findings are printed in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::doctor) enum Cause {
+    ProxyHeader(ProxyHeader),
     Connection(Connection),
     Tls(TlsProblem),
     Redirect(Redirect),
@@ -30,6 +32,9 @@ pub(in crate::doctor) enum Cause {
 pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Cause {
     if let Some(cause) = ClientRule::diagnose(result) {
         return Cause::ClientRule(cause);
+    }
+    if let Some(cause) = ProxyHeader::diagnose(result, trials).await {
+        return Cause::ProxyHeader(cause);
     }
     if let Some(redirect) = Redirect::diagnose(result, trials).await {
         // Some servers redirect every request with an unknown Host header.
@@ -68,6 +73,7 @@ pub(in crate::doctor) async fn diagnose(result: &ClientResult, trials: &mut Tria
 impl Cause {
     pub(in crate::doctor) fn explain(&self, context: &Context<'_>) -> Explanation {
         match self {
+            Self::ProxyHeader(cause) => cause.explain(context),
             Self::Connection(cause) => cause.explain(context),
             Self::Tls(cause) => cause.explain(context),
             Self::Redirect(cause) => cause.explain(context),

@@ -11,6 +11,7 @@ mod client_rule;
 mod connection;
 mod explanation;
 mod host;
+mod proxy_header;
 mod redirect;
 mod refusal;
 mod self_reported;

@@ -19,6 +19,7 @@ impl TargetGroup {
     /// All contradictions and warnings. `drain` is how long the load balancer takes to notice a drain.
     pub(super) fn contradictions(&self, allswell: Option<&AllswellSettings>, drain: Duration) -> Vec<Finding> {
         let mut found = self.contradictions_within();
+        found.extend(self.attribute_findings(allswell));
         if let Some(allswell) = allswell.filter(|_| self.is_http()) {
             found.extend(self.contradictions_with(allswell, drain));
         }
@@ -183,7 +184,7 @@ impl TargetGroup {
                 &format!("Set `server.drain = \"{}s\"`, or deregister the target before you stop it.", drain.as_secs_f64().ceil()),
             ));
         }
-        if let Some(delay) = self.deregistration_delay().filter(|delay| *delay < allswell.drain) {
+        if let Some(delay) = self.cut_off_after().filter(|delay| *delay < allswell.drain) {
             found.push(self.contradiction(
                 "deregistration_below_drain",
                 "The load balancer cuts off requests while the target is still draining".to_owned(),
@@ -211,11 +212,11 @@ impl TargetGroup {
         found
     }
 
-    fn contradiction(&self, code: &'static str, title: String, evidence: String, fix: String) -> Finding {
+    pub(super) fn contradiction(&self, code: &'static str, title: String, evidence: String, fix: String) -> Finding {
         Finding { code, failing: true, clients: vec![self.name.clone()], title, evidence, fix: vec![fix] }
     }
 
-    fn warning(&self, code: &'static str, title: &str, evidence: &str, fix: &str) -> Finding {
+    pub(super) fn warning(&self, code: &'static str, title: &str, evidence: &str, fix: &str) -> Finding {
         Finding { failing: false, ..self.contradiction(code, title.to_owned(), evidence.to_owned(), fix.to_owned()) }
     }
 }

@@ -1,6 +1,7 @@
 //! Target groups of AWS load balancers: their settings, what these amount to, and where they contradict each other or allswell's.
 
 mod advice;
+mod attributes;
 mod contradictions;
 mod read;
 mod settings;

@@ -145,9 +145,29 @@ impl TargetGroup {
         self.attributes.iter().flatten().find(|attribute| attribute.key == key).map(|attribute| attribute.value.as_str())
     }
 
+    /// Whether an attribute is on. `None`: it is not among the attributes.
+    pub(super) fn is_on(&self, key: &str) -> Option<bool> {
+        self.attribute(key).map(|value| value == "true")
+    }
+
+    /// The number in an attribute.
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.attribute(key)?.parse().ok()
+    }
+
+    /// Whether the load balancer sends the header of the PROXY protocol, before health checks as well.
+    pub(super) fn sends_proxy_header(&self) -> bool {
+        self.is_on("proxy_protocol_v2.enabled") == Some(true)
+    }
+
+    /// Whether its targets are Application Load Balancers.
+    pub(super) fn forwards_to_balancer(&self) -> bool {
+        self.target_type.as_deref() == Some("alb")
+    }
+
     /// Known only from the attributes.
     pub(super) fn deregistration_delay(&self) -> Option<Duration> {
-        self.attribute("deregistration_delay.timeout_seconds")?.parse().ok().map(Duration::from_secs)
+        self.number("deregistration_delay.timeout_seconds").map(Duration::from_secs)
     }
 
     /// Whether it belongs to a Network Load Balancer.
@@ -191,6 +211,13 @@ impl TargetGroup {
         (profile.success, profile.grpc) = (self.success_codes()?, self.is_grpc());
         profile.http_2 = matches!(self.protocol_version.as_deref(), Some("HTTP2" | "GRPC"));
         let scheme = if self.health_protocol() == "HTTPS" { "https" } else { "http" };
-        Ok(Client { label: self.name.clone(), poller, profile, path: Some(self.path().to_owned()), scheme: Some(scheme) })
+        Ok(Client {
+            label: self.name.clone(),
+            poller,
+            profile,
+            path: Some(self.path().to_owned()),
+            scheme: Some(scheme),
+            sends_proxy_header: self.sends_proxy_header(),
+        })
     }
 }

@@ -11,8 +11,9 @@ use arc_swap::ArcSwap;
 use axum::{http::HeaderValue, http::header::USER_AGENT, routing::get};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+const PEER: Peer = Peer { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1), announced: None };
 
 async fn fast_path() -> (FastPath, OnDemand, Arc<ArcSwap<Answers>>) {
     let mut checks = Aggregator::builder().check("fleet", PassingCheck).build();
@@ -69,7 +70,8 @@ async fn the_fast_path_responds_as_the_routes_do() {
                 *request.method_mut() = method.clone();
                 request
             };
-            let plain = fast_path.plain_response(&poll(&[]), PEER).expect("a response");
+            let plain = fast_path.clone().respond(poll(&[]), PEER).await;
+            assert!(matches!(plain.body(), ResponseBody::Left(_)), "the response comes from the fast path");
             // An equal request that is no plain poll.
             let routed = fast_path.clone().respond(poll(&[("accept", "application/json")]), PEER).await;
             assert!(matches!(routed.body(), ResponseBody::Right(_)), "the response comes from the routes");
@@ -77,6 +79,7 @@ async fn the_fast_path_responds_as_the_routes_do() {
             assert_eq!((one.0.status, one.0.headers.iter().collect::<Vec<_>>()), (other.0.status, other.0.headers.iter().collect()));
             let bodies = (one.1.collect().await.expect("a body").to_bytes(), other.1.collect().await.expect("a body").to_bytes());
             assert_eq!(bodies.0, bodies.1, "{method} {path}");
+            assert_eq!(one.0.headers.get(CONNECTION).is_some(), drained, "a client leaves while the service drains");
             assert_eq!(one.0.status.is_success(), !drained || path == "/startupz");
         }
     }

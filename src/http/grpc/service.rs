@@ -59,7 +59,7 @@ pub(in crate::http) async fn serve(call: HealthCall, state: &HttpState, request:
     if request.version() != Version::HTTP_2 {
         return problem(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2", aggregator.status());
     }
-    let peer = peer(request.extensions());
+    let peer = peer(request.extensions()).map(|peer| peer.address);
     let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| is_protobuf(kind.as_bytes()));
     let body = whole_body(request, deadline).await;
     if !is_grpc {

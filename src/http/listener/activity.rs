@@ -164,6 +164,11 @@ impl Activity {
         });
     }
 
+    /// Whether there is no request in progress and no response being sent.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.phase().0, Phase::Idle | Phase::Head)
+    }
+
     /// Whether there is a response without an end.
     pub(super) fn has_subscription(&self) -> bool {
         self.with(|state| state.subscriptions > 0)

@@ -15,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Duration,
     /// A response leaves at most this long after its request.
     pub(crate) deadline: Duration,
+    /// Whether the header of the PROXY protocol is read at the start of a connection.
+    pub(crate) reads_proxy_header: bool,
 }
 
 impl Limits {

@@ -15,11 +15,16 @@
 
 mod activity;
 mod body;
+mod connecting;
 mod connections;
 mod frames;
 mod handshakes;
 mod limits;
+mod opening;
+mod proxy_header;
+mod refusal;
 mod server;
+mod stage;
 mod stream;
 
 pub(crate) use limits::Limits;

@@ -1,12 +1,14 @@
 //! The server: accepts connections and serves each, within the limits.
 
 use super::{
-    super::{fast_path::FastPath, memory::ResponseMemory, pace::OncePerMinute},
+    super::{fast_path::FastPath, memory::ResponseMemory, pace::OncePerMinute, peer::Peer},
     activity::{Activity, InProgress, Phase},
     body::{TrackedBody, TransportProtocol},
-    connections::{AdmittedConnection, Connections},
+    connections::Connections,
     handshakes::Handshakes,
     limits::Limits,
+    refusal::{Refusals, Refuser},
+    stage::{Stage, leave},
     stream::ObservedStream,
 };
 use arc_swap::ArcSwap;
@@ -19,14 +21,16 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use rustls::{ServerConfig, server::Acceptor};
+use rustls::ServerConfig;
 use std::{
     convert::Infallible,
-    future::poll_fn,
-    io,
-    net::SocketAddr,
+    future::{pending, poll_fn},
+    io, mem,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -37,7 +41,6 @@ use tokio::{
     task::{JoinSet, yield_now},
     time::{Instant, Sleep, sleep_until, timeout},
 };
-use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// The time beyond the deadline until the client has its response; also the time for open connections when the server shuts down.
 const MAX_DELIVERY_TIME: Duration = Duration::from_secs(1);
@@ -67,9 +70,6 @@ const MAX_BATCH: usize = 32;
 /// How long the listener waits for a connection to end when there is no descriptor for a new one.
 const MAX_DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
 
-/// After a signature that took longer than this, other connections are served before the next one.
-const YIELD_THRESHOLD: Duration = Duration::from_micros(500);
-
 /// Longer than any process runs.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -78,10 +78,11 @@ pub(crate) struct Server {
     service: FastPath,
     memory: ResponseMemory,
     /// If set, every connection is encrypted.
-    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    pub(super) tls: Option<Arc<ArcSwap<ServerConfig>>>,
     limits: ArcSwap<Limits>,
     connections: Arc<Connections>,
-    handshakes: Arc<Handshakes>,
+    pub(super) handshakes: Arc<Handshakes>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Server {
@@ -89,7 +90,8 @@ impl Server {
     #[must_use]
     pub(crate) fn new(service: FastPath, memory: ResponseMemory, limits: Limits, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Arc<Self> {
         let limits = ArcSwap::from_pointee(limits);
-        Arc::new(Self { service, memory, tls, limits, connections: Arc::default(), handshakes: Arc::default() })
+        let refusals = Arc::new(Refusals::new(service.clone()));
+        Arc::new(Self { service, memory, tls, limits, connections: Arc::default(), handshakes: Arc::default(), refusals })
     }
 
     /// Changes the limits, for open connections as well.
@@ -97,27 +99,29 @@ impl Server {
         self.limits.store(Arc::new(limits));
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         **self.limits.load()
     }
 
     /// Serves until `end` completes. Then open requests have the deadline and a second to complete.
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
-        let (ending, ends) = watch::channel(false);
+        let (stage, stages) = watch::channel(Stage::Open);
         let mut tasks = JoinSet::new();
         tokio::select! {
             () = end => {}
-            () = self.accept(&listener, &mut tasks, &ends) => {}
+            () = self.accept(&listener, &mut tasks, &stages) => {}
             () = self.release_memory() => {}
+            () = self.follow_drain(&stage) => {}
         }
-        ending.send_replace(true);
-        drop(listener);
+        self.service.end();
+        self.accept_waiting(listener, &mut tasks, &stages);
+        stage.send_replace(Stage::Ending);
         // Connections that are still open after that are closed.
         let _ = timeout(self.limits().deadline + MAX_DELIVERY_TIME, async { while tasks.join_next().await.is_some() {} }).await;
     }
 
     /// Accepts connections and serves each in its own task. Never ends.
-    async fn accept(self: &Arc<Self>, listener: &TcpListener, tasks: &mut JoinSet<()>, ends: &watch::Receiver<bool>) {
+    async fn accept(self: &Arc<Self>, listener: &TcpListener, tasks: &mut JoinSet<()>, stages: &watch::Receiver<Stage>) {
         let mut warning = OncePerMinute::default();
         let mut batch = 0;
         loop {
@@ -143,11 +147,37 @@ impl Server {
             while tasks.try_join_next().is_some() {}
             let limit = self.limits().max_connections;
             let connection = self.connections.admit(peer.ip(), limit);
-            tasks.spawn(Arc::clone(self).start(stream, peer, connection, ends.clone()));
+            tasks.spawn(Arc::clone(self).start(stream, peer, connection, stages.clone()));
             batch += 1;
             if batch >= (limit / 8).clamp(1, MAX_BATCH) {
                 batch = 0;
                 yield_now().await;
+            }
+        }
+    }
+
+    /// Accepts the connections that the kernel has established, and closes the listener: otherwise the kernel would reset them.
+    fn accept_waiting(self: &Arc<Self>, listener: TcpListener, tasks: &mut JoinSet<()>, stages: &watch::Receiver<Stage>) {
+        let Ok(listener) = listener.into_std() else { return };
+        let limit = self.limits().max_connections;
+        for _ in 0..limit {
+            let Ok((stream, peer)) = listener.accept() else { return };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                let connection = self.connections.admit(peer.ip(), limit);
+                tasks.spawn(Arc::clone(self).start(stream, peer, connection, stages.clone()));
+            }
+        }
+    }
+
+    /// Lets the connections know when the service drains. Never ends.
+    async fn follow_drain(&self, stage: &watch::Sender<Stage>) {
+        let mut changes = self.service.changes();
+        loop {
+            let now = if self.service.is_draining() { Stage::Draining } else { Stage::Open };
+            stage.send_if_modified(|stage| mem::replace(stage, now) != now);
+            if changes.changed().await.is_err() {
+                return pending().await;
             }
         }
     }
@@ -163,46 +193,17 @@ impl Server {
         }
     }
 
-    /// Encrypts a connection if TLS is configured, and serves it.
-    async fn start(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, connection: AdmittedConnection, ends: watch::Receiver<bool>) {
-        let activity = &connection.activity;
-        let Some(tls) = &self.tls else { return self.serve(stream, peer, activity, ends).await };
-        tokio::select! {
-            // A failed handshake is not logged: a port scan, a plaintext request or an untrusted certificate is the client's problem.
-            encrypted = timeout(self.limits().header_timeout, self.handshake(stream, peer, tls)) => if let Ok(Some(stream)) = encrypted {
-                self.serve(stream, peer, activity, ends).await;
-            },
-            () = activity.closed() => {}
-        }
-    }
-
-    async fn handshake(&self, stream: TcpStream, peer: SocketAddr, tls: &ArcSwap<ServerConfig>) -> Option<TlsStream<TcpStream>> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-        let turn = self.handshakes.turn(peer.ip()).await?;
-        let mut handshake = pin!(start.into_stream(tls.load_full()));
-        // The first poll of the future computes the signature.
-        let began = Instant::now();
-        let polled = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
-        if began.elapsed() >= YIELD_THRESHOLD {
-            // Everything that is ready runs before the next signature.
-            yield_now().await;
-        }
-        drop(turn);
-        match polled {
-            Poll::Ready(stream) => stream.ok(),
-            Poll::Pending => handshake.await.ok(),
-        }
-    }
-
-    async fn serve<S>(&self, stream: S, peer: SocketAddr, activity: &Arc<Activity>, mut ends: watch::Receiver<bool>)
+    pub(super) async fn serve<S>(&self, stream: S, peer: Peer, activity: &Arc<Activity>, mut stages: watch::Receiver<Stage>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (is_tls, permits) = (self.tls.is_some(), Arc::new(Semaphore::new(MAX_PROCESSED_STREAMS)));
+        let is_http2 = AtomicBool::new(false);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let in_progress = InProgress::begin(activity, !request.body().is_end_stream());
             let transport = TransportProtocol { is_http2: request.version() == Version::HTTP_2, is_tls };
             if transport.is_http2 {
+                is_http2.store(true, Ordering::Relaxed);
                 let limit = self.limits().max_connections;
                 self.connections.bound_streams((2 * limit).max(MIN_TOTAL_STREAMS), limit);
             }
@@ -234,27 +235,28 @@ impl Server {
             .keep_alive_timeout(PING_TIMEOUT)
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD_BYTES);
-        let stream = ObservedStream::new(stream, Arc::clone(activity));
+        let refuser = Refuser { refusals: Arc::clone(&self.refusals), reads_proxy_header: self.limits().reads_proxy_header, peer };
+        let stream = ObservedStream::new(stream, Arc::clone(activity), refuser);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut alarm = pin!(sleep_until(self.phase_deadline(activity)));
-        let mut ending = false;
-        loop {
-            tokio::select! {
-                // In this order: a request that has just arrived gets its response before its connection is closed.
-                biased;
-                // Half requests, resets and invalid ones are not logged: they are the client's problem.
-                () = self.drive(connection.as_mut(), alarm.as_mut(), activity) => return,
-                () = activity.closed() => return,
-                _ = ends.wait_for(|ending| *ending), if !ending => {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
+        // A client of HTTP/2 is asked to leave as soon as it has a response; one of HTTP/1 learns it from a header of its next response.
+        let may_leave = || is_http2.load(Ordering::Relaxed) && activity.answered() > 0;
+        tokio::select! {
+            // In this order: a request that has just arrived gets its response before its connection is closed.
+            biased;
+            // Half requests, resets and invalid ones are not logged: they are the client's problem.
+            () = self.drive(connection.as_mut(), alarm.as_mut(), activity) => return,
+            () = activity.closed() => return,
+            () = leave(&mut stages, may_leave) => connection.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            () = self.drive(connection.as_mut(), alarm.as_mut(), activity) => {}
+            () = activity.closed() => {}
         }
     }
 
     /// Returns when the connection ends, or when its phase has lasted too long.
-    async fn drive(&self, mut connection: Pin<&mut impl Future>, mut alarm: Pin<&mut Sleep>, activity: &Activity) {
+    pub(super) async fn drive(&self, mut connection: Pin<&mut impl Future>, mut alarm: Pin<&mut Sleep>, activity: &Activity) {
         poll_fn(|context| {
             if connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
@@ -276,7 +278,7 @@ impl Server {
     }
 
     /// The end of the longest time that the current phase may last.
-    fn phase_deadline(&self, activity: &Activity) -> Instant {
+    pub(super) fn phase_deadline(&self, activity: &Activity) -> Instant {
         let limits = self.limits();
         // The time for the response, and then the time for a slow client to read it.
         let reading = limits.deadline + MAX_DELIVERY_TIME + limits.idle_timeout;

@@ -1,9 +1,12 @@
 //! Target groups: worst-case times, contradictions, and polls with their settings.
 
 use super::{Examination, doctor_in, examine, url};
-use crate::{helpers::Allswell, servers::django};
+use crate::{
+    helpers::Allswell,
+    servers::{Server, django, nginx_with},
+};
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 /// A file that describes a target group.
 fn target_group(directory: &Path, change: impl FnOnce(&mut Value)) -> String {
@@ -254,4 +257,86 @@ fn a_grpc_target_group_follows_the_verdict_of_allswell() {
     let check = polled(Some("/grpc.health.v1.Health/Check"), Some("0"));
     assert_eq!((check.healthy(), check.code), (vec!["orders"], Some(1)));
     assert_eq!(check.json["target_groups"][0]["findings"][0]["code"], "path_never_fails");
+}
+
+fn attributes(pairs: &'static [(&str, &str)]) -> impl Fn(&mut Value) {
+    move |group| group["Attributes"] = pairs.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+}
+
+const PROXY_PROTOCOL: &[(&str, &str)] = &[("proxy_protocol_v2.enabled", "true")];
+
+#[test]
+fn the_proxy_protocol_must_be_accepted() {
+    assert_contradiction(OWN, attributes(PROXY_PROTOCOL), "proxy_header");
+    assert_warning("", attributes(PROXY_PROTOCOL), "proxy_header");
+    assert_consistent(&own_with("proxy_protocol = \"accept\""), attributes(PROXY_PROTOCOL));
+    assert_consistent(OWN, attributes(&[("proxy_protocol_v2.enabled", "false")]));
+}
+
+/// The group of a Network Load Balancer.
+fn network(change: impl Fn(&mut Value)) -> impl Fn(&mut Value) {
+    move |group| {
+        group["Protocol"] = json!("TCP");
+        group["Matcher"] = json!({ "HttpCode": "200-399" });
+        group["LoadBalancerArns"] = json!(["arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/net/orders/5"]);
+        change(group);
+    }
+}
+
+#[test]
+fn attributes_that_cut_off_or_mislead_traffic_are_reported() {
+    const SHORT: &[(&str, &str)] = &[("deregistration_delay.timeout_seconds", "20")];
+    assert_contradiction(OWN, attributes(SHORT), "deregistration_below_drain");
+    assert_consistent(OWN, network(attributes(SHORT)));
+    const CUTS: &[(&str, &str)] =
+        &[("deregistration_delay.timeout_seconds", "20"), ("deregistration_delay.connection_termination.enabled", "true")];
+    assert_contradiction(OWN, network(attributes(CUTS)), "deregistration_below_drain");
+    assert_warning(
+        OWN,
+        network(attributes(&[("target_health_state.unhealthy.connection_termination.enabled", "true")])),
+        "unhealthy_cuts_off",
+    );
+    let minimum = &[("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "50")];
+    assert_warning(OWN, attributes(minimum), "fails_open");
+    assert_consistent(OWN, attributes(&[("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1")]));
+    assert_consistent(OWN, attributes(&[("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off")]));
+    assert_warning(OWN, network(set("TargetType", json!("alb"))), "target_is_balancer");
+    const OTHERS: &[(&str, &str)] = &[
+        ("preserve_client_ip.enabled", "true"),
+        ("slow_start.duration_seconds", "30"),
+        ("stickiness.enabled", "true"),
+        ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+        ("load_balancing.algorithm.type", "round_robin"),
+        ("target_health_state.unhealthy.draining_interval_seconds", "0"),
+    ];
+    assert_consistent(OWN, attributes(OTHERS));
+}
+
+/// What the doctor concludes about a server, as a target group that sends the header of the PROXY protocol or not.
+fn polled(address: SocketAddr, sends: bool) -> (Option<i32>, Vec<String>) {
+    let directory = tempfile::tempdir().expect("a folder");
+    let on: &'static [(&str, &str)] = if sends { PROXY_PROTOCOL } else { &[] };
+    let file = target_group(directory.path(), network(attributes(on)));
+    let ran = doctor_in(&directory, &["--alb-json", &file, "--format", "json", &format!("http://{address}/health")]);
+    let output: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
+    let codes = output["findings"].as_array().expect("findings").iter().filter(|finding| finding["failing"] == true);
+    (ran.code, codes.map(|finding| finding["code"].as_str().expect("a code").to_owned()).collect())
+}
+
+#[test]
+fn a_poll_begins_with_the_header_that_the_load_balancer_sends() {
+    let memory = "[checks.memory]\nkind = \"memory\"\n";
+    let off = Allswell::start(memory);
+    assert_eq!(polled(off.address, true), (Some(1), vec!["proxy_header".to_owned()]));
+    assert_eq!(polled(off.address, false), (Some(0), vec![]));
+    let accepting = Allswell::start(&format!("[server]\nproxy_protocol = \"accept\"\n{memory}"));
+    assert_eq!(polled(accepting.address, true), (Some(0), vec![]));
+    assert_eq!(polled(accepting.address, false), (Some(0), vec![]));
+    // Servers of others.
+    let [nginx, expecting] = ["", "proxy_protocol"]
+        .map(|option| nginx_with(|port| format!("server {{ listen 127.0.0.1:{port} {option}; location / {{ return 200; }} }}")));
+    let address = |server: &Server| SocketAddr::from(([127, 0, 0, 1], server.port));
+    assert_eq!(polled(address(&nginx), true), (Some(1), vec!["proxy_header".to_owned()]));
+    assert_eq!(polled(address(&expecting), true), (Some(0), vec![]));
+    assert_eq!(polled(address(&expecting), false), (Some(1), vec!["proxy_header_missing".to_owned()]));
 }

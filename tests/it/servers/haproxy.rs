@@ -12,28 +12,53 @@ use std::{
 
 /// An `HAProxy` that polls a server on loopback and its agent.
 pub(crate) fn haproxy(port: u16, agent: u16) -> Server {
-    let directory = folder();
     let configuration = format!(
-        "global\n  stats socket {socket} mode 600 level admin\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
-         listen both\n  bind 127.0.0.1:{own}\n  option httpchk\n  server one {server}\n\
+        "listen both\n  bind 127.0.0.1:{own}\n  option httpchk\n  server one {server}\n\
          listen agent\n  bind 127.0.0.1:{other}\n  server one {server}\n",
         server =
             format_args!("127.0.0.1:{port} weight 100 check inter 100ms rise 1 fall 1 agent-check agent-port {agent} agent-inter 100ms"),
-        socket = directory.path().join("socket").display(),
         own = free_port(),
         other = free_port(),
+    );
+    launch(0, "both", &configuration)
+}
+
+/// An `HAProxy` with one backend per check of a server on loopback: its name, its option and the options of its server.
+pub(crate) fn haproxy_checking(port: u16, checks: &[(&'static str, &str, &str)]) -> Server {
+    let backend = |(name, option, server): &(&'static str, &str, &str)| {
+        format!("backend {name}\n  {option}\n  server one 127.0.0.1:{port} check inter 100ms rise 1 fall 1 {server}\n")
+    };
+    launch(0, checks[0].0, &checks.iter().map(backend).collect::<String>())
+}
+
+/// An `HAProxy` that forwards requests to a server on loopback, on connections that it keeps.
+pub(crate) fn haproxy_in_front(port: u16) -> Server {
+    let own = free_port();
+    launch(
+        own,
+        "front",
+        &format!("listen front\n  bind 127.0.0.1:{own}\n  http-reuse always\n  retries 0\n  server one 127.0.0.1:{port}\n"),
+    )
+}
+
+/// Starts an `HAProxy` on a port, and waits until it knows the backend.
+fn launch(port: u16, backend: &'static str, configuration: &str) -> Server {
+    let directory = folder();
+    let configuration = format!(
+        "global\n  stats socket {} mode 600 level admin\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n{configuration}",
+        directory.path().join("socket").display()
     );
     fs::write(directory.path().join("haproxy.cfg"), configuration).expect("a file");
     Server::launch(
         directory,
-        0,
+        port,
         |directory, _| {
             let mut command = Command::new("/usr/sbin/haproxy");
             command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
             command
         },
-        |directory, _| haproxy_state(directory, "both", "one").is_some(),
+        move |directory, _| haproxy_state(directory, backend, "one").is_some(),
     )
 }
 

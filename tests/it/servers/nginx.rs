@@ -32,6 +32,29 @@ pub(crate) fn nginx() -> (Server, u16, Certificates) {
     (server, encrypted, certificates)
 }
 
+/// nginx with these blocks of `http`, for its port.
+pub(crate) fn nginx_with(blocks: impl FnOnce(u16) -> String) -> Server {
+    let (directory, port) = (folder(), free_port());
+    let at = directory.path().display().to_string();
+    let temporary: String =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {at}/{name};\n")).concat();
+    let configuration = format!(
+        "daemon off;\nmaster_process off;\npid {at}/pid;\nevents {{ worker_connections 100; }}\nhttp {{\naccess_log off;\n{temporary}{}\n}}\n",
+        blocks(port)
+    );
+    fs::write(directory.path().join("nginx.conf"), configuration).expect("a file");
+    Server::launch(
+        directory,
+        port,
+        |directory, _| {
+            let mut command = Command::new("/usr/sbin/nginx");
+            command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf"));
+            command
+        },
+        |_, port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
+    )
+}
+
 impl Server {
     /// The counters of nginx: open connections without that of this request, accepted connections, and requests.
     pub(crate) fn nginx_counters(&self) -> [u64; 3] {

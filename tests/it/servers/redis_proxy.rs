@@ -27,7 +27,7 @@ pub(crate) fn twemproxy(server: u16, settings: &[&str]) -> Server {
 
 /// Envoy's Redis proxy in front of one server on loopback, with further settings of the filter.
 pub(crate) fn envoy(server: u16, settings: &str) -> Server {
-    let (directory, port) = (folder(), free_port());
+    let port = free_port();
     let configuration = format!(
         r#"static_resources:
   listeners:
@@ -50,6 +50,12 @@ pub(crate) fn envoy(server: u16, settings: &str) -> Server {
       endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {server}}}}}}}}}]}}]
 "#
     );
+    envoy_with(port, &configuration)
+}
+
+/// Envoy with this configuration, which listens on a port.
+pub(crate) fn envoy_with(port: u16, configuration: &str) -> Server {
+    let directory = folder();
     fs::write(directory.path().join("envoy.yaml"), configuration).expect("a file");
     Server::launch(
         directory,

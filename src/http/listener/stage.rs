@@ -1,0 +1,42 @@
+//! What the connections have to know about the service: whether it drains, and whether it ends.
+
+use std::{future::pending, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+/// The stage in the life of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    /// Clients are asked to use other connections for their next requests.
+    Draining,
+    /// There are no new connections.
+    Ending,
+}
+
+/// How long a drain lasts before a client of HTTP/2 is asked to leave. Until then its `Watch` calls have got `NOT_SERVING`.
+const NOTICE: Duration = Duration::from_millis(250);
+
+/// How long an idle connection stays open at the end: a request may be on its way. It is longer than a round trip across a continent.
+const LAST_CALL: Duration = Duration::from_millis(200);
+
+/// Waits until a connection should take no more requests. `may_leave`: its client may be asked to use another connection.
+pub(super) async fn leave(stages: &mut watch::Receiver<Stage>, may_leave: impl Fn() -> bool) {
+    loop {
+        let stage = stages.wait_for(|stage| *stage != Stage::Open).await.map(|stage| *stage);
+        match stage {
+            Ok(Stage::Open) => {}
+            Ok(Stage::Draining) => {
+                let changed = timeout(NOTICE, stages.wait_for(|stage| *stage != Stage::Draining)).await.is_ok();
+                if !changed && may_leave() {
+                    return;
+                }
+            }
+            Ok(Stage::Ending) => return sleep(LAST_CALL).await,
+            // The server has been dropped, and with it this connection.
+            Err(_) => return pending().await,
+        }
+    }
+}
