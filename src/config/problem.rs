@@ -49,12 +49,17 @@ fn is_plain(key: &str) -> bool {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// Warnings that may explain the problems: variables that were skipped, and names that are probably misspelled.
+    pub warnings: Vec<Problem>,
     /// The files that were read, or should have been, as far as they are known. A service watches them for a fix.
     pub files: Vec<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(formatter, "warning: {warning}")?;
+        }
         for problem in &self.problems {
             writeln!(formatter, "error: {problem}")?;
         }
