@@ -28,6 +28,11 @@ fn interpolate(text: &str, environment: &Environment) -> Result<Replaced, String
     Ok(Replaced { text: replaced, used: parser.used, is_variable })
 }
 
+/// The text without references, if all of them can be replaced.
+pub(super) fn resolved(text: &str, environment: &Environment) -> Option<String> {
+    interpolate(text, environment).ok().map(|replaced| replaced.text)
+}
+
 struct Parser<'a> {
     rest: &'a str,
     environment: &'a Environment,
@@ -126,7 +131,9 @@ impl<'a> Parser<'a> {
             // Not quoted: it may be half of a password.
             return "the text in `${…}` is not the name of a variable: correct it, or write `$${` for a literal `${`".to_owned();
         }
-        format!("the text after {name} in `${{…}}` is not supported: write `:-`, `-`, `:?`, `?`, `:+` or `+` there, or `$${{` for a literal `${{`")
+        format!(
+            "the text after {name} in `${{…}}` is not supported: write `:-`, `-`, `:?`, `?`, `:+` or `+` there, or `$${{` for a literal `${{`"
+        )
     }
 }
 

@@ -26,7 +26,7 @@ use std::{fs, path::PathBuf};
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
 
 /// The file that is read if it exists and no file is named.
-const DEFAULT_FILE: &str = "allswell.toml";
+pub(super) const DEFAULT_FILE: &str = "allswell.toml";
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]

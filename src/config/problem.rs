@@ -63,9 +63,16 @@ impl fmt::Display for ConfigError {
         for problem in &self.problems {
             writeln!(formatter, "error: {problem}")?;
         }
+        formatter.write_str(&self.summary())
+    }
+}
+
+impl ConfigError {
+    /// How many problems there are, and the consequence.
+    pub(crate) fn summary(&self) -> String {
         match self.problems.len() {
-            1 => formatter.write_str("1 problem in the configuration; nothing was started"),
-            many => write!(formatter, "{many} problems in the configuration; nothing was started"),
+            1 => "1 problem in the configuration; nothing was started".to_owned(),
+            many => format!("{many} problems in the configuration; nothing was started"),
         }
     }
 }
