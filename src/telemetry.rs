@@ -2,6 +2,9 @@
 //!
 //! [`install`] is for programs that own their process, such as the binary. A [`Log`] follows the configuration after a reload.
 
+mod filter;
+
+use self::filter::{Filter, filter};
 use crate::config::{Environment, LogFormat, LogSettings};
 use allswell_checks::contract::Redactor;
 use arc_swap::ArcSwap;
@@ -10,7 +13,6 @@ use std::{
     panic,
     sync::Arc,
 };
-use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -19,9 +21,6 @@ use tracing_subscriber::{
     reload,
     util::SubscriberInitExt,
 };
-
-/// The targets of our own events; all others are those of drivers.
-const OWN_TARGETS: [&str; 2] = ["allswell", "allswell_checks"];
 
 /// The log of this process. Writes the queued lines when it is dropped.
 pub struct Log {
@@ -35,7 +34,7 @@ impl Log {
     pub fn apply(&self, settings: &LogSettings, environment: &Environment, redactor: Redactor) {
         self.redactor.store(Arc::new(redactor));
         // This fails only if the embedding program installed its own log first.
-        let _ = self.filter.reload(env_filter(settings, environment));
+        let _ = self.filter.reload(filter(settings, environment).filter);
     }
 }
 
@@ -52,7 +51,8 @@ pub fn install(settings: &LogSettings, environment: &Environment, redactor: Reda
     let redactor = Arc::new(ArcSwap::from_pointee(redactor));
     let writer_of_lines = RedactingWriter { queue, redactor: Arc::clone(&redactor) };
     let colour = terminal && environment.get("NO_COLOR").is_none();
-    let (filter, handle) = reload::Layer::new(env_filter(settings, environment));
+    let Filter { filter, warning } = filter(settings, environment);
+    let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_ansi(colour).with_writer(writer_of_lines);
     let lines = match settings.format {
         LogFormat::Text => lines.with_target(false).boxed(),
@@ -65,29 +65,10 @@ pub fn install(settings: &LogSettings, environment: &Environment, redactor: Reda
         let location = panic.location().map(ToString::to_string);
         tracing::error!(payload, location, "panic");
     }));
-    Log { redactor, filter: handle, _writer: writer }
-}
-
-/// The filter of `RUST_LOG`, if that is set and valid, or of the configured level.
-///
-/// A level without a target applies to our own events. Drivers log at most warnings, unless `RUST_LOG` names them: their events of finer levels
-/// may contain secrets.
-fn env_filter(settings: &LogSettings, environment: &Environment) -> EnvFilter {
-    let directives_or_level = environment.get("RUST_LOG").unwrap_or(settings.level.as_str());
-    // lapin logs each error that it returns as well; h2 logs every mistake of every client.
-    let mut directives = vec!["lapin=off".to_owned(), "h2=off".to_owned()];
-    for directive in directives_or_level.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
-        match directive.parse::<LevelFilter>() {
-            Ok(level) => {
-                directives.push(level.min(LevelFilter::WARN).to_string());
-                directives.extend(OWN_TARGETS.iter().map(|own| format!("{own}={level}")));
-            }
-            Err(_) => directives.push(directive.to_owned()),
-        }
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
     }
-    EnvFilter::builder()
-        .parse(directives.join(","))
-        .unwrap_or_else(|_| EnvFilter::new("warn,lapin=off,h2=off,allswell=info,allswell_checks=info"))
+    Log { redactor, filter: handle, _writer: writer }
 }
 
 /// Redacts known secrets in every line: the last of several guards, and the only one for the events of drivers.
@@ -118,28 +99,5 @@ impl Write for RedactingWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         self.queue.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::LogLevel;
-
-    fn directives(level: LogLevel, rust_log: &str) -> String {
-        let environment = Environment::new([("RUST_LOG".to_owned(), rust_log.to_owned())]);
-        let settings = LogSettings { level, format: LogFormat::Text };
-        let text = env_filter(&settings, &environment).to_string();
-        let mut parts: Vec<_> = text.split(',').collect();
-        parts.sort_unstable();
-        parts.join(",")
-    }
-
-    #[test]
-    fn drivers_log_at_most_warnings_unless_rust_log_names_them() {
-        assert_eq!(directives(LogLevel::Info, ""), "allswell=info,allswell_checks=info,h2=off,lapin=off,warn");
-        assert_eq!(directives(LogLevel::Info, "trace"), "allswell=trace,allswell_checks=trace,h2=off,lapin=off,warn");
-        assert_eq!(directives(LogLevel::Info, "error,lapin=trace"), "allswell=error,allswell_checks=error,error,h2=off,lapin=trace");
-        assert_eq!(directives(LogLevel::Info, "=?=,["), "allswell=info,allswell_checks=info,h2=off,lapin=off,warn");
     }
 }

@@ -1,11 +1,22 @@
 //! The arguments of the program. Doc comments are the text of `--help`.
 
 use super::{
-    check::CheckOnce, completions::Completions, doctor::Doctor, get::Get, init::Init, kinds::Kinds, serve::Serve, validate::Validate,
+    check::CheckOnce,
+    completions::Completions,
+    doctor::Doctor,
+    exit::Exit,
+    get::Get,
+    init::Init,
+    kinds::Kinds,
+    serve::Serve,
+    start_report::{Report, print_event},
+    validate::Validate,
     wait::Wait,
 };
-use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use crate::config::{Environment, Sources};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::{ffi::OsString, path::PathBuf};
+use tracing::Level;
 
 /// Is all well? Probes databases, caches, queues and storage in the background and serves the verdict over HTTP.
 #[derive(Debug, Parser)]
@@ -19,6 +30,34 @@ pub struct Arguments {
     pub(super) env_file: Vec<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+impl Arguments {
+    /// Parses arguments, of which the first is the name of the program. Help, the version and mistakes are printed.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing left to do but to exit with this code.
+    pub fn parse_or_print(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> Result<Self, Exit> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            let sources = Sources { environment: environment.clone(), ..Sources::default() };
+            if error.use_stderr() && names_service(&arguments) && Report::of_service(&sources) == Report::Json {
+                print_event(Level::ERROR, error.render().to_string().trim_start_matches("error: ").trim_end());
+            } else {
+                // If the output is closed, there is no other place to write to.
+                let _ = error.print();
+            }
+            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        })
+    }
+}
+
+/// Whether arguments that cannot be parsed are those of `serve`, with or without its name.
+fn names_service(arguments: &[OsString]) -> bool {
+    let program = Arguments::command();
+    let named = arguments.iter().skip(1).find_map(|argument| program.find_subcommand(argument));
+    named.is_none_or(|command| command.get_name() == "serve")
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use super::{
     exit::Exit,
     schema,
     serve::Serve,
-    terminal::print_error,
+    start_report::Report,
 };
 use crate::{
     config::{Environment, Sources},
@@ -16,20 +16,24 @@ use clap::CommandFactory;
 use std::sync::Arc;
 
 /// Runs a command to its end.
-pub fn run(arguments: Arguments, environment: Environment, registry: Registry) -> Exit {
-    execute(arguments, environment, registry).unwrap_or_else(|error| {
-        print_error(&error.to_string());
+pub fn run(arguments: Arguments, mut environment: Environment, registry: Registry) -> Exit {
+    let unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
+    let sources = Sources { files: arguments.config, environment, ..Sources::default() };
+    let command = arguments.command.unwrap_or_else(|| Command::Serve(Serve::default()));
+    let report = match &command {
+        Command::Serve(_) => Report::of_service(&sources),
+        _ => Report::Text,
+    };
+    report.panics();
+    let ended = if unreadable.is_empty() { execute(command, sources, registry) } else { Err(CommandError::EnvironmentFiles(unreadable)) };
+    ended.unwrap_or_else(|error| {
+        report.error(&error);
         error.exit()
     })
 }
 
-fn execute(arguments: Arguments, mut environment: Environment, registry: Registry) -> Result<Exit, CommandError> {
-    let unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
-    if !unreadable.is_empty() {
-        return Err(CommandError::EnvironmentFiles(unreadable));
-    }
-    let sources = Sources { files: arguments.config, environment, ..Sources::default() };
-    match arguments.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+fn execute(command: Command, sources: Sources, registry: Registry) -> Result<Exit, CommandError> {
+    match command {
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),

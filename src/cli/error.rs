@@ -4,28 +4,29 @@ use super::exit::Exit;
 use crate::{config::ConfigError, service::BindError};
 use std::io;
 use thiserror::Error;
+use tracing::Level;
 
-/// Why a command cannot do what it was asked to do. Its text is printed as it is.
+/// Why a command cannot do what it was asked to do.
 #[derive(Debug, Error)]
 pub(super) enum CommandError {
-    /// The configuration has problems. Each of their lines begins with `error: ` already.
+    /// The configuration has problems.
     #[error("{0}")]
     Configuration(#[from] ConfigError),
     /// Files given by `--env-file` cannot be used.
-    #[error("{}", lines(.0))]
+    #[error("{}", .0.join("\n"))]
     EnvironmentFiles(Vec<String>),
     /// The command line is wrong, or names something that does not exist.
-    #[error("error: {0}")]
+    #[error("{0}")]
     Usage(String),
     /// The command was right, but what it needs is not there.
-    #[error("error: {0}")]
+    #[error("{0}")]
     NotWell(String),
     /// The operating system refuses threads or sockets.
-    #[error("error: cannot start: {0}")]
+    #[error("cannot start: {0}")]
     Start(#[source] io::Error),
-    #[error("error: cannot handle signals: {0}")]
+    #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
-    #[error("error: {0}")]
+    #[error("{0}")]
     Bind(#[from] BindError),
 }
 
@@ -37,8 +38,27 @@ impl CommandError {
             Self::NotWell(_) | Self::Start(_) | Self::Signals(_) | Self::Bind(_) => Exit::NotWell,
         }
     }
-}
 
-fn lines(errors: &[String]) -> String {
-    errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n")
+    /// The lines for people.
+    pub(super) fn text(&self) -> String {
+        match self {
+            // Its lines begin with `error: ` or `warning: ` already.
+            Self::Configuration(error) => error.to_string(),
+            _ => self.events().iter().map(|(_, message)| format!("error: {message}")).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    /// The events for the log.
+    pub(super) fn events(&self) -> Vec<(Level, String)> {
+        let error = |message: String| (Level::ERROR, message);
+        match self {
+            Self::Configuration(found) => {
+                let warnings = found.warnings.iter().map(|warning| (Level::WARN, warning.to_string()));
+                let problems = found.problems.iter().map(|problem| error(problem.to_string()));
+                warnings.chain(problems).chain([error(found.summary())]).collect()
+            }
+            Self::EnvironmentFiles(errors) => errors.iter().cloned().map(error).collect(),
+            _ => vec![error(self.to_string())],
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! `allswell init`: prints a first configuration.
 
-use super::{error::CommandError, exit::Exit, terminal::print};
+use super::{
+    error::CommandError,
+    exit::Exit,
+    terminal::{print, print_warning},
+};
 use crate::{
     config::{Sources, init, read_text},
     kinds::Registry,
@@ -21,6 +25,7 @@ const COMPOSE_FILES: [&str; 4] = ["docker-compose.yml", "docker-compose.yaml", "
 
 impl Init {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
+        sources.environment.warnings().iter().for_each(print_warning);
         let is_named = self.compose.is_some();
         let path = self.compose.or_else(|| COMPOSE_FILES.into_iter().map(PathBuf::from).find(|path| path.is_file()));
         let compose = match path.as_ref().map(|path| read_text(path)).transpose() {

@@ -21,6 +21,7 @@ mod probing;
 mod schema;
 mod serve;
 mod signals;
+mod start_report;
 mod terminal;
 mod validate;
 mod wait;

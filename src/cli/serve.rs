@@ -40,13 +40,12 @@ impl Serve {
 
 async fn serve(configured: Configured, sources: Sources, registry: Arc<Registry>, log: Log) -> Result<Exit, CommandError> {
     let environment = sources.environment.clone();
-    let has_systemd = environment.get("NOTIFY_SOCKET").is_some();
     let log = Arc::new(log);
     let reloaded_log = Arc::clone(&log);
     let service = Service::bind(configured).await?.reload_from(sources, registry).on_reload(move |configured| {
         reloaded_log.apply(&configured.settings.log, &environment, configured.redactor.clone());
     });
-    let service = if has_systemd { service.notify_systemd() } else { service };
+    let service = service.notify_systemd();
     // Before the service reports that it listens, so that a signal that follows is handled.
     let signals = Signals::install().map_err(CommandError::Signals)?;
     tokio::spawn(signals.forward(service.handle()));

@@ -9,7 +9,7 @@ use super::{
 use crate::kinds::issue::{ConfigIssue, Issue};
 use figment::value::{Dict, Value};
 use serde_json::Value as Json;
-use std::{collections::BTreeMap, slice};
+use std::{collections::BTreeMap, mem, slice};
 
 /// What was found so far.
 pub(super) struct Diagnostics<'a> {
@@ -32,8 +32,9 @@ impl<'a> Diagnostics<'a> {
             secrets: Secrets::default(),
             unreadable: interpolated.mistakes.iter().map(|(key, _)| key.clone()).collect(),
         };
-        let mistakes = interpolated.mistakes.iter();
-        diagnostics.report(&[], mistakes.map(|(key, message)| ConfigIssue::new(key.clone(), message.clone())));
+        let issue = |(key, message): &(Vec<String>, String)| ConfigIssue::new(key.clone(), message.clone());
+        diagnostics.report(&[], interpolated.mistakes.iter().map(issue));
+        diagnostics.warn(&[], interpolated.suspicions.iter().map(issue));
         diagnostics
     }
 
@@ -45,7 +46,11 @@ impl<'a> Diagnostics<'a> {
             {
                 continue;
             }
-            let problem = self.locate(path, found);
+            let mut problem = self.locate(path, found);
+            // The value of a variable is not quoted, so its fault would be hard to see.
+            let suspicions = self.interpolated.empty.iter().chain(&self.interpolated.suspicions);
+            let suspicion = suspicions.into_iter().find(|(key, _)| *key == problem.path).map(|(_, message)| message.clone());
+            problem.hint = problem.hint.or(suspicion);
             self.problems.push(problem);
         }
     }
@@ -73,6 +78,8 @@ impl<'a> Diagnostics<'a> {
             }
         }
         self.report(path, issues);
+        let suspicions = mem::take(&mut self.secrets.suspicions);
+        self.warn(path, suspicions);
     }
 
     /// Takes the table of tables under a key, such as `checks`, out of the configuration. `None`: there is no such key.

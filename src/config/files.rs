@@ -21,16 +21,25 @@ const NOT_UTF_8: &str = "the file is not UTF-8";
 ///
 /// Why the file cannot be read, without its path and without its text.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    String::from_utf8(read_bytes(path)?).map_err(|_| NOT_UTF_8.to_owned())
+}
+
+/// Reads a file whose encoding is not known yet.
+///
+/// # Errors
+///
+/// As [`read_text`].
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = fs::File::open(path).map_err(|error| explain(&error))?;
     let mut bytes = Vec::new();
     file.take(MAX_TEXT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| explain(&error))?;
     if bytes.len() as u64 > MAX_TEXT_FILE_BYTES {
         return Err("the file is larger than the maximum of 16 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| NOT_UTF_8.to_owned())
+    Ok(bytes)
 }
 
-/// Reads the file behind an `x_file` key: its text without line breaks at the end.
+/// Reads the file behind an `x_file` key: its text without line breaks at the end, and without a mark of encoding.
 ///
 /// # Errors
 ///
@@ -47,7 +56,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<Secret, String> {
     if text.len() as u64 > MAX_SECRET_BYTES {
         return Err("the file is larger than 64 KiB, too large for a secret".to_owned());
     }
-    match text.trim_end_matches(['\r', '\n']) {
+    match text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']) {
         // As it is for a moment while a program writes it in place.
         "" => Err("the file is empty: write the secret into it".to_owned()),
         text => Ok(Secret::new(text)),

@@ -1,53 +1,187 @@
-//! Replaces `${NAME}` and `${NAME:-default}` in values by environment variables.
+//! Replaces references to environment variables in values: `${NAME}`, and with a default, a condition or an error as in shells and Compose.
 
-use super::environment::Environment;
+use super::{environment::Environment, variable_value::suspicion};
 use figment::value::{Dict, Value};
 
-/// Replaces every reference in a text. `$${` becomes a literal `${`.
+/// The most defaults within each other.
+const MAX_DEPTH: usize = 16;
+
+/// A text without references.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Replaced {
+    text: String,
+    /// The variables whose values are in the text.
+    used: Vec<String>,
+    /// The text is the value of one variable.
+    is_variable: bool,
+}
+
+/// Replaces every reference in a text. `$${` becomes a literal `${`. Values of variables are literal: a password may contain `${`.
 ///
 /// # Errors
 ///
 /// What is wrong with a reference, and what to do.
-fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
-    let mut done = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        if let Some(before) = rest[..at].strip_suffix('$') {
-            done.push_str(before);
-            done.push_str("${");
-            rest = &rest[at + 2..];
-            continue;
-        }
-        done.push_str(&rest[..at]);
-        let inside = &rest[at + 2..];
-        let end = inside.find('}').ok_or("`${` has no closing `}`: add it, or write `$${` for a literal `${`")?;
-        let (name, default) = match inside[..end].split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (&inside[..end], None),
-        };
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            // Not quoted: it may be half of a password.
-            return Err("the text in `${…}` is not the name of a variable: correct it, or write `$${` for a literal `${`".to_owned());
-        }
-        // As in a shell: the default replaces an empty variable, too, and without a default an empty variable stays empty.
-        let value = match default {
-            Some(default) => environment.get(name).unwrap_or(default),
-            None => environment.get_or_empty(name).ok_or_else(|| missing(name))?,
-        };
-        done.push_str(value);
-        rest = &inside[end + 1..];
-    }
-    done.push_str(rest);
-    Ok(done)
+fn interpolate(text: &str, environment: &Environment) -> Result<Replaced, String> {
+    let mut parser = Parser { rest: text, environment, used: Vec::new(), depth: 0 };
+    let replaced = parser.text(false)?;
+    let is_variable = matches!(&parser.used[..], [only] if environment.get_or_empty(only) == Some(&replaced));
+    Ok(Replaced { text: replaced, used: parser.used, is_variable })
 }
 
-/// Only a name in capitals, as is usual for variables, is quoted: any other may be part of a password such as `pa${word}`.
-fn missing(name: &str) -> String {
-    if name.chars().any(|c| c.is_ascii_lowercase()) || name.starts_with(|c: char| c.is_ascii_digit()) {
+/// The text without references, if all of them can be replaced.
+pub(super) fn resolved(text: &str, environment: &Environment) -> Option<String> {
+    interpolate(text, environment).ok().map(|replaced| replaced.text)
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+    environment: &'a Environment,
+    used: Vec<String>,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    /// The text up to its end or, `within` a reference, up to the closing brace.
+    fn text(&mut self, within: bool) -> Result<String, String> {
+        let mut done = String::with_capacity(self.rest.len());
+        loop {
+            let next = self.rest.find("${");
+            if let Some(end) = self.rest.find('}').filter(|end| within && next.is_none_or(|next| *end < next)) {
+                done.push_str(&self.rest[..end]);
+                self.rest = &self.rest[end + 1..];
+                return Ok(done);
+            }
+            let Some(at) = next else { break };
+            let before = &self.rest[..at];
+            self.rest = &self.rest[at + 2..];
+            if let Some(before) = before.strip_suffix('$') {
+                done.push_str(before);
+                done.push_str("${");
+                continue;
+            }
+            done.push_str(before);
+            let value = self.reference()?;
+            done.push_str(&value);
+        }
+        if within {
+            return Err("`${` has no closing `}`: add it, or write `$${` for a literal `${`".to_owned());
+        }
+        done.push_str(self.rest);
+        Ok(done)
+    }
+
+    /// The value of a reference, of which `${` was read.
+    fn reference(&mut self) -> Result<String, String> {
+        let end = self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(self.rest.len());
+        let name = &self.rest[..end];
+        self.rest = &self.rest[end..];
+        let operators = [":-", ":?", ":+", "-", "?", "+", "}"];
+        let operator = operators.into_iter().find_map(|operator| Some((operator, self.rest.strip_prefix(operator)?)));
+        let Some((operator, rest)) = operator.filter(|_| !name.is_empty()) else {
+            return Err(self.malformed(name));
+        };
+        self.rest = rest;
+        let value = match operator.strip_prefix(':') {
+            // As in a shell: with a colon, an empty variable counts as not set.
+            Some(_) => self.environment.get(name),
+            None => self.environment.get_or_empty(name),
+        };
+        let word = if operator == "}" { None } else { Some(self.word(value.is_some(), operator)?) };
+        match (word, operator.trim_start_matches(':'), value) {
+            (_, "+", None) => Ok(String::new()),
+            (Some(word), "+", Some(_)) | (Some(word), "-", None) => Ok(word),
+            (Some(word), "?", None) if !word.trim().is_empty() && is_plain(name) => {
+                Err(format!("the environment variable {name} is not set: {word}"))
+            }
+            (_, _, None) => Err(missing(name, self.environment)),
+            (_, _, Some(value)) => {
+                self.used.push(name.to_owned());
+                Ok(value.to_owned())
+            }
+        }
+    }
+
+    /// The text after an operator. Problems count only in a text that is used.
+    fn word(&mut self, is_set: bool, operator: &str) -> Result<String, String> {
+        if self.depth == MAX_DEPTH {
+            return Err(format!("more than {MAX_DEPTH} defaults within each other"));
+        }
+        self.depth += 1;
+        let used = self.used.len();
+        let is_used = is_set == operator.ends_with('+');
+        let before = self.rest;
+        let word = self.text(true);
+        self.depth -= 1;
+        if is_used {
+            return word;
+        }
+        self.used.truncate(used);
+        if word.is_err() {
+            self.rest = skipped(before).ok_or("`${` has no closing `}`: add it, or write `$${` for a literal `${`")?;
+        }
+        Ok(String::new())
+    }
+
+    /// What is wrong with a text in `${…}` that is not a name with an operator.
+    fn malformed(&self, name: &str) -> String {
+        if !self.rest.contains('}') {
+            return "`${` has no closing `}`: add it, or write `$${` for a literal `${`".to_owned();
+        }
+        if !is_plain(name) {
+            // Not quoted: it may be half of a password.
+            return "the text in `${…}` is not the name of a variable: correct it, or write `$${` for a literal `${`".to_owned();
+        }
+        format!(
+            "the text after {name} in `${{…}}` is not supported: write `:-`, `-`, `:?`, `?`, `:+` or `+` there, or `$${{` for a literal `${{`"
+        )
+    }
+}
+
+/// The text after the brace that closes the reference whose inside is at the beginning.
+fn skipped(text: &str) -> Option<&str> {
+    let mut depth = 1_usize;
+    let mut rest = text;
+    while depth > 0 {
+        let (open, close) = (rest.find("${"), rest.find('}')?);
+        if open.is_some_and(|open| open < close) {
+            depth += 1;
+            rest = &rest[open? + 2..];
+        } else {
+            depth -= 1;
+            rest = &rest[close + 1..];
+        }
+    }
+    Some(rest)
+}
+
+/// Whether this is a name in capitals, as is usual for variables. Any other may be part of a password such as `pa${word}`.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_ascii_lowercase()) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn missing(name: &str, environment: &Environment) -> String {
+    if environment.is_not_text(name) {
+        return format!("the value of the environment variable {name} is not UTF-8");
+    }
+    if !is_plain(name) {
         return "the environment variable in `${…}` is not set: set it, write `${NAME:-default}`, or write `$${` for a literal `${`"
             .to_owned();
     }
-    format!("the environment variable {name} is not set: set it, or write `${{{name}:-default}}`")
+    match environment.get_or_empty(name) {
+        Some(_) => format!("the environment variable {name} is empty"),
+        None => format!("the environment variable {name} is not set: set it, or write `${{{name}:-default}}`"),
+    }
+}
+
+/// The name of a variable that a text refers to as `$NAME` or `$(NAME)`, which is not replaced.
+fn unsupported_reference<'a>(text: &'a str, environment: &Environment) -> Option<&'a str> {
+    let names = text.match_indices('$').filter_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let rest = rest.strip_prefix('(').unwrap_or(rest);
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        Some(&rest[..end]).filter(|name| is_plain(name))
+    });
+    names.into_iter().find(|name| environment.get_or_empty(name).is_some() || environment.is_not_text(name))
 }
 
 /// The result of replacing all references of a configuration.
@@ -55,8 +189,14 @@ fn missing(name: &str) -> String {
 pub(crate) struct Interpolated {
     /// Keys whose values came from the environment, at least in part: text, whatever the type of the key.
     pub(crate) texts: Vec<Vec<String>>,
+    /// Those of `texts` whose values are exactly that of a variable.
+    pub(crate) variables: Vec<Vec<String>>,
     /// Keys whose references do not resolve, with the problem. Their values were removed.
     pub(crate) mistakes: Vec<(Vec<String>, String)>,
+    /// Keys whose values may not be what was meant, with the reason.
+    pub(crate) suspicions: Vec<(Vec<String>, String)>,
+    /// Keys that refer to an empty variable, with a sentence about it.
+    pub(crate) empty: Vec<(Vec<String>, String)>,
 }
 
 impl Interpolated {
@@ -84,17 +224,47 @@ impl Interpolated {
                     path.pop();
                 }
             }
-            // The value of a variable is literal: a password may contain `${`.
-            Value::String(..) if environment.variable_for(path).is_some() => self.texts.push(path.clone()),
-            Value::String(_, text) if text.contains("${") => match interpolate(text, environment) {
-                Ok(replaced) => {
-                    *text = replaced;
-                    self.texts.push(path.clone());
-                }
-                Err(message) => self.mistakes.push((path.clone(), message)),
-            },
+            Value::String(_, text) => self.text(text, path, environment),
             _ => {}
         }
+    }
+
+    fn text(&mut self, text: &mut String, path: &[String], environment: &Environment) {
+        // The value of a variable is literal: a password may contain `${`.
+        if let Some(variable) = environment.variable_for(path) {
+            self.suspect(path, &variable, text);
+            self.texts.push(path.to_vec());
+            self.variables.push(path.to_vec());
+            return;
+        }
+        if let Some(name) = unsupported_reference(text, environment) {
+            let message = format!("the text has ${name} or $({name}), which is not replaced: write `${{{name}}}`");
+            self.suspicions.push((path.to_vec(), message));
+        }
+        if !text.contains("${") {
+            return;
+        }
+        match interpolate(text, environment) {
+            Ok(replaced) => {
+                for name in &replaced.used {
+                    self.suspect(path, name, environment.get_or_empty(name).unwrap_or_default());
+                }
+                *text = replaced.text;
+                self.texts.push(path.to_vec());
+                if replaced.is_variable {
+                    self.variables.push(path.to_vec());
+                }
+            }
+            Err(message) => self.mistakes.push((path.to_vec(), message)),
+        }
+    }
+
+    fn suspect(&mut self, path: &[String], variable: &str, value: &str) {
+        if value.is_empty() {
+            self.empty.push((path.to_vec(), format!("the environment variable {variable} is empty")));
+        }
+        let suspicion = suspicion(value).map(|suspicion| (path.to_vec(), format!("the environment variable {variable} {suspicion}")));
+        self.suspicions.extend(suspicion);
     }
 }
 
@@ -102,19 +272,33 @@ impl Interpolated {
 mod tests {
     use super::*;
 
+    fn environment() -> Environment {
+        let variables = [("A", "1"), ("EMPTY", ""), ("B", "${A}"), ("PA_SS", "x\n")];
+        Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    }
+
     fn with(text: &str) -> Result<String, String> {
-        let environment = Environment::new([("A", "1"), ("EMPTY", ""), ("B", "${A}")].map(|(k, v)| (k.to_owned(), v.to_owned())));
-        interpolate(text, &environment)
+        interpolate(text, &environment()).map(|replaced| replaced.text)
     }
 
     #[test]
     fn references_are_replaced_but_not_those_in_a_replacement() {
         for (text, expected) in [
-            ("no reference, $5, $ {A}", "no reference, $5, $ {A}"),
+            ("no reference, $5, $ {A}, {}", "no reference, $5, $ {A}, {}"),
             ("<${A}${A}>", "<11>"),
             ("${NONE:-x:y}", "x:y"),
             ("${EMPTY:-d}${EMPTY}", "d"),
+            ("${EMPTY-d}${NONE-d}${NONE-}", "d"),
             ("${B}", "${A}"),
+            ("${NONE:-${B}}", "${A}"),
+            ("${NONE:-${A}}", "1"),
+            ("${NONE:-a${EMPTY:-${A}}z}!", "a1z!"),
+            ("${A:-${NONE}}", "1"),
+            ("${A:-${NONE:-${}}}!", "1!"),
+            ("${NONE:-{}", "{"),
+            ("${NONE:-$${A}}", "${A}"),
+            ("${A:+x}${EMPTY:+y}${EMPTY+z}${NONE+${NONE}}", "xz"),
+            ("${A:?required}${EMPTY?required}", "1"),
             ("$${A} and $$${A}", "${A} and $${A}"),
         ] {
             assert_eq!(with(text).as_deref(), Ok(expected), "{text}");
@@ -123,9 +307,36 @@ mod tests {
 
     #[test]
     fn a_reference_that_does_not_resolve_is_an_error_that_says_what_to_do() {
-        assert_eq!(with("${NONE}"), Err("the environment variable NONE is not set: set it, or write `${NONE:-default}`".to_owned()));
+        let missing = "the environment variable NONE is not set: set it, or write `${NONE:-default}`";
+        for text in ["${NONE}", "${NONE:?}", "${EMPTY:-${NONE}}", "${A:+${NONE}}"] {
+            assert_eq!(with(text), Err(missing.to_owned()), "{text}");
+        }
+        assert_eq!(with("${NONE:?set it in .env}"), Err("the environment variable NONE is not set: set it in .env".to_owned()));
         assert!(with("pa${hunter2}").is_err_and(|message| message.contains("is not set") && !message.contains("hunter2")));
-        assert!(with("${A").is_err_and(|message| message.contains("no closing")));
-        assert!(with("${a b}").is_err_and(|message| message.contains("not the name of a variable")));
+        assert!(with("pa${hunter2:?hunter3}").is_err_and(|message| message.contains("is not set") && !message.contains("hunter")));
+        for text in ["${A", "${A:-x", "${NONE:-${A}", "${A:-${NONE}", "${"] {
+            assert!(with(text).is_err_and(|message| message.contains("no closing")), "{text}");
+        }
+        for text in ["${a b}", "${}", "${:-x}"] {
+            assert!(with(text).is_err_and(|message| message.contains("not the name of a variable")), "{text}");
+        }
+        for text in ["${A%x}", "${A:0:1}", "${A/x/y}", "${A:=x}"] {
+            assert!(with(text).is_err_and(|message| message.starts_with("the text after A in `${…}` is not supported")), "{text}");
+        }
+        assert!(with(&"${NONE:-".repeat(1000)).is_err());
+    }
+
+    #[test]
+    fn a_variable_that_is_not_replaced_is_suspicious_only_if_it_exists() {
+        for (text, expected) in [("$A", Some("A")), ("x$(A)y", Some("A")), ("pa$word$NONE$AB", None), ("${A}$", None), ("$a", None)] {
+            assert_eq!(unsupported_reference(text, &environment()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_that_of_a_variable_only_if_nothing_is_around_it() {
+        let is_variable = |text| interpolate(text, &environment()).expect("it resolves").is_variable;
+        assert!(is_variable("${PA_SS}") && is_variable("${NONE:-${PA_SS}}"));
+        assert!(!is_variable("${NONE:- }") && !is_variable("x${PA_SS}"));
     }
 }

@@ -9,6 +9,7 @@ use super::{
     files::read_text,
     interpolate::Interpolated,
     locate::{ConfigFile, Override, Places},
+    override_names::{self, key_of},
     place::Place,
     problem::{ConfigError, Problem},
     tls_files,
@@ -25,7 +26,7 @@ use std::{fs, path::PathBuf};
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
 
 /// The file that is read if it exists and no file is named.
-const DEFAULT_FILE: &str = "allswell.toml";
+pub(super) const DEFAULT_FILE: &str = "allswell.toml";
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +47,12 @@ pub struct Sources {
 ///
 /// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
-    let documents = read_documents(&sources.files).map_err(|problems| ConfigError { problems, files: sources.files.clone() })?;
+    let of_environment = || [sources.environment.warnings(), &override_names::warnings(&sources.environment, registry)].concat();
+    let documents = read_documents(&sources.files).map_err(|problems| ConfigError {
+        problems,
+        warnings: sources.environment.warnings().to_vec(),
+        files: sources.files.clone(),
+    })?;
     let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
         insert(&mut merged, &given.key, Value::from(given.value.as_str()));
@@ -58,6 +64,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     found.extend(tls_files::warnings(&merged, &places));
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
+    problems.extend(sources.environment.not_text().filter(|name| key_of(name, "").is_some()).map(not_utf_8));
     // In the order of the files, so that they can be fixed from top to bottom.
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     // Keys of a table of secrets are not quoted, so mistakes in several of them look the same.
@@ -66,11 +73,17 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
         Some(mut configured) if problems.is_empty() => {
             let redacted = |one: Explained| Explained { value: configured.redactor.redact(&one.value).into_owned(), ..one };
             configured.warnings.extend(found);
+            configured.warnings.extend(of_environment());
             configured.explained = explained.into_iter().map(redacted).collect();
             Ok(configured)
         }
-        _ => Err(ConfigError { problems, files }),
+        _ => Err(ConfigError { problems, warnings: of_environment(), files }),
     }
+}
+
+fn not_utf_8(variable: &str) -> Problem {
+    let place = Place::Variable(variable.to_owned());
+    Problem { place, path: Vec::new(), message: "the value is not UTF-8".to_owned(), hint: None }
 }
 
 /// Merges all layers into one table. The layers are dropped on return, before anything that lives long is allocated: otherwise a service
@@ -90,6 +103,7 @@ fn unmergeable(error: &figment::Error) -> ConfigError {
     let message = "the layers of the configuration cannot be merged".to_owned();
     ConfigError {
         problems: vec![Problem { place: Place::Configuration, path: error.path.clone(), message, hint: None }],
+        warnings: Vec::new(),
         files: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files` and `environment` read; `locate` remembers the [place](Problem) of every key.
+//! 1. `files`, `env_file` and `environment` read; `override_names` tells which variables set keys; `locate` remembers the [place](Problem) of every key.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
@@ -28,6 +28,7 @@ mod configured;
 mod diagnostics;
 mod discover;
 mod discovered;
+mod env_file;
 mod environment;
 mod explain;
 mod exposure;
@@ -37,12 +38,15 @@ mod init;
 mod interpolate;
 mod load;
 mod locate;
+mod log_format;
+mod override_names;
 mod place;
 mod prepare;
 mod problem;
 mod schema;
 mod settings;
 mod tls_files;
+mod variable_value;
 
 pub use configured::Configured;
 pub use environment::Environment;
@@ -52,6 +56,7 @@ pub(crate) use files::read_text;
 pub use init::init;
 pub use load::{Sources, load};
 pub use locate::Override;
+pub use log_format::log_format;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{

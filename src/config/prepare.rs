@@ -1,6 +1,6 @@
 //! Prepares a table for reading: converts texts from the environment to the types of their keys, and reads the files of secrets.
 
-use super::{files::read_secret, interpolate::Interpolated, locate::Places};
+use super::{files::read_secret, interpolate::Interpolated, locate::Places, variable_value::suspicion};
 use crate::kinds::{
     issue::ConfigIssue,
     read::value_at,
@@ -23,6 +23,8 @@ use std::{
 pub(crate) struct Secrets {
     pub(crate) values: Vec<Secret>,
     pub(crate) files: Vec<PathBuf>,
+    /// Warnings about the content of the files, by the keys of the table that was prepared last.
+    pub(crate) suspicions: Vec<ConfigIssue>,
 }
 
 /// Prepares the table at `path`, adds its secrets to `secrets`, and returns what is wrong with their files.
@@ -37,12 +39,15 @@ pub(crate) fn prepare(
     for key in interpolated.texts.iter().filter(|key| key.starts_with(path)) {
         let inner = &key[path.len()..];
         if let Some(value) = value_at(table, inner) {
+            if interpolated.variables.contains(key) {
+                trim(value, inner);
+            }
             coerce(value, schema_at(schema, inner));
         }
     }
     let mut issues = Vec::new();
     let layer = |inner: &[String]| places.layer_of(&[path, inner].concat());
-    read_files(table, schema, &layer, &mut Vec::new(), &mut secrets.files, &mut issues);
+    read_files(table, schema, &layer, &mut Vec::new(), secrets, &mut issues);
     for (key, value) in table.iter() {
         remember(value, schema, &mut vec![key.clone()], &mut secrets.values);
     }
@@ -55,7 +60,7 @@ fn read_files(
     schema: &Json,
     layer: &dyn Fn(&[String]) -> usize,
     path: &mut Vec<String>,
-    files: &mut Vec<PathBuf>,
+    secrets: &mut Secrets,
     issues: &mut Vec<ConfigIssue>,
 ) {
     let within = |path: &[String], key: &str| path.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
@@ -79,11 +84,13 @@ fn read_files(
             Some(Value::String(_, file)) => {
                 match read_secret(Path::new(&file)) {
                     Ok(secret) => {
+                        let suspicion = suspicion(secret.expose()).map(|suspicion| format!("the file {suspicion}"));
+                        secrets.suspicions.extend(suspicion.map(|message| ConfigIssue::new(place, message)));
                         table.entry(key).or_insert_with(|| Value::from(secret.expose()));
                     }
                     Err(message) => issues.push(ConfigIssue::new(place, message)),
                 }
-                files.push(file.into());
+                secrets.files.push(file.into());
             }
             _ => issues.push(ConfigIssue::new(place, "expected the path of a file in quotes")),
         }
@@ -91,7 +98,7 @@ fn read_files(
     for (key, value) in table.iter_mut() {
         if let Value::Dict(_, inner) = value {
             path.push(key.clone());
-            read_files(inner, schema, layer, path, files, issues);
+            read_files(inner, schema, layer, path, secrets, issues);
             path.pop();
         }
     }
@@ -109,6 +116,16 @@ fn remember(value: &Value, schema: &Json, path: &mut Vec<String>, secrets: &mut 
         Value::Array(_, items) => items.iter().enumerate().for_each(|(index, item)| within(index.to_string(), item)),
         Value::String(_, text) if is_secret(schema_at(schema, path)) => secrets.push(Secret::new(text.as_str())),
         _ => {}
+    }
+}
+
+/// Removes the blanks around the value of a variable, such as the line break at the end of a Kubernetes Secret. Only a password may have them.
+fn trim(value: &mut Value, key: &[String]) {
+    if let Value::String(_, text) = value
+        && key.last().is_none_or(|last| last != "password")
+        && text.trim().len() < text.len()
+    {
+        *text = text.trim().to_owned();
     }
 }
 

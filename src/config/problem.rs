@@ -49,18 +49,30 @@ fn is_plain(key: &str) -> bool {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// Warnings that may explain the problems: variables that were skipped, and names that are probably misspelled.
+    pub warnings: Vec<Problem>,
     /// The files that were read, or should have been, as far as they are known. A service watches them for a fix.
     pub files: Vec<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(formatter, "warning: {warning}")?;
+        }
         for problem in &self.problems {
             writeln!(formatter, "error: {problem}")?;
         }
+        formatter.write_str(&self.summary())
+    }
+}
+
+impl ConfigError {
+    /// How many problems there are, and the consequence.
+    pub(crate) fn summary(&self) -> String {
         match self.problems.len() {
-            1 => formatter.write_str("1 problem in the configuration; nothing was started"),
-            many => write!(formatter, "{many} problems in the configuration; nothing was started"),
+            1 => "1 problem in the configuration; nothing was started".to_owned(),
+            many => format!("{many} problems in the configuration; nothing was started"),
         }
     }
 }

@@ -26,7 +26,7 @@
 //! * `bind`: opens the sockets; `run`: the life of the service; `handle`: what others may do with it.
 //! * `assemble`: the parts of the engine and the HTTP server, made from a configuration.
 //! * `reload`, `certificate`, `drain_file`: follow files while the service runs; `file_fingerprints` detects changes.
-//! * `systemd`: readiness, status and watchdog.
+//! * `systemd`: readiness, status and watchdog, through the `notify_socket`.
 
 mod assemble;
 mod bind;
@@ -34,6 +34,7 @@ mod certificate;
 mod drain_file;
 mod file_fingerprints;
 mod handle;
+mod notify_socket;
 mod reload;
 mod run;
 mod systemd;

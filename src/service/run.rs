@@ -7,10 +7,10 @@ use super::{
     drain_file,
     handle::{ServiceHandle, ShutdownRequest},
     reload::{Reloader, Running, watch_files},
-    systemd,
+    systemd::ServiceManager,
 };
 use crate::{
-    config::{Configured, Settings, Sources},
+    config::{Configured, Environment, Settings, Sources},
     engine::DrainReason,
     http::{Control, ReloadRequests, ResponseMemory, Server, build_routes, haproxy_agent},
     kinds::Registry,
@@ -40,7 +40,7 @@ pub struct Service {
     reload_requests: ReloadRequests,
     components: usize,
     probe_threads: ProbeThreads,
-    notifies_systemd: bool,
+    service_manager: Option<ServiceManager>,
 }
 
 impl Service {
@@ -95,7 +95,7 @@ impl Service {
             reload_requests,
             components: configured.components.len(),
             probe_threads,
-            notifies_systemd: false,
+            service_manager: None,
         })
     }
 
@@ -114,11 +114,11 @@ impl Service {
         self
     }
 
-    /// Notifies systemd (`Type=notify`) of readiness, status and shutdown, and feeds its watchdog. Only for a process whose readiness is that of
-    /// this service.
+    /// Notifies systemd (`Type=notify`) of readiness, status and shutdown, and feeds its watchdog, if `NOTIFY_SOCKET` and `WATCHDOG_USEC` of this
+    /// process say so. Only for a process whose readiness is that of this service.
     #[must_use]
     pub fn notify_systemd(mut self) -> Self {
-        self.notifies_systemd = true;
+        self.service_manager = ServiceManager::from_environment(&Environment::from_process());
         self
     }
 
@@ -143,8 +143,7 @@ impl Service {
     /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
     /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notifies_systemd } =
-            self;
+        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, service_manager } = self;
         let running = &reloader.running;
         let (aggregator, settings) = (handle.aggregator().clone(), Arc::clone(&running.settings));
         // If the file system hangs, the service starts without the answer.
@@ -163,13 +162,13 @@ impl Service {
         tasks.spawn(watch_files(Arc::clone(&settings), reloader.fingerprints(), file_changes));
         tasks.spawn(reloader.run(reload_requests, receiver));
         tracing::info!(address = address_of(&listener), components, "listening");
-        if notifies_systemd {
-            systemd::ready();
+        if let Some(manager) = &service_manager {
+            manager.ready();
             // A report of very many components takes time to render, which responses must not wait for.
-            tasks.spawn_on(systemd::publish_status(aggregator.clone()), probe_threads.handle());
-            tasks.spawn_on(systemd::feed_watchdog(aggregator, Handle::current()), probe_threads.handle());
+            tasks.spawn_on(manager.clone().publish_status(aggregator.clone()), probe_threads.handle());
+            tasks.spawn_on(manager.clone().feed_watchdog(aggregator, Handle::current()), probe_threads.handle());
         }
-        server.run(listener, drained(&handle, shutdown, &settings, notifies_systemd)).await;
+        server.run(listener, drained(&handle, shutdown, &settings, service_manager.as_ref())).await;
         tracing::info!("ended");
     }
 }
@@ -195,10 +194,15 @@ fn log_checks(configured: &Configured) {
 }
 
 /// Resolves when the service is to end: after the drain, unless that is cut short.
-async fn drained(handle: &ServiceHandle, shutdown: impl Future<Output = ()>, settings: &ArcSwap<Settings>, notifies_systemd: bool) {
+async fn drained(
+    handle: &ServiceHandle,
+    shutdown: impl Future<Output = ()>,
+    settings: &ArcSwap<Settings>,
+    service_manager: Option<&ServiceManager>,
+) {
     let request = handle.shutdown_requested(shutdown).await;
-    if notifies_systemd {
-        systemd::stopping();
+    if let Some(manager) = service_manager {
+        manager.stopping();
     }
     if request == ShutdownRequest::Immediate {
         return;

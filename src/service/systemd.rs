@@ -2,8 +2,8 @@
 //!
 //! The protocol is <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>. Without `NOTIFY_SOCKET` nothing is sent.
 
-use crate::engine::Aggregator;
-use sd_notify::{NotifyState, watchdog_enabled};
+use super::notify_socket::{NotifySocket, watchdog_limit};
+use crate::{config::Environment, engine::Aggregator};
 use std::{future::ready as ready_at_once, time::Duration};
 use tokio::{
     runtime::Handle,
@@ -13,44 +13,65 @@ use tokio::{
 /// The minimum time between two status notifications.
 const MIN_STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The service listens.
-pub(super) fn ready() {
-    notify(NotifyState::Ready);
+/// How long sending readiness or the shutdown is tried again, in the background.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest status. systemd ignores messages of more than 4096 bytes.
+const MAX_STATUS_BYTES: usize = 2048;
+
+/// The service manager of this process.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceManager {
+    socket: NotifySocket,
+    watchdog: Option<Duration>,
 }
 
-/// The service is about to end.
-pub(super) fn stopping() {
-    notify(NotifyState::Stopping);
-}
+impl ServiceManager {
+    /// The service manager that started this process, if it is to be notified.
+    pub(super) fn from_environment(environment: &Environment) -> Option<Self> {
+        Some(Self { socket: NotifySocket::from_environment(environment)?, watchdog: watchdog_limit(environment) })
+    }
 
-/// Sends the report's summary as status, whenever it changes; never ends.
-pub(super) async fn publish_status(aggregator: Aggregator) {
-    let mut changes = aggregator.changes();
-    let mut published = String::new();
-    loop {
-        let report = aggregator.report();
-        if report.summary != published {
-            published.clone_from(&report.summary);
-            notify(NotifyState::Status(&published));
-        }
-        sleep(MIN_STATUS_INTERVAL).await;
-        if changes.changed().await.is_err() {
-            return;
+    /// The service listens.
+    pub(super) fn ready(&self) {
+        self.socket.send_in_background("READY=1", PATIENCE);
+    }
+
+    /// The service is about to end.
+    pub(super) fn stopping(&self) {
+        self.socket.send_in_background("STOPPING=1", PATIENCE);
+    }
+
+    /// Sends the report's summary as status, whenever it changes; never ends.
+    pub(super) async fn publish_status(self, aggregator: Aggregator) {
+        let mut changes = aggregator.changes();
+        let mut published = String::new();
+        loop {
+            let report = aggregator.report();
+            if report.summary != published {
+                published.clone_from(&report.summary);
+                let end = published.floor_char_boundary(MAX_STATUS_BYTES);
+                self.socket.send(&format!("STATUS={}", &published[..end]), PATIENCE).await;
+            }
+            sleep(MIN_STATUS_INTERVAL).await;
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
-}
 
-/// Feeds the watchdog, if systemd set one, while the engine and the runtime that answers are both responsive. Never ends.
-///
-/// This must run on the engine's runtime: if that hangs, the watchdog is not fed.
-pub(super) async fn feed_watchdog(aggregator: Aggregator, http_runtime: Handle) {
-    let Some(limit) = watchdog_enabled() else { return };
-    let mut ticks = interval(limit / 2);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
-        if aggregator.is_alive() && is_responsive(&http_runtime, limit / 4).await {
-            notify(NotifyState::Watchdog);
+    /// Feeds the watchdog, if systemd set one, while the engine and the runtime that answers are both responsive. Never ends.
+    ///
+    /// This must run on the engine's runtime: if that hangs, the watchdog is not fed.
+    pub(super) async fn feed_watchdog(self, aggregator: Aggregator, http_runtime: Handle) {
+        let Some(limit) = self.watchdog else { return };
+        let mut ticks = interval(limit / 2);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            if aggregator.is_alive() && is_responsive(&http_runtime, limit / 4).await {
+                self.socket.send("WATCHDOG=1", limit / 4).await;
+            }
         }
     }
 }
@@ -58,11 +79,6 @@ pub(super) async fn feed_watchdog(aggregator: Aggregator, http_runtime: Handle) 
 /// Whether a runtime executes a new task within a time.
 async fn is_responsive(runtime: &Handle, limit: Duration) -> bool {
     matches!(timeout(limit, runtime.spawn(ready_at_once(()))).await, Ok(Ok(())))
-}
-
-fn notify(state: NotifyState<'_>) {
-    // If systemd does not receive it, the service goes on all the same.
-    let _ = sd_notify::notify(&[state]);
 }
 
 #[cfg(test)]

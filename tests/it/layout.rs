@@ -83,7 +83,7 @@ const OWNED: &[(&str, &[&str], &[&str])] = &[
     ("", &["ExitCode"], &["cli/exit.rs"]),
     ("", &["signal::unix", "ctrl_c"], &["cli/signals.rs"]),
     ("", &["process::Command"], &["cli/wait.rs"]),
-    ("", &["sd_notify"], &["service/systemd.rs"]),
+    ("", &["UnixDatagram"], &["service/notify_socket.rs"]),
     ("engine/", &["catch_unwind", "time::timeout", "timeout("], &["engine/sampler.rs"]),
     ("http/", &["\"/livez", "\"/readyz", "\"/startupz", "\"/metrics", "\"/admin"], &["http/paths.rs"]),
 ];

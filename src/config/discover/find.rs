@@ -82,6 +82,9 @@ fn add_unclaimed(findings: &mut Findings, environment: &Environment, claimed: &B
             findings.warn(&file, "the URL is in a file, which discovery does not read: configure a check with `url_file`");
         }
     }
+    for variable in environment.not_text().filter(|variable| names::is_of_url(variable)) {
+        findings.warn(variable, "the value is not UTF-8");
+    }
     let connection_string = environment.iter().find(|(variable, value)| names::is_connection_string(variable) && !value.is_empty());
     if let Some((variable, _)) = connection_string {
         findings.warn(variable, "connection strings of .NET do not say which kind of server they are for: configure a check");

@@ -8,7 +8,7 @@ use super::{
     value::fault,
 };
 use crate::{
-    config::environment::Environment,
+    config::{environment::Environment, override_names::is_endpoint},
     kinds::{Kind, Registry},
 };
 use std::{
@@ -25,7 +25,7 @@ pub(super) fn add(findings: &mut Findings, environment: &Environment, registry: 
     let others = environment.iter().map(|(variable, _)| variable).filter(|variable| names::is_of_url(variable));
     let mut seen = BTreeSet::new();
     for variable in first.chain(others) {
-        if claimed.contains(variable) || variable.starts_with("ALLSWELL_") || !seen.insert(variable) {
+        if claimed.contains(variable) || is_of_another_program(variable, environment) || !seen.insert(variable) {
             continue;
         }
         let url = environment.get(variable).map(str::trim).filter(|url| !url.is_empty());
@@ -42,6 +42,12 @@ pub(super) fn add(findings: &mut Findings, environment: &Environment, registry: 
             }
         }
     }
+}
+
+/// Whether a variable is our own, or one of another container, which Docker's links pass on: `DB_ENV_DATABASE_URL` next to `DB_PORT`.
+fn is_of_another_program(variable: &str, environment: &Environment) -> bool {
+    let link = variable.split_once("_ENV_").and_then(|(link, _)| environment.get(&format!("{link}_PORT")));
+    variable.starts_with("ALLSWELL_") || link.is_some_and(is_endpoint)
 }
 
 /// What becomes of a variable.

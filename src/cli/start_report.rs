@@ -1,0 +1,51 @@
+//! Reports on standard error why a service cannot start: as its log does, if that is JSON.
+
+use super::{error::CommandError, terminal::print_error};
+use crate::config::{LogFormat, Sources, log_format};
+use jiff::Timestamp;
+use serde_json::json;
+use std::panic;
+use tracing::Level;
+
+/// Where reports of a command go, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// Lines for people.
+    Text,
+    /// An event per line, with the fields of the log.
+    Json,
+}
+
+impl Report {
+    /// The report of a service with this configuration.
+    pub(super) fn of_service(sources: &Sources) -> Self {
+        match log_format(sources) {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+
+    /// Reports why a command cannot do what it was asked to do.
+    pub(super) fn error(self, error: &CommandError) {
+        match self {
+            Self::Text => print_error(&error.text()),
+            Self::Json => error.events().iter().for_each(|(level, message)| print_event(*level, message)),
+        }
+    }
+
+    /// Reports panics the same way, until the log does.
+    pub(super) fn panics(self) {
+        if self == Self::Json {
+            panic::set_hook(Box::new(|panic| {
+                print_event(Level::ERROR, &format!("panic: {}", panic.payload_as_str().unwrap_or("(not a string)")));
+            }));
+        }
+    }
+}
+
+/// Writes an event as the log writes it.
+pub(super) fn print_event(level: Level, message: &str) {
+    let at = Timestamp::now();
+    let event = json!({ "timestamp": format!("{at:.6}"), "level": level.as_str(), "message": message, "target": "allswell::cli" });
+    print_error(&event.to_string());
+}
