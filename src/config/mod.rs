@@ -2,11 +2,11 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files` and `environment` read; `locate` remembers the [place](Problem) of every key.
+//! 1. `files` and `environment` read; `locate` remembers the [place](Problem) of every key, and `syntax` explains why a file is not TOML.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
-//! 4. `exposure` warns of secrets that other users can read, and `tls_files` of missing certificates; `explain` lists where every value comes from.
+//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, and `tls_files` of certificates; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -33,6 +33,7 @@ mod explain;
 mod exposure;
 mod files;
 mod groups;
+mod hidden;
 mod init;
 mod interpolate;
 mod load;
@@ -42,6 +43,7 @@ mod prepare;
 mod problem;
 mod schema;
 mod settings;
+mod syntax;
 mod tls_files;
 
 pub use configured::Configured;
