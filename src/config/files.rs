@@ -15,13 +15,28 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 const NOT_UTF_8: &str = "the file is not UTF-8";
 
+/// Why the content of a file is not text, and what to do.
+fn not_utf_8(bytes: &[u8]) -> String {
+    match bytes {
+        [0x1f, 0x8b, ..] => "the file is compressed with gzip: unpack it".to_owned(),
+        [b'P', b'K', 3, 4, ..] => "the file is a ZIP archive: unpack it".to_owned(),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file is UTF-16, as PowerShell writes it: save it as UTF-8".to_owned(),
+        _ if bytes.contains(&0) => "the file is binary, not text".to_owned(),
+        _ => {
+            let valid = String::from_utf8_lossy(bytes).find(char::REPLACEMENT_CHARACTER).unwrap_or_default();
+            let line = bytes[..valid.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+            format!("{NOT_UTF_8}: line {line} has a character in another encoding, such as Latin-1: save the file as UTF-8")
+        }
+    }
+}
+
 /// Reads a text file.
 ///
 /// # Errors
 ///
 /// Why the file cannot be read, without its path and without its text.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    String::from_utf8(read_bytes(path)?).map_err(|_| NOT_UTF_8.to_owned())
+    String::from_utf8(read_bytes(path)?).map_err(|error| not_utf_8(error.as_bytes()))
 }
 
 /// Reads a file whose encoding is not known yet.
@@ -85,7 +100,14 @@ mod tests {
     #[test]
     fn a_file_that_is_not_text_is_rejected() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), b"\xff").expect("a file");
-        assert_eq!(read_text(file.path()), Err("the file is not UTF-8".to_owned()));
+        for (bytes, expected) in [
+            (&b"a = 1\nb = \"M\xfcller\"\n"[..], "the file is not UTF-8: line 2 has a character in another encoding, such as Latin-1"),
+            (b"\x1f\x8b\x08\0", "the file is compressed with gzip"),
+            (b"\xff\xfea\0", "the file is UTF-16"),
+            (b"\x7fELF\0\xff", "the file is binary"),
+        ] {
+            fs::write(file.path(), bytes).expect("a file");
+            assert!(read_text(file.path()).is_err_and(|message| message.starts_with(expected)), "{expected}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     explain::{Explained, explain},
     exposure,
     files::read_text,
+    hidden,
     interpolate::Interpolated,
     locate::{ConfigFile, Override, Places},
     override_names::{self, key_of},
@@ -61,6 +62,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
     let mut found = exposure::warnings(&documents, &merged, &places, registry);
+    found.extend(hidden::warnings(&documents, &places));
     found.extend(tls_files::warnings(&merged, &places));
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
@@ -125,7 +127,9 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
         match read_text(path) {
             Ok(text) => match ConfigFile::parse(path, &text) {
                 Ok(document) => documents.push(document),
-                Err((place, message)) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),
+                Err(mistakes) => {
+                    problems.extend(mistakes.into_iter().map(|(place, message)| Problem { place, path: Vec::new(), message, hint: None }));
+                }
             },
             Err(message) => {
                 let place = Place::File { path: path.clone(), at: None };

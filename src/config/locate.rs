@@ -1,6 +1,6 @@
 //! Finds the place of a key: file, line and column, an environment variable or a flag.
 
-use super::{environment::Environment, place::Place};
+use super::{environment::Environment, place::Place, syntax::mistakes};
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -29,17 +29,14 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// The place of the syntax error, and a message that quotes nothing of the file.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, (Place, String)> {
-        match ImDocument::parse(text.to_owned()) {
-            Ok(toml) => Ok(Self { path: path.to_owned(), toml }),
-            Err(error) => {
-                let at = error.span().map(|span| line_and_column(text, span.start));
-                // Only the first line: the others quote the file, which may hold a secret. The first may quote a key, which may hold one, too.
-                let message = without_quotes(error.message().lines().next().unwrap_or("syntax error"));
-                Err((Place::File { path: path.to_owned(), at }, format!("not valid TOML: {message}")))
-            }
-        }
+    /// The place of each mistake in the syntax, and a message that quotes nothing of the file that may be a secret.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Vec<(Place, String)>> {
+        let error = match ImDocument::parse(text.to_owned()) {
+            Ok(toml) => return Ok(Self { path: path.to_owned(), toml }),
+            Err(error) => error,
+        };
+        let place = |offset| Place::File { path: path.to_owned(), at: Some(line_and_column(text, offset)) };
+        Err(mistakes(text, error).into_iter().map(|mistake| (place(mistake.offset), mistake.message)).collect())
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -71,17 +68,6 @@ impl ConfigFile {
             item = value;
         }
         (key.len(), place)
-    }
-}
-
-/// Removes what a message quotes, unless it is punctuation of TOML, as in "expected `=`".
-fn without_quotes(message: &str) -> String {
-    let is_punctuation = |quoted: &str| quoted.len() <= 16 && quoted.chars().all(|c| c.is_ascii_punctuation() || c == ' ');
-    match (message.find('`'), message.rfind('`')) {
-        (Some(first), Some(last)) if first < last && !is_punctuation(&message[first..=last]) => {
-            format!("{}`…`{}", &message[..first], &message[last + 1..])
-        }
-        _ => message.to_owned(),
     }
 }
 
@@ -191,23 +177,57 @@ mod tests {
         assert_eq!(place("checks.db.tls.verify"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE", "a missing key is where its table is");
     }
 
+    /// The places and messages of the mistakes in a file.
+    fn mistakes_in(text: &str) -> Vec<String> {
+        let Err(found) = ConfigFile::parse(Path::new("a.toml"), text) else { panic!("it is TOML: {text}") };
+        found.into_iter().map(|(place, message)| format!("{place}: {message}")).collect()
+    }
+
     #[test]
     fn a_syntax_error_has_a_place_and_quotes_nothing() {
-        let Err((place, message)) = ConfigFile::parse(Path::new("a.toml"), "x = 1\npassword = \"hunter2\n") else {
-            panic!("it is not TOML")
-        };
-        assert_eq!(place.to_string(), "a.toml:2:20");
-        assert!(!message.contains("hunter2"), "{message}");
-        let Err((_, message)) = ConfigFile::parse(Path::new("a.toml"), "\"X: hunter2\" = 1\n\"X: hunter2\" = 2") else {
-            panic!("it is there twice")
-        };
-        assert_eq!(message, "not valid TOML: duplicate key `…` in document root");
+        assert_eq!(
+            mistakes_in("x = 1\npassword = \"hunter2\n"),
+            ["a.toml:2:12: not valid TOML: the text has no closing quote in this line: add it"]
+        );
+        assert_eq!(
+            mistakes_in("\"X: hunter2\" = 1\n\"X: hunter2\" = 2"),
+            ["a.toml:2:1: not valid TOML: duplicate key: a key exists already, first in line 1: keep one of the two"]
+        );
+    }
+
+    #[test]
+    fn a_table_or_key_that_exists_already_is_named_with_both_places() {
+        assert_eq!(
+            mistakes_in("[checks.db]\nkind = \"tcp\"\n\n[checks.db]\nkind = \"tcp\"\n"),
+            [
+                "a.toml:4:1: not valid TOML: duplicate key: the key `db` in table `checks` exists already, first in line 1: give each table its own \
+                 name, or merge the two"
+            ]
+        );
+        assert_eq!(
+            mistakes_in("[server]\nlisten = \"a\"\nlisten = \"b\"\nlisten = \"c\"\n"),
+            [3, 4].map(|line| format!(
+                "a.toml:{line}:1: not valid TOML: duplicate key: the key `listen` in table `server` exists already, first in line 2: keep one of \
+                 the two"
+            ))
+        );
+        assert_eq!(
+            mistakes_in("[checks.web.headers]\nhunter2 = \"a\"\nhunter2 = \"b\"\n"),
+            ["a.toml:3:1: not valid TOML: duplicate key: a key exists already, first in line 2: keep one of the two"],
+            "a key in a table of secrets is not quoted"
+        );
+    }
+
+    #[test]
+    fn every_slip_in_a_line_is_reported() {
+        let found = mistakes_in("[checks.db]\nkind = postgres\ncritical = True\ninterval = 10s\n");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[2].starts_with("a.toml:4:12: not valid TOML: a number with a unit is text"), "{found:?}");
     }
 
     #[test]
     fn a_file_in_another_format_is_reported_as_such() {
-        let Err((place, message)) = ConfigFile::parse(Path::new("a.yaml"), "server: {}\n") else { panic!("it is not TOML") };
-        assert_eq!(place.to_string(), "a.yaml:1:7");
-        assert!(message.starts_with("not valid TOML: expected `") && message.contains('='), "{message}");
+        let found = mistakes_in("server: {}\n");
+        assert!(found.len() == 1 && found[0].starts_with("a.toml:1:1: this looks like YAML"), "{found:?}");
     }
 }

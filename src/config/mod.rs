@@ -2,11 +2,12 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files`, `env_file` and `environment` read; `override_names` tells which variables set keys; `locate` remembers the [place](Problem) of every key.
+//! 1. `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate` remembers the
+//!    [place](Problem) of every key, and `syntax` explains why a file is not TOML.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
-//! 4. `exposure` warns of secrets that other users can read, and `tls_files` of missing certificates; `explain` lists where every value comes from.
+//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, and `tls_files` of certificates; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -34,6 +35,7 @@ mod explain;
 mod exposure;
 mod files;
 mod groups;
+mod hidden;
 mod init;
 mod interpolate;
 mod load;
@@ -45,6 +47,7 @@ mod prepare;
 mod problem;
 mod schema;
 mod settings;
+mod syntax;
 mod tls_files;
 mod variable_value;
 

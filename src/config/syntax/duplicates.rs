@@ -1,0 +1,68 @@
+//! Keys and tables that are given twice.
+
+use super::line::Line;
+use toml_edit::{ImDocument, Item, Key};
+
+/// Explains an error about a key that exists already. `line` is the second place.
+pub(super) fn explain(text: &str, line: &Line<'_>, message: &str) -> Option<String> {
+    let is_duplicate = |words: &str| words.starts_with("duplicate key") || words.starts_with("dotted key");
+    let words = message.lines().find(|words| is_duplicate(words))?;
+    let path = path_of(text, line)?;
+    // A deeper key may be in a table of secrets, and a quoted one may be a value in place of a key.
+    let is_public = path.len() <= 3 && path.iter().all(|key| is_plain(key));
+    let first = place_before(text, line, &path).map(|line| format!(", first in line {line}")).unwrap_or_default();
+    let (last, table) = path.split_last()?;
+    let name = match (is_public, table) {
+        (false, _) => "a key".to_owned(),
+        (true, []) => format!("the key `{last}`"),
+        (true, table) => format!("the key `{last}` in table `{}`", table.join(".")),
+    };
+    Some(if words.starts_with("dotted key") {
+        format!("{name} has a value already{first}, so it cannot be a table: keep one of the two")
+    } else if line.text.trim_start().starts_with('[') {
+        format!("duplicate key: {name} exists already{first}: give each table its own name, or merge the two")
+    } else {
+        format!("duplicate key: {name} exists already{first}: keep one of the two")
+    })
+}
+
+/// The whole key on a line: of a table, or of a value in the last table before it.
+fn path_of(text: &str, line: &Line<'_>) -> Option<Vec<String>> {
+    let own = line.text.trim();
+    if own.starts_with('[') {
+        return header(own);
+    }
+    let table = text[..line.start].lines().rev().map(str::trim).find(|line| line.starts_with('[') && !line.contains('='));
+    let mut path = match table {
+        Some(table) => header(table)?,
+        None => Vec::new(),
+    };
+    path.extend(keys(own.split_once('=')?.0)?);
+    Some(path)
+}
+
+fn header(line: &str) -> Option<Vec<String>> {
+    let inner = line.trim_start_matches('[');
+    keys(&inner[..inner.rfind(']').map(|end| inner[..end].trim_end_matches(']').len())?])
+}
+
+fn keys(text: &str) -> Option<Vec<String>> {
+    Some(Key::parse(text.trim()).ok()?.iter().map(|key| key.get().to_owned()).collect())
+}
+
+/// The line of a key in the part before a line, which is TOML.
+fn place_before(text: &str, line: &Line<'_>, path: &[String]) -> Option<usize> {
+    let before = ImDocument::parse(&text[..line.start]).ok()?;
+    let mut item: &Item = before.as_item();
+    let mut place = None;
+    for key in path {
+        let (name, inner) = item.as_table_like()?.get_key_value(key)?;
+        place = name.span().or_else(|| inner.span()).or(place);
+        item = inner;
+    }
+    place.map(|span| text[..span.start].matches('\n').count() + 1)
+}
+
+fn is_plain(key: &str) -> bool {
+    key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
