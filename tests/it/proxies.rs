@@ -3,7 +3,7 @@
 
 use crate::{
     helpers::{Allswell, Response, eventually, send},
-    servers::{Server, StartBalancer, caddy, envoy_balancer, haproxy_balancer, traefik},
+    servers::{Server, StartBalancer, caddy, caddy_with, envoy_balancer, haproxy_balancer, nginx_balancer, traefik, traefik_with},
 };
 use rustix::process::Signal;
 use std::{
@@ -201,4 +201,51 @@ fn caddy_takes_an_instance_that_starts_slowly_out() {
 #[test]
 fn haproxy_takes_an_instance_that_starts_slowly_out() {
     starts_slowly(&HAPROXY);
+}
+
+#[test]
+fn nginx_notices_an_instance_that_has_ended_but_no_verdict() {
+    let (mut one, other) = (Instance::start("one", true), Instance::start("other", true));
+    let balancer = nginx_balancer(&[one.port(), other.port()]);
+    set(&one.media, false);
+    one.service.await_report("/readyz", "a component fails", |report| report.status == 500);
+    becomes(&balancer, "both instances get requests", &["one", "other"]);
+    without_a_lost_request(&balancer, || {
+        one.service.signal(Signal::KILL);
+        one.service.wait();
+        becomes(&balancer, "the instance is killed", &["other"]);
+    });
+}
+
+/// The code block of `docs/clients.md` that a comment names this test for, with other addresses.
+fn recipe(test: &str, app: u16, allswell: u16) -> String {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients.md")).expect("the page");
+    let (_, rest) = page.split_once(&format!("`{test}`")).expect("the comment");
+    let block = rest.split("```").nth(1).and_then(|block| block.split_once('\n')).expect("a block").1;
+    let replacements = [("10.0.0.11:8000", format!("127.0.0.1:{app}")), ("8080", allswell.to_string()), (" 5s", " 250ms".to_owned())];
+    replacements.iter().fold(block.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}: {text}");
+        text.replace(from, to)
+    })
+}
+
+/// A recipe in which allswell is a sidecar: the application has another port.
+fn sends_requests_while_the_sidecar_passes(recipe: impl Fn(u16, u16) -> Server) {
+    let (app, sidecar) = (Instance::start("app", true), Instance::start("sidecar", true));
+    let balancer = recipe(app.port(), sidecar.port());
+    becomes(&balancer, "the sidecar passes", &["app"]);
+    set(&sidecar.media, false);
+    eventually("the application gets no more requests", || routed(&balancer).is_none().then_some(()));
+    set(&sidecar.media, true);
+    becomes(&balancer, "the sidecar passes again", &["app"]);
+}
+
+#[test]
+fn the_recipe_for_traefik_works() {
+    sends_requests_while_the_sidecar_passes(|app, allswell| traefik_with(&recipe("the_recipe_for_traefik_works", app, allswell)));
+}
+
+#[test]
+fn the_recipe_for_caddy_works() {
+    sends_requests_while_the_sidecar_passes(|app, allswell| caddy_with(&recipe("the_recipe_for_caddy_works", app, allswell)));
 }

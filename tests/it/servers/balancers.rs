@@ -48,13 +48,19 @@ pub(crate) fn envoy_balancer(targets: &[u16]) -> Server {
     })
 }
 
-/// Traefik, with its dynamic configuration in a second file.
+/// Traefik.
 pub(crate) fn traefik(targets: &[u16]) -> Server {
-    let (port, servers) = (free_port(), listed(targets, ", ", |port| format!("{{url: \"http://127.0.0.1:{port}\"}}")));
-    let services = format!(
-        "http:\n  routers: {{all: {{rule: \"PathPrefix(`/`)\", service: app}}}}\n  services:\n    app:\n      loadBalancer:\n        \
-         servers: [{servers}]\n        healthCheck: {{path: /readyz, interval: 250ms}}\n"
-    );
+    let servers = listed(targets, ", ", |port| format!("{{url: \"http://127.0.0.1:{port}\"}}"));
+    traefik_with(&format!(
+        "http:\n  services:\n    orders:\n      loadBalancer:\n        servers: [{servers}]\n        \
+         healthCheck: {{path: /readyz, interval: 250ms}}\n"
+    ))
+}
+
+/// Traefik with a dynamic configuration that defines the service `orders`, to which it sends all requests.
+pub(crate) fn traefik_with(services: &str) -> Server {
+    let port = free_port();
+    let services = services.replacen("http:\n", "http:\n  routers: {all: {rule: \"PathPrefix(`/`)\", service: orders}}\n", 1);
     let entry = format!(
         "entryPoints: {{web: {{address: \"127.0.0.1:{port}\"}}}}\nproviders: {{file: {{filename: services.yml}}}}\n\
          global: {{checkNewVersion: false, sendAnonymousUsage: false}}\n"
@@ -68,17 +74,38 @@ pub(crate) fn traefik(targets: &[u16]) -> Server {
     started("traefik.yml", &entry, port, with_services)
 }
 
-/// Caddy, for every `Host`: for one that no site has, it responds with an empty 200.
+/// Caddy.
 pub(crate) fn caddy(targets: &[u16]) -> Server {
-    let (port, upstreams) = (free_port(), listed(targets, " ", |port| format!("127.0.0.1:{port}")));
-    let configuration = format!(
-        "{{\n  admin off\n  auto_https off\n  persist_config off\n}}\n:{port} {{\n  bind 127.0.0.1\n  reverse_proxy {upstreams} {{\n    \
-         lb_policy round_robin\n    health_uri /readyz\n    health_interval 250ms\n  }}\n}}\n"
-    );
+    let upstreams = listed(targets, " ", |port| format!("127.0.0.1:{port}"));
+    caddy_with(&format!(
+        ":80 {{\n  reverse_proxy {upstreams} {{\n    lb_policy round_robin\n    health_uri /readyz\n    health_interval 250ms\n  }}\n}}\n"
+    ))
+}
+
+/// Caddy with a site `:80`, which is served at another port on loopback.
+pub(crate) fn caddy_with(site: &str) -> Server {
+    let port = free_port();
+    let site = site.replacen(":80 {\n", &format!(":{port} {{\n  bind 127.0.0.1\n"), 1);
+    let configuration = format!("{{\n  admin off\n  auto_https off\n  persist_config off\n}}\n{site}");
     started("Caddyfile", &configuration, port, |directory, file| {
         let mut command = Command::new(in_venv("proxies", "caddy"));
         command.env("XDG_DATA_HOME", directory).env("XDG_CONFIG_HOME", directory);
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+        command
+    })
+}
+
+/// nginx, which does not poll: it repeats a request that fails on another target, and then avoids the first one for a while.
+pub(crate) fn nginx_balancer(targets: &[u16]) -> Server {
+    let (port, servers) = (free_port(), listed(targets, " ", |port| format!("server 127.0.0.1:{port};")));
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};")).concat();
+    let configuration = format!(
+        "daemon off;\nmaster_process off;\npid pid;\nevents {{}}\nhttp {{\n  access_log off;\n  {temporary}\n  upstream app {{ {servers} }}\n  \
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://app; }} }}\n}}\n"
+    );
+    started("nginx.conf", &configuration, port, |directory, file| {
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(file);
         command
     })
 }

@@ -28,7 +28,7 @@ pub(crate) mod s3;
 pub(crate) mod shared;
 mod tls_front;
 
-pub(crate) use balancers::{StartBalancer, caddy, envoy_balancer, haproxy_balancer, traefik};
+pub(crate) use balancers::{StartBalancer, caddy, caddy_with, envoy_balancer, haproxy_balancer, nginx_balancer, traefik, traefik_with};
 pub(crate) use browser::Browser;
 pub(crate) use celery::{Worker, celery, celery_without_remote_control, send_tasks, send_tasks_with};
 pub(crate) use certificates::Certificates;
