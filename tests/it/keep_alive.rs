@@ -106,7 +106,7 @@ fn poll_until_gone(service: &mut Allswell, clients: usize, drain: impl FnOnce(&A
             thread::spawn(move || {
                 let pause = Duration::from_micros(500 + 97 * u64::try_from(client).expect("a number"));
                 while let Ok(mut kept) = Kept::open(address) {
-                    loop {
+                    for poll in 0.. {
                         match kept.poll("/health") {
                             Ok(response) => {
                                 responses.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +115,7 @@ fn poll_until_gone(service: &mut Allswell, clients: usize, drain: impl FnOnce(&A
                                 }
                             }
                             Err(error) => {
-                                eprintln!("client {client}: {error}");
+                                eprintln!("client {client}, poll {poll} of its connection: {error}");
                                 faults.fetch_add(1, Ordering::Relaxed);
                                 break;
                             }

@@ -18,7 +18,9 @@ impl ProxyHeader {
         // The server closes the connection or responds with 400, to a header that it does not expect as well as without one that it expects.
         let is_rejected = match (result.outcome.status(), &result.outcome.failure) {
             (Some(status), _) => status == StatusCode::BAD_REQUEST,
-            (None, Some(failure)) => failure.class() != FailureClass::Timeout && result.outcome.step != PollStep::Connect,
+            (None, Some(failure)) => {
+                failure.class() != FailureClass::Timeout && matches!(result.outcome.step, PollStep::Handshake | PollStep::Headers)
+            }
             (None, None) => false,
         };
         if !is_rejected {

@@ -70,20 +70,19 @@ fn read_v1(bytes: &[u8]) -> Opening {
         return if bytes.len() < MAX_V1_BYTES { Opening::Undecided } else { Opening::Other };
     };
     let line = visible.get(V1_PREFIX.len()..end).and_then(|line| str::from_utf8(line).ok());
-    match line.and_then(v1_source) {
-        Some(source) => Opening::Header(ProxyHeader { length: end + 2, source }),
-        None => Opening::Other,
+    // After `UNKNOWN` a receiver ignores everything up to the end of the line.
+    let is_unknown = |line: &str| line.split(' ').next() == Some("UNKNOWN");
+    let source = line.and_then(v1_source);
+    if source.is_none() && !line.is_some_and(is_unknown) {
+        return Opening::Other;
     }
+    Opening::Header(ProxyHeader { length: end + 2, source })
 }
 
-/// The source in a line of version 1 after `PROXY `. `None`: the line is malformed.
-fn v1_source(line: &str) -> Option<Option<SocketAddr>> {
+/// The source in a well-formed line of version 1, after `PROXY `.
+fn v1_source(line: &str) -> Option<SocketAddr> {
     let mut fields = line.split(' ');
     let family = fields.next()?;
-    if family == "UNKNOWN" {
-        // A receiver ignores everything up to the end of the line.
-        return Some(None);
-    }
     let mut address = || -> Option<IpAddr> {
         let text = fields.next()?;
         match family {
@@ -95,7 +94,7 @@ fn v1_source(line: &str) -> Option<Option<SocketAddr>> {
     let (source, _) = (address()?, address()?);
     let mut port = || fields.next().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse::<u16>().ok();
     let (port, _) = (port()?, port()?);
-    fields.next().is_none().then_some(Some(SocketAddr::new(source, port)))
+    fields.next().is_none().then_some(SocketAddr::new(source, port))
 }
 
 /// Section 2.2: a binary header.
@@ -106,12 +105,10 @@ fn read_v2(bytes: &[u8]) -> Opening {
     let length = V2_FIXED_BYTES + announced;
     let without_source = Opening::Header(ProxyHeader { length, source: None });
     let address_bytes = match (command, family) {
-        // The load balancer itself: a receiver ignores the addresses.
-        (0x20, _) => return without_source,
         (0x21, 0x11) => V2_IPV4_BYTES,
         (0x21, 0x21) => V2_IPV6_BYTES,
-        // Unspecified; datagrams over IPv4 and IPv6; Unix sockets.
-        (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => return without_source,
+        // The load balancer itself, whatever the family is; unspecified; datagrams over IPv4 and IPv6; Unix sockets.
+        (0x20, _) | (0x21, 0x00 | 0x12 | 0x22 | 0x31 | 0x32) => return without_source,
         _ => return Opening::Other,
     };
     if announced < address_bytes {

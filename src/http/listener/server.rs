@@ -22,6 +22,8 @@ use hyper_util::{
     server::conn::auto,
 };
 use rustls::ServerConfig;
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use std::{
     convert::Infallible,
     future::{pending, poll_fn},
@@ -69,6 +71,10 @@ const MAX_BATCH: usize = 32;
 
 /// How long the listener waits for a connection to end when there is no descriptor for a new one.
 const MAX_DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
+
+/// The program of a packet filter that drops every packet: the instruction "return 0".
+#[cfg(target_os = "linux")]
+const DROP_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
 /// Longer than any process runs.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -156,9 +162,13 @@ impl Server {
         }
     }
 
-    /// Accepts the connections that the kernel has established, and closes the listener: otherwise the kernel would reset them.
+    /// Accepts the connections that the kernel has established, and closes the listener: otherwise the kernel would reset them. Meanwhile the
+    /// kernel ignores new clients, whose next attempt is refused.
     fn accept_waiting(self: &Arc<Self>, listener: TcpListener, tasks: &mut JoinSet<()>, stages: &watch::Receiver<Stage>) {
         let Ok(listener) = listener.into_std() else { return };
+        // Without the filter, a client that connects at this very moment loses its request.
+        #[cfg(target_os = "linux")]
+        let _ = SockRef::from(&listener).attach_filter(&[DROP_ALL]);
         let limit = self.limits().max_connections;
         for _ in 0..limit {
             let Ok((stream, peer)) = listener.accept() else { return };
