@@ -28,6 +28,7 @@
 //! * `reload`, `certificate`, `drain_file`: follow files while the service runs; `file_fingerprints` detects changes.
 //! * `systemd`: readiness, status and watchdog.
 
+mod address_family;
 mod assemble;
 mod bind;
 mod certificate;

@@ -1,6 +1,7 @@
 //! The life of a service: bound to its addresses, run until it is to end, drained.
 
 use super::{
+    address_family,
     assemble::{aggregator_builder, answers, limits, response_memory},
     bind::{BindError, listen},
     certificate::ServerCertificate,
@@ -70,6 +71,10 @@ impl Service {
         let certificate = certificate.map(|loaded| Arc::new(ServerCertificate::new(loaded)));
         let probe_threads = ProbeThreads::start().map_err(BindError::Threads)?;
         log_checks(&configured);
+        warn_of_address_family("server.listen", &listener);
+        if let Some(agent) = &agent_listener {
+            warn_of_address_family("server.haproxy_agent.listen", agent);
+        }
         let aggregator = aggregator_builder(&configured).start_on(probe_threads.handle());
         let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
         let memory = ResponseMemory::new(response_memory(settings));
@@ -191,6 +196,13 @@ fn log_checks(configured: &Configured) {
     }
     if configured.only_host {
         tracing::warn!("ONLY THE HOST IS CHECKED: no database, cache, queue or service is configured");
+    }
+}
+
+/// Logs a warning if only this machine can connect to a listener.
+fn warn_of_address_family(key: &str, listener: &TcpListener) {
+    if let Some(warning) = listener.local_addr().ok().and_then(|address| address_family::warning(key, address)) {
+        tracing::warn!("{warning}");
     }
 }
 
