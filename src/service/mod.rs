@@ -36,6 +36,7 @@ mod drain_file;
 mod file_fingerprints;
 mod handle;
 mod reload;
+mod resident_thread;
 mod run;
 mod systemd;
 

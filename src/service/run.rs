@@ -8,6 +8,7 @@ use super::{
     drain_file,
     handle::{ServiceHandle, ShutdownRequest},
     reload::{Reloader, Running, watch_files},
+    resident_thread::keep_resident_thread,
     systemd,
 };
 use crate::{
@@ -156,6 +157,7 @@ impl Service {
         let _ = timeout(MAX_DRAIN_FILE_WAIT, drain_file::check(&aggregator, &settings)).await;
         // Ends with this future.
         let mut tasks = JoinSet::new();
+        tasks.spawn(keep_resident_thread());
         tasks.spawn(drain_file::watch(aggregator.clone(), Arc::clone(&settings)));
         if let Some(certificate) = &running.certificate {
             tasks.spawn(Arc::clone(certificate).watch());
@@ -241,6 +243,7 @@ impl ProbeThreads {
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).thread_name("allswell-engine").enable_all().build()?;
         let handle = runtime.handle().clone();
+        handle.spawn(keep_resident_thread());
         Ok(Self { runtime: Some(runtime), handle })
     }
 
