@@ -4,8 +4,10 @@ use super::{
     arguments::{Arguments, Command},
     error::CommandError,
     exit::Exit,
+    resources::{self, CLIENT, PROBES},
     schema,
     serve::Serve,
+    signals::StartSignals,
     terminal::print_error,
 };
 use crate::{
@@ -24,13 +26,26 @@ pub fn run(arguments: Arguments, environment: Environment, registry: Registry) -
 }
 
 fn execute(arguments: Arguments, mut environment: Environment, registry: Registry) -> Result<Exit, CommandError> {
+    let command = arguments.command.unwrap_or_else(|| Command::Serve(Serve::default()));
+    // First of all: reading files may take long.
+    let signals = match &command {
+        Command::Serve(_) => StartSignals::of_service(),
+        _ => StartSignals::of_command(),
+    };
+    let signals = signals.map_err(CommandError::Signals)?;
     let unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
     if !unreadable.is_empty() {
         return Err(CommandError::EnvironmentFiles(unreadable));
     }
     let sources = Sources { files: arguments.config, environment, ..Sources::default() };
-    match arguments.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
-        Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
+    match &command {
+        Command::Serve(_) => resources::require_for_service()?,
+        Command::Check(_) | Command::Wait(_) => resources::require(&PROBES)?,
+        Command::Get(_) | Command::Doctor(_) => resources::require(&CLIENT)?,
+        _ => {}
+    }
+    match command {
+        Command::Serve(serve) => serve.run(sources, Arc::new(registry), signals),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
         Command::Doctor(doctor) => doctor.run(&sources, &registry),

@@ -1,6 +1,6 @@
 //! Why a command cannot do what it was asked to do.
 
-use super::exit::Exit;
+use super::{exit::Exit, resources::Shortage};
 use crate::{config::ConfigError, service::BindError};
 use std::io;
 use thiserror::Error;
@@ -23,6 +23,9 @@ pub(super) enum CommandError {
     /// The operating system refuses threads or sockets.
     #[error("error: cannot start: {0}")]
     Start(#[source] io::Error),
+    /// The operating system gives this process too little of something.
+    #[error("error: cannot start: {0}")]
+    Resources(#[from] Shortage),
     #[error("error: cannot handle signals: {0}")]
     Signals(#[source] io::Error),
     #[error("error: {0}")]
@@ -34,7 +37,7 @@ impl CommandError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) | Self::EnvironmentFiles(_) | Self::Usage(_) | Self::Bind(BindError::Certificate { .. }) => Exit::Usage,
-            Self::NotWell(_) | Self::Start(_) | Self::Signals(_) | Self::Bind(_) => Exit::NotWell,
+            Self::NotWell(_) | Self::Start(_) | Self::Resources(_) | Self::Signals(_) | Self::Bind(_) => Exit::NotWell,
         }
     }
 }
