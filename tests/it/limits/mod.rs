@@ -1,5 +1,6 @@
 //! Machines and containers as they are: little of everything, one address family, the first process of a container.
 
+mod clock;
 mod container;
 mod files;
 mod network;
