@@ -166,6 +166,8 @@ impl Failure {
                 (FailureClass::Unreachable, "no route to the host")
             }
             (Kind::TimedOut, _) => (FailureClass::Timeout, "the connection timed out"),
+            // The kernel finds no address of the server's family, or no free port for a connection to it.
+            (Kind::AddrNotAvailable, _) => (FailureClass::Unreachable, "this machine has no local address or port for the connection"),
             (Kind::NotFound, _) => (FailureClass::Unreachable, "the socket does not exist"),
             (Kind::PermissionDenied, _) => (FailureClass::Rejected, "this machine does not permit the connection"),
             (Kind::InvalidData, _) => (FailureClass::Protocol, "the reply is not in the expected protocol"),

@@ -29,6 +29,9 @@ pub(crate) fn classify(error: io::Error, path: &Path) -> Result<Failure, io::Err
         }
         Some(Errno::TIMEDOUT) => Failure::new(FailureClass::Timeout, "the file server did not answer in time"),
         Some(Errno::MFILE | Errno::NFILE) => Failure::new(FailureClass::Internal, "this machine has no file descriptors left"),
+        Some(Errno::FBIG) => {
+            Failure::exhausted("the file would be larger than allowed: raise the limit of file sizes (ulimit -f, LimitFSIZE=)")
+        }
         Some(Errno::PERM) => Failure::rejected("the operation is not permitted: the directory may be immutable (`chattr +i`)"),
         Some(Errno::ACCESS) if rustix::process::geteuid().is_root() => {
             Failure::rejected("permission denied to root: NFS (root_squash), FUSE (allow_root) or missing capabilities deny it")

@@ -58,7 +58,7 @@ warn_available = "10%"
 impl Check for Memory {
     async fn probe(&self) -> Result<Observation, Failure> {
         let found = self.blocking.run(|| read(Path::new("/"))).await?;
-        let found = found.map_err(|error| Failure::internal(error).saying("the memory figures of this system cannot be read"))?;
+        let found = found.map_err(unreadable)?;
         let short = |limit: Option<Amount>| limit.filter(|limit| limit.is_above(found.available, found.limit));
         let sentence = |limit: Amount| format!("{} of {} available, less than {limit}", ByteSize(found.available), ByteSize(found.limit));
         if let Some(limit) = short(self.config.fail_available) {
@@ -84,6 +84,14 @@ struct MemoryUsage {
     available: u64,
     limit: u64,
     oom_kills: Option<u64>,
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => "there is no /proc/meminfo: is /proc mounted?",
+        _ => "the memory figures of this system cannot be read",
+    };
+    Failure::internal(error).saying(message)
 }
 
 /// Reads below `root`, which is `/` except in tests.

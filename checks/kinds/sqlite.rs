@@ -181,7 +181,13 @@ impl SqliteFile {
                 if self.location.has_three_slashes { failure.saying(NO_RELATIVE_FILE) } else { failure }
             }
             Some(Ok(found)) if found.is_dir() => Failure::unhealthy(IS_FOLDER).because(error),
-            _ => sql::failure(error, reason),
+            _ => match error {
+                // The driver starts a thread for each connection.
+                sqlx::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Failure::internal(error).saying("this machine has no threads left")
+                }
+                error => sql::failure(error, reason),
+            },
         }
     }
 }

@@ -4,8 +4,10 @@ use super::{
     arguments::{Arguments, Command},
     error::CommandError,
     exit::Exit,
+    resources::{self, CLIENT, PROBES},
     schema,
     serve::Serve,
+    signals::StartSignals,
     start_report::Report,
 };
 use crate::{
@@ -17,24 +19,39 @@ use std::sync::Arc;
 
 /// Runs a command to its end.
 pub fn run(arguments: Arguments, mut environment: Environment, registry: Registry) -> Exit {
+    let command = arguments.command.unwrap_or_else(|| Command::Serve(Serve::default()));
+    // First of all: reading files may take long.
+    let signals = match &command {
+        Command::Serve(_) => StartSignals::of_service(),
+        _ => StartSignals::of_command(),
+    };
     let unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
     let sources = Sources { files: arguments.config, environment, ..Sources::default() };
-    let command = arguments.command.unwrap_or_else(|| Command::Serve(Serve::default()));
     let report = match &command {
         Command::Serve(_) => Report::of_service(&sources),
         _ => Report::Text,
     };
     report.panics();
-    let ended = if unreadable.is_empty() { execute(command, sources, registry) } else { Err(CommandError::EnvironmentFiles(unreadable)) };
+    let ended = match signals {
+        Err(error) => Err(CommandError::Signals(error)),
+        Ok(_) if !unreadable.is_empty() => Err(CommandError::EnvironmentFiles(unreadable)),
+        Ok(signals) => execute(command, signals, sources, registry),
+    };
     ended.unwrap_or_else(|error| {
         report.error(&error);
         error.exit()
     })
 }
 
-fn execute(command: Command, sources: Sources, registry: Registry) -> Result<Exit, CommandError> {
+fn execute(command: Command, signals: StartSignals, sources: Sources, registry: Registry) -> Result<Exit, CommandError> {
+    match &command {
+        Command::Serve(_) => resources::require_for_service()?,
+        Command::Check(_) | Command::Wait(_) => resources::require(&PROBES)?,
+        Command::Get(_) | Command::Doctor(_) => resources::require(&CLIENT)?,
+        _ => {}
+    }
     match command {
-        Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
+        Command::Serve(serve) => serve.run(sources, Arc::new(registry), signals),
         Command::Check(check) => check.run(&sources, &registry),
         Command::Get(get) => get.run(&sources, &registry),
         Command::Doctor(doctor) => doctor.run(&sources, &registry),

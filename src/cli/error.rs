@@ -1,6 +1,6 @@
 //! Why a command cannot do what it was asked to do.
 
-use super::exit::Exit;
+use super::{exit::Exit, resources::Shortage};
 use crate::{config::ConfigError, service::BindError};
 use std::io;
 use thiserror::Error;
@@ -24,6 +24,10 @@ pub(super) enum CommandError {
     /// The operating system refuses threads or sockets.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
+    /// The operating system gives this process too little of something.
+    #[error("cannot start: {0}")]
+    Resources(#[from] Shortage),
+    /// Signals cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
     #[error("{0}")]
@@ -35,7 +39,7 @@ impl CommandError {
     pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) | Self::EnvironmentFiles(_) | Self::Usage(_) | Self::Bind(BindError::Certificate { .. }) => Exit::Usage,
-            Self::NotWell(_) | Self::Start(_) | Self::Signals(_) | Self::Bind(_) => Exit::NotWell,
+            Self::NotWell(_) | Self::Start(_) | Self::Resources(_) | Self::Signals(_) | Self::Bind(_) => Exit::NotWell,
         }
     }
 

@@ -18,6 +18,7 @@ mod get;
 mod init;
 mod kinds;
 mod probing;
+mod resources;
 mod schema;
 mod serve;
 mod signals;

@@ -1,8 +1,9 @@
 //! Opens the sockets of the service.
 
 use crate::config::certificate::Unusable;
+use rustix::io::Errno;
 use socket2::SockRef;
-use std::io;
+use std::{io, net::IpAddr};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
@@ -47,6 +48,10 @@ fn remedy(key: &str, error: &io::Error) -> String {
             format!(": the port is in use: stop the program that uses it, or choose another address with {key}{flag}")
         }
         io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}{flag}"),
+        io::ErrorKind::NotFound => ": write an IP address, such as \"0.0.0.0:8080\"".to_owned(),
+        _ if Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT) => {
+            ": this machine has IPv6 disabled: write \"0.0.0.0:PORT\", or \"127.0.0.1:PORT\" for this machine alone".to_owned()
+        }
         io::ErrorKind::PermissionDenied => ": ports below 1024 require CAP_NET_BIND_SERVICE: choose a higher port".to_owned(),
         _ => String::new(),
     }
@@ -68,10 +73,15 @@ const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 /// Listens on the first usable address of a host name.
 async fn bind(address: &str) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in lookup_host(address).await? {
+    // The standard library returns the error of the resolver without a kind.
+    for address in lookup_host(address).await.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Connections of a previous process may still be in TIME_WAIT.
         socket.set_reuseaddr(true)?;
+        if address.ip() == IpAddr::from([0; 16]) {
+            // `[::]` accepts both families, whatever `net.ipv6.bindv6only` is.
+            SockRef::from(&socket).set_only_v6(false)?;
+        }
         // Accepted connections inherit both options. A response is one small write, so waiting for more data would only delay it.
         socket.set_nodelay(true)?;
         SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;

@@ -28,6 +28,7 @@
 //! * `reload`, `certificate`, `drain_file`: follow files while the service runs; `file_fingerprints` detects changes.
 //! * `systemd`: readiness, status and watchdog, through the `notify_socket`.
 
+mod address_family;
 mod assemble;
 mod bind;
 mod certificate;
@@ -36,6 +37,7 @@ mod file_fingerprints;
 mod handle;
 mod notify_socket;
 mod reload;
+mod resident_thread;
 mod run;
 mod systemd;
 

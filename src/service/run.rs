@@ -1,12 +1,14 @@
 //! The life of a service: bound to its addresses, run until it is to end, drained.
 
 use super::{
+    address_family,
     assemble::{aggregator_builder, answers, limits, response_memory},
     bind::{BindError, listen},
     certificate::ServerCertificate,
     drain_file,
     handle::{ServiceHandle, ShutdownRequest},
     reload::{Reloader, Running, watch_files},
+    resident_thread::keep_resident_thread,
     systemd::ServiceManager,
 };
 use crate::{
@@ -70,6 +72,10 @@ impl Service {
         let certificate = certificate.map(|loaded| Arc::new(ServerCertificate::new(loaded)));
         let probe_threads = ProbeThreads::start().map_err(BindError::Threads)?;
         log_checks(&configured);
+        warn_of_address_family("server.listen", &listener);
+        if let Some(agent) = &agent_listener {
+            warn_of_address_family("server.haproxy_agent.listen", agent);
+        }
         let aggregator = aggregator_builder(&configured).start_on(probe_threads.handle());
         let answers = Arc::new(ArcSwap::from_pointee(answers(&configured)));
         let memory = ResponseMemory::new(response_memory(settings));
@@ -150,6 +156,7 @@ impl Service {
         let _ = timeout(MAX_DRAIN_FILE_WAIT, drain_file::check(&aggregator, &settings)).await;
         // Ends with this future.
         let mut tasks = JoinSet::new();
+        tasks.spawn(keep_resident_thread());
         tasks.spawn(drain_file::watch(aggregator.clone(), Arc::clone(&settings)));
         if let Some(certificate) = &running.certificate {
             tasks.spawn(Arc::clone(certificate).watch());
@@ -193,6 +200,13 @@ fn log_checks(configured: &Configured) {
     }
 }
 
+/// Logs a warning if only this machine can connect to a listener.
+fn warn_of_address_family(key: &str, listener: &TcpListener) {
+    if let Some(warning) = listener.local_addr().ok().and_then(|address| address_family::warning(key, address)) {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// Resolves when the service is to end: after the drain, unless that is cut short.
 async fn drained(
     handle: &ServiceHandle,
@@ -233,6 +247,7 @@ impl ProbeThreads {
         let workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(workers).thread_name("allswell-engine").enable_all().build()?;
         let handle = runtime.handle().clone();
+        handle.spawn(keep_resident_thread());
         Ok(Self { runtime: Some(runtime), handle })
     }
 

@@ -26,6 +26,7 @@ mod kinds;
 mod language;
 mod layout;
 mod leaks;
+mod limits;
 mod listener;
 mod log;
 mod main_job;

@@ -93,6 +93,8 @@ const TAIL: &str = "\
 * `memcached` has no credentials and no roles, `http` and `tcp` have none of their own, and the rights of `celery` are those of its broker. Tests of
   single probes cover the connection slots of `redis` and `memcached`, because a client that restores them needs a slot itself.
 * Disk faults are tested with `storage`. Tests of single probes cover `sqlite` and `disk`.
+* Few files, threads or processors, one address family, missing folders and PID 1 are no faults that come and go: [Small machines and
+  containers](operating.md#small-machines-and-containers) lists them.
 * Faults that must be noticed run a hundred rounds, faults that must not be noticed twenty. Servers that take seconds to start, and frozen mounts, run
   ten.
 ";

@@ -72,7 +72,7 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
             ("the certificate has expired", Some(FailureDetail::CertificateExpired))
         }
         Tls::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
-            ("the certificate is not valid yet", None)
+            ("the certificate is not valid yet: is the clock of this machine right?", None)
         }
         // An issuer with a trusted name and another key is not the trusted one.
         Tls::InvalidCertificate(
