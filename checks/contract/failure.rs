@@ -89,6 +89,12 @@ pub enum FailureDetail {
     CertificateExpired,
     /// The server's certificate is for another host.
     CertificateForOtherName,
+    /// The server's certificate has no subjectAltName.
+    CertificateWithoutName,
+    /// The server's certificate is self-signed.
+    CertificateSelfSigned,
+    /// The server's certificate is X.509 version 1.
+    CertificateVersion1,
     /// The server requires a client certificate, and none was sent.
     ClientCertificateRequired,
     /// The server rejected the client certificate.

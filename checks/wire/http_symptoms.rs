@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use url::Url;
 
-/// Whether the server says, over plaintext, that it expects TLS: in the words of nginx, Apache httpd and Go's net/http.
+/// Whether the server says, over plaintext, that it expects TLS: in the words of nginx, Apache httpd, Tomcat and Go's net/http.
 #[must_use]
 pub fn requires_tls(body: &[u8]) -> bool {
     says(
@@ -12,6 +12,7 @@ pub fn requires_tls(body: &[u8]) -> bool {
             "The plain HTTP request was sent to HTTPS port",
             "speaking plain HTTP to an SSL-enabled server port",
             "Client sent an HTTP request to an HTTPS server",
+            "This combination of host and port requires TLS",
         ],
     )
 }
@@ -26,6 +27,30 @@ pub fn requires_client_certificate(body: &[u8]) -> bool {
 #[must_use]
 pub fn names_allowed_hosts(body: &[u8]) -> bool {
     says(body, &["ALLOWED_HOSTS"])
+}
+
+/// Whether the server says that it rejects the `Host` header: in the words of Django with DEBUG, Starlette and webpack, Werkzeug, Rails,
+/// `Rack::Protection`, Vite, and HTTP.sys.
+#[must_use]
+pub fn rejects_host(body: &[u8]) -> bool {
+    names_allowed_hosts(body)
+        || says(
+            body,
+            &[
+                "Invalid host header",
+                "&#39; is not trusted",
+                "Blocked host",
+                "Host not permitted",
+                "This host (",
+                "Bad Request - Invalid Hostname",
+            ],
+        )
+}
+
+/// Whether a proxy says that it has no server for the request: in the words of Envoy, `HAProxy` and Traefik.
+#[must_use]
+pub fn has_no_upstream(body: &[u8]) -> bool {
+    says(body, &["no healthy upstream", "upstream connect error", "No server is available to handle this request", "no available server"])
 }
 
 /// Whether the response comes from a CSRF protection, in the words of Django and others. The name of the form field does not count: every

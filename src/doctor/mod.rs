@@ -20,6 +20,7 @@ mod http2;
 mod poll;
 mod response;
 mod result;
+mod software;
 mod target;
 mod target_group;
 mod text;

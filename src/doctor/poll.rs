@@ -4,6 +4,7 @@ use super::{
     handshake::{self, PresentedCertificate},
     http2,
     response::PollResponse,
+    software::Software,
 };
 use crate::pollers::{PollerProfile, RedirectRule, ResponsePart};
 use allswell_checks::{
@@ -102,6 +103,8 @@ pub(super) struct PollOutcome {
     pub(super) certificate: Option<PresentedCertificate>,
     /// The status of the first informational response (1xx).
     pub(super) informational: Option<u16>,
+    /// The software that sent the first response, if that identifies it.
+    pub(super) software: Option<Software>,
     pub(super) took: Duration,
 }
 
@@ -154,7 +157,11 @@ impl PollRequest {
     async fn follow(&self, outcome: &mut PollOutcome) -> Result<(), Failure> {
         let (mut url, mut peers, mut host) = (self.url.clone(), vec![self.peer], self.host.clone());
         loop {
-            self.exchange(&url, &peers, host, outcome).await?;
+            let exchanged = self.exchange(&url, &peers, host, outcome).await;
+            if outcome.hops.is_empty() {
+                outcome.software = outcome.response.as_ref().and_then(Software::identify);
+            }
+            exchanged?;
             let Some(next) = outcome.response.as_ref().and_then(|response| self.next(&url, response)) else { return Ok(()) };
             if outcome.hops.len() == MAX_REDIRECTS {
                 return Err(Failure::unhealthy("stopped after 10 redirects"));

@@ -5,7 +5,7 @@ use super::{
     http2,
     poll::{PollOutcome, PollRequest, PollStep},
     response::PollResponse,
-    text::{excerpt, status_line},
+    text::{excerpt, html_text, status_line},
 };
 use crate::pollers::{HostHeader, PollerKind};
 use hyper::header::CONTENT_TYPE;
@@ -96,13 +96,20 @@ impl ClientResult {
         }
     }
 
-    /// What was received, and the beginning of the body if that is text or JSON.
+    /// What was received, and the beginning of the body if that is text, HTML or JSON, and says more than the status.
     pub(super) fn received_with_body(&self) -> String {
-        let body = self.outcome.response.as_ref().filter(|response| {
+        let text = self.outcome.response.as_ref().and_then(|response| {
             let media_type = response.header(CONTENT_TYPE).unwrap_or_default();
-            media_type.starts_with("text/plain") || media_type.contains("json")
+            let body = String::from_utf8_lossy(&response.body);
+            let text = match media_type {
+                html if html.starts_with("text/html") => html_text(&body),
+                text if text.starts_with("text/plain") || text.contains("json") => body.trim().to_owned(),
+                _ => return None,
+            };
+            let status = status_line(response.status);
+            Some(text).filter(|text| !status.to_ascii_lowercase().ends_with(&text.to_ascii_lowercase()))
         });
-        let body = body.map(|response| excerpt(String::from_utf8_lossy(&response.body).trim())).filter(|body| !body.is_empty());
+        let body = text.map(|text| excerpt(&text));
         body.map_or_else(|| self.received(), |body| format!("{}: {body}", self.received()))
     }
 

@@ -13,7 +13,49 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
+/// The text of an HTML page, without its head, styles and scripts.
+pub(super) fn html_text(html: &str) -> String {
+    let (mut text, mut rest) = (String::new(), html);
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        let is = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let skipped = ["head>", "style", "script"].into_iter().find(|name| is(name));
+        let end = skipped.and_then(|name| tag.to_ascii_lowercase().find(&format!("</{}", name.trim_end_matches('>'))));
+        let tag = end.map_or(tag, |end| &tag[end + 1..]);
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    for (entity, character) in [("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&amp;", "&")] {
+        text = text.replace(entity, character);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A status code and its reason phrase: `404 Not Found`.
 pub(super) fn status_line(status: StatusCode) -> String {
     status.canonical_reason().map_or_else(|| status.as_str().to_owned(), |reason| format!("{} {reason}", status.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_page_has_no_markup() {
+        for (html, text) in [
+            ("<html>\r\n<head><title>503</title></head>\r\n<body>\r\n<h1>Down for maintenance</h1>", "Down for maintenance"),
+            (
+                "<!doctype html><title>400 Bad Request</title><p>Host &#39;a&#39; is not trusted.",
+                "400 Bad Request Host 'a' is not trusted.",
+            ),
+            ("<HEAD><STYLE>b {}</STYLE></HEAD>a<script>if (1 < 2) {}</script><header>b</header>", "a b"),
+            ("plain", "plain"),
+            ("an unclosed <tag", "an unclosed"),
+            ("<style>", ""),
+            ("ends with <", "ends with"),
+        ] {
+            assert_eq!(html_text(html), text, "{html}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Warnings: clients that report healthy although they should not, or may soon report unhealthy. One function per warning.
 
 use super::{
-    causes::{Cause, ForwardedProto, Redirect, certificate_fix, is_login},
+    causes::{Cause, ForwardedProto, Redirect, certificate_fix, certificate_problem, is_login},
     finding::Finding,
     result::{ClientResult, labels},
+    software::Software,
     trials::TrialPolls,
 };
 use crate::pollers::ResponsePart;
@@ -101,16 +102,21 @@ async fn any_path(result: &ClientResult, results: &[ClientResult], trials: &mut 
     if trials.status(&random_path).await != Some(StatusCode::OK) {
         return None;
     }
+    let mut fix = vec![
+        "Poll a path that checks what the app needs; single-page apps and default pages return 200 for every path.".to_owned(),
+        "nginx: with `try_files $uri /index.html`, health checks pass even if the app is down: proxy the health check path to the app."
+            .to_owned(),
+    ];
+    let is_empty = result.outcome.response.as_ref().is_some_and(|response| response.body.is_empty());
+    if is_empty && result.outcome.software == Some(Software::Caddy) {
+        fix.insert(0, "Caddy returns an empty 200 if no site matches the Host header: serve the path in a site `http://`.".to_owned());
+    }
     Some(warning(
         "any_path",
         labels(results.iter().filter(|result| result.is_healthy)),
         "Every path counts as healthy: the response does not show whether the app works",
         "a random path, /allswell-doctor-…, returns 200 as well".to_owned(),
-        vec![
-            "Poll a path that checks what the app needs; single-page apps and default pages return 200 for every path.".to_owned(),
-            "nginx: with `try_files $uri /index.html`, health checks pass even if the app is down: proxy the health check path to the app."
-                .to_owned(),
-        ],
+        fix,
     ))
 }
 
@@ -189,7 +195,7 @@ fn certificate(results: &[ClientResult]) -> Option<Finding> {
             "certificate_unverified",
             clients,
             "The certificate fails verification, but these clients do not verify it",
-            failure.message().to_owned(),
+            certificate_problem(failure).to_owned(),
             certificate_fix(failure.into(), &result.request.server_name),
         ));
     }

@@ -10,6 +10,7 @@ mod generate;
 mod includes;
 mod links;
 mod new_kind;
+mod node;
 mod pages;
 mod run;
 mod servers;

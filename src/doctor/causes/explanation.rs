@@ -1,6 +1,10 @@
 //! The explanation of a cause, and what it is made from.
 
-use crate::doctor::{result::ClientResult, target::Target};
+use crate::doctor::{
+    result::ClientResult,
+    software::{Remedy, Software, settings},
+    target::Target,
+};
 
 /// What an explanation may refer to.
 pub(in crate::doctor) struct Context<'a> {
@@ -19,6 +23,16 @@ impl Context<'_> {
     /// The path that was polled.
     pub(super) fn path(&self) -> &str {
         self.first().path()
+    }
+
+    /// The settings to change for the path that was polled; `usual` is the software to assume if no response identifies it.
+    pub(super) fn settings(&self, remedy: Remedy, usual: &[Software]) -> Vec<String> {
+        settings(self.software(), remedy, self.path(), usual)
+    }
+
+    /// The software that responded, if a response identifies it.
+    pub(super) fn software(&self) -> Option<Software> {
+        self.affected.iter().find_map(|result| result.outcome.software)
     }
 }
 

@@ -5,10 +5,15 @@ use super::{
     redirect::Redirect,
 };
 use crate::{
-    doctor::{response::PollResponse, result::ClientResult, trials::TrialPolls},
+    doctor::{
+        response::PollResponse,
+        result::ClientResult,
+        software::{Remedy, Software},
+        trials::TrialPolls,
+    },
     pollers::PollerKind,
 };
-use allswell_checks::wire::http_symptoms::names_allowed_hosts;
+use allswell_checks::wire::http_symptoms::rejects_host;
 use hyper::{StatusCode, header::HeaderValue};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,9 +23,6 @@ pub(in crate::doctor) enum HostRejection {
     /// The server rejects the header, and no accepted one is known.
     NoAcceptedHost,
 }
-
-/// Django's page for a request that it finds suspicious. With DEBUG, the page names the setting instead.
-const DJANGO_BAD_REQUEST: &[u8] = b"<h1>Bad Request (400)</h1>";
 
 impl HostRejection {
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
@@ -47,13 +49,15 @@ impl HostRejection {
             return None;
         }
         // If the URL's host is rejected as well, the Host header is not the only cause.
-        if let Some(host) = with_url_host(result, trials).await.filter(|(_, status)| (200..400).contains(status)) {
+        // The trial follows no redirect: if the client did, a redirect says nothing about the Host header.
+        let accepted_until = if result.outcome.hops.is_empty() { 400 } else { 300 };
+        if let Some(host) = with_url_host(result, trials).await.filter(|(_, status)| (200..accepted_until).contains(status)) {
             return Some(accepted(host));
         }
-        let contains_django_page = response.body.windows(DJANGO_BAD_REQUEST.len()).any(|window| window == DJANGO_BAD_REQUEST);
         let is_rejected = match status {
             StatusCode::MISDIRECTED_REQUEST => true,
-            StatusCode::BAD_REQUEST => contains_django_page || names_allowed_hosts(&response.body),
+            StatusCode::BAD_REQUEST => result.outcome.software == Some(Software::Django) || rejects_host(&response.body),
+            StatusCode::FORBIDDEN => rejects_host(&response.body),
             _ => false,
         };
         is_rejected.then_some(Self::NoAcceptedHost)
@@ -61,7 +65,6 @@ impl HostRejection {
 
     pub(super) fn explain(&self, context: &Context<'_>) -> Explanation {
         let first = context.first();
-        let path = context.path();
         let sent = first.host().map_or_else(|| "without a Host header".to_owned(), |host| format!("with `Host: {host}`"));
         let mut evidence = format!("{sent}: {}", first.received());
         let mut accepted = "www.example.com";
@@ -87,17 +90,8 @@ impl HostRejection {
                 first.path_and_query()
             ));
         }
-        fix.extend([
-            format!("Django: respond to `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, which validate the Host \
-                     header."),
-            "Django: add the machine's own address to ALLOWED_HOSTS at startup: a load balancer sends the target's address, an NLB its own."
-                .to_owned(),
-            format!(
-                "nginx: add `location = {path}` to the server with `listen … default_server`, with a `proxy_set_header Host` that the \
-                 app accepts."
-            ),
-            USE_ALLSWELL_PORT.to_owned(),
-        ]);
+        fix.extend(context.settings(Remedy::AllowHost, &[Software::Django, Software::Nginx]));
+        fix.push(USE_ALLSWELL_PORT.to_owned());
         explanation("host", "The server rejects the health check's Host header", evidence, fix)
     }
 }

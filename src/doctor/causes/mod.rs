@@ -21,4 +21,4 @@ mod tls;
 pub(super) use cause::{Cause, diagnose};
 pub(super) use explanation::Context;
 pub(super) use redirect::{ForwardedProto, Redirect, is_login};
-pub(super) use tls::certificate_fix;
+pub(super) use tls::{certificate_fix, certificate_problem};

@@ -2,8 +2,9 @@
 
 use super::explanation::{Context, Explanation, USE_ALLSWELL_PORT, explanation};
 use crate::doctor::{
-    poll::{PollStep, authority},
+    poll::{PollOutcome, PollStep, authority},
     result::ClientResult,
+    software::{Remedy, Software},
     text::excerpt,
     trials::TrialPolls,
 };
@@ -54,7 +55,7 @@ impl Redirect {
             // The server was reached, the target of its redirect was not.
             Some(_) if matches!(outcome.step, PollStep::Connect | PollStep::Handshake) => first_hop?,
             Some(_) => return None,
-            None => outcome.response.as_ref()?.location()?,
+            None => outcome.response.as_ref()?.location().or_else(|| led_astray(outcome, url))?,
         };
         Some(Self::diagnose_location(result, location, trials).await)
     }
@@ -75,7 +76,7 @@ impl Redirect {
         }
         let Ok(to) = url.join(location) else { return Self::Elsewhere(location.to_owned()) };
         // A server that redirects to itself uses the Host header that it received.
-        let is_same_server = to.scheme() == url.scheme() && (to.origin() == url.origin() || Some(authority(&to)) == result.host());
+        let is_same_server = to.scheme() == url.scheme() && (to.origin() == url.origin() || is_named_by(&to, result));
         let shown = if is_same_server { to[Position::BeforePath..].to_owned() } else { location.to_owned() };
         if is_login(&to) {
             return Self::Login(shown);
@@ -117,18 +118,11 @@ impl Redirect {
                     ForwardedProto::Ignored => "with `X-Forwarded-Proto: https` it redirects as well",
                     ForwardedProto::NoResponse => "with `X-Forwarded-Proto: https` it does not respond",
                 };
-                let exempt = path.trim_start_matches('/');
-                explanation(
-                    "https_redirect",
-                    "The server redirects HTTP to HTTPS",
-                    format!("{}; {trial}", first.received()),
-                    [
-                        &*format!("Django: SECURE_REDIRECT_EXEMPT = [r\"^{exempt}$\"]."),
-                        &*format!("nginx: move the `return 301` into `location /`, and add a `location = {path}` without it."),
-                        &*format!("Apache: add `RewriteCond %{{REQUEST_URI}} !^{path}$` before the RewriteRule that redirects."),
-                        USE_ALLSWELL_PORT,
-                    ],
-                )
+                let mut fix =
+                    context.settings(Remedy::StayWithHttp, &[Software::Django, Software::Rails, Software::Nginx, Software::Apache]);
+                fix.push(USE_ALLSWELL_PORT.to_owned());
+                let evidence = format!("{}; {trial}", first.received());
+                explanation("https_redirect", "The server redirects HTTP to HTTPS", evidence, fix)
             }
             Self::Loop => explanation(
                 "redirect_loop",
@@ -146,18 +140,12 @@ impl Redirect {
                 first.received(),
                 [format!("Set the health check path to `{right}`.")],
             ),
-            Self::Login(to) => explanation(
-                "login",
-                "The path requires a login",
-                format!("it redirects to {}", excerpt(to)),
-                [
-                    &*format!(
-                        "Allow anonymous access to `{path}` (Django: add `@login_not_required` to its view, or remove `@login_required` \
-                         from it)."
-                    ),
-                    USE_ALLSWELL_PORT,
-                ],
-            ),
+            Self::Login(to) => {
+                let mut fix = context.settings(Remedy::AllowAnonymous, &[Software::Django]);
+                fix.insert(0, format!("Allow anonymous access to `{path}`."));
+                fix.push(USE_ALLSWELL_PORT.to_owned());
+                explanation("login", "The path requires a login", format!("it redirects to {}", excerpt(to)), fix)
+            }
             Self::Elsewhere(to) => explanation(
                 "redirect",
                 "The health check path redirects",
@@ -176,6 +164,20 @@ impl Redirect {
             ),
         }
     }
+}
+
+/// The target of the last redirect, if the client followed it to a path that is missing or forbidden. If the redirect only added or removed
+/// a slash, that response is judged as the path's own.
+fn led_astray<'a>(outcome: &'a PollOutcome, url: &Url) -> Option<&'a str> {
+    let last = &outcome.hops.last()?.to;
+    (outcome.status()?.is_client_error() && last.path() != other_slash(url.path())).then_some(last.as_str())
+}
+
+/// Whether a URL names the polled server by the Host header that it received. nginx writes its own port instead of the header's.
+fn is_named_by(to: &Url, result: &ClientResult) -> bool {
+    let Some(host) = result.host() else { return false };
+    let port = result.request.url.port_or_known_default();
+    authority(to) == host || (to.host_str() == Some(host) && to.port_or_known_default() == port)
 }
 
 /// The path with the slash at its end added or removed, if that path works.

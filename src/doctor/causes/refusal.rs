@@ -1,7 +1,14 @@
 //! The server responds, and refuses the request.
 
 use super::explanation::{Context, Explanation, explanation};
-use crate::doctor::{response::PollResponse, result::ClientResult, text::excerpt, trials::TrialPolls};
+use crate::doctor::{
+    poll::authority,
+    response::PollResponse,
+    result::ClientResult,
+    software::{Remedy, Software},
+    text::excerpt,
+    trials::TrialPolls,
+};
 use allswell_checks::wire::http_symptoms::protects_from_csrf;
 use hyper::{Method, StatusCode, header::ALLOW};
 
@@ -30,7 +37,10 @@ impl RefusedRequest {
         if result.outcome.failure.is_none() && profile.method != Method::GET && trials.succeeds_with_get(result).await {
             return Some(Self::Method);
         }
-        if profile.http_1_0 && trials.succeeds_with_http_1_1(result).await {
+        // These status codes reject the version, whatever else is wrong.
+        let status = result.outcome.status();
+        let rejects_version = matches!(status, Some(StatusCode::UPGRADE_REQUIRED | StatusCode::HTTP_VERSION_NOT_SUPPORTED));
+        if profile.http_1_0 && (rejects_version || trials.succeeds_with_http_1_1(result).await) {
             return Some(Self::Http10);
         }
         None
@@ -61,24 +71,17 @@ impl RefusedRequest {
                      token."
                 )],
             ),
-            Self::Credentials => explanation(
-                "credentials",
-                "The path requires authentication, but health checks send no credentials",
-                first.received(),
-                [format!("Exempt `{path}` from authentication (nginx: `auth_basic off;`, Apache: `Require all granted` in its location).")],
-            ),
-            Self::Forbidden => explanation(
-                "forbidden",
-                "The server forbids the health check",
-                first.received(),
-                [
-                    &*format!(
-                        "Allow access to `{path}`: IP allow lists, permissions of the app, and directories without an index file return \
-                         this status."
-                    ),
-                    "A web application firewall returns it as well: allow the client's user agent.",
-                ],
-            ),
+            Self::Credentials => {
+                let mut fix = context.settings(Remedy::AllowAnonymous, &[Software::Nginx, Software::Apache]);
+                fix.insert(0, format!("Exempt `{path}` from authentication."));
+                explanation(
+                    "credentials",
+                    "The path requires authentication, but health checks send no credentials",
+                    first.received_with_body(),
+                    fix,
+                )
+            }
+            Self::Forbidden => forbidden(context),
             Self::Method => method(context),
             Self::NotFound => explanation(
                 "not_found",
@@ -88,11 +91,12 @@ impl RefusedRequest {
             ),
             Self::Http10 => explanation(
                 "http_1_0",
-                "The server rejects HTTP/1.0 without a Host header, but accepts HTTP/1.1 with one",
+                "The server rejects HTTP/1.0 without a Host header",
                 first.received_with_body(),
                 [format!(
-                    "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.",
-                    first.path_and_query()
+                    "HAProxy: add `http-check send meth GET uri {} ver HTTP/1.1 hdr Host {}` below `option httpchk`.",
+                    first.path_and_query(),
+                    authority(&context.target.url)
                 )],
             ),
             Self::Unexpected(status) => {
@@ -109,6 +113,22 @@ impl RefusedRequest {
             }
         }
     }
+}
+
+fn forbidden(context: &Context<'_>) -> Explanation {
+    let first = context.first();
+    // Rails sends nothing else that would identify it.
+    let is_empty = first.outcome.response.as_ref().is_some_and(|response| response.body.is_empty());
+    let usual: &[Software] = if is_empty { &[Software::Rails] } else { &[] };
+    let mut fix = context.settings(Remedy::AllowAccess, usual);
+    fix.extend([
+        format!(
+            "Allow access to `{}`: IP allow lists, permissions of the app, and directories without an index file return this status.",
+            context.path()
+        ),
+        "A web application firewall returns it as well: allow the client's user agent.".to_owned(),
+    ]);
+    explanation("forbidden", "The server forbids the health check", first.received_with_body(), fix)
 }
 
 fn method(context: &Context<'_>) -> Explanation {

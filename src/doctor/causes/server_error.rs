@@ -1,7 +1,8 @@
 //! The server fails (5xx) without a report of its own.
 
 use super::explanation::{Context, Explanation, explanation};
-use crate::doctor::{result::ClientResult, trials::TrialPolls};
+use crate::doctor::{result::ClientResult, software::Software, trials::TrialPolls};
+use allswell_checks::wire::http_symptoms::has_no_upstream;
 use hyper::StatusCode;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,9 @@ impl ServerError {
             // The method is refused.
             StatusCode::NOT_IMPLEMENTED => None,
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(Self::Gateway(status.as_u16())),
+            _ if result.outcome.response.as_ref().is_some_and(|response| has_no_upstream(&response.body)) => {
+                Some(Self::Gateway(status.as_u16()))
+            }
             _ => Some(Self::Other(status.as_u16())),
         }
     }
@@ -44,12 +48,13 @@ impl ServerError {
                 ["Behind a proxy, one of several servers may be unhealthy; or the server limits the request rate (nginx: \
                   `limit_req`). Poll again, and read the server's log."],
             ),
-            Self::Other(_) => explanation(
-                "server_error",
-                "The server returns a server error (5xx)",
-                first.received_with_body(),
-                ["Read the server's log for this moment: no other form of the request succeeded."],
-            ),
+            Self::Other(status) => {
+                let mut fix = vec!["Read the server's log for this moment: no other form of the request succeeded."];
+                if *status == 503 && context.software() == Some(Software::Apache) {
+                    fix.insert(0, "Apache returns 503 if the app behind `ProxyPass` accepts no connection: check that it is running.");
+                }
+                explanation("server_error", "The server returns a server error (5xx)", first.received_with_body(), fix)
+            }
         }
     }
 }

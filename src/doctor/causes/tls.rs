@@ -6,7 +6,7 @@ use allswell_checks::{
     contract::{Failure, FailureClass, FailureDetail},
     wire::http_symptoms::{requires_client_certificate, requires_tls},
 };
-use hyper::StatusCode;
+use hyper::{StatusCode, header::HeaderValue};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::doctor) enum TlsProblem {
@@ -31,6 +31,9 @@ pub(in crate::doctor) enum TlsProblem {
 pub(in crate::doctor) enum CertificateProblem {
     Expired,
     OtherName,
+    NoName,
+    SelfSigned,
+    Version1,
     Untrusted,
 }
 
@@ -39,8 +42,21 @@ impl From<&Failure> for CertificateProblem {
         match failure.detail() {
             Some(FailureDetail::CertificateExpired) => Self::Expired,
             Some(FailureDetail::CertificateForOtherName) => Self::OtherName,
+            Some(FailureDetail::CertificateWithoutName) => Self::NoName,
+            Some(FailureDetail::CertificateSelfSigned) => Self::SelfSigned,
+            Some(FailureDetail::CertificateVersion1) => Self::Version1,
             _ => Self::Untrusted,
         }
+    }
+}
+
+/// Why a certificate fails verification. The messages of some failures name settings of allswell, which the polled server does not have.
+pub(in crate::doctor) fn certificate_problem(failure: &Failure) -> &str {
+    match CertificateProblem::from(failure) {
+        CertificateProblem::NoName => "the certificate has no subjectAltName, and so no host name",
+        CertificateProblem::SelfSigned => "the certificate is self-signed",
+        CertificateProblem::Version1 => "the certificate is X.509 version 1",
+        CertificateProblem::Expired | CertificateProblem::OtherName | CertificateProblem::Untrusted => failure.message(),
     }
 }
 
@@ -49,7 +65,7 @@ impl TlsProblem {
         match (&result.outcome.failure, &result.outcome.response) {
             (Some(failure), _) if result.outcome.step == PollStep::Handshake => Self::diagnose_handshake(result, failure, trials).await,
             (Some(failure), _) => Self::diagnose_failure(result, failure, trials).await,
-            (None, Some(response)) => Self::diagnose_response(response),
+            (None, Some(response)) => Self::diagnose_response(result, response, trials).await,
             (None, None) => None,
         }
     }
@@ -69,7 +85,7 @@ impl TlsProblem {
         let mut lenient = result.request.clone();
         lenient.profile.verifies = false;
         if profile.verifies && trials.status(&lenient).await.is_some() {
-            return Some(Self::Certificate { why: failure.message().to_owned(), problem: failure.into() });
+            return Some(Self::Certificate { why: certificate_problem(failure).to_owned(), problem: failure.into() });
         }
         lenient.profile.server_name = true;
         if !profile.server_name && trials.status(&lenient).await.is_some() {
@@ -92,10 +108,19 @@ impl TlsProblem {
         expects_tls.then_some(Self::SpeaksHttps)
     }
 
-    fn diagnose_response(response: &PollResponse) -> Option<Self> {
+    async fn diagnose_response(result: &ClientResult, response: &PollResponse, trials: &mut TrialPolls<'_>) -> Option<Self> {
         match response.status {
             StatusCode::BAD_REQUEST if requires_tls(&response.body) => Some(Self::SpeaksHttps),
             StatusCode::BAD_REQUEST if requires_client_certificate(&response.body) => Some(Self::ClientCertificate),
+            // Apache httpd completes the handshake without SNI, and then rejects the request.
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST
+                if result.request.url.scheme() == "https" && !result.client.profile.server_name =>
+            {
+                let mut named = result.request.clone();
+                named.profile.server_name = true;
+                named.host = named.host.or_else(|| HeaderValue::from_str(trials.host_of_url()).ok());
+                trials.succeeds(result, &named).await.then_some(Self::ServerName)
+            }
             _ => None,
         }
     }
@@ -113,6 +138,8 @@ impl TlsProblem {
                      certificate: most clients send no server name (SNI).",
                     "If the server offers only older cipher suites (CBC, RSA key exchange), a load balancer may support them; the doctor \
                      does not.",
+                    "If no site has the requested name, Caddy ends the handshake (set `default_sni NAME`), and so does nginx with \
+                     `ssl_reject_handshake`.",
                 ],
             ),
             Self::ClientCertificate => explanation(
@@ -131,6 +158,7 @@ impl TlsProblem {
                 "the server responds if the TLS handshake contains the URL's host name",
                 [
                     "Configure a default certificate for clients without SNI (nginx: a `default_server` without `ssl_reject_handshake`).",
+                    "Caddy: set `default_sni NAME` in the global options. Apache: remove `SSLStrictSNIVHostCheck on`.",
                     "HAProxy: `check-sni`. Envoy: `sni` of the cluster's transport socket. AWS load balancers cannot send SNI in health \
                      checks.",
                 ],
@@ -172,11 +200,11 @@ fn concerns_client_certificate(failure: &Failure) -> bool {
 pub(in crate::doctor) fn certificate_fix(problem: CertificateProblem, name: &str) -> Vec<String> {
     match problem {
         CertificateProblem::Expired => vec!["Renew the certificate.".to_owned()],
-        CertificateProblem::OtherName => vec![
-            format!("Use a certificate for `{name}`."),
+        CertificateProblem::OtherName | CertificateProblem::NoName => vec![
+            format!("Use a certificate whose subjectAltName contains `{name}`."),
             "Consul: set `tls_server_name` to a name that the certificate contains.".to_owned(),
         ],
-        CertificateProblem::Untrusted => vec![
+        CertificateProblem::SelfSigned | CertificateProblem::Version1 | CertificateProblem::Untrusted => vec![
             "Use a certificate from an issuer that the client trusts, or add the issuer to the client's trusted CAs (Consul: `ca_file`)."
                 .to_owned(),
             "Or turn off certificate verification in the client (Consul: `tls_skip_verify = true`).".to_owned(),

@@ -95,8 +95,9 @@ fn a_server_that_rejects_http_1_0_fails_haproxy() {
     });
     let examined = examine_as("haproxy", &health(&server));
     examined.assert("HTTP/1.0", &[], &["http_1_0"]);
-    let fix = "HAProxy: add `http-check send meth GET uri /health ver HTTP/1.1 hdr Host www.example.com` below `option httpchk`.";
-    assert_eq!(examined.finding("http_1_0")["fix"][0], fix);
+    let fix = "HAProxy: add `http-check send meth GET uri /health ver HTTP/1.1 hdr Host HOST` below `option httpchk`.";
+    let host = format!("localhost:{}", server.port());
+    assert_eq!(examined.finding("http_1_0")["fix"][0], fix.replace("HOST", &host));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod causes;
 mod clients;
 mod commands;
 mod django;
+mod frameworks;
+mod gateways;
 mod target_groups;
 mod tls;
 mod warnings;

@@ -49,7 +49,7 @@ fn a_certificate_for_another_name_names_the_required_one() {
     let (_web, tls_port, certificates) = nginx();
     let other = examine_trusting(&certificates.authority, "consul", &format!("https://127.0.0.1:{tls_port}/"));
     other.assert("another name", &[], &["certificate"]);
-    assert_eq!(other.finding("certificate")["fix"][0], "Use a certificate for `127.0.0.1`.");
+    assert_eq!(other.finding("certificate")["fix"][0], "Use a certificate whose subjectAltName contains `127.0.0.1`.");
 }
 
 #[test]
