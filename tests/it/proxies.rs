@@ -67,25 +67,28 @@ impl Instance {
     }
 }
 
-/// The name of the instance that responds to a request through a load balancer, or `None` for any other response. `/livez` passes whatever the
-/// verdict on readiness is, as the pages of an application do.
-fn routed(balancer: &Server) -> Option<String> {
+/// The name of the instance that responds to a request through a load balancer, or what came instead. `/livez` passes whatever the verdict on
+/// readiness is, as the pages of an application do.
+fn routed(balancer: &Server) -> Result<String, String> {
     // Traefik and Caddy wait without a limit for the response of an instance that hangs, also when they know that it does.
     const CLIENT_TIMEOUT: Duration = Duration::from_secs(3);
     let mut stream = TcpStream::connect(("127.0.0.1", balancer.port)).expect("a connection");
     stream.set_read_timeout(Some(CLIENT_TIMEOUT)).expect("a timeout");
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: orders.example\r\nConnection: close\r\n\r\n").expect("a request");
     let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
+    stream.read_to_string(&mut text).map_err(|error| error.to_string())?;
     let response = Response::parse(&text, Duration::ZERO);
-    (response.status == 200).then(|| response.json()["service"]["instance"].as_str().expect("an instance").to_owned())
+    if response.status != 200 {
+        return Err(response.text);
+    }
+    Ok(response.json()["service"]["instance"].as_str().expect("an instance").to_owned())
 }
 
 /// Waits until the load balancer distributes requests among exactly these instances.
 fn becomes(balancer: &Server, what: &str, instances: &[&str]) {
     const REQUESTS: usize = 12;
     eventually(what, || {
-        let mut responding: Vec<String> = (0..REQUESTS).map_while(|_| routed(balancer)).collect();
+        let mut responding: Vec<String> = (0..REQUESTS).map_while(|_| routed(balancer).ok()).collect();
         let all_respond = responding.len() == REQUESTS;
         responding.sort();
         responding.dedup();
@@ -101,7 +104,10 @@ fn without_a_lost_request(balancer: &Server, during: impl FnOnce()) {
             .map(|_| {
                 scope.spawn(|| {
                     let requests = std::iter::repeat_with(|| routed(balancer)).take_while(|_| !is_over.load(Ordering::Relaxed));
-                    requests.fold((0, 0), |(all, lost), instance| (all + 1, lost + u32::from(instance.is_none())))
+                    requests.fold((0, Vec::new()), |(all, mut lost), instance| {
+                        lost.extend(instance.err());
+                        (all + 1, lost)
+                    })
                 })
             })
             .collect();
@@ -109,7 +115,7 @@ fn without_a_lost_request(balancer: &Server, during: impl FnOnce()) {
         is_over.store(true, Ordering::Relaxed);
         for client in clients {
             let (all, lost) = client.join().expect("a client");
-            assert!(all > 10 && lost == 0, "{lost} of {all} requests are lost");
+            assert!(all > 10 && lost.is_empty(), "{} of {all} requests are lost: {lost:#?}", lost.len());
         }
     });
 }
@@ -152,7 +158,7 @@ fn starts_slowly(kind: &Balancer) {
     if kind.waits_for_first_pass {
         // It responds by itself until the first target is known to be healthy.
         for _ in 0..20 {
-            assert_ne!(routed(&balancer).as_deref(), Some("slow"), "a request before the first pass");
+            assert_ne!(routed(&balancer).as_deref(), Ok("slow"), "a request before the first pass");
         }
     }
     becomes(&balancer, "the slow instance has failed its first poll", &["ready"]);
@@ -235,7 +241,7 @@ fn sends_requests_while_the_sidecar_passes(recipe: impl Fn(u16, u16) -> Server) 
     let balancer = recipe(app.port(), sidecar.port());
     becomes(&balancer, "the sidecar passes", &["app"]);
     set(&sidecar.media, false);
-    eventually("the application gets no more requests", || routed(&balancer).is_none().then_some(()));
+    eventually("the application gets no more requests", || routed(&balancer).is_err().then_some(()));
     set(&sidecar.media, true);
     becomes(&balancer, "the sidecar passes again", &["app"]);
 }
