@@ -286,10 +286,18 @@ fn network(change: impl Fn(&mut Value)) -> impl Fn(&mut Value) {
 #[test]
 fn attributes_that_cut_off_or_mislead_traffic_are_reported() {
     const SHORT: &[(&str, &str)] = &[("deregistration_delay.timeout_seconds", "20")];
-    assert_contradiction(OWN, attributes(SHORT), "deregistration_below_drain");
-    assert_consistent(OWN, network(attributes(SHORT)));
     const CUTS: &[(&str, &str)] =
         &[("deregistration_delay.timeout_seconds", "20"), ("deregistration_delay.connection_termination.enabled", "true")];
+    const OTHERS: &[(&str, &str)] = &[
+        ("preserve_client_ip.enabled", "true"),
+        ("slow_start.duration_seconds", "30"),
+        ("stickiness.enabled", "true"),
+        ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
+        ("load_balancing.algorithm.type", "round_robin"),
+        ("target_health_state.unhealthy.draining_interval_seconds", "0"),
+    ];
+    assert_contradiction(OWN, attributes(SHORT), "deregistration_below_drain");
+    assert_consistent(OWN, network(attributes(SHORT)));
     assert_contradiction(OWN, network(attributes(CUTS)), "deregistration_below_drain");
     assert_warning(
         OWN,
@@ -301,14 +309,6 @@ fn attributes_that_cut_off_or_mislead_traffic_are_reported() {
     assert_consistent(OWN, attributes(&[("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "1")]));
     assert_consistent(OWN, attributes(&[("target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "off")]));
     assert_warning(OWN, network(set("TargetType", json!("alb"))), "target_is_balancer");
-    const OTHERS: &[(&str, &str)] = &[
-        ("preserve_client_ip.enabled", "true"),
-        ("slow_start.duration_seconds", "30"),
-        ("stickiness.enabled", "true"),
-        ("load_balancing.cross_zone.enabled", "use_load_balancer_configuration"),
-        ("load_balancing.algorithm.type", "round_robin"),
-        ("target_health_state.unhealthy.draining_interval_seconds", "0"),
-    ];
     assert_consistent(OWN, attributes(OTHERS));
 }
 
