@@ -2,7 +2,7 @@
 
 use crate::config::certificate::Unusable;
 use socket2::SockRef;
-use std::io;
+use std::{io, net::SocketAddr};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
@@ -18,6 +18,18 @@ pub enum BindError {
         /// The address as it is configured.
         address: String,
         /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The host of an address does not resolve.
+    #[error(
+        "{key}: cannot listen on {address}: the host name does not resolve here: write the IP address of an interface, or \"0.0.0.0:PORT\" for all"
+    )]
+    Name {
+        /// The key that has the address.
+        key: &'static str,
+        /// The address as it is configured.
+        address: String,
+        /// The resolver's reason.
         source: io::Error,
     },
     /// A file of `[server.tls]` cannot be used.
@@ -54,7 +66,8 @@ fn remedy(key: &str, error: &io::Error) -> String {
 
 /// Listens on an address of the configuration.
 pub(super) async fn listen(key: &'static str, address: &str) -> Result<TcpListener, BindError> {
-    bind(address).await.map_err(|source| BindError::Listen { key, address: address.to_owned(), source })
+    let resolved = lookup_host(address).await.map_err(|source| BindError::Name { key, address: address.to_owned(), source })?;
+    bind(resolved).map_err(|source| BindError::Listen { key, address: address.to_owned(), source })
 }
 
 /// The most connections that may wait to be accepted; the kernel takes at most `net.core.somaxconn` of it. When the queue is full, the client of
@@ -65,10 +78,10 @@ const BACKLOG: u32 = 65_535;
 /// the memory that the kernel accounts to us, however large it is.
 const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Listens on the first usable address of a host name.
-async fn bind(address: &str) -> io::Result<TcpListener> {
+/// Listens on the first usable one of the addresses of a host.
+fn bind(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in lookup_host(address).await? {
+    for address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Connections of a previous process may still be in TIME_WAIT.
         socket.set_reuseaddr(true)?;

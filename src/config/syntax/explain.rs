@@ -63,6 +63,9 @@ fn offset_of(error: &TomlError) -> usize {
 
 /// All lines of the parser's message in one, without what it quotes of the file.
 fn words_of_parser(message: &str) -> String {
+    if message.starts_with("invalid array") {
+        return "a list before this place has no `]` at its end, or no comma between two items".to_owned();
+    }
     let lines = message.lines().filter(|line| !line.is_empty()).map(without_quotes);
     let words = lines.collect::<Vec<_>>().join(": ");
     if words.is_empty() { "this cannot be read".to_owned() } else { words }
