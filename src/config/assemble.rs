@@ -5,7 +5,7 @@ use super::certificate;
 use super::{
     checks::{CheckReader, LocatedComponent},
     configured::Configured,
-    diagnostics::Diagnostics,
+    diagnostics::{Diagnostics, is_list_of_tables},
     groups::read_groups,
     interpolate::Interpolated,
     key_hints::KeyHints,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     kinds::{
         Registry,
-        issue::Issue,
+        issue::{ConfigIssue, Issue},
         read::{read, suggestion},
     },
     report::Status,
@@ -81,6 +81,12 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
 /// Reads everything but the checks and the groups. Also returns the usable keys of `[defaults]` as a table.
 fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &Registry) -> (Option<Settings>, Dict) {
     let schema = schema_for!(Settings).to_value();
+    let lists: Vec<String> = table.iter().filter(|(_, value)| is_list_of_tables(value)).map(|(key, _)| key.clone()).collect();
+    for key in lists {
+        table.remove(&key);
+        let message = format!("expected one table: write its header with single brackets, `[{key}]`");
+        diagnostics.report(&[], [ConfigIssue::new([key], message)]);
+    }
     diagnostics.prepare(&mut table, &schema, &[]);
     let mut issues = Vec::new();
     let mut settings: Option<Settings> = read(&table, &schema, &mut issues);
@@ -101,8 +107,10 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &
             Some(Err(unusable)) => issues.push(unusable.into_issue().within("server")),
             None => {}
         }
+        let places = diagnostics.places;
+        let is_set = |key: &str| places.where_set(&["defaults".to_owned(), key.to_owned()]).is_some();
         let mut warnings: Vec<_> = settings.server.warnings().into_iter().map(|found| found.within("server")).collect();
-        warnings.extend(unusual(&settings.defaults, &|_| true).into_iter().map(|found| found.within("defaults")));
+        warnings.extend(unusual(&settings.defaults, &is_set).into_iter().map(|found| found.within("defaults")));
         diagnostics.warn(&[], warnings);
         issues.extend(policy_issues(&settings.defaults).into_iter().map(|found| found.within("defaults")));
         settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());

@@ -111,6 +111,6 @@ impl<'a> Diagnostics<'a> {
 }
 
 /// Whether a list is what `[[checks.orders]]` makes.
-fn is_list_of_tables(value: &Value) -> bool {
-    matches!(value, Value::Array(_, items) if items.iter().all(|item| matches!(item, Value::Dict(..))))
+pub(super) fn is_list_of_tables(value: &Value) -> bool {
+    matches!(value, Value::Array(_, items) if !items.is_empty() && items.iter().all(|item| matches!(item, Value::Dict(..))))
 }
