@@ -1,16 +1,7 @@
 //! Finds every mistake in the syntax of a text, not only the first.
 
-use super::{characters, duplicates, language, line::Line, slips};
+use super::{characters, duplicates, language, line::Line, mistake::Mistake, slips};
 use toml_edit::{ImDocument, TomlError};
-
-/// A place where a text is not TOML.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::config) struct Mistake {
-    /// In bytes from the beginning of the text.
-    pub(in crate::config) offset: usize,
-    /// What is wrong and what to write; quotes no value.
-    pub(in crate::config) message: String,
-}
 
 /// The most mistakes of one file that are reported.
 const MAX_MISTAKES: usize = 20;

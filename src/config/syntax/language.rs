@@ -1,6 +1,6 @@
 //! Recognises files in another format than TOML.
 
-use super::{explain::Mistake, line::Line};
+use super::{line::Line, mistake::Mistake};
 
 /// The mistake of a file in another format whose parser stopped at the offset `error`. Quotes nothing of the file.
 pub(super) fn recognise(text: &str, error: usize) -> Option<Mistake> {
