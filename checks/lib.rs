@@ -25,6 +25,8 @@ mod object_storage;
 #[cfg(feature = "sql")]
 mod sql;
 pub mod wire;
+mod without_kind;
+pub use without_kind::alternative;
 
 /// The kinds of backend: one module each. Keep these and the list below in alphabetical order.
 pub mod kinds {

@@ -42,6 +42,10 @@ pub trait Backend: Check + Sized {
     /// A complete table in TOML, without its header. It is printed in the documentation; a test parses and builds it.
     const EXAMPLE: &'static str;
 
+    /// Other names under which users look for this kind, such as products that speak its protocol: a hint for `kind = "elasticache"`. The names
+    /// in [`SCHEMES`](Self::SCHEMES) and the images of [`COMPOSE`](Self::COMPOSE) need not be repeated.
+    const OTHER_NAMES: &'static [&'static str] = &[];
+
     /// URL schemes by which discovery recognises a URL of this kind, without `+driver`: `postgres`. Empty: no URL is ever taken for this kind.
     const SCHEMES: &'static [&'static str] = &[];
 

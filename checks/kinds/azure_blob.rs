@@ -85,6 +85,7 @@ pub struct AzureBlob {
 impl Backend for AzureBlob {
     const KIND: &'static str = "azure_blob";
     const CATEGORY: Category = Category::Storage;
+    const OTHER_NAMES: &'static [&'static str] = &["azure", "azure_storage", "azblob", "blob", "abfs", "bucket", "object_storage"];
     const EXAMPLE: &'static str = r#"
 account = "orders"
 bucket = "media"

@@ -41,6 +41,7 @@ pub struct Celery {
 impl Backend for Celery {
     const KIND: &'static str = "celery";
     const CATEGORY: Category = Category::Queue;
+    const OTHER_NAMES: &'static [&'static str] = &["worker", "workers", "kombu", "flower"];
     const EXAMPLE: &'static str = r#"
 broker = "amqps://app@mq.internal:5671/orders"
 password = "${MQ_PASSWORD}"

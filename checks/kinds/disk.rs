@@ -55,6 +55,7 @@ pub struct Disk {
 impl Backend for Disk {
     const KIND: &'static str = "disk";
     const CATEGORY: Category = Category::Host;
+    const OTHER_NAMES: &'static [&'static str] = &["disk_space", "disk_usage", "diskspace", "df", "volume"];
     const EXAMPLE: &'static str = r#"
 path = "/var/lib/orders"
 warn_free = "10%"

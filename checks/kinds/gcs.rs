@@ -75,6 +75,7 @@ pub struct Gcs(BucketCheck<Google>);
 impl Backend for Gcs {
     const KIND: &'static str = "gcs";
     const CATEGORY: Category = Category::Storage;
+    const OTHER_NAMES: &'static [&'static str] = &["gs", "google_cloud_storage", "gcp", "gcs_bucket", "google", "bucket", "object_storage"];
     const EXAMPLE: &'static str = r#"
 bucket = "media"
 "#;

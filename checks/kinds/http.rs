@@ -127,6 +127,7 @@ pub struct Http {
 impl Backend for Http {
     const KIND: &'static str = "http";
     const CATEGORY: Category = Category::Network;
+    const OTHER_NAMES: &'static [&'static str] = &["https", "url", "web", "api", "rest", "site", "endpoint", "webhook"];
     const EXAMPLE: &'static str = r#"
 url = "http://127.0.0.1:8000/health/"
 host = "www.example.com"

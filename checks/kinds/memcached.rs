@@ -60,6 +60,7 @@ pub struct Memcached {
 impl Backend for Memcached {
     const KIND: &'static str = "memcached";
     const CATEGORY: Category = Category::Cache;
+    const OTHER_NAMES: &'static [&'static str] = &["mcrouter", "cache"];
     const EXAMPLE: &'static str = r#"
 address = "cache.internal:11211"
 write = true

@@ -43,6 +43,7 @@ pub struct Memory {
 impl Backend for Memory {
     const KIND: &'static str = "memory";
     const CATEGORY: Category = Category::Host;
+    const OTHER_NAMES: &'static [&'static str] = &["ram", "mem"];
     const EXAMPLE: &'static str = r#"
 warn_available = "10%"
 "#;

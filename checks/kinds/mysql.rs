@@ -112,6 +112,8 @@ pub struct Mysql {
 impl Backend for Mysql {
     const KIND: &'static str = "mysql";
     const CATEGORY: Category = Category::Database;
+    const OTHER_NAMES: &'static [&'static str] =
+        &["maria", "percona", "galera", "tidb", "planetscale", "vitess", "aurora_mysql", "proxysql"];
     const EXAMPLE: &'static str = r#"
 url = "mysql://app@db.internal:3306/orders?ssl-mode=VERIFY_IDENTITY"
 password = "${DB_PASSWORD}"

@@ -122,6 +122,19 @@ pub struct Postgres {
 impl Backend for Postgres {
     const KIND: &'static str = "postgres";
     const CATEGORY: Category = Category::Database;
+    const OTHER_NAMES: &'static [&'static str] = &[
+        "pg",
+        "pgbouncer",
+        "pgpool",
+        "pgvector",
+        "timescaledb",
+        "aurora_postgresql",
+        "alloydb",
+        "yugabyte",
+        "yugabytedb",
+        "neon",
+        "supabase",
+    ];
     const EXAMPLE: &'static str = r#"
 url = "postgres://app@db.internal:5432/orders?sslmode=verify-full"
 password = "${DB_PASSWORD}"

@@ -79,6 +79,7 @@ pub struct Rabbitmq {
 impl Backend for Rabbitmq {
     const KIND: &'static str = "rabbitmq";
     const CATEGORY: Category = Category::Queue;
+    const OTHER_NAMES: &'static [&'static str] = &["rabbit", "amazonmq", "cloudamqp", "lavinmq", "amqp091"];
     const EXAMPLE: &'static str = r#"
 url = "amqps://app@mq.internal:5671/orders"
 password = "${MQ_PASSWORD}"

@@ -171,6 +171,18 @@ enum Topology {
 impl Backend for Redis {
     const KIND: &'static str = "redis";
     const CATEGORY: Category = Category::Cache;
+    const OTHER_NAMES: &'static [&'static str] = &[
+        "elasticache",
+        "sentinel",
+        "redis_sentinel",
+        "redis_cluster",
+        "keydb",
+        "dragonfly",
+        "dragonflydb",
+        "memorydb",
+        "upstash",
+        "cache",
+    ];
     const EXAMPLE: &'static str = r#"
 url = "rediss://cache.internal:6379/0"
 password = "${REDIS_PASSWORD}"

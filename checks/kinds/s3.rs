@@ -127,6 +127,8 @@ pub struct S3(BucketCheck<Aws>);
 impl Backend for S3 {
     const KIND: &'static str = "s3";
     const CATEGORY: Category = Category::Storage;
+    const OTHER_NAMES: &'static [&'static str] =
+        &["s3_bucket", "aws_s3", "minio", "r2", "ceph", "wasabi", "spaces", "aws", "bucket", "object_storage"];
     const EXAMPLE: &'static str = r#"
 bucket = "media"
 region = "eu-central-1"

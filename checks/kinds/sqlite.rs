@@ -81,6 +81,7 @@ struct OpenFile {
 impl Backend for Sqlite {
     const KIND: &'static str = "sqlite";
     const CATEGORY: Category = Category::Database;
+    const OTHER_NAMES: &'static [&'static str] = &["sqlite_db", "libsql", "django_sqlite"];
     const EXAMPLE: &'static str = r#"
 path = "/var/lib/orders/orders.sqlite3"
 "#;

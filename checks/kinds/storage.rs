@@ -70,6 +70,7 @@ pub struct Storage {
 impl Backend for Storage {
     const KIND: &'static str = "storage";
     const CATEGORY: Category = Category::Storage;
+    const OTHER_NAMES: &'static [&'static str] = &["file", "files", "filesystem", "fs", "nfs", "efs", "default_storage", "media"];
     const EXAMPLE: &'static str = r#"
 path = "/srv/media"
 "#;

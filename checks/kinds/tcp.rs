@@ -52,6 +52,7 @@ const CLOSED_AT_ONCE: &str = "the connection was accepted and closed at once: a 
 impl Backend for Tcp {
     const KIND: &'static str = "tcp";
     const CATEGORY: Category = Category::Network;
+    const OTHER_NAMES: &'static [&'static str] = &["port", "socket", "telnet"];
     const EXAMPLE: &'static str = r#"
 address = "bastion.internal:22"
 expect_banner = "SSH-2.0"

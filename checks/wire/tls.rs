@@ -2,6 +2,7 @@
 
 mod client_auth;
 mod deferred;
+mod examine;
 mod failure;
 mod keys;
 mod pem;
@@ -11,8 +12,10 @@ mod x509;
 use crate::contract::{Blocking, Failure, FailureClass};
 use client_auth::ClientCertificate;
 use deferred::DeferredVerifier;
+pub use examine::{IdentityError, authority_warning, examine_identity};
 pub use failure::{failure, io_failure, is_tls};
 pub use keys::{Fingerprint, TlsKeys, Verify, is_loopback, login_warning};
+pub use pem::{PemError, read_certificates, read_private_key};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -258,14 +261,15 @@ fn read(keys: &TlsKeys, system: Option<Arc<RootCertStore>>) -> Result<Client, Fa
         _ if !keys.pinned_sha256.is_empty() => KeysVerifier::pins(keys.pinned_sha256.clone(), &provider),
         _ if verify == Verify::None => KeysVerifier::nothing(&provider),
         (Some(file), _) => {
-            let trusted = pem::certificates(file, "tls.ca_file")?;
+            let trusted = read_certificates(file).map_err(|error| error.in_key("tls.ca_file"))?;
             chain(Arc::new(roots(&trusted)?), trusted, verify, &provider)?
         }
         (None, system) => chain(system.unwrap_or_else(|| Arc::new(RootCertStore::empty())), Vec::new(), verify, &provider)?,
     };
     let identity = match (&keys.client_certificate_file, &keys.client_key_file) {
         (Some(certificate), Some(key)) => {
-            Some((pem::certificates(certificate, "tls.client_certificate_file")?, pem::private_key(key, "tls.client_key_file")?))
+            let chain = read_certificates(certificate).map_err(|error| error.in_key("tls.client_certificate_file"))?;
+            Some((chain, read_private_key(key).map_err(|error| error.in_key("tls.client_key_file"))?))
         }
         _ => None,
     };

@@ -5,17 +5,19 @@ use super::certificate;
 use super::{
     checks::{CheckReader, LocatedComponent},
     configured::Configured,
-    diagnostics::Diagnostics,
+    diagnostics::{Diagnostics, is_list_of_tables},
     groups::read_groups,
     interpolate::Interpolated,
+    key_hints::KeyHints,
     locate::Places,
     problem::Problem,
     settings::{Settings, policy_issues},
+    unusual_policy::unusual,
 };
 use crate::{
     kinds::{
         Registry,
-        issue::Issue,
+        issue::{ConfigIssue, Issue},
         read::{read, suggestion},
     },
     report::Status,
@@ -37,7 +39,7 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
     let mut diagnostics = Diagnostics::new(interpolated, places);
     let checks = diagnostics.take_tables(&mut merged, "checks").filter(|checks| !checks.is_empty());
     let groups = diagnostics.take_tables(&mut merged, "groups").unwrap_or_default();
-    let (settings, defaults) = read_settings(merged, &mut diagnostics);
+    let (settings, defaults) = read_settings(merged, &mut diagnostics, registry);
 
     let mut reader = CheckReader::new(registry, &mut diagnostics);
     let has_configured_checks = checks.is_some();
@@ -50,7 +52,7 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
         let names = found.iter().map(|found| found.component.name.to_string()).collect();
         (found, names)
     };
-    let groups = read_groups(groups, &names, &mut diagnostics);
+    let groups = read_groups(groups, &names, &mut diagnostics, registry);
 
     let Diagnostics { mut problems, mut warnings, secrets, .. } = diagnostics;
     let mut redactor = Redactor::new(&secrets.values);
@@ -77,8 +79,14 @@ pub(super) fn assemble(mut merged: Dict, interpolated: &Interpolated, places: &P
 }
 
 /// Reads everything but the checks and the groups. Also returns the usable keys of `[defaults]` as a table.
-fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>) -> (Option<Settings>, Dict) {
+fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &Registry) -> (Option<Settings>, Dict) {
     let schema = schema_for!(Settings).to_value();
+    let lists: Vec<String> = table.iter().filter(|(_, value)| is_list_of_tables(value)).map(|(key, _)| key.clone()).collect();
+    for key in lists {
+        table.remove(&key);
+        let message = format!("expected one table: write its header with single brackets, `[{key}]`");
+        diagnostics.report(&[], [ConfigIssue::new([key], message)]);
+    }
     diagnostics.prepare(&mut table, &schema, &[]);
     let mut issues = Vec::new();
     let mut settings: Option<Settings> = read(&table, &schema, &mut issues);
@@ -88,13 +96,22 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>) -> (Option<
             found.hint = suggestion(&found.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
         }
     }
+    if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
+        KeyHints::new(registry).add(&mut issues, &schema, &table);
+    }
     if let Some(settings) = &mut settings {
         issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
         #[cfg(feature = "server")]
-        if let Some(Err(unusable)) = settings.server.tls.as_ref().map(certificate::read) {
-            issues.push(unusable.into_issue().within("server"));
+        match settings.server.tls.as_ref().map(certificate::examine) {
+            Some(Ok((_, warnings))) => diagnostics.warn(&[], warnings.into_iter().map(|found| found.within("server"))),
+            Some(Err(unusable)) => issues.push(unusable.into_issue().within("server")),
+            None => {}
         }
-        diagnostics.warn(&[], settings.server.warnings().into_iter().map(|found| found.within("server")));
+        let places = diagnostics.places;
+        let is_set = |key: &str| places.where_set(&["defaults".to_owned(), key.to_owned()]).is_some();
+        let mut warnings: Vec<_> = settings.server.warnings().into_iter().map(|found| found.within("server")).collect();
+        warnings.extend(unusual(&settings.defaults, &is_set).into_iter().map(|found| found.within("defaults")));
+        diagnostics.warn(&[], warnings);
         issues.extend(policy_issues(&settings.defaults).into_iter().map(|found| found.within("defaults")));
         settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
     }

@@ -2,12 +2,8 @@
 
 use super::settings::TlsSettings;
 use crate::kinds::issue::ConfigIssue;
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use allswell_checks::wire::tls::{IdentityError, authority_warning, examine_identity, read_certificates, read_private_key};
+use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, pki_types::CertificateDer, server::WebPkiClientVerifier};
 use std::{fmt::Display, path::Path, sync::Arc};
 
 /// The error for a key of `[server.tls]` whose file cannot be used.
@@ -19,6 +15,11 @@ pub(crate) struct Unusable {
 
 impl Unusable {
     fn new(key: &'static str, error: impl Display) -> Self {
+        Self { key, message: format!("the file {error}") }
+    }
+
+    /// For what the TLS library says of its own.
+    fn rejected(key: &'static str, error: impl Display) -> Self {
         Self { key, message: format!("the file cannot be used: {error}") }
     }
 
@@ -34,33 +35,46 @@ impl Unusable {
 ///
 /// The first file that cannot be used.
 pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
+    examine(settings).map(|(config, _)| config)
+}
+
+/// Reads the files of `[server.tls]`, and also returns warnings about what clients may not accept, as issues of the table around `[server.tls]`.
+/// This blocks.
+///
+/// # Errors
+///
+/// The first file that cannot be used.
+pub(super) fn examine(settings: &TlsSettings) -> Result<(ServerConfig, Vec<ConfigIssue>), Unusable> {
     let chain = certificates(&settings.certificate_file, "certificate_file")?;
-    let key = PrivateKeyDer::from_pem_file(&settings.key_file).map_err(|error| Unusable::new("key_file", error))?;
+    let key = read_private_key(&settings.key_file).map_err(|error| Unusable::new("key_file", error))?;
+    let found = examine_identity(&chain, &key).map_err(|error| match &error {
+        IdentityError::Certificate(_) => Unusable::new("certificate_file", error),
+        IdentityError::Key(_) => Unusable::new("key_file", error),
+    })?;
+    let mut warnings: Vec<ConfigIssue> = found.into_iter().map(|warning| Unusable::new("certificate_file", warning).into_issue()).collect();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Unusable::new("certificate_file", error))?;
+        .map_err(|error| Unusable::rejected("certificate_file", error))?;
     let builder = match &settings.client_ca_file {
         Some(file) => {
             let mut roots = RootCertStore::empty();
-            for root in certificates(file, "client_ca_file")? {
-                roots.add(root).map_err(|error| Unusable::new("client_ca_file", error))?;
+            let authorities = certificates(file, "client_ca_file")?;
+            let warning = authority_warning(&authorities).map(|warning| Unusable::new("client_ca_file", warning).into_issue());
+            warnings.extend(warning);
+            for root in authorities {
+                roots.add(root).map_err(|error| Unusable::rejected("client_ca_file", error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| Unusable::new("client_ca_file", error))?)
+            builder.with_client_cert_verifier(verifier.map_err(|error| Unusable::rejected("client_ca_file", error))?)
         }
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| Unusable::new("key_file", error))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| Unusable::rejected("key_file", error))?;
     config.alpn_protocols = ["h2", "http/1.1", "http/1.0"].map(|protocol| protocol.as_bytes().to_vec()).to_vec();
-    Ok(config)
+    Ok((config, warnings))
 }
 
 fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Unusable { key, message: "the file contains no certificate".to_owned() }),
-        Err(error) => Err(Unusable::new(key, error)),
-    }
+    read_certificates(file).map_err(|error| Unusable::new(key, error))
 }

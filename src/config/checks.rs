@@ -4,9 +4,12 @@ use super::{
     diagnostics::Diagnostics,
     discover::discover,
     discovered::Discovered,
+    foreign_keys::FOREIGN_KEYS,
+    key_hints::{KeyHints, schema_of_check},
     place::Place,
     problem::Problem,
     settings::{BUILT_IN_GROUPS, policy_issues},
+    unusual_policy::unusual,
 };
 use crate::{
     component::{CheckName, Component, Policy},
@@ -16,7 +19,7 @@ use crate::{
         read::{read, suggestion},
     },
 };
-use allswell_checks::contract::{Category, Secret, TimeSpan};
+use allswell_checks::contract::{Category, Secret};
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
@@ -102,6 +105,10 @@ impl<'a, 'd> CheckReader<'a, 'd> {
                 found.hint = suggestion(&found.path[0], keys_of(&self.policy_schema).map(String::as_str).chain(["kind"]));
             }
         }
+        if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
+            let schema = schema_of_check(&kind.schema, &self.policy_schema);
+            KeyHints::new(self.registry).add(&mut issues, &schema, &table);
+        }
         self.diagnostics.report(path, issues);
         self.diagnostics.secrets.values.extend(check.iter().flat_map(|check| check.secrets()));
         let warnings = check.iter().flat_map(|check| check.warnings());
@@ -116,20 +123,15 @@ impl<'a, 'd> CheckReader<'a, 'd> {
         let schema = &self.policy_schema;
         let mut own: Dict = keys_of(schema).filter_map(|key| table.remove_entry(key)).collect();
         self.diagnostics.prepare(&mut own, schema, path);
+        let own_keys: Vec<String> = own.keys().cloned().collect();
         let mut policy_table = defaults.clone();
         policy_table.extend(own);
         let mut issues = Vec::new();
         let policy: Option<Policy> = read(&policy_table, schema, &mut issues);
         if let Some(policy) = &policy {
             issues.extend(policy_issues(policy));
-            if policy.timeout >= policy.interval && !policy.interval.is_zero() {
-                let message = format!(
-                    "the timeout of {} is not below the interval of {}, so a slow backend is probed less often: shorten the timeout",
-                    TimeSpan(policy.timeout),
-                    TimeSpan(policy.interval)
-                );
-                self.diagnostics.warn(path, [ConfigIssue::new(["timeout"], message)]);
-            }
+            // What `[defaults]` has is a warning there, once for all checks.
+            self.diagnostics.warn(path, unusual(policy, &|key| own_keys.iter().any(|own| own == key)));
         }
         self.diagnostics.report(path, issues);
         policy
@@ -139,8 +141,9 @@ impl<'a, 'd> CheckReader<'a, 'd> {
         let registry = self.registry;
         let found = match table.remove("kind") {
             None => {
-                let kinds = registry.kinds().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-                ConfigIssue::of_table(Issue::MissingKey("kind".to_owned())).with_hint(Some(format!("kinds are {kinds}")))
+                let hint = kind_by_keys(registry, table);
+                let kinds = || format!("kinds are {}", registry.kinds().map(|kind| kind.name).collect::<Vec<_>>().join(", "));
+                ConfigIssue::of_table(Issue::MissingKey("kind".to_owned())).with_hint(Some(hint.unwrap_or_else(kinds)))
             }
             Some(Value::String(_, name)) => match registry.find(&name) {
                 Ok(kind) => return Some(kind),
@@ -150,6 +153,20 @@ impl<'a, 'd> CheckReader<'a, 'd> {
         };
         self.diagnostics.report(path, [found]);
         None
+    }
+}
+
+/// What the other keys of a check say about its kind: the scheme of its URL, or a key that other programs use.
+fn kind_by_keys(registry: &Registry, table: &Dict) -> Option<String> {
+    let urls = ["url", "broker"].iter().filter_map(|key| table.get(*key)?.as_str()?.split_once("://"));
+    let schemes = urls.map(|(scheme, _)| scheme.split('+').next().unwrap_or_default());
+    let by_scheme = schemes.filter_map(|scheme| registry.kinds().find(|kind| kind.schemes.contains(&scheme)));
+    let by_foreign_key = FOREIGN_KEYS.iter().find(|foreign| foreign.ours == ["kind"]);
+    match by_scheme.map(|kind| kind.name).next() {
+        Some(name) => Some(format!("did you mean `kind = \"{name}\"`?")),
+        None => {
+            by_foreign_key?.words.iter().find(|word| table.contains_key(**word)).map(|word| format!("write `kind` in place of `{word}`"))
+        }
     }
 }
 

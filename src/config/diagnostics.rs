@@ -86,18 +86,38 @@ impl<'a> Diagnostics<'a> {
     pub(super) fn take_tables(&mut self, merged: &mut Dict, key: &str) -> Option<BTreeMap<String, Dict>> {
         let value = merged.remove(key)?;
         let Value::Dict(_, tables) = value else {
-            self.report(&[], [ConfigIssue::new([key], format!("expected tables, such as [{key}.orders]"))]);
+            let message = if matches!(value, Value::Array(..)) {
+                format!("each has a table with a name of its own: write `[{key}.orders]` in place of `[[{key}]]`")
+            } else {
+                format!("expected tables, such as `[{key}.orders]`")
+            };
+            self.report(&[], [ConfigIssue::new([key], message)]);
             return Some(BTreeMap::new());
         };
         let mut taken = BTreeMap::new();
+        let mut first_key = None;
         for (name, value) in tables {
             match value {
                 Value::Dict(_, table) => {
                     taken.insert(name, table);
                 }
-                _ => self.report(&[], [ConfigIssue::new([key, &name], format!("expected a table: [{key}.NAME]"))]),
+                list if is_list_of_tables(&list) => {
+                    let message = "expected one table: write its header with single brackets, as in `[checks.orders]`";
+                    self.report(&[], [ConfigIssue::new([key, &name], message)]);
+                }
+                _ => first_key = first_key.or(Some(name)),
             }
+        }
+        // One report for all keys of a table without a name.
+        if let Some(name) = first_key {
+            let message = format!("expected a table with a name: write `[{key}.NAME]` above the keys");
+            self.report(&[], [ConfigIssue::new([key, &name], message)]);
         }
         Some(taken)
     }
+}
+
+/// Whether a list is what `[[checks.orders]]` makes.
+pub(super) fn is_list_of_tables(value: &Value) -> bool {
+    matches!(value, Value::Array(_, items) if !items.is_empty() && items.iter().all(|item| matches!(item, Value::Dict(..))))
 }

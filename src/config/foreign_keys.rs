@@ -55,6 +55,7 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "addr",
             "server",
             "uri",
+            "url",
             "dsn",
             "connection_string",
             "connection_url",

@@ -2,11 +2,13 @@
 
 use super::{
     diagnostics::Diagnostics,
+    key_hints::KeyHints,
     settings::{FAIL_STATUS, GroupSettings, status_issue},
 };
 use crate::{
     component::CheckName,
     kinds::{
+        Registry,
         issue::{ConfigIssue, Issue},
         read::{read, suggestion_or_all},
     },
@@ -23,6 +25,7 @@ pub(super) fn read_groups(
     tables: BTreeMap<String, Dict>,
     checks: &[String],
     diagnostics: &mut Diagnostics<'_>,
+    registry: &Registry,
 ) -> BTreeMap<CheckName, GroupSettings> {
     let schema = schema_for!(GroupSettings).to_value();
     let mut groups = BTreeMap::new();
@@ -31,6 +34,9 @@ pub(super) fn read_groups(
         diagnostics.prepare(&mut table, &schema, &path);
         let mut issues = Vec::new();
         let group: Option<GroupSettings> = read(&table, &schema, &mut issues);
+        if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
+            KeyHints::new(registry).add(&mut issues, &schema, &table);
+        }
         if let Some(group) = &group {
             issues.extend(group.fail_status.and_then(|code| status_issue("fail_status", code, FAIL_STATUS)));
             for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {

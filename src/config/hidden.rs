@@ -33,5 +33,5 @@ fn is_empty_by_mistake(document: &ConfigFile) -> bool {
 
 fn empty(document: &ConfigFile) -> Problem {
     let place = Place::File { path: document.path.clone(), at: None };
-    Problem { place, path: Vec::new(), message: "the file is empty".to_owned(), hint: None }
+    Problem { place, path: Vec::new(), message: "the file is empty, so it configures nothing".to_owned(), hint: None }
 }

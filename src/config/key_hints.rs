@@ -69,7 +69,14 @@ impl KeyHints {
             return Some("checks begin at once: for a slow start, let the client poll `/startupz`".to_owned());
         }
         let is_settings = root["properties"]["server"].is_object();
+        if word == "kind" && is_settings {
+            return Some("write `[checks.NAME]` above the keys of a check".to_owned());
+        }
+        if word == "name" && has(own, root, "kind") {
+            return Some("the name of a check is in its header: `[checks.NAME]`".to_owned());
+        }
         if let Some(Value::Dict(_, inner)) = value.filter(|_| is_settings)
+            && !inner.contains_key("listen")
             && (inner.contains_key("kind") || self.kinds.contains(&word.as_str()))
         {
             return Some("the table of a check is `[checks.NAME]`: write `checks.` before the name".to_owned());

@@ -5,9 +5,11 @@
 //! 1. `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate` remembers the
 //!    [place](Problem) of every key, and `syntax` explains why a file is not TOML.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
-//! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
-//!    check in the configuration, `discover` finds some in the environment and on the host.
-//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, and `tls_files` of certificates; `explain` lists where every value comes from.
+//! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before, and
+//!    `key_hints` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
+//!    the host.
+//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, `tls_files` of certificates, and `unusual_policy`
+//!    of durations that rarely make sense; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -34,10 +36,13 @@ mod environment;
 mod explain;
 mod exposure;
 mod files;
+mod foreign_keys;
 mod groups;
 mod hidden;
 mod init;
 mod interpolate;
+mod key_hints;
+mod listen_address;
 mod load;
 mod locate;
 mod log_format;
@@ -49,6 +54,7 @@ mod schema;
 mod settings;
 mod syntax;
 mod tls_files;
+mod unusual_policy;
 mod variable_value;
 
 pub use configured::Configured;

@@ -1,5 +1,6 @@
 //! The settings of allswell itself. Doc comments are the reference in the JSON Schema; a test compares the defaults with `config/allswell.toml`.
 
+use super::listen_address;
 use crate::{
     component::Policy,
     kinds::issue::{ConfigIssue, Issue},
@@ -8,7 +9,7 @@ use crate::{
 use allswell_checks::contract::{ByteSize, Secret, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// All settings except checks and groups.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -111,9 +112,22 @@ impl Default for ServerSettings {
 impl ServerSettings {
     /// Warnings about valid values.
     pub(crate) fn warnings(&self) -> Vec<ConfigIssue> {
-        let is_short = self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH);
-        let message = format!("has fewer than {MIN_TOKEN_LENGTH} characters and can be guessed: use the output of `openssl rand -hex 16`");
-        is_short.then(|| ConfigIssue::new(["token"], message)).into_iter().collect()
+        let mut warnings = Vec::new();
+        if self.token.as_ref().is_some_and(|token| token.expose().len() < MIN_TOKEN_LENGTH) {
+            let message =
+                format!("has fewer than {MIN_TOKEN_LENGTH} characters and can be guessed: use the output of `openssl rand -hex 16`");
+            warnings.push(ConfigIssue::new(["token"], message));
+        }
+        if self.deadline.0 >= CLIENT_TIMEOUT {
+            let message = "load balancers give up after 5s by default, and a kubelet after 1s: write less than the timeout of the client";
+            warnings.push(ConfigIssue::new(["deadline"], message));
+        }
+        if self.drain.0 > GRACE_PERIOD {
+            let message =
+                "Kubernetes ends the process 30s after SIGTERM by default, Docker after 10s, systemd after 90s: raise that time as well";
+            warnings.push(ConfigIssue::new(["drain"], message));
+        }
+        warnings
     }
 
     /// What is wrong with values that have the right type.
@@ -130,7 +144,14 @@ impl ServerSettings {
             issues.push(Some(ConfigIssue::new(["warn_status"], message)));
         }
         issues.push(address(&["listen"], &self.listen));
-        issues.push(self.haproxy_agent.as_ref().and_then(|agent| address(&["haproxy_agent", "listen"], &agent.listen)));
+        if let Some(agent) = &self.haproxy_agent {
+            let key = ["haproxy_agent", "listen"];
+            let collides = || {
+                let message = "`server.listen` has the same address, and only one of them can listen on it: choose another port";
+                listen_address::collide(&self.listen, &agent.listen).then(|| ConfigIssue::new(key, message))
+            };
+            issues.push(address(&key, &agent.listen).or_else(collides));
+        }
         if self.max_connections == 0 {
             issues.push(Some(ConfigIssue::new(["max_connections"], "must be at least 1")));
         }
@@ -198,18 +219,18 @@ pub(crate) fn status_issue(key: &str, status: u16, range: RangeInclusive<u16>) -
 /// From room for a few responses to what fits into any machine.
 const RESPONSE_MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
+/// The default timeout of the health checks of AWS load balancers.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The default `terminationGracePeriodSeconds` of Kubernetes, which counts from SIGTERM on and includes the drain.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
 /// A random token of this length cannot be guessed.
 const MIN_TOKEN_LENGTH: usize = 16;
 
-/// The issue of a text that is not an address to listen on. The text is not quoted: it may be a URL with a password.
+/// The issue of a text that cannot be listened on.
 fn address(key: &[&str], listen: &str) -> Option<ConfigIssue> {
-    let is_host = |host: &str| match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-        Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
-    };
-    let port = listen.rsplit_once(':').filter(|(host, _)| is_host(host)).and_then(|(_, port)| port.parse::<u16>().ok());
-    let message = "not an address to listen on: write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"";
-    port.is_none().then(|| ConfigIssue::new(key.iter().copied(), message))
+    listen_address::mistake(listen).map(|message| ConfigIssue::new(key.iter().copied(), message))
 }
 
 fn positive(key: &str, duration: Duration) -> Option<ConfigIssue> {
@@ -295,7 +316,9 @@ pub(crate) fn policy_issues(policy: &Policy) -> Vec<ConfigIssue> {
     let mut issues = vec![positive("interval", policy.interval), positive("timeout", policy.timeout)];
     if !(0.0..=0.5).contains(&policy.jitter) {
         let found = policy.jitter.to_string().into();
-        issues.push(Some(ConfigIssue::new(["jitter"], Issue::Range { expected: "a share from 0 to 0.5".to_owned(), found })));
+        let hint = (policy.jitter > 1.0).then(|| "10 % is 0.1".to_owned());
+        let issue = Issue::Range { expected: "a share from 0 to 0.5".to_owned(), found };
+        issues.push(Some(ConfigIssue::new(["jitter"], issue).with_hint(hint)));
     }
     for (key, count) in [("fall", policy.fall), ("rise", policy.rise)] {
         if count == 0 {

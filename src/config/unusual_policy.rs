@@ -39,7 +39,7 @@ pub(super) fn unusual(policy: &Policy, is_own: &dyn Fn(&str) -> bool) -> Vec<Con
             TimeSpan(timeout),
             TimeSpan(interval)
         );
-        warnings.push(ConfigIssue::new(["timeout"], message));
+        warnings.push(ConfigIssue::new([if is_own("timeout") { "timeout" } else { "interval" }], message));
     }
     let delays = [("fall", policy.fall, "a failing backend is reported"), ("rise", policy.rise, "a backend that works again is reported")];
     for (key, count, what) in delays.into_iter().filter(|(key, ..)| is_own(key)) {

@@ -104,8 +104,10 @@ fn missing(table: Option<&Dict>, field: &str, schema: &Json) -> Vec<ConfigIssue>
         keys.push(field);
     }
     let issue = |key: &str| {
-        let description = schema["properties"][key]["description"].as_str().and_then(|text| text.lines().next());
-        let meaning = description.map(|text| text.trim_end_matches('.')).filter(|text| !text.is_empty());
+        // The first sentence, which may go over several lines.
+        let description = schema["properties"][key]["description"].as_str().and_then(|text| text.split("\n\n").next());
+        let sentence = description.map(|text| text.replace('\n', " ")).and_then(|text| text.split(". ").next().map(str::to_owned));
+        let meaning = sentence.map(|text| text.trim_end_matches(['.', ':']).to_owned()).filter(|text| !text.is_empty());
         ConfigIssue::of_table(Issue::MissingKey(key.to_owned())).with_hint(meaning.map(|meaning| format!("expected: {meaning}")))
     };
     keys.into_iter().map(issue).collect()

@@ -23,6 +23,8 @@ pub struct Kind {
     pub category: Category,
     /// A complete table of a check in TOML, without its header and `kind`.
     pub example: &'static str,
+    /// Other names under which users look for this kind.
+    pub other_names: &'static [&'static str],
     /// The URL schemes by which discovery recognises this kind.
     pub schemes: &'static [&'static str],
     /// The server's TCP port when an address or URL leaves it out.
@@ -78,10 +80,22 @@ impl Registry {
             if allswell_checks::KINDS.contains(&name) {
                 return ConfigIssue::new(["kind"], Issue::KindNotBuilt(name.to_owned()));
             }
-            let hint = suggestion_or_all(name, "kinds", self.kinds.keys().copied());
-            ConfigIssue::new(["kind"], Issue::UnknownKind).with_hint(Some(hint))
+            ConfigIssue::new(["kind"], Issue::UnknownKind).with_hint(Some(self.instead_of(name)))
         };
         self.get(name).ok_or_else(unknown)
+    }
+
+    /// What to write instead of a name that is no kind.
+    fn instead_of(&self, name: &str) -> String {
+        let word = name.to_ascii_lowercase().replace('-', "_");
+        let names: Vec<String> = self.kinds().filter(|kind| kind.is_known_as(&word)).map(|kind| format!("`{}`", kind.name)).collect();
+        if !names.is_empty() {
+            return format!("did you mean {}?", names.join(" or "));
+        }
+        if let Some(alternative) = allswell_checks::alternative(&word) {
+            return format!("there is no kind for it yet: {alternative}");
+        }
+        suggestion_or_all(&word, "kinds", self.kinds.keys().copied())
     }
 
     /// All kinds, by name.
@@ -96,6 +110,7 @@ impl Register for Registry {
             name: B::KIND,
             category: B::CATEGORY,
             example: B::EXAMPLE,
+            other_names: B::OTHER_NAMES,
             schemes: B::SCHEMES,
             default_port: B::DEFAULT_PORT,
             speaks_first: B::SPEAKS_FIRST,
@@ -111,6 +126,12 @@ impl Register for Registry {
 }
 
 impl Kind {
+    /// Whether users may mean this kind by a name in lower case: its own, that of a scheme or an image, or another usual one.
+    fn is_known_as(&self, name: &str) -> bool {
+        let images = self.compose.iter().flat_map(|service| service.images);
+        [self.name].iter().chain(self.other_names).chain(self.schemes).chain(images).any(|known| *known == name)
+    }
+
     /// Builds a check from the kind's own keys, or adds everything that is wrong with them to `issues`.
     pub(crate) fn make(&self, table: &Dict, issues: &mut Vec<ConfigIssue>) -> Option<Arc<dyn Check>> {
         (self.make)(table, &self.schema, issues)

@@ -3,7 +3,10 @@
 use crate::config::certificate::Unusable;
 use rustix::io::Errno;
 use socket2::SockRef;
-use std::{io, net::IpAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
@@ -19,6 +22,18 @@ pub enum BindError {
         /// The address as it is configured.
         address: String,
         /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The host of an address does not resolve.
+    #[error(
+        "{key}: cannot listen on {address}: the host name does not resolve here: write the IP address of an interface, or \"0.0.0.0:PORT\" for all"
+    )]
+    Name {
+        /// The key that has the address.
+        key: &'static str,
+        /// The address as it is configured.
+        address: String,
+        /// The resolver's reason.
         source: io::Error,
     },
     /// A file of `[server.tls]` cannot be used.
@@ -48,7 +63,6 @@ fn remedy(key: &str, error: &io::Error) -> String {
             format!(": the port is in use: stop the program that uses it, or choose another address with {key}{flag}")
         }
         io::ErrorKind::AddrNotAvailable => format!(": no network interface of this machine has this address: change {key}{flag}"),
-        io::ErrorKind::NotFound => ": write an IP address, such as \"0.0.0.0:8080\"".to_owned(),
         _ if Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT) => {
             ": this machine has IPv6 disabled: write \"0.0.0.0:PORT\", or \"127.0.0.1:PORT\" for this machine alone".to_owned()
         }
@@ -59,7 +73,8 @@ fn remedy(key: &str, error: &io::Error) -> String {
 
 /// Listens on an address of the configuration.
 pub(super) async fn listen(key: &'static str, address: &str) -> Result<TcpListener, BindError> {
-    bind(address).await.map_err(|source| BindError::Listen { key, address: address.to_owned(), source })
+    let resolved = lookup_host(address).await.map_err(|source| BindError::Name { key, address: address.to_owned(), source })?;
+    bind(resolved).map_err(|source| BindError::Listen { key, address: address.to_owned(), source })
 }
 
 /// The most connections that may wait to be accepted; the kernel takes at most `net.core.somaxconn` of it. When the queue is full, the client of
@@ -70,11 +85,10 @@ const BACKLOG: u32 = 65_535;
 /// the memory that the kernel accounts to us, however large it is.
 const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Listens on the first usable address of a host name.
-async fn bind(address: &str) -> io::Result<TcpListener> {
+/// Listens on the first usable one of the addresses of a host.
+fn bind(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    // The standard library returns the error of the resolver without a kind.
-    for address in lookup_host(address).await.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))? {
+    for address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Connections of a previous process may still be in TIME_WAIT.
         socket.set_reuseaddr(true)?;

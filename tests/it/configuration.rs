@@ -2,7 +2,7 @@
 
 use crate::{
     helpers::{Allswell, Ran, command, run, write_private},
-    servers::hostile::Hostile,
+    servers::{Certificates, hostile::Hostile},
 };
 use allswell::{
     component::Policy,
@@ -237,7 +237,7 @@ fn groups_may_name_discovered_checks() {
 fn a_mistake_in_a_flag_is_reported_with_the_flag() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ran = run(command(&directory).args(["serve", "--listen", "nope"]).env("DATABASE_URL", "postgres://db/orders"));
-    assert!(ran.stderr.starts_with("error: --listen: server.listen: not an address"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: --listen: server.listen: the port is missing"), "{}", ran.stderr);
 }
 
 #[test]
@@ -324,10 +324,13 @@ fn files() -> Vec<PathBuf> {
 fn every_example_is_valid() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(secret.path(), "of-the-example").expect("a secret");
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificates = Certificates::new(folder.path());
     for path in files().into_iter().filter(|path| !path.ends_with("config/allswell.toml")) {
         // Provides the files and variables to which the example refers.
         let text = fs::read_to_string(&path).expect("an example");
         let lines = text.lines().map(|line| match line.split_once("_file = \"") {
+            Some((key, _)) if key.ends_with("ca") => format!("{key}_file = \"{}\"", certificates.authority.display()),
             Some((key, _)) => format!("{key}_file = \"{}\"", secret.path().display()),
             None => line.to_owned(),
         });

@@ -32,6 +32,7 @@ mod log;
 mod main_job;
 mod metrics;
 mod migration;
+mod mistakes;
 mod names;
 mod packages;
 mod page;

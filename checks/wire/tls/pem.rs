@@ -10,47 +10,85 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
-use std::{fs, io, path::Path};
+use std::{borrow::Cow, error::Error, fs, io, path::Path};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The certificates of a file; at least one. This blocks.
-pub(super) fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let text = read(file, key)?;
+/// Why a PEM file cannot be used. Its text continues a sentence that begins with the file: "has no certificate".
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct PemError {
+    reason: Cow<'static, str>,
+    #[source]
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl PemError {
+    fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into(), cause: None }
+    }
+
+    fn because(reason: &'static str, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { reason: reason.into(), cause: Some(Box::new(cause)) }
+    }
+
+    /// The failure of a probe that needs the file in a key of the configuration.
+    pub(super) fn in_key(self, key: &'static str) -> Failure {
+        let failure = unusable(key, &self.reason);
+        match self.cause {
+            Some(cause) => failure.because(cause.to_string()),
+            None => failure,
+        }
+    }
+}
+
+/// The certificates of a PEM file; at least one. This blocks.
+///
+/// # Errors
+///
+/// What the file is or has instead.
+pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let text = read(file)?;
     let mut found = Vec::new();
     for block in blocks(&text) {
         match block.label {
-            "CERTIFICATE" | "X509 CERTIFICATE" => found.push(block.decode(key)?.into()),
+            "CERTIFICATE" | "X509 CERTIFICATE" => found.push(block.decode()?.into()),
             // OpenSSL's own format: the certificate, and then what it is trusted for.
             "TRUSTED CERTIFICATE" => {
-                let mut der = block.decode(key)?;
+                let mut der = block.decode()?;
                 let rest = X509Certificate::from_der(&der).map(|(rest, _)| rest.len());
-                let rest = rest.map_err(|_| unusable(key, "has a block that is no certificate"))?;
+                let rest = rest.map_err(|_| PemError::new("has a block that is no certificate"))?;
                 der.truncate(der.len() - rest);
                 found.push(der.into());
             }
             _ => {}
         }
     }
-    if found.is_empty() { Err(unusable(key, &without(&text, "certificate"))) } else { Ok(found) }
+    if found.is_empty() { Err(PemError::new(without(&text, "certificate"))) } else { Ok(found) }
 }
 
-/// The first private key of a file. This blocks.
-pub(super) fn private_key(file: &Path, key: &'static str) -> Result<PrivateKeyDer<'static>, Failure> {
-    let text = read(file, key)?;
+/// The first private key of a PEM file. This blocks.
+///
+/// # Errors
+///
+/// What the file is or has instead.
+pub fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    let text = read(file)?;
     for block in blocks(&text) {
         if block.label == "ENCRYPTED PRIVATE KEY" || (block.label.ends_with("PRIVATE KEY") && block.content.contains("ENCRYPTED")) {
-            return Err(unusable(key, "has an encrypted private key, which is not supported: decrypt it with `openssl pkey`"));
+            return Err(PemError::new("has an encrypted private key, which is not supported: decrypt it with `openssl pkey`"));
         }
         return Ok(match block.label {
-            "PRIVATE KEY" => PrivatePkcs8KeyDer::from(block.decode(key)?).into(),
-            "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(block.decode(key)?).into(),
-            "EC PRIVATE KEY" => PrivateSec1KeyDer::from(block.decode(key)?).into(),
-            "OPENSSH PRIVATE KEY" => return Err(unusable(key, "has a private key of OpenSSH: convert it with `ssh-keygen -p -m PEM`")),
+            "PRIVATE KEY" => PrivatePkcs8KeyDer::from(block.decode()?).into(),
+            "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(block.decode()?).into(),
+            "EC PRIVATE KEY" => PrivateSec1KeyDer::from(block.decode()?).into(),
+            "OPENSSH PRIVATE KEY" => {
+                return Err(PemError::new("has a private key of OpenSSH: convert it with `ssh-keygen -p -m PEM`"));
+            }
             // Parameters of the key, and certificates.
             _ => continue,
         });
     }
-    Err(unusable(key, &without(&text, "private key")))
+    Err(PemError::new(without(&text, "private key")))
 }
 
 /// A file that cannot be used, with the reason in our words.
@@ -58,7 +96,7 @@ pub(super) fn unusable(key: &'static str, reason: &str) -> Failure {
     Failure::new(FailureClass::Tls, format!("the file in `{key}` {reason}"))
 }
 
-fn read(file: &Path, key: &'static str) -> Result<String, Failure> {
+fn read(file: &Path) -> Result<String, PemError> {
     let bytes = fs::read(file).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "does not exist",
@@ -66,13 +104,13 @@ fn read(file: &Path, key: &'static str) -> Result<String, Failure> {
             io::ErrorKind::IsADirectory => "is a directory",
             _ => "cannot be read",
         };
-        unusable(key, reason).because(error)
+        PemError::because(reason, error)
     })?;
     match bytes.as_slice() {
-        [] => Err(unusable(key, "is empty")),
+        [] => Err(PemError::new("is empty")),
         // The beginning of a DER sequence of more than 127 bytes, as a certificate or PKCS #12 has it.
-        [0x30, 0x80..=0x84, ..] => Err(unusable(key, "is not PEM but binary (DER or PKCS #12): convert it with `openssl`")),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(unusable(key, "is UTF-16, as PowerShell writes it: write it as ASCII")),
+        [0x30, 0x80..=0x84, ..] => Err(PemError::new("is not PEM but binary (DER or PKCS #12): convert it with `openssl`")),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(PemError::new("is UTF-16, as PowerShell writes it: write it as ASCII")),
         // Text around the blocks may have any encoding.
         bytes => Ok(String::from_utf8_lossy(bytes).into_owned()),
     }
@@ -93,12 +131,12 @@ fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
 }
 
 impl Block<'_> {
-    fn decode(&self, key: &'static str) -> Result<Vec<u8>, Failure> {
+    fn decode(&self) -> Result<Vec<u8>, PemError> {
         const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
         let digits: String = self.content.chars().filter(|character| !character.is_whitespace() && *character != '\u{feff}').collect();
         GeneralPurpose::new(&STANDARD, LENIENT)
             .decode(digits)
-            .map_err(|error| unusable(key, "has a block that is not valid base64").because(error))
+            .map_err(|error| PemError::because("has a block that is not valid base64", error))
     }
 }
 
@@ -131,12 +169,12 @@ mod tests {
 
     /// The lengths of the certificates, or the message.
     fn found(text: impl AsRef<[u8]>) -> Result<Vec<usize>, String> {
-        let found = certificates(written(text).path(), "tls.ca_file").map_err(|failure| failure.message().to_owned())?;
+        let found = read_certificates(written(text).path()).map_err(|error| error.to_string())?;
         Ok(found.iter().map(|certificate| certificate.len()).collect())
     }
 
     fn key(text: &str) -> Result<usize, String> {
-        let found = private_key(written(text).path(), "tls.client_key_file").map_err(|failure| failure.message().to_owned())?;
+        let found = read_private_key(written(text).path()).map_err(|error| error.to_string())?;
         Ok(found.secret_der().len())
     }
 
@@ -173,11 +211,11 @@ mod tests {
                 "has no certificate, but PKCS #7: convert it with `openssl pkcs7 -print_certs`",
             ),
         ] {
-            assert_eq!(found(text), Err(format!("the file in `tls.ca_file` {reason}")));
+            assert_eq!(found(text), Err(reason.to_owned()));
         }
         assert!(found([0x30, 0x82, 1, 2]).is_err_and(|message| message.contains("binary")));
         assert!(found([0xff, 0xfe, b'-', 0]).is_err_and(|message| message.contains("UTF-16")));
-        let of_path = |path: &str| certificates(Path::new(path), "tls.ca_file").expect_err("unusable").message().to_owned();
+        let of_path = |path: &str| read_certificates(Path::new(path)).expect_err("unusable").in_key("tls.ca_file").message().to_owned();
         assert_eq!(of_path("/none"), "the file in `tls.ca_file` does not exist");
         assert_eq!(of_path("/tmp"), "the file in `tls.ca_file` is a directory");
     }

@@ -10,6 +10,7 @@ use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer, ParsedExtension, X509Version},
     public_key::PublicKey,
+    time::ASN1Time,
 };
 
 /// A parsed certificate.
@@ -50,6 +51,42 @@ impl<'a> X509<'a> {
     /// Whether it is valid now. webpki does not verify this for an authority.
     pub(super) fn is_valid_now(&self) -> bool {
         self.judge_dates(UnixTime::now()).is_ok()
+    }
+
+    /// Whether it can have extensions. Versions 1 and 2 cannot.
+    pub(super) fn is_version_3(&self) -> bool {
+        self.0.version() == X509Version::V3
+    }
+
+    /// Verifies that it is valid now.
+    pub(super) fn judge_now(&self) -> Result<(), CertificateError> {
+        self.judge_dates(UnixTime::now())
+    }
+
+    /// Whether the other certificate has the name of its issuer.
+    pub(super) fn is_issued_by(&self, other: &X509<'_>) -> bool {
+        self.0.issuer().as_raw() == other.0.subject().as_raw()
+    }
+
+    /// The day on which it becomes valid: `2026-01-31`.
+    pub(super) fn first_day(&self) -> String {
+        day(self.0.validity().not_before)
+    }
+
+    /// The day on which it expires.
+    pub(super) fn last_day(&self) -> String {
+        day(self.0.validity().not_after)
+    }
+
+    /// What its key is, if the provider cannot use it.
+    pub(super) fn unsupported_key(&self) -> Option<String> {
+        let key = self.0.public_key();
+        match key.parsed() {
+            Ok(PublicKey::RSA(rsa)) if rsa.key_size() < 2048 => Some(format!("an RSA key of {} bits, which is too short", rsa.key_size())),
+            Ok(PublicKey::EC(_)) => Some("a key on an elliptic curve that is not supported".to_owned()),
+            Ok(PublicKey::DSA(_)) => Some("a DSA key, which TLS no longer supports".to_owned()),
+            _ => None,
+        }
     }
 
     /// Verifies that it is valid at this time.
@@ -128,6 +165,11 @@ fn is_name_of(given: &str, wanted: &DnsName<'_>) -> bool {
         Some(rest) => wanted.split_once('.').is_some_and(|(_, wanted)| wanted.contains('.') && rest.eq_ignore_ascii_case(wanted)),
         None => given.eq_ignore_ascii_case(wanted),
     }
+}
+
+fn day(time: ASN1Time) -> String {
+    let date = time.to_datetime().date();
+    format!("{}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

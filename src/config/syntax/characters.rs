@@ -30,7 +30,8 @@ fn foreign(c: char) -> Option<String> {
         return Some("the lines end with CR alone: save the file with LF, the line ends of Unix".to_owned());
     }
     if let Some(straight) = straight_quote(c) {
-        return Some(format!("`{c}` is not a quote of TOML: write the straight quote `{straight}`"));
+        let shown = if c == '`' { "a backtick".to_owned() } else { format!("`{c}`") };
+        return Some(format!("{shown} is not a quote of TOML: write the straight quote `{straight}`"));
     }
     if let Some(name) = invisible_name(c) {
         let instead = if is_blank(c) { "replace it by a normal blank" } else { "delete it" };

@@ -7,22 +7,27 @@ use toml_edit::{ImDocument, Item, Key};
 pub(super) fn explain(text: &str, line: &Line<'_>, message: &str) -> Option<String> {
     let is_duplicate = |words: &str| words.starts_with("duplicate key") || words.starts_with("dotted key");
     let words = message.lines().find(|words| is_duplicate(words))?;
-    let path = path_of(text, line)?;
+    let mut path = path_of(text, line)?;
+    let is_dotted = words.starts_with("dotted key");
+    if is_dotted {
+        // The key that has a value, not the one in it.
+        path.pop();
+    }
     // A deeper key may be in a table of secrets, and a quoted one may be a value in place of a key.
     let is_public = path.len() <= 3 && path.iter().all(|key| is_plain(key));
     let first = place_before(text, line, &path).map(|line| format!(", first in line {line}")).unwrap_or_default();
     let (last, table) = path.split_last()?;
     let name = match (is_public, table) {
-        (false, _) => "a key".to_owned(),
-        (true, []) => format!("the key `{last}`"),
-        (true, table) => format!("the key `{last}` in table `{}`", table.join(".")),
+        (false, _) => String::new(),
+        (true, []) => format!(" `{last}`"),
+        (true, table) => format!(" `{last}` in table `{}`", table.join(".")),
     };
-    Some(if words.starts_with("dotted key") {
-        format!("{name} has a value already{first}, so it cannot be a table: keep one of the two")
+    Some(if is_dotted {
+        format!("the key{name} has a value already{first}, so it cannot be a table: keep one of the two")
     } else if line.text.trim_start().starts_with('[') {
-        format!("duplicate key: {name} exists already{first}: give each table its own name, or merge the two")
+        format!("duplicate key{name}{first}: give each table its own name, or merge the two")
     } else {
-        format!("duplicate key: {name} exists already{first}: keep one of the two")
+        format!("duplicate key{name}{first}: keep one of the two")
     })
 }
 

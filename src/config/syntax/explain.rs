@@ -1,16 +1,7 @@
 //! Finds every mistake in the syntax of a text, not only the first.
 
-use super::{characters, duplicates, language, line::Line, slips};
+use super::{characters, duplicates, language, line::Line, mistake::Mistake, slips};
 use toml_edit::{ImDocument, TomlError};
-
-/// A place where a text is not TOML.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::config) struct Mistake {
-    /// In bytes from the beginning of the text.
-    pub(in crate::config) offset: usize,
-    /// What is wrong and what to write; quotes no value.
-    pub(in crate::config) message: String,
-}
 
 /// The most mistakes of one file that are reported.
 const MAX_MISTAKES: usize = 20;
@@ -63,6 +54,9 @@ fn offset_of(error: &TomlError) -> usize {
 
 /// All lines of the parser's message in one, without what it quotes of the file.
 fn words_of_parser(message: &str) -> String {
+    if message.starts_with("invalid array") {
+        return "a list before this place has no `]` at its end, or no comma between two items".to_owned();
+    }
     let lines = message.lines().filter(|line| !line.is_empty()).map(without_quotes);
     let words = lines.collect::<Vec<_>>().join(": ");
     if words.is_empty() { "this cannot be read".to_owned() } else { words }

@@ -1,6 +1,6 @@
 //! Recognises files in another format than TOML.
 
-use super::{explain::Mistake, line::Line};
+use super::{line::Line, mistake::Mistake};
 
 /// The mistake of a file in another format whose parser stopped at the offset `error`. Quotes nothing of the file.
 pub(super) fn recognise(text: &str, error: usize) -> Option<Mistake> {
@@ -50,7 +50,7 @@ fn by_beginning(text: &str) -> Option<&'static str> {
         '<' if begins("<<<<<<<") => return None,
         '<' => "this looks like XML: allswell reads TOML: write `[server]`, and below it `listen = \"0.0.0.0:8080\"`",
         '%' if begins("%YAML") => YAML,
-        '-' if begins("-----BEGIN ") => "this is a PEM file with a certificate or key: name the configuration in TOML",
+        '-' if begins("-----BEGIN ") => "this is a PEM file with a certificate or key, not a configuration: correct the path",
         '-' if begins("---") => YAML,
         _ => return None,
     })

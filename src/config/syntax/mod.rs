@@ -9,6 +9,7 @@ mod duplicates;
 mod explain;
 mod language;
 mod line;
+mod mistake;
 mod slips;
 
 pub(super) use characters::invisible_name;

@@ -11,6 +11,10 @@ pub(super) struct Slip {
     pub(super) is_isolated: bool,
 }
 
+const MISSING_SEPARATOR: &str = "a line is `key = \"value\"` or `[table]`, and here the `=` is missing";
+
+const QUOTE_IN_TEXT: &str = "a quote in the text ends it: write the text in the other kind of quotes, or `\\\"` for a quote in \"…\"";
+
 /// The slip in a line at which the parser stopped with this message.
 pub(super) fn explain(line: &str, parser: &str) -> Option<Slip> {
     let start = line.len() - line.trim_start().len();
@@ -24,6 +28,9 @@ pub(super) fn explain(line: &str, parser: &str) -> Option<Slip> {
     }
     let at = separator(line)?;
     let (Some(key), Some(value)) = (line.get(..at), line.get(at + 1..)) else { return None };
+    if line[at..].starts_with(':') && !value.starts_with('=') && key.trim().contains(' ') && !key.contains(['"', '\'']) {
+        return whole(MISSING_SEPARATOR, true);
+    }
     if line[at..].starts_with(':') && !value.starts_with('=') {
         let message = "a key and its value are separated by `=`, not by `:`: write `key = \"value\"`";
         return Some(Slip { column: at, message: message.to_owned(), is_isolated: true });
@@ -72,7 +79,7 @@ fn foreign_line(line: &str) -> Option<&'static str> {
         return Some("a table has a header, not braces: write `[table]`, and its keys in the lines below it");
     }
     let is_sentence = !line.contains(['=', ':', '[', ']', '"', '\'', '{', '}', ',']);
-    is_sentence.then_some("a line is `key = \"value\"` or `[table]`, and here the `=` is missing")
+    is_sentence.then_some(MISSING_SEPARATOR)
 }
 
 /// What is wrong with the header of a table.
@@ -129,7 +136,6 @@ fn value_slip(value: &str, parser: &str) -> Option<&'static str> {
             "a number cannot begin with 0: remove the 0, or write it in quotes if it is text"
         }
         _ if is_number(word) && !rest.is_empty() => return after_value(rest),
-        _ if word.starts_with(|c: char| c.is_ascii_digit()) => "text needs quotes: write `\"…\"`. A number has only digits",
         _ => "text needs quotes: write `\"…\"`",
     })
 }
@@ -163,6 +169,9 @@ fn quoted(value: &str, quote: char, parser: &str) -> Option<&'static str> {
             "the backslash at the end makes the closing quote a part of the text: write the text in single quotes, '…', or the backslash twice",
         ),
         None => Some("the text has no closing quote in this line: add it"),
+        Some(end) if value[end + 1..].starts_with(|c: char| !c.is_whitespace() && !matches!(c, ',' | ';' | '#' | '/')) => {
+            Some(QUOTE_IN_TEXT)
+        }
         Some(end) => after_value(value[end + 1..].trim_start()),
     }
 }
@@ -215,8 +224,9 @@ fn list(value: &str) -> Option<&'static str> {
 fn after_value(rest: &str) -> Option<&'static str> {
     Some(match rest.chars().next()? {
         '#' => return None,
+        ',' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => "a number has a decimal point and no commas: write `0.5`, or `1000`",
         ',' | ';' => "a line ends without a comma or semicolon: remove it",
-        '"' | '\'' => "a quote in the text ends it: write the text in the other kind of quotes, or `\\\"` for a quote in \"…\"",
+        '"' | '\'' => QUOTE_IN_TEXT,
         '/' => "a comment begins with `#`",
         _ => "after the value, the line must end: put the next key into a line of its own",
     })
