@@ -2,7 +2,7 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files`, `env_file` and `environment` read; `override_names` tells which variables set keys; `locate` remembers the [place](Problem) of every key.
+//! 1. `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate` remembers the [place](Problem) of every key.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
@@ -39,6 +39,7 @@ mod interpolate;
 mod load;
 mod locate;
 mod log_format;
+mod near_misses;
 mod override_names;
 mod place;
 mod prepare;

