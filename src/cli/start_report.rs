@@ -3,7 +3,7 @@
 use super::{error::CommandError, terminal::print_error};
 use crate::config::{LogFormat, Sources, log_format};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::Value as Json;
 use std::panic;
 use tracing::Level;
 
@@ -45,7 +45,7 @@ impl Report {
 
 /// Writes an event as the log writes it.
 pub(super) fn print_event(level: Level, message: &str) {
-    let at = Timestamp::now();
-    let event = json!({ "timestamp": format!("{at:.6}"), "level": level.as_str(), "message": message, "target": "allswell::cli" });
-    print_error(&event.to_string());
+    // In the order of the log.
+    let [timestamp, level, message] = [&*format!("{:.6}", Timestamp::now()), level.as_str(), message].map(Json::from);
+    print_error(&format!(r#"{{"timestamp":{timestamp},"level":{level},"message":{message},"target":"allswell::cli"}}"#));
 }

@@ -45,7 +45,7 @@ impl Environment {
     fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut environment = Self::default();
         for (name, value) in variables {
-            // A name that is not UTF-8 is none of ours.
+            // No variable of ours has a name that is not UTF-8.
             match (name.into_string(), value.into_string()) {
                 (Ok(name), Ok(value)) => drop(environment.variables.insert(name, value)),
                 (Ok(name), Err(_)) => drop(environment.not_text.insert(name)),

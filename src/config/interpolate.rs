@@ -40,7 +40,7 @@ struct Parser<'a> {
     depth: usize,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     /// The text up to its end or, `within` a reference, up to the closing brace.
     fn text(&mut self, within: bool) -> Result<String, String> {
         let mut done = String::with_capacity(self.rest.len());
@@ -238,7 +238,7 @@ impl Interpolated {
             return;
         }
         if let Some(name) = unsupported_reference(text, environment) {
-            let message = format!("the text has ${name} or $({name}), which is not replaced: write `${{{name}}}`");
+            let message = format!("the reference to the environment variable {name} is not replaced: write `${{{name}}}`");
             self.suspicions.push((path.to_vec(), message));
         }
         if !text.contains("${") {

@@ -10,7 +10,8 @@ use super::{
     hidden,
     interpolate::Interpolated,
     locate::{ConfigFile, Override, Places},
-    override_names::{self, key_of},
+    near_misses,
+    override_names::key_of,
     place::Place,
     problem::{ConfigError, Problem},
     tls_files,
@@ -48,7 +49,7 @@ pub struct Sources {
 ///
 /// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
-    let of_environment = || [sources.environment.warnings(), &override_names::warnings(&sources.environment, registry)].concat();
+    let of_environment = || [sources.environment.warnings(), &near_misses::warnings(&sources.environment, registry)].concat();
     let documents = read_documents(&sources.files).map_err(|problems| ConfigError {
         problems,
         warnings: sources.environment.warnings().to_vec(),

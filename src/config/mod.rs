@@ -46,6 +46,7 @@ mod listen_address;
 mod load;
 mod locate;
 mod log_format;
+mod near_misses;
 mod override_names;
 mod place;
 mod prepare;

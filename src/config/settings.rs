@@ -261,7 +261,7 @@ pub enum Details {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
-    /// The least severe level that is logged. `RUST_LOG`, if set, wins.
+    /// The least severe level that is logged. A level in `RUST_LOG` wins.
     pub level: LogLevel,
     /// Text for people or JSON for programs.
     pub format: LogFormat,

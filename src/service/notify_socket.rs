@@ -50,7 +50,7 @@ impl NotifySocket {
             None if environment.is_not_text("NOTIFY_SOCKET") => Err(NotifyError::NotUtf8),
             None => return None,
         };
-        address.map(|address| Self { address, has_warned: Arc::default() }).inspect_err(|error| warn(error)).ok()
+        address.map(|address| Self { address, has_warned: Arc::default() }).inspect_err(warn).ok()
     }
 
     /// Sends a message at once, or not at all.
@@ -167,11 +167,11 @@ mod tests {
         let start = Instant::now();
         socket.send_in_background("READY=1", Duration::from_secs(60));
         assert!(start.elapsed() < Duration::from_secs(5));
-        let received = tokio::task::spawn_blocking(move || {
+        let last = tokio::task::spawn_blocking(move || {
             let mut buffer = [0; 64];
             (0..=queued).map(|_| receiver.recv(&mut buffer).map(|read| buffer[..read].to_vec()).expect("a message")).last()
         });
-        assert_eq!(received.await.expect("no panic").as_deref(), Some(&b"READY=1"[..]));
+        assert_eq!(last.await.expect("no panic").as_deref(), Some(&b"READY=1"[..]));
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ pub struct Service {
     reload_requests: ReloadRequests,
     components: usize,
     probe_threads: ProbeThreads,
-    service_manager: Option<ServiceManager>,
+    notified: Option<ServiceManager>,
 }
 
 impl Service {
@@ -101,7 +101,7 @@ impl Service {
             reload_requests,
             components: configured.components.len(),
             probe_threads,
-            service_manager: None,
+            notified: None,
         })
     }
 
@@ -124,7 +124,7 @@ impl Service {
     /// process say so. Only for a process whose readiness is that of this service.
     #[must_use]
     pub fn notify_systemd(mut self) -> Self {
-        self.service_manager = ServiceManager::from_environment(&Environment::from_process());
+        self.notified = ServiceManager::from_environment(&Environment::from_process());
         self
     }
 
@@ -149,7 +149,7 @@ impl Service {
     /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
     /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, service_manager } = self;
+        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notified } = self;
         let running = &reloader.running;
         let (aggregator, settings) = (handle.aggregator().clone(), Arc::clone(&running.settings));
         // If the file system hangs, the service starts without the answer.
@@ -169,13 +169,13 @@ impl Service {
         tasks.spawn(watch_files(Arc::clone(&settings), reloader.fingerprints(), file_changes));
         tasks.spawn(reloader.run(reload_requests, receiver));
         tracing::info!(address = address_of(&listener), components, "listening");
-        if let Some(manager) = &service_manager {
+        if let Some(manager) = &notified {
             manager.ready();
             // A report of very many components takes time to render, which responses must not wait for.
             tasks.spawn_on(manager.clone().publish_status(aggregator.clone()), probe_threads.handle());
             tasks.spawn_on(manager.clone().feed_watchdog(aggregator, Handle::current()), probe_threads.handle());
         }
-        server.run(listener, drained(&handle, shutdown, &settings, service_manager.as_ref())).await;
+        server.run(listener, drained(&handle, shutdown, &settings, notified.as_ref())).await;
         tracing::info!("ended");
     }
 }
@@ -212,10 +212,10 @@ async fn drained(
     handle: &ServiceHandle,
     shutdown: impl Future<Output = ()>,
     settings: &ArcSwap<Settings>,
-    service_manager: Option<&ServiceManager>,
+    notified: Option<&ServiceManager>,
 ) {
     let request = handle.shutdown_requested(shutdown).await;
-    if let Some(manager) = service_manager {
+    if let Some(manager) = notified {
         manager.stopping();
     }
     if request == ShutdownRequest::Immediate {

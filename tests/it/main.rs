@@ -13,6 +13,7 @@ mod doctor;
 mod drain;
 mod embedding;
 mod encrypted;
+mod environment;
 mod files;
 mod fuzz;
 mod grpc;

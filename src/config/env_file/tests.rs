@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn read(content: impl AsRef<[u8]>) -> (Vec<(String, String)>, Vec<(usize, &'static str)>) {
+/// The number of a line, and what is wrong with it.
+type Found = (usize, &'static str);
+
+fn read(content: impl AsRef<[u8]>) -> (Vec<(String, String)>, Vec<Found>) {
     let EnvFile { variables, remarks, .. } = parse(content.as_ref());
     (variables, remarks.into_iter().map(|remark| (remark.line, remark.message)).collect())
 }
