@@ -23,8 +23,9 @@ fn not_utf_8(bytes: &[u8]) -> String {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file is UTF-16, as PowerShell writes it: save it as UTF-8".to_owned(),
         _ if bytes.contains(&0) => "the file is binary, not text".to_owned(),
         _ => {
-            let valid = String::from_utf8_lossy(bytes).find(char::REPLACEMENT_CHARACTER).unwrap_or_default();
-            let line = bytes[..valid.min(bytes.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let text = String::from_utf8_lossy(bytes);
+            let valid = text.split(char::REPLACEMENT_CHARACTER).next().unwrap_or_default();
+            let line = valid.matches('\n').count() + 1;
             format!("{NOT_UTF_8}: line {line} has a character in another encoding, such as Latin-1: save the file as UTF-8")
         }
     }

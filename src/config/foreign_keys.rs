@@ -1,4 +1,4 @@
-//! Keys of other programs, and which of our keys does the same. Kubernetes, Docker, HAProxy, load balancers and database clients are the usual
+//! Keys of other programs, and which of our keys does the same. Kubernetes, Docker, load balancers and database clients are the usual
 //! sources.
 
 /// What a key of another program is here.

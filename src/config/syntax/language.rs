@@ -16,8 +16,11 @@ pub(super) fn recognise(text: &str, error: usize) -> Option<Mistake> {
     (of_format > of_toml).then(|| Mistake { offset: failed.start + failed.indentation(), message: (*format).to_owned() })
 }
 
+/// Whether a line is of a format.
+type IsOfFormat = fn(&str) -> bool;
+
 /// Formats with lines of their own.
-const FORMATS: &[(&str, fn(&str) -> bool)] = &[
+const FORMATS: &[(&str, IsOfFormat)] = &[
     (YAML, is_yaml),
     ("this looks like HCL or a similar format with braces: allswell reads TOML: write `[server]` in place of `server {`", is_block),
     (
