@@ -61,8 +61,12 @@ impl Software {
 
     /// The settings that achieve something for a path.
     fn settings(self, remedy: Remedy, path: &str) -> Vec<String> {
+        if self.is_proxy() { self.proxy_settings(remedy, path) } else { self.framework_settings(remedy, path) }
+    }
+
+    fn framework_settings(self, remedy: Remedy, path: &str) -> Vec<String> {
         let exempt = path.trim_start_matches('/');
-        let settings = match (self, remedy) {
+        match (self, remedy) {
             (Self::Django, Remedy::AllowHost) => vec![
                 format!("Django: respond to `{path}` in a middleware above SecurityMiddleware and CommonMiddleware, which validate the Host \
                          header."),
@@ -117,6 +121,12 @@ impl Software {
                 "Tomcat: exempt `{path}` from the security constraint and from RemoteAddrValve. Spring Security: \
                  `requestMatchers(\"{path}\").permitAll()`."
             )],
+            _ => Vec::new(),
+        }
+    }
+
+    fn proxy_settings(self, remedy: Remedy, path: &str) -> Vec<String> {
+        match (self, remedy) {
             (Self::Apache, Remedy::AllowHost) => {
                 vec![format!("Apache: the first virtual host of a port serves unknown hosts: serve `{path}` there.")]
             }
@@ -151,8 +161,7 @@ impl Software {
             (Self::Nginx, Remedy::AllowAnonymous) => vec![format!("nginx: add `location = {path}` with `auth_basic off;`.")],
             (Self::Nginx, Remedy::AllowAccess) => vec![format!("nginx: add `location = {path}` with `allow all;`.")],
             _ => Vec::new(),
-        };
-        settings
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Connection {
             ),
             Self::ListensElsewhere(other) => explanation(
                 "listens_elsewhere",
-                format!("The server listens on {other}, but not on {address}"),
+                format!("The server accepts connections at {other}, but not at {address}"),
                 format!("{address}: {}; {other} accepts connections", first.received()),
                 ["Let the server listen on all addresses: `0.0.0.0`, and `::` for IPv6. Many frameworks listen on 127.0.0.1 unless they \
                      are given another host (`--host`, `--bind`, `HOST`)."],
