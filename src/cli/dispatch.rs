@@ -6,14 +6,14 @@ use super::{
     exit::Exit,
     schema,
     serve::Serve,
-    terminal::print_error,
+    terminal::{print_error, print_warning},
 };
 use crate::{
     config::{Environment, Sources},
     kinds::Registry,
 };
 use clap::CommandFactory;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Runs a command to its end.
 pub fn run(arguments: Arguments, environment: Environment, registry: Registry) -> Exit {
@@ -24,15 +24,22 @@ pub fn run(arguments: Arguments, environment: Environment, registry: Registry) -
 }
 
 fn execute(arguments: Arguments, mut environment: Environment, registry: Registry) -> Result<Exit, CommandError> {
-    let unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
+    let command = arguments.command.unwrap_or_else(|| Command::Serve(Serve::default()));
+    reject_unused(&command, &arguments.config, &arguments.env_file)?;
+    let mut unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
+    let mut sources = Sources { files: arguments.config, environment, ..Sources::default() };
+    unreadable.extend(sources.add_environment_file().err());
     if !unreadable.is_empty() {
-        return Err(CommandError::EnvironmentFiles(unreadable));
+        // `get` needs an address only, which another layer may have.
+        if !matches!(command, Command::Get(_)) {
+            return Err(CommandError::EnvironmentFiles(unreadable));
+        }
+        unreadable.iter().for_each(print_warning);
     }
-    let sources = Sources { files: arguments.config, environment, ..Sources::default() };
-    match arguments.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+    match command {
         Command::Serve(serve) => serve.run(sources, Arc::new(registry)),
         Command::Check(check) => check.run(&sources, &registry),
-        Command::Get(get) => get.run(&sources, &registry),
+        Command::Get(get) => get.run(&sources),
         Command::Doctor(doctor) => doctor.run(&sources, &registry),
         Command::Wait(wait) => wait.run(&sources, &registry),
         Command::Init(init) => init.run(&sources, &registry),
@@ -41,4 +48,21 @@ fn execute(arguments: Arguments, mut environment: Environment, registry: Registr
         Command::Schema => Ok(schema::run(&registry)),
         Command::Completions(completions) => Ok(completions.run(Arguments::command())),
     }
+}
+
+/// Rejects files that a command would not read.
+fn reject_unused(command: &Command, config: &[PathBuf], env_file: &[PathBuf]) -> Result<(), CommandError> {
+    let (name, reads_environment) = match command {
+        Command::Init(_) => ("init", true),
+        Command::Kinds(_) => ("kinds", false),
+        Command::Schema => ("schema", false),
+        Command::Completions(_) => ("completions", false),
+        _ => return Ok(()),
+    };
+    let unused = match (config, env_file) {
+        ([_, ..], _) => "--config",
+        ([], [_, ..]) if !reads_environment => "--env-file",
+        _ => return Ok(()),
+    };
+    Err(CommandError::Usage(format!("`allswell {name}` does not read this file: remove {unused}")))
 }

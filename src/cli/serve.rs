@@ -43,7 +43,7 @@ async fn serve(configured: Configured, sources: Sources, registry: Arc<Registry>
     let has_systemd = environment.get("NOTIFY_SOCKET").is_some();
     let log = Arc::new(log);
     let reloaded_log = Arc::clone(&log);
-    let service = Service::bind(configured).await?.reload_from(sources, registry).on_reload(move |configured| {
+    let service = Service::bind(configured).await?.announce(&sources).reload_from(sources, registry).on_reload(move |configured| {
         reloaded_log.apply(&configured.settings.log, &environment, configured.redactor.clone());
     });
     let service = if has_systemd { service.notify_systemd() } else { service };

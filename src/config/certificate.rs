@@ -1,6 +1,6 @@
 //! Reads the listener's certificate and key from PEM files.
 
-use super::settings::TlsSettings;
+use super::{files::unusable, settings::TlsSettings};
 use crate::kinds::issue::ConfigIssue;
 use rustls::{
     RootCertStore, ServerConfig,
@@ -28,13 +28,23 @@ impl Unusable {
     }
 }
 
+/// What a listener needs for TLS.
+#[derive(Debug)]
+pub(crate) struct ListenerTls {
+    pub(crate) config: ServerConfig,
+    /// The certificate that it presents, without the chain.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
 /// Reads the files of `[server.tls]`. This blocks.
 ///
 /// # Errors
 ///
 /// The first file that cannot be used.
-pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
+pub(crate) fn read(settings: &TlsSettings) -> Result<ListenerTls, Unusable> {
     let chain = certificates(&settings.certificate_file, "certificate_file")?;
+    let certificate = chain[0].clone();
+    readable(&settings.key_file, "key_file")?;
     let key = PrivateKeyDer::from_pem_file(&settings.key_file).map_err(|error| Unusable::new("key_file", error))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -53,10 +63,17 @@ pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| Unusable::new("key_file", error))?;
     config.alpn_protocols = ["h2", "http/1.1", "http/1.0"].map(|protocol| protocol.as_bytes().to_vec()).to_vec();
-    Ok(config)
+    Ok(ListenerTls { config, certificate })
 }
 
+/// Explains why a file cannot be opened, as for every other file of the configuration.
+fn readable(file: &Path, key: &'static str) -> Result<(), Unusable> {
+    unusable(file).map_or(Ok(()), |reason| Err(Unusable::new(key, reason)))
+}
+
+/// The certificates of a file, at least one.
 fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    readable(file, key)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),

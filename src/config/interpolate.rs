@@ -8,7 +8,7 @@ use figment::value::{Dict, Value};
 /// # Errors
 ///
 /// What is wrong with a reference, and what to do.
-fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
+pub(super) fn interpolate(text: &str, environment: &Environment) -> Result<String, String> {
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {

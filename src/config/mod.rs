@@ -2,11 +2,11 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files` and `environment` read; `locate` remembers the [place](Problem) of every key.
+//! 1. `lookup` finds the files, `files` and `environment` read; `locate` remembers the [place](Problem) of every key.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before. Without any
 //!    check in the configuration, `discover` finds some in the environment and on the host.
-//! 4. `exposure` warns of secrets that other users can read, and `tls_files` of missing certificates; `explain` lists where every value comes from.
+//! 4. `exposure` warns of secrets that other users can read, and `named_files` of files that cannot be used; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -15,6 +15,8 @@
 //! let configured = load(&Sources { environment, ..Sources::default() }, &Registry::builtin()).expect("a valid configuration");
 //! assert_eq!(configured.settings.server.listen, "0.0.0.0:8080");
 //! ```
+//!
+//! `listener` reads only how the service can be reached, whatever mistakes the rest of the configuration has.
 //!
 //! This is the only module that reads configuration, environment variables and the files that a configuration names. Kinds get their keys as
 //! values; a few drivers and providers read files and variables of their own, as the vendor's client does.
@@ -33,25 +35,36 @@ mod explain;
 mod exposure;
 mod files;
 mod groups;
+#[cfg(feature = "server")]
+mod identity;
 mod init;
 mod interpolate;
+#[cfg(feature = "cli")]
+mod listener;
 mod load;
 mod locate;
+mod lookup;
+mod named_files;
 mod place;
 mod prepare;
 mod problem;
 mod schema;
 mod settings;
-mod tls_files;
 
 pub use configured::Configured;
 pub use environment::Environment;
 pub use explain::Explained;
 #[cfg(feature = "cli")]
-pub(crate) use files::read_text;
+pub(crate) use files::{read_secret, read_text};
+#[cfg(feature = "server")]
+pub(crate) use identity::ConfigIdentity;
 pub use init::init;
+#[cfg(feature = "cli")]
+pub(crate) use listener::{Listener, listener};
 pub use load::{Sources, load};
 pub use locate::Override;
+#[cfg(feature = "cli")]
+pub(crate) use lookup::Lookup;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{AgentSettings, Details, GroupSettings, LogFormat, LogLevel, LogSettings, ServerSettings, Settings, TlsSettings};

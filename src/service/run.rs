@@ -1,6 +1,7 @@
 //! The life of a service: bound to its addresses, run until it is to end, drained.
 
 use super::{
+    announce::Announcer,
     assemble::{aggregator_builder, answers, limits, response_memory},
     bind::{BindError, listen},
     certificate::ServerCertificate,
@@ -10,7 +11,7 @@ use super::{
     systemd,
 };
 use crate::{
-    config::{Configured, Settings, Sources},
+    config::{ConfigIdentity, Configured, Settings, Sources},
     engine::DrainReason,
     http::{Control, ReloadRequests, ResponseMemory, Server, build_routes, haproxy_agent},
     kinds::Registry,
@@ -41,6 +42,7 @@ pub struct Service {
     components: usize,
     probe_threads: ProbeThreads,
     notifies_systemd: bool,
+    announced: Option<ConfigIdentity>,
 }
 
 impl Service {
@@ -96,6 +98,7 @@ impl Service {
             components: configured.components.len(),
             probe_threads,
             notifies_systemd: false,
+            announced: None,
         })
     }
 
@@ -122,6 +125,14 @@ impl Service {
         self
     }
 
+    /// Lets `allswell get` of the same user find this service and its address, whatever happens to its configuration files: on Linux by an
+    /// abstract Unix socket, which holds no secret. `sources` are those of the configuration.
+    #[must_use]
+    pub fn announce(mut self, sources: &Sources) -> Self {
+        self.announced = Some(ConfigIdentity::from(&sources.lookup()));
+        self
+    }
+
     /// The address that the service listens on; a configured port 0 has become a free port.
     ///
     /// # Errors
@@ -143,8 +154,18 @@ impl Service {
     /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
     /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notifies_systemd } =
-            self;
+        let Self {
+            listener,
+            agent_listener,
+            server,
+            handle,
+            reloader,
+            reload_requests,
+            components,
+            probe_threads,
+            notifies_systemd,
+            announced,
+        } = self;
         let running = &reloader.running;
         let (aggregator, settings) = (handle.aggregator().clone(), Arc::clone(&running.settings));
         // If the file system hangs, the service starts without the answer.
@@ -158,6 +179,16 @@ impl Service {
         if let Some(agent) = agent_listener {
             tracing::info!(address = address_of(&agent), "listening for HAProxy agent checks");
             tasks.spawn(haproxy_agent::serve(agent, aggregator.clone(), Arc::clone(&running.answers)));
+        }
+        if let Some(configuration) = announced {
+            match (Announcer::bind(), listener.local_addr()) {
+                (Ok(announcer), Ok(address)) => {
+                    tasks.spawn(announcer.run(address, running.certificate.clone(), configuration));
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::debug!(%error, "cannot announce the service: `allswell get` uses the address of the configuration");
+                }
+            }
         }
         let (file_changes, receiver) = mpsc::channel(1);
         tasks.spawn(watch_files(Arc::clone(&settings), reloader.fingerprints(), file_changes));

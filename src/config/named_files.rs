@@ -1,0 +1,40 @@
+//! Warns of files that keys name and that cannot be used as they are now. They may be created or changed later, so this is no error.
+
+use super::{files::unusable, locate::Places, problem::Problem};
+use figment::value::{Dict, Value};
+use std::path::Path;
+
+/// The keys under `tls` that name a file.
+const TLS_FILES: &[&str] = &["ca_file", "client_certificate_file", "client_key_file"];
+
+/// A warning for each file that a check names under `tls` and that cannot be read, and for a drain file that is none.
+pub(crate) fn warnings(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
+    let mut found = tls_files(merged, places);
+    found.extend(drain_file(merged, places));
+    found
+}
+
+fn tls_files(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
+    let checks = merged.get("checks").and_then(Value::as_dict).into_iter().flatten();
+    let tables = checks.filter_map(|(name, check)| Some((name, check.as_dict()?.get("tls")?.as_dict()?)));
+    let files = tables.flat_map(|(name, tls)| TLS_FILES.iter().filter_map(move |key| Some((name, *key, tls.get(*key)?.as_str()?))));
+    let warning = |(name, key, file): (&String, &str, &str)| {
+        let path = ["checks", name, "tls", key].map(str::to_owned).to_vec();
+        let reason = unusable(Path::new(file))?;
+        let remedy = if Path::new(file).try_exists().unwrap_or(true) { "it can be read" } else { "it exists" };
+        Some(Problem { place: places.place_of(&path), path, message: format!("{reason}: every probe fails until {remedy}"), hint: None })
+    };
+    files.filter_map(warning).collect()
+}
+
+/// The existence of the drain file counts. A directory was probably created by mistake, and a file that cannot be looked for never drains.
+fn drain_file(merged: &Dict, places: &Places<'_>) -> Option<Problem> {
+    let file = merged.get("server")?.as_dict()?.get("drain_file")?.as_str()?;
+    let reason = match Path::new(file).symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => format!("{}; the instance drains while this exists", unusable(Path::new(file))?),
+        Err(_) if Path::new(file).try_exists().is_err() => format!("{}; the instance cannot be drained by it", unusable(Path::new(file))?),
+        _ => return None,
+    };
+    let path = ["server", "drain_file"].map(str::to_owned).to_vec();
+    Some(Problem { place: places.place_of(&path), path, message: reason, hint: None })
+}
