@@ -487,7 +487,7 @@ fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
     let check = |arguments: &[&str]| run(command(&directory).arg("check").args(arguments));
     let all = check(&[]);
-    assert_eq!((all.code, all.stderr.as_str()), (Some(1), ""));
+    assert_eq!((all.code, all.stderr.as_str()), (Some(1), "configuration: allswell.toml\n"));
     assert!(all.stdout.lines().any(|line| line.starts_with("pass  good ")), "{}", all.stdout);
     assert!(
         all.stdout.lines().any(|line| line.starts_with("fail  bad ") && line.contains("unreachable: connection refused (")),

@@ -1,5 +1,6 @@
 //! The one integration-test binary: real servers, hostile servers, and the real program between them.
 
+mod absence;
 mod attacks;
 mod book;
 mod chaos;
@@ -14,6 +15,7 @@ mod embedding;
 mod encrypted;
 mod files;
 mod fuzz;
+mod get;
 mod grpc;
 mod haproxy;
 mod hardening;
