@@ -502,7 +502,10 @@ fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     let report: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!((json.code, &report["components"]["bad"]["failure"]["class"]), (Some(1), &"unreachable".into()));
     let unknown = check(&["goood"]);
-    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no component `goood`; did you mean `good`?\n"));
+    assert_eq!(
+        (unknown.code, unknown.stderr.as_str()),
+        (Some(2), "configuration: allswell.toml\nerror: there is no component `goood`; did you mean `good`?\n")
+    );
     assert_eq!(check(&["--timeout", "soon"]).code, Some(2));
 }
 

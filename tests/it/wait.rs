@@ -99,7 +99,7 @@ fn a_command_that_does_not_exist_exits_with_127() {
     fs::create_dir(directory.path().join("media")).expect("a folder");
     let missing = wait(&directory, &["--", "/no/such/program"], &[]);
     assert_eq!(missing.code, Some(127));
-    assert!(missing.stderr.starts_with("error: cannot run /no/such/program: "), "{}", missing.stderr);
+    assert!(missing.stderr.starts_with("configuration: allswell.toml\nerror: cannot run /no/such/program: "), "{}", missing.stderr);
 }
 
 #[test]
