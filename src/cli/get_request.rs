@@ -91,16 +91,15 @@ impl GetRequest {
     async fn connect(&mut self) -> Result<Stream, BoxError> {
         loop {
             let Some(address) = self.address() else { return Err("there is no address to connect to".into()) };
-            let opened: Result<Stream, BoxError> = match &self.certificate {
-                Some(certificate) => match Dialer::default().connect(address).await {
+            let opened: Result<Stream, BoxError> = if let Some(certificate) = &self.certificate {
+                match Dialer::default().connect(address).await {
                     // The listener accepts connections here, so no other address is tried.
                     Ok(stream) => return handshake_with(certificate, address, stream).await,
                     Err(failure) => Err(failure.into()),
-                },
-                None => {
-                    let tls = (self.scheme == "https").then(Tls::default);
-                    open(&Dialer::default(), address, tls.as_ref()).await.map(|opened| opened.stream).map_err(Into::into)
                 }
+            } else {
+                let tls = (self.scheme == "https").then(Tls::default);
+                open(&Dialer::default(), address, tls.as_ref()).await.map(|opened| opened.stream).map_err(Into::into)
             };
             if opened.is_ok() || self.current + 1 == self.addresses.len() {
                 return opened;

@@ -52,7 +52,7 @@ pub(crate) fn listener(sources: &Sources) -> Result<Listener, String> {
             // A whole table.
             ["server", "tls"] => merged.add(layer_of(&format!("server.tls = {value}"), &|text| Ok(text.to_owned()))?),
             ["server", "tls", "certificate_file"] => {
-                merged.add(Layer { certificate_file: Some(value.to_owned()), has_tls: true, listen: None })
+                merged.add(Layer { certificate_file: Some(value.to_owned()), has_tls: true, listen: None });
             }
             ["server", "tls", ..] => merged.has_tls = true,
             _ => {}

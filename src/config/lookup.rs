@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(lookup(&[], "", &[found.clone(), last.clone()]).files, [found]);
         }
         assert_eq!(lookup(&[], "", &[at("none"), at("none/below"), at("file")]).files, [at("file")]);
-        assert_eq!(lookup(&[], "", &[at("none")]).files, [PathBuf::new(); 0]);
+        assert!(lookup(&[], "", &[at("none")]).files.is_empty());
     }
 
     #[cfg(feature = "cli")]

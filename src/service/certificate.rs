@@ -52,7 +52,7 @@ impl ServerCertificate {
         let fingerprints = FileFingerprints::read(settings.files().cloned());
         let ListenerTls { config, certificate } = read(settings)?;
         let files = CertificateFiles { settings: settings.clone(), fingerprints, sha256: sha256(&certificate) };
-        Ok(LoadedCertificate { config, files })
+        Ok(LoadedCertificate { files, config })
     }
 
     /// The SHA-256 of the certificate that is presented now, in hexadecimal digits.

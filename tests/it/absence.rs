@@ -17,13 +17,16 @@ const MEMORY: &str = "[checks.memory]\nkind = \"memory\"\n";
 const DIRECTORY: &str =
     "this is a directory, not a file: Docker creates one if the file of a volume is missing on the host: create the file there first";
 
+/// Creates something at a path.
+type Create<'a> = &'a dyn Fn(&Path);
+
 fn validated(directory: &TempDir, arguments: &[&str]) -> Ran {
     run(command(directory).arg("validate").args(arguments))
 }
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_an_error_and_no_absence() {
-    let create: [(&str, &dyn Fn(&Path), &str); 3] = [
+    let create: [(&str, Create<'_>, &str); 3] = [
         ("a directory", &|path| fs::create_dir(path).expect("a folder"), DIRECTORY),
         ("a dangling link", &|path| symlink("none.toml", path).expect("a link"), "this is a link to a file that does not exist"),
         ("a circle", &|path| symlink("allswell.toml", path).expect("a link"), "its symbolic links lead in a circle"),
