@@ -84,7 +84,7 @@ pub mod report;
 pub mod service;
 #[cfg(feature = "cli")]
 pub mod telemetry;
-#[cfg(feature = "cli")]
+#[cfg(feature = "server")]
 mod tls;
 
 pub use allswell_checks::contract::{Check, Failure, FailureClass, Observation};

@@ -22,7 +22,7 @@ use tracing::Level;
 #[derive(Debug, Parser)]
 #[command(name = "allswell", version, max_term_width = 100)]
 pub struct Arguments {
-    /// Configuration file; can be repeated: later files override earlier ones [default: allswell.toml in the working directory, if it exists]
+    /// Configuration file; can be repeated: later files override earlier ones [default: the files in `ALLSWELL_CONFIG`, separated by colons, or the first that exists of ./allswell.toml and /etc/allswell/allswell.toml]
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Vec<PathBuf>,
     /// File of NAME=value lines; variables that are already set take precedence

@@ -41,7 +41,7 @@ pub(super) struct CheckOnce {
 }
 
 /// Parses the name of a dialect.
-fn dialects() -> impl TypedValueParser<Value = Dialect> {
+pub(super) fn dialects() -> impl TypedValueParser<Value = Dialect> {
     let named = |name: &str| Dialect::ALL.into_iter().find(|dialect| dialect.name() == name);
     PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).map(move |name| named(&name).unwrap_or(Dialect::Text))
 }

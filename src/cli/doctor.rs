@@ -4,7 +4,7 @@ use super::{
     doctor_output::{Format, Output},
     error::CommandError,
     exit::Exit,
-    get::own_health_url,
+    own_service::OwnService,
     terminal::{print_error, print_warning, uses_colour},
 };
 use crate::{
@@ -13,15 +13,16 @@ use crate::{
     kinds::Registry,
     pollers::PollerKind,
 };
+use allswell_checks::wire::address::Dialer;
 use clap::Args;
-use std::path::PathBuf;
-use tokio::runtime;
+use std::{path::PathBuf, time::Duration};
+use tokio::{runtime, time::timeout};
 use url::Url;
 
 /// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// Health endpoint to poll [default: /health on the configured port of this machine; none with --alb-json]
+    /// Health endpoint to poll [default: /health of the service that runs here with the same configuration; none with --alb-json]
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Clients to imitate, separated by commas: alb, nlb, classic-elb, route53, kubelet, haproxy, envoy, consul [default: all]
@@ -35,17 +36,25 @@ pub(super) struct Doctor {
     format: Format,
 }
 
+/// How long the own service may take to be found and to accept a connection.
+const SEARCH: Duration = Duration::from_secs(2);
+
 impl Doctor {
     pub(super) fn run(self, sources: &Sources, registry: &Registry) -> Result<Exit, CommandError> {
-        // The diagnosis of another server does not need a configuration without mistakes.
-        let configured = match (&self.url, load(sources, registry)) {
-            (_, Ok(configured)) => Some(configured),
-            (Some(_), Err(error)) => {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
+        // Target groups alone can be judged without polling anything.
+        let polls = self.alb_json.is_empty() || self.url.is_some() || !self.clients.is_empty();
+        let own = (polls && self.url.is_none()).then(|| runtime.block_on(OwnService::find(sources, SEARCH)));
+        let is_running = own.as_ref().is_some_and(|own| own.as_ref().is_ok_and(|own| own.is_running));
+        // The diagnosis of a server that was found without the configuration does not need one without mistakes.
+        let configured = match load(sources, registry) {
+            Ok(configured) => Some(configured),
+            Err(error) if self.url.is_some() || is_running => {
                 print_error(&error.to_string());
                 print_warning("allswell's own configuration is ignored");
                 None
             }
-            (None, Err(error)) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         };
         let groups = if self.alb_json.is_empty() { Vec::new() } else { read_target_groups(&self.alb_json).map_err(CommandError::Usage)? };
         let (clients, not_polled) = self.clients(&groups);
@@ -53,15 +62,15 @@ impl Doctor {
         let allswell = configured.as_ref().filter(is_configured).map(allswell_settings);
         let advice = groups.iter().map(|group| group.advise(allswell.as_ref())).collect();
         let mut output = Output::new(self.format, uses_colour(&sources.environment), advice, not_polled);
-        // Target groups alone can be judged without polling anything.
-        if groups.is_empty() || self.url.is_some() || !self.clients.is_empty() {
-            let own_url = || configured.as_ref().map(|configured| own_health_url(&configured.settings.server)).unwrap_or_default();
-            let url = parse_url(&self.url.clone().unwrap_or_else(own_url))?;
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Start)?;
-            let polled = runtime.block_on(poll_all(url, clients, &mut output));
-            runtime.shutdown_background();
-            polled?;
+        if polls {
+            let url = match (&self.url, own) {
+                (Some(url), _) => parse_url(url)?,
+                (None, Some(own)) => runtime.block_on(own_health_url(own?))?,
+                (None, None) => return Err(not_a_url()),
+            };
+            runtime.block_on(poll_all(url, clients, &mut output))?;
         }
+        runtime.shutdown_background();
         Ok(if output.finish() { Exit::Done } else { Exit::NotWell })
     }
 
@@ -84,6 +93,19 @@ impl Doctor {
     }
 }
 
+/// The URL of the whole report of the own service, at the first of its addresses that accepts a connection.
+async fn own_health_url(service: OwnService) -> Result<Url, CommandError> {
+    let mut reached = service.addresses.first();
+    for address in &service.addresses {
+        if timeout(SEARCH, Dialer::default().connect(address)).await.is_ok_and(|connected| connected.is_ok()) {
+            reached = Some(address);
+            break;
+        }
+    }
+    let url = reached.and_then(|address| Url::parse(&format!("{}://{address}/health", service.scheme())).ok());
+    url.ok_or_else(not_a_url)
+}
+
 /// Polls the URL as each client, and looks for the causes of what they conclude.
 async fn poll_all(url: Url, clients: Vec<Client>, output: &mut Output) -> Result<(), CommandError> {
     let target = Target::resolve(url).await.map_err(|failure| CommandError::NotWell(failure.message().to_owned()))?;
@@ -99,9 +121,13 @@ async fn poll_all(url: Url, clients: Vec<Client>, output: &mut Output) -> Result
     Ok(())
 }
 
+fn not_a_url() -> CommandError {
+    CommandError::Usage("this is not an HTTP URL: write http://127.0.0.1:8000/health".to_owned())
+}
+
 fn parse_url(text: &str) -> Result<Url, CommandError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or_else(|| CommandError::Usage("this is not an HTTP URL: write http://127.0.0.1:8000/health".to_owned()))?;
+    let url = url.ok_or_else(not_a_url)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(CommandError::Usage("no client sends credentials: remove user and password from the URL".to_owned()));
     }

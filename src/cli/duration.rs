@@ -3,7 +3,8 @@
 use allswell_checks::contract::TimeSpan;
 use std::time::Duration;
 
-/// Parses a duration such as `500ms`.
+/// Parses a duration such as `500ms`. None is zero: nothing could be done in that time.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<TimeSpan>().map(|span| span.0)
+    let span = text.parse::<TimeSpan>()?;
+    if span.0.is_zero() { Err("must be greater than zero".to_owned()) } else { Ok(span.0) }
 }

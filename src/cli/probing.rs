@@ -2,7 +2,7 @@
 
 use super::{
     error::CommandError,
-    terminal::{print_warning, stderr_is_terminal},
+    terminal::{print_error, print_warning, stderr_is_terminal},
 };
 use crate::{
     config::{Configured, LogLevel, LogSettings, Sources, load},
@@ -11,10 +11,15 @@ use crate::{
 };
 use tokio::runtime::{self, Runtime};
 
-/// Reads the configuration, prints its warnings and keeps the named components, or all if none is named. The log is off unless `RUST_LOG`
+/// Reads the configuration, prints which it is and its warnings and keeps the named components, or all if none is named. The log is off unless `RUST_LOG`
 /// sets a level.
 pub(super) fn prepare(sources: &Sources, registry: &Registry, names: &[String]) -> Result<(Configured, Log), CommandError> {
+    let files: Vec<String> = sources.lookup().files.iter().map(|file| file.display().to_string()).collect();
     let mut configured = load(sources, registry)?;
+    print_error(&match files.as_slice() {
+        [] => "configuration: no file, only the environment".to_owned(),
+        files => format!("configuration: {}", files.join(", ")),
+    });
     let silent = LogSettings { level: LogLevel::Off, ..configured.settings.log.clone() };
     let log = telemetry::install(&silent, &sources.environment, configured.redactor.clone(), stderr_is_terminal());
     configured.warnings.iter().for_each(print_warning);

@@ -54,7 +54,7 @@ async fn serve(
         () = signals.end() => return Ok(Exit::Done),
         service = Service::bind(configured) => service?,
     };
-    let service = service.reload_from(sources, registry).on_reload(move |configured| {
+    let service = service.announce(&sources).reload_from(sources, registry).on_reload(move |configured| {
         reloaded_log.apply(&configured.settings.log, &environment, configured.redactor.clone());
     });
     let service = service.notify_systemd();

@@ -1,6 +1,6 @@
 //! Reads the listener's certificate and key from PEM files.
 
-use super::settings::TlsSettings;
+use super::{files::unusable, settings::TlsSettings};
 use crate::kinds::issue::ConfigIssue;
 use allswell_checks::wire::tls::{IdentityError, authority_warning, examine_identity, read_certificates, read_private_key};
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs, pki_types::CertificateDer, server::WebPkiClientVerifier};
@@ -29,13 +29,21 @@ impl Unusable {
     }
 }
 
+/// What a listener needs for TLS.
+#[derive(Debug)]
+pub(crate) struct ListenerTls {
+    pub(crate) config: ServerConfig,
+    /// The certificate that it presents, without the chain.
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
 /// Reads the files of `[server.tls]`. This blocks.
 ///
 /// # Errors
 ///
 /// The first file that cannot be used.
-pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
-    examine(settings).map(|(config, _)| config)
+pub(crate) fn read(settings: &TlsSettings) -> Result<ListenerTls, Unusable> {
+    examine(settings).map(|(listener, _)| listener)
 }
 
 /// Reads the files of `[server.tls]`, and also returns warnings about what clients may not accept, as issues of the table around `[server.tls]`.
@@ -44,8 +52,10 @@ pub(crate) fn read(settings: &TlsSettings) -> Result<ServerConfig, Unusable> {
 /// # Errors
 ///
 /// The first file that cannot be used.
-pub(super) fn examine(settings: &TlsSettings) -> Result<(ServerConfig, Vec<ConfigIssue>), Unusable> {
+pub(super) fn examine(settings: &TlsSettings) -> Result<(ListenerTls, Vec<ConfigIssue>), Unusable> {
     let chain = certificates(&settings.certificate_file, "certificate_file")?;
+    let certificate = chain[0].clone();
+    readable(&settings.key_file, "key_file")?;
     let key = read_private_key(&settings.key_file).map_err(|error| Unusable::new("key_file", error))?;
     let found = examine_identity(&chain, &key).map_err(|error| match &error {
         IdentityError::Certificate(_) => Unusable::new("certificate_file", error),
@@ -72,9 +82,16 @@ pub(super) fn examine(settings: &TlsSettings) -> Result<(ServerConfig, Vec<Confi
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| Unusable::rejected("key_file", error))?;
     config.alpn_protocols = ["h2", "http/1.1", "http/1.0"].map(|protocol| protocol.as_bytes().to_vec()).to_vec();
-    Ok((config, warnings))
+    Ok((ListenerTls { config, certificate }, warnings))
 }
 
+/// Explains why a file cannot be opened, as for every other file of the configuration.
+fn readable(file: &Path, key: &'static str) -> Result<(), Unusable> {
+    unusable(file).map_or(Ok(()), |message| Err(Unusable { key, message }))
+}
+
+/// The certificates of a file, at least one.
 fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    readable(file, key)?;
     read_certificates(file).map_err(|error| Unusable::new(key, error))
 }

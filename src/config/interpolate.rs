@@ -28,9 +28,13 @@ fn interpolate(text: &str, environment: &Environment) -> Result<Replaced, String
     Ok(Replaced { text: replaced, used: parser.used, is_variable })
 }
 
-/// The text without references, if all of them can be replaced.
-pub(super) fn resolved(text: &str, environment: &Environment) -> Option<String> {
-    interpolate(text, environment).ok().map(|replaced| replaced.text)
+/// The text with its references replaced.
+///
+/// # Errors
+///
+/// As [`interpolate`].
+pub(super) fn expand(text: &str, environment: &Environment) -> Result<String, String> {
+    interpolate(text, environment).map(|replaced| replaced.text)
 }
 
 struct Parser<'a> {

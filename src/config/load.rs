@@ -10,11 +10,11 @@ use super::{
     hidden,
     interpolate::Interpolated,
     locate::{ConfigFile, Override, Places},
-    near_misses,
+    lookup::{DEFAULT_FILES, Lookup},
+    named_files, near_misses,
     override_names::key_of,
     place::Place,
     problem::{ConfigError, Problem},
-    tls_files,
 };
 use crate::kinds::Registry;
 use figment::{
@@ -22,25 +22,61 @@ use figment::{
     providers::{Format, Serialized, Toml},
     value::{Dict, Value},
 };
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 /// The weakest layer, which is also the commented reference.
 pub(crate) const DEFAULT: &str = include_str!("../../config/allswell.toml");
 
-/// The file that is read if it exists and no file is named.
-pub(super) const DEFAULT_FILE: &str = "allswell.toml";
-
 /// Where a configuration comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sources {
-    /// Files; later ones win. Empty: `allswell.toml` in the working directory, if it exists.
+    /// Files; later ones win. Empty: those that the variable `ALLSWELL_CONFIG` names, or else the first of `default_files` that exists.
     pub files: Vec<PathBuf>,
+    /// Where to look if no file is named: by default `allswell.toml` in the working directory, then `/etc/allswell/allswell.toml`.
+    pub default_files: Vec<PathBuf>,
     /// Variables for overrides (`ALLSWELL_SERVER__LISTEN`), references (`${NAME}`) and discovery (`DATABASE_URL`).
     pub environment: Environment,
     /// Keys that flags of the command line set; they win over everything else.
     pub overrides: Vec<Override>,
     /// Whether to list where every value comes from, in [`Configured::explained`].
     pub explain: bool,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            default_files: DEFAULT_FILES.map(PathBuf::from).into(),
+            environment: Environment::default(),
+            overrides: Vec::new(),
+            explain: false,
+        }
+    }
+}
+
+impl Sources {
+    /// Adds the variables of the file `environment` next to the default file that was found, if it exists and this user may read it:
+    /// `/etc/allswell/environment`, which only root can read as the packages install it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Environment::add_file`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn add_environment_file(&mut self) -> Result<(), String> {
+        use std::{fs::File, io::ErrorKind};
+
+        let Some(file) = self.lookup().environment_file() else { return Ok(()) };
+        match File::open(&file).map_err(|error| error.kind()) {
+            Err(ErrorKind::NotFound) if file.symlink_metadata().is_err() => Ok(()),
+            Err(ErrorKind::PermissionDenied) => Ok(()),
+            _ => self.environment.add_file(&file),
+        }
+    }
+
+    /// The configuration files as they are now.
+    pub(crate) fn lookup(&self) -> Lookup {
+        Lookup::new(&self.files, &self.environment, &self.default_files)
+    }
 }
 
 /// Loads a configuration. Reads files, but opens no connection and starts nothing.
@@ -50,10 +86,11 @@ pub struct Sources {
 /// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
     let of_environment = || [sources.environment.warnings(), &near_misses::warnings(&sources.environment, registry)].concat();
-    let documents = read_documents(&sources.files).map_err(|problems| ConfigError {
+    let lookup = sources.lookup();
+    let documents = read_documents(&lookup).map_err(|problems| ConfigError {
         problems,
         warnings: sources.environment.warnings().to_vec(),
-        files: sources.files.clone(),
+        files: lookup.files,
     })?;
     let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
@@ -64,7 +101,7 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
     let mut found = exposure::warnings(&documents, &merged, &places, registry);
     found.extend(hidden::warnings(&documents, &places));
-    found.extend(tls_files::warnings(&merged, &places));
+    found.extend(named_files::warnings(&merged, &places));
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
     problems.extend(sources.environment.not_text().filter(|name| key_of(name, "").is_some()).map(not_utf_8));
@@ -111,20 +148,17 @@ fn unmergeable(error: &figment::Error) -> ConfigError {
     }
 }
 
-fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
-    let default = [PathBuf::from(DEFAULT_FILE)];
-    // A dangling link or a directory does not count as absent: it is a mistake.
-    let is_found = files.is_empty() && fs::symlink_metadata(&default[0]).is_ok();
-    let files = if is_found { &default[..] } else { files };
+fn read_documents(lookup: &Lookup) -> Result<Vec<ConfigFile>, Vec<Problem>> {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
-    if is_found && exposure::may_be_planted(&default[0]) {
-        let place = Place::File { path: default[0].clone(), at: None };
-        let message = "this file is in a directory that every user can write to, and belongs to another user".to_owned();
-        let hint = Some(format!("to use it, pass `--config {DEFAULT_FILE}`"));
-        return Err(vec![Problem { place, path: Vec::new(), message, hint }]);
-    }
-    for path in files {
+    for path in &lookup.files {
+        let place = Place::File { path: path.clone(), at: None };
+        if lookup.is_default && path.is_relative() && exposure::may_be_planted(path) {
+            let message = "this file is in a directory that every user can write to, and belongs to another user".to_owned();
+            let hint = Some(format!("to use it, pass `--config {}`", path.display()));
+            problems.push(Problem { place, path: Vec::new(), message, hint });
+            continue;
+        }
         match read_text(path) {
             Ok(text) => match ConfigFile::parse(path, &text) {
                 Ok(document) => documents.push(document),
@@ -132,10 +166,7 @@ fn read_documents(files: &[PathBuf]) -> Result<Vec<ConfigFile>, Vec<Problem>> {
                     problems.extend(mistakes.into_iter().map(|(place, message)| Problem { place, path: Vec::new(), message, hint: None }));
                 }
             },
-            Err(message) => {
-                let place = Place::File { path: path.clone(), at: None };
-                problems.push(Problem { place, path: Vec::new(), message, hint: None });
-            }
+            Err(message) => problems.push(Problem { place, path: Vec::new(), message, hint: None }),
         }
     }
     if problems.is_empty() { Ok(documents) } else { Err(problems) }

@@ -1,12 +1,6 @@
 //! Finds the format of the log before the configuration is known to be valid, for what is logged about its mistakes.
 
-use super::{
-    files::read_text,
-    interpolate::resolved,
-    load::{DEFAULT_FILE, Sources},
-    locate::ConfigFile,
-    settings::LogFormat,
-};
+use super::{files::read_text, interpolate::expand, load::Sources, locate::ConfigFile, settings::LogFormat};
 use std::path::Path;
 
 /// The format of the log, as far as the sources show it: a file with mistakes counts, too. The default is text.
@@ -14,9 +8,9 @@ use std::path::Path;
 pub fn log_format(sources: &Sources) -> LogFormat {
     let key = ["log", "format"].map(str::to_owned);
     let variable = sources.environment.variable_for(&key).and_then(|name| sources.environment.get(&name).map(str::to_owned));
-    let default = [DEFAULT_FILE.into()];
-    let files = if sources.files.is_empty() { &default[..] } else { &sources.files[..] };
-    let of_files = || files.iter().rev().find_map(|path| format_of_file(path)).and_then(|text| resolved(&text, &sources.environment));
+    let of_files = || {
+        sources.lookup().files.iter().rev().find_map(|path| format_of_file(path)).and_then(|text| expand(&text, &sources.environment).ok())
+    };
     match variable.or_else(of_files).as_deref().map(str::trim) {
         Some("json") => LogFormat::Json,
         _ => LogFormat::Text,

@@ -2,14 +2,14 @@
 //!
 //! [`load`] does all of it. Its steps, each in a file of its own:
 //!
-//! 1. `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate` remembers the
-//!    [place](Problem) of every key, and `syntax` explains why a file is not TOML.
+//! 1. `lookup` finds the files; `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate`
+//!    remembers the [place](Problem) of every key, and `syntax` explains why a file is not TOML.
 //! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before, and
 //!    `key_hints` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
 //!    the host.
-//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, `tls_files` of certificates, and `unusual_policy`
-//!    of durations that rarely make sense; `explain` lists where every value comes from.
+//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, `named_files` of files that cannot be used, and
+//!    `unusual_policy` of durations that rarely make sense; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -18,6 +18,8 @@
 //! let configured = load(&Sources { environment, ..Sources::default() }, &Registry::builtin()).expect("a valid configuration");
 //! assert_eq!(configured.settings.server.listen, "0.0.0.0:8080");
 //! ```
+//!
+//! `listener` reads only how the service can be reached, whatever mistakes the rest of the configuration has.
 //!
 //! This is the only module that reads configuration, environment variables and the files that a configuration names. Kinds get their keys as
 //! values; a few drivers and providers read files and variables of their own, as the vendor's client does.
@@ -39,13 +41,19 @@ mod files;
 mod foreign_keys;
 mod groups;
 mod hidden;
+#[cfg(feature = "server")]
+mod identity;
 mod init;
 mod interpolate;
 mod key_hints;
 mod listen_address;
+#[cfg(feature = "cli")]
+mod listener;
 mod load;
 mod locate;
 mod log_format;
+mod lookup;
+mod named_files;
 mod near_misses;
 mod override_names;
 mod place;
@@ -62,11 +70,17 @@ pub use configured::Configured;
 pub use environment::Environment;
 pub use explain::Explained;
 #[cfg(feature = "cli")]
-pub(crate) use files::read_text;
+pub(crate) use files::{read_secret, read_text};
+#[cfg(feature = "server")]
+pub(crate) use identity::ConfigIdentity;
 pub use init::init;
+#[cfg(feature = "cli")]
+pub(crate) use listener::{Listener, listener};
 pub use load::{Sources, load};
 pub use locate::Override;
 pub use log_format::log_format;
+#[cfg(feature = "cli")]
+pub(crate) use lookup::Lookup;
 pub use problem::{ConfigError, Problem};
 pub use schema::schema;
 pub use settings::{

@@ -1,6 +1,6 @@
 //! Warns of files of certificates and keys of a check that are missing or cannot be used. They may be created later, so this is no error.
 
-use super::{locate::Places, problem::Problem};
+use super::{files, locate::Places, problem::Problem};
 #[cfg(feature = "server")]
 use allswell_checks::wire::tls::{IdentityError, authority_warning, examine_identity, read_certificates, read_private_key};
 use figment::value::{Dict, Value};
@@ -17,12 +17,11 @@ pub(crate) fn warnings(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
     for (name, tls) in tables {
         let file = |key: &str| tls.get(key).and_then(Value::as_str).map(Path::new);
-        let missing = |key: &&str| file(key).is_some_and(|file| file.try_exists().is_ok_and(|exists| !exists));
-        let is_missing: Vec<&str> = [CA, CERTIFICATE, KEY].into_iter().filter(missing).collect();
         let mut messages: Vec<(&str, String)> =
-            is_missing.iter().map(|key| (*key, "there is no such file: every probe fails until it exists".to_owned())).collect();
-        let existing = |key: &'static str| file(key).filter(|_| !is_missing.contains(&key));
-        messages.extend(unusable(existing(CA), existing(CERTIFICATE), existing(KEY)));
+            [CA, CERTIFICATE, KEY].into_iter().filter_map(|key| Some((key, unreadable(file(key)?)?))).collect();
+        let readable = |key: &'static str| file(key).filter(|_| messages.iter().all(|(other, _)| *other != key));
+        let found_in_files = unusable(readable(CA), readable(CERTIFICATE), readable(KEY));
+        messages.extend(found_in_files);
         for (key, message) in messages {
             let path = ["checks", name, "tls", key].map(str::to_owned).to_vec();
             found.push(Problem { place: places.place_of(&path), path, message, hint: None });
@@ -31,7 +30,14 @@ pub(crate) fn warnings(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
     found
 }
 
-/// What is wrong with files that exist, by key.
+/// Why a file cannot be read, and what ends that.
+fn unreadable(file: &Path) -> Option<String> {
+    let reason = files::unusable(file)?;
+    let remedy = if file.try_exists().unwrap_or(true) { "it can be read" } else { "it exists" };
+    Some(format!("{reason}: every probe fails until {remedy}"))
+}
+
+/// What is wrong with files that can be read, by key.
 #[cfg(feature = "server")]
 fn unusable(ca: Option<&Path>, certificate: Option<&Path>, key: Option<&Path>) -> Vec<(&'static str, String)> {
     let failing = |reason: &dyn std::fmt::Display| format!("the file {reason}: every probe with TLS fails until it is replaced");

@@ -1,9 +1,12 @@
 //! The listener's certificate, loaded again when its files change.
 
 use super::file_fingerprints::{ChangeDetector, FileFingerprints, READ_INTERVAL};
-use crate::config::{
-    TlsSettings,
-    certificate::{Unusable, read},
+use crate::{
+    config::{
+        TlsSettings,
+        certificate::{ListenerTls, Unusable, read},
+    },
+    tls::fingerprint::sha256,
 };
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -24,6 +27,8 @@ pub(super) struct ServerCertificate {
 struct CertificateFiles {
     settings: TlsSettings,
     fingerprints: FileFingerprints,
+    /// The SHA-256 of the certificate itself, in hexadecimal digits.
+    sha256: String,
 }
 
 /// A certificate that was loaded from its files and is not presented yet.
@@ -45,7 +50,14 @@ impl ServerCertificate {
     pub(super) fn load(settings: &TlsSettings) -> Result<LoadedCertificate, Unusable> {
         // Fingerprints first: a change between the two reads is detected later.
         let fingerprints = FileFingerprints::read(settings.files().cloned());
-        Ok(LoadedCertificate { config: read(settings)?, files: CertificateFiles { settings: settings.clone(), fingerprints } })
+        let ListenerTls { config, certificate } = read(settings)?;
+        let files = CertificateFiles { settings: settings.clone(), fingerprints, sha256: sha256(&certificate) };
+        Ok(LoadedCertificate { files, config })
+    }
+
+    /// The SHA-256 of the certificate that is presented now, in hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        self.files.load().sha256.clone()
     }
 
     /// Presents another certificate from now on.

@@ -5,7 +5,7 @@ use crate::{
     engine::{Aggregator, DrainReason},
 };
 use arc_swap::ArcSwap;
-use std::{sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
@@ -18,12 +18,21 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) async fn check(aggregator: &Aggregator, settings: &ArcSwap<Settings>) {
     let path = settings.load().server.drain_file.clone();
     let exists = match path {
-        Some(path) => spawn_blocking(move || path.try_exists()).await,
+        Some(path) => spawn_blocking(move || exists(&path)).await,
         None => Ok(Ok(false)),
     };
     // If the answer is unknown, nothing changes.
     if let Ok(Ok(exists)) = exists {
         aggregator.set_drain(DrainReason::File, exists);
+    }
+}
+
+/// Whether there is anything at a path, also a link that leads nowhere.
+fn exists(path: &Path) -> io::Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -26,9 +26,12 @@
 //! * `bind`: opens the sockets; `run`: the life of the service; `handle`: what others may do with it.
 //! * `assemble`: the parts of the engine and the HTTP server, made from a configuration.
 //! * `reload`, `certificate`, `drain_file`: follow files while the service runs; `file_fingerprints` detects changes.
+//! * `announce`: says to commands of the same user where the service is reached; `running`: finds such services; `reach`: the addresses for that.
 //! * `systemd`: readiness, status and watchdog, through the `notify_socket`.
 
 mod address_family;
+mod announce;
+mod announcement;
 mod assemble;
 mod bind;
 mod certificate;
@@ -36,13 +39,21 @@ mod drain_file;
 mod file_fingerprints;
 mod handle;
 mod notify_socket;
+#[cfg(feature = "cli")]
+mod reach;
 mod reload;
 mod resident_thread;
 mod run;
+#[cfg(feature = "cli")]
+mod running;
 mod systemd;
 
 #[cfg(feature = "cli")]
 pub(crate) use assemble::aggregator_builder;
 pub use bind::BindError;
 pub use handle::ServiceHandle;
+#[cfg(feature = "cli")]
+pub(crate) use reach::{of_bound, of_configured};
 pub use run::Service;
+#[cfg(feature = "cli")]
+pub(crate) use running::{RunningService, running_services};

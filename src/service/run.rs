@@ -2,6 +2,7 @@
 
 use super::{
     address_family,
+    announce::Announcer,
     assemble::{aggregator_builder, answers, limits, response_memory},
     bind::{BindError, listen},
     certificate::ServerCertificate,
@@ -12,7 +13,7 @@ use super::{
     systemd::ServiceManager,
 };
 use crate::{
-    config::{Configured, Environment, Settings, Sources},
+    config::{ConfigIdentity, Configured, Environment, Settings, Sources},
     engine::DrainReason,
     http::{Control, ReloadRequests, ResponseMemory, Server, build_routes, haproxy_agent},
     kinds::Registry,
@@ -43,6 +44,7 @@ pub struct Service {
     components: usize,
     probe_threads: ProbeThreads,
     notified: Option<ServiceManager>,
+    announced: Option<ConfigIdentity>,
 }
 
 impl Service {
@@ -102,6 +104,7 @@ impl Service {
             components: configured.components.len(),
             probe_threads,
             notified: None,
+            announced: None,
         })
     }
 
@@ -128,6 +131,14 @@ impl Service {
         self
     }
 
+    /// Lets `allswell get` of the same user find this service and its address, whatever happens to its configuration files: on Linux by an
+    /// abstract Unix socket, which holds no secret. `sources` are those of the configuration.
+    #[must_use]
+    pub fn announce(mut self, sources: &Sources) -> Self {
+        self.announced = Some(ConfigIdentity::from(&sources.lookup()));
+        self
+    }
+
     /// The address that the service listens on; a configured port 0 has become a free port.
     ///
     /// # Errors
@@ -149,7 +160,8 @@ impl Service {
     /// [`ServiceHandle::stop`] ends the service without the drain. Dropping the returned future ends it at once. A handle outlives the service:
     /// its report then only becomes stale, and [`ServiceHandle::reload`] returns an error.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notified } = self;
+        let Self { listener, agent_listener, server, handle, reloader, reload_requests, components, probe_threads, notified, announced } =
+            self;
         let running = &reloader.running;
         let (aggregator, settings) = (handle.aggregator().clone(), Arc::clone(&running.settings));
         // If the file system hangs, the service starts without the answer.
@@ -164,6 +176,16 @@ impl Service {
         if let Some(agent) = agent_listener {
             tracing::info!(address = address_of(&agent), "listening for HAProxy agent checks");
             tasks.spawn(haproxy_agent::serve(agent, aggregator.clone(), Arc::clone(&running.answers)));
+        }
+        if let Some(configuration) = announced {
+            match (Announcer::bind(), listener.local_addr()) {
+                (Ok(announcer), Ok(address)) => {
+                    tasks.spawn(announcer.run(address, running.certificate.clone(), configuration));
+                }
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::debug!(%error, "cannot announce the service: `allswell get` uses the address of the configuration");
+                }
+            }
         }
         let (file_changes, receiver) = mpsc::channel(1);
         tasks.spawn(watch_files(Arc::clone(&settings), reloader.fingerprints(), file_changes));

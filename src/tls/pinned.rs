@@ -1,28 +1,32 @@
-//! TLS to our own listener: accepts exactly the certificate that the configuration names, whatever its issuer and its name are.
+//! TLS to our own listener: accepts exactly its certificate, whatever the certificate's issuer and name are.
 
-use super::verifier::Verifier;
-use crate::config::TlsSettings;
+use super::{fingerprint::sha256, verifier::Verifier};
 use rustls::{
     CertificateError, ClientConfig, Error,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-/// Client settings that accept only the listener of this configuration.
+/// The SHA-256 of the first certificate of a file.
 ///
 /// # Errors
 ///
-/// The certificate file cannot be read.
-pub(crate) fn client_config(settings: &TlsSettings) -> Result<ClientConfig, Error> {
-    let own = CertificateDer::from_pem_file(&settings.certificate_file)
-        .map_err(|error| Error::General(format!("server.tls.certificate_file: {error}")))?;
+/// The file cannot be read.
+pub(crate) fn fingerprint_of_file(file: &Path) -> Result<String, Error> {
+    let certificate =
+        CertificateDer::from_pem_file(file).map_err(|error| Error::General(format!("server.tls.certificate_file: {error}")))?;
+    Ok(sha256(&certificate))
+}
+
+/// Client settings that accept only a server with a certificate of this SHA-256.
+pub(crate) fn client_config(pin: String) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let judge = move |presented: &CertificateDer<'_>, _: &[CertificateDer<'_>]| {
-        if *presented == own { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
+        if sha256(presented) == pin { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
     };
     let verifier = Arc::new(Verifier::new(Arc::clone(&provider), judge));
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    // The name is not verified: the certificate is compared byte for byte, and the server still has to prove that it has the key.
+    // The name is not verified: the certificate itself is, and the server still has to prove that it has the key.
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }

@@ -490,7 +490,7 @@ fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     fs::write(directory.path().join("allswell.toml"), configuration).expect("a configuration");
     let check = |arguments: &[&str]| run(command(&directory).arg("check").args(arguments));
     let all = check(&[]);
-    assert_eq!((all.code, all.stderr.as_str()), (Some(1), ""));
+    assert_eq!((all.code, all.stderr.as_str()), (Some(1), "configuration: allswell.toml\n"));
     assert!(all.stdout.lines().any(|line| line.starts_with("pass  good ")), "{}", all.stdout);
     assert!(
         all.stdout.lines().any(|line| line.starts_with("fail  bad ") && line.contains("unreachable: connection refused (")),
@@ -505,7 +505,10 @@ fn check_prints_a_line_per_component_and_exits_with_the_verdict() {
     let report: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!((json.code, &report["components"]["bad"]["failure"]["class"]), (Some(1), &"unreachable".into()));
     let unknown = check(&["goood"]);
-    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no component `goood`; did you mean `good`?\n"));
+    assert_eq!(
+        (unknown.code, unknown.stderr.as_str()),
+        (Some(2), "configuration: allswell.toml\nerror: there is no component `goood`; did you mean `good`?\n")
+    );
     assert_eq!(check(&["--timeout", "soon"]).code, Some(2));
 }
 

@@ -76,7 +76,14 @@ const OWNED: &[(&str, &[&str], &[&str])] = &[
     (
         "",
         &["fs::", "File::open", "from_pem_file", "pem_file_iter"],
-        &["config/", "service/file_fingerprints.rs", "service/address_family.rs", "tls/pinned.rs", "doctor/target_group"],
+        &[
+            "config/",
+            "service/file_fingerprints.rs",
+            "service/address_family.rs",
+            "service/running.rs",
+            "tls/pinned.rs",
+            "doctor/target_group",
+        ],
     ),
     ("", &["env::var", "env::home_dir", "temp_dir"], &["config/"]),
     ("", &["io::stdout", "io::stderr"], &["cli/terminal.rs", "telemetry.rs"]),

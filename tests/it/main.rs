@@ -1,5 +1,6 @@
 //! The one integration-test binary: real servers, hostile servers, and the real program between them.
 
+mod absence;
 mod attacks;
 mod book;
 mod chaos;
@@ -16,6 +17,7 @@ mod encrypted;
 mod environment;
 mod files;
 mod fuzz;
+mod get;
 mod grpc;
 mod haproxy;
 mod hardening;

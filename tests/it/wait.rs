@@ -24,7 +24,11 @@ fn wait_ends_as_soon_as_all_critical_components_pass() {
     let directory = folder();
     let mut waiting = command(&directory).args(["wait", "--for", "1h"]).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut line = String::new();
-    BufReader::new(waiting.stderr.as_mut().expect("its output")).read_line(&mut line).expect("a line");
+    let mut lines = BufReader::new(waiting.stderr.as_mut().expect("its output"));
+    lines.read_line(&mut line).expect("a line");
+    assert_eq!(line, "configuration: allswell.toml\n");
+    line.clear();
+    lines.read_line(&mut line).expect("a line");
     assert!(line.starts_with("waiting for media: unhealthy: there is no such directory ("), "{line}");
     assert!(waiting.try_wait().expect("a child").is_none());
     fs::create_dir(directory.path().join("media")).expect("a folder");
@@ -62,13 +66,16 @@ fn a_named_component_that_is_muted_or_unknown_is_an_error() {
     let muted = wait(&directory, &["media"], &MUTED);
     assert_eq!(muted.code, Some(2), "{}", muted.stderr);
     let unknown = wait(&directory, &["medio"], &[]);
-    assert_eq!((unknown.code, unknown.stderr.as_str()), (Some(2), "error: there is no component `medio`; did you mean `media`?\n"));
+    assert_eq!(
+        (unknown.code, unknown.stderr.as_str()),
+        (Some(2), "configuration: allswell.toml\nerror: there is no component `medio`; did you mean `media`?\n")
+    );
 }
 
 #[test]
 fn without_a_critical_component_wait_warns() {
     let nothing = wait(&folder(), &[], &MUTED);
-    assert_eq!(nothing.stderr, "warning: no critical check is configured, so there is nothing to wait for\n");
+    assert_eq!(nothing.stderr, "configuration: allswell.toml\nwarning: no critical check is configured, so there is nothing to wait for\n");
 }
 
 #[test]
@@ -92,7 +99,7 @@ fn a_command_that_does_not_exist_exits_with_127() {
     fs::create_dir(directory.path().join("media")).expect("a folder");
     let missing = wait(&directory, &["--", "/no/such/program"], &[]);
     assert_eq!(missing.code, Some(127));
-    assert!(missing.stderr.starts_with("error: cannot run /no/such/program: "), "{}", missing.stderr);
+    assert!(missing.stderr.starts_with("configuration: allswell.toml\nerror: cannot run /no/such/program: "), "{}", missing.stderr);
 }
 
 #[test]

@@ -146,9 +146,8 @@ fn an_ecs_task_waits_for_its_database_and_not_for_itself() {
         let words: Vec<&str> =
             container["healthCheck"]["command"].as_array().expect("a command").iter().filter_map(Value::as_str).collect();
         let ["CMD", "allswell", arguments @ ..] = words.as_slice() else { panic!("{words:?}") };
-        let asked: Vec<String> = arguments.iter().map(|word| word.replace("127.0.0.1:8080", &service.address.to_string())).collect();
-        let directory = tempfile::tempdir().expect("a folder");
-        run(command(&directory).args(asked))
+        // It finds the service by the working directory, as in the container.
+        run(command(&service.directory).args(arguments))
     };
     assert_eq!(healthy().code, Some(1), "the application is not started before its database answers");
     dependencies.database.resume();
