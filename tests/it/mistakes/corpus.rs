@@ -3,6 +3,7 @@
 const TCP: &str = "[checks.db]\nkind = \"tcp\"\naddress = \"db:1\"\n";
 
 /// The mistakes in the syntax, and files in other formats.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(super) fn syntax() -> Vec<(&'static str, String)> {
     let with_tcp = |text: &str| format!("{TCP}{text}");
     let own = str::to_owned;
@@ -111,6 +112,7 @@ pub(super) fn syntax() -> Vec<(&'static str, String)> {
 }
 
 /// The mistakes in keys and values of files that are TOML.
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(super) fn keys() -> Vec<(&'static str, String)> {
     let server = |text: &str| format!("[server]\n{text}\n");
     let check = |text: &str| format!("{TCP}{text}\n");

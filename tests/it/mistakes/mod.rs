@@ -16,7 +16,7 @@ fn lines(text: &str) -> String {
     crate::helpers::write_private(&file, text);
     let sources = Sources { files: vec![file], ..Sources::default() };
     let lines = match load(&sources, &Registry::builtin()) {
-        Ok(configured) => configured.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
+        Ok(configured) => configured.warnings.iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>().join("\n"),
         Err(error) => error.to_string(),
     };
     lines.replace(&format!("{}/", folder.path().display()), "")
