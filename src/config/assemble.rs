@@ -8,7 +8,7 @@ use super::{
     diagnostics::{Diagnostics, is_list_of_tables},
     groups::read_groups,
     interpolate::Interpolated,
-    key_hints::KeyHints,
+    key_hints::add_key_hints,
     locate::Places,
     problem::Problem,
     settings::{Settings, policy_issues},
@@ -96,9 +96,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &
             found.hint = suggestion(&found.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
         }
     }
-    if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
-        KeyHints::new(registry).add(&mut issues, &schema, &table);
-    }
+    add_key_hints(&mut issues, registry, &|| schema.clone(), &table);
     if let Some(settings) = &mut settings {
         issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
         #[cfg(feature = "server")]

@@ -5,7 +5,7 @@ use super::{
     discover::discover,
     discovered::Discovered,
     foreign_keys::FOREIGN_KEYS,
-    key_hints::{KeyHints, schema_of_check},
+    key_hints::{add_key_hints, schema_of_check},
     place::Place,
     problem::Problem,
     settings::{BUILT_IN_GROUPS, policy_issues},
@@ -105,10 +105,7 @@ impl<'a, 'd> CheckReader<'a, 'd> {
                 found.hint = suggestion(&found.path[0], keys_of(&self.policy_schema).map(String::as_str).chain(["kind"]));
             }
         }
-        if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
-            let schema = schema_of_check(&kind.schema, &self.policy_schema);
-            KeyHints::new(self.registry).add(&mut issues, &schema, &table);
-        }
+        add_key_hints(&mut issues, self.registry, &|| schema_of_check(&kind.schema, &self.policy_schema), &table);
         self.diagnostics.report(path, issues);
         self.diagnostics.secrets.values.extend(check.iter().flat_map(|check| check.secrets()));
         let warnings = check.iter().flat_map(|check| check.warnings());

@@ -87,11 +87,8 @@ impl Sources {
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
     let of_environment = || [sources.environment.warnings(), &near_misses::warnings(&sources.environment, registry)].concat();
     let lookup = sources.lookup();
-    let documents = read_documents(&lookup).map_err(|problems| ConfigError {
-        problems,
-        warnings: sources.environment.warnings().to_vec(),
-        files: lookup.files,
-    })?;
+    let documents =
+        read_documents(&lookup).map_err(|problems| ConfigError { problems, warnings: of_environment(), files: lookup.files })?;
     let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
         insert(&mut merged, &given.key, Value::from(given.value.as_str()));
