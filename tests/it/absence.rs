@@ -50,7 +50,7 @@ fn a_configuration_that_cannot_be_read_is_an_error_and_no_absence() {
         "[server]\ntoken_file = \"folder\"\n[server.tls]\ncertificate_file = \"folder\"\nkey_file = \"folder\"\n",
     );
     let ran = validated(&directory, &[]);
-    for key in ["2:1: server.token_file: ", "4:1: server.tls.certificate_file: the file cannot be used: "] {
+    for key in ["2:1: server.token_file: ", "4:1: server.tls.certificate_file: "] {
         assert!(ran.stderr.contains(&format!("error: allswell.toml:{key}{DIRECTORY}\n")), "{}", ran.stderr);
     }
     let ran = validated(&directory, &["--env-file", "folder"]);

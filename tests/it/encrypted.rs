@@ -134,7 +134,7 @@ fn an_unusable_certificate_is_an_error_with_its_position() {
         .expect("a configuration");
     let ran = run(crate::helpers::command(&folder).arg("validate"));
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.starts_with("error: allswell.toml:2:1: server.tls.certificate_file: the file does not exist"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: allswell.toml:2:1: server.tls.certificate_file: there is no such file"), "{}", ran.stderr);
 }
 
 #[test]

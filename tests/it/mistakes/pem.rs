@@ -80,7 +80,7 @@ fn trouble_with_the_files_of_the_listener_is_named() {
         ("expired.pem", "leaf.key", "certificate_file: the file has a certificate that expired on 2020-02-01"),
         ("version1.pem", "leaf.key", "certificate_file: the file has a certificate of X.509 version 1"),
         ("empty.pem", "own.key", "certificate_file: the file is empty"),
-        ("none.pem", "own.key", "certificate_file: the file does not exist"),
+        ("none.pem", "own.key", "certificate_file: there is no such file"),
     ] {
         let message = of_server(folder.path(), certificate, key);
         assert!(message.starts_with(expected) && message.is_empty() == expected.is_empty(), "{certificate}, {key}: {message}");
