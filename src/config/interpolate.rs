@@ -3,7 +3,7 @@
 use super::{
     environment::Environment,
     references::{replace, unsupported_reference},
-    variable_value::suspicion,
+    warnings::values::suspicion,
 };
 use figment::value::{Dict, Value};
 

@@ -6,10 +6,9 @@
 //!    remembers the [place](Problem) of every key, and `syntax` explains why a file is not TOML.
 //! 2. `load` merges the layers, and `interpolate` replaces the `references` in them: `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before, and
-//!    `key_hints` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
+//!    `unknown_keys` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
 //!    the host.
-//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, `named_files` of files that cannot be used, and
-//!    `unusual_policy` of durations that rarely make sense; `explain` lists where every value comes from.
+//! 4. `warnings` finds what works, but probably not as intended; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -37,16 +36,12 @@ mod discovered;
 mod env_file;
 mod environment;
 mod explain;
-mod exposure;
 mod files;
-mod foreign_keys;
 mod groups;
-mod hidden;
 #[cfg(feature = "server")]
 mod identity;
 mod init;
 mod interpolate;
-mod key_hints;
 #[cfg(feature = "cli")]
 mod lenient;
 mod listen_address;
@@ -57,8 +52,6 @@ mod locate;
 #[cfg(feature = "cli")]
 mod log_format;
 mod lookup;
-mod named_files;
-mod near_misses;
 mod override_names;
 mod place;
 mod prepare;
@@ -67,9 +60,8 @@ mod references;
 mod schema;
 mod settings;
 mod syntax;
-mod tls_files;
-mod unusual_policy;
-mod variable_value;
+mod unknown_keys;
+mod warnings;
 
 pub use configured::Configured;
 pub use environment::Environment;

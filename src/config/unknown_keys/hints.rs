@@ -1,13 +1,13 @@
 //! Hints for keys that a table does not have: where the key belongs, or which of our keys does the same.
 
-use super::{
-    foreign_keys::{Counterpart, FOREIGN_KEYS, ForeignKey, START_DELAYS, in_our_case},
-    settings::{GroupSettings, Settings},
-};
-use crate::kinds::{
-    Registry,
-    issue::{ConfigIssue, Issue},
-    schema::{is_secret, schema_at},
+use super::foreign_keys::{Counterpart, FOREIGN_KEYS, ForeignKey, START_DELAYS, in_our_case};
+use crate::{
+    config::settings::{GroupSettings, Settings},
+    kinds::{
+        Registry,
+        issue::{ConfigIssue, Issue},
+        schema::{is_secret, schema_at},
+    },
 };
 use figment::value::{Dict, Value};
 use schemars::schema_for;
@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 
 /// Adds hints to the issues of unknown keys that have none. `own` is the schema of the table that the paths of the issues begin in, and `table`
 /// that table.
-pub(super) fn add_key_hints(issues: &mut [ConfigIssue], registry: &Registry, own: &dyn Fn() -> Json, table: &Dict) {
+pub(in crate::config) fn add_hints(issues: &mut [ConfigIssue], registry: &Registry, own: &dyn Fn() -> Json, table: &Dict) {
     if issues.iter().any(needs_hint) {
         KeyHints::new(registry).add(issues, &own(), table);
     }
@@ -176,7 +176,7 @@ fn add(tables: &mut Vec<Table>, schema: &Json, path: &mut Vec<String>, header: &
 }
 
 /// The schema of a check's table: the keys of its kind and of the policy, and `kind`.
-pub(super) fn schema_of_check(kind: &Json, policy: &Json) -> Json {
+pub(in crate::config) fn schema_of_check(kind: &Json, policy: &Json) -> Json {
     let mut schema = kind.clone();
     let own = schema["properties"].as_object().cloned().unwrap_or_default();
     let common = policy["properties"].as_object().cloned().unwrap_or_default();

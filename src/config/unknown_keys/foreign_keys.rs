@@ -3,7 +3,7 @@
 
 /// What a key of another program is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counterpart {
+pub(in crate::config) enum Counterpart {
     /// The same under another name.
     Name,
     /// The same under another name, as text with a unit.
@@ -15,12 +15,12 @@ pub(super) enum Counterpart {
 }
 
 /// Keys of other programs that have the same counterpart here.
-pub(super) struct ForeignKey {
+pub(in crate::config) struct ForeignKey {
     /// In lower case, with `_` between words.
-    pub(super) words: &'static [&'static str],
+    pub(in crate::config) words: &'static [&'static str],
     /// Our keys; the first that the table has counts.
-    pub(super) ours: &'static [&'static str],
-    pub(super) counterpart: Counterpart,
+    pub(in crate::config) ours: &'static [&'static str],
+    pub(in crate::config) counterpart: Counterpart,
 }
 
 const fn key(words: &'static [&'static str], ours: &'static [&'static str], counterpart: Counterpart) -> ForeignKey {
@@ -28,7 +28,7 @@ const fn key(words: &'static [&'static str], ours: &'static [&'static str], coun
 }
 
 /// All that are known.
-pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
+pub(in crate::config) const FOREIGN_KEYS: &[ForeignKey] = &[
     key(
         &["port", "host", "hostname", "host_name", "ip", "ip_address"],
         &["url", "address", "broker", "endpoint", "listen"],
