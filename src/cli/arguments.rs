@@ -4,12 +4,12 @@ use super::{
     check::CheckOnce,
     completions::Completions,
     doctor::Doctor,
+    error_output::{ErrorOutput, print_event},
     exit::Exit,
     get::Get,
     init::Init,
     kinds::Kinds,
     serve::Serve,
-    start_report::{Report, print_event},
     validate::Validate,
     wait::Wait,
 };
@@ -42,7 +42,7 @@ impl Arguments {
         let arguments: Vec<_> = arguments.into_iter().collect();
         Self::try_parse_from(&arguments).map_err(|error| {
             let sources = Sources { environment: environment.clone(), ..Sources::default() };
-            if error.use_stderr() && names_service(&arguments) && Report::of_service(&sources) == Report::Json {
+            if error.use_stderr() && names_service(&arguments) && ErrorOutput::of_service(&sources) == ErrorOutput::Json {
                 print_event(Level::ERROR, error.render().to_string().trim_start_matches("error: ").trim_end());
             } else {
                 // If the output is closed, there is no other place to write to.

@@ -3,12 +3,12 @@
 use super::{
     arguments::{Arguments, Command},
     error::CommandError,
+    error_output::ErrorOutput,
     exit::Exit,
     resources::{self, CLIENT, PROBES},
     schema,
     serve::Serve,
     signals::StartSignals,
-    start_report::Report,
     terminal::print_warning,
 };
 use crate::{
@@ -30,11 +30,11 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
     let mut unreadable: Vec<_> = arguments.env_file.iter().filter_map(|file| environment.add_file(file).err()).collect();
     let mut sources = Sources { files: arguments.config, environment, ..Sources::default() };
     unreadable.extend(sources.add_environment_file().err());
-    let report = match &command {
-        Command::Serve(_) => Report::of_service(&sources),
-        _ => Report::Text,
+    let output = match &command {
+        Command::Serve(_) => ErrorOutput::of_service(&sources),
+        _ => ErrorOutput::Text,
     };
-    report.panics();
+    output.show_panics();
     let ended = match (unused, signals) {
         (Err(error), _) => Err(error),
         (_, Err(error)) => Err(CommandError::Signals(error)),
@@ -46,7 +46,7 @@ pub fn run(arguments: Arguments, mut environment: Environment, registry: Registr
         }
     };
     ended.unwrap_or_else(|error| {
-        report.error(&error);
+        output.show(&error);
         error.exit()
     })
 }

@@ -6,7 +6,7 @@ use super::{
     error::CommandError,
     exit::Exit,
     get_request::GetRequest,
-    get_target::Target,
+    get_target::GetTarget,
     own_service::OwnService,
     terminal::{print, printable_lines, stdout_is_terminal},
 };
@@ -50,7 +50,7 @@ type Response = (StatusCode, Bytes);
 
 impl Get {
     pub(super) fn run(self, sources: &Sources) -> Result<Exit, CommandError> {
-        let mut target = Target::parse(self.target.as_deref())?;
+        let mut target = GetTarget::parse(self.target.as_deref())?;
         if let Some(format) = self.format {
             target = target.with_format(format.name())?;
         }
@@ -70,7 +70,7 @@ impl Get {
     }
 
     /// The value of the header `Authorization`: the token, or the credentials of the URL.
-    fn authorization(&self, target: &Target) -> Result<Option<HeaderValue>, CommandError> {
+    fn authorization(&self, target: &GetTarget) -> Result<Option<HeaderValue>, CommandError> {
         let token = self.token_file.as_ref().map(|file| {
             let unusable = |message| CommandError::Usage(format!("--token-file: {message}"));
             read_secret(file).map(|token| Secret::new(format!("Bearer {}", token.expose()))).map_err(unusable)
@@ -92,17 +92,17 @@ impl Get {
         value.map(header).transpose()
     }
 
-    async fn request(&self, target: Target, authorization: Option<&HeaderValue>, sources: &Sources) -> Result<Response, CommandError> {
+    async fn request(&self, target: GetTarget, authorization: Option<&HeaderValue>, sources: &Sources) -> Result<Response, CommandError> {
         let start = Instant::now();
         let mut request = match target {
-            Target::Own(path) => {
+            GetTarget::Own(path) => {
                 let service = OwnService::find(sources, self.timeout).await?;
                 if authorization.is_some() && !service.is_running && service.tls.is_none() {
                     return Err(CommandError::NotWell(NOT_SENT.to_owned()));
                 }
                 GetRequest::own(service, path)
             }
-            Target::Url(url) => GetRequest::url(&url),
+            GetTarget::Url(url) => GetRequest::url(&url),
         };
         let response = timeout(self.timeout.saturating_sub(start.elapsed()), request.send(authorization)).await;
         let server = request.server_and_path();

@@ -11,13 +11,13 @@ const DEFAULT_PATH: &str = "/health";
 
 /// What is requested.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum GetTarget {
     /// A path of the own service, with a query.
     Own(String),
     Url(Url),
 }
 
-impl Target {
+impl GetTarget {
     /// Parses the argument: a path, a URL, or a host with a port or a path, as curl understands it.
     ///
     /// # Errors
@@ -98,9 +98,9 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Option<String> {
-        Target::parse(Some(text)).ok().map(|target| match target {
-            Target::Own(path) => path,
-            Target::Url(url) => url.to_string(),
+        GetTarget::parse(Some(text)).ok().map(|target| match target {
+            GetTarget::Own(path) => path,
+            GetTarget::Url(url) => url.to_string(),
         })
     }
 
@@ -125,15 +125,15 @@ mod tests {
         {
             assert_eq!(parsed(text), None, "{text}");
         }
-        assert!(matches!(Target::parse(None), Ok(Target::Own(path)) if path == "/health"));
+        assert!(matches!(GetTarget::parse(None), Ok(GetTarget::Own(path)) if path == "/health"));
     }
 
     #[test]
     fn a_format_is_added_to_the_query_once() {
         let with = |text: &str| {
-            Target::parse(Some(text)).and_then(|target| target.with_format("health+json")).ok().map(|target| match target {
-                Target::Own(path) => path,
-                Target::Url(url) => url.to_string(),
+            GetTarget::parse(Some(text)).and_then(|target| target.with_format("health+json")).ok().map(|target| match target {
+                GetTarget::Own(path) => path,
+                GetTarget::Url(url) => url.to_string(),
             })
         };
         assert_eq!(with("/readyz").as_deref(), Some("/readyz?format=health%2Bjson"));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn credentials_of_a_url_are_decoded() {
-        let credentials = |text| Target::parse(Some(text)).ok().and_then(|target| target.basic_credentials());
+        let credentials = |text| GetTarget::parse(Some(text)).ok().and_then(|target| target.basic_credentials());
         let found = credentials("http://app:p%40ss@h/").expect("credentials");
         assert_eq!(found.expose(), format!("Basic {}", BASE64_STANDARD.encode("app:p@ss")));
         assert!(credentials("http://h/").is_none());

@@ -8,11 +8,11 @@ use super::{
     diagnostics::{Diagnostics, is_list_of_tables},
     groups::read_groups,
     interpolate::Interpolated,
-    key_hints::KeyHints,
     locate::Places,
     problem::Problem,
     settings::{Settings, policy_issues},
-    unusual_policy::unusual,
+    unknown_keys::add_hints,
+    warnings::policy,
 };
 use crate::{
     kinds::{
@@ -96,9 +96,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &
             found.hint = suggestion(&found.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
         }
     }
-    if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
-        KeyHints::new(registry).add(&mut issues, &schema, &table);
-    }
+    add_hints(&mut issues, registry, &|| schema.clone(), &table);
     if let Some(settings) = &mut settings {
         issues.extend(settings.server.issues().into_iter().map(|found| found.within("server")));
         #[cfg(feature = "server")]
@@ -110,7 +108,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &
         let places = diagnostics.places;
         let is_set = |key: &str| places.where_set(&["defaults".to_owned(), key.to_owned()]).is_some();
         let mut warnings: Vec<_> = settings.server.warnings().into_iter().map(|found| found.within("server")).collect();
-        warnings.extend(unusual(&settings.defaults, &is_set).into_iter().map(|found| found.within("defaults")));
+        warnings.extend(policy::warnings(&settings.defaults, &is_set).into_iter().map(|found| found.within("defaults")));
         diagnostics.warn(&[], warnings);
         issues.extend(policy_issues(&settings.defaults).into_iter().map(|found| found.within("defaults")));
         settings.service.instance.get_or_insert_with(|| rustix::system::uname().nodename().to_string_lossy().into_owned());

@@ -4,12 +4,11 @@ use super::{
     diagnostics::Diagnostics,
     discover::discover,
     discovered::Discovered,
-    foreign_keys::FOREIGN_KEYS,
-    key_hints::{KeyHints, schema_of_check},
     place::Place,
     problem::Problem,
     settings::{BUILT_IN_GROUPS, policy_issues},
-    unusual_policy::unusual,
+    unknown_keys::{FOREIGN_KEYS, add_hints, schema_of_check},
+    warnings::policy,
 };
 use crate::{
     component::{CheckName, Component, Policy},
@@ -105,10 +104,7 @@ impl<'a, 'd> CheckReader<'a, 'd> {
                 found.hint = suggestion(&found.path[0], keys_of(&self.policy_schema).map(String::as_str).chain(["kind"]));
             }
         }
-        if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
-            let schema = schema_of_check(&kind.schema, &self.policy_schema);
-            KeyHints::new(self.registry).add(&mut issues, &schema, &table);
-        }
+        add_hints(&mut issues, self.registry, &|| schema_of_check(&kind.schema, &self.policy_schema), &table);
         self.diagnostics.report(path, issues);
         self.diagnostics.secrets.values.extend(check.iter().flat_map(|check| check.secrets()));
         let warnings = check.iter().flat_map(|check| check.warnings());
@@ -131,7 +127,7 @@ impl<'a, 'd> CheckReader<'a, 'd> {
         if let Some(policy) = &policy {
             issues.extend(policy_issues(policy));
             // What `[defaults]` has is a warning there, once for all checks.
-            self.diagnostics.warn(path, unusual(policy, &|key| own_keys.iter().any(|own| own == key)));
+            self.diagnostics.warn(path, policy::warnings(policy, &|key| own_keys.iter().any(|own| own == key)));
         }
         self.diagnostics.report(path, issues);
         policy

@@ -2,8 +2,8 @@
 
 use super::{
     diagnostics::Diagnostics,
-    key_hints::KeyHints,
     settings::{FAIL_STATUS, GroupSettings, status_issue},
+    unknown_keys::add_hints,
 };
 use crate::{
     component::CheckName,
@@ -34,9 +34,7 @@ pub(super) fn read_groups(
         diagnostics.prepare(&mut table, &schema, &path);
         let mut issues = Vec::new();
         let group: Option<GroupSettings> = read(&table, &schema, &mut issues);
-        if issues.iter().any(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
-            KeyHints::new(registry).add(&mut issues, &schema, &table);
-        }
+        add_hints(&mut issues, registry, &|| schema.clone(), &table);
         if let Some(group) = &group {
             issues.extend(group.fail_status.and_then(|code| status_issue("fail_status", code, FAIL_STATUS)));
             for (index, check) in group.checks.iter().enumerate().filter(|(_, check)| !checks.contains(check)) {

@@ -15,7 +15,9 @@ pub(super) fn mistake(listen: &str) -> Option<&'static str> {
         _ if listen.contains('/') => {
             "an address is a host and a port alone: write \"0.0.0.0:8080\"; paths and sockets of files cannot be listened on"
         }
-        _ if listen.chars().all(|c| c.is_ascii_digit()) => "a port alone is no address: write the host before it, as in \"0.0.0.0:8080\"",
+        _ if listen.chars().all(|c| c.is_ascii_digit()) => {
+            "a port alone is not an address: write the host before it, as in \"0.0.0.0:8080\""
+        }
         _ if listen.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) => {
             "the port is missing: write \"[::]:8080\", with the IPv6 address in brackets"
         }
@@ -40,7 +42,7 @@ fn host_mistake(host: &str) -> Option<&'static str> {
         let (address, zone) = inner.trim_end_matches(']').split_once('%').unwrap_or((inner.trim_end_matches(']'), ""));
         return match (address.parse::<Ipv6Addr>(), inner.ends_with(']')) {
             (_, false) => Some("the IPv6 address has no closing bracket: write \"[::]:8080\""),
-            (Err(_), true) => Some("brackets are for IPv6 addresses, and this is none: write \"[::]:8080\""),
+            (Err(_), true) => Some("the text in brackets is not an IPv6 address: write \"[::]:8080\""),
             (Ok(_), true) if !zone.is_empty() => {
                 Some("write the number of the interface after `%`, as in \"[fe80::1%2]:8080\": `ip link` lists the numbers")
             }
@@ -51,7 +53,7 @@ fn host_mistake(host: &str) -> Option<&'static str> {
     let labels: Vec<&str> = host.strip_suffix('.').unwrap_or(host).split('.').collect();
     Some(match host {
         "" => "the host before the port is missing: write \"0.0.0.0:8080\", or \"[::]:8080\" with IPv6",
-        "*" | "+" => "`*` is no address: write \"0.0.0.0:8080\", or \"[::]:8080\" with IPv6",
+        "*" | "+" => "`*` is not an address: write \"0.0.0.0:8080\", or \"[::]:8080\" with IPv6",
         _ if host.contains(':') => "an IPv6 address needs brackets: write \"[::1]:8080\"",
         _ if host.contains(',') => "only one address can be listened on: write \"0.0.0.0:8080\" or \"[::]:8080\" for all interfaces",
         _ if host.contains('@') => "an address has no user: write \"0.0.0.0:8080\"",
@@ -63,7 +65,7 @@ fn host_mistake(host: &str) -> Option<&'static str> {
             "no host has such a name: write the IP address, as in \"0.0.0.0:8080\""
         }
         _ if labels.last().is_some_and(|label| is_number(label)) && !is_ipv4(&labels) => {
-            "this is no IPv4 address, which has four numbers up to 255: write \"0.0.0.0:8080\""
+            "not an IPv4 address, which has four numbers up to 255: write \"0.0.0.0:8080\""
         }
         _ => return None,
     })
@@ -136,7 +138,7 @@ mod tests {
         for (address, expected) in [
             ("", "is empty"),
             (" 0.0.0.0:8080", "blanks around it"),
-            ("*:8080", "`*` is no address"),
+            ("*:8080", "`*` is not an address"),
             ("http://0.0.0.0:8080", "no scheme"),
             (":8080", "the host before the port is missing"),
             ("8080", "a port alone"),
@@ -150,12 +152,12 @@ mod tests {
             ("fe80::1:2:3:4:5:8080:x:80", "needs brackets"),
             ("::", "[::]:8080"),
             ("[fe80::1%eth0]:8080", "the number of the interface"),
-            ("[localhost]:8080", "brackets are for IPv6"),
+            ("[localhost]:8080", "the text in brackets is not"),
             ("[::1:8080", "no closing bracket"),
             ("[::1]:x", "not a number"),
-            ("256.0.0.1:8080", "no IPv4 address"),
-            ("1.2.3.4.5:8080", "no IPv4 address"),
-            ("09.0.0.1:8080", "no IPv4 address"),
+            ("256.0.0.1:8080", "not an IPv4 address"),
+            ("1.2.3.4.5:8080", "not an IPv4 address"),
+            ("09.0.0.1:8080", "not an IPv4 address"),
             ("a..b:8080", "no host has such a name"),
             ("bücher:8080", "ASCII letters only"),
             ("0.0.0.0,127.0.0.1:8080", "only one address"),

@@ -2,9 +2,11 @@
 //!
 //! A client of the service needs only these, so mistakes elsewhere do not matter, as long as they leave these keys readable.
 
-use super::{files::read_text, interpolate::expand, load::Sources, settings::ServerSettings};
+use super::{
+    environment::Environment, files::read_text, lenient::readable_parts, load::Sources, references::expand, settings::ServerSettings,
+};
 use std::path::PathBuf;
-use toml_edit::{ImDocument, Item};
+use toml_edit::Item;
 
 /// How the service of a configuration is reached.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,9 +24,10 @@ pub(crate) struct Listener {
 /// The same keys in one layer of the configuration.
 #[derive(Debug, Default)]
 struct Layer {
-    listen: Option<String>,
+    /// Or the reason why a reference in it does not resolve, which counts only if no stronger layer sets the key.
+    listen: Option<Result<String, String>>,
     has_tls: bool,
-    certificate_file: Option<String>,
+    certificate_file: Option<Result<String, String>>,
 }
 
 /// Reads how the service is reached.
@@ -37,7 +40,7 @@ pub(crate) fn listener(sources: &Sources) -> Result<Listener, String> {
     let mut unreadable = None;
     for file in sources.lookup().files {
         match read_text(&file) {
-            Ok(text) => merged.add(layer_of(&text, &|text| expand(text, &sources.environment))?),
+            Ok(text) => merged.add(layer_of(&text, Some(&sources.environment))),
             Err(message) => {
                 merged.listen = None;
                 unreadable = Some(format!("{}: {message}", file.display()));
@@ -49,11 +52,11 @@ pub(crate) fn listener(sources: &Sources) -> Result<Listener, String> {
     for (key, value) in variables.chain(flags) {
         let key: Vec<&str> = key.iter().map(String::as_str).collect();
         match key.as_slice() {
-            ["server", "listen"] => merged.listen = Some(value.to_owned()),
+            ["server", "listen"] => merged.listen = Some(Ok(value.to_owned())),
             // A whole table.
-            ["server", "tls"] => merged.add(layer_of(&format!("server.tls = {value}"), &|text| Ok(text.to_owned()))?),
+            ["server", "tls"] => merged.add(layer_of(&format!("server.tls = {value}"), None)),
             ["server", "tls", "certificate_file"] => {
-                merged.add(Layer { certificate_file: Some(value.to_owned()), has_tls: true, listen: None });
+                merged.add(Layer { certificate_file: Some(Ok(value.to_owned())), has_tls: true, listen: None });
             }
             ["server", "tls", ..] => merged.has_tls = true,
             _ => {}
@@ -61,11 +64,12 @@ pub(crate) fn listener(sources: &Sources) -> Result<Listener, String> {
     }
     let is_set = merged.listen.is_some();
     let listen = match (merged.listen, unreadable) {
-        (Some(listen), _) => listen,
+        (Some(listen), _) => listen?,
         (None, Some(reason)) => return Err(reason),
         (None, None) => ServerSettings::default().listen,
     };
-    Ok(Listener { listen, is_set, has_tls: merged.has_tls, certificate_file: merged.certificate_file.map(PathBuf::from) })
+    let certificate_file = merged.certificate_file.and_then(Result::ok).map(PathBuf::from);
+    Ok(Listener { listen, is_set, has_tls: merged.has_tls, certificate_file })
 }
 
 impl Layer {
@@ -77,49 +81,23 @@ impl Layer {
     }
 }
 
-/// Reads the keys from a file's text. Of a text that is not TOML, every part is read that is.
-fn layer_of(text: &str, replace: &dyn Fn(&str) -> Result<String, String>) -> Result<Layer, String> {
+/// Reads the keys from a text, and replaces references if there is an environment: the value of a variable is literal.
+fn layer_of(text: &str, environment: Option<&Environment>) -> Layer {
+    let value = |item: Option<&Item>| {
+        let text = item.and_then(Item::as_str)?;
+        Some(environment.map_or_else(|| Ok(text.to_owned()), |environment| expand(text, environment)))
+    };
     let mut layer = Layer::default();
-    for part in readable_parts(text.trim_start_matches('\u{feff}')) {
-        let root = part.as_item();
-        let Some(server) = root.get("server") else { continue };
-        let text_of = |item: Option<&Item>| item.and_then(Item::as_str).map(replace).transpose();
+    for part in readable_parts(text) {
+        let Some(server) = part.get("server") else { continue };
         let tls = server.get("tls");
         layer.add(Layer {
-            listen: text_of(server.get("listen"))?,
+            listen: value(server.get("listen")),
             has_tls: tls.is_some(),
-            certificate_file: text_of(tls.and_then(|tls| tls.get("certificate_file")))?,
+            certificate_file: value(tls.and_then(|tls| tls.get("certificate_file"))),
         });
     }
-    Ok(layer)
-}
-
-/// The whole text, if it is TOML; otherwise each of its tables that is, and of the others each line that is.
-fn readable_parts(text: &str) -> Vec<ImDocument<String>> {
-    if let Ok(whole) = ImDocument::parse(text.to_owned()) {
-        return vec![whole];
-    }
-    let mut tables = vec![String::new()];
-    for line in text.lines() {
-        if line.trim_start().starts_with('[') {
-            tables.push(String::new());
-        }
-        if let Some(table) = tables.last_mut() {
-            table.push_str(line);
-            table.push('\n');
-        }
-    }
-    let parts = tables.into_iter().flat_map(|table| match ImDocument::parse(table.clone()) {
-        Ok(table) => vec![table],
-        Err(_) => lines_of_table(&table),
-    });
-    parts.collect()
-}
-
-/// Each line of a table that is TOML by itself, below the table's header.
-fn lines_of_table(table: &str) -> Vec<ImDocument<String>> {
-    let header = table.lines().next().filter(|line| line.trim_start().starts_with('[')).unwrap_or_default();
-    table.lines().skip(usize::from(!header.is_empty())).filter_map(|line| ImDocument::parse(format!("{header}\n{line}\n")).ok()).collect()
+    layer
 }
 
 #[cfg(test)]
@@ -184,5 +162,13 @@ mod tests {
         assert_eq!(listener(&sources(Environment::default())), Err("/none/a.toml: there is no such file".to_owned()));
         let environment = Environment::new([("ALLSWELL_SERVER__LISTEN".to_owned(), "h:1".to_owned())]);
         assert_eq!(listener(&sources(environment)).map(|found| found.listen), Ok("h:1".to_owned()));
+    }
+
+    #[test]
+    fn a_reference_that_does_not_resolve_matters_only_in_the_address_that_counts() {
+        let found = read("[server]\nlisten = \"h:${PORT}\"\n", &[("ALLSWELL_SERVER__LISTEN", "h:1")]).expect("the variable wins");
+        assert_eq!(found.listen, "h:1");
+        let found = read("[server]\nlisten = \"h:1\"\ntls.certificate_file = \"${NONE}\"\n", &[]).expect("it is readable");
+        assert_eq!((found.listen.as_str(), found.has_tls, found.certificate_file), ("h:1", true, None));
     }
 }

@@ -5,16 +5,14 @@ use super::{
     configured::Configured,
     environment::{Environment, insert},
     explain::{Explained, explain},
-    exposure,
     files::read_text,
-    hidden,
     interpolate::Interpolated,
     locate::{ConfigFile, Override, Places},
     lookup::{DEFAULT_FILES, Lookup},
-    named_files, near_misses,
     override_names::key_of,
     place::Place,
     problem::{ConfigError, Problem},
+    warnings::{drain_file, exposure, file_content, tls_files, variable_names},
 };
 use crate::kinds::Registry;
 use figment::{
@@ -85,13 +83,10 @@ impl Sources {
 ///
 /// All problems together, each with its place.
 pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, ConfigError> {
-    let of_environment = || [sources.environment.warnings(), &near_misses::warnings(&sources.environment, registry)].concat();
+    let of_environment = || [sources.environment.warnings(), &variable_names::warnings(&sources.environment, registry)].concat();
     let lookup = sources.lookup();
-    let documents = read_documents(&lookup).map_err(|problems| ConfigError {
-        problems,
-        warnings: sources.environment.warnings().to_vec(),
-        files: lookup.files,
-    })?;
+    let documents =
+        read_documents(&lookup).map_err(|problems| ConfigError { problems, warnings: of_environment(), files: lookup.files })?;
     let mut merged = merge(&documents, &sources.environment)?;
     for given in &sources.overrides {
         insert(&mut merged, &given.key, Value::from(given.value.as_str()));
@@ -100,8 +95,9 @@ pub fn load(sources: &Sources, registry: &Registry) -> Result<Configured, Config
     let mut interpolated = Interpolated::default();
     interpolated.walk(&mut merged, &mut Vec::new(), &sources.environment);
     let mut found = exposure::warnings(&documents, &merged, &places, registry);
-    found.extend(hidden::warnings(&documents, &places));
-    found.extend(named_files::warnings(&merged, &places));
+    found.extend(file_content::warnings(&documents, &places));
+    found.extend(tls_files::warnings(&merged, &places));
+    found.extend(drain_file::warning(&merged, &places));
     let explained = if sources.explain { explain(&merged, &places, registry) } else { Vec::new() };
     let Assembled { configured, mut problems, files } = assemble(merged, &interpolated, &places, registry);
     problems.extend(sources.environment.not_text().filter(|name| key_of(name, "").is_some()).map(not_utf_8));

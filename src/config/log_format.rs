@@ -1,47 +1,25 @@
 //! Finds the format of the log before the configuration is known to be valid, for what is logged about its mistakes.
 
-use super::{files::read_text, interpolate::expand, load::Sources, locate::ConfigFile, settings::LogFormat};
+use super::{files::read_text, lenient::readable_parts, load::Sources, references::expand, settings::LogFormat};
 use std::path::Path;
+use toml_edit::Item;
 
 /// The format of the log, as far as the sources show it: a file with mistakes counts, too. The default is text.
-#[must_use]
-pub fn log_format(sources: &Sources) -> LogFormat {
+pub(crate) fn log_format(sources: &Sources) -> LogFormat {
     let key = ["log", "format"].map(str::to_owned);
     let variable = sources.environment.variable_for(&key).and_then(|name| sources.environment.get(&name).map(str::to_owned));
-    let of_files = || {
-        sources.lookup().files.iter().rev().find_map(|path| format_of_file(path)).and_then(|text| expand(&text, &sources.environment).ok())
-    };
+    let of_files =
+        || sources.lookup().files.iter().rev().find_map(|path| written(path)).and_then(|text| expand(&text, &sources.environment).ok());
     match variable.or_else(of_files).as_deref().map(str::trim) {
         Some("json") => LogFormat::Json,
         _ => LogFormat::Text,
     }
 }
 
-fn format_of_file(path: &Path) -> Option<String> {
-    let text = read_text(path).ok()?;
-    match ConfigFile::parse(path, &text) {
-        Ok(file) => {
-            let texts = file.texts();
-            texts.iter().find(|(key, _)| key.iter().eq(["log", "format"])).map(|(_, text)| (*text).to_owned())
-        }
-        Err(_) => format_of_lines(&text),
-    }
-}
-
-/// The same in a text that is not valid TOML.
-fn format_of_lines(text: &str) -> Option<String> {
-    let mut table = "";
-    for line in text.lines().map(str::trim) {
-        if let Some(header) = line.strip_prefix('[') {
-            table = header.split(']').next().unwrap_or_default().trim();
-            continue;
-        }
-        let Some((key, value)) = line.split_once('=') else { continue };
-        if matches!((table, key.trim()), ("log", "format") | ("", "log.format")) {
-            return value.trim().trim_start_matches(['"', '\'']).split(['"', '\'']).next().map(str::to_owned);
-        }
-    }
-    None
+/// The value in a file. A pipe can be read only once, and `load` has to read it.
+fn written(path: &Path) -> Option<String> {
+    let text = path.is_file().then(|| read_text(path).ok()).flatten()?;
+    readable_parts(&text).iter().rev().find_map(|part| part.get("log")?.get("format").and_then(Item::as_str).map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 //!
 //! 1. `lookup` finds the files; `files`, `env_file` and `environment` read; `override_names` finds the variables that set keys; `locate`
 //!    remembers the [place](Problem) of every key, and `syntax` explains why a file is not TOML.
-//! 2. `load` merges the layers, and `interpolate` replaces `${NAME}`.
+//! 2. `load` merges the layers, and `interpolate` replaces the `references` in them: `${NAME}`.
 //! 3. `assemble` turns the merged table into [`Settings`], `checks` and `groups`; `prepare` reads the files of secrets before, and
-//!    `key_hints` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
+//!    `unknown_keys` says where an unknown key belongs. Without any check in the configuration, `discover` finds some in the environment and on
 //!    the host.
-//! 4. `exposure` warns of secrets that other users can read, `hidden` of what nobody sees, `named_files` of files that cannot be used, and
-//!    `unusual_policy` of durations that rarely make sense; `explain` lists where every value comes from.
+//! 4. `warnings` finds what works, but probably not as intended; `explain` lists where every value comes from.
 //!
 //! ```
 //! use allswell::{Registry, config::{Environment, Sources, load}};
@@ -19,7 +18,8 @@
 //! assert_eq!(configured.settings.server.listen, "0.0.0.0:8080");
 //! ```
 //!
-//! `listener` reads only how the service can be reached, whatever mistakes the rest of the configuration has.
+//! `listener` reads only how the service can be reached, and `log_format` only how it logs, whatever mistakes the rest of the configuration has:
+//! `lenient` reads the parts of a file that are TOML.
 //!
 //! This is the only module that reads configuration, environment variables and the files that a configuration names. Kinds get their keys as
 //! values; a few drivers and providers read files and variables of their own, as the vendor's client does.
@@ -36,35 +36,32 @@ mod discovered;
 mod env_file;
 mod environment;
 mod explain;
-mod exposure;
 mod files;
-mod foreign_keys;
 mod groups;
-mod hidden;
 #[cfg(feature = "server")]
 mod identity;
 mod init;
 mod interpolate;
-mod key_hints;
+#[cfg(feature = "cli")]
+mod lenient;
 mod listen_address;
 #[cfg(feature = "cli")]
 mod listener;
 mod load;
 mod locate;
+#[cfg(feature = "cli")]
 mod log_format;
 mod lookup;
-mod named_files;
-mod near_misses;
 mod override_names;
 mod place;
 mod prepare;
 mod problem;
+mod references;
 mod schema;
 mod settings;
 mod syntax;
-mod tls_files;
-mod unusual_policy;
-mod variable_value;
+mod unknown_keys;
+mod warnings;
 
 pub use configured::Configured;
 pub use environment::Environment;
@@ -78,7 +75,8 @@ pub use init::init;
 pub(crate) use listener::{Listener, listener};
 pub use load::{Sources, load};
 pub use locate::Override;
-pub use log_format::log_format;
+#[cfg(feature = "cli")]
+pub(crate) use log_format::log_format;
 #[cfg(feature = "cli")]
 pub(crate) use lookup::Lookup;
 pub use problem::{ConfigError, Problem};

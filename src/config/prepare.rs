@@ -1,6 +1,6 @@
 //! Prepares a table for reading: converts texts from the environment to the types of their keys, and reads the files of secrets.
 
-use super::{files::read_secret, interpolate::Interpolated, locate::Places, variable_value::suspicion};
+use super::{files::read_secret, interpolate::Interpolated, locate::Places, warnings::values::suspicion};
 use crate::kinds::{
     issue::ConfigIssue,
     read::value_at,

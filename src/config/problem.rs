@@ -28,7 +28,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: ", self.place)?;
         if !self.path.is_empty() {
-            let keys: Vec<_> = self.path.iter().map(|key| if is_plain(key) { key } else { "…" }).collect();
+            let keys: Vec<_> = self.path.iter().map(|key| if is_quotable(key) { key } else { "…" }).collect();
             write!(formatter, "{}: ", keys.join("."))?;
         }
         formatter.write_str(&self.message)?;
@@ -40,7 +40,7 @@ impl fmt::Display for Problem {
 }
 
 /// Whether a key looks like a key and can be quoted: `"X-Key: hunter2" = ""` has a value in place of one.
-fn is_plain(key: &str) -> bool {
+pub(super) fn is_quotable(key: &str) -> bool {
     key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 

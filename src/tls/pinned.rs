@@ -1,22 +1,18 @@
 //! TLS to our own listener: accepts exactly its certificate, whatever the certificate's issuer and name are.
 
 use super::{fingerprint::sha256, verifier::Verifier};
-use rustls::{
-    CertificateError, ClientConfig, Error,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use allswell_checks::wire::tls::{PemError, read_certificates};
+use rustls::{CertificateError, ClientConfig, Error, crypto::aws_lc_rs, pki_types::CertificateDer};
 use std::{path::Path, sync::Arc};
 
 /// The SHA-256 of the first certificate of a file.
 ///
 /// # Errors
 ///
-/// The file cannot be read.
+/// The file cannot be used.
 pub(crate) fn fingerprint_of_file(file: &Path) -> Result<String, Error> {
-    let certificate =
-        CertificateDer::from_pem_file(file).map_err(|error| Error::General(format!("server.tls.certificate_file: {error}")))?;
-    Ok(sha256(&certificate))
+    let unusable = |error: PemError| Error::General(format!("server.tls.certificate_file: the file {error}"));
+    Ok(read_certificates(file).map_err(unusable)?.first().map(|certificate| sha256(certificate)).unwrap_or_default())
 }
 
 /// Client settings that accept only a server with a certificate of this SHA-256.

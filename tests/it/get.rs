@@ -41,6 +41,14 @@ fn ready(configuration: &str) -> Allswell {
     service
 }
 
+/// The abstract name of the socket on which a service announces itself.
+fn socket_name(service: &Allswell) -> String {
+    let sockets = fs::read_to_string("/proc/net/unix").expect("sockets");
+    let of_service = format!("/{}-", service.pid());
+    let mut names = sockets.split_whitespace().filter_map(|word| word.strip_prefix('@'));
+    names.find(|name| name.starts_with("allswell/") && name.contains(&of_service)).expect("the socket of the service").to_owned()
+}
+
 /// A path in a directory as text.
 fn at(directory: &TempDir, name: &str) -> String {
     directory.path().join(name).to_str().expect("a path").to_owned()
@@ -283,26 +291,20 @@ fn root_finds_the_service_of_another_user_and_other_users_do_not_read_announceme
 
     // A service of root says nothing to `nobody`.
     let of_root = ready(MEMORY);
-    let sockets = fs::read_to_string("/proc/net/unix").expect("sockets");
-    let prefix = format!("@allswell/0/{}-", of_root.pid());
-    let name = sockets.split_whitespace().find(|word| word.starts_with(&prefix)).expect("the socket of the service");
-    let mut own = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name[1..]).expect("a name")).expect("it listens");
+    let name = socket_name(&of_root);
+    let mut own = UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name).expect("a name")).expect("it listens");
     let mut text = String::new();
     own.read_to_string(&mut text).expect("an announcement");
     assert!(text.contains(&of_root.address.to_string()), "{text}");
     let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0' + sys.argv[1])\nprint(s.recv(65536))";
-    let read = as_nobody(Path::new("/usr/bin/python3")).args(["-c", script, &name[1..]]).current_dir("/").output().expect("python3");
+    let read = as_nobody(Path::new("/usr/bin/python3")).args(["-c", script, &name]).current_dir("/").output().expect("python3");
     assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), "b''", "{}", String::from_utf8_lossy(&read.stderr));
 }
 
 #[test]
 fn peers_that_do_not_read_delay_nobody() {
     let service = ready(MEMORY);
-    let sockets = fs::read_to_string("/proc/net/unix").expect("sockets");
-    let prefix = format!("-{}-", service.pid()).replace('-', "/").trim_end_matches('/').to_owned() + "-";
-    let name =
-        sockets.split_whitespace().find(|word| word.starts_with("@allswell") && word.contains(&prefix)).expect("the socket").to_owned();
-    let address = SocketAddr::from_abstract_name(&name[1..]).expect("a name");
+    let address = SocketAddr::from_abstract_name(socket_name(&service)).expect("a name");
     let _idle: Vec<_> = (0..100).map(|_| UnixStream::connect_addr(&address).expect("it listens")).collect();
     assert_passes(&get(&service.directory, &[]), "with a hundred idle peers");
 }

@@ -75,7 +75,7 @@ const OWNED: &[(&str, &[&str], &[&str])] = &[
     // Configuration is read in one place; the others follow or read a file that the user names, or the addresses of the machine.
     (
         "",
-        &["fs::", "File::open", "from_pem_file", "pem_file_iter"],
+        &["fs::", "File::open", "from_pem_file", "pem_file_iter", "read_certificates", "read_private_key"],
         &[
             "config/",
             "service/file_fingerprints.rs",

@@ -10,8 +10,17 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
-use std::{borrow::Cow, error::Error, fs, io, path::Path};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// The largest file. The bundles of all public authorities have less than 1 MiB.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Why a PEM file cannot be used. Its text continues a sentence that begins with the file: "has no certificate".
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +106,7 @@ pub(super) fn unusable(key: &'static str, reason: &str) -> Failure {
 }
 
 fn read(file: &Path) -> Result<String, PemError> {
-    let bytes = fs::read(file).map_err(|error| {
+    let unreadable = |error: io::Error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "does not exist",
             io::ErrorKind::PermissionDenied => "must not be read by this user",
@@ -105,7 +114,17 @@ fn read(file: &Path) -> Result<String, PemError> {
             _ => "cannot be read",
         };
         PemError::because(reason, error)
-    })?;
+    };
+    let kind = fs::metadata(file).map_err(unreadable)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // Reading it may never end.
+        return Err(PemError::new("is a pipe or a device, not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(file).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(PemError::new("is larger than the maximum of 16 MiB"));
+    }
     match bytes.as_slice() {
         [] => Err(PemError::new("is empty")),
         // The beginning of a DER sequence of more than 127 bytes, as a certificate or PKCS #12 has it.
@@ -218,6 +237,7 @@ mod tests {
         let of_path = |path: &str| read_certificates(Path::new(path)).expect_err("unusable").in_key("tls.ca_file").message().to_owned();
         assert_eq!(of_path("/none"), "the file in `tls.ca_file` does not exist");
         assert_eq!(of_path("/tmp"), "the file in `tls.ca_file` is a directory");
+        assert_eq!(of_path("/dev/zero"), "the file in `tls.ca_file` is a pipe or a device, not a regular file");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Keys and tables that are given twice.
 
 use super::line::Line;
+use crate::config::problem::is_quotable;
 use toml_edit::{ImDocument, Item, Key};
 
 /// Explains an error about a key that exists already. `line` is the second place.
@@ -14,7 +15,7 @@ pub(super) fn explain(text: &str, line: &Line<'_>, message: &str) -> Option<Stri
         path.pop();
     }
     // A deeper key may be in a table of secrets, and a quoted one may be a value in place of a key.
-    let is_public = path.len() <= 3 && path.iter().all(|key| is_plain(key));
+    let is_public = path.len() <= 3 && path.iter().all(|key| is_quotable(key));
     let first = place_before(text, line, &path).map(|line| format!(", first in line {line}")).unwrap_or_default();
     let (last, table) = path.split_last()?;
     let name = match (is_public, table) {
@@ -66,8 +67,4 @@ fn place_before(text: &str, line: &Line<'_>, path: &[String]) -> Option<usize> {
         item = inner;
     }
     place.map(|span| text[..span.start].matches('\n').count() + 1)
-}
-
-fn is_plain(key: &str) -> bool {
-    key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

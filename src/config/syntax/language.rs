@@ -33,6 +33,8 @@ const FORMATS: &[(&str, IsOfFormat)] = &[
 const YAML: &str =
     "this looks like YAML: allswell reads TOML: write `[server]` in place of `server:`, and below it `listen = \"0.0.0.0:8080\"`";
 
+const JSON: &str = "this looks like JSON: allswell reads TOML: write `[server]`, and below it `listen = \"0.0.0.0:8080\"`";
+
 /// The message for a file that shows its format at once.
 fn by_beginning(text: &str) -> Option<&'static str> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -43,10 +45,8 @@ fn by_beginning(text: &str) -> Option<&'static str> {
     let second = text.get(1..).map(str::trim_start).unwrap_or_default();
     Some(match text.chars().next()? {
         '{' if second.starts_with(['{', '%']) => return None,
-        '{' => "this looks like JSON: allswell reads TOML: write `[server]`, and below it `listen = \"0.0.0.0:8080\"`",
-        '[' if second.starts_with('{') => {
-            "this looks like JSON: allswell reads TOML: write `[server]`, and below it `listen = \"0.0.0.0:8080\"`"
-        }
+        '{' => JSON,
+        '[' if second.starts_with('{') => JSON,
         '<' if begins("<!doctype html") || begins("<html") => {
             "this is an HTML page, such as the error page of a download: replace it by a configuration in TOML"
         }

@@ -75,6 +75,15 @@ fn every_reason_why_a_service_cannot_start_is_an_event_if_the_log_is_json() {
 }
 
 #[test]
+fn a_configuration_from_a_pipe_is_not_lost_while_the_format_of_the_log_is_looked_for() {
+    let script = "exec \"$0\" \"$@\" --config <(/bin/cat allswell.toml)";
+    let wrapper = ["/bin/bash", "-c", script].map(str::to_owned);
+    let service = Allswell::start_by(&wrapper, &format!("[log]\nformat = \"json\"\n{TCP}"), &[]);
+    let report = service.await_report("/health", "the check of the pipe", |response| response.json()["components"]["port"].is_object());
+    assert_eq!(report.class("port").as_deref(), Some("unreachable"));
+}
+
+#[test]
 fn other_commands_print_for_people() {
     let folder = tempfile::tempdir().expect("a folder");
     write_private(folder.path().join("allswell.toml"), "x = 1\n");

@@ -99,7 +99,7 @@ fn the_command_of_wait_becomes_the_first_process_with_the_default_actions() {
     let mut container = Container::start(
         script,
         HOST,
-        &["wait", "disk", "--", "/bin/sh", "-c", "cat /proc/self/status | grep -q 'SigCgt:.0*$' && exit $(($$ + 40))"],
+        &["wait", "disk", "--", "/bin/sh", "-c", "test $(grep -cE '^Sig(Ign|Blk):.0*$' /proc/self/status) = 2 && exit $(($$ + 40))"],
     );
     assert_eq!(container.end().0, Some(41), "{}", container.log());
 }

@@ -1,6 +1,6 @@
 //! Containers without the usual files: no `/tmp`, no `/proc`, no `/etc`, no working directory, a user without a name.
 
-use super::{HOST, RANDOM_USER, assert_serves, classes, may_have, ran, within};
+use super::{HOST, RANDOM_USER, assert_serves, may_have, messages, ran, within};
 use serde_json::json;
 
 /// What each check says when everything is well.
@@ -20,7 +20,7 @@ fn failures(take_away: &str) -> serde_json::Value {
         assert_eq!(ran.code, Some(1), "{take_away}: {arguments:?}: {}{}", ran.stdout, ran.stderr);
     }
     let checked = ran(&wrapper, HOST, &["check", "--format", "json"]);
-    let found = classes(&checked);
+    let found = messages(&checked);
     let fails = found.as_object().expect("components").values().any(|message| !message.is_null());
     assert_eq!(checked.code, Some(i32::from(fails)), "{take_away}: {}{}", checked.stdout, checked.stderr);
     found
@@ -53,7 +53,7 @@ fn without_a_place_to_write_to_only_the_check_that_writes_fails() {
         ("mount -t tmpfs -o mode=755 none /tmp;", "permission to use the directory denied"),
     ] {
         let ran = ran(&within(&[], &format!("{keep} {hide} {as_user}")), HOST, &["check", "--format", "json"]);
-        assert_eq!(classes(&ran), json!({ "disk": null, "memory": null, "sqlite": null, "storage": expected }), "{}", ran.stderr);
+        assert_eq!(messages(&ran), json!({ "disk": null, "memory": null, "sqlite": null, "storage": expected }), "{}", ran.stderr);
     }
 }
 

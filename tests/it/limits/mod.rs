@@ -50,8 +50,8 @@ fn ran(wrapper: &[String], configuration: &str, arguments: &[&str]) -> Ran {
     run(command_line.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
 }
 
-/// The statuses by component, from the output of `check --format json`.
-fn classes(ran: &Ran) -> serde_json::Value {
+/// The message of the failure of each component, or null, from the output of `check --format json`.
+fn messages(ran: &Ran) -> serde_json::Value {
     let report: serde_json::Value =
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr));
     let components = report["components"].as_object().expect("components").iter();

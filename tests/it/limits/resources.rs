@@ -1,6 +1,6 @@
 //! Few descriptors, threads, processors, and limits of file sizes.
 
-use super::{HOST, classes, may_have, ran, status_field};
+use super::{HOST, may_have, messages, ran, status_field};
 use crate::helpers::{Allswell, command, eventually, run, write_private};
 use rustix::process::{Signal, geteuid};
 use std::{
@@ -155,5 +155,5 @@ fn without_control_groups_the_memory_of_the_host_counts() {
     }
     let hidden = super::within(&[], "mount -t tmpfs none /sys; exec \"$0\" \"$@\"");
     let ran = ran(&hidden, HOST, &["check", "--format", "json", "memory"]);
-    assert_eq!(classes(&ran)["memory"], serde_json::Value::Null, "{}", ran.stdout);
+    assert_eq!(messages(&ran)["memory"], serde_json::Value::Null, "{}", ran.stdout);
 }

@@ -1,4 +1,4 @@
-//! Warns of policies that work, but hardly as intended: probes that are a load, outages that are noticed late.
+//! Warns about policies that are valid but probably not intended: probes that are a load on the backend, and outages that are noticed late.
 
 use crate::{component::Policy, kinds::issue::ConfigIssue};
 use allswell_checks::contract::TimeSpan;
@@ -14,16 +14,16 @@ const LONG_INTERVAL: Duration = Duration::from_secs(3600);
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// The warnings about a policy that concern a key for which `is_own` holds.
-pub(super) fn unusual(policy: &Policy, is_own: &dyn Fn(&str) -> bool) -> Vec<ConfigIssue> {
+pub(in crate::config) fn warnings(policy: &Policy, is_own: &dyn Fn(&str) -> bool) -> Vec<ConfigIssue> {
     let Policy { interval, timeout, .. } = *policy;
     if interval.is_zero() {
         return Vec::new();
     }
-    let mut warnings = Vec::new();
+    let mut found = Vec::new();
     if interval < MIN_INTERVAL && is_own("interval") {
         let probes = 1000 / interval.as_millis().max(1);
         let message = format!("every instance probes the backend {probes} times a second, which is a load on it: write \"1s\" or more");
-        warnings.push(ConfigIssue::new(["interval"], message));
+        found.push(ConfigIssue::new(["interval"], message));
     }
     if interval >= LONG_INTERVAL && is_own("interval") {
         let message = format!(
@@ -31,7 +31,7 @@ pub(super) fn unusual(policy: &Policy, is_own: &dyn Fn(&str) -> bool) -> Vec<Con
             shown(policy.worst_detection()),
             shown(policy.max_age())
         );
-        warnings.push(ConfigIssue::new(["interval"], message));
+        found.push(ConfigIssue::new(["interval"], message));
     }
     if timeout >= interval && (is_own("timeout") || is_own("interval")) {
         let message = format!(
@@ -39,17 +39,17 @@ pub(super) fn unusual(policy: &Policy, is_own: &dyn Fn(&str) -> bool) -> Vec<Con
             TimeSpan(timeout),
             TimeSpan(interval)
         );
-        warnings.push(ConfigIssue::new([if is_own("timeout") { "timeout" } else { "interval" }], message));
+        found.push(ConfigIssue::new([if is_own("timeout") { "timeout" } else { "interval" }], message));
     }
     let delays = [("fall", policy.fall, "a failing backend is reported"), ("rise", policy.rise, "a backend that works again is reported")];
     for (key, count, what) in delays.into_iter().filter(|(key, ..)| is_own(key)) {
         let delay = interval.saturating_mul(count);
         if count > 1 && delay > MAX_DELAY {
             let message = format!("{what} only after {count} probes, which take {}: write a smaller number", shown(delay));
-            warnings.push(ConfigIssue::new([key], message));
+            found.push(ConfigIssue::new([key], message));
         }
     }
-    warnings
+    found
 }
 
 fn shown(duration: Duration) -> String {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn warned(policy: &Policy) -> Vec<String> {
-        unusual(policy, &|_| true).into_iter().map(|found| format!("{}: {}", found.path.join("."), found.issue)).collect()
+        warnings(policy, &|_| true).into_iter().map(|found| format!("{}: {}", found.path.join("."), found.issue)).collect()
     }
 
     #[test]
@@ -93,6 +93,6 @@ mod tests {
     #[test]
     fn a_key_of_the_defaults_is_not_warned_of_again_for_each_check() {
         let policy = Policy::default().with_interval(Duration::from_millis(100));
-        assert_eq!(unusual(&policy, &|key| key == "fall"), []);
+        assert_eq!(warnings(&policy, &|key| key == "fall"), []);
     }
 }

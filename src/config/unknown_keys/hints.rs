@@ -1,20 +1,32 @@
 //! Hints for keys that a table does not have: where the key belongs, or which of our keys does the same.
 
-use super::{
-    foreign_keys::{FOREIGN_KEYS, ForeignKey, Meaning, START_DELAYS, in_our_case},
-    settings::{GroupSettings, Settings},
-};
-use crate::kinds::{
-    Registry,
-    issue::{ConfigIssue, Issue},
-    schema::{is_secret, schema_at},
+use super::foreign_keys::{Counterpart, FOREIGN_KEYS, ForeignKey, START_DELAYS, in_our_case};
+use crate::{
+    config::settings::{GroupSettings, Settings},
+    kinds::{
+        Registry,
+        issue::{ConfigIssue, Issue},
+        schema::{is_secret, schema_at},
+    },
 };
 use figment::value::{Dict, Value};
 use schemars::schema_for;
 use serde_json::Value as Json;
 
+/// Adds hints to the issues of unknown keys that have none. `own` is the schema of the table that the paths of the issues begin in, and `table`
+/// that table.
+pub(in crate::config) fn add_hints(issues: &mut [ConfigIssue], registry: &Registry, own: &dyn Fn() -> Json, table: &Dict) {
+    if issues.iter().any(needs_hint) {
+        KeyHints::new(registry).add(issues, &own(), table);
+    }
+}
+
+fn needs_hint(found: &ConfigIssue) -> bool {
+    found.issue == Issue::UnknownKey && found.hint.is_none()
+}
+
 /// Every table that a configuration can have, with its keys. Built only when a key is unknown.
-pub(super) struct KeyHints {
+struct KeyHints {
     tables: Vec<Table>,
     /// The names of the kinds.
     kinds: Vec<&'static str>,
@@ -30,7 +42,7 @@ struct Table {
 }
 
 impl KeyHints {
-    pub(super) fn new(registry: &Registry) -> Self {
+    fn new(registry: &Registry) -> Self {
         let mut tables = Vec::new();
         let settings = schema_for!(Settings).to_value();
         for section in settings["properties"].as_object().into_iter().flat_map(|sections| sections.keys()) {
@@ -43,10 +55,8 @@ impl KeyHints {
         Self { tables, kinds: registry.kinds().map(|kind| kind.name).collect() }
     }
 
-    /// Adds hints to the issues of unknown keys that have none. `own` is the schema of the table that the paths of the issues begin in, and `table`
-    /// that table.
-    pub(super) fn add(&self, issues: &mut [ConfigIssue], own: &Json, table: &Dict) {
-        for found in issues.iter_mut().filter(|found| found.issue == Issue::UnknownKey && found.hint.is_none()) {
+    fn add(&self, issues: &mut [ConfigIssue], own: &Json, table: &Dict) {
+        for found in issues.iter_mut().filter(|found| needs_hint(found)) {
             let Some((key, around)) = found.path.split_last() else { continue };
             let value = if around.is_empty() { table.get(key) } else { None };
             found.hint = self.hint(key, schema_at(own, around), own, value);
@@ -62,7 +72,7 @@ impl KeyHints {
         let foreign: Vec<&ForeignKey> = FOREIGN_KEYS.iter().filter(|foreign| foreign.words.contains(&word.as_str())).collect();
         for foreign in &foreign {
             if let Some(ours) = foreign.ours.iter().find(|ours| has(own, root, ours)) {
-                return Some(replacement(foreign.meaning, ours));
+                return Some(replacement(foreign.counterpart, ours));
             }
         }
         if START_DELAYS.contains(&word.as_str()) {
@@ -82,10 +92,10 @@ impl KeyHints {
             return Some("the table of a check is `[checks.NAME]`: write `checks.` before the name".to_owned());
         }
         self.elsewhere(&word).or_else(|| {
-            let ours = foreign.iter().flat_map(|foreign| foreign.ours.iter().map(|ours| (foreign.meaning, *ours)));
-            let mut set_once = ours.filter_map(|(meaning, ours)| {
+            let ours = foreign.iter().flat_map(|foreign| foreign.ours.iter().map(|ours| (foreign.counterpart, *ours)));
+            let mut set_once = ours.filter_map(|(counterpart, ours)| {
                 let table = self.tables.iter().find(|table| table.kind.is_none() && table.has(ours))?;
-                Some(format!("{} in `{}`", replacement(meaning, ours), table.header))
+                Some(format!("{} in `{}`", replacement(counterpart, ours), table.header))
             });
             set_once.next()
         })
@@ -119,12 +129,12 @@ impl Table {
 }
 
 /// What to write instead of a key of another program.
-fn replacement(meaning: Meaning, ours: &str) -> String {
-    match meaning {
-        Meaning::Name => format!("write `{ours}`"),
-        Meaning::Duration => format!("write `{ours}`, with a unit, such as `{ours} = \"5s\"`"),
-        Meaning::Part => format!("this is a part of `{ours}`: {}", example(ours)),
-        Meaning::Form(example) => format!("write `{example}`"),
+fn replacement(counterpart: Counterpart, ours: &str) -> String {
+    match counterpart {
+        Counterpart::Name => format!("write `{ours}`"),
+        Counterpart::Duration => format!("write `{ours}`, with a unit, such as `{ours} = \"5s\"`"),
+        Counterpart::Part => format!("this is a part of `{ours}`: {}", example(ours)),
+        Counterpart::Form(example) => format!("write `{example}`"),
     }
 }
 
@@ -166,7 +176,7 @@ fn add(tables: &mut Vec<Table>, schema: &Json, path: &mut Vec<String>, header: &
 }
 
 /// The schema of a check's table: the keys of its kind and of the policy, and `kind`.
-pub(super) fn schema_of_check(kind: &Json, policy: &Json) -> Json {
+pub(in crate::config) fn schema_of_check(kind: &Json, policy: &Json) -> Json {
     let mut schema = kind.clone();
     let own = schema["properties"].as_object().cloned().unwrap_or_default();
     let common = policy["properties"].as_object().cloned().unwrap_or_default();

@@ -7,17 +7,17 @@ use serde_json::Value as Json;
 use std::panic;
 use tracing::Level;
 
-/// Where reports of a command go, and how.
+/// How errors of a command appear on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Report {
+pub(super) enum ErrorOutput {
     /// Lines for people.
     Text,
     /// An event per line, with the fields of the log.
     Json,
 }
 
-impl Report {
-    /// The report of a service with this configuration.
+impl ErrorOutput {
+    /// That of a service with this configuration.
     pub(super) fn of_service(sources: &Sources) -> Self {
         match log_format(sources) {
             LogFormat::Text => Self::Text,
@@ -25,16 +25,16 @@ impl Report {
         }
     }
 
-    /// Reports why a command cannot do what it was asked to do.
-    pub(super) fn error(self, error: &CommandError) {
+    /// Shows why a command cannot do what it was asked to do.
+    pub(super) fn show(self, error: &CommandError) {
         match self {
             Self::Text => print_error(&error.text()),
             Self::Json => error.events().iter().for_each(|(level, message)| print_event(*level, message)),
         }
     }
 
-    /// Reports panics the same way, until the log does.
-    pub(super) fn panics(self) {
+    /// Shows panics the same way, until the log does.
+    pub(super) fn show_panics(self) {
         if self == Self::Json {
             panic::set_hook(Box::new(|panic| {
                 print_event(Level::ERROR, &format!("panic: {}", panic.payload_as_str().unwrap_or("(not a string)")));

@@ -1,6 +1,6 @@
-//! Warns of what nobody sees in a file: invisible characters in values, and a file without content.
+//! Warns about the content of files: invisible characters in values, and files without content.
 
-use super::{
+use crate::config::{
     locate::{ConfigFile, Places},
     place::Place,
     problem::Problem,
@@ -12,7 +12,7 @@ use std::path::Path;
 const FOR_PEOPLE: &[&str] = &["description", "name", "version", "instance"];
 
 /// A warning for each value of a file with an invisible character, and for each empty file.
-pub(crate) fn warnings(documents: &[ConfigFile], places: &Places<'_>) -> Vec<Problem> {
+pub(in crate::config) fn warnings(documents: &[ConfigFile], places: &Places<'_>) -> Vec<Problem> {
     let mut found: Vec<Problem> = documents.iter().filter(|document| is_empty_by_mistake(document)).map(empty).collect();
     for (path, text) in documents.iter().flat_map(ConfigFile::texts) {
         let hidden = text.chars().find_map(|c| Some((c, invisible_name(c)?)));

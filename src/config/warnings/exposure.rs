@@ -1,14 +1,16 @@
-//! Warns of files with secrets that every user of the machine can read, and detects files that another user may have planted.
+//! Warns about files with secrets that every user of the machine can read, and detects files that another user may have planted.
 
-use super::{
-    environment::Environment,
-    locate::{ConfigFile, Places},
-    problem::Problem,
-    settings::Settings,
-};
-use crate::kinds::{
-    Registry,
-    schema::{is_secret, schema_at},
+use crate::{
+    config::{
+        environment::Environment,
+        locate::{ConfigFile, Places},
+        problem::Problem,
+        settings::Settings,
+    },
+    kinds::{
+        Registry,
+        schema::{is_secret, schema_at},
+    },
 };
 use allswell_checks::contract::is_secret_name;
 use figment::value::{Dict, Value};
@@ -21,9 +23,9 @@ use std::{
     slice,
 };
 
-/// Warns of each file that every user of the machine can read, if it is a configuration file with a literal secret, or a file with a secret
+/// Warns about each file that every user of the machine can read, if it is a configuration file with a literal secret, or a file with a secret
 /// that a key of `merged` names.
-pub(crate) fn warnings(documents: &[ConfigFile], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
+pub(in crate::config) fn warnings(documents: &[ConfigFile], merged: &Dict, places: &Places<'_>, registry: &Registry) -> Vec<Problem> {
     let settings = schema_for!(Settings).to_value();
     let is_secret_key = |path: &[String]| is_secret(schema_of(path, &settings, merged, registry));
     let mut warnings = Vec::new();
@@ -154,7 +156,7 @@ fn is_mounted_secret(path: &Path) -> bool {
 
 /// Whether another user may have planted a file in the working directory: every user can write there, and the file's owner is neither this user
 /// nor root.
-pub(crate) fn may_be_planted(file: &Path) -> bool {
+pub(in crate::config) fn may_be_planted(file: &Path) -> bool {
     let is_open = fs::metadata(".").is_ok_and(|folder| folder.mode() & 0o002 != 0);
     // Of a link, its own owner counts.
     let owner = fs::symlink_metadata(file).map(|file| file.uid());

@@ -1,14 +1,14 @@
 //! Warns about variables that set no key because their names are misspelled.
 
-use super::{
-    environment::Environment,
-    override_names::{PREFIX, SECTIONS, is_service_link, key_of},
-    place::Place,
-    problem::Problem,
-    settings::Settings,
-};
 use crate::{
     component::Policy,
+    config::{
+        environment::Environment,
+        override_names::{PREFIX, SECTIONS, is_service_link, key_of},
+        place::Place,
+        problem::Problem,
+        settings::Settings,
+    },
     kinds::{Registry, read::suggestion, schema::schema_at},
 };
 use schemars::schema_for;
@@ -22,7 +22,7 @@ const OTHER_VARIABLES: [&str; 1] = ["ALLSWELL_CONFIG"];
 const WORDS_FOR_LISTEN: [&str; 6] = ["ADDR", "ADDRESS", "BIND", "HOST", "HTTPPORT", "PORT"];
 
 /// Warnings about variables that set no key, and whose names look as if they should.
-pub(super) fn warnings(environment: &Environment, registry: &Registry) -> Vec<Problem> {
+pub(in crate::config) fn warnings(environment: &Environment, registry: &Registry) -> Vec<Problem> {
     let is_candidate = |(name, _): &(&str, &str)| may_be_ours(name);
     // Most environments have none.
     let Some(_) = environment.iter().find(is_candidate) else { return Vec::new() };

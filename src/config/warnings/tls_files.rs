@@ -1,6 +1,6 @@
-//! Warns of files of certificates and keys of a check that are missing or cannot be used. They may be created later, so this is no error.
+//! Warns about files of certificates and keys of a check that are missing or cannot be used. They may be created later, so this is no error.
 
-use super::{files, locate::Places, problem::Problem};
+use crate::config::{files, locate::Places, problem::Problem};
 #[cfg(feature = "server")]
 use allswell_checks::wire::tls::{IdentityError, authority_warning, examine_identity, read_certificates, read_private_key};
 use figment::value::{Dict, Value};
@@ -11,7 +11,7 @@ const CERTIFICATE: &str = "client_certificate_file";
 const KEY: &str = "client_key_file";
 
 /// A warning for each file that a check names under `tls` and that does not exist or cannot be used.
-pub(crate) fn warnings(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
+pub(in crate::config) fn warnings(merged: &Dict, places: &Places<'_>) -> Vec<Problem> {
     let checks = merged.get("checks").and_then(Value::as_dict).into_iter().flatten();
     let tables = checks.filter_map(|(name, check)| Some((name, check.as_dict()?.get("tls")?.as_dict()?)));
     let mut found = Vec::new();

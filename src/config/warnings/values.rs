@@ -1,7 +1,7 @@
 //! Values of variables and of files of secrets that are probably not what was meant.
 
 /// What is suspicious about a value, as the end of a sentence that begins with the name of its source. It quotes nothing of the value.
-pub(super) fn suspicion(value: &str) -> Option<&'static str> {
+pub(in crate::config) fn suspicion(value: &str) -> Option<&'static str> {
     let trimmed = value.trim();
     if ['"', '\''].iter().any(|quote| trimmed.len() > 1 && trimmed.starts_with(*quote) && trimmed.ends_with(*quote)) {
         return Some("has quotation marks around its value, which are a part of it here: remove them");

@@ -3,7 +3,7 @@
 
 /// What a key of another program is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(in crate::config) enum Counterpart {
     /// The same under another name.
     Name,
     /// The same under another name, as text with a unit.
@@ -14,22 +14,26 @@ pub(super) enum Meaning {
     Form(&'static str),
 }
 
-/// Keys of other programs with one meaning.
-pub(super) struct ForeignKey {
+/// Keys of other programs that have the same counterpart here.
+pub(in crate::config) struct ForeignKey {
     /// In lower case, with `_` between words.
-    pub(super) words: &'static [&'static str],
+    pub(in crate::config) words: &'static [&'static str],
     /// Our keys; the first that the table has counts.
-    pub(super) ours: &'static [&'static str],
-    pub(super) meaning: Meaning,
+    pub(in crate::config) ours: &'static [&'static str],
+    pub(in crate::config) counterpart: Counterpart,
 }
 
-const fn key(words: &'static [&'static str], ours: &'static [&'static str], meaning: Meaning) -> ForeignKey {
-    ForeignKey { words, ours, meaning }
+const fn key(words: &'static [&'static str], ours: &'static [&'static str], counterpart: Counterpart) -> ForeignKey {
+    ForeignKey { words, ours, counterpart }
 }
 
 /// All that are known.
-pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
-    key(&["port", "host", "hostname", "host_name", "ip", "ip_address"], &["url", "address", "broker", "endpoint", "listen"], Meaning::Part),
+pub(in crate::config) const FOREIGN_KEYS: &[ForeignKey] = &[
+    key(
+        &["port", "host", "hostname", "host_name", "ip", "ip_address"],
+        &["url", "address", "broker", "endpoint", "listen"],
+        Counterpart::Part,
+    ),
     key(
         &[
             "db",
@@ -46,9 +50,9 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "tls_enabled",
         ],
         &["url", "broker"],
-        Meaning::Part,
+        Counterpart::Part,
     ),
-    key(&["bind", "bind_address", "listen_address", "address", "addr", "socket"], &["listen"], Meaning::Name),
+    key(&["bind", "bind_address", "listen_address", "address", "addr", "socket"], &["listen"], Counterpart::Name),
     key(
         &[
             "address",
@@ -65,11 +69,15 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "broker_url",
         ],
         &["url", "address", "broker", "path"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
-    key(&["sentinels", "hosts", "servers", "startup_nodes", "addresses", "brokers"], &["nodes", "url", "broker", "address"], Meaning::Name),
-    key(&["user", "login", "user_name"], &["username"], Meaning::Name),
-    key(&["pass", "passwd", "pwd", "secret"], &["password", "token", "secret_access_key"], Meaning::Name),
+    key(
+        &["sentinels", "hosts", "servers", "startup_nodes", "addresses", "brokers"],
+        &["nodes", "url", "broker", "address"],
+        Counterpart::Name,
+    ),
+    key(&["user", "login", "user_name"], &["username"], Counterpart::Name),
+    key(&["pass", "passwd", "pwd", "secret"], &["password", "token", "secret_access_key"], Counterpart::Name),
     key(
         &[
             "retries",
@@ -82,9 +90,9 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "failures",
         ],
         &["fall"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
-    key(&["success_threshold", "healthy_threshold", "healthy_threshold_count", "passes", "successes"], &["rise"], Meaning::Name),
+    key(&["success_threshold", "healthy_threshold", "healthy_threshold_count", "passes", "successes"], &["rise"], Counterpart::Name),
     key(
         &[
             "timeout_seconds",
@@ -97,7 +105,7 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "command_timeout",
         ],
         &["timeout"],
-        Meaning::Duration,
+        Counterpart::Duration,
     ),
     key(
         &[
@@ -114,20 +122,20 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "schedule",
         ],
         &["interval"],
-        Meaning::Duration,
+        Counterpart::Duration,
     ),
     key(
         &["termination_grace_period_seconds", "stop_grace_period", "shutdown_timeout", "shutdown_delay", "drain_timeout", "lameduck"],
         &["drain"],
-        Meaning::Duration,
+        Counterpart::Duration,
     ),
-    key(&["type", "driver", "engine", "adapter", "backend", "provider"], &["kind"], Meaning::Name),
-    key(&["required", "optional", "soft", "severity"], &["critical"], Meaning::Form("critical = false")),
-    key(&["disabled", "disable", "active", "skip", "enable"], &["enabled"], Meaning::Form("enabled = false")),
+    key(&["type", "driver", "engine", "adapter", "backend", "provider"], &["kind"], Counterpart::Name),
+    key(&["required", "optional", "soft", "severity"], &["critical"], Counterpart::Form("critical = false")),
+    key(&["disabled", "disable", "active", "skip", "enable"], &["enabled"], Counterpart::Form("enabled = false")),
     key(
         &["ca", "ca_cert", "ca_certs", "ca_certificate", "cafile", "ca_bundle", "cacert", "ssl_ca", "ssl_ca_certs", "root_cert"],
         &["ca_file", "client_ca_file", "tls.ca_file"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
     key(
         &[
@@ -143,12 +151,12 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "client_certificate",
         ],
         &["certificate_file", "client_certificate_file", "tls.client_certificate_file", "tls.certificate_file"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
     key(
         &["key", "key_file", "keyfile", "private_key", "private_key_file", "ssl_key", "tls_key", "tls_key_file", "client_key"],
         &["key_file", "client_key_file", "tls.client_key_file", "tls.key_file"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
     key(
         &[
@@ -162,21 +170,21 @@ pub(super) const FOREIGN_KEYS: &[ForeignKey] = &[
             "verify_tls",
         ],
         &["verify", "tls.verify"],
-        Meaning::Name,
+        Counterpart::Name,
     ),
-    key(&["sni", "servername"], &["server_name", "tls.server_name"], Meaning::Name),
-    key(&["log_level", "loglevel", "verbosity", "verbose", "debug"], &["level"], Meaning::Name),
-    key(&["log_format"], &["format"], Meaning::Name),
-    key(&["auth_token", "api_key", "bearer_token", "admin_token"], &["token"], Meaning::Name),
-    key(&["service_name", "app", "app_name", "application"], &["name"], Meaning::Name),
-    key(&["error_status", "unhealthy_status", "failure_status", "down_status"], &["fail_status"], Meaning::Name),
-    key(&["status", "status_code", "expected_status", "success_codes", "matcher", "codes"], &["expect_status"], Meaning::Name),
-    key(&["body", "expected_body", "contains", "body_contains"], &["expect_body"], Meaning::Name),
-    key(&["queue", "queue_name", "queue_names"], &["queues"], Meaning::Name),
-    key(&["sql", "statement", "test_query", "validation_query"], &["query"], Meaning::Name),
-    key(&["file", "filename", "directory", "dir", "folder", "mount", "mountpoint"], &["path"], Meaning::Name),
-    key(&["threshold", "min_free"], &["fail_free", "fail_available"], Meaning::Name),
-    key(&["members", "components", "include", "depends_on", "services"], &["checks"], Meaning::Name),
+    key(&["sni", "servername"], &["server_name", "tls.server_name"], Counterpart::Name),
+    key(&["log_level", "loglevel", "verbosity", "verbose", "debug"], &["level"], Counterpart::Name),
+    key(&["log_format"], &["format"], Counterpart::Name),
+    key(&["auth_token", "api_key", "bearer_token", "admin_token"], &["token"], Counterpart::Name),
+    key(&["service_name", "app", "app_name", "application"], &["name"], Counterpart::Name),
+    key(&["error_status", "unhealthy_status", "failure_status", "down_status"], &["fail_status"], Counterpart::Name),
+    key(&["status", "status_code", "expected_status", "success_codes", "matcher", "codes"], &["expect_status"], Counterpart::Name),
+    key(&["body", "expected_body", "contains", "body_contains"], &["expect_body"], Counterpart::Name),
+    key(&["queue", "queue_name", "queue_names"], &["queues"], Counterpart::Name),
+    key(&["sql", "statement", "test_query", "validation_query"], &["query"], Counterpart::Name),
+    key(&["file", "filename", "directory", "dir", "folder", "mount", "mountpoint"], &["path"], Counterpart::Name),
+    key(&["threshold", "min_free"], &["fail_free", "fail_available"], Counterpart::Name),
+    key(&["members", "components", "include", "depends_on", "services"], &["checks"], Counterpart::Name),
 ];
 
 /// Keys of other programs that delay the first probe, which has no key here.
