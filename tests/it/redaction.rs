@@ -358,10 +358,11 @@ proptest! {
         prop_assert_eq!(refused.status, 422);
         outputs.push(refused.text);
         outputs.push(get_with(service.address, "/health", &authorization).text);
-        for arguments in [&["validate"][..], &["check"], &["serve"], &["doctor"]] {
+        // The doctor polls the running service, whatever the file says by now.
+        for (subcommand, code) in [("validate", 2), ("check", 2), ("serve", 2), ("doctor", 1)] {
             let mut command = command(&service.directory);
-            let ran = run(command.args(arguments).arg("--config").arg(&file));
-            prop_assert_eq!(ran.code, Some(2));
+            let ran = run(command.arg(subcommand).arg("--config").arg(&file));
+            prop_assert_eq!(ran.code, Some(code), "{}", subcommand);
             outputs.extend([ran.stdout, ran.stderr]);
         }
         outputs.push(service.log());

@@ -13,7 +13,7 @@ mod terraform;
 
 use crate::{
     helpers::{Ran, command, run, write_private},
-    servers::{Server, in_venv, postgres, reading, redis},
+    servers::{Certificates, Server, in_venv, postgres, reading, redis},
 };
 use serde_json::{Value, json};
 use std::{
@@ -95,10 +95,11 @@ fn validator(name: &str) -> Command {
     Command::new(in_venv("recipes", name))
 }
 
-/// Runs allswell with arguments, a configuration and an environment.
+/// Runs allswell with arguments, a configuration, if it is not empty, and an environment.
 fn allswell(configuration: &str, environment: &[(&str, &str)], files: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let directory = tempfile::tempdir().expect("a folder");
-    for (name, text) in [("allswell.toml", configuration)].iter().chain(files) {
+    let configuration = [("allswell.toml", configuration)];
+    for (name, text) in configuration.iter().filter(|(_, text)| !text.is_empty()).chain(files) {
         write_private(directory.path().join(name), text);
     }
     run(command(&directory).args(arguments).envs(environment.iter().copied()))
@@ -110,7 +111,9 @@ const RDS_BUNDLE: &str = "/etc/pki/rds/global-bundle.pem";
 /// `validate` must accept the configuration without a warning, on a machine that has the files which its recipe downloads.
 fn assert_valid(what: &str, configuration: &str, environment: &[(&str, &str)]) {
     let configuration = configuration.replace(RDS_BUNDLE, "downloaded.pem");
-    let ran = allswell(&configuration, environment, &[("downloaded.pem", "")], &["validate"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = fs::read_to_string(Certificates::new(folder.path()).authority).expect("a certificate");
+    let ran = allswell(&configuration, environment, &[("downloaded.pem", &authority)], &["validate"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{what}: {}", ran.stdout);
 }
 
