@@ -1,8 +1,8 @@
 //! Connections that are kept while the service drains and ends: clients are asked to leave, and no response is lost.
 
 use crate::{
-    helpers::{Allswell, Response, eventually, free_port, get},
-    servers::{Server, envoy_with, haproxy_in_front, in_venv, nginx_with},
+    helpers::{Allswell, Response, eventually, get},
+    servers::{Server, envoy_in_front, haproxy_in_front, in_venv, nginx_with},
 };
 use rustix::process::Signal;
 use std::{
@@ -162,40 +162,6 @@ fn nginx_in_front(server: u16) -> Server {
              proxy_pass http://one;\n    proxy_http_version 1.1;\n    proxy_set_header Connection \"\";\n    proxy_next_upstream off;\n  }}\n}}"
         )
     })
-}
-
-/// Envoy that forwards requests to a server on loopback, by HTTP/1.1 or HTTP/2.
-fn envoy_in_front(server: u16, protocol: &str) -> Server {
-    let port = free_port();
-    let configuration = format!(
-        r#"static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          route_config:
-            virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: one}}}}]}}]
-  clusters:
-  - name: one
-    type: STATIC
-    connect_timeout: 1s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{{protocol}: {{}}}}
-    load_assignment:
-      cluster_name: one
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {server}}}}}}}}}]}}]
-"#
-    );
-    envoy_with(port, &configuration)
 }
 
 /// Polls through a proxy until the service is gone. Returns the first response of the proxy's own for each client.
