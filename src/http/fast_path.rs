@@ -47,7 +47,7 @@ impl FastPath {
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let keeps_alive = request.version() == Version::HTTP_2;
+        let is_http2 = request.version() == Version::HTTP_2;
         let mut response = if let Some(response) = self.plain_response(&request, peer) {
             response.map(Either::Left)
         } else {
@@ -57,7 +57,7 @@ impl FastPath {
             let Ok(response) = PEER.scope(peer, Router::clone(&self.routes).call(request)).await;
             response.map(Either::Right)
         };
-        if !keeps_alive && self.is_leaving() {
+        if !is_http2 && self.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -81,7 +81,7 @@ impl FastPath {
     }
 
     /// Whether clients should leave: the service drains, or its listener ends.
-    pub(super) fn is_leaving(&self) -> bool {
+    fn is_leaving(&self) -> bool {
         self.is_draining() || self.state.is_ending.load(Ordering::Relaxed)
     }
 

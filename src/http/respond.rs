@@ -107,7 +107,9 @@ pub(super) fn problem_bytes(code: StatusCode, detail: &str, whole: Status) -> Re
 #[cfg(feature = "server")]
 pub(super) fn head_of<B>(response: &Response<B>) -> Vec<u8> {
     let code = response.status();
-    let mut head = format!("HTTP/1.1 {} {}\r\n", code.as_str(), code.canonical_reason().unwrap_or_default()).into_bytes();
+    let own_reason = response.extensions().get::<ReasonPhrase>();
+    let reason = own_reason.map_or_else(|| code.canonical_reason().unwrap_or_default().as_bytes(), ReasonPhrase::as_bytes);
+    let mut head = [b"HTTP/1.1 ", code.as_str().as_bytes(), b" ", reason, b"\r\n"].concat();
     for (name, value) in response.headers() {
         head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }

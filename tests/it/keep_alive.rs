@@ -1,8 +1,8 @@
 //! Connections that are kept while the service drains and ends: clients are asked to leave, and no response is lost.
 
 use crate::{
-    helpers::{Allswell, Response, eventually, free_port, get},
-    servers::{Server, envoy_with, haproxy_in_front, in_venv, nginx_with},
+    helpers::{Allswell, Response, eventually, get},
+    servers::{Server, envoy_in_front, haproxy_in_front, in_venv, nginx_with},
 };
 use rustix::process::Signal;
 use std::{
@@ -13,7 +13,7 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -164,66 +164,30 @@ fn nginx_in_front(server: u16) -> Server {
     })
 }
 
-/// Envoy that forwards requests to a server on loopback, by HTTP/1.1 or HTTP/2.
-fn envoy_in_front(server: u16, protocol: &str) -> Server {
-    let port = free_port();
-    let configuration = format!(
-        r#"static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: front
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-          route_config:
-            virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: one}}}}]}}]
-  clusters:
-  - name: one
-    type: STATIC
-    connect_timeout: 1s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{{protocol}: {{}}}}
-    load_assignment:
-      cluster_name: one
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {server}}}}}}}}}]}}]
-"#
-    );
-    envoy_with(port, &configuration)
-}
-
 /// Polls through a proxy until the service is gone. Returns the first response of the proxy's own for each client.
 fn through(proxy: &Server, mut service: Allswell) -> Vec<Response> {
     let address = SocketAddr::from(([127, 0, 0, 1], proxy.port));
     eventually("the proxy forwards", || (get(address, "/health").status == 200).then_some(()));
-    let gone = Arc::new(AtomicBool::new(false));
+    let polls = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..6)
         .map(|_| {
-            let gone = Arc::clone(&gone);
+            let polls = Arc::clone(&polls);
             thread::spawn(move || {
                 loop {
                     let response = get(address, "/health");
                     if response.header("x-health-status").is_none() {
                         return response;
                     }
-                    assert!(!gone.load(Ordering::Relaxed), "{}", response.text);
+                    polls.fetch_add(1, Ordering::Relaxed);
                     thread::sleep(Duration::from_millis(1));
                 }
             })
         })
         .collect();
-    thread::sleep(Duration::from_millis(200));
+    eventually("the clients poll", || (polls.load(Ordering::Relaxed) > 60).then_some(()));
     service.signal(Signal::TERM);
     service.wait();
-    thread::sleep(Duration::from_millis(500));
-    gone.store(true, Ordering::Relaxed);
-    threads.into_iter().map(|thread| thread.join().expect("no other response")).collect()
+    threads.into_iter().map(|thread| thread.join().expect("a response")).collect()
 }
 
 fn draining() -> Allswell {

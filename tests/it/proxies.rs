@@ -3,7 +3,7 @@
 
 use crate::{
     helpers::{Allswell, Response, eventually, send},
-    servers::{Server, StartBalancer, caddy, caddy_with, envoy_balancer, haproxy_balancer, nginx_balancer, traefik, traefik_with},
+    servers::{Server, caddy_balancer, caddy_with, envoy_balancer, haproxy_balancer, nginx_balancer, traefik_balancer, traefik_with},
 };
 use rustix::process::Signal;
 use std::{
@@ -21,14 +21,15 @@ const TOKEN: &str = "correct-horse-battery";
 
 /// What differs between load balancers.
 struct Balancer {
-    start: StartBalancer,
+    /// Starts it for the targets at these ports.
+    start: fn(&[u16]) -> Server,
     /// Whether it sends no request to a target before the first poll succeeds. The others assume that a new target is healthy.
     waits_for_first_pass: bool,
 }
 
 const ENVOY: Balancer = Balancer { start: envoy_balancer, waits_for_first_pass: true };
-const TRAEFIK: Balancer = Balancer { start: traefik, waits_for_first_pass: false };
-const CADDY: Balancer = Balancer { start: caddy, waits_for_first_pass: false };
+const TRAEFIK: Balancer = Balancer { start: traefik_balancer, waits_for_first_pass: false };
+const CADDY: Balancer = Balancer { start: caddy_balancer, waits_for_first_pass: false };
 const HAPROXY: Balancer = Balancer { start: haproxy_balancer, waits_for_first_pass: false };
 
 /// An instance of allswell that is ready while a folder exists.

@@ -294,3 +294,19 @@ fn a_status_without_a_standard_reason_gets_one() {
     let response = warned.await_report("/health", "the component fails", |report| report.status == 299);
     assert!(response.text.starts_with("HTTP/1.1 299 Degraded\r\n"), "{}", response.text);
 }
+
+#[test]
+fn a_warn_status_of_any_code_is_sent_whatever_the_request_is() {
+    let warning = |code: u16| {
+        let service = Allswell::start(&format!(
+            "[server]\nwarn_status = {code}\n[checks.port]\nkind = \"tcp\"\naddress = \"127.0.0.1:1\"\ncritical = false\n"
+        ));
+        service.await_report("/health", "the component fails", |report| report.status == code);
+        service
+    };
+    let text = send(warning(299).address, b"GET /\r\n").text;
+    assert!(text.starts_with("HTTP/1.1 299 Degraded\r\n"), "HTTP/0.9: {text}");
+    // A status below 500 without a body is that of no malformed request.
+    let options = send(warning(429).address, b"OPTIONS /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!((options.status, options.header("allow")), (429, Some("GET, HEAD, OPTIONS")), "{}", options.text);
+}

@@ -24,6 +24,7 @@ mod opening;
 mod proxy_header;
 mod refusal;
 mod server;
+mod serving;
 mod stage;
 mod stream;
 

@@ -17,10 +17,10 @@ pub(super) enum Stage {
 }
 
 /// How long a drain lasts before a client of HTTP/2 is asked to leave. Until then its `Watch` calls have got `NOT_SERVING`.
-const NOTICE: Duration = Duration::from_millis(250);
+const GOAWAY_DELAY: Duration = Duration::from_millis(250);
 
 /// How long an idle connection stays open at the end: a request may be on its way. It is longer than a round trip across a continent.
-const LAST_CALL: Duration = Duration::from_millis(200);
+const IDLE_GRACE: Duration = Duration::from_millis(200);
 
 /// Waits until a connection should take no more requests. `may_leave`: its client may be asked to use another connection.
 pub(super) async fn leave(stages: &mut watch::Receiver<Stage>, may_leave: impl Fn() -> bool) {
@@ -29,12 +29,12 @@ pub(super) async fn leave(stages: &mut watch::Receiver<Stage>, may_leave: impl F
         match stage {
             Ok(Stage::Open) => {}
             Ok(Stage::Draining) => {
-                let changed = timeout(NOTICE, stages.wait_for(|stage| *stage != Stage::Draining)).await.is_ok();
+                let changed = timeout(GOAWAY_DELAY, stages.wait_for(|stage| *stage != Stage::Draining)).await.is_ok();
                 if !changed && may_leave() {
                     return;
                 }
             }
-            Ok(Stage::Ending) => return sleep(LAST_CALL).await,
+            Ok(Stage::Ending) => return sleep(IDLE_GRACE).await,
             // The server has been dropped, and with it this connection.
             Err(_) => return pending().await,
         }

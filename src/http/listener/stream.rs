@@ -233,7 +233,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     }
 }
 
-/// Whether bytes are the response of hyper's to bytes that are no request. Our own responses have a body.
+/// Whether bytes look like hyper's response to bytes that are no request. Our own responses have a body, except those to OPTIONS, which are sent
+/// during a request.
 fn is_automatic(bytes: &[u8]) -> bool {
     const EMPTY_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
     bytes.starts_with(b"HTTP/1.1 4") && bytes.ends_with(b"\r\n\r\n") && bytes.windows(EMPTY_BODY.len()).any(|part| part == EMPTY_BODY)

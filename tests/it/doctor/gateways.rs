@@ -41,8 +41,7 @@ fn nginx() {
         "nginx: add `location = /health` to the server with `listen … default_server`, with a `proxy_set_header Host` that the app accepts."
     );
     as_alb(encrypted, "/health").assert("plaintext to TLS", &[], &["speaks_https"]);
-    let proxied = as_alb(proxied, "/health");
-    proxied.assert("PROXY protocol", &[], &["proxy_header_missing"]);
+    as_alb(proxied, "/health").assert("PROXY protocol", &[], &["proxy_header_missing"]);
     as_alb(http_2, "/health").assert("HTTP/2 only", &[], &["http_version"]);
     let no_names = examine_as("alb", &format!("https://localhost:{no_names}/health"));
     no_names.assert("ssl_reject_handshake", &[], &["tls_handshake"]);

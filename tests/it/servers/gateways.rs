@@ -2,10 +2,13 @@
 
 use super::{
     Certificates,
-    process::{Server, folder, in_venv},
+    caddy::caddy_command,
+    envoy::envoy_command,
+    nginx::nginx_command,
+    process::{Server, folder, listens},
 };
 use crate::helpers::free_port;
-use std::{fs, net::TcpStream, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 /// A server and its other ports, in the order of `PORT1`, `PORT2` … in its configuration.
 pub(crate) struct Gateway {
@@ -17,9 +20,7 @@ pub(crate) fn nginx_gateway() -> Gateway {
     launch("nginx.conf", include_str!("apps/nginx.conf"), |directory, file| {
         fs::create_dir_all(directory.join("www/directory")).expect("a folder");
         fs::write(directory.join("www/limited"), "ok").expect("a file");
-        let mut command = Command::new("/usr/sbin/nginx");
-        command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(file);
-        command
+        nginx_command(directory, file)
     })
 }
 
@@ -34,19 +35,11 @@ pub(crate) fn apache_gateway() -> Gateway {
 }
 
 pub(crate) fn caddy_gateway() -> Gateway {
-    launch("Caddyfile", include_str!("apps/Caddyfile"), |_, file| {
-        let mut command = Command::new(in_venv("proxies", "caddy"));
-        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
-        command
-    })
+    launch("Caddyfile", include_str!("apps/Caddyfile"), |_, file| caddy_command(file))
 }
 
 pub(crate) fn envoy_gateway() -> Gateway {
-    launch("envoy.yaml", include_str!("apps/envoy.yaml"), |_, file| {
-        let mut command = Command::new(in_venv("envoy", "envoy"));
-        command.args(["--concurrency", "1", "--use-dynamic-base-id", "--config-path"]).arg(file);
-        command
-    })
+    launch("envoy.yaml", include_str!("apps/envoy.yaml"), |_, file| envoy_command(file))
 }
 
 /// Starts a server with a configuration in which `DIRECTORY`, `PORT0`, `PORT1` … are replaced.
@@ -64,7 +57,7 @@ fn launch(name: &'static str, configuration: &str, start: impl Fn(&Path, &Path) 
         directory,
         ports[0],
         move |directory, _| start(directory, &directory.join(name)),
-        move |_, _| all.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()),
+        move |_, _| all.iter().all(|port| listens(*port)),
     );
     Gateway { server, ports: ports[1..].to_vec() }
 }

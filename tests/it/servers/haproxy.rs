@@ -1,4 +1,4 @@
-//! `HAProxy` with one backend that uses its default check and the agent check, and one that uses only the agent check.
+//! `HAProxy`: with several checks of one server, as a load balancer, and in front of a server.
 
 use super::process::{Server, folder};
 use crate::helpers::free_port;
@@ -41,6 +41,21 @@ pub(crate) fn haproxy_in_front(port: u16) -> Server {
     )
 }
 
+/// An `HAProxy` that polls `/readyz` of the targets at these ports with a path, and so by `OPTIONS` over HTTP/1.0, and distributes requests among
+/// them.
+pub(crate) fn haproxy_balancer(targets: &[u16]) -> Server {
+    let port = free_port();
+    let servers = (0..).zip(targets).map(|(index, port)| format!("  server s{index} 127.0.0.1:{port} check inter 250ms\n"));
+    let servers = servers.collect::<Vec<_>>().concat();
+    launch(
+        port,
+        "web",
+        &format!(
+            "  timeout check 2s\nlisten web\n  bind 127.0.0.1:{port}\n  balance roundrobin\n  option httpchk OPTIONS /readyz\n{servers}"
+        ),
+    )
+}
+
 /// Starts an `HAProxy` on a port, and waits until it knows the backend.
 fn launch(port: u16, backend: &'static str, configuration: &str) -> Server {
     let directory = folder();
@@ -58,7 +73,7 @@ fn launch(port: u16, backend: &'static str, configuration: &str) -> Server {
             command.arg("-W").arg("-db").arg("-f").arg(directory.join("haproxy.cfg"));
             command
         },
-        move |directory, _| haproxy_state(directory, backend, "one").is_some(),
+        move |directory, _| haproxy_state(directory, backend, "BACKEND").is_some(),
     )
 }
 

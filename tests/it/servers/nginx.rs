@@ -1,11 +1,11 @@
-//! nginx with a plaintext port and a TLS port, whose certificate is for `localhost`.
+//! nginx: with a plaintext port and a TLS port, whose certificate is for `localhost`; as a load balancer; and with any blocks.
 
 use super::{
     Certificates,
-    process::{Server, folder},
+    process::{Server, folder, listens},
 };
 use crate::helpers::{free_port, get};
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 /// The server, its port for TLS, and the certificates.
 pub(crate) fn nginx() -> (Server, u16, Certificates) {
@@ -23,36 +23,36 @@ pub(crate) fn nginx() -> (Server, u16, Certificates) {
             fs::write(directory.join("www/index.html"), "all is well\n").expect("a file");
             fs::write(directory.join("www/deeper/index.html"), "deeper\n").expect("a file");
             fs::write(directory.join("www/large"), "x".repeat(1 << 20)).expect("a file");
-            let mut command = Command::new("/usr/sbin/nginx");
-            command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(file);
-            command
+            nginx_command(directory, &file)
         },
-        |_, port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
+        |_, port| listens(port),
     );
     (server, encrypted, certificates)
 }
 
 /// nginx with these blocks of `http`, for its port.
 pub(crate) fn nginx_with(blocks: impl FnOnce(u16) -> String) -> Server {
-    let (directory, port) = (folder(), free_port());
-    let at = directory.path().display().to_string();
-    let temporary: String =
-        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {at}/{name};\n")).concat();
+    let port = free_port();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};\n")).concat();
     let configuration = format!(
-        "daemon off;\nmaster_process off;\npid {at}/pid;\nevents {{ worker_connections 100; }}\nhttp {{\naccess_log off;\n{temporary}{}\n}}\n",
+        "daemon off;\nmaster_process off;\npid pid;\nevents {{ worker_connections 100; }}\nhttp {{\naccess_log off;\n{temporary}{}\n}}\n",
         blocks(port)
     );
-    fs::write(directory.path().join("nginx.conf"), configuration).expect("a file");
-    Server::launch(
-        directory,
-        port,
-        |directory, _| {
-            let mut command = Command::new("/usr/sbin/nginx");
-            command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf"));
-            command
-        },
-        |_, port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
-    )
+    Server::launch_with_file("nginx.conf", &configuration, port, nginx_command)
+}
+
+/// nginx that distributes requests among the targets at these ports. It does not poll: it repeats a request that fails on another target, and
+/// then avoids the first one for a while.
+pub(crate) fn nginx_balancer(targets: &[u16]) -> Server {
+    let servers = targets.iter().map(|port| format!(" server 127.0.0.1:{port};")).collect::<Vec<_>>().concat();
+    nginx_with(|port| format!("upstream app {{{servers} }}\nserver {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://app; }} }}"))
+}
+
+/// The command that runs nginx with a configuration file. Relative paths in it are those of the folder.
+pub(super) fn nginx_command(directory: &Path, file: &Path) -> Command {
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.arg("-e").arg(directory.join("error")).arg("-p").arg(directory).arg("-c").arg(file);
+    command
 }
 
 impl Server {

@@ -4,6 +4,7 @@ use crate::helpers::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
+    net::TcpStream,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -35,6 +36,18 @@ impl Server {
         let server = Self { port, directory, start: Box::new(start), ready: Box::new(ready), child };
         server.await_ready();
         server
+    }
+
+    /// Starts a server with one configuration file, which `command` gets after the folder, and waits until it listens on the port.
+    pub(super) fn launch_with_file(
+        name: &str,
+        configuration: &str,
+        port: u16,
+        command: impl Fn(&Path, &Path) -> Command + Send + Sync + 'static,
+    ) -> Self {
+        let (directory, name) = (folder(), name.to_owned());
+        fs::write(directory.path().join(&name), configuration).expect("a file");
+        Self::launch(directory, port, move |directory, _| command(directory, &directory.join(&name)), |_, port| listens(port))
     }
 
     fn await_ready(&self) {
@@ -102,6 +115,11 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether something on loopback accepts connections on a port.
+pub(super) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
 impl Drop for Server {

@@ -4,7 +4,7 @@ use super::{PASSWORD, calls, info, set_user, table, table_of};
 use crate::{
     helpers::eventually,
     probing::{Case, Probed, assert_failures},
-    servers::{Server, envoy, folder, proxy::Proxy, redis, redis_with, twemproxy},
+    servers::{Server, envoy_for_redis, folder, proxy::Proxy, redis, redis_with, twemproxy},
 };
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ fn a_proxy_that_closes_the_connection_at_info_passes() {
 #[test]
 fn a_proxy_without_a_server_fails_although_it_answers_ping() {
     let mut server = without_password();
-    let (twemproxy, envoy) = (twemproxy(server.port, &["redis: true"]), envoy(server.port, ""));
+    let (twemproxy, envoy) = (twemproxy(server.port, &["redis: true"]), envoy_for_redis(server.port, ""));
     let probed = [&twemproxy, &envoy].map(|proxy| Probed::new(&open_table(proxy.port, "")));
     eventually("both proxies reach the server", || probed.iter().all(|probed| probed.probe().is_ok()).then_some(()));
     server.kill();
@@ -56,7 +56,7 @@ fn a_proxy_without_a_server_fails_although_it_answers_ping() {
 #[test]
 fn envoy_passes_with_what_it_reports_of_its_servers() {
     let server = without_password();
-    let envoy = envoy(server.port, "");
+    let envoy = envoy_for_redis(server.port, "");
     let probed = Probed::new(&open_table(envoy.port, "write = true"));
     let observed = eventually("Envoy reaches the server", || probed.probe().ok());
     assert!(observed.values().contains_key("server_version"), "{observed:?}");
@@ -72,7 +72,7 @@ fn a_proxy_with_a_password_rejects_others() {
     let twemproxy = twemproxy(server.port, &["redis: true", &auth]);
     // Envoy itself would need the server's password.
     let (open, downstream) = (without_password(), format!("downstream_auth_passwords: [{{inline_string: {PASSWORD}}}]"));
-    let envoy = envoy(open.port, &downstream);
+    let envoy = envoy_for_redis(open.port, &downstream);
     for proxy in [&twemproxy, &envoy] {
         let wrong = table(proxy.port, "").replace(PASSWORD, "wrong");
         assert_failures(&[
