@@ -14,7 +14,8 @@ pub(super) fn caddy_command(file: &Path) -> Command {
 /// Caddy that polls `/readyz` of the targets at these ports and distributes requests among them. Its policy `round_robin` finds no target for
 /// some of several concurrent requests while one target is down, so this has the default.
 pub(crate) fn caddy_balancer(targets: &[u16]) -> Server {
-    let upstreams = targets.iter().map(|port| format!(" 127.0.0.1:{port}")).collect::<Vec<_>>().concat();
+    let upstream = |port| format!(" 127.0.0.1:{port}");
+    let upstreams: String = targets.iter().map(upstream).collect();
     caddy_with(&format!(":80 {{\n  reverse_proxy{upstreams} {{\n    health_uri /readyz\n    health_interval 250ms\n  }}\n}}\n"))
 }
 

@@ -45,8 +45,8 @@ pub(crate) fn haproxy_in_front(port: u16) -> Server {
 /// them.
 pub(crate) fn haproxy_balancer(targets: &[u16]) -> Server {
     let port = free_port();
-    let servers = (0..).zip(targets).map(|(index, port)| format!("  server s{index} 127.0.0.1:{port} check inter 250ms\n"));
-    let servers = servers.collect::<Vec<_>>().concat();
+    let server = |(index, port): (usize, &u16)| format!("  server s{index} 127.0.0.1:{port} check inter 250ms\n");
+    let servers: String = targets.iter().enumerate().map(server).collect();
     launch(
         port,
         "web",

@@ -44,7 +44,8 @@ pub(crate) fn nginx_with(blocks: impl FnOnce(u16) -> String) -> Server {
 /// nginx that distributes requests among the targets at these ports. It does not poll: it repeats a request that fails on another target, and
 /// then avoids the first one for a while.
 pub(crate) fn nginx_balancer(targets: &[u16]) -> Server {
-    let servers = targets.iter().map(|port| format!(" server 127.0.0.1:{port};")).collect::<Vec<_>>().concat();
+    let server = |port| format!(" server 127.0.0.1:{port};");
+    let servers: String = targets.iter().map(server).collect();
     nginx_with(|port| format!("upstream app {{{servers} }}\nserver {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://app; }} }}"))
 }
 

@@ -6,7 +6,8 @@ use std::{fs, path::Path, process::Command};
 
 /// Traefik that polls `/readyz` of the targets at these ports and distributes requests among them.
 pub(crate) fn traefik_balancer(targets: &[u16]) -> Server {
-    let servers = targets.iter().map(|port| format!("{{url: \"http://127.0.0.1:{port}\"}}, ")).collect::<Vec<_>>().concat();
+    let server = |port| format!("{{url: \"http://127.0.0.1:{port}\"}}, ");
+    let servers: String = targets.iter().map(server).collect();
     traefik_with(&format!(
         "http:\n  services:\n    orders:\n      loadBalancer:\n        servers: [{servers}]\n        \
          healthCheck: {{path: /readyz, interval: 250ms}}\n"
