@@ -33,6 +33,9 @@ impl GetTarget {
         }
         let wrong =
             || CommandError::Usage("this is not an HTTP URL: write http://127.0.0.1:8080/health, or /health of the own service".to_owned());
+        if text.split_once(':').is_some_and(|(scheme, rest)| matches!(scheme, "http" | "https") && !rest.starts_with("//")) {
+            return Err(wrong());
+        }
         let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
         let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(wrong)?;
         // `readyz` is more probably a path than a host.

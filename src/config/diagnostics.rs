@@ -64,7 +64,7 @@ impl<'a> Diagnostics<'a> {
     }
 
     fn locate(&self, path: &[String], found: ConfigIssue) -> Problem {
-        let path = [path, &found.path].concat();
+        let path = self.places.written_key([path, &found.path].concat());
         Problem { place: self.places.place_of(&path), path, message: found.issue.to_string(), hint: found.hint }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn parse(content: &[u8]) -> EnvFile {
         }
         let assignment = without_export(line);
         match name_and_value(assignment) {
-            Some((name, written)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
+            Some((name, written)) if is_foreign_name(name) => {
                 let Value { text, more_lines, problem } = value(written, &lines[next..]);
                 next += more_lines;
                 // Other names are those of other programs, such as `spring.datasource.url`.
@@ -70,7 +70,8 @@ pub(super) fn parse(content: &[u8]) -> EnvFile {
                 }
             }
             // A name alone stands for the variable of the environment, as for Docker; `export A B` has several.
-            None if assignment.len() < line.len() || !assignment.trim_end().contains(char::is_whitespace) => {}
+            None if assignment.split_whitespace().all(is_foreign_name)
+                && (assignment.len() < line.len() || !assignment.trim_end().contains(char::is_whitespace)) => {}
             _ => file.remarks.push(Remark { line: number, message: NOT_A_PAIR }),
         }
     }
@@ -113,6 +114,11 @@ fn name_and_value(line: &str) -> Option<(&str, &str)> {
 /// Whether a shell accepts the name of a variable.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Whether this is a name of a variable or of a property of any program, such as `spring.datasource.url` or `my-var`.
+fn is_foreign_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | '[' | ']'))
 }
 
 /// A value, as it was read.

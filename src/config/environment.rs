@@ -142,11 +142,11 @@ impl Environment {
         table
     }
 
-    /// The variable that sets exactly this key.
+    /// The variable that sets exactly this key: of several, which differ in capital letters, the one that wins.
     pub(crate) fn variable_for(&self, key: &[String]) -> Option<String> {
         let name = format!("ALLSWELL_{}", key.join("__").to_ascii_uppercase());
         let is_it = |(known, value): &(&str, &str)| known.eq_ignore_ascii_case(&name) && sets_key(known, value);
-        (key.len() > 1).then(|| self.iter().find(is_it).map(|(known, _)| known.to_owned())).flatten()
+        (key.len() > 1).then(|| self.iter().filter(is_it).last().map(|(known, _)| known.to_owned())).flatten()
     }
 
     /// A variable that sets a key of the table at `key`.

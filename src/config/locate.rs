@@ -50,6 +50,12 @@ impl ConfigFile {
         found
     }
 
+    /// Whether the file has a table at a key.
+    fn has_table(&self, key: &[String]) -> bool {
+        let item = key.iter().try_fold(self.toml.as_item(), |item, segment| item.as_table_like()?.get(segment));
+        item.is_some_and(Item::is_table_like)
+    }
+
     /// How many leading segments of a key the file has, and where the last of them is.
     fn find(&self, key: &[String]) -> (usize, Option<Range<usize>>) {
         let mut item: &Item = self.toml.as_item();
@@ -99,6 +105,10 @@ impl Places<'_> {
         if let Some(variable) = (2..=key.len()).rev().find_map(|depth| self.environment.variable_for(&key[..depth])) {
             return Place::Variable(variable);
         }
+        // A variable may make a table of what is no table in a file.
+        if let Some(variable) = self.environment.variable_below(key).filter(|_| !self.documents.iter().any(|file| file.has_table(key))) {
+            return Place::Variable(variable);
+        }
         let mut best: Option<(usize, Place)> = None;
         for document in self.documents {
             let (depth, span) = document.find(key);
@@ -116,6 +126,13 @@ impl Places<'_> {
             (None, Some(place)) if depth == key.len() || depth > 1 => place,
             (None, _) => Place::Configuration,
         }
+    }
+
+    /// The key as it is written: `url_file` for a `url` that was read from a file.
+    pub(crate) fn written_key(&self, key: Vec<String>) -> Vec<String> {
+        let Some((last, around)) = key.split_last() else { return key };
+        let file_key = [around, &[format!("{last}_file")]].concat();
+        if self.where_set(&key).is_none() && self.where_set(&file_key).is_some() { file_key } else { key }
     }
 
     /// Where a key itself is set, if it is.
@@ -175,6 +192,33 @@ mod tests {
         assert_eq!(place("checks.db.tls.ca_file"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE");
         assert_eq!(place("checks.db.statuses.1"), "ALLSWELL_CHECKS__DB__STATUSES");
         assert_eq!(place("checks.db.tls.verify"), "ALLSWELL_CHECKS__DB__TLS__CA_FILE", "a missing key is where its table is");
+    }
+
+    #[test]
+    fn a_variable_that_makes_a_table_of_a_text_of_a_file_is_the_place() {
+        let documents = [ConfigFile::parse(Path::new("a.toml"), "[server]\nlisten = \"x\"\n").expect("it is TOML")];
+        let environment = Environment::new([("ALLSWELL_SERVER__LISTEN__PORT".to_owned(), "x".to_owned())]);
+        let places = Places { documents: &documents, environment: &environment, overrides: &[] };
+        let place = |key: &[&str]| places.place_of(&key.iter().map(|&segment| segment.to_owned()).collect::<Vec<_>>()).to_string();
+        assert_eq!(place(&["server", "listen"]), "ALLSWELL_SERVER__LISTEN__PORT");
+        assert_eq!(place(&["server", "drain"]), "configuration");
+    }
+
+    #[test]
+    fn a_key_whose_value_is_in_a_file_is_written_with_its_ending() {
+        let text = "[checks.a]\nurl_file = \"u\"\n[checks.b]\nurl = \"u\"\n";
+        let documents = [ConfigFile::parse(Path::new("a.toml"), text).expect("it is TOML")];
+        let environment = Environment::new([("ALLSWELL_SERVER__TOKEN_FILE".to_owned(), "x".to_owned())]);
+        let places = Places { documents: &documents, environment: &environment, overrides: &[] };
+        for (key, written, place) in [
+            ("checks.a.url", "checks.a.url_file", "a.toml:2:1"),
+            ("checks.b.url", "checks.b.url", "a.toml:4:1"),
+            ("checks.b.password", "checks.b.password", "a.toml:3:9"),
+            ("server.token", "server.token_file", "ALLSWELL_SERVER__TOKEN_FILE"),
+        ] {
+            let found = places.written_key(key.split('.').map(str::to_owned).collect());
+            assert_eq!((&*found.join("."), &*places.place_of(&found).to_string()), (written, place));
+        }
     }
 
     /// The places and messages of the mistakes in a file.

@@ -12,7 +12,8 @@ pub(super) const PREFIX: &str = "ALLSWELL_";
 pub(super) fn key_of(name: &str, value: &str) -> Option<Vec<String>> {
     let rest = name.strip_prefix(PREFIX).filter(|rest| rest.contains("__"))?;
     let key: Vec<_> = rest.split("__").map(str::to_ascii_lowercase).collect();
-    (SECTIONS.contains(&&*key[0]) && !is_service_link(name, value)).then_some(key)
+    // Without an empty level, as in `ALLSWELL_SERVER__LISTEN__`.
+    (SECTIONS.contains(&&*key[0]) && !key.iter().any(String::is_empty) && !is_service_link(name, value)).then_some(key)
 }
 
 /// Whether Kubernetes or Docker set this variable for a service: `X_SERVICE_HOST`, `X_SERVICE_PORT`, `X_SERVICE_PORT_HTTP`, `X_PORT`,
@@ -57,5 +58,12 @@ mod tests {
         assert_eq!(key_of("ALLSWELL_A__B", "1"), None);
         assert_eq!(key_of("ALLSWELL_CHECKS__A_SERVICE_PORT_B__URL", "1").map(|key| key.len()), Some(3));
         assert_eq!(key_of("ALLSWELL_CHECKS__DB__UR", "1").map(|key| key.len()), Some(3));
+    }
+
+    #[test]
+    fn a_name_with_an_empty_level_sets_no_key() {
+        for name in ["ALLSWELL_SERVER__LISTEN__", "ALLSWELL_SERVER____DRAIN", "ALLSWELL___SERVER__DRAIN"] {
+            assert_eq!(key_of(name, "1"), None, "{name}");
+        }
     }
 }

@@ -137,7 +137,8 @@ fn coerce(value: &mut Value, schema: &Json) {
         return;
     }
     let read = if takes(schema, "boolean") {
-        text.parse::<bool>().ok().map(Value::from)
+        // Python and YAML write `True`.
+        text.to_ascii_lowercase().parse::<bool>().ok().map(Value::from)
     } else if takes(schema, "integer") {
         text.parse::<i64>().ok().map(Value::from)
     } else if takes(schema, "number") {
@@ -158,6 +159,15 @@ fn coerce(value: &mut Value, schema: &Json) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_boolean_of_a_variable_may_have_capital_letters() {
+        for (text, expected) in [("false", Some(false)), ("True", Some(true)), (" FALSE ", Some(false)), ("yes", None), ("", None)] {
+            let mut value = Value::from(text);
+            coerce(&mut value, &json!({ "type": "boolean" }));
+            assert_eq!(value.to_bool(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn secrets_in_lists_are_remembered() {

@@ -18,6 +18,9 @@ const SILENT_TARGETS: [&str; 2] = ["lapin", "h2"];
 const MAX_NAMES: usize = 5;
 const MAX_NAME_BYTES: usize = 64;
 
+/// Names of levels in other programs: they are meant as a level, and not as the target of another program.
+const FOREIGN_LEVELS: [&str; 10] = ["all", "critical", "err", "fatal", "information", "none", "notice", "silent", "verbose", "warning"];
+
 /// A filter, and what is wrong with `RUST_LOG`.
 pub(super) struct Filter {
     pub(super) filter: EnvFilter,
@@ -35,6 +38,8 @@ pub(super) fn filter(settings: &LogSettings, environment: &Environment) -> Filte
         let directive = without_blanks(written);
         if let Ok(only_level) = directive.parse::<LevelFilter>() {
             level = Some(only_level);
+        } else if FOREIGN_LEVELS.contains(&&*directive.to_ascii_lowercase()) {
+            invalid += 1;
         } else if let Ok(parsed) = directive.parse::<Directive>() {
             let target = target_of(&directive);
             if !is_of_this_program(target) {
@@ -80,7 +85,10 @@ fn is_of_this_program(target: &str) -> bool {
 fn warning(mut names: Vec<String>, invalid: usize) -> Option<String> {
     let mut parts = Vec::new();
     if invalid > 0 {
-        parts.push(format!("{invalid} {} not valid and ignored: write TARGET=LEVEL or a level", counted(invalid)));
+        parts.push(format!(
+            "{invalid} {} not valid and ignored: write off, error, warn, info, debug or trace, or TARGET=LEVEL",
+            counted(invalid)
+        ));
     }
     if !names.is_empty() {
         let count = names.len();
@@ -122,13 +130,9 @@ mod tests {
 
     #[test]
     fn directives_of_other_programs_silence_nothing() {
-        for (rust_log, more) in [
-            ("myapp=debug", "myapp=debug,"),
-            (" myapp = debug , ", "myapp=debug,"),
-            ("myapp", "myapp=trace,"),
-            ("myapp=off", "myapp=off,"),
-            ("verbose", "verbose=trace,"),
-        ] {
+        for (rust_log, more) in
+            [("myapp=debug", "myapp=debug,"), (" myapp = debug , ", "myapp=debug,"), ("myapp", "myapp=trace,"), ("myapp=off", "myapp=off,")]
+        {
             let (directives, warning) = read(LogLevel::Info, rust_log);
             assert_eq!(directives, format!("allswell=info,allswell_checks=info,h2=off,lapin=off,{more}warn"), "{rust_log}");
             let name = more.split('=').next().unwrap_or_default();
@@ -139,6 +143,16 @@ mod tests {
         assert_eq!(directives, "allswell=error,allswell_checks=error,error,h2=off,lapin=off,myapp=debug");
         let (directives, _) = read(LogLevel::Off, "myapp[request]=debug");
         assert_eq!(directives, "allswell=off,allswell_checks=off,h2=off,lapin=off,myapp[request]=debug,off");
+    }
+
+    #[test]
+    fn a_level_of_another_program_is_not_valid() {
+        for rust_log in ["verbose", "Warning", "none"] {
+            let (directives, warning) = read(LogLevel::Info, rust_log);
+            assert_eq!(directives, "allswell=info,allswell_checks=info,h2=off,lapin=off,warn", "{rust_log}");
+            let expected = "RUST_LOG: 1 directive is not valid and ignored: write off, error, warn, info, debug or trace, or TARGET=LEVEL";
+            assert_eq!(warning.as_deref(), Some(expected), "{rust_log}");
+        }
     }
 
     #[test]
@@ -158,7 +172,7 @@ mod tests {
     fn invalid_directives_are_counted_but_not_quoted() {
         let (directives, warning) = read(LogLevel::Info, "=?=,[,hunter2=hunter3,web=debug,worker=debug");
         assert!(directives.ends_with("lapin=off,warn,web=debug,worker=debug"), "{directives}");
-        let expected = "RUST_LOG: 3 directives are not valid and ignored: write TARGET=LEVEL or a level; \
+        let expected = "RUST_LOG: 3 directives are not valid and ignored: write off, error, warn, info, debug or trace, or TARGET=LEVEL; \
                         2 directives are about other programs and without effect here (web, worker)";
         assert_eq!(warning.as_deref(), Some(expected));
     }

@@ -40,6 +40,7 @@ const VALUES: &[(&str, &str)] = &[
     ("A='pa$$\\n\"'", "pa$$\\n\""),
     ("A=\"a\\nb\\tc\\\\d\\\"e\\q\"", "a\nb\tc\\d\"e\\q"),
     ("A=back\\slash\\", "back\\slash\\"),
+    ("A=pa\\$s\\", "pa\\$s\\"),
     ("A='it's'", "it's"),
     ("A=\"pa\"ss\"", "pa\"ss"),
     ("A={\"k\": \"v\"}", "{\"k\": \"v\"}"),
@@ -82,6 +83,9 @@ fn a_line_that_no_reader_accepts_has_a_remark_and_the_others_count() {
     let (variables, remarks) = read("=x\ntwo words\nset -a; B=1\nA=1\n");
     assert_eq!(variables, [("A".to_owned(), "1".to_owned())]);
     assert_eq!(remarks, [1, 2, 3].map(|line| (line, NOT_A_PAIR)));
+    for line in ["A:1", "$env:A = \"1\"", "set A=1", "%A%=1", "\"A\"=1", "export A:1", "@{A=1}"] {
+        assert_eq!(read(line), (Vec::new(), vec![(1, NOT_A_PAIR)]), "{line}");
+    }
 }
 
 #[test]

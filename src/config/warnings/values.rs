@@ -1,10 +1,16 @@
 //! Values of variables and of files of secrets that are probably not what was meant.
 
+/// What word processors and chat programs make of `"` and `'`.
+const TYPOGRAPHIC_QUOTES: [char; 8] = ['“', '”', '„', '‘', '’', '‚', '«', '»'];
+
 /// What is suspicious about a value, as the end of a sentence that begins with the name of its source. It quotes nothing of the value.
 pub(in crate::config) fn suspicion(value: &str) -> Option<&'static str> {
     let trimmed = value.trim();
     if ['"', '\''].iter().any(|quote| trimmed.len() > 1 && trimmed.starts_with(*quote) && trimmed.ends_with(*quote)) {
         return Some("has quotation marks around its value, which are a part of it here: remove them");
+    }
+    if trimmed.starts_with(TYPOGRAPHIC_QUOTES) && trimmed.ends_with(TYPOGRAPHIC_QUOTES) {
+        return Some("has typographic quotation marks around its value, which are a part of it: remove them");
     }
     if trimmed.len() < value.len() {
         return Some("has blanks or a line break around its value: remove them");
@@ -36,6 +42,9 @@ mod tests {
             (" sesame", Some("blanks")),
             ("\"sesame\"", Some("quotation marks")),
             ("'sesame'\n", Some("quotation marks")),
+            ("“sesame”", Some("typographic")),
+            ("‘sesame’\n", Some("typographic")),
+            ("it’s", None),
             ("\"", None),
             ("pa\"ss'", None),
             ("x${DB_PASSWORD}", Some("reference")),

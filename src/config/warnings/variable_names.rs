@@ -15,8 +15,14 @@ use schemars::schema_for;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
-/// Names of our own that set no key.
-const OTHER_VARIABLES: [&str; 1] = ["ALLSWELL_CONFIG"];
+/// The variable that names the configuration files; it sets no key.
+const CONFIG: &str = "ALLSWELL_CONFIG";
+
+/// Words for the configuration files, as other programs name them, without underscores.
+const WORDS_FOR_CONFIG: [&str; 6] = ["CONF", "CONFIG", "CONFIGFILE", "CONFIGFILES", "CONFIGPATH", "CONFIGURATION"];
+
+/// Words for an env file, without underscores.
+const WORDS_FOR_ENV_FILE: [&str; 3] = ["DOTENV", "ENVFILE", "ENVIRONMENTFILE"];
 
 /// Words for the address to listen on, as other programs name it.
 const WORDS_FOR_LISTEN: [&str; 6] = ["ADDR", "ADDRESS", "BIND", "HOST", "HTTPPORT", "PORT"];
@@ -30,7 +36,10 @@ pub(in crate::config) fn warnings(environment: &Environment, registry: &Registry
     let warning = |(name, value): (&str, &str)| {
         let message = match key_of(name, value) {
             Some(_) if value.trim().is_empty() => "is empty, and counts as not set".to_owned(),
-            Some(_) => return None,
+            Some(key) => {
+                let winner = environment.variable_for(&key).filter(|winner| winner != name)?;
+                format!("is ignored: {winner} sets the same key")
+            }
             None => names.problem(name, value)?,
         };
         Some(Problem { place: Place::Variable(name.to_owned()), path: Vec::new(), message, hint: None })
@@ -70,10 +79,15 @@ impl KnownNames {
     /// What is wrong with a variable that sets no key; `None` if it is not meant to set one.
     fn problem(&self, name: &str, value: &str) -> Option<String> {
         let upper = name.to_ascii_uppercase();
-        if OTHER_VARIABLES.contains(&name) || is_service_link(&upper, value) {
+        if name == CONFIG || is_service_link(&upper, value) {
             return None;
         }
         let (first, rest) = upper.split_once('_')?;
+        if first == PREFIX.trim_end_matches('_')
+            && let Some(message) = about_files(rest).or_else(|| about_table(rest))
+        {
+            return Some(message);
+        }
         // Another program may have a similar name, but not the levels of ours.
         if first != PREFIX.trim_end_matches('_') && !rest.contains("__") {
             return None;
@@ -117,6 +131,25 @@ impl KnownNames {
         }
         let slips = |key: &&Vec<String>| strsim::damerau_levenshtein(&without_levels(key), &squeezed);
         self.settings.iter().filter(|key| key[0] == section).min_by_key(slips).filter(|key| slips(key) <= 2).map(|key| variable(key))
+    }
+}
+
+/// What is wrong with a name whose part after the prefix means the configuration files or an env file.
+fn about_files(rest: &str) -> Option<String> {
+    let squeezed = rest.replace('_', "");
+    if WORDS_FOR_ENV_FILE.contains(&&*squeezed) {
+        return Some("is ignored: pass --env-file FILE".to_owned());
+    }
+    let is_config = WORDS_FOR_CONFIG.iter().any(|word| *word == squeezed) || strsim::damerau_levenshtein("CONFIG", &squeezed) == 1;
+    is_config.then(|| format!("is ignored; did you mean {CONFIG}?"))
+}
+
+/// What is wrong with a name that is that of a whole table. A service or an image may have the others, such as `ALLSWELL_SERVER`.
+fn about_table(rest: &str) -> Option<String> {
+    match rest {
+        "CHECKS" | "GROUPS" => Some(format!("is ignored: a variable sets one key, such as {PREFIX}{rest}__NAME__KEY")),
+        "LOG" => Some(format!("is ignored; did you mean {PREFIX}LOG__LEVEL?")),
+        _ => None,
     }
 }
 
@@ -182,12 +215,33 @@ mod tests {
             ("allswell_checks__orders_db__url", "ALLSWELL_CHECKS__ORDERS_DB__URL"),
             ("ALLSWELL_CHECKS_ORDERS_DB_URL", "ALLSWELL_CHECKS__ORDERS_DB__URL"),
             ("ALLSWELL_GROUP__READY__CHECKS", "ALLSWELL_GROUPS__READY__CHECKS"),
+            ("ALLSWELL_SERVER__LISTEN__", "ALLSWELL_SERVER__LISTEN"),
+            ("ALLSWELL_SERVER____DRAIN", "ALLSWELL_SERVER__DRAIN"),
+            ("ALLSWELL_CONFIG_FILE", "ALLSWELL_CONFIG"),
+            ("ALLSWELL_CONFIG_PATH", "ALLSWELL_CONFIG"),
+            ("ALLSWELL_CONFG", "ALLSWELL_CONFIG"),
+            ("ALLSWELL_CONFIGS", "ALLSWELL_CONFIG"),
+            ("allswell_config", "ALLSWELL_CONFIG"),
+            ("ALLSWELL_LOG", "ALLSWELL_LOG__LEVEL"),
         ] {
             assert_eq!(warned(&[(name, "hunter2")]), [format!("{name}: is ignored; did you mean {meant}?")]);
         }
         let expected = "ALLSWELL_A__B: is ignored: write one of CHECKS, DEFAULTS, FLEET, GROUPS, LOG, SERVER, SERVICE after ALLSWELL_";
         assert_eq!(warned(&[("ALLSWELL_A__B", "x")]), [expected]);
         assert_eq!(warned(&[("ALLSWELL_SERVER__LISTEN", "")]), ["ALLSWELL_SERVER__LISTEN: is empty, and counts as not set"]);
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_one_names_what_is() {
+        assert_eq!(warned(&[("ALLSWELL_ENV_FILE", "a.env")]), ["ALLSWELL_ENV_FILE: is ignored: pass --env-file FILE"]);
+        let expected = "ALLSWELL_CHECKS: is ignored: a variable sets one key, such as ALLSWELL_CHECKS__NAME__KEY";
+        assert_eq!(warned(&[("ALLSWELL_CHECKS", "{}")]), [expected]);
+    }
+
+    #[test]
+    fn of_two_variables_for_one_key_the_ignored_one_is_named() {
+        let variables = [("ALLSWELL_SERVER__LISTEN", "127.0.0.1:1"), ("ALLSWELL_SERVER__Listen", "127.0.0.1:2")];
+        assert_eq!(warned(&variables), ["ALLSWELL_SERVER__LISTEN: is ignored: ALLSWELL_SERVER__Listen sets the same key"]);
     }
 
     #[test]
