@@ -123,9 +123,18 @@ mod tests {
         ] {
             assert_eq!(parsed(text).as_deref(), Some(expected), "{text}");
         }
-        for text in
-            ["http://127.0.0.1:99999/", "http://127.0.0.1:8080x/", "ftp://127.0.0.1/", "http://", "", "not a url", "readyz", "::1:8080"]
-        {
+        for text in [
+            "http:/127.0.0.1/",
+            "https:127.0.0.1",
+            "http://127.0.0.1:99999/",
+            "http://127.0.0.1:8080x/",
+            "ftp://127.0.0.1/",
+            "http://",
+            "",
+            "not a url",
+            "readyz",
+            "::1:8080",
+        ] {
             assert_eq!(parsed(text), None, "{text}");
         }
         assert!(matches!(GetTarget::parse(None), Ok(GetTarget::Own(path)) if path == "/health"));
