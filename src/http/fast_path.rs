@@ -94,6 +94,12 @@ impl FastPath {
         self.state.is_ending.store(true, Ordering::Relaxed);
     }
 
+    /// Ends the responses that have no end of their own.
+    pub(super) fn end_subscriptions(&self) {
+        self.state.watchers.end_all();
+        self.state.events.end();
+    }
+
     /// Notified of every change, among them the start and the end of a drain.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.state.aggregator.changes()

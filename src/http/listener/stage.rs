@@ -20,7 +20,7 @@ pub(super) enum Stage {
 const NOTICE: Duration = Duration::from_millis(250);
 
 /// How long an idle connection stays open at the end: a request may be on its way. It is longer than a round trip across a continent.
-const LAST_CALL: Duration = Duration::from_millis(200);
+pub(super) const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// Waits until a connection should take no more requests. `may_leave`: its client may be asked to use another connection.
 pub(super) async fn leave(stages: &mut watch::Receiver<Stage>, may_leave: impl Fn() -> bool) {
