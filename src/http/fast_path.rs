@@ -65,7 +65,8 @@ impl FastPath {
 
     /// The response to an HTTP/0.9 request, which some load balancers send by default. Such a client knows no status code, and takes any response
     /// for success: so there is a response only if the verdict is no failure, and `None` otherwise.
-    pub(super) fn verdict_without_status(&self, path: &str) -> Option<Response<Bytes>> {
+    pub(super) fn verdict_without_status(&self, target: &str) -> Option<Response<Bytes>> {
+        let path = target.split('?').next().unwrap_or(target);
         let aggregator = &self.state.aggregator;
         let view = match endpoint(path) {
             Some((_, Endpoint::Report(view))) => view.clone(),
