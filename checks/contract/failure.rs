@@ -101,6 +101,10 @@ pub enum FailureDetail {
     ClientCertificateRejected,
     /// The response to a gRPC call has no `grpc-status`.
     NotGrpc,
+    /// The server replied with a TLS alert to plaintext.
+    ExpectsTls,
+    /// The headers of the response are longer than the client accepts.
+    HeadersTooLarge,
 }
 
 /// A backend does not work: a class, a message that is safe to publish, and the cause in the driver's words.

@@ -1,7 +1,7 @@
 //! Limits how much is read of a stream: drivers that buffer everything must not fill our memory.
 
 use crate::{
-    contract::{Failure, FailureClass},
+    contract::{Failure, FailureClass, FailureDetail},
     wire::address::Stream,
 };
 use std::{
@@ -88,7 +88,8 @@ impl Meter {
         const ALERT: &[u8] = &[21, 3];
         let beginning = self.beginning();
         if beginning.starts_with(ALERT) {
-            return failure.reclassified(FailureClass::Protocol).saying("the server expects TLS, but the connection was plaintext");
+            let failure = failure.reclassified(FailureClass::Protocol).saying("the server expects TLS, but the connection was plaintext");
+            return failure.detailed(FailureDetail::ExpectsTls);
         }
         if beginning.is_empty() { failure } else { failure.truncated() }
     }

@@ -5,7 +5,7 @@ use super::{
     http2,
     poll::{PollOutcome, PollRequest, PollStep},
     response::PollResponse,
-    text::{excerpt, html_text, status_line},
+    text::{excerpt, html_text, status_line, url_excerpt},
 };
 use crate::pollers::{HostHeader, PollerKind};
 use hyper::header::CONTENT_TYPE;
@@ -79,7 +79,7 @@ impl ClientResult {
         let end = match (&self.outcome.failure, &self.outcome.response) {
             (None, Some(PollResponse { grpc_status: Some(code), .. })) => format!("grpc-status {code} {}", http2::status_name(*code)),
             (None, Some(response)) => {
-                let to = response.location().map_or_else(String::new, |location| format!(" to {}", excerpt(location)));
+                let to = response.location().map_or_else(String::new, |location| format!(" to {}", url_excerpt(location)));
                 format!("{}{to}", status_line(response.status))
             }
             (Some(failure), Some(response)) if self.outcome.step == PollStep::Body => {
@@ -127,7 +127,7 @@ impl ClientResult {
 
     /// The redirects that were followed: status code and target.
     pub fn redirects(&self) -> impl Iterator<Item = (u16, String)> {
-        self.outcome.hops.iter().map(|hop| (hop.status.as_u16(), excerpt(hop.to.as_str())))
+        self.outcome.hops.iter().map(|hop| (hop.status.as_u16(), url_excerpt(hop.to.as_str())))
     }
 
     /// Whether the body has a length, or the client requires none.

@@ -1,6 +1,6 @@
 //! Text from servers and files, made safe to print.
 
-use allswell_checks::contract::printable;
+use allswell_checks::contract::{is_secret_name, printable, strip_user_info};
 use hyper::StatusCode;
 
 /// Text from a server or a file, on one line, without control characters, at most 120 characters.
@@ -11,6 +11,17 @@ pub(super) fn excerpt(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
+}
+
+/// The URL of a redirect as an excerpt, without user info and without the values of parameters whose names are those of secrets.
+pub(super) fn url_excerpt(url: &str) -> String {
+    let url = strip_user_info(url);
+    let Some((path, query)) = url.split_once('?') else { return excerpt(&url) };
+    let masked = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if is_secret_name(name) => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    });
+    excerpt(&format!("{path}?{}", masked.collect::<Vec<_>>().join("&")))
 }
 
 /// The text of an HTML page, without its head, styles and scripts.
@@ -40,6 +51,17 @@ pub(super) fn status_line(status: StatusCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("/login?next=/health", "/login?next=/health"),
+            ("https://login.example/?state=1&access_token=a1b2&next=%2F", "https://login.example/?state=1&access_token=***&next=%2F"),
+            ("http://bob:hunter2@login.example/", "http://***@login.example/"),
+        ] {
+            assert_eq!(url_excerpt(url), shown);
+        }
+    }
 
     #[test]
     fn the_text_of_a_page_has_no_markup() {

@@ -73,10 +73,21 @@ impl<'a> TrialPolls<'a> {
 
     /// Whether the same poll succeeds with GET, HTTP/1.1 and a Host header.
     pub(super) async fn succeeds_with_http_1_1(&mut self, result: &ClientResult) -> bool {
+        let newer = self.http_1_1(result);
+        self.succeeds(result, &newer).await
+    }
+
+    /// Whether the same poll gets a response other than 400 with GET, HTTP/1.1 and a Host header.
+    pub(super) async fn responds_to_http_1_1(&mut self, result: &ClientResult) -> bool {
+        let newer = self.http_1_1(result);
+        self.status(&newer).await.is_some_and(|status| status != StatusCode::BAD_REQUEST)
+    }
+
+    fn http_1_1(&self, result: &ClientResult) -> PollRequest {
         let mut newer = result.request.clone();
         (newer.profile.http_1_0, newer.profile.method) = (false, "GET");
         newer.host = HeaderValue::from_str(self.host_of_url()).ok();
-        self.succeeds(result, &newer).await
+        newer
     }
 
     /// Whether a request gets a success code of the client.

@@ -96,6 +96,12 @@ impl Events {
         event_stream(status, Body::new(StreamBody::new(frames)))
     }
 
+    /// Ends the events of all clients.
+    #[cfg(feature = "server")]
+    pub(super) fn end(&self) {
+        self.subscriptions.end_all();
+    }
+
     /// The events for one client. They end when the view is removed, and when the client loses its subscription.
     fn subscribe(&self, source: EventSource, peer: Option<SocketAddr>) -> impl Stream<Item = [Bytes; 2]> + use<> {
         let feed = self.feed(source);

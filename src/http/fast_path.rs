@@ -65,7 +65,8 @@ impl FastPath {
 
     /// The response to an HTTP/0.9 request, which some load balancers send by default. Such a client knows no status code, and takes any response
     /// for success: so there is a response only if the verdict is no failure, and `None` otherwise.
-    pub(super) fn verdict_without_status(&self, path: &str) -> Option<Response<Bytes>> {
+    pub(super) fn verdict_without_status(&self, target: &str) -> Option<Response<Bytes>> {
+        let path = target.split('?').next().unwrap_or(target);
         let aggregator = &self.state.aggregator;
         let view = match endpoint(path) {
             Some((_, Endpoint::Report(view))) => view.clone(),
@@ -92,6 +93,12 @@ impl FastPath {
     /// From now on, every response with HTTP/1 ends its connection.
     pub(super) fn end(&self) {
         self.state.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the responses that have no end of their own.
+    pub(super) fn end_subscriptions(&self) {
+        self.state.watchers.end_all();
+        self.state.events.end();
     }
 
     /// Notified of every change, among them the start and the end of a drain.

@@ -1,6 +1,8 @@
 //! Subscriptions: a bound on responses without an end, and which subscriber loses its subscription for a new one.
 
 use super::network::network;
+#[cfg(feature = "server")]
+use std::mem;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -65,6 +67,15 @@ impl<T> Subscriptions<T> {
         }
         Subscription { number, ended, table: Arc::clone(&self.0) }
     }
+
+    /// Ends all subscriptions.
+    #[cfg(feature = "server")]
+    pub(super) fn end_all(&self) {
+        let subscribers = mem::take(&mut lock(&self.0).subscribers);
+        for subscriber in subscribers.values() {
+            subscriber.ended.notify_one();
+        }
+    }
 }
 
 /// A subscription, which ends when it is dropped.
@@ -83,7 +94,7 @@ impl<T> Subscription<T> {
         }
     }
 
-    /// Returns when another client has got this subscription.
+    /// Returns when another client has got this subscription, or all subscriptions have ended.
     pub(super) fn ended(&self) -> impl Future<Output = ()> + use<T> {
         let ended = Arc::clone(&self.ended);
         async move { ended.notified().await }

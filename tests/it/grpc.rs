@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -136,6 +137,17 @@ fn watch_sends_the_status_at_once_and_then_each_change() {
     // Open watches do not delay the shutdown.
     service.signal(rustix::process::Signal::INT);
     assert_eq!(service.wait().code(), Some(0));
+}
+
+#[test]
+fn an_open_watch_does_not_delay_the_shutdown() {
+    let mut service = Allswell::start("[server]\ndeadline = \"9s\"\n[checks.memory]\nkind = \"memory\"\n");
+    let mut watcher = Watcher::new(&service, "");
+    assert_eq!(watcher.next().as_deref(), Some("SERVING"));
+    let began = Instant::now();
+    service.signal(rustix::process::Signal::INT);
+    assert_eq!(service.wait().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[test]

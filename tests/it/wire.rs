@@ -261,10 +261,17 @@ fn a_request_without_a_version_gets_a_response_only_while_the_verdict_is_good() 
     let service = Allswell::start(&format!("[server]\ndrain_file = \"{}\"\n{MEMORY}", drain.display()));
     service.await_report("/health", "the component passes", |report| report.status == 200);
     // The default of BIG-IP's monitors.
-    for request in [&b"GET /\r\n"[..], b"GET /\r\n\r\n", b"GET /readyz\r\n", b"GET /health/memory\r\n"] {
-        let response = send(service.address, request);
-        assert_eq!((response.status, response.body.as_str()), (200, "pass\n"), "{request:?}");
+    let long = format!("GET /health/memory?{}\r\n", "x".repeat(200)).into_bytes();
+    for request in
+        [&b"GET /\r\n"[..], b"GET /\r\n\r\n", b"GET /readyz\r\n", b"GET /health/memory\r\n", b"GET /health?format=nagios\r\n", &long]
+    {
+        for size in [1, 5, 25, 300] {
+            let response = send_parts(&service, request.chunks(size));
+            assert_eq!((response.status, response.body.as_str()), (200, "pass\n"), "{request:?} in parts of {size}");
+        }
     }
+    let banner = b"SSH-2.0-OpenSSH_9.9p1 Debian-1\r\n";
+    assert_eq!(send_parts(&service, banner.chunks(7)).status, 400, "no wait for the end of a head that does not come");
     assert_eq!(send(service.address, b"GET /nothing\r\n").text, "");
     std::fs::write(&drain, "").expect("a file");
     service.await_report("/health", "the service drains", |report| report.status == 500);

@@ -25,6 +25,8 @@ pub(in crate::doctor) enum Connection {
     HangsUp,
     /// The response is not HTTP.
     NotHttp,
+    /// The headers of the response are longer than a client accepts.
+    HeadersTooLarge,
     /// The response to a gRPC call is not gRPC.
     NotGrpc,
     /// The server speaks only HTTP/2, or not HTTP/2 if the client requires it.
@@ -50,6 +52,7 @@ impl Connection {
             (FailureClass::Timeout, _) => Some(Self::Slow),
             (_, PollStep::Body) => Some(Self::BrokenBody),
             _ if failure.detail() == Some(FailureDetail::NotGrpc) => Some(Self::NotGrpc),
+            _ if failure.detail() == Some(FailureDetail::HeadersTooLarge) => Some(Self::HeadersTooLarge),
             _ if speaks_other_version(result, trials).await => Some(Self::HttpVersion),
             // A server may reject HTTP/1.0 by a response that is not HTTP/1.0.
             (FailureClass::Protocol, _) if !result.client.profile.http_1_0 => Some(Self::NotHttp),
@@ -112,6 +115,14 @@ impl Connection {
                 "The port does not speak valid HTTP",
                 first.received(),
                 ["Check that this is the right port. If it is, the server's log shows what it sent."],
+            ),
+            Self::HeadersTooLarge => explanation(
+                "headers_too_large",
+                "The response headers are too large",
+                "they have more than 64 KiB or more than 100 fields",
+                [
+                    "Send fewer and shorter headers at the health check path: usual reasons are cookies, debug output, and a header that a loop adds.",
+                ],
             ),
             Self::NotGrpc => explanation(
                 "not_grpc",

@@ -29,7 +29,11 @@ impl ProxyHeader {
         let mut other = result.request.clone();
         other.sends_proxy_header = !other.sends_proxy_header;
         trials.status(&other).await.filter(|status| *status != StatusCode::BAD_REQUEST)?;
-        Some(if result.request.sends_proxy_header { Self::Unexpected } else { Self::Missing })
+        if result.request.sends_proxy_header {
+            return Some(Self::Unexpected);
+        }
+        // A server that responds to another request without the header does not require it.
+        (!trials.responds_to_http_1_1(result).await).then_some(Self::Missing)
     }
 
     pub(super) fn explain(self, context: &Context<'_>) -> Explanation {

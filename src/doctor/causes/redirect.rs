@@ -5,7 +5,7 @@ use crate::doctor::{
     poll::{PollOutcome, PollStep, authority},
     result::ClientResult,
     software::{Remedy, Software},
-    text::excerpt,
+    text::url_excerpt,
     trials::TrialPolls,
 };
 use allswell_checks::{contract::FailureClass, wire::http_symptoms::redirects_to_https};
@@ -144,12 +144,12 @@ impl Redirect {
                 let mut fix = context.settings(Remedy::AllowAnonymous, &[Software::Django]);
                 fix.insert(0, format!("Allow anonymous access to `{path}`."));
                 fix.push(USE_ALLSWELL_PORT.to_owned());
-                explanation("login", "The path requires a login", format!("it redirects to {}", excerpt(to)), fix)
+                explanation("login", "The path requires a login", format!("it redirects to {}", url_excerpt(to)), fix)
             }
             Self::Elsewhere(to) => explanation(
                 "redirect",
                 "The health check path redirects",
-                format!("it redirects to {}", excerpt(to)),
+                format!("it redirects to {}", url_excerpt(to)),
                 [
                     &*format!(
                         "Respond to `{path}` itself with 200: load balancers do not follow redirects, and clients that do got no healthy \

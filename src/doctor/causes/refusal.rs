@@ -34,7 +34,7 @@ impl RefusedRequest {
     /// The refusals that a trial with another method or version of HTTP recognises.
     pub(super) async fn diagnose(result: &ClientResult, trials: &mut TrialPolls<'_>) -> Option<Self> {
         let profile = &result.client.profile;
-        if result.outcome.failure.is_none() && profile.method != Method::GET && trials.succeeds_with_get(result).await {
+        if profile.method != Method::GET && trials.succeeds_with_get(result).await {
             return Some(Self::Method);
         }
         // These status codes reject the version, whatever else is wrong.

@@ -103,6 +103,9 @@ impl TlsProblem {
         if failure.class() == FailureClass::Tls && concerns_client_certificate(failure) {
             return Some(Self::ClientCertificate);
         }
+        if failure.detail() == Some(FailureDetail::ExpectsTls) {
+            return Some(Self::SpeaksHttps);
+        }
         let no_headers = result.outcome.step == PollStep::Headers && failure.class() != FailureClass::Timeout;
         let expects_tls = no_headers && result.request.url.scheme() == "http" && trials.with_scheme(result, "https").await.is_some();
         expects_tls.then_some(Self::SpeaksHttps)

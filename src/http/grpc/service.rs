@@ -168,7 +168,9 @@ fn watch(aggregator: Aggregator, service: String, max_wait: Duration, subscripti
             }
         }
     });
-    statuses.take_until(ended).chain(stream::iter([trailers(GrpcCode::Unavailable, "too many clients are watching: retry later")]))
+    statuses
+        .take_until(ended)
+        .chain(stream::iter([trailers(GrpcCode::Unavailable, "the server shuts down, or too many clients are watching: retry later")]))
 }
 
 fn unary(message: &[u8]) -> Response<Body> {

@@ -20,8 +20,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The number of a connection's first bytes that show what the client speaks.
-pub(super) const MAX_FIRST_BYTES: usize = 64;
+/// The number of a connection's first bytes that show what the client speaks. A request line without a version fits, with the longest name of a
+/// component and parameters.
+pub(super) const MAX_FIRST_BYTES: usize = 256;
 
 /// Version 2 is recognised by the part of its signature at which hyper gives up.
 const V2_SIGNATURE_START: usize = 5;
@@ -113,6 +114,14 @@ pub(super) fn proxy_protocol_version(first: &[u8]) -> Option<u8> {
     if first.starts_with(V1_PREFIX) { Some(1) } else { first.starts_with(&V2_SIGNATURE[..V2_SIGNATURE_START]).then_some(2) }
 }
 
+/// Whether the first line shows that no request follows, because it ends without a version of HTTP. `None`: more bytes are needed to decide.
+pub(super) fn is_no_request(first: &[u8]) -> Option<bool> {
+    let end = first.iter().position(|byte| *byte == b'\n')?;
+    let line = first[..end].trim_ascii_end();
+    // A client may send empty lines before a request: RFC 9112, section 2.2.
+    Some(!line.is_empty() && !line.rsplit(|byte| *byte == b' ').next().is_some_and(|word| word.starts_with(b"HTTP/")))
+}
+
 fn recognize(first: &[u8]) -> Spoken<'_> {
     // A handshake record of TLS 1.0 or later: RFC 8446, section 5.1.
     const HANDSHAKE: &[u8] = &[0x16, 0x03];
@@ -157,6 +166,23 @@ fn general(code: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_line_without_a_version_is_no_request() {
+        for (first, expected) in [
+            (&b"GET /"[..], None),
+            (b"", None),
+            (b"GET / HTTP/1.1\r\nHost", Some(false)),
+            (b"GET / HTTP/1.1 \r\n", Some(false)),
+            (b"GET / HTTP/3.0\n", Some(false)),
+            (b"\r\nGET /", Some(false)),
+            (b"GET /\r\n", Some(true)),
+            (b"GET /\n", Some(true)),
+            (b"EHLO a\r\n", Some(true)),
+        ] {
+            assert_eq!(is_no_request(first), expected, "{first:?}");
+        }
+    }
 
     #[test]
     fn the_first_bytes_show_what_the_client_speaks() {

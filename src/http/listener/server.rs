@@ -6,7 +6,7 @@ use super::{
     handshakes::Handshakes,
     limits::Limits,
     refusal::Refusals,
-    stage::Stage,
+    stage::{IDLE_GRACE, Stage},
 };
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinSet, yield_now},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// The time beyond the deadline until the client has its response; also the time for open connections when the server shuts down.
@@ -78,7 +78,13 @@ impl Server {
         self.accept_waiting(listener, &mut tasks, &stages);
         stage.send_replace(Stage::Ending);
         // Connections that are still open after that are closed.
-        let _ = timeout(self.limits().deadline + MAX_DELIVERY_TIME, async { while tasks.join_next().await.is_some() {} }).await;
+        let ended = async {
+            tokio::select! {
+                () = async { while tasks.join_next().await.is_some() {} } => {}
+                () = self.end_subscriptions() => {}
+            }
+        };
+        let _ = timeout(self.limits().deadline + MAX_DELIVERY_TIME, ended).await;
     }
 
     /// Accepts connections and serves each in its own task. Never ends.
@@ -145,6 +151,13 @@ impl Server {
                 return pending().await;
             }
         }
+    }
+
+    /// Ends the responses without an end, after their clients have got the status of the drain. Never ends.
+    async fn end_subscriptions(&self) {
+        sleep(IDLE_GRACE).await;
+        self.service.end_subscriptions();
+        pending::<()>().await;
     }
 
     /// Closes the slowest readers while rendered responses take too much memory. Never ends.

@@ -23,7 +23,7 @@ const GOAWAY_DELAY: Duration = Duration::from_millis(250);
 const MAX_RECHECK: Duration = Duration::from_secs(4);
 
 /// How long an idle connection stays open at the end: a request may be on its way. It is longer than a round trip across a continent.
-const IDLE_GRACE: Duration = Duration::from_millis(200);
+pub(super) const IDLE_GRACE: Duration = Duration::from_millis(200);
 
 /// Waits until a connection should take no more requests. `may_leave`: its client may be asked to use another connection.
 pub(super) async fn leave(stages: &mut watch::Receiver<Stage>, may_leave: impl Fn() -> bool) {

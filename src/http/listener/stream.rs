@@ -3,7 +3,7 @@
 use super::{
     activity::Activity,
     frames::{Credit, FrameReader, PREFACE},
-    refusal::{MAX_FIRST_BYTES, Refuser},
+    refusal::{MAX_FIRST_BYTES, Refuser, is_no_request},
 };
 use bytes::Bytes;
 use std::{
@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much a client may still send after the response to bytes that are no request.
 const MAX_DISCARDED_BYTES: usize = 1 << 20;
+
+/// The end of a request's head.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// A stream that updates its connection's activity, and ends when the client sends too many frames.
 pub(super) struct ObservedStream<S> {
@@ -53,19 +56,30 @@ enum Protocol {
 struct FirstBytes {
     bytes: [u8; MAX_FIRST_BYTES],
     count: usize,
+    /// What hyper has yet to read of the end of a head. The client does not send it: its first line shows that there is no request. hyper searches
+    /// for the end before it looks at a line that arrives in parts.
+    head_end: &'static [u8],
 }
 
 impl FirstBytes {
     fn new(bytes: &[u8]) -> Self {
-        let mut first = Self { bytes: [0; MAX_FIRST_BYTES], count: 0 };
+        let mut first = Self { bytes: [0; MAX_FIRST_BYTES], count: 0, head_end: &[] };
         first.add(bytes);
         first
     }
 
     fn add(&mut self, bytes: &[u8]) {
+        let was_decided = is_no_request(self.visible()).is_some();
         let added = bytes.len().min(MAX_FIRST_BYTES - self.count);
         self.bytes[self.count..self.count + added].copy_from_slice(&bytes[..added]);
         self.count += added;
+        if !was_decided && is_no_request(self.visible()) == Some(true) {
+            self.head_end = HEAD_END;
+        }
+    }
+
+    fn visible(&self) -> &[u8] {
+        &self.bytes[..self.count]
     }
 }
 
@@ -108,7 +122,7 @@ impl<S> ObservedStream<S> {
         if !is_automatic(bytes) || !self.activity.is_between_requests() {
             return;
         }
-        let first = if self.activity.answered() == 0 { &first.bytes[..first.count] } else { &[] };
+        let first = if self.activity.answered() == 0 { first.visible() } else { &[] };
         self.refusal = Refusal::Sending(self.refuser.response(bytes, first).unwrap_or_default());
         // The client has the same time as for a request to receive it.
         self.activity.received(false);
@@ -160,6 +174,14 @@ impl<S: AsyncWrite + Unpin> ObservedStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Protocol::Http1(first) = &mut self.protocol
+            && !first.head_end.is_empty()
+        {
+            let (now, later) = first.head_end.split_at(buffer.remaining().min(first.head_end.len()));
+            buffer.put_slice(now);
+            first.head_end = later;
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let read = &buffer.filled()[before..];

@@ -42,9 +42,37 @@ fn a_server_that_closes_or_resets_the_connection_hangs_up() {
 }
 
 #[test]
-fn another_protocol_and_huge_headers_are_not_http() {
+fn another_protocol_is_not_http() {
     examine_as("kubelet,haproxy", &health(&Hostile::babbling())).assert("babbles", &[], &["not_http"]);
-    examine_as("kubelet", &health(&Hostile::endless(b"HTTP/1.1 200 OK\r\nX: ", b"x"))).assert("huge headers", &[], &["not_http"]);
+}
+
+#[test]
+fn huge_headers_are_not_another_protocol() {
+    let server = Hostile::endless(b"HTTP/1.1 200 OK\r\nX: ", b"x");
+    examine_as("kubelet,haproxy", &health(&server)).assert("huge headers", &[], &["headers_too_large"]);
+}
+
+#[test]
+fn a_tls_alert_shows_that_the_server_expects_tls() {
+    examine_as("kubelet,haproxy", &health(&always("\x15\x03\x01\0\x02\x02\x46"))).assert("an alert", &[], &["speaks_https"]);
+}
+
+#[test]
+fn a_connection_that_closes_on_options_is_a_rejected_method() {
+    let server = Hostile::replying(|request| {
+        let is_accepted = !request.starts_with(b"OPTIONS");
+        if is_accepted { b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into() } else { Vec::new() }
+    });
+    let examined = examine_as("alb,haproxy", &health(&server));
+    assert!(examined.findings().contains_key("method"), "{:#}", examined.json);
+    assert_eq!(examined.findings().get("proxy_header_missing"), None, "the server does not require it from others");
+}
+
+#[test]
+fn a_redirect_is_shown_without_the_token_in_it() {
+    let server = always("HTTP/1.1 302 Found\r\nLocation: https://login.example/?access_token=a1b2c3d4\r\nContent-Length: 0\r\n\r\n");
+    let shown = examine_as("alb,haproxy", &health(&server)).json.to_string();
+    assert!(shown.contains("access_token=***") && !shown.contains("a1b2c3d4"), "{shown}");
 }
 
 /// The beginning of a response whose body never ends.
