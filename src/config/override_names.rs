@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// The tables of a configuration.
-pub(super) const SECTIONS: [&str; 7] = ["checks", "defaults", "fleet", "groups", "log", "server", "service"];
+pub(super) const SECTIONS: [&str; 6] = ["checks", "defaults", "groups", "log", "server", "service"];
 
 /// The beginning of the name of every variable that sets a key.
 pub(super) const PREFIX: &str = "ALLSWELL_";

@@ -226,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(warned(&[(name, "hunter2")]), [format!("{name}: is ignored; did you mean {meant}?")]);
         }
-        let expected = "ALLSWELL_A__B: is ignored: write one of CHECKS, DEFAULTS, FLEET, GROUPS, LOG, SERVER, SERVICE after ALLSWELL_";
+        let expected = "ALLSWELL_A__B: is ignored: write one of CHECKS, DEFAULTS, GROUPS, LOG, SERVER, SERVICE after ALLSWELL_";
         assert_eq!(warned(&[("ALLSWELL_A__B", "x")]), [expected]);
         assert_eq!(warned(&[("ALLSWELL_SERVER__LISTEN", "")]), ["ALLSWELL_SERVER__LISTEN: is empty, and counts as not set"]);
     }
