@@ -33,7 +33,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Parses arguments, of which the first is the name of the program. Help, the version and mistakes are printed.
+    /// Parses arguments; the first one is the name of the program. Prints help, the version, and mistakes.
     ///
     /// # Errors
     ///

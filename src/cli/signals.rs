@@ -27,7 +27,7 @@ const POWER: Number = Number::TERM;
 /// Signals that by default would end the process, although they are meant for other programs: log rotation and `pkill` send them by mistake.
 const IGNORED: [Number; 6] = [Number::USR1, Number::USR2, Number::ALARM, Number::VTALARM, Number::PROF, Number::IO];
 
-/// The signals of a command that is not a service, and by which it is ended.
+/// The signals that end a command other than a service.
 const ENDING: [Number; 4] = [Number::TERM, Number::INT, Number::QUIT, Number::HUP];
 
 /// Whether this process is the first one of a container. For that one the kernel drops the signals that it does not handle, and makes it the parent of
@@ -59,8 +59,8 @@ impl StartSignals {
         Ok(Self { is_starting, hang_up })
     }
 
-    /// Handles the signals of any other command. It ends by their default actions, which the first process of a container lacks: that one exits with
-    /// the code by which shells report the signal.
+    /// Handles the signals of any other command. Their default actions end it. The first process of a container has none, so it exits with 128 plus
+    /// the signal's number, as shells report it.
     pub(super) fn of_command() -> io::Result<Self> {
         let is_first_process = Arc::new(AtomicBool::new(is_first_process()));
         if is_first_process.load(Ordering::SeqCst) {

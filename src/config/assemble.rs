@@ -9,6 +9,7 @@ use super::{
     groups::read_groups,
     interpolate::Interpolated,
     locate::Places,
+    override_names::SECTIONS,
     problem::Problem,
     settings::{Settings, policy_issues},
     unknown_keys::add_hints,
@@ -93,7 +94,7 @@ fn read_settings(mut table: Dict, diagnostics: &mut Diagnostics<'_>, registry: &
     for found in &mut issues {
         // Users often write a table's name wrong.
         if found.path.len() == 1 && found.hint.is_none() && found.issue == Issue::UnknownKey {
-            found.hint = suggestion(&found.path[0], ["checks", "groups", "server", "service", "log", "defaults"].into_iter());
+            found.hint = suggestion(&found.path[0], SECTIONS.into_iter());
         }
     }
     add_hints(&mut issues, registry, &|| schema.clone(), &table);

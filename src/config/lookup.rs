@@ -9,7 +9,7 @@ use std::{
 /// The variable that names configuration files, separated by colons.
 const FILES_VARIABLE: &str = "ALLSWELL_CONFIG";
 
-/// The files of which the first that exists is the configuration, if neither a flag nor [`FILES_VARIABLE`] names one.
+/// If neither a flag nor [`FILES_VARIABLE`] names a file, the first of these that exists is the configuration.
 pub(super) const DEFAULT_FILES: [&str; 2] = ["allswell.toml", "/etc/allswell/allswell.toml"];
 
 /// The name of the env file that belongs to a default file with an absolute path and is in the same directory.

@@ -66,7 +66,7 @@ pub(super) fn streaming<B>(code: StatusCode, status: Status, content_type: &'sta
     response
 }
 
-/// The reason phrase of a status code that has none of its own, such as a `fail_status` of 599. Some clients require one.
+/// The reason phrase for a status code without a standard one, such as a `fail_status` of 599. Some clients require a phrase.
 const fn reason(status: Status) -> ReasonPhrase {
     ReasonPhrase::from_static(match status {
         Status::Pass => b"Healthy",
